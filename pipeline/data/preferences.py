@@ -1,0 +1,98 @@
+"""Preference pairs: from ranked samples, or as given."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from pipeline.data.records import record_id
+
+
+class Judge(Protocol):
+    """Scores texts; higher is better."""
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        """Scores (len(texts),)."""
+        ...
+
+
+class Sampled(Protocol):
+    """A sampled response."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def ended(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class TextPair:
+    """Prompt and response together, as the reward model reads them."""
+
+    chosen: str
+    rejected: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "TextPair":
+        """From a pair record."""
+        return cls(row["prompt"] + row["chosen"], row["prompt"] + row["rejected"])
+
+
+def rank_samples(
+    prompts: Sequence[Mapping[str, Any]], samples: Sequence[Sampled], judge: Judge, *, copies: int, min_margin: float
+) -> tuple[list[dict[str, Any]], int]:
+    """The best and the worst of each prompt's samples, as the judge scores prompt and response together.
+
+    Args:
+        prompts: rows with `id`, `prompt` and `split`.
+        samples: `copies` for each prompt, adjacent.
+        min_margin: judge-score units; below it a prompt is a tie and gives no pair.
+
+    Returns:
+        Pairs, and the number of ties.
+    """
+    texts = [row["prompt"] + samples[i * copies + k].text for i, row in enumerate(prompts) for k in range(copies)]
+    scores = judge.score(texts).reshape(len(prompts), copies)
+    pairs = []
+    for index, row in enumerate(prompts):
+        best, worst = int(scores[index].argmax()), int(scores[index].argmin())
+        margin = float(scores[index, best] - scores[index, worst])
+        if best == worst or margin < min_margin:
+            continue
+        chosen, rejected = samples[index * copies + best], samples[index * copies + worst]
+        pairs.append(
+            {
+                "id": record_id(row["prompt"], chosen.text, rejected.text),
+                "prompt_id": row["id"],
+                "prompt": row["prompt"],
+                "chosen": chosen.text,
+                "rejected": rejected.text,
+                "chosen_ended": chosen.ended,
+                "rejected_ended": rejected.ended,
+                "chosen_score": round(float(scores[index, best]), 6),
+                "rejected_score": round(float(scores[index, worst]), 6),
+                "margin": round(margin, 6),
+                "split": row["split"],
+                "source": "sampled",
+            }
+        )
+    return pairs, len(prompts) - len(pairs)
+
+
+def given_pairs(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Pairs as people gave them: complete responses, without scores."""
+    return [
+        {
+            **{key: row[key] for key in ("id", "prompt", "chosen", "rejected", "split")},
+            "prompt_id": row["id"],
+            "chosen_ended": True,
+            "rejected_ended": True,
+            "chosen_score": None,
+            "rejected_score": None,
+            "margin": None,
+            "source": "given",
+        }
+        for row in rows
+    ]

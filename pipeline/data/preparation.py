@@ -1,0 +1,161 @@
+"""Raw rows to texts, prompts and labels in prompt-disjoint splits; every dropped row is counted with a reason."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.data.records import fold, record_id
+from pipeline.params.schema import Data
+from pipeline.seeding import seed_for
+
+SPLITS = ("judge", "sft", "train", "validation", "test", "evaluation")
+_JUDGE_HELD_OUT = 0.1
+_LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+
+
+@dataclass
+class PreparedData:
+    """What prepare_data writes. Rows are dictionaries with an `id` of their raw record."""
+
+    labels: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"train": [], "test": []})
+    """Texts and 0/1 labels for the judge: fitted on train, measured on test."""
+    texts: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"train": [], "evaluation": []})
+    """Prompts with a real response: SFT, and held-out perplexity."""
+    prompts: dict[str, list[dict[str, Any]]] = field(
+        default_factory=lambda: {split: [] for split in ("train", "validation", "test", "evaluation")}
+    )
+    pairs: list[dict[str, Any]] = field(default_factory=list)
+    """Preferences as given; empty for labelled texts."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Raw rows by what became of them: `used.SPLIT`, `unused.SPLIT` (over the limit), `dropped.REASON`."""
+
+
+def prepare(rows: Iterable[Mapping[str, Any]], data: Data, *, seed: int) -> PreparedData:
+    """Sort every raw row into its split.
+
+    The split is a hash of the prompt, so one prompt is never on two sides, and adding rows moves no other row.
+    Limits keep the records with the smallest hashes.
+    """
+    read = _read_labelled_text if data.format == "labelled_texts" else _read_pair
+    prepared = PreparedData()
+    by_split: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    seen: set[str] = set()
+    for record in _readable(rows, read, data, prepared.counts):
+        if record["id"] in seen:
+            prepared.counts["dropped.duplicate"] += 1
+            continue
+        seen.add(record["id"])
+        record["hash"] = _unit_hash(seed, fold(record["prompt"]))
+        by_split[_split_of(record["hash"], data)].append(record)
+    for split, records in by_split.items():
+        _fill(prepared, split, _limited(records, split, data, prepared.counts), data)
+    return prepared
+
+
+def _readable(
+    rows: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any], Data], Any], data: Data, counts: Counter[str]
+) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        record = read(row, data)
+        if isinstance(record, str):
+            counts[f"dropped.{record}"] += 1
+        else:
+            yield record
+
+
+def _read_labelled_text(row: Mapping[str, Any], data: Data) -> dict[str, Any] | str:
+    """A record, or the reason to drop the row."""
+    text, label = row["text"], row["label"]
+    if not isinstance(text, str) or not text.strip():
+        return "empty_text"
+    if isinstance(label, bool) or label not in (0, 1):
+        return "label_not_0_or_1"
+    words = _LINE_BREAK.sub(" ", text).split()
+    prompt, response = words[: data.prompt_words], words[data.prompt_words :]
+    return {
+        "id": record_id(text),
+        "text": " ".join(words),
+        "label": int(label),
+        "prompt": " ".join(prompt),
+        # the space belongs to the response: byte-level tokenizers write it into the first token
+        "response": " " + " ".join(response[: data.response_words]) if response else "",
+        "ended": len(response) <= data.response_words,
+        "long_enough": len(words) >= data.min_words,
+    }
+
+
+def _read_pair(row: Mapping[str, Any], data: Data) -> dict[str, Any] | str:
+    texts = {name: row[name] for name in ("prompt", "chosen", "rejected")}
+    if not all(isinstance(text, str) for text in texts.values()):
+        return "text_is_no_string"
+    if not texts["prompt"].strip():
+        return "empty_prompt"
+    return {**texts, "id": record_id(*texts.values()), "response": texts["chosen"], "ended": True, "long_enough": True}
+
+
+def _unit_hash(seed: int, text: str) -> float:
+    return seed_for(seed, f"split/{text}") / 2**63
+
+
+def _split_of(value: float, data: Data) -> str:
+    edge = 0.0
+    for split in SPLITS:
+        edge += getattr(data.splits, split)
+        if value < edge:
+            return split
+    return SPLITS[-1]
+
+
+def _limited(records: list[dict[str, Any]], split: str, data: Data, counts: Counter[str]) -> list[dict[str, Any]]:
+    """The records of a split that are used, in the order of their hashes, one a prompt where prompts are sampled."""
+    usable = []
+    prompts: set[str] = set()
+    for record in sorted(records, key=lambda record: (record["hash"], record["id"])):
+        if split != "judge" and not record["long_enough"]:
+            counts["dropped.too_few_words"] += 1
+        elif split != "judge" and data.format == "labelled_texts" and fold(record["prompt"]) in prompts:
+            counts["dropped.repeated_prompt"] += 1
+        else:
+            prompts.add(fold(record["prompt"]))
+            usable.append(record)
+    limit = getattr(data.limits, split) or len(usable)
+    counts[f"used.{split}"] += len(usable[:limit])
+    counts[f"unused.{split}"] += len(usable[limit:])
+    return usable[:limit]
+
+
+def _fill(prepared: PreparedData, split: str, records: list[dict[str, Any]], data: Data) -> None:
+    if split == "judge":
+        for record in records:
+            # by a hash of its own: the split hash of these records fills only part of [0, 1)
+            held_out = seed_for(0, f"judge/{fold(record['prompt'])}") / 2**63 < _JUDGE_HELD_OUT
+            prepared.labels["test" if held_out else "train"] += _labelled(record, data)
+        return
+    if split in ("sft", "evaluation"):
+        name = "train" if split == "sft" else "evaluation"
+        prepared.texts[name] += [_keep(record, "id", "prompt", "response", "ended") for record in records]
+    if split == "sft":
+        return
+    seen: set[str] = set()
+    for record in records:
+        if record["prompt"] not in seen:
+            seen.add(record["prompt"])
+            prepared.prompts[split].append(_keep(record, "id", "prompt"))
+        if data.format == "preference_pairs" and split != "evaluation":
+            prepared.pairs.append({**_keep(record, "id", "prompt", "chosen", "rejected"), "split": split})
+
+
+def _labelled(record: dict[str, Any], data: Data) -> list[dict[str, Any]]:
+    """Judge labels of a record; a pair gives two texts, the chosen one labelled 1."""
+    if data.format == "labelled_texts":
+        return [_keep(record, "id", "text", "label")]
+    return [
+        {"id": record["id"], "text": record["prompt"] + record[name], "label": label}
+        for name, label in (("chosen", 1), ("rejected", 0))
+    ]
+
+
+def _keep(record: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: record[name] for name in names}

@@ -1,0 +1,53 @@
+"""Records on disk: JSON Lines with stable ids."""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+
+
+def record_id(*texts: str) -> str:
+    """Id of a record: 16 hex digits of the sha256 of its texts, the same wherever and whenever it is read."""
+    joined = "\x1f".join(texts).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(joined).hexdigest()[:16]
+
+
+def fold(text: str) -> str:
+    """Text for comparing: NFC, lower case, runs of white space as one space."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
+def write_records(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON Lines with sorted keys."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as stream:
+        for row in rows:
+            # ASCII escapes keep even a lone surrogate, which a quarantine file must be able to show
+            stream.write(json.dumps(row, sort_keys=True) + "\n")
+
+
+def read_records(path: Path, *, fields: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Read JSON Lines.
+
+    Args:
+        fields: keys that every row must have.
+
+    Raises:
+        PipelineError: naming file and row of what is no JSON object or lacks a field.
+    """
+    rows = []
+    with path.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise PipelineError(f"{path}, line {number}: not JSON: {error}") from error
+            missing = [field for field in fields if not isinstance(row, dict) or field not in row]
+            if missing:
+                raise PipelineError(f"{path}, line {number}: lacks {', '.join(missing)}")
+            rows.append(row)
+    return rows

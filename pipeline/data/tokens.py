@@ -1,0 +1,107 @@
+"""Texts to token batches: prompt and response are tokenised apart and concatenated, never split by characters."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class TokenizedExample:
+    """One prompt and response as ids: `prompt_ids + response_ids` is the sequence the model sees."""
+
+    prompt_ids: list[int]
+    response_ids: list[int]
+
+    def __len__(self) -> int:
+        return len(self.prompt_ids) + len(self.response_ids)
+
+
+@dataclass(frozen=True)
+class ResponseBatch:
+    """Prompts left-padded and responses right-padded, so that the responses of a batch share their columns.
+
+    input_ids (B, T) and attention_mask (B, T) with T = P + R; response_ids (B, R) and response_mask (B, R).
+    The masks are True on real tokens; a response includes its EOS.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    response_ids: Tensor
+    response_mask: Tensor
+
+    def to(self, device: torch.device) -> "ResponseBatch":
+        return ResponseBatch(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+    def rows(self, index: Tensor) -> "ResponseBatch":
+        """The rows named by `index` (N,), with their padding."""
+        return ResponseBatch(*(getattr(self, field.name)[index] for field in fields(self)))
+
+
+def tokenize_example(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, response: str, *, ended: bool
+) -> TokenizedExample:
+    """Tokenise a prompt and its response.
+
+    Args:
+        ended: the response is complete, so that EOS belongs to it; False for one cut by a length limit.
+    """
+    response_ids = tokenizer(response, add_special_tokens=False)["input_ids"]
+    if ended:
+        response_ids = [*response_ids, tokenizer.eos_token_id]
+    return TokenizedExample(tokenize_prompt(tokenizer, prompt), response_ids)
+
+
+def tokenize_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
+    """Ids of a prompt; an empty prompt becomes BOS or EOS, because the first response token needs a state."""
+    prompt_ids: list[int] = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    if prompt_ids:
+        return prompt_ids
+    return [tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id]
+
+
+def collate(examples: Sequence[TokenizedExample], *, pad_token_id: int) -> ResponseBatch:
+    """Pad examples to one batch; an empty response leaves a row whose mask keeps nothing."""
+    prompt_width = max(len(example.prompt_ids) for example in examples)
+    response_width = max(1, max(len(example.response_ids) for example in examples))
+    width = prompt_width + response_width
+    input_ids = torch.full((len(examples), width), pad_token_id, dtype=torch.long)
+    attention_mask = torch.zeros((len(examples), width), dtype=torch.bool)
+    for row, example in enumerate(examples):
+        start = prompt_width - len(example.prompt_ids)
+        stop = prompt_width + len(example.response_ids)
+        input_ids[row, start:stop] = torch.tensor(example.prompt_ids + example.response_ids)
+        attention_mask[row, start:stop] = True
+    return join(
+        input_ids[:, :prompt_width],
+        attention_mask[:, :prompt_width],
+        input_ids[:, prompt_width:],
+        attention_mask[:, prompt_width:],
+    )
+
+
+def join(prompt_ids: Tensor, prompt_mask: Tensor, response_ids: Tensor, response_mask: Tensor) -> ResponseBatch:
+    """A batch from prompts (B, P) and responses (B, R), each with its mask."""
+    return ResponseBatch(
+        input_ids=torch.cat([prompt_ids, response_ids], 1),
+        attention_mask=torch.cat([prompt_mask, response_mask], 1),
+        response_ids=response_ids,
+        response_mask=response_mask,
+    )
+
+
+def cut_response(example: TokenizedExample, max_length: int) -> TokenizedExample:
+    """The example with its response cut so that prompt and response have at most `max_length` tokens.
+
+    A cut response loses its EOS, because it does not end there. A prompt that fills the length leaves no response.
+    """
+    room = max(0, max_length - len(example.prompt_ids))
+    return TokenizedExample(example.prompt_ids, example.response_ids[:room])
+
+
+def batched(rows: Sequence[int] | range, size: int) -> Iterator[list[int]]:
+    """Consecutive batches of indices; the last may be smaller."""
+    for start in range(0, len(rows), size):
+        yield list(rows[start : start + size])

@@ -1,0 +1,121 @@
+"""Intervals, calibration and diversity: the statistics behind every number in the report."""
+
+import math
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+
+from pipeline.seeding import seed_for
+
+
+class Interval(TypedDict):
+    """A mean with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def bootstrap_mean(values: Sequence[float] | np.ndarray, *, resamples: int, seed: int, name: str) -> Interval:
+    """Mean and 95 % percentile bootstrap interval over independent units (test prompts, pairs).
+
+    Args:
+        values: (N,), one value a unit, N > 0.
+        resamples: bootstrap resamples of N units with replacement (Efron 1979).
+        seed, name: of the generator.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.size == 0:
+        raise ValueError("a mean needs at least one value")
+    rng = np.random.default_rng(seed_for(seed, f"bootstrap/{name}"))
+    means = array[rng.integers(0, array.size, size=(resamples, array.size))].mean(1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return {"mean": float(array.mean()), "low": float(low), "high": float(high)}
+
+
+def wilson_interval(successes: int, trials: int) -> Interval:
+    """A proportion with its 95 % Wilson score interval, which stays inside [0, 1] near the ends (Wilson 1927)."""
+    if trials <= 0:
+        raise ValueError("a proportion needs at least one trial")
+    z = 1.959963984540054
+    share = successes / trials
+    denominator = 1 + z**2 / trials
+    centre = (share + z**2 / (2 * trials)) / denominator
+    half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)) / denominator
+    return {"mean": share, "low": max(0.0, centre - half), "high": min(1.0, centre + half)}
+
+
+def win_shares(scores: Sequence[float] | np.ndarray, baseline: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Per prompt: 1 where the score beats the baseline's, 0.5 at a tie, 0 otherwise; shape (N,)."""
+    ours, theirs = np.asarray(scores, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    if ours.shape != theirs.shape:
+        raise ValueError(f"{ours.shape} scores against {theirs.shape} baseline scores")
+    return np.where(ours > theirs, 1.0, np.where(ours == theirs, 0.5, 0.0))
+
+
+class CalibrationBin(TypedDict):
+    """Pairs whose predicted probability is in [low, high): mean prediction and share that was right."""
+
+    low: float
+    high: float
+    confidence: float | None
+    accuracy: float | None
+    count: int
+
+
+def calibration(margins: Sequence[float] | np.ndarray, *, bins: int) -> tuple[float, list[CalibrationBin]]:
+    """Expected calibration error of a Bradley-Terry model, and its reliability bins over [0.5, 1].
+
+    The prediction for a pair is the response that scores higher, with confidence sigmoid(|margin|); it is right
+    when the margin (chosen minus rejected) is positive, half right at 0. ECE is the mean distance of confidence
+    and accuracy, weighted by the pairs in a bin (Guo et al. 2017, arXiv:1706.04599, eq. 3).
+    """
+    array = np.asarray(margins, dtype=np.float64)
+    confidence = 1.0 / (1.0 + np.exp(-np.abs(array)))
+    right = win_shares(array, np.zeros_like(array))
+    edges = np.linspace(0.5, 1.0, bins + 1)
+    index = np.clip(np.digitize(confidence, edges) - 1, 0, bins - 1)
+    error = 0.0
+    table: list[CalibrationBin] = []
+    for number in range(bins):
+        chosen = index == number
+        count = int(chosen.sum())
+        mean_confidence = float(confidence[chosen].mean()) if count else None
+        accuracy = float(right[chosen].mean()) if count else None
+        if mean_confidence is not None and accuracy is not None:
+            error += count / array.size * abs(mean_confidence - accuracy)
+        low, high = float(edges[number]), float(edges[number + 1])
+        table.append({"low": low, "high": high, "confidence": mean_confidence, "accuracy": accuracy, "count": count})
+    return error, table
+
+
+def distinct_n(texts: Sequence[str], n: int) -> float:
+    """Different word n-grams over all word n-grams of all texts (Li et al. 2016, arXiv:1510.03055); 0 without any."""
+    ngrams = [tuple(words[i : i + n]) for words in map(str.split, texts) for i in range(len(words) - n + 1)]
+    return len(set(ngrams)) / len(ngrams) if ngrams else 0.0
+
+
+def best_of_n_kl(n: int) -> float:
+    """KL of best-of-n from its policy, in nats: ln n - (n - 1) / n, an upper bound (Beirami et al. 2024)."""
+    return math.log(n) - (n - 1) / n
+
+
+def expected_best_of_n(proxy: np.ndarray, gold: np.ndarray, n: int) -> np.ndarray:
+    """Expected `gold` of the sample with the highest `proxy` among n drawn without replacement from each row.
+
+    All subsets of size n are averaged exactly: the sample of rank i (from 0, best first) among N is the best of
+    C(N - 1 - i, n - 1) of the C(N, n) subsets.
+
+    Args:
+        proxy, gold: (prompts, N) scores of the same samples, n <= N.
+
+    Returns:
+        (prompts,)
+    """
+    total = proxy.shape[1]
+    if proxy.shape != gold.shape or n > total:
+        raise ValueError(f"best of {n} needs matching scores of at least {n} samples, got {proxy.shape}, {gold.shape}")
+    order = np.argsort(-proxy, axis=1, kind="stable")
+    weights = np.array([math.comb(total - 1 - rank, n - 1) for rank in range(total)]) / math.comb(total, n)
+    return np.take_along_axis(gold, order, axis=1) @ weights

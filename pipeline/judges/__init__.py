@@ -1,0 +1,1 @@
+"""Judges: anything that scores how good a response is."""

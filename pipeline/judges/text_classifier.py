@@ -1,0 +1,81 @@
+"""A judge fitted on human labels: TF-IDF features and a logistic regression, from scikit-learn."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+
+from pipeline.errors import PipelineError
+from pipeline.params.schema import FitJudge
+
+_FEATURES = 2**18
+
+
+class TextClassifierJudge:
+    """Scores a text with the probability, in [0, 1], that people would label it 1."""
+
+    def __init__(self, *, ngram_max: int, idf: np.ndarray, weights: np.ndarray, bias: float) -> None:
+        self._ngram_max = ngram_max
+        self._vectorizer = _vectorizer(ngram_max)
+        self._tfidf = TfidfTransformer(sublinear_tf=True)
+        self._tfidf.idf_ = idf
+        self._weights = weights
+        self._bias = bias
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        """Probability of label 1, shape (len(texts),)."""
+        if not texts:
+            return np.zeros(0)
+        features = self._tfidf.transform(self._vectorizer.transform(texts))
+        return 1.0 / (1.0 + np.exp(-(features @ self._weights + self._bias)))
+
+    def save(self, folder: Path) -> None:
+        """Plain arrays and JSON: no pickle, whose loading would run code."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {"idf": self._tfidf.idf_, "weights": self._weights, "bias": np.array([self._bias])}
+        save_file(arrays, folder / "judge.safetensors")
+        (folder / "judge.json").write_text(json.dumps({"kind": "text_classifier", "ngram_max": self._ngram_max}) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> "TextClassifierJudge":
+        """A judge that `save` wrote."""
+        arrays = load_file(folder / "judge.safetensors")
+        ngram_max = json.loads((folder / "judge.json").read_text())["ngram_max"]
+        return cls(ngram_max=ngram_max, idf=arrays["idf"], weights=arrays["weights"], bias=float(arrays["bias"][0]))
+
+
+def fit_judge(texts: Sequence[str], labels: Sequence[int], settings: FitJudge) -> TextClassifierJudge:
+    """Fit on windows of the texts, each with its text's label, because the judge reads short continuations.
+
+    Raises:
+        PipelineError: only one label occurs.
+    """
+    if len(set(labels)) < 2:
+        raise PipelineError(f"the judge's labels are all {sorted(set(labels))}; it needs texts labelled 0 and 1.")
+    windows = [
+        (window, label)
+        for text, label in zip(texts, labels, strict=True)
+        for window in cut_windows(text, words=settings.window_words, at_most=settings.windows_per_text)
+    ]
+    counts = _vectorizer(settings.ngram_max).transform([window for window, _ in windows])
+    tfidf = TfidfTransformer(sublinear_tf=True).fit(counts)
+    model = LogisticRegression(C=settings.inverse_regularization, max_iter=300)
+    model.fit(tfidf.transform(counts), [label for _, label in windows])
+    return TextClassifierJudge(
+        ngram_max=settings.ngram_max, idf=tfidf.idf_, weights=model.coef_[0], bias=float(model.intercept_[0])
+    )
+
+
+def cut_windows(text: str, *, words: int, at_most: int) -> list[str]:
+    """The first `at_most` windows of `words` words."""
+    split = text.split()
+    return [" ".join(split[start : start + words]) for start in range(0, len(split), words)][:at_most]
+
+
+def _vectorizer(ngram_max: int) -> HashingVectorizer:
+    # hashing keeps no vocabulary, so nothing has to be pickled
+    return HashingVectorizer(n_features=_FEATURES, ngram_range=(1, ngram_max), alternate_sign=False, norm=None)

@@ -1,0 +1,1 @@
+"""Language and reward models: loading, log-probs, sampling, saving."""

@@ -1,0 +1,54 @@
+"""Policies to disk: whole models that `AutoModelForCausalLM` loads, and light checkpoints on the way."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pipeline.models.policy import Policy
+
+
+def save_model(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Weights, config and tokenizer of a model, without anything that depends on where or when it was written."""
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    config_file = folder / "config.json"
+    config = json.loads(config_file.read_text())
+    config.pop("_name_or_path", None)
+    config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def save_policy(policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path, *, dtype: torch.dtype) -> None:
+    """The trained policy as one whole model in `dtype`; adapters are merged in. The policy is used up."""
+    network: Any = policy.causal_lm
+    if isinstance(policy.language_model, PeftModel):
+        # merging adds the product of two fp32 matrices: in fp32, so that it is rounded only once
+        policy.language_model.float()
+        network = policy.language_model.merge_and_unload()
+    save_model(network.to(dtype), tokenizer, folder)
+
+
+def save_frontier_checkpoint(policy: Policy, folder: Path, *, dtype: torch.dtype) -> None:
+    """A checkpoint on the way: the adapters alone, or the whole model when it is trained in full."""
+    if not isinstance(policy.language_model, PeftModel):
+        whole: Any = copy.deepcopy(policy.causal_lm)
+        whole.to(dtype).save_pretrained(folder)
+        return
+    policy.language_model.save_pretrained(str(folder))
+    (folder / "README.md").unlink(missing_ok=True)
+    # PEFT writes a set in the order of the hash seed, and the path of the base model
+    config_file = folder / "adapter_config.json"
+    config = json.loads(config_file.read_text())
+    config["target_modules"] = sorted(config["target_modules"])
+    config["base_model_name_or_path"] = None
+    config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def stored_dtype(folder: Path) -> torch.dtype:
+    """Number format in which the weights of a checkpoint folder are stored."""
+    name = json.loads((folder / "config.json").read_text()).get("dtype") or "float32"
+    return getattr(torch, name)

@@ -1,0 +1,79 @@
+"""Device, number format, threads and determinism: decided once, through accelerate."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+
+from pipeline.errors import PipelineError
+from pipeline.params.schema import Runtime
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What a stage computes on."""
+
+    accelerator: Accelerator
+    dtype: torch.dtype
+    """Number format of matmuls, and of frozen weights."""
+    attention: str
+    threads: int
+
+    @property
+    def device(self) -> torch.device:
+        return self.accelerator.device
+
+    def describe(self) -> str:
+        """For example `cpu, bf16, 2 threads, eager attention`."""
+        name = torch.cuda.get_device_name() if self.device.type == "cuda" else self.device.type
+        precision = "bf16" if self.dtype == torch.bfloat16 else "fp32"
+        return f"{name}, {precision}, {self.threads} threads, {self.attention} attention"
+
+
+def start_compute(runtime: Runtime) -> Compute:
+    """Apply the `runtime` section: threads, determinism, device and precision.
+
+    Raises:
+        PipelineError: the device asked for is not there.
+    """
+    threads = _usable_cores() if runtime.threads == "auto" else runtime.threads
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    # uninitialised memory would be filled with NaN on every allocation, which costs 10 % and guards nothing here
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+    device = _choose_device(runtime.device)
+    dtype = _choose_dtype(runtime.precision, device)
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if dtype == torch.bfloat16 else "no")
+    attention = runtime.attention
+    if attention == "auto":
+        attention = "eager" if device == "cpu" else "sdpa"
+    return Compute(accelerator, dtype, attention, threads)
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _choose_device(asked: str) -> str:
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if asked == "auto":
+        return "cuda" if available["cuda"] else "cpu"
+    if not available[asked]:
+        raise PipelineError(f"runtime.device is {asked}, but this machine has none. Set it to auto or cpu.")
+    return asked
+
+
+def _choose_dtype(asked: str, device: str) -> torch.dtype:
+    if asked == "auto":
+        fast = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and cpu_has_bf16()
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if asked == "bf16" else torch.float32
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bf16 in hardware (AVX512-BF16 or AMX); emulation is slower than fp32."""
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in checks)

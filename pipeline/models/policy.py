@@ -1,0 +1,173 @@
+"""A trainable language model: response log-probs, values, and its frozen reference."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from pipeline.data.tokens import ResponseBatch
+from pipeline.models.compute import Compute
+from pipeline.objectives.logprobs import token_logprobs, token_statistics
+from pipeline.params.schema import Finetuning
+from pipeline.seeding import seeded_globals
+
+
+@dataclass(frozen=True)
+class PolicyOutput:
+    """Per response token, 0 where the mask is off: `logprobs` and `entropy` in nats, `values` in score units."""
+
+    logprobs: Tensor  # (B, R), gradient flows
+    entropy: Tensor | None  # (B, R), detached
+    values: Tensor | None  # (B, R), gradient flows
+
+
+class Policy(nn.Module):
+    """A causal language model seen through its responses.
+
+    Sampling aside, everything that reads token log-probs calls `forward`: SFT, DPO, the cached reference, PPO's
+    rollout and PPO's update. So the first PPO ratio is 1 and the first DPO loss is ln 2 by construction.
+    """
+
+    def __init__(self, language_model: nn.Module, *, with_values: bool = False) -> None:
+        super().__init__()
+        self.language_model = language_model
+        self.causal_lm: PreTrainedModel
+        # a second attribute for the same module must not register it twice
+        base = language_model.get_base_model() if isinstance(language_model, PeftModel) else language_model
+        object.__setattr__(self, "causal_lm", base)
+        self.value_head = _value_head(self.causal_lm) if with_values else None
+
+    @property
+    def has_adapters(self) -> bool:
+        return isinstance(self.language_model, PeftModel)
+
+    def forward(self, batch: ResponseBatch, *, temperature: float = 1.0, with_entropy: bool = False) -> PolicyOutput:
+        """Log-probs of the response tokens; only their positions pass through the vocabulary head.
+
+        Args:
+            batch: prompts left-padded, responses right-padded, (B, P) and (B, R).
+            temperature: the sampling temperature.
+            with_entropy: also the entropy of each next-token distribution.
+        """
+        response_ids, mask = batch.response_ids, batch.response_mask
+        length = response_ids.shape[1]
+        hidden = self.causal_lm.base_model(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            position_ids=position_ids(batch.attention_mask),
+            use_cache=False,
+        ).last_hidden_state
+        states = hidden[:, -length - 1 : -1]  # (B, R, H): the state before each response token predicts it
+        logits = project_logits(self.causal_lm, states[mask])  # (N, V), N response tokens
+        entropy = None
+        if with_entropy:
+            statistics = token_statistics(logits, response_ids[mask], temperature=temperature)
+            kept, entropy = statistics.logprobs, _scatter(statistics.entropy, mask)
+        else:
+            kept = token_logprobs(logits, response_ids[mask], temperature=temperature)
+        values = None
+        if self.value_head is not None:
+            values = _scatter(self.value_head(states[mask].float()).squeeze(-1).float(), mask)
+        return PolicyOutput(_scatter(kept, mask), entropy, values)
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Inside the block the policy is its own frozen reference: the same weights, adapters off."""
+        if not isinstance(self.language_model, PeftModel):
+            raise TypeError("a policy without adapters has no reference inside it; load a frozen copy")
+        with self.language_model.disable_adapter():
+            yield
+
+
+def position_ids(attention_mask: Tensor) -> Tensor:
+    """Positions that count real tokens only, so that left padding shifts nothing; 0 on padding."""
+    return (attention_mask.long().cumsum(1) - 1).clamp(min=0)
+
+
+def project_logits(causal_lm: PreTrainedModel, states: Tensor) -> Tensor:
+    """Vocabulary head on chosen states (N, H) -> (N, V), with the scaling that some families apply after it.
+
+    Gemma caps (`final_logit_softcapping`), Cohere multiplies (`logit_scale`), Granite divides (`logits_scaling`).
+    """
+    logits = causal_lm.get_output_embeddings()(states)
+    config = causal_lm.config.get_text_config()
+    if cap := getattr(config, "final_logit_softcapping", None):
+        logits = cap * torch.tanh(logits / cap)
+    if scale := getattr(config, "logit_scale", None):
+        logits = logits * scale
+    if divisor := getattr(config, "logits_scaling", None):
+        logits = logits / divisor
+    return logits
+
+
+def _scatter(kept: Tensor, mask: Tensor) -> Tensor:
+    return torch.zeros(mask.shape, dtype=kept.dtype, device=kept.device).masked_scatter(mask, kept)
+
+
+def _value_head(causal_lm: PreTrainedModel) -> nn.Linear:
+    """V(state), zero at the start (lm-human-preferences): the first advantages are the rewards themselves."""
+    hidden_size = causal_lm.config.get_text_config().hidden_size
+    head = nn.Linear(hidden_size, 1)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
+
+
+def load_policy(
+    folder: Path | str, compute: Compute, *, finetuning: Finetuning | None, seed: int = 0, with_values: bool = False
+) -> Policy:
+    """A policy from a checkpoint folder, on the device and without dropout.
+
+    Args:
+        folder: `AutoModelForCausalLM` layout.
+        finetuning: what is trained: adapters on frozen weights in the compute dtype, or every weight in fp32.
+            None freezes everything (sampling, scoring, a reference).
+        seed: root seed of the adapters' initial values.
+        with_values: add a value head.
+    """
+    full = finetuning is not None and finetuning.method == "full"
+    network = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32 if full else compute.dtype, attn_implementation=compute.attention
+    )
+    _switch_dropout_off(network)
+    if finetuning is None or finetuning.method == "lora":
+        network.requires_grad_(False)
+    language_model: nn.Module = network
+    if finetuning is not None and finetuning.method == "lora":
+        config = LoraConfig(
+            task_type="CAUSAL_LM",
+            r=finetuning.lora_r,
+            lora_alpha=finetuning.lora_alpha,
+            lora_dropout=0.0,
+            target_modules=finetuning.lora_target_modules,
+        )
+        with seeded_globals(seed, "lora"):
+            language_model = get_peft_model(network, config)
+    return Policy(language_model, with_values=with_values).to(compute.device)
+
+
+def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
+    """A frontier checkpoint: adapters on `base_folder`, or a whole model when the run was full fine-tuning."""
+    if not (folder / "adapter_config.json").is_file():
+        return load_policy(folder, compute, finetuning=None)
+    policy = load_policy(base_folder, compute, finetuning=None)
+    return Policy(PeftModel.from_pretrained(policy.causal_lm, folder)).to(compute.device)
+
+
+def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
+    """Tokenizer of a checkpoint folder."""
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def _switch_dropout_off(network: nn.Module) -> None:
+    """Dropout would make the ratio of a policy to itself differ from 1 (Huang et al. 2024, detail 6)."""
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.0  # type: ignore[assignment]

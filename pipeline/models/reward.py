@@ -1,0 +1,127 @@
+"""The reward model: a backbone with one linear score head, any `AutoModelForSequenceClassification` of one label."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from pipeline.errors import PipelineError
+from pipeline.models.compute import Compute
+from pipeline.progress import progress_bar
+from pipeline.seeding import torch_generator
+
+
+class RewardModel(nn.Module):
+    """Scores (prompt + response) with one number, higher is better.
+
+    Encoders are read at [CLS], decoders at the last real token, found by the attention mask: so scores do not
+    depend on padding side, padding length or the other rows of the batch.
+    """
+
+    def __init__(self, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.is_decoder = hasattr(network, "score")
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Scores (B,) in fp32 of token ids (B, T); `attention_mask` is 1 on real tokens."""
+        if not self.is_decoder:
+            return self.network(input_ids=input_ids, attention_mask=attention_mask).logits.squeeze(-1).float()
+        positions = (attention_mask.cumsum(1) - 1).clamp(min=0)
+        states = self.network.base_model(
+            input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, use_cache=False
+        ).last_hidden_state
+        columns = torch.arange(input_ids.shape[1], device=input_ids.device)
+        last = (columns * attention_mask.bool()).argmax(1)
+        return self.network.score(states[torch.arange(len(states), device=states.device), last]).squeeze(-1).float()
+
+    def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and mask (B, T) on the model's device; texts over `max_length` lose their start, not their end.
+
+        The response is at the end, and it is what the score is about.
+        """
+        encoded = self.tokenizer(
+            list(texts), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+        )
+        return encoded["input_ids"].to(self.network.device), encoded["attention_mask"].to(self.network.device)
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """How many of the texts are longer than `max_length` tokens."""
+        lengths = (len(ids) for ids in self.tokenizer(list(texts))["input_ids"])
+        return sum(length > self.max_length for length in lengths)
+
+    @torch.no_grad()
+    def score(self, texts: Sequence[str], *, batch_size: int, title: str | None = None) -> Tensor:
+        """Scores (len(texts),) on the CPU; texts of similar length share a batch."""
+        order = sorted(range(len(texts)), key=lambda index: (len(texts[index]), index))
+        scores = torch.zeros(len(texts))
+        starts = range(0, len(order), batch_size)
+        for start in progress_bar(starts, title=title, unit="batch") if title else starts:
+            rows = order[start : start + batch_size]
+            scores[rows] = self(*self.tokenize([texts[row] for row in rows])).cpu()
+        return scores
+
+    @torch.no_grad()
+    def shift(self, offset: float) -> None:
+        """Subtract `offset` from every score, inside the head's bias, so that any loader gets the same scores."""
+        self.head.bias.sub_(offset)
+
+    @property
+    def head(self) -> nn.Linear:
+        head = self.network.score if self.is_decoder else self.network.classifier
+        # RoBERTa wraps its head in a module whose last layer makes the scores
+        return head if isinstance(head, nn.Linear) else head.out_proj
+
+    def save(self, folder: Path) -> None:
+        """Write network and tokenizer in the layout that `AutoModelForSequenceClassification` loads."""
+        self.network.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+
+def create_reward_model(backbone: Path, compute: Compute, *, max_length: int, seed: int) -> RewardModel:
+    """A backbone with a fresh head: weights of variance 1/(d+1), bias 0 (arXiv:2009.01325; arXiv:2403.17031, detail 7)."""
+    model = _load(backbone, compute, max_length=max_length, dtype=torch.float32)
+    _replace_head(model)
+    head = model.head
+    generator = torch_generator(seed, "reward_head")
+    with torch.no_grad():
+        head.weight.copy_(torch.randn(head.weight.shape, generator=generator) / math.sqrt(head.in_features + 1))
+        head.bias.zero_()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return model
+
+
+def load_reward_model(folder: Path | str, compute: Compute, *, max_length: int) -> RewardModel:
+    """A trained reward model, frozen, in the number format it is stored in."""
+    model = _load(folder, compute, max_length=max_length, dtype="auto")
+    model.requires_grad_(False)
+    return model.eval()
+
+
+def _load(folder: Path | str, compute: Compute, *, max_length: int, dtype: torch.dtype | str) -> RewardModel:
+    # truncation keeps the end of a text: the response
+    tokenizer = AutoTokenizer.from_pretrained(folder, truncation_side="left")
+    network = AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=1, dtype=dtype, attn_implementation=compute.attention
+    )
+    if network.config.pad_token_id is None:
+        network.config.pad_token_id = tokenizer.pad_token_id
+    limit = getattr(network.config, "max_position_embeddings", max_length)
+    if max_length > limit:
+        raise PipelineError(f"train_reward.max_length is {max_length}, but {folder} reads at most {limit} tokens.")
+    return RewardModel(network, tokenizer, max_length=max_length).to(compute.device)
+
+
+def _replace_head(model: RewardModel) -> None:
+    """Decoders have a score head without bias; ours carries the normalisation in its bias."""
+    if model.is_decoder and model.network.score.bias is None:
+        old = model.network.score
+        model.network.score = nn.Linear(old.in_features, 1, bias=True).to(old.weight.device, old.weight.dtype)

@@ -1,0 +1,157 @@
+"""Sampling from a policy: wide batches, a reused key-value cache, and one random number a token."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedTokenizerBase
+
+from pipeline.data.tokens import ResponseBatch, join, tokenize_prompt
+from pipeline.models.policy import Policy, position_ids, project_logits
+from pipeline.params.schema import Sampling
+from pipeline.progress import progress_bar
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """A sampled response: its text, whether it ended with EOS, and its length in tokens (EOS included)."""
+
+    text: str
+    ended: bool
+    tokens: int
+
+
+@torch.no_grad()
+def sample(
+    policy: Policy,
+    prompt_ids: Tensor,
+    prompt_mask: Tensor,
+    *,
+    sampling: Sampling,
+    eos_token_id: int,
+    pad_token_id: int,
+    generator: torch.Generator,
+) -> ResponseBatch:
+    """Sample one response for each row.
+
+    Args:
+        prompt_ids, prompt_mask: (B, P), left-padded.
+        sampling: length, temperature and truncation of the distribution.
+        generator: on the device of the prompts; one uniform number per row and step is drawn from it.
+
+    Returns:
+        Prompts and responses (B, R); R is at most `max_new_tokens`, and the mask ends with the first EOS.
+    """
+    network = policy.causal_lm
+    cache = DynamicCache(config=network.config)
+    attention_mask = prompt_mask
+    step_ids, step_positions = prompt_ids, position_ids(prompt_mask)
+    running = torch.ones(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
+    tokens: list[Tensor] = []
+    masks: list[Tensor] = []
+    for _ in range(sampling.max_new_tokens):
+        hidden = network.base_model(
+            input_ids=step_ids,
+            attention_mask=attention_mask,
+            position_ids=step_positions,
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+        logits = project_logits(network, hidden[:, -1])
+        next_ids = draw(truncate(logits.float() / sampling.temperature, sampling), generator)
+        next_ids = torch.where(running, next_ids, pad_token_id)
+        tokens.append(next_ids)
+        masks.append(running)
+        attention_mask = torch.cat([attention_mask, running[:, None]], 1)
+        running = running & (next_ids != eos_token_id)
+        if not bool(running.any()):
+            break
+        step_ids, step_positions = next_ids[:, None], position_ids(attention_mask)[:, -1:]
+    return join(prompt_ids, prompt_mask, torch.stack(tokens, 1), torch.stack(masks, 1))
+
+
+def draw(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Sample from softmax(logits) (B, V) -> (B,) by inverting its cumulative distribution.
+
+    One uniform number a row, instead of one exponential a vocabulary entry as in `torch.multinomial`: 30 times
+    less time at 50,000 entries on a CPU.
+    """
+    # float64: over 50,000 entries an fp32 running sum loses the digits that tell rare tokens apart
+    cumulative = torch.softmax(logits, -1, dtype=torch.float32).cumsum(-1, dtype=torch.float64)
+    uniform = torch.rand(len(logits), 1, generator=generator, device=logits.device, dtype=torch.float64)
+    # right=True finds the first entry whose cumulative probability exceeds the number, so an entry of
+    # probability 0 is never drawn
+    drawn = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True).squeeze(-1)
+    return drawn.clamp(max=logits.shape[-1] - 1)
+
+
+def truncate(logits: Tensor, sampling: Sampling) -> Tensor:
+    """Apply top-k and top-p; untouched, and nothing sorted, when both are off."""
+    if 0 < sampling.top_k < logits.shape[-1]:
+        smallest_kept = logits.topk(sampling.top_k).values[:, -1:]
+        logits = logits.masked_fill(logits < smallest_kept, -torch.inf)
+    if sampling.top_p < 1.0:
+        ordered, order = logits.sort(descending=True)
+        probabilities = ordered.softmax(-1)
+        # a token is dropped when those before it already hold top_p
+        dropped = probabilities.cumsum(-1) - probabilities > sampling.top_p
+        logits = logits.masked_fill(dropped.scatter(1, order, dropped), -torch.inf)
+    return logits
+
+
+def pad_prompts(prompts: Sequence[list[int]], *, pad_token_id: int) -> tuple[Tensor, Tensor]:
+    """Left-pad token ids to (B, P) and their mask."""
+    width = max(len(prompt) for prompt in prompts)
+    ids = torch.full((len(prompts), width), pad_token_id, dtype=torch.long)
+    mask = torch.zeros((len(prompts), width), dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = True
+    return ids, mask
+
+
+def decode_responses(batch: ResponseBatch, tokenizer: PreTrainedTokenizerBase) -> list[Continuation]:
+    """Texts of the responses, special tokens left out."""
+    continuations = []
+    for ids, mask in zip(batch.response_ids.cpu(), batch.response_mask.cpu(), strict=True):
+        kept = ids[mask].tolist()
+        ended = bool(kept) and kept[-1] == tokenizer.eos_token_id
+        text = str(tokenizer.decode(kept, skip_special_tokens=True))
+        continuations.append(Continuation(text, ended, len(kept)))
+    return continuations
+
+
+def sample_batches(
+    policy: Policy,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    *,
+    sampling: Sampling,
+    generator: torch.Generator,
+    title: str,
+) -> list[ResponseBatch]:
+    """One response for each prompt text, `sampling.batch_size` at a time, in the order of the prompts.
+
+    Every batch stays on the policy's device, padded to its own width.
+    """
+    device = policy.causal_lm.device
+    encoded = [tokenize_prompt(tokenizer, prompt) for prompt in prompts]
+    batches = []
+    with progress_bar(total=len(prompts), title=title, unit="sample") as bar:
+        for start in range(0, len(prompts), sampling.batch_size):
+            chunk = encoded[start : start + sampling.batch_size]
+            ids, mask = pad_prompts(chunk, pad_token_id=tokenizer.pad_token_id)
+            batches.append(
+                sample(
+                    policy,
+                    ids.to(device),
+                    mask.to(device),
+                    sampling=sampling,
+                    eos_token_id=tokenizer.eos_token_id,
+                    pad_token_id=tokenizer.pad_token_id,
+                    generator=generator,
+                )
+            )
+            bar.update(len(chunk))
+    return batches

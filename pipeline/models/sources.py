@@ -1,0 +1,114 @@
+"""Where weights come from: a Hugging Face id, a folder, or a model inside an installed Python package."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GgufConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from pipeline.errors import PipelineError
+from pipeline.packages import package_folder
+from pipeline.params.schema import ModelSource
+
+_WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin", "*.gguf")
+
+
+@dataclass(frozen=True)
+class Located:
+    """What `from_pretrained` needs: a folder or hub id, and the GGUF file when the weights are in one."""
+
+    name: str
+    options: dict[str, Any]
+
+
+def locate(model: ModelSource, *, key: str) -> Located:
+    """Resolve `source` and check that weights are there before anything is loaded.
+
+    Raises:
+        PipelineError: naming `key` (such as models.policy.source): no such package or folder, or no weights in it.
+    """
+    if model.source.startswith("package:"):
+        folder = package_folder(model.source.removeprefix("package:"), key=key)
+        weights = sorted(path for pattern in _WEIGHT_FILES for path in folder.rglob(pattern))
+        if not weights:
+            raise PipelineError(f"{key}: package {model.source!r} holds no weights ({', '.join(_WEIGHT_FILES)}).")
+        return _folder(weights[0].parent, key)
+    if Path(model.source).is_dir():
+        return _folder(Path(model.source), key)
+    if model.source.startswith((".", "/", "~")) or (model.source.count("/") != 1 and "/" in model.source):
+        raise PipelineError(f"{key}: folder {model.source!r} does not exist. Correct the path.")
+    return Located(model.source, {"revision": model.revision} if model.revision else {})
+
+
+def _folder(folder: Path, key: str) -> Located:
+    weights = sorted(path for pattern in _WEIGHT_FILES for path in folder.glob(pattern))
+    if not weights:
+        raise PipelineError(
+            f"{key}: folder {folder} has no weights ({', '.join(_WEIGHT_FILES)}). "
+            "Copy them in, or point the key at another folder."
+        )
+    if not (folder / "config.json").is_file():
+        if weights[0].suffix != ".gguf":
+            raise PipelineError(f"{key}: folder {folder} has weights but no config.json. Copy it in.")
+        return Located(str(folder), {"gguf_file": weights[0].name})
+    return Located(str(folder), {})
+
+
+def load_source_policy(model: ModelSource, *, key: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The language model to align and its tokenizer, in the dtype to store; its pad token differs from EOS."""
+    located = locate(model, key=key)
+    options = dict(located.options)
+    if "gguf_file" in options:
+        # otherwise transformers keeps the blocks packed, and packed weights can neither be trained nor saved
+        options["quantization_config"] = GgufConfig(dequantize=True)
+    network = _load(AutoModelForCausalLM, located.name, key, dtype=getattr(torch, model.dtype), **options)
+    tokenizer = _load(AutoTokenizer, located.name, key, **located.options)
+    separate_pad_token(network, tokenizer)
+    return network, tokenizer
+
+
+def load_source_backbone(model: ModelSource, *, key: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The reward model's backbone without any head, and its tokenizer."""
+    located = locate(model, key=key)
+    network = _load(AutoModel, located.name, key, dtype=getattr(torch, model.dtype), **located.options)
+    tokenizer = _load(AutoTokenizer, located.name, key, **located.options)
+    if tokenizer.eos_token_id is not None:
+        separate_pad_token(network, tokenizer)
+    return network, tokenizer
+
+
+def _load(auto_class: Any, name: str, key: str, **options: Any) -> Any:
+    try:
+        return auto_class.from_pretrained(name, **options)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise PipelineError(
+            f"{key}: cannot load {name!r} as {auto_class.__name__}: {reason} "
+            "Use a Hugging Face id that exists and is reachable, a folder with weights, or package:NAME."
+        ) from error
+
+
+def separate_pad_token(network: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Give the tokenizer a pad token of its own, distinct from EOS, and tell the model.
+
+    With pad = EOS a mask by id hides the real EOS, and no model learns to stop (Huang et al. 2024,
+    arXiv:2403.17031, detail 2). An unused special token is taken first; else one is added.
+    """
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        if tokenizer.unk_token is not None and tokenizer.unk_token_id != tokenizer.eos_token_id:
+            tokenizer.pad_token = tokenizer.unk_token
+        else:
+            tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
+            if len(tokenizer) > network.get_input_embeddings().weight.shape[0]:
+                network.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    network.config.pad_token_id = tokenizer.pad_token_id
+    if network.generation_config is not None:
+        network.generation_config.pad_token_id = tokenizer.pad_token_id

@@ -1,0 +1,1 @@
+"""Typed, frozen parameters: one model per section of params.yaml."""

@@ -1,0 +1,59 @@
+"""params.yaml to `Params`, with errors that name the dotted key."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+from pipeline.errors import PipelineError
+from pipeline.params.schema import Params
+
+PARAMS_FILE = Path("params.yaml")
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and check params.yaml.
+
+    YAML 1.2 through ruamel, as DVC reads it: PyYAML would read `1e-4` as a string and `on` as true.
+
+    Raises:
+        PipelineError: the file is missing, is no YAML, or has an unknown, missing or wrong key.
+    """
+    if not path.is_file():
+        raise PipelineError(f"{path}: no such file. Run the command in the root of the repository.")
+    try:
+        values = YAML(typ="safe").load(path)
+    except YAMLError as error:
+        raise PipelineError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(values, Mapping):
+        raise PipelineError(f"{path}: expected sections, found {type(values).__name__}")
+    return parse_params(values, source=str(path))
+
+
+def parse_params(values: Mapping[str, Any], *, source: str = "params") -> Params:
+    """Check a mapping against the schema; `source` is named in errors."""
+    try:
+        return Params.model_validate(dict(values))
+    except ValidationError as error:
+        problems = [f"  {_dotted(item['loc'])}: {_explain(item)}" for item in error.errors()]
+        raise PipelineError(f"{source} has {len(problems)} problem(s):\n" + "\n".join(problems)) from None
+
+
+def _dotted(location: tuple[Any, ...]) -> str:
+    # pydantic appends the names of union members, which are not keys of the file
+    keys = [str(part) for part in location if not (isinstance(part, str) and ("[" in part or part in _UNION_MEMBERS))]
+    return ".".join(keys) or "(top level)"
+
+
+_UNION_MEMBERS = {"int", "constrained-int", "str", "list"}
+
+
+def _explain(item: Any) -> str:
+    if item["type"] == "extra_forbidden":
+        return "unknown key; remove it or correct its spelling"
+    if item["type"] == "missing":
+        return "missing key; add it (`git diff params.yaml` shows what was removed)"
+    message = item["msg"].removeprefix("Value error, ")
+    return message if item["type"] == "value_error" else f"{message}, got {item['input']!r}"

@@ -1,0 +1,99 @@
+"""The comparison of all policies as one dictionary with stable keys, and as a table for the terminal."""
+
+from textwrap import fill
+from typing import Any
+
+from pipeline.params.schema import WriteReport
+from pipeline.report.documents import Interval
+from pipeline.report.flags import find_flags
+from pipeline.report.inputs import PolicyReport, ReportInputs
+
+TABLE_WIDTH = 110
+
+
+def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any]:
+    """All metrics that policies are compared by, and the flags.
+
+    Costs are left out, as they differ from run to run: equal inputs and params give an equal result.
+
+    Returns:
+        `policies` by name (sft first), `reward_model`, `preferences`, and `flags`: a list of mappings with `policy`
+        or `subject`, `code` and `message`.
+    """
+    reward, preferences = inputs.reward_metrics, inputs.preferences
+    return {
+        "policies": {name: _policy_entry(policy) for name, policy in inputs.policies.items()},
+        "reward_model": {
+            "accuracy": reward.accuracy.model_dump(),
+            "longer_wins_accuracy": reward.longer_wins_accuracy,
+            "initial_loss": inputs.histories["train_reward"][0].get("loss"),
+            "expected_calibration_error": reward.expected_calibration_error,
+        },
+        "preferences": {
+            "raw": preferences.raw,
+            "accepted": preferences.accepted,
+            "quarantined": preferences.quarantined,
+        },
+        "flags": [dict(flag) for flag in find_flags(inputs, params)],
+    }
+
+
+def _policy_entry(policy: PolicyReport) -> dict[str, Any]:
+    metrics = policy.metrics
+    return {
+        "judge_score": metrics.judge_score.model_dump(),
+        "reward_score": metrics.reward_score.model_dump(),
+        "win_rate_vs_sft": metrics.win_rate_vs_sft.model_dump(),
+        "kl_nats_per_sequence": metrics.kl_nats_per_sequence,
+        "perplexity_held_out": metrics.perplexity_held_out,
+        "distinct_2": metrics.distinct_2,
+        "mean_response_tokens": metrics.mean_response_tokens,
+    }
+
+
+def comparison_table(comparison: dict[str, Any]) -> str:
+    """The comparison as aligned plain text: a row for each policy, then the reward model and the flags."""
+    header = ["policy", "judge score", "reward score", "win rate vs SFT", "KL (nats)", "perplexity", "distinct-2"]
+    rows = [header, *(_table_row(name, entry) for name, entry in comparison["policies"].items())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    lines = ["  ".join(_pad(cell, width, column) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
+             for row in rows]  # fmt: skip
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(line.rstrip() for line in [*lines, "", _reward_line(comparison), *_flag_lines(comparison)])
+
+
+def _table_row(name: str, entry: dict[str, Any]) -> list[str]:
+    return [
+        name,
+        _interval(entry["judge_score"]),
+        _interval(entry["reward_score"]),
+        "-" if name == "sft" else _interval(entry["win_rate_vs_sft"]),
+        f"{entry['kl_nats_per_sequence']:.2f}",
+        f"{entry['perplexity_held_out']:.1f}",
+        f"{entry['distinct_2']:.3f}",
+    ]
+
+
+def _pad(cell: str, width: int, column: int) -> str:
+    return cell.ljust(width) if column == 0 else cell.rjust(width)
+
+
+def _interval(value: dict[str, float]) -> str:
+    interval = Interval.model_validate(value)
+    return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def _reward_line(comparison: dict[str, Any]) -> str:
+    reward, pairs = comparison["reward_model"], comparison["preferences"]
+    accuracy = (
+        f"accuracy {_interval(reward['accuracy'])} on test pairs, longer wins {reward['longer_wins_accuracy']:.3f}"
+    )
+    return f"reward model: {accuracy}; preferences: {pairs['accepted']} of {pairs['raw']} pairs accepted"
+
+
+def _flag_lines(comparison: dict[str, Any]) -> list[str]:
+    if not comparison["flags"]:
+        return ["flags: none"]
+    named = [(flag.get("policy", flag.get("subject")), flag) for flag in comparison["flags"]]
+    texts = [f"{name}: {flag['code']}: {flag['message']}" for name, flag in named]
+    return ["flags:", *(fill(text, TABLE_WIDTH, initial_indent="  ", subsequent_indent="    ") for text in texts)]

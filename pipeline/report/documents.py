@@ -1,0 +1,135 @@
+"""The typed contents of the files that the report is made from."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Document(BaseModel):
+    """Base of every file: immutable; keys that the report does not show are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Interval(Document):
+    """A mean with its 95 % interval."""
+
+    mean: FiniteFloat
+    low: FiniteFloat
+    high: FiniteFloat
+
+    def overlaps(self, other: "Interval") -> bool:
+        """True when the two intervals share a value."""
+        return self.low <= other.high and other.low <= self.high
+
+    def above(self, other: "Interval") -> bool:
+        """True when the whole interval lies above the other."""
+        return self.low > other.high
+
+
+class PolicyMetrics(Document):
+    """One policy on the evaluation prompts; KL in nats per sequence, measured from the SFT policy."""
+
+    judge_score: Interval
+    reward_score: Interval
+    win_rate_vs_sft: Interval
+    kl_nats_per_sequence: FiniteFloat
+    kl_interval: Interval
+    perplexity_held_out: FiniteFloat
+    distinct_2: FiniteFloat
+    mean_response_tokens: FiniteFloat
+    eos_rate: FiniteFloat
+    evaluation_prompts: Count
+
+
+class FrontierPoint(Document):
+    """A checkpoint on the way (`step`), or best-of-n of the SFT policy (`best_of_n`)."""
+
+    label: str
+    step: Count | None = None
+    best_of_n: Count | None = None
+    kl_nats_per_sequence: FiniteFloat
+    reward_score: Interval
+    judge_score: Interval
+
+
+class Frontier(Document):
+    points: list[FrontierPoint]
+
+
+class Sample(Document):
+    """One continuation of one evaluation prompt. The text is a model's: it may contain anything."""
+
+    id: str
+    prompt: str
+    response: str
+    ended: bool
+    tokens: Count
+    judge_score: FiniteFloat
+    reward_score: FiniteFloat
+    kl_nats: FiniteFloat
+
+
+class RewardMetrics(Document):
+    """The reward model on test pairs."""
+
+    accuracy: Interval
+    longer_wins_accuracy: FiniteFloat
+    expected_calibration_error: FiniteFloat
+    pairs: Count
+    mean_margin: FiniteFloat
+
+
+class CalibrationBin(Document):
+    low: FiniteFloat
+    high: FiniteFloat
+    confidence: FiniteFloat | None
+    accuracy: FiniteFloat | None
+    count: Count
+
+
+class Calibration(Document):
+    bins: list[CalibrationBin]
+    chosen_scores: list[FiniteFloat]
+    rejected_scores: list[FiniteFloat]
+
+
+class PreferenceSummary(Document):
+    """What validation accepted and why it refused the rest; lengths in words."""
+
+    raw: Count
+    accepted: Count
+    quarantined: Count
+    by_split: dict[str, Count]
+    quarantined_by_reason: dict[str, Count]
+    ties_without_pair: Count
+    chosen_longer_share: FiniteFloat
+    mean_margin: FiniteFloat | None
+    mean_prompt_words: FiniteFloat
+    mean_chosen_words: FiniteFloat
+    mean_rejected_words: FiniteFloat
+    chosen_words: list[Count]
+    rejected_words: list[Count]
+
+
+class JudgeMetrics(Document):
+    """The judge on texts with human labels that it was not fitted on."""
+
+    held_out_accuracy: Interval
+    texts: Count
+    majority_share: FiniteFloat
+
+
+class StageCost(Document):
+    """What one stage took on the machine that ran it."""
+
+    seconds: FiniteFloat
+    peak_memory_mib: FiniteFloat | None = None
+    tokens_per_second: FiniteFloat | None = None
+    device: str | None = None
+
+
+class Costs(Document):
+    stages: dict[str, StageCost] = {}

@@ -1,0 +1,140 @@
+"""Rules that turn numbers into warnings: what was seen, what it means, what to try."""
+
+import math
+from collections.abc import Sequence
+from typing import TypedDict
+
+from pipeline.params.schema import WriteReport
+from pipeline.report.documents import PolicyMetrics, PreferenceSummary, RewardMetrics
+from pipeline.report.inputs import HistoryRow, ReportInputs
+
+MAX_INITIAL_LOSS_DISTANCE = 0.2
+MAX_CALIBRATION_ERROR = 0.1
+MIN_ACCURACY_LEAD = 0.02
+MAX_RATIO = 5.0
+MAX_QUARANTINED_SHARE = 0.05
+LAST_STEPS = 5
+
+
+class Flag(TypedDict):
+    """A warning about a policy, or about the data or a model behind all of them."""
+
+    subject: str
+    code: str
+    message: str
+
+
+class PolicyFlag(TypedDict):
+    policy: str
+    code: str
+    message: str
+
+
+def find_flags(inputs: ReportInputs, params: WriteReport) -> list[Flag | PolicyFlag]:
+    """All warnings: policies first, in their order, then the reward model and the preferences."""
+    found: list[Flag | PolicyFlag] = []
+    sft = inputs.sft.metrics
+    for name in inputs.methods:
+        warnings = policy_warnings(inputs.policies[name].metrics, sft, params)
+        warnings += training_warnings(inputs.histories[name])
+        found += [PolicyFlag(policy=name, code=code, message=message) for code, message in warnings]
+    instruments = {
+        "reward_model": reward_model_warnings(inputs.reward_metrics, inputs.histories["train_reward"][0]),
+        "preferences": preference_warnings(inputs.preferences),
+    }
+    for subject, warnings in instruments.items():
+        found += [Flag(subject=subject, code=code, message=message) for code, message in warnings]
+    return found
+
+
+def policy_warnings(policy: PolicyMetrics, sft: PolicyMetrics, params: WriteReport) -> list[tuple[str, str]]:
+    """Codes and messages about an aligned policy, judged against the SFT policy it started from."""
+    return _score_warnings(policy, sft) + _drift_warnings(policy, sft, params)
+
+
+def _score_warnings(policy: PolicyMetrics, sft: PolicyMetrics) -> list[tuple[str, str]]:
+    warnings = []
+    ours, before = policy.judge_score, sft.judge_score
+    scores = f"judge score {ours.mean:.3f} [{ours.low:.3f}, {ours.high:.3f}], SFT {before.mean:.3f}"
+    if before.above(ours):
+        advice = "The policy got worse. Lower the learning rate, train for fewer steps, and check the reward model."
+        warnings.append(("judge_below_sft", f"{scores}, lower beyond the intervals. {advice}"))
+    elif ours.overlaps(before):
+        advice = "There is no evidence of an improvement. Train longer, or evaluate on more prompts."
+        warnings.append(("no_improvement", f"{scores}: the intervals overlap. {advice}"))
+    if policy.reward_score.above(sft.reward_score) and not ours.above(before):
+        rise = policy.reward_score.mean - sft.reward_score.mean
+        meaning = "Reward hacking: the policy exploits errors of the reward model"
+        advice = "Stop at lower KL, raise kl_coef or beta, or collect preferences from the new policy"
+        warnings.append(
+            ("reward_hacking", f"The reward score rose by {rise:.2f}, the judge score did not. {meaning}. {advice}.")
+        )
+    return warnings
+
+
+def _drift_warnings(policy: PolicyMetrics, sft: PolicyMetrics, params: WriteReport) -> list[tuple[str, str]]:
+    warnings = []
+    if policy.kl_nats_per_sequence > params.max_kl:
+        seen = f"KL {policy.kl_nats_per_sequence:.1f} nats per sequence exceeds {params.max_kl:g}"
+        advice = "The policy is far from SFT, where the reward model was not trained. Raise kl_coef or beta"
+        warnings.append(("kl_above_budget", f"{seen}. {advice}, lower the learning rate, or stop earlier."))
+    perplexity_ratio = policy.perplexity_held_out / sft.perplexity_held_out
+    if perplexity_ratio > params.max_perplexity_ratio:
+        seen = f"Perplexity on held-out text is {perplexity_ratio:.2f} times SFT's"
+        advice = "The policy unlearns ordinary language. Stop earlier or lower the learning rate"
+        warnings.append(("perplexity_up", f"{seen}, more than {params.max_perplexity_ratio:g}. {advice}."))
+    distinct_ratio = policy.distinct_2 / sft.distinct_2 if sft.distinct_2 else 1.0
+    if distinct_ratio < params.min_distinct_ratio:
+        seen = f"Distinct-2 fell to {distinct_ratio:.2f} times SFT's"
+        advice = "Continuations repeat the same phrases (mode collapse). Raise kl_coef or beta, or stop earlier"
+        warnings.append(("diversity_down", f"{seen}, less than {params.min_distinct_ratio:g}. {advice}."))
+    return warnings
+
+
+def training_warnings(history: Sequence[HistoryRow]) -> list[tuple[str, str]]:
+    """Codes and messages about how a method trained, from whichever of the known metrics its history has."""
+    warnings = []
+    changes = [row["chosen_logps_change"] for row in history[-LAST_STEPS:] if "chosen_logps_change" in row]
+    if changes and (change := sum(changes) / len(changes)) < 0:
+        seen = f"The log-prob of chosen responses fell by {-change:.1f} nats (mean of the last {len(changes)} steps)"
+        meaning = "The loss falls because rejected responses fall faster, and probability goes to text nobody ranked"
+        advice = "Raise beta, train less, or run more SFT on chosen responses first"
+        warnings.append(("chosen_displaced", f"{seen}. {meaning}. {advice}."))
+    largest = max((row["ratio_max"] for row in history if "ratio_max" in row), default=0.0)
+    if largest > MAX_RATIO:
+        seen = f"A token became {largest:.1f} times as probable within one update, more than {MAX_RATIO:g}"
+        advice = "Updates are too large. Lower the learning rate, num_ppo_epochs or target_kl_per_update"
+        warnings.append(("ratio_too_large", f"{seen}. {advice}."))
+    return warnings
+
+
+def reward_model_warnings(metrics: RewardMetrics, first_row: HistoryRow) -> list[tuple[str, str]]:
+    """Codes and messages about the reward model; `first_row` holds its loss before any update."""
+    warnings = []
+    accuracy, longer = metrics.accuracy, metrics.longer_wins_accuracy
+    if accuracy.low <= longer or accuracy.mean < longer + MIN_ACCURACY_LEAD:
+        seen = f"Accuracy {accuracy.mean:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}] is not clearly above the "
+        rule = f"{longer:.3f} of the rule that the longer response wins"
+        advice = "It may have learned length alone. Collect more pairs, balance their lengths, or train longer"
+        warnings.append(("accuracy_near_length_rule", f"{seen}{rule}. {advice}."))
+    loss = first_row.get("loss")
+    if loss is not None and abs(loss - math.log(2)) > MAX_INITIAL_LOSS_DISTANCE:
+        seen = f"The loss before training was {loss:.3f}, far from ln 2 = {math.log(2):.3f}"
+        advice = "A fresh reward head should rank at random. Start its last layer near zero, and check the labels"
+        warnings.append(("initial_loss_off", f"{seen}. {advice}."))
+    if metrics.expected_calibration_error > MAX_CALIBRATION_ERROR:
+        seen = f"Expected calibration error {metrics.expected_calibration_error:.3f} exceeds {MAX_CALIBRATION_ERROR:g}"
+        advice = "Score differences misstate how sure it is. Train for fewer epochs, or use label_smoothing"
+        warnings.append(("poorly_calibrated", f"{seen}. {advice}."))
+    return warnings
+
+
+def preference_warnings(summary: PreferenceSummary) -> list[tuple[str, str]]:
+    """Codes and messages about the preference data."""
+    share = summary.quarantined / summary.raw if summary.raw else 0.0
+    if share <= MAX_QUARANTINED_SHARE:
+        return []
+    reason = max(summary.quarantined_by_reason.items(), key=lambda item: (item[1], item[0]), default=("unknown", 0))
+    seen = f"{share:.1%} of the raw pairs were quarantined, most often for {reason[0]} ({reason[1]})"
+    advice = "Look at artifacts/preferences/quarantine.jsonl: the source of the pairs needs repair, not the filter"
+    return [("much_quarantined", f"{seen}. {advice}.")]

@@ -1,0 +1,87 @@
+"""What each number on the page means: formula and unit."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Term:
+    name: str
+    formula: str
+    unit: str
+    meaning: str
+
+
+GLOSSARY = (
+    Term(
+        "Judge score",
+        "mean of P(positive | prompt + continuation)",
+        "share, 0 to 1",
+        "From the judge fitted on human labels. Policies learn from it only through the pairs that it ranked, if any.",
+    ),
+    Term(
+        "Reward score",
+        "mean of r(prompt + continuation)",
+        "score, mean 0 on reference samples",
+        "From the learned reward model. PPO maximises it; a rise without a rise of the judge score is reward hacking.",
+    ),
+    Term(
+        "Win rate against SFT",
+        "mean of 1[judge(policy) > judge(SFT)], a tie counts 1/2",
+        "share of prompts",
+        "One continuation of each policy for the same prompt. 50 % is no difference.",
+    ),
+    Term(
+        "KL from SFT",
+        "mean of Σ log π(token) − log π_SFT(token) over response tokens",
+        "nats per sequence",
+        "How far the policy moved, estimated on its own samples. Single samples may be negative.",
+    ),
+    Term(
+        "KL of best-of-n",
+        "ln n − (n − 1) / n",
+        "nats per sequence",
+        "What it costs to take the highest reward among n SFT samples (an upper bound).",
+    ),
+    Term(
+        "Held-out perplexity",
+        "exp(−mean log π(token)) over responses of real texts",
+        "1 (lower is better)",
+        "How well the policy still predicts human text. A rise shows forgetting.",
+    ),
+    Term(
+        "Distinct-2",
+        "different word pairs / all word pairs over all continuations",
+        "share, 0 to 1",
+        "Diversity. A fall shows that continuations repeat each other.",
+    ),
+    Term(
+        "Accuracy of the reward model",
+        "share of test pairs with r(chosen) > r(rejected)",
+        "share, 0 to 1",
+        "50 % is chance. To compare with: the rule that the longer response wins.",
+    ),
+    Term(
+        "Expected calibration error",
+        "Σ (pairs in bin / pairs) · |accuracy − confidence|",
+        "share, 0 to 1",
+        "Confidence is sigmoid(|r(chosen) − r(rejected)|). 0 means that it can be taken at its word.",
+    ),
+    Term(
+        "Implicit reward (DPO)",
+        "β · (log π(y) − log π_SFT(y))",
+        "β · nats",
+        "The reward that a DPO policy stands for. Chosen log-prob change is the same without β, for chosen responses.",
+    ),
+    Term(
+        "k1 and k3 (PPO)",
+        "with x = log π_SFT − log π: k1 = −x, k3 = exp(x) − 1 − x, summed over tokens",
+        "nats per sequence",
+        "Two unbiased estimates of the same KL; k3 is never negative and less noisy near 0. They should agree.",
+    ),
+    Term(
+        "95 % interval",
+        "bootstrap over prompts; Wilson for accuracies",
+        "as its metric",
+        "Uncertainty from the choice of prompts or pairs alone. Another seed of training may differ by more.",
+    ),
+)

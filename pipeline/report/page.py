@@ -1,0 +1,64 @@
+"""The report as one self-contained HTML page: style and plots inside, nothing loaded from elsewhere."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.params.schema import WriteReport
+from pipeline.report.formats import number, percent
+from pipeline.report.glossary import GLOSSARY
+from pipeline.report.inputs import ReportInputs
+from pipeline.report.page_costs import cost_table
+from pipeline.report.page_policies import comparison_rows
+from pipeline.report.page_samples import sampled_prompts
+from pipeline.report.palette import policy_label, policy_looks
+from pipeline.report.svg_inline import inline_svg
+from pipeline.report.verdict import state_verdict
+
+_HERE = Path(__file__).parent
+_DESCRIPTIONS = {
+    "reward_vs_kl": "Reward-model score of every policy against its KL from the SFT policy",
+    "judge_vs_kl": "Judge score of every policy against its KL from the SFT policy",
+    "reward_calibration": "Accuracy of the reward model against its confidence, and its score distributions",
+    "preferences": "Word counts of chosen and rejected responses",
+}
+
+
+def render_page(
+    inputs: ReportInputs, comparison: Mapping[str, Any], plots: Mapping[str, Path], params: WriteReport
+) -> str:
+    """The whole page as HTML text.
+
+    Model output is escaped by the template engine, and characters that HTML cannot carry are replaced.
+
+    Args:
+        comparison: of `build_comparison`; the page shows its flags.
+        plots: of `draw_plots`, SVG files by name.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(number=number, percent=percent, label=policy_label)
+    return environment.get_template("page.html.j2").render(
+        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        inputs=inputs,
+        looks=policy_looks(inputs.policies),
+        verdict=state_verdict(inputs),
+        rows=comparison_rows(inputs, params),
+        flags=comparison["flags"],
+        initial_loss=comparison["reward_model"]["initial_loss"],
+        prompts=sampled_prompts(inputs, params.samples_shown),
+        plots=_inline_plots(plots),
+        costs=cost_table(inputs),
+        glossary=GLOSSARY,
+    )
+
+
+def _inline_plots(plots: Mapping[str, Path]) -> dict[str, Markup]:
+    return {
+        name: inline_svg(path, name=name, description=_DESCRIPTIONS.get(name, f"Curves of {name.replace('_', ' ')}"))
+        for name, path in plots.items()
+    }

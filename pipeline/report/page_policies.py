@@ -1,0 +1,138 @@
+"""The comparison table of the page: a row for each metric, a column for each policy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pipeline.params.schema import WriteReport
+from pipeline.report.documents import Interval, PolicyMetrics
+from pipeline.report.formats import number, percent, signed
+from pipeline.report.inputs import SFT, ReportInputs
+
+BETTER, WORSE, SAME = "better", "worse", "same"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """An interval on a scale that the cells of a row share, in percent of the width."""
+
+    left: float
+    width: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value, what stands under it, and how it compares with SFT."""
+
+    value: str
+    detail: str = ""
+    tone: str = SAME
+    bar: Bar | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric of all policies."""
+
+    label: str
+    hint: str
+    cells: Sequence[Cell]
+
+
+def comparison_rows(inputs: ReportInputs, params: WriteReport) -> list[Row]:
+    """Rows in the order in which one reads a result: gain, then price, then side effects."""
+    return [
+        _interval_row(inputs, "Judge score", "0 to 1, higher is better", lambda one: one.judge_score, digits=3),
+        _win_row(inputs),
+        _interval_row(inputs, "Reward score", "reward model, higher is better", lambda one: one.reward_score, digits=2),
+        _kl_row(inputs, params),
+        _perplexity_row(inputs, params),
+        _distinct_row(inputs, params),
+        _plain_row(inputs, "Response length", "tokens", lambda one: number(one.mean_response_tokens, 1)),
+        _plain_row(inputs, "Ended by itself", "EOS rate", lambda one: percent(one.eos_rate)),
+    ]
+
+
+def _interval_row(
+    inputs: ReportInputs, label: str, hint: str, of: Callable[[PolicyMetrics], Interval], *, digits: int
+) -> Row:
+    intervals = {name: of(policy.metrics) for name, policy in inputs.policies.items()}
+    bars = _bars(list(intervals.values()))
+    cells = [
+        Cell(number(one.mean, digits), _range(one, digits), _interval_tone(one, intervals[SFT]), bar)
+        for one, bar in zip(intervals.values(), bars, strict=True)
+    ]
+    return Row(label, hint, cells)
+
+
+def _win_row(inputs: ReportInputs) -> Row:
+    chance = Interval(mean=0.5, low=0.5, high=0.5)
+    wins = [inputs.policies[name].metrics.win_rate_vs_sft for name in inputs.methods]
+    bars = _bars(wins, low=0.0, high=1.0)
+    cells = [
+        Cell(percent(one.mean), f"{percent(one.low)} to {percent(one.high)}", _interval_tone(one, chance), bar)
+        for one, bar in zip(wins, bars, strict=True)
+    ]
+    return Row("Win rate against SFT", "share of prompts, by the judge", [Cell("–", "is the baseline"), *cells])
+
+
+def _kl_row(inputs: ReportInputs, params: WriteReport) -> Row:
+    methods = [inputs.policies[name].metrics for name in inputs.methods]
+    bars = _bars([one.kl_interval for one in methods], low=0.0)
+    cells = [
+        Cell(
+            number(one.kl_nats_per_sequence, 2),
+            _range(one.kl_interval, 2),
+            WORSE if one.kl_nats_per_sequence > params.max_kl else SAME,
+            bar,
+        )
+        for one, bar in zip(methods, bars, strict=True)
+    ]
+    return Row(
+        "KL from SFT", f"nats per sequence, flagged above {params.max_kl:g}", [Cell("0", "by definition"), *cells]
+    )
+
+
+def _perplexity_row(inputs: ReportInputs, params: WriteReport) -> Row:
+    before = inputs.sft.metrics.perplexity_held_out
+    cells = [Cell(number(before, 1))]
+    for name in inputs.methods:
+        value = inputs.policies[name].metrics.perplexity_held_out
+        tone = WORSE if value > before * params.max_perplexity_ratio else SAME
+        cells.append(Cell(number(value, 1), f"{signed(100 * (value / before - 1), 1)} %", tone))
+    return Row("Held-out perplexity", "on human text, lower is better", cells)
+
+
+def _distinct_row(inputs: ReportInputs, params: WriteReport) -> Row:
+    before = inputs.sft.metrics.distinct_2
+    cells = [Cell(number(before, 3))]
+    for name in inputs.methods:
+        value = inputs.policies[name].metrics.distinct_2
+        tone = WORSE if value < before * params.min_distinct_ratio else SAME
+        cells.append(Cell(number(value, 3), f"{signed(100 * (value / before - 1), 1)} %" if before else "", tone))
+    return Row("Distinct-2", "diversity, higher is better", cells)
+
+
+def _plain_row(inputs: ReportInputs, label: str, hint: str, text: Callable[[PolicyMetrics], str]) -> Row:
+    return Row(label, hint, [Cell(text(policy.metrics)) for policy in inputs.policies.values()])
+
+
+def _interval_tone(ours: Interval, before: Interval) -> str:
+    """Better or worse only where the intervals do not overlap."""
+    if ours.above(before):
+        return BETTER
+    return WORSE if before.above(ours) else SAME
+
+
+def _range(interval: Interval, digits: int) -> str:
+    return f"{number(interval.low, digits)} to {number(interval.high, digits)}"
+
+
+def _bars(intervals: Sequence[Interval], *, low: float | None = None, high: float | None = None) -> list[Bar]:
+    """The intervals on one scale, by default from the lowest to the highest end with some air."""
+    bottom = min(one.low for one in intervals) if low is None else min(low, *(one.low for one in intervals))
+    top = max(one.high for one in intervals) if high is None else high
+    air = 0.06 * (top - bottom)
+    bottom, span = bottom - air, (top - bottom + 2 * air) or 1.0
+    place = [tuple(100 * (value - bottom) / span for value in (one.low, one.high, one.mean)) for one in intervals]
+    return [Bar(round(start, 2), round(end - start, 2), round(mean, 2)) for start, end, mean in place]

@@ -1,0 +1,58 @@
+"""What a stage cost: measured, never part of a hashed output."""
+
+import fcntl
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+COSTS_FILE = Path("reports/costs.json")
+
+
+class CostMeter:
+    """Wall-clock seconds from its creation, peak memory, and tokens passed through a trainer or sampler."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._work_seconds = 0.0
+        self._tokens = 0
+
+    def add_work(self, tokens: int, seconds: float) -> None:
+        """Count the stage's main work: prompt and response tokens, and the time they took."""
+        self._tokens += tokens
+        self._work_seconds += seconds
+
+    def measure(self, device: str) -> dict[str, float | str | None]:
+        """Seconds, peak memory (MiB), tokens per second of the main work, and the device."""
+        return {
+            "seconds": round(time.perf_counter() - self._start, 1),
+            "peak_memory_mib": round(peak_memory_mib(), 1),
+            "tokens_per_second": round(self._tokens / self._work_seconds, 1) if self._tokens else None,
+            "device": device,
+        }
+
+
+def peak_memory_mib() -> float:
+    """Largest resident memory of this process; on a GPU its largest allocation, when that is more."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    resident = peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        return max(resident, torch.cuda.max_memory_allocated() / 2**20)
+    return resident
+
+
+def record_costs(root: Path, stage: str, costs: dict[str, float | str | None]) -> None:
+    """Put one stage's costs into reports/costs.json, whole or not at all, beside those of the other stages."""
+    path = root / COSTS_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = root / ".state" / "costs.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        stages = json.loads(path.read_text())["stages"] if path.is_file() else {}
+        stages[stage] = costs
+        draft = path.with_suffix(".tmp")
+        draft.write_text(json.dumps({"stages": stages}, indent=2, sort_keys=True) + "\n")
+        draft.replace(path)

@@ -1,0 +1,49 @@
+"""What dvc.yaml says of a stage. The only module that imports DVC."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+
+
+@dataclass(frozen=True)
+class StageDeclaration:
+    """Paths and parameter keys that a stage declares, relative to the root."""
+
+    data_deps: list[Path]
+    code_deps: list[Path]
+    params: list[str]
+    outs: list[Path]
+
+
+def stage_declaration(name: str, root: Path) -> StageDeclaration:
+    """The declaration of a stage such as `train_sft` or `optimize_policy@dpo`, templates resolved.
+
+    Raises:
+        PipelineError: dvc.yaml has no such stage.
+    """
+    from dvc.dependency.param import ParamsDependency
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        stage = Repo(str(root)).stage.load_one(name=name)
+    except DvcException as error:
+        raise PipelineError(f"dvc.yaml: cannot read stage {name!r}: {error}") from error
+    params: list[str] = []
+    paths: list[Path] = []
+    for dep in stage.deps:
+        if isinstance(dep, ParamsDependency):
+            params.extend(dep.params)
+        else:
+            paths.append(_relative(dep.fs_path, root))
+    return StageDeclaration(
+        data_deps=[path for path in paths if path.suffix != ".py"],
+        code_deps=[path for path in paths if path.suffix == ".py"],
+        params=params,
+        outs=[_relative(out.fs_path, root) for out in stage.outs],
+    )
+
+
+def _relative(path: str, root: Path) -> Path:
+    return Path(path).resolve().relative_to(root.resolve()) if Path(path).is_absolute() else Path(path)

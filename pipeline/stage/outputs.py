@@ -1,0 +1,68 @@
+"""Outputs appear whole or not at all: written beside, moved into place when the stage has succeeded."""
+
+import shutil
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+
+
+class StagedOutputs:
+    """Collects the outputs of one stage in a scratch folder on the same disk."""
+
+    def __init__(self, root: Path, scratch: Path, declared: list[Path]) -> None:
+        self._root = root
+        self._scratch = scratch
+        self._declared = declared
+        shutil.rmtree(scratch, ignore_errors=True)
+
+    def path(self, out: str) -> Path:
+        """Where to write the declared output `out`, or a file inside it, now; its parent folder exists.
+
+        Raises:
+            PipelineError: dvc.yaml does not declare it, so DVC would not track it.
+        """
+        owner = next((declared for declared in self._declared if Path(out).is_relative_to(declared)), None)
+        if owner is None:
+            raise PipelineError(f"dvc.yaml declares no output {out!r} for this stage; it has {_names(self._declared)}")
+        target = self._scratch / out
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def publish(self) -> None:
+        """Move every output into place.
+
+        Raises:
+            PipelineError: the stage wrote not all it declares.
+        """
+        missing = [out for out in self._declared if not (self._scratch / out).exists()]
+        if missing:
+            raise PipelineError(f"the stage ended without writing {_names(missing)}")
+        for out in self._declared:
+            target = self._root / out
+            if target.is_dir():
+                shutil.rmtree(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (self._scratch / out).replace(target)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the scratch folder: after success, and after a failure."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def require_disk_space(folder: Path, needed_bytes: int, *, purpose: str) -> None:
+    """Stop before hours of work when their result would not fit.
+
+    Raises:
+        PipelineError: naming what is needed and what is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise PipelineError(
+            f"{purpose} needs {needed_bytes / 2**20:,.0f} MiB, but the disk of {folder.resolve()} has only "
+            f"{free / 2**20:,.0f} MiB free. Free some space (`dvc gc -w` drops unused cache) and run again."
+        )
+
+
+def _names(paths: list[Path]) -> str:
+    return ", ".join(path.as_posix() for path in paths) or "none"

@@ -1,0 +1,30 @@
+"""What code and which libraries a run used, for its MLflow tags."""
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+_LIBRARIES = ("torch", "transformers", "peft", "accelerate", "datasets", "dvc", "mlflow", "pandera")
+# dvc.lock changes while the pipeline runs, so the tree counts as changed only where results come from
+_SOURCES = ("pipeline", "stages", "dvc.yaml", "params.yaml")
+
+
+def code_tags(root: Path) -> dict[str, str]:
+    """Commit of the code and whether the tree differs from it; empty outside a git repository."""
+    commit = _git(root, "rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    changed = _git(root, "status", "--porcelain", "--", *_SOURCES)
+    return {"git.commit": commit, "git.dirty": str(bool(changed)).lower()}
+
+
+def environment_tags() -> dict[str, str]:
+    """Versions of Python and of the libraries that results depend on."""
+    versions = {f"version.{name}": importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"version.python": platform.python_version(), "platform": platform.platform(), **versions}
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    result = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    return result.stdout.strip() if result.returncode == 0 else None

@@ -1,0 +1,190 @@
+"""The frame of every stage: parameters in, outputs out, one MLflow run, one clear message when it fails."""
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError
+from pipeline.params.loading import load_params
+from pipeline.params.schema import Params
+from pipeline.stage.costs import CostMeter, record_costs
+from pipeline.stage.graph import StageDeclaration, stage_declaration
+from pipeline.stage.hashing import content_hash, content_size
+from pipeline.stage.outputs import StagedOutputs, require_disk_space
+from pipeline.stage.provenance import code_tags, environment_tags
+from pipeline.stage.tracking import RunTracker
+
+if TYPE_CHECKING:
+    from pipeline.models.compute import Compute
+
+
+class Stage:
+    """One execution of one stage, handed to the script's `main`."""
+
+    def __init__(self, name: str, root: Path, params: Params, declaration: StageDeclaration) -> None:
+        self.name = name
+        self.root = root
+        self.params = params
+        self.declaration = declaration
+        self.costs = CostMeter()
+        self.tracker = RunTracker(params.tracking, root)
+        self.device = "cpu"
+        self._outputs = StagedOutputs(root, root / ".state" / "staging" / name, declaration.outs)
+        self._history: list[dict[str, float]] = []
+
+    def input(self, path: str) -> Path:
+        """A declared input, checked to be there.
+
+        Raises:
+            PipelineError: dvc.yaml does not declare it, or it is missing.
+        """
+        if not any(Path(path).is_relative_to(dep) for dep in self.declaration.data_deps):
+            raise PipelineError(f"dvc.yaml declares no dependency for {path!r} in stage {self.name}")
+        if not (self.root / path).exists():
+            raise PipelineError(f"{path}: missing input of stage {self.name}. Run `dvc repro` to build it.")
+        return self.root / path
+
+    def output(self, path: str) -> Path:
+        """Where to write a declared output; it moves into place when the stage has succeeded."""
+        return self._outputs.path(path)
+
+    def start_compute(self, *, needs_mib: float = 0) -> "Compute":
+        """Device, precision and threads from `runtime`; checks that `needs_mib` fit on the disk."""
+        from pipeline.models.compute import start_compute
+
+        compute = start_compute(self.params.runtime)
+        self.device = compute.describe()
+        print(f"  device  {self.device}", flush=True)
+        require_disk_space(self.root, int(needs_mib * 2**20), purpose=f"the output of stage {self.name}")
+        return compute
+
+    def log_step(self, step: int, metrics: Mapping[str, float]) -> None:
+        """One line of the training history, and the same metrics to MLflow."""
+        self._history.append({"step": step, **{key: float(value) for key, value in metrics.items()}})
+        self.tracker.log(metrics, step=step)
+
+    def write_history(self, path: str) -> None:
+        """Write the training history as JSON Lines."""
+        lines = (json.dumps(row, sort_keys=True) for row in self._history)
+        self.output(path).write_text("\n".join(lines) + "\n")
+
+    def write_json(self, path: str, value: Any) -> None:
+        """Write a JSON output with sorted keys."""
+        self.output(path).write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+    def log_final(self, metrics: Mapping[str, Any]) -> None:
+        """Final metrics to MLflow; nested mappings get dotted names, lists are left out."""
+        self.tracker.log({f"final.{key}": value for key, value in _flatten(metrics).items() if _is_number(value)})
+
+    def begin(self) -> None:
+        """Announce the stage, check its inputs, and open its MLflow run."""
+        deps = self.declaration.data_deps
+        missing = [dep.as_posix() for dep in deps if not (self.root / dep).exists()]
+        if missing:
+            raise PipelineError(f"missing input of stage {self.name}: {', '.join(missing)}. Run `dvc repro`.")
+        reads = [f"{dep.as_posix()} ({_size(content_size(self.root / dep))})" for dep in deps]
+        keys = ", ".join(self.declaration.params)
+        print(f"▶ {self.name}")
+        print(f"  reads   {', '.join([*reads, f'params: {keys}'])}")
+        print(f"  writes  {', '.join(out.as_posix() for out in self.declaration.outs)}", flush=True)
+        values = _flatten(self.params.model_dump())
+        chosen = {key: value for key, value in values.items() if _covers(self.declaration.params, key)}
+        tags = {"stage": self.name, "stage.kind": self.name.partition("@")[0], **code_tags(self.root)}
+        tags |= {f"dvc.dep/{dep.as_posix()}": content_hash(self.root / dep) for dep in deps}
+        tags |= {f"dvc.code/{dep.as_posix()}": content_hash(self.root / dep) for dep in self.declaration.code_deps}
+        self.tracker.start(self.name, params=chosen, tags=tags | environment_tags())
+
+    def succeed(self) -> None:
+        """Publish the outputs and close the run with their hashes and costs."""
+        self._outputs.publish()
+        outs = {f"dvc.out/{out.as_posix()}": content_hash(self.root / out) for out in self.declaration.outs}
+        costs = self.costs.measure(self.device)
+        record_costs(self.root, self.name, costs)
+        self.tracker.log({f"cost.{key}": value for key, value in costs.items() if isinstance(value, float)})
+        self.tracker.tag({**outs, "device": self.device})
+        self.tracker.finish(succeeded=True)
+
+    def fail(self) -> None:
+        """Remove half-written outputs and mark the run failed."""
+        self._outputs.discard()
+        self.tracker.finish(succeeded=False)
+
+
+def run_stage(main: Callable[..., None], *, description: str, variant: str | None = None) -> None:
+    """Entry point of a stage script: parse the command line, run `main(stage)`, exit with 0, 1 or 130.
+
+    Args:
+        main: takes the `Stage`, and the variant when the stage has one.
+        description: the script's docstring, shown by `--help`.
+        variant: name of the positional argument of a matrix stage (`method`), None for others.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m stages.{_script_name()}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--traceback", action="store_true", help="show the Python traceback of an error")
+    if variant:
+        parser.add_argument(variant, help=f"the {variant} of this run, such as one of optimize.methods")
+    arguments = vars(parser.parse_args())
+    chosen = arguments.get(variant) if variant else None
+    name = f"{_script_name()}@{chosen}" if chosen else _script_name()
+    sys.exit(_execute(main, name, chosen, show_traceback=arguments["traceback"]))
+
+
+def _execute(main: Callable[..., None], name: str, variant: str | None, *, show_traceback: bool) -> int:
+    root = Path.cwd()
+    stage: Stage | None = None
+    try:
+        params = load_params(root / "params.yaml")
+        stage = Stage(name, root, params, stage_declaration(name, root))
+        stage.begin()
+        main(stage, *([variant] if variant else []))
+        stage.succeed()
+    except (Exception, KeyboardInterrupt) as error:
+        if stage is not None:
+            stage.fail()
+        if isinstance(error, KeyboardInterrupt):
+            print(f"\n{name}: interrupted", file=sys.stderr)
+            return 130
+        known = isinstance(error, PipelineError) or (isinstance(error, OSError) and error.errno == 28)
+        if show_traceback or not known:
+            traceback.print_exc()
+        print(f"\nerror in {name}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _script_name() -> str:
+    return Path(sys.argv[0]).stem
+
+
+def _covers(declared: list[str], key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in declared)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"
+
+
+# DVC_ROOT names the main repository even under `dvc exp run --temp`; data paths are relative to the working folder
+os.environ.setdefault("DVC_ROOT", str(Path.cwd()))

@@ -1,0 +1,107 @@
+"""Optimiser, learning-rate schedule and batches, the same for every trainer on a fixed data set."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from transformers import get_linear_schedule_with_warmup
+
+from pipeline.errors import PipelineError
+from pipeline.params.schema import SupervisedSchedule
+from pipeline.seeding import python_random
+
+
+def plan_batches(
+    lengths: Sequence[int], schedule: SupervisedSchedule, *, seed: int, name: str
+) -> list[list[list[int]]]:
+    """Which examples each optimiser step sees: steps of forward batches of indices.
+
+    Every epoch is reshuffled. Within a window of 16 batches examples are sorted by length, which keeps the order
+    random and the padding small; the batches of a window are shuffled again, so that length does not trend.
+
+    Args:
+        lengths: tokens of each example.
+        schedule: epochs, batch size and accumulation. The last step of an epoch may be smaller, never dropped.
+    """
+    size = schedule.per_device_train_batch_size
+    rng = python_random(seed, f"{name}/shuffle")
+    steps: list[list[list[int]]] = []
+    for _ in range(schedule.num_train_epochs):
+        order = list(range(len(lengths)))
+        rng.shuffle(order)
+        batches: list[list[int]] = []
+        for start in range(0, len(order), 16 * size):
+            window = sorted(order[start : start + 16 * size], key=lambda index: lengths[index])
+            cut = [window[at : at + size] for at in range(0, len(window), size)]
+            rng.shuffle(cut)
+            batches += cut
+        accumulate = schedule.gradient_accumulation_steps
+        steps += [batches[at : at + accumulate] for at in range(0, len(batches), accumulate)]
+    return steps
+
+
+@dataclass
+class Optimization:
+    """An optimiser with its schedule, and one `step` that guards against non-finite values."""
+
+    accelerator: Accelerator
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    parameters: list[nn.Parameter]
+    max_grad_norm: float
+
+    def backward(self, loss: Tensor) -> None:
+        """Accumulate gradients.
+
+        Raises:
+            PipelineError: the loss is NaN or infinite; nothing has been updated with it.
+        """
+        if not bool(torch.isfinite(loss)):
+            raise PipelineError(
+                f"the loss is {loss.item()}: training has diverged. Lower the learning rate, or set "
+                "runtime.precision to fp32."
+            )
+        self.accelerator.backward(loss)
+
+    def step(self) -> float:
+        """Clip, update, advance the schedule; returns the gradient norm before clipping."""
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.max_grad_norm)
+        if norm is None or not bool(torch.isfinite(norm)):
+            raise PipelineError("the gradient norm is not finite: training has diverged. Lower the learning rate.")
+        self.optimizer.step()
+        self.scheduler.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return float(norm)
+
+    @property
+    def learning_rate(self) -> float:
+        return float(self.scheduler.get_last_lr()[0])
+
+
+def supervised_optimization(
+    model: nn.Module, schedule: SupervisedSchedule, accelerator: Accelerator, *, total_steps: int
+) -> Optimization:
+    """AdamW with linear warm-up and linear decay over `total_steps`."""
+    parameters = trainable_parameters(model)
+    optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    warmup = round(schedule.warmup_ratio * total_steps)
+    scheduler = get_linear_schedule_with_warmup(optimizer, warmup, total_steps)
+    return Optimization(accelerator, optimizer, scheduler, parameters, schedule.max_grad_norm)
+
+
+def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Parameters with a gradient."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def checkpoint_steps(total_steps: int, count: int) -> set[int]:
+    """Up to `count` steps, 1-based and evenly spaced, at which to keep a checkpoint; the last step is none of them."""
+    return {step for k in range(1, count + 1) if 0 < (step := total_steps * k // (count + 1)) < total_steps}
+
+
+def mean_of(metrics: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Mean of each metric over rows that all have it."""
+    rows = list(metrics)
+    return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}

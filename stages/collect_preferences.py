@@ -1,0 +1,56 @@
+"""collect_preferences: samples of the SFT policy ranked by the judge (RLAIF), or pairs as given (human)."""
+
+from time import perf_counter
+
+from pipeline.data.preferences import given_pairs, rank_samples
+from pipeline.data.records import read_records, write_records
+from pipeline.judges.text_classifier import TextClassifierJudge
+from pipeline.models.policy import load_policy, load_tokenizer
+from pipeline.models.sampling import Continuation, decode_responses, sample_batches
+from pipeline.seeding import torch_generator
+from pipeline.stage.run import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Write raw pairs, and how many prompts gave none."""
+    settings = stage.params.collect_preferences
+    prompts = [
+        {**row, "split": split}
+        for split in ("train", "validation", "test")
+        for row in read_records(stage.input(f"artifacts/data/prompts/{split}.jsonl"), fields=("id", "prompt"))
+    ]
+    if settings.source == "given":
+        pairs, ties = given_pairs(read_records(stage.input("artifacts/data/pairs.jsonl"))), 0
+    else:
+        samples = _sample(stage, [row["prompt"] for row in prompts for _ in range(settings.samples_per_prompt)])
+        judge = TextClassifierJudge.load(stage.input("artifacts/judge"))
+        pairs, ties = rank_samples(
+            prompts, samples, judge, copies=settings.samples_per_prompt, min_margin=settings.min_margin
+        )
+    write_records(stage.output("artifacts/preferences/raw.jsonl"), pairs)
+    counts = {"pairs": len(pairs), "prompts": len(prompts), "ties_without_pair": ties}
+    print(f"{len(pairs)} pairs from {len(prompts)} prompts, {ties} ties", flush=True)
+    stage.write_json("reports/preferences/collection.json", counts)
+    stage.log_final(counts)
+
+
+def _sample(stage: Stage, prompts: list[str]) -> list[Continuation]:
+    compute = stage.start_compute()
+    folder = stage.input("artifacts/sft")
+    tokenizer = load_tokenizer(folder)
+    policy = load_policy(folder, compute, finetuning=None)
+    start = perf_counter()
+    batches = sample_batches(
+        policy,
+        tokenizer,
+        prompts,
+        sampling=stage.params.sampling,
+        generator=torch_generator(stage.params.seed, "collect_preferences/samples", compute.device),
+        title="sampling",
+    )
+    stage.costs.add_work(sum(int(batch.attention_mask.sum()) for batch in batches), perf_counter() - start)
+    return [one for batch in batches for one in decode_responses(batch, tokenizer)]
+
+
+if __name__ == "__main__":
+    run_stage(main, description=__doc__)

@@ -1,0 +1,56 @@
+"""evaluate_policy: one policy on the evaluation prompts, against the SFT policy."""
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+from pipeline.data.records import read_records, write_records
+from pipeline.evaluation.policy import Evaluator, ScoredSample, frontier_point, policy_metrics
+from pipeline.models.policy import load_adapters, load_policy
+from pipeline.stage.run import Stage, run_stage
+
+
+def main(stage: Stage, method: str) -> None:
+    """Sample, score and compare, then the same for the checkpoints kept on the way."""
+    settings = stage.params.evaluate_policy
+    prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=("id", "prompt"))
+    texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
+    baseline = [ScoredSample(**row) for row in read_records(stage.input("reports/policies/sft/samples.jsonl"))]
+    evaluator = Evaluator.load(
+        judge=stage.input("artifacts/judge"),
+        reward_model=stage.input("artifacts/reward_model"),
+        reference=stage.input("artifacts/sft"),
+        reward_max_length=stage.params.train_reward.max_length,
+        settings=settings,
+        sampling=stage.params.sampling,
+        compute=stage.start_compute(),
+        seed=stage.params.seed,
+    )
+    policy = load_policy(stage.input(f"artifacts/policies/{method}"), evaluator.compute, finetuning=None)
+    start = perf_counter()
+    samples = evaluator.sample_and_score(policy, prompts, title=f"{method} samples")
+    stage.costs.add_work(sum(sample.tokens for sample in samples), perf_counter() - start)
+    perplexity = evaluator.perplexity(policy, texts, title=f"{method} perplexity")
+    del policy
+    metrics = policy_metrics(evaluator, samples, baseline, perplexity)
+    points = _frontier(stage, evaluator, method, prompts[: settings.frontier_prompts])
+    write_records(stage.output(f"reports/policies/{method}/samples.jsonl"), [sample.as_row() for sample in samples])
+    stage.write_json(f"reports/policies/{method}/metrics.json", metrics)
+    stage.write_json(f"reports/policies/{method}/frontier.json", {"points": points})
+    stage.log_final(metrics)
+
+
+def _frontier(
+    stage: Stage, evaluator: Evaluator, method: str, prompts: Sequence[dict[str, str]]
+) -> list[dict[str, Any]]:
+    points = []
+    for folder in sorted(stage.input(f"artifacts/policies/{method}").glob("checkpoints/step-*")):
+        step = int(folder.name.removeprefix("step-"))
+        policy = load_adapters(folder, stage.input("artifacts/sft"), evaluator.compute)
+        samples = evaluator.sample_and_score(policy, prompts, title=f"{method} step {step}")
+        points.append(frontier_point(evaluator, samples, step=step))
+    return points
+
+
+if __name__ == "__main__":
+    run_stage(main, description=__doc__, variant="method")

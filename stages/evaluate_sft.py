@@ -1,0 +1,41 @@
+"""evaluate_sft: the SFT policy on the evaluation prompts, with the best-of-n line that training has to beat."""
+
+from time import perf_counter
+
+from pipeline.data.records import read_records, write_records
+from pipeline.evaluation.best_of_n import best_of_n_points
+from pipeline.evaluation.policy import Evaluator, policy_metrics
+from pipeline.stage.run import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Sample enough continuations for the largest n; the first of each prompt is the policy's sample."""
+    settings = stage.params.evaluate_policy
+    prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=("id", "prompt"))
+    texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
+    evaluator = Evaluator.load(
+        judge=stage.input("artifacts/judge"),
+        reward_model=stage.input("artifacts/reward_model"),
+        reference=stage.input("artifacts/sft"),
+        reward_max_length=stage.params.train_reward.max_length,
+        settings=settings,
+        sampling=stage.params.sampling,
+        compute=stage.start_compute(),
+        seed=stage.params.seed,
+    )
+    start = perf_counter()
+    copies = max(settings.best_of_n)
+    drawn = evaluator.sample_and_score(evaluator.reference, prompts, copies=copies, title="sft samples")
+    stage.costs.add_work(sum(sample.tokens for sample in drawn), perf_counter() - start)
+    samples = drawn[::copies]
+    perplexity = evaluator.perplexity(evaluator.reference, texts, title="sft perplexity")
+    metrics = policy_metrics(evaluator, samples, samples, perplexity)
+    write_records(stage.output("reports/policies/sft/samples.jsonl"), [sample.as_row() for sample in samples])
+    stage.write_json("reports/policies/sft/metrics.json", metrics)
+    points = best_of_n_points(evaluator, drawn, settings.best_of_n)
+    stage.write_json("reports/policies/sft/frontier.json", {"points": points})
+    stage.log_final(metrics)
+
+
+if __name__ == "__main__":
+    run_stage(main, description=__doc__)

@@ -1,0 +1,108 @@
+"""optimize_policy: train the SFT policy on preferences, with one of optimize.methods."""
+
+import json
+
+from pipeline.data.records import read_records
+from pipeline.data.tokens import TokenizedExample
+from pipeline.errors import PipelineError
+from pipeline.models.checkpoints import save_frontier_checkpoint, save_policy, stored_dtype
+from pipeline.models.policy import load_policy, load_tokenizer
+from pipeline.models.reward import load_reward_model
+from pipeline.stage.run import Stage, run_stage
+from pipeline.training.dpo import ScoredPair, train_dpo
+from pipeline.training.ppo import train_ppo
+
+
+def main(stage: Stage, method: str) -> None:
+    """Train with `method` and save the policy with its checkpoints on the way."""
+    if method not in TRAINERS:
+        raise PipelineError(f"unknown method {method!r}; optimize.methods takes {', '.join(TRAINERS)}")
+    TRAINERS[method](stage)
+    stage.write_history(f"reports/training/{method}.jsonl")
+
+
+def optimize_dpo(stage: Stage) -> None:
+    """DPO on the training pairs, with the cached reference log-probs."""
+    settings, seed = stage.params.optimize.dpo, stage.params.seed
+    pairs = [
+        ScoredPair(
+            TokenizedExample(row["chosen_prompt_ids"], row["chosen_response_ids"]),
+            TokenizedExample(row["rejected_prompt_ids"], row["rejected_response_ids"]),
+            row["ref_chosen_logps"],
+            row["ref_rejected_logps"],
+        )
+        for row in read_records(stage.input("artifacts/inputs/dpo/pairs.jsonl"))
+    ]
+    compute = stage.start_compute(needs_mib=2048)
+    sft = stage.input("artifacts/sft")
+    tokenizer = load_tokenizer(sft)
+    policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed)
+    folder = stage.output("artifacts/policies/dpo")
+    train_dpo(
+        policy,
+        pairs,
+        settings,
+        compute,
+        pad_token_id=tokenizer.pad_token_id,
+        seed=seed,
+        on_step=stage.log_step,
+        on_tokens=stage.costs.add_work,
+        on_checkpoint=lambda step: save_frontier_checkpoint(
+            policy, folder / "checkpoints" / f"step-{step:05d}", dtype=stored_dtype(sft)
+        ),
+    )
+    save_policy(policy, tokenizer, folder, dtype=stored_dtype(sft))
+
+
+def optimize_ppo(stage: Stage) -> None:
+    """PPO on the training prompts, with the reward model's scores."""
+    settings, seed = stage.params.optimize.ppo, stage.params.seed
+    check_gate(stage, settings.min_reward_accuracy)
+    prompts = read_records(stage.input("artifacts/inputs/ppo/prompts.jsonl"), fields=("prompt",))
+    compute = stage.start_compute(needs_mib=2048)
+    sft = stage.input("artifacts/sft")
+    tokenizer = load_tokenizer(sft)
+    policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed, with_values=True)
+    # adapters switched off are the reference; full fine-tuning needs a frozen copy
+    reference = None if policy.has_adapters else load_policy(sft, compute, finetuning=None)
+    max_length = stage.params.train_reward.max_length
+    reward_model = load_reward_model(stage.input("artifacts/inputs/ppo/reward_model"), compute, max_length=max_length)
+    folder = stage.output("artifacts/policies/ppo")
+    train_ppo(
+        policy,
+        reference,
+        tokenizer,
+        [row["prompt"] for row in prompts],
+        lambda texts: reward_model.score(texts, batch_size=settings.rollout_batch_size),
+        settings,
+        stage.params.sampling,
+        compute,
+        seed=seed,
+        on_step=stage.log_step,
+        on_tokens=stage.costs.add_work,
+        on_checkpoint=lambda step: save_frontier_checkpoint(
+            policy, folder / "checkpoints" / f"step-{step:05d}", dtype=stored_dtype(sft)
+        ),
+    )
+    save_policy(policy, tokenizer, folder, dtype=stored_dtype(sft))
+
+
+def check_gate(stage: Stage, minimum: float) -> None:
+    """PPO against a reward model that is wrong too often optimises its errors.
+
+    Raises:
+        PipelineError: its accuracy on test pairs is below the gate.
+    """
+    metrics = json.loads(stage.input("artifacts/inputs/ppo/gate.json").read_text())
+    accuracy = metrics["accuracy"]["mean"]
+    if accuracy < minimum:
+        raise PipelineError(
+            f"the reward model is right on {accuracy:.3f} of {metrics['pairs']} test pairs, below the gate "
+            f"optimize.ppo.min_reward_accuracy {minimum}. Collect more pairs, train it longer, or lower the gate."
+        )
+
+
+TRAINERS = {"dpo": optimize_dpo, "ppo": optimize_ppo}
+
+if __name__ == "__main__":
+    run_stage(main, description=__doc__, variant="method")

@@ -1,0 +1,56 @@
+"""score_reference: log-probs of every training pair under the frozen SFT policy, the inputs of DPO."""
+
+from time import perf_counter
+
+from pipeline.data.records import read_records, write_records
+from pipeline.data.tokens import tokenize_example
+from pipeline.models.policy import load_policy, load_tokenizer
+from pipeline.models.scoring import score_responses
+from pipeline.stage.run import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Tokenise both responses of each pair, drop what is too long (counted), score."""
+    settings = stage.params.score_reference
+    compute = stage.start_compute()
+    folder = stage.input("artifacts/sft")
+    tokenizer = load_tokenizer(folder)
+    rows = read_records(stage.input("artifacts/preferences/accepted/train.jsonl"))
+    pairs = [
+        tuple(tokenize_example(tokenizer, row["prompt"], row[side], ended=row[f"{side}_ended"]) for side in SIDES)
+        for row in rows
+    ]
+    kept = [i for i, pair in enumerate(pairs) if max(map(len, pair)) <= settings.max_length]
+    policy = load_policy(folder, compute, finetuning=None)
+    start = perf_counter()
+    examples = [example for i in kept for example in pairs[i]]
+    logps = score_responses(
+        policy,
+        examples,
+        compute,
+        pad_token_id=tokenizer.pad_token_id,
+        batch_size=2 * settings.batch_size,
+        title="reference log-probs",
+    )
+    stage.costs.add_work(sum(map(len, examples)), perf_counter() - start)
+    write_records(
+        stage.output("artifacts/inputs/dpo/pairs.jsonl"),
+        (
+            {
+                "id": rows[i]["id"],
+                **{f"{side}_prompt_ids": pairs[i][k].prompt_ids for k, side in enumerate(SIDES)},
+                **{f"{side}_response_ids": pairs[i][k].response_ids for k, side in enumerate(SIDES)},
+                **{f"ref_{side}_logps": logps[2 * at + k] for k, side in enumerate(SIDES)},
+            }
+            for at, i in enumerate(kept)
+        ),
+    )
+    counts = {"pairs": len(rows), "scored": len(kept), "dropped_too_long": len(rows) - len(kept)}
+    print(counts, flush=True)
+    stage.log_final(counts)
+
+
+SIDES = ("chosen", "rejected")
+
+if __name__ == "__main__":
+    run_stage(main, description=__doc__)

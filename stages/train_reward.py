@@ -1,0 +1,38 @@
+"""train_reward: train the reward model on accepted pairs."""
+
+from pipeline.data.preferences import TextPair
+from pipeline.data.records import read_records
+from pipeline.models.reward import create_reward_model
+from pipeline.stage.run import Stage, run_stage
+from pipeline.training.reward import train_reward
+
+
+def main(stage: Stage) -> None:
+    """Train, normalise to mean 0, save."""
+    settings, seed = stage.params.train_reward, stage.params.seed
+    compute = stage.start_compute(needs_mib=512)
+    pairs, validation = (
+        [TextPair.of(row) for row in read_records(stage.input(f"artifacts/preferences/accepted/{split}.jsonl"))]
+        for split in ("train", "validation")
+    )
+    backbone = stage.input("artifacts/models/reward_backbone")
+    model = create_reward_model(backbone, compute, max_length=settings.max_length, seed=seed)
+    truncated = model.truncated([text for pair in pairs for text in (pair.chosen, pair.rejected)])
+    print(f"{len(pairs)} pairs, {truncated} texts longer than {settings.max_length} tokens", flush=True)
+    train_reward(
+        model,
+        pairs,
+        validation,
+        settings,
+        compute,
+        seed=seed,
+        on_step=stage.log_step,
+        on_tokens=stage.costs.add_work,
+    )
+    model.save(stage.output("artifacts/reward_model"))
+    stage.write_history("reports/training/train_reward.jsonl")
+    stage.log_final({"pairs": len(pairs), "truncated_texts": truncated})
+
+
+if __name__ == "__main__":
+    run_stage(main, description=__doc__)

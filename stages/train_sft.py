@@ -1,0 +1,40 @@
+"""train_sft: supervised fine-tuning of the policy on the responses of real texts."""
+
+from pipeline.data.records import read_records
+from pipeline.data.tokens import cut_response, tokenize_example
+from pipeline.models.checkpoints import save_policy, stored_dtype
+from pipeline.models.policy import load_policy, load_tokenizer
+from pipeline.stage.run import Stage, run_stage
+from pipeline.training.sft import train_sft
+
+
+def main(stage: Stage) -> None:
+    """Tokenise, train, save the whole model."""
+    settings, seed = stage.params.train_sft, stage.params.seed
+    base = stage.input("artifacts/models/policy")
+    compute = stage.start_compute(needs_mib=1024)
+    tokenizer = load_tokenizer(base)
+    rows = read_records(stage.input("artifacts/data/texts/train.jsonl"), fields=("prompt", "response", "ended"))
+    examples = [tokenize_example(tokenizer, row["prompt"], row["response"], ended=row["ended"]) for row in rows]
+    cut = sum(len(example) > settings.max_length for example in examples)
+    examples = [cut_response(example, settings.max_length) for example in examples]
+    print(f"{len(examples)} texts, {cut} responses cut at {settings.max_length} tokens", flush=True)
+
+    policy = load_policy(base, compute, finetuning=settings.finetuning, seed=seed)
+    train_sft(
+        policy,
+        examples,
+        settings,
+        compute,
+        pad_token_id=tokenizer.pad_token_id,
+        seed=seed,
+        on_step=stage.log_step,
+        on_tokens=stage.costs.add_work,
+    )
+    save_policy(policy, tokenizer, stage.output("artifacts/sft"), dtype=stored_dtype(base))
+    stage.write_history("reports/training/train_sft.jsonl")
+    stage.log_final({"texts": len(examples), "cut_responses": cut})
+
+
+if __name__ == "__main__":
+    run_stage(main, description=__doc__)

@@ -1,0 +1,85 @@
+"""Tiny models on disk, the repository's own parameters, and a CPU to compute on."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from pipeline.data.preferences import TextPair
+from pipeline.models.compute import Compute, start_compute
+from pipeline.models.policy import Policy, load_policy, load_tokenizer
+from pipeline.params.loading import load_params
+from pipeline.params.schema import Finetuning, Params, Runtime
+from tests.tiny_models import byte_level_tokenizer, save_bert_backbone, save_llama_backbone, save_llama_policy
+
+ROOT = Path(__file__).resolve().parent.parent
+PolicyMaker = Callable[..., Policy]
+
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    """The repository's params.yaml."""
+    return load_params(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def compute() -> Compute:
+    return start_compute(Runtime(device="cpu", precision="fp32", threads=1, attention="eager"))
+
+
+@pytest.fixture(scope="session")
+def policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 2-layer Llama with its tokenizer."""
+    folder = tmp_path_factory.mktemp("policy")
+    save_llama_policy(folder, byte_level_tokenizer())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 2-layer BERT without a head, with its tokenizer."""
+    folder = tmp_path_factory.mktemp("encoder")
+    save_bert_backbone(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def decoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 2-layer Llama without a head, with its tokenizer."""
+    folder = tmp_path_factory.mktemp("decoder")
+    save_llama_backbone(folder, byte_level_tokenizer())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(policy_folder: Path) -> PreTrainedTokenizerBase:
+    return load_tokenizer(policy_folder)
+
+
+@pytest.fixture
+def make_policy(policy_folder: Path, compute: Compute) -> PolicyMaker:
+    """Loads the tiny policy: `make_policy(LORA)`, `make_policy(FULL, with_values=True)`, `make_policy()` frozen."""
+
+    def make(finetuning: Finetuning | None = None, *, seed: int = 0, with_values: bool = False) -> Policy:
+        return load_policy(policy_folder, compute, finetuning=finetuning, seed=seed, with_values=with_values)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def text_pairs() -> list[TextPair]:
+    """Eight pairs whose words tell which response is the better one."""
+    subjects = ("the film", "the plot", "the hero", "the music")
+    verbs = ("is", "was")
+    return [
+        TextPair(
+            chosen=f"{subject} {verb} clever and funny", rejected=f"{subject} {verb} weak and dull, a boring waste"
+        )
+        for subject in subjects
+        for verb in verbs
+    ]

@@ -1,0 +1,315 @@
+"""Planted defects are found with the right reason at the right row, and nothing else is."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pandera.config import config_context
+
+from pipeline.data.contract import REASONS, ValidatedPairs, check_thresholds, validate_pairs
+from pipeline.errors import PipelineError
+from pipeline.params.schema import ValidatePreferences
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = ValidatePreferences(max_characters=200, max_length_ratio=4.0, max_quarantined_share=0.2, min_pairs=2)
+Row = dict[str, Any]
+
+
+def pair(number: int, **changes: Any) -> Row:
+    """A good pair like no other; splits take turns."""
+    return {
+        "id": f"id-{number}",
+        "prompt_id": f"prompt-{number}",
+        "prompt": f"The film number {number} is",
+        "chosen": f" a wonder of take {number}.",
+        "rejected": f" a bore of take {number}.",
+        "chosen_ended": True,
+        "rejected_ended": False,
+        "split": ("train", "validation", "test")[number % 3],
+        "margin": 0.25,
+        "chosen_score": 0.75,
+        "rejected_score": 0.5,
+        "source": "sampled",
+    } | changes
+
+
+def without(row: Row, field: str) -> Row:
+    return {name: value for name, value in row.items() if name != field}
+
+
+def reasons_by_row(validated: ValidatedPairs) -> dict[int, list[str]]:
+    return {row["row"]: row["reasons"] for row in validated.quarantined}
+
+
+def reasons_among_good(*planted: Row) -> dict[int, list[str]]:
+    """Reasons by place among the planted rows (from 0), which stand between nine good rows on either side."""
+    good = [pair(number) for number in range(100, 118)]
+    found = reasons_by_row(validate_pairs([*good[:9], *planted, *good[9:]], SETTINGS))
+    return {row - 9: reasons for row, reasons in found.items()}
+
+
+def test_a_clean_set_passes_whole_in_its_order() -> None:
+    rows = [pair(number) for number in (5, 3, 4, 0, 2, 1)]
+    validated = validate_pairs(rows, SETTINGS)
+    assert validated.accepted == rows
+    assert validated.quarantined == []
+    assert validated.counts == dict.fromkeys(REASONS, 0)
+
+
+def test_given_pairs_need_no_scores() -> None:
+    unscored = {"margin": None, "chosen_score": None, "rejected_score": None, "source": "given"}
+    assert reasons_among_good(pair(1, **unscored), pair(2, **unscored)) == {}
+
+
+@pytest.mark.parametrize("field", sorted(set(pair(0)) - {"prompt_id"}))
+def test_missing_field(field: str) -> None:
+    assert reasons_among_good(without(pair(1), field)) == {0: ["missing_field"]}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", 7),
+        ("prompt", None),
+        ("chosen", ["a", "b"]),
+        ("rejected", {"text": "a"}),
+        ("rejected", b"a"),
+        ("chosen_ended", 1),
+        ("rejected_ended", None),
+        ("rejected_ended", "true"),
+        ("split", "evaluation"),
+        ("split", ["train"]),
+        ("source", "guessed"),
+        ("margin", "0.5"),
+        ("margin", True),
+        ("margin", float("nan")),
+        ("margin", float("inf")),
+        ("margin", 10**400),
+        ("margin", "\ud800"),
+        ("chosen", ["\ud800", {"\ud800": float("nan")}]),
+        ("chosen_score", float("-inf")),
+        ("rejected_score", [0.5]),
+    ],
+)
+def test_wrong_type(field: str, value: Any) -> None:
+    assert reasons_among_good(pair(1, **{field: value})) == {0: ["wrong_type"]}
+
+
+@pytest.mark.parametrize("field", ["id", "prompt", "chosen", "rejected"])
+@pytest.mark.parametrize("text", ["", " \t\n\u00a0\u3000", "\u200b", " \u200d\ufeff\u2060 ", "\u00ad\ufe0f"])
+def test_blank_text(field: str, text: str) -> None:
+    assert reasons_among_good(pair(1, **{field: text})) == {0: ["blank_text"]}
+
+
+def test_zero_width_characters_within_a_text_are_no_defect() -> None:
+    family = " the \U0001f468\u200d\U0001f469\u200d\U0001f467 film \u2764\ufe0f"
+    assert reasons_among_good(pair(1, chosen=family)) == {}
+
+
+@pytest.mark.parametrize("field", ["id", "prompt", "chosen", "rejected"])
+@pytest.mark.parametrize("text", ["cut \ud83d here", "\udc00", "nul \0 byte"])
+def test_not_utf8(field: str, text: str) -> None:
+    assert reasons_among_good(pair(1, **{field: text})) == {0: ["not_utf8"]}
+
+
+def test_a_lone_surrogate_in_every_row_breaks_nothing() -> None:
+    validated = validate_pairs([pair(number, chosen="\ud800") for number in range(3)], SETTINGS)
+    assert validated.counts["not_utf8"] == 3
+    assert [row["chosen"] for row in validated.quarantined] == ["\ud800"] * 3
+
+
+def test_too_long_counts_characters_not_bytes() -> None:
+    at_limit = {"chosen": "é" * 200, "rejected": "\U0001f600" * 200}
+    assert reasons_among_good(pair(1, **at_limit)) == {}
+    assert reasons_among_good(pair(1, prompt="é" * 201)) == {0: ["too_long"]}
+    assert reasons_among_good(pair(1, **at_limit | {"chosen": "é" * 201})) == {0: ["too_long"]}
+    assert reasons_among_good(pair(1, **at_limit | {"rejected": "x" * 201})) == {0: ["too_long"]}
+
+
+def test_negative_margin() -> None:
+    assert reasons_among_good(pair(1, margin=-0.001), pair(2, margin=0), pair(3, margin=0.0)) == {
+        0: ["negative_margin"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected"),
+    [
+        ("the same", "the same"),
+        (" the  same\n", "the same"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("a\u00a0b", "a b"),
+    ],
+)
+def test_identical_pair(chosen: str, rejected: str) -> None:
+    assert reasons_among_good(pair(1, chosen=chosen, rejected=rejected)) == {0: ["identical_pair"]}
+
+
+def test_case_and_prefix_make_two_different_responses() -> None:
+    case = pair(1, chosen="Good film", rejected="good film")
+    prefix = pair(2, chosen="good film", rejected="good film indeed")
+    assert reasons_among_good(case, prefix) == {}
+
+
+def test_length_ratio_includes_its_limit_and_works_both_ways() -> None:
+    at_limit = pair(1, chosen="a" * 40, rejected="b" * 10)
+    chosen_longer = pair(2, chosen="a" * 41, rejected="b" * 10)
+    rejected_longer = pair(3, chosen="a" * 10, rejected="b" * 41)
+    assert reasons_among_good(at_limit, chosen_longer, rejected_longer) == {1: ["length_ratio"], 2: ["length_ratio"]}
+
+
+def test_duplicate_id_keeps_the_first_row() -> None:
+    rows = [pair(1), pair(2, id="id-1"), pair(3), pair(4, id="id-1")]
+    assert reasons_among_good(*rows) == {1: ["duplicate_id"], 3: ["duplicate_id"]}
+
+
+def test_duplicate_pair_keeps_the_first_row() -> None:
+    first = pair(1, prompt="The caf\u00e9 is", chosen="  good film ")
+    again = first | {"id": "id-2", "prompt": " The  cafe\u0301 is", "chosen": "good film"}
+    assert reasons_among_good(first, again, pair(3)) == {1: ["duplicate_pair"]}
+
+
+def test_a_row_twice_is_a_duplicate_by_id_and_by_pair() -> None:
+    assert reasons_among_good(pair(1), pair(1)) == {1: ["duplicate_id", "duplicate_pair"]}
+
+
+def test_one_prompt_may_have_many_pairs() -> None:
+    assert reasons_among_good(pair(1), pair(1) | {"id": "id-2", "rejected": " another bore."}) == {}
+
+
+def test_contradictory_pair_quarantines_both_directions() -> None:
+    row = pair(1)
+    turned = row | {"id": "id-2", "chosen": row["rejected"], "rejected": row["chosen"] + " "}
+    assert reasons_among_good(row, pair(3), turned) == {0: ["contradictory_pair"], 2: ["contradictory_pair"]}
+
+
+def test_contradiction_across_splits_quarantines_both() -> None:
+    row = pair(1, split="train")
+    turned = row | {"id": "id-2", "split": "test", "chosen": row["rejected"], "rejected": row["chosen"]}
+    assert reasons_among_good(row, turned) == {0: ["contradictory_pair"], 1: ["contradictory_pair"]}
+
+
+def test_split_leakage_keeps_what_is_held_out_furthest() -> None:
+    train = pair(1, split="train", prompt="the FILM  is")
+    validation = pair(2, split="validation", prompt="The film is")
+    test = pair(3, split="test", prompt=" The film is")
+    assert reasons_among_good(train, validation, test) == {0: ["split_leakage"], 1: ["split_leakage"]}
+    assert reasons_among_good(validation, train) == {1: ["split_leakage"]}
+
+
+def test_a_copy_in_train_does_not_push_out_the_test_pair() -> None:
+    row = pair(1, split="train")
+    assert reasons_among_good(row, row | {"split": "test"}) == {0: ["split_leakage"]}
+
+
+def test_a_refused_row_makes_no_other_a_duplicate_or_a_leak() -> None:
+    refused = pair(1, split="test", margin=-1.0)
+    assert reasons_among_good(refused, pair(1, split="train")) == {0: ["negative_margin"]}
+
+
+def test_a_row_has_all_reasons_of_a_round_sorted() -> None:
+    row = pair(1, id=None, chosen="\ud800")
+    del row["split"]
+    assert reasons_among_good(row) == {0: ["missing_field", "not_utf8", "wrong_type"]}
+    assert reasons_among_good({}) == {0: ["missing_field"]}
+
+
+def test_every_reason_at_once_loses_no_row() -> None:
+    base, row = pair(3), pair(28, prompt="Turned")
+    planted = [
+        (without(pair(20), "source"), "missing_field"),
+        (pair(21, prompt=3), "wrong_type"),
+        (pair(22, prompt="\ud800"), "not_utf8"),
+        (pair(23, chosen="\u200b"), "blank_text"),
+        (pair(24, prompt="p" * 201), "too_long"),
+        (pair(25, margin=-0.5), "negative_margin"),
+        (pair(26, chosen=pair(26)["rejected"]), "identical_pair"),
+        (pair(27, chosen="a", rejected="bbbbb"), "length_ratio"),
+        (row, "contradictory_pair"),
+        (row | {"id": "x", "chosen": row["rejected"], "rejected": row["chosen"]}, "contradictory_pair"),
+        (pair(30, prompt=pair(1)["prompt"], split="train"), "split_leakage"),
+        (pair(31, id=base["id"]), "duplicate_id"),
+        (base | {"id": "y"}, "duplicate_pair"),
+    ]  # fmt: skip
+    good = [pair(number) for number in range(len(planted))]
+    rows = [row for index, (bad, _) in enumerate(planted) for row in (good[index], bad)]
+    validated = validate_pairs(rows, SETTINGS)
+    assert reasons_by_row(validated) == {2 * index + 1: [code] for index, (_, code) in enumerate(planted)}
+    assert validated.accepted == good
+    assert validated.counts == dict.fromkeys(REASONS, 1) | {"contradictory_pair": 2}
+    unmarked = [
+        {name: value for name, value in row.items() if name not in ("reasons", "row")} for row in validated.quarantined
+    ]
+    assert unmarked == [bad for bad, _ in planted]
+
+
+def test_rows_are_left_as_they_were() -> None:
+    rows = [pair(1), pair(1)]
+    validate_pairs(rows, SETTINGS)
+    assert rows == [pair(1), pair(1)]
+
+
+def test_no_rows_is_an_error() -> None:
+    with pytest.raises(PipelineError, match="no preference pair"):
+        validate_pairs([], SETTINGS)
+
+
+def test_a_row_that_is_no_mapping_is_an_error() -> None:
+    rows: list[Any] = [pair(1), ["a", "b"]]
+    with pytest.raises(PipelineError, match=r"pair 1 .* is a list"):
+        validate_pairs(rows, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("PANDERA_VALIDATION_ENABLED", "False"), ("PANDERA_VALIDATION_DEPTH", "SCHEMA_ONLY")]
+)
+def test_no_environment_variable_waves_bad_pairs_through(variable: str, value: str) -> None:
+    code = (
+        "from tests.data.test_contract import SETTINGS, pair\n"
+        "from pipeline.data.contract import validate_pairs\n"
+        "print(len(validate_pairs([pair(1, chosen='')], SETTINGS).accepted))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {variable: value}, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "PipelineError" in done.stderr
+    assert "Unset PANDERA_VALIDATION_ENABLED and PANDERA_VALIDATION_DEPTH" in done.stderr
+
+
+def test_pandera_switched_off_within_the_process_is_noticed() -> None:
+    with config_context(validation_enabled=False), pytest.raises(PipelineError, match="PANDERA_VALIDATION_ENABLED"):
+        validate_pairs([pair(1)], SETTINGS)
+
+
+def test_thresholds_pass_at_their_limits() -> None:
+    rows = [pair(number) for number in range(8)] + [pair(8, margin=-1.0), pair(9, margin=-1.0)]
+    validated = validate_pairs(rows, SETTINGS)
+    assert len(validated.quarantined) == 2
+    check_thresholds(validated, SETTINGS)
+
+
+def test_too_large_a_quarantine_names_counts_reasons_rows_and_key() -> None:
+    rows = [pair(number) for number in range(9)] + [pair(9, margin=-1.0), pair(10, chosen=""), pair(11, margin=-1.0)]
+    with pytest.raises(PipelineError) as caught:
+        check_thresholds(validate_pairs(rows, SETTINGS), SETTINGS)
+    message = str(caught.value)
+    assert "3 of 12 pairs (25.0%)" in message
+    assert "validate_preferences.max_quarantined_share (now 0.2)" in message
+    assert "blank_text 1 (first: row 10), negative_margin 2 (first: row 9)" in message
+    assert "too few" not in message
+
+
+def test_too_small_a_split_names_counts_and_keys() -> None:
+    rows = [pair(number, split="train") for number in range(9)] + [pair(9, split="validation")]
+    with pytest.raises(PipelineError) as caught:
+        check_thresholds(validate_pairs(rows, SETTINGS), SETTINGS)
+    message = str(caught.value)
+    assert "validation 1, test 0" in message
+    assert "train" not in message
+    assert "data.limits.validation, data.limits.test" in message
+    assert "validate_preferences.min_pairs (now 2)" in message
+    assert "quarantined. " not in message

@@ -1,0 +1,72 @@
+"""The summary of hand-written pairs, worked by hand."""
+
+import json
+from typing import Any
+
+import pytest
+
+from pipeline.data.contract import REASONS, ValidatedPairs
+from pipeline.data.preference_summary import summarise_pairs
+from pipeline.errors import PipelineError
+
+
+def pair(chosen: str, rejected: str, **changes: Any) -> dict[str, Any]:
+    return {"prompt": "The film is", "chosen": chosen, "rejected": rejected, "split": "train", "margin": None} | changes
+
+
+COUNTS = dict.fromkeys(REASONS, 0) | {"blank_text": 1}
+VALIDATED = ValidatedPairs(
+    accepted=[
+        pair(" good", " good but long", margin=0.5),
+        pair("a b c d", "ab cd", prompt="One", split="test", margin=0.25),
+        pair("seven77", "letters", margin=0.25),
+        pair("The  cafe\u0301 and more", " The caf\u00e9", split="validation"),
+    ],
+    quarantined=[pair("", "x") | {"reasons": ["blank_text"], "row": 1}],
+    counts=COUNTS,
+)
+
+
+def test_summary_by_hand() -> None:
+    assert summarise_pairs(VALIDATED, ties_without_pair=3) == {
+        "raw": 5,
+        "accepted": 4,
+        "quarantined": 1,
+        "by_split": {"train": 2, "validation": 1, "test": 1},
+        "quarantined_by_reason": COUNTS,
+        "ties_without_pair": 3,
+        "prefix_pairs": 2,
+        # shorter, longer, as long, longer: (0 + 1 + 0.5 + 1) / 4
+        "chosen_longer_share": 0.625,
+        "mean_margin": 0.333333,
+        "mean_prompt_words": 2.5,
+        "mean_chosen_words": 2.5,
+        "mean_rejected_words": 2.0,
+        "chosen_words": [1, 4, 1, 4],
+        "rejected_words": [3, 2, 1, 2],
+    }
+
+
+def test_margin_is_none_without_scores() -> None:
+    validated = ValidatedPairs([pair("a", "b")], [], dict.fromkeys(REASONS, 0))
+    assert summarise_pairs(validated, ties_without_pair=0)["mean_margin"] is None
+
+
+def test_a_margin_of_zero_counts() -> None:
+    validated = ValidatedPairs([pair("a", "b", margin=0.0), pair("c", "d", margin=1.0)], [], {})
+    assert summarise_pairs(validated, ties_without_pair=0)["mean_margin"] == 0.5
+
+
+def test_responses_that_share_only_their_beginning_are_no_prefix_pair() -> None:
+    validated = ValidatedPairs([pair("good film", "good plot")], [], {})
+    assert summarise_pairs(validated, ties_without_pair=0)["prefix_pairs"] == 0
+
+
+def test_summary_is_the_same_json_every_time() -> None:
+    first, second = (json.dumps(summarise_pairs(VALIDATED, ties_without_pair=3), allow_nan=False) for _ in range(2))
+    assert first == second
+
+
+def test_nothing_accepted_is_an_error() -> None:
+    with pytest.raises(PipelineError, match="nothing to summarise"):
+        summarise_pairs(ValidatedPairs([], [], dict.fromkeys(REASONS, 0)), ties_without_pair=0)

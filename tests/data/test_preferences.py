@@ -1,0 +1,84 @@
+"""Pairs from ranked samples, and pairs as given."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from pipeline.data.preferences import TextPair, given_pairs, rank_samples
+from pipeline.data.records import record_id
+from pipeline.models.sampling import Continuation
+
+PROMPTS = [
+    {"id": f"p{i}", "prompt": f"Prompt {i}:", "split": split} for i, split in enumerate(("train", "test", "train"))
+]
+
+
+class Stars:
+    """A judge that counts stars and remembers what it read."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        self.read += texts
+        return np.array([text.count("*") / 10 for text in texts])
+
+
+def samples(*texts: str) -> list[Continuation]:
+    return [Continuation(text, ended="." in text, tokens=3) for text in texts]
+
+
+DRAWN = samples(" a *.", " b ***", " c **", " d", " e", " f", " g *", " h **.", " i ***")
+
+
+def test_the_best_and_the_worst_sample_become_a_pair() -> None:
+    judge = Stars()
+    pairs, ties = rank_samples(PROMPTS, DRAWN, judge, copies=3, min_margin=0.1)
+    assert ties == 1
+    assert [(pair["prompt_id"], pair["chosen"], pair["rejected"]) for pair in pairs] == [
+        ("p0", " b ***", " a *."),
+        ("p2", " i ***", " g *"),
+    ]
+    assert judge.read[:4] == ["Prompt 0: a *.", "Prompt 0: b ***", "Prompt 0: c **", "Prompt 1: d"]
+    first = pairs[0]
+    assert first["id"] == record_id("Prompt 0:", " b ***", " a *.")
+    assert (first["chosen_ended"], first["rejected_ended"]) == (False, True)
+    assert (first["chosen_score"], first["rejected_score"], first["margin"]) == (0.3, 0.1, 0.2)
+    assert (first["split"], first["source"], first["prompt"]) == ("train", "sampled", "Prompt 0:")
+
+
+@pytest.mark.parametrize(("min_margin", "pairs"), [(0.0, 2), (0.19, 2), (0.21, 0)])
+def test_prompts_below_the_margin_are_ties(min_margin: float, pairs: int) -> None:
+    found, ties = rank_samples(PROMPTS, DRAWN, Stars(), copies=3, min_margin=min_margin)
+    assert (len(found), ties) == (pairs, 3 - pairs)
+
+
+def test_the_order_of_the_samples_does_not_decide_who_wins() -> None:
+    backwards = [one for start in (0, 3, 6) for one in DRAWN[start : start + 3][::-1]]
+    pairs, _ = rank_samples(PROMPTS, backwards, Stars(), copies=3, min_margin=0.1)
+    assert [(pair["chosen"], pair["rejected"]) for pair in pairs] == [(" b ***", " a *."), (" i ***", " g *")]
+
+
+def test_too_few_samples_raise() -> None:
+    with pytest.raises((ValueError, IndexError)):
+        rank_samples(PROMPTS, DRAWN[:-1], Stars(), copies=3, min_margin=0.0)
+
+
+def test_given_pairs_are_complete_and_have_no_scores() -> None:
+    row = {"id": "x", "prompt": "P", "chosen": " c", "rejected": " r", "split": "test", "extra": 1}
+    (pair,) = given_pairs([row])
+    assert pair["chosen_ended"] and pair["rejected_ended"]
+    assert pair["margin"] is None and pair["chosen_score"] is None and pair["rejected_score"] is None
+    assert (pair["id"], pair["prompt_id"], pair["split"], pair["source"]) == ("x", "x", "test", "given")
+    assert "extra" not in pair
+
+
+def test_both_ways_give_the_same_fields() -> None:
+    row = {"id": "x", "prompt": "P", "chosen": " c", "rejected": " r", "split": "test"}
+    sampled, _ = rank_samples(PROMPTS, DRAWN, Stars(), copies=3, min_margin=0.1)
+    assert set(given_pairs([row])[0]) == set(sampled[0])
+
+
+def test_the_reward_model_reads_prompt_and_response_together() -> None:
+    assert TextPair.of({"prompt": "P", "chosen": " c", "rejected": " r", "more": 0}) == TextPair("P c", "P r")

@@ -1,0 +1,223 @@
+"""Every raw row is used, unused or dropped; a prompt is on one side only; new rows move no old one."""
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from pipeline.data.preparation import PreparedData, prepare
+from pipeline.data.records import fold
+from pipeline.params.schema import Data, Params
+from tests.tiny_models import changed
+
+NO_LIMITS = dict.fromkeys(("judge", "sft", "train", "validation", "test", "evaluation"), 0)
+SPLITS = {"judge": 0.3, "sft": 0.2, "train": 0.2, "validation": 0.1, "test": 0.1, "evaluation": 0.1}
+
+
+def texts(count: int, *, start: int = 0, words: int = 14) -> list[dict[str, Any]]:
+    """Labelled texts, each with a prompt of its own."""
+    rows = []
+    for number in range(start, start + count):
+        rng = random.Random(number)
+        body = " ".join(rng.choice(["film", "plot", "good", "bad", "scene"]) for _ in range(words - 2))
+        rows.append({"text": f"Review {number} {body}", "label": number % 2})
+    return rows
+
+
+def pairs(count: int) -> list[dict[str, str]]:
+    return [
+        {"prompt": f"Question {number // 2}?", "chosen": f" Yes, {number}.", "rejected": f" No, {number}."}
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def labelled(params: Params) -> Data:
+    return changed(
+        params.data,
+        format="labelled_texts",
+        prompt_words=3,
+        response_words=5,
+        min_words=6,
+        splits=SPLITS,
+        limits=NO_LIMITS,
+    )
+
+
+@pytest.fixture
+def preferences(labelled: Data) -> Data:
+    return changed(labelled, format="preference_pairs")
+
+
+def prompts_of(prepared: PreparedData) -> dict[str, set[str]]:
+    """Folded prompts of every use; judge texts begin with theirs."""
+    uses = {f"prompts.{split}": rows for split, rows in prepared.prompts.items()}
+    uses |= {f"texts.{split}": rows for split, rows in prepared.texts.items()}
+    found = {name: {fold(row["prompt"]) for row in rows} for name, rows in uses.items()}
+    labels = [row for rows in prepared.labels.values() for row in rows]
+    return found | {"judge": {fold(" ".join(row["text"].split()[:3])) for row in labels}}
+
+
+def split_of_each_id(prepared: PreparedData) -> dict[str, str]:
+    uses = {f"labels.{split}": rows for split, rows in prepared.labels.items()}
+    uses |= {f"texts.{split}": rows for split, rows in prepared.texts.items()}
+    uses |= {f"prompts.{split}": rows for split, rows in prepared.prompts.items()}
+    return {row["id"]: name for name, rows in uses.items() for row in rows}
+
+
+def dirty_texts() -> list[dict[str, Any]]:
+    good = texts(200)
+    return [
+        *good,
+        good[3],  # duplicate
+        {"text": "", "label": 0},
+        {"text": "  \n", "label": 1},
+        {"text": None, "label": 1},
+        {"text": "Review of another label entirely here", "label": 2},
+        {"text": "Review without any label at all here", "label": None},
+        {"text": "Review whose label is true, not one", "label": True},
+        {"text": "Review whose label is a string here", "label": "1"},
+        *({"text": f"Short {number}", "label": 0} for number in range(20)),
+        *({"text": good[i]["text"] + " and more", "label": 0} for i in range(20)),  # the prompts of others
+    ]
+
+
+def test_raw_rows_are_used_unused_or_dropped(labelled: Data) -> None:
+    rows = dirty_texts()
+    limited = changed(labelled, limits={**NO_LIMITS, "judge": 10, "sft": 5, "test": 1})
+    for data in (labelled, limited):
+        prepared = prepare(rows, data, seed=0)
+        assert sum(prepared.counts.values()) == len(rows)
+        assert {name.split(".")[0] for name in prepared.counts} <= {"used", "unused", "dropped"}
+    assert prepared.counts["used.judge"] == 10 == sum(map(len, prepared.labels.values()))
+    assert prepared.counts["used.sft"] == 5 == len(prepared.texts["train"])
+    assert prepared.counts["used.test"] == 1 == len(prepared.prompts["test"])
+    assert prepared.counts["unused.judge"] > 0 and prepared.counts["unused.train"] == 0
+
+
+def test_dropped_rows_have_their_reason(labelled: Data) -> None:
+    counts = prepare(dirty_texts(), labelled, seed=0).counts
+    assert counts["dropped.empty_text"] == 3
+    assert counts["dropped.label_not_0_or_1"] == 4
+    assert counts["dropped.duplicate"] == 1
+    assert 0 < counts["dropped.too_few_words"] <= 20
+    assert 0 < counts["dropped.repeated_prompt"] <= 20
+
+
+def test_no_prompt_is_on_two_sides(labelled: Data) -> None:
+    rows = dirty_texts() + [{"text": row["text"].upper() + " again", "label": 0} for row in texts(50)]
+    prompts = prompts_of(prepare(rows, labelled, seed=0))
+    prompts.pop("texts.evaluation")  # the same records as prompts.evaluation
+    names = sorted(prompts)
+    for i, one in enumerate(names):
+        assert prompts[one], one
+        for other in names[i + 1 :]:
+            assert not prompts[one] & prompts[other], (one, other)
+
+
+def test_new_rows_move_no_other_row(labelled: Data) -> None:
+    before = split_of_each_id(prepare(texts(150), labelled, seed=0))
+    mixed = texts(150) + texts(300, start=1000)
+    random.Random(1).shuffle(mixed)
+    after = split_of_each_id(prepare(mixed, labelled, seed=0))
+    assert {key: after[key] for key in before} == before
+
+
+def test_the_order_of_the_rows_changes_nothing(labelled: Data) -> None:
+    rows = texts(200)
+    limited = changed(labelled, limits={**NO_LIMITS, "judge": 10, "sft": 5})
+    shuffled = random.Random(2).sample(rows, len(rows))
+    assert prepare(rows, limited, seed=0) == prepare(shuffled, limited, seed=0)
+
+
+def test_the_seed_decides_the_splits(labelled: Data) -> None:
+    first, second = (split_of_each_id(prepare(texts(200), labelled, seed=seed)) for seed in (0, 1))
+    assert first != second
+
+
+def test_splits_have_about_their_shares(labelled: Data) -> None:
+    counts = prepare(texts(2000), labelled, seed=0).counts
+    for split, share in SPLITS.items():
+        assert counts[f"used.{split}"] == pytest.approx(2000 * share, abs=4 * (2000 * share * (1 - share)) ** 0.5)
+
+
+def test_about_a_tenth_of_the_judges_labels_is_held_out(labelled: Data) -> None:
+    labels = prepare(texts(2000), labelled, seed=0).labels
+    assert 0.05 < len(labels["test"]) / sum(map(len, labels.values())) < 0.15
+    assert set(labels["train"][0]) == {"id", "text", "label"}
+
+
+def test_a_text_is_cut_into_prompt_and_response(labelled: Data) -> None:
+    data = changed(labelled, splits={**dict.fromkeys(SPLITS, 0.0), "sft": 1.0})
+    rows: Iterable[dict[str, Any]] = [
+        {"text": "one two<br /><br>three  four five six\nseven", "label": 1},
+        {"text": "a b c d e f g h i j", "label": 0},
+    ]
+    found = {row["prompt"]: row for row in prepare(rows, data, seed=0).texts["train"]}
+    assert found["one two three"]["response"] == " four five six seven"
+    assert found["one two three"]["ended"] is True
+    assert found["a b c"]["response"] == " d e f g h"
+    assert found["a b c"]["ended"] is False
+
+
+def test_short_texts_serve_the_judge(labelled: Data) -> None:
+    data = changed(labelled, splits={**dict.fromkeys(SPLITS, 0.0), "judge": 1.0})
+    prepared = prepare([{"text": "Dull", "label": 0}, {"text": "A fine film", "label": 1}], data, seed=0)
+    assert prepared.counts == {"used.judge": 2, "unused.judge": 0} | {
+        f"{kind}.{split}": 0 for kind in ("used", "unused") for split in SPLITS if split != "judge"
+    }
+
+
+def test_given_pairs_keep_their_split_and_their_prompts(preferences: Data) -> None:
+    rows: list[dict[str, Any]] = [*pairs(400), pairs(1)[0], {"prompt": " ", "chosen": "a", "rejected": "b"}]
+    rows.append({"prompt": "Q?", "chosen": None, "rejected": "b"})
+    prepared = prepare(rows, preferences, seed=0)
+    assert sum(prepared.counts.values()) == len(rows)
+    assert prepared.counts["dropped.duplicate"] == 1
+    assert prepared.counts["dropped.empty_prompt"] == 1
+    assert prepared.counts["dropped.text_is_no_string"] == 1
+    for split in ("train", "validation", "test"):
+        chosen = [pair for pair in prepared.pairs if pair["split"] == split]
+        assert len(chosen) == prepared.counts[f"used.{split}"]
+        # two pairs ask each question: one prompt, both pairs
+        assert {pair["prompt"] for pair in chosen} == {row["prompt"] for row in prepared.prompts[split]}
+        assert len(prepared.prompts[split]) == len(chosen) / 2
+    assert set(prepared.pairs[0]) == {"id", "prompt", "chosen", "rejected", "split"}
+    assert {pair["split"] for pair in prepared.pairs} == {"train", "validation", "test"}
+
+
+def test_given_pairs_are_not_on_two_sides(preferences: Data) -> None:
+    prepared = prepare(pairs(400), preferences, seed=0)
+    sides: dict[str, set[str]] = {}
+    for name, rows in (*prepared.prompts.items(), ("sft", prepared.texts["train"])):
+        for row in rows:
+            sides.setdefault(row["prompt"], set()).add(name)
+    assert all(len(names) == 1 for names in sides.values())
+
+
+def test_a_pair_gives_the_judge_a_text_of_each_label(preferences: Data) -> None:
+    data = changed(preferences, splits={**dict.fromkeys(SPLITS, 0.0), "judge": 1.0})
+    labels = prepare(pairs(40), data, seed=0).labels
+    rows = labels["train"] + labels["test"]
+    assert len(rows) == 80
+    texts_of = {(row["text"], row["label"]) for row in rows}
+    assert ("Question 0? Yes, 0.", 1) in texts_of and ("Question 0? No, 0.", 0) in texts_of
+
+
+def test_sft_learns_the_chosen_response_whole(preferences: Data) -> None:
+    data = changed(preferences, splits={**dict.fromkeys(SPLITS, 0.0), "sft": 1.0})
+    rows = prepare(pairs(4), data, seed=0).texts["train"]
+    assert {(row["prompt"], row["response"], row["ended"]) for row in rows} == {
+        ("Question 0?", " Yes, 0.", True),
+        ("Question 0?", " Yes, 1.", True),
+        ("Question 1?", " Yes, 2.", True),
+        ("Question 1?", " Yes, 3.", True),
+    }
+
+
+def test_rows_are_not_changed(labelled: Data) -> None:
+    rows = texts(5)
+    copies = [dict(row) for row in rows]
+    prepare(rows, labelled, seed=0)
+    assert rows == copies

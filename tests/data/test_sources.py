@@ -1,0 +1,154 @@
+"""Raw rows from files and packages, and the message for each that cannot be read."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset
+
+from pipeline.data.sources import load_rows
+from pipeline.errors import PipelineError
+from pipeline.params.schema import Data, Params
+from tests.tiny_models import changed
+
+ROWS = [{"text": "A fine film, caf\u00e9", "label": 1}, {"text": "Dull,\nand long", "label": 0}]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project root with data/raw, and a cache of its own for `datasets`."""
+    (tmp_path / "data/raw").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    return tmp_path
+
+
+@pytest.fixture
+def data(params: Params) -> Data:
+    return changed(params.data, format="labelled_texts", source="data/raw/*")
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows))
+    elif path.suffix == ".parquet":
+        Dataset.from_list(rows).to_parquet(path)
+    else:
+        with path.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "parquet"])
+def test_every_file_type_gives_the_same_rows(root: Path, data: Data, suffix: str) -> None:
+    write(root / f"data/raw/rows.{suffix}", ROWS)
+    assert list(load_rows(data)) == ROWS
+
+
+def test_files_of_a_glob_are_read_in_order(root: Path, data: Data) -> None:
+    write(root / "data/raw/b.jsonl", ROWS[1:])
+    write(root / "data/raw/a.jsonl", ROWS[:1])
+    assert list(load_rows(changed(data, source="data/raw/**/*.jsonl"))) == ROWS
+
+
+def test_columns_are_renamed_and_others_left_out(root: Path, data: Data) -> None:
+    write(root / "data/raw/rows.csv", [{"review": "Good", "stars": 1, "user": "x"}])
+    columns = {**data.columns.model_dump(), "text": "review", "label": "stars"}
+    assert list(load_rows(changed(data, columns=columns))) == [{"text": "Good", "label": 1}]
+
+
+def test_a_package_file_is_read(root: Path, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = root / "tiny_rows_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    write(package / "rows.csv", ROWS)
+    monkeypatch.syspath_prepend(root)
+    assert list(load_rows(changed(data, source="package:tiny_rows_package/rows.csv"))) == ROWS
+    with pytest.raises(PipelineError, match=r"no file 'other\.csv'"):
+        load_rows(changed(data, source="package:tiny_rows_package/other.csv"))
+
+
+def test_files_that_dvc_does_not_watch_get_a_warning(
+    root: Path, data: Data, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root / "rows.csv", ROWS)
+    load_rows(changed(data, source="rows.csv"))
+    assert "DVC cannot see" in capsys.readouterr().out
+    write(root / "data/raw/rows.csv", ROWS)
+    load_rows(data)
+    assert "DVC cannot see" not in capsys.readouterr().out
+
+
+def refused(data: Data, **changes: Any) -> str:
+    with pytest.raises(PipelineError) as error:
+        load_rows(changed(data, **changes))
+    assert "data." in str(error.value)
+    return str(error.value)
+
+
+def test_no_file_is_named(root: Path, data: Data) -> None:
+    assert "no file matches 'data/raw/missing.csv'" in refused(data, source="data/raw/missing.csv")
+
+
+def test_an_unknown_file_type_is_named(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.xlsx").write_bytes(b"PK")
+    assert "cannot read .xlsx files" in refused(data)
+
+
+def test_mixed_file_types_are_named(root: Path, data: Data) -> None:
+    write(root / "data/raw/a.csv", ROWS)
+    write(root / "data/raw/b.jsonl", ROWS)
+    assert ".csv, .jsonl" in refused(data)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_an_empty_file_is_named(root: Path, data: Data, suffix: str) -> None:
+    (root / f"data/raw/rows.{suffix}").touch()
+    assert f"rows.{suffix} is empty" in refused(data)
+
+
+def test_a_header_without_rows_is_named(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.csv").write_text("text,label\n")
+    assert "rows.csv" in refused(data)
+
+
+@pytest.mark.parametrize("content", ['{"text": "a", "label": 1}\n{"text": "b", "la', "not json at all\n"])
+def test_broken_json_is_named(root: Path, data: Data, content: str) -> None:
+    (root / "data/raw/rows.jsonl").write_text(content)
+    assert "cannot read data/raw/rows.jsonl" in refused(data)
+
+
+def test_a_broken_parquet_file_is_named(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.parquet").write_bytes(b"PAR1 this is not parquet PAR1")
+    assert "cannot read data/raw/rows.parquet" in refused(data)
+
+
+def test_a_missing_column_is_named_with_those_there(root: Path, data: Data) -> None:
+    write(root / "data/raw/rows.csv", [{"review": "Good", "label": 1}])
+    message = refused(data)
+    assert message.startswith("data.columns.text is 'text'") and "review, label" in message
+
+
+def test_pairs_need_their_own_columns(root: Path, data: Data) -> None:
+    write(root / "data/raw/rows.jsonl", [{"prompt": "Q?", "chosen": " a", "rejected": " b", "text": "x"}])
+    assert load_rows(changed(data, format="preference_pairs")).column_names == ["prompt", "chosen", "rejected"]
+    assert "data.columns.label" in refused(data)
+
+
+def test_two_fields_may_not_share_a_column(root: Path, data: Data) -> None:
+    write(root / "data/raw/rows.jsonl", [{"prompt": "Q?", "chosen": " a", "rejected": " b"}])
+    columns = {**data.columns.model_dump(), "rejected": "chosen"}
+    assert "chosen" in refused(data, format="preference_pairs", columns=columns)
+
+
+def test_columns_may_change_places(root: Path, data: Data) -> None:
+    # a data set whose chosen and rejected columns are named the other way round
+    write(root / "data/raw/rows.jsonl", [{"prompt": "Q?", "chosen": " worse", "rejected": " better"}])
+    columns = {**data.columns.model_dump(), "chosen": "rejected", "rejected": "chosen"}
+    (row,) = load_rows(changed(data, format="preference_pairs", columns=columns))
+    assert row == {"prompt": "Q?", "chosen": " better", "rejected": " worse"}

@@ -1,0 +1,116 @@
+"""What is measured on a policy: its distance from the SFT policy, its perplexity, and its wins."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from pipeline.data.tokens import tokenize_example
+from pipeline.evaluation.policy import Evaluator, frontier_point, policy_metrics
+from pipeline.judges.text_classifier import fit_judge
+from pipeline.models.compute import Compute
+from pipeline.models.policy import Policy
+from pipeline.models.reward import create_reward_model
+from pipeline.params.schema import FitJudge, Params
+from tests.conftest import PolicyMaker
+from tests.tiny_models import LORA, SENTENCES, changed
+
+PROMPTS = [{"id": f"p{i}", "prompt": " ".join(text.split()[:3])} for i, text in enumerate(SENTENCES)]
+
+
+@pytest.fixture
+def evaluator(policy_folder: Path, encoder_folder: Path, tmp_path: Path, compute: Compute, params: Params) -> Evaluator:
+    judge = fit_judge(
+        ["clever funny joy", "weak dull boring"] * 3,
+        [1, 0] * 3,
+        FitJudge(window_words=5, windows_per_text=2, ngram_max=1, inverse_regularization=1.0),
+    )
+    judge.save(tmp_path / "judge")
+    create_reward_model(encoder_folder, compute, max_length=48, seed=0).save(tmp_path / "reward_model")
+    return Evaluator.load(
+        judge=tmp_path / "judge",
+        reward_model=tmp_path / "reward_model",
+        reference=policy_folder,
+        reward_max_length=48,
+        settings=changed(params.evaluate_policy, batch_size=4, bootstrap_resamples=50),
+        sampling=changed(params.sampling, max_new_tokens=5, temperature=0.8, batch_size=4),
+        compute=compute,
+        seed=0,
+    )
+
+
+def moved(make_policy: PolicyMaker) -> Policy:
+    policy = make_policy(LORA)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for name, parameter in policy.named_parameters():
+            if "lora_B" in name:
+                parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return policy
+
+
+def test_the_reference_is_at_no_distance_from_itself(evaluator: Evaluator, make_policy: PolicyMaker) -> None:
+    itself = evaluator.sample_and_score(evaluator.reference, PROMPTS, title="test")
+    copy = evaluator.sample_and_score(make_policy(), PROMPTS, title="test")
+    assert [sample.kl_nats for sample in itself] == [0.0] * len(PROMPTS)
+    assert [sample.kl_nats for sample in copy] == pytest.approx([0.0] * len(PROMPTS), abs=1e-4)
+    # the same random numbers for every policy
+    assert [sample.response for sample in copy] == [sample.response for sample in itself]
+
+
+def test_copies_of_a_prompt_are_adjacent_and_scored_with_it(evaluator: Evaluator) -> None:
+    samples = evaluator.sample_and_score(evaluator.reference, PROMPTS, copies=3, title="test")
+    assert [sample.id for sample in samples] == [row["id"] for row in PROMPTS for _ in range(3)]
+    texts = [sample.prompt + sample.response for sample in samples]
+    assert [sample.judge_score for sample in samples] == pytest.approx(evaluator.judge.score(texts).tolist())
+    scores = [evaluator.reward_model.score([text], batch_size=1).item() for text in texts]
+    assert [sample.reward_score for sample in samples] == pytest.approx(scores, abs=1e-4)
+
+
+def test_sampled_log_ratios_estimate_a_kl_that_is_positive(evaluator: Evaluator, make_policy: PolicyMaker) -> None:
+    samples = evaluator.sample_and_score(moved(make_policy), PROMPTS, copies=20, title="test")
+    assert np.mean([sample.kl_nats for sample in samples]) > 0.05
+
+
+def test_perplexity_equals_that_of_a_plain_forward(evaluator: Evaluator, policy_folder: Path) -> None:
+    texts = [
+        {"prompt": "The film", "response": " is dull", "ended": True},
+        {"prompt": "I", "response": " loved it", "ended": False},
+    ]
+    network = AutoModelForCausalLM.from_pretrained(policy_folder, dtype=torch.float32)
+    negative, count = 0.0, 0
+    for row in texts:
+        example = tokenize_example(evaluator.tokenizer, row["prompt"], row["response"], ended=row["ended"])
+        ids = torch.tensor([example.prompt_ids + example.response_ids])
+        labels = ids.clone()
+        labels[0, : len(example.prompt_ids)] = -100
+        with torch.no_grad():
+            negative += network(ids, labels=labels).loss.item() * len(example.response_ids)
+        count += len(example.response_ids)
+    assert evaluator.perplexity(evaluator.reference, texts, title="t") == pytest.approx(
+        math.exp(negative / count), rel=1e-4
+    )
+
+
+def test_metrics_of_the_baseline_against_itself(evaluator: Evaluator) -> None:
+    samples = evaluator.sample_and_score(evaluator.reference, PROMPTS, title="test")
+    metrics = policy_metrics(evaluator, samples, samples, 12.0)
+    assert metrics["win_rate_vs_sft"] == {"mean": 0.5, "low": 0.5, "high": 0.5}
+    assert metrics["kl_nats_per_sequence"] == 0.0
+    assert metrics["perplexity_held_out"] == 12.0
+    assert metrics["evaluation_prompts"] == len(PROMPTS)
+    assert metrics["mean_response_tokens"] == np.mean([sample.tokens for sample in samples])
+    assert metrics["judge_score"]["mean"] == pytest.approx(np.mean([sample.judge_score for sample in samples]))
+
+
+def test_a_frontier_point_holds_the_means(evaluator: Evaluator, make_policy: PolicyMaker) -> None:
+    samples = evaluator.sample_and_score(moved(make_policy), PROMPTS, title="test")
+    point = frontier_point(evaluator, samples, step=7)
+    assert (point["step"], point["label"]) == (7, "step 7")
+    assert point["kl_nats_per_sequence"] == pytest.approx(np.mean([sample.kl_nats for sample in samples]))
+    assert point["reward_score"]["mean"] == pytest.approx(
+        np.mean([sample.reward_score for sample in samples]), abs=1e-6
+    )

@@ -1,0 +1,147 @@
+"""Intervals, calibration, diversity and best-of-n against known values, a peer library and brute force."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from pipeline.evaluation.statistics import (
+    best_of_n_kl,
+    bootstrap_mean,
+    calibration,
+    distinct_n,
+    expected_best_of_n,
+    wilson_interval,
+    win_shares,
+)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(8, 10), (0, 10), (10, 10), (1, 1), (650, 1000)])
+def test_wilson_equals_scipy(successes: int, trials: int) -> None:
+    peer = binomtest(successes, trials).proportion_ci(method="wilson")
+    interval = wilson_interval(successes, trials)
+    assert interval["mean"] == successes / trials
+    assert interval["low"] == pytest.approx(peer.low, abs=1e-9)
+    assert interval["high"] == pytest.approx(peer.high, abs=1e-9)
+
+
+def test_wilson_known_value() -> None:
+    # R: binom.confint(8, 10, methods = "wilson")
+    assert wilson_interval(8, 10) == {"mean": 0.8, "low": pytest.approx(0.4901625), "high": pytest.approx(0.9433178)}
+
+
+def test_no_trials_and_no_values_raise() -> None:
+    with pytest.raises(ValueError, match="at least one trial"):
+        wilson_interval(0, 0)
+    with pytest.raises(ValueError, match="at least one value"):
+        bootstrap_mean([], resamples=10, seed=0, name="test")
+
+
+def test_the_bootstrap_interval_is_about_the_normal_one() -> None:
+    values = np.random.default_rng(0).normal(3.0, 2.0, 400)
+    interval = bootstrap_mean(values, resamples=4000, seed=0, name="test")
+    half = 1.96 * values.std() / 20
+    assert interval["mean"] == pytest.approx(values.mean())
+    assert interval["low"] == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert interval["high"] == pytest.approx(values.mean() + half, abs=0.1 * half)
+
+
+def test_the_bootstrap_covers_the_truth_about_95_times_in_100() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for trial in range(200):
+        interval = bootstrap_mean(rng.exponential(1.0, 60), resamples=300, seed=trial, name="test")
+        covered += interval["low"] <= 1.0 <= interval["high"]
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_the_bootstrap_follows_seed_and_name() -> None:
+    values = [float(i % 7) for i in range(50)]
+    first = bootstrap_mean(values, resamples=200, seed=0, name="a")
+    assert first == bootstrap_mean(np.array(values), resamples=200, seed=0, name="a")
+    assert first != bootstrap_mean(values, resamples=200, seed=0, name="b")
+    assert first != bootstrap_mean(values, resamples=200, seed=1, name="a")
+
+
+def test_a_single_value_is_its_own_interval() -> None:
+    assert bootstrap_mean([2.0], resamples=10, seed=0, name="t") == {"mean": 2.0, "low": 2.0, "high": 2.0}
+
+
+def test_ties_are_half_a_win() -> None:
+    assert win_shares([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]).tolist() == [0.0, 0.5, 1.0]
+    with pytest.raises(ValueError, match="baseline"):
+        win_shares([1.0, 2.0], [1.0])
+
+
+def logit(probability: float) -> float:
+    return math.log(probability / (1 - probability))
+
+
+def test_calibration_by_hand() -> None:
+    # confident 0.6: right, wrong; confident 0.9: right, right, wrong, tie
+    margins = [logit(0.6), -logit(0.6), logit(0.9), logit(0.9), -logit(0.9), 0.0]
+    error, bins = calibration(margins, bins=2)
+    low, high = bins
+    assert (low["low"], low["high"], high["high"]) == (0.5, 0.75, 1.0)
+    assert low["count"] == 3 and high["count"] == 3
+    assert low["confidence"] == pytest.approx((0.6 + 0.6 + 0.5) / 3)
+    assert low["accuracy"] == pytest.approx((1 + 0 + 0.5) / 3)
+    assert high["confidence"] == pytest.approx(0.9)
+    assert high["accuracy"] == pytest.approx(2 / 3)
+    assert error == pytest.approx(0.5 * abs(1.7 / 3 - 0.5) + 0.5 * abs(0.9 - 2 / 3))
+
+
+def test_a_bradley_terry_model_that_is_right_is_calibrated() -> None:
+    rng = np.random.default_rng(0)
+    gaps = np.abs(rng.normal(0, 2, 20_000))
+    margins = np.where(rng.random(20_000) < 1 / (1 + np.exp(-gaps)), gaps, -gaps)
+    assert calibration(margins, bins=10)[0] < 0.02
+    assert calibration(3 * margins, bins=10)[0] > 0.05, "an overconfident model is not"
+
+
+def test_certain_margins_and_empty_bins() -> None:
+    error, bins = calibration([1000.0, -1000.0], bins=10)
+    assert error == pytest.approx(0.5)
+    assert bins[-1]["count"] == 2 and bins[-1]["confidence"] == 1.0
+    assert bins[0] == {"low": 0.5, "high": 0.55, "confidence": None, "accuracy": None, "count": 0}
+
+
+def test_distinct_bigrams_by_hand() -> None:
+    # the cat, cat sat, the cat, cat ran: 3 different of 4
+    assert distinct_n(["the cat sat", "the cat ran"], 2) == 0.75
+    assert distinct_n(["a b", "c d"], 2) == 1.0
+    assert distinct_n(["good good good good"], 1) == 0.25
+    assert distinct_n(["word", ""], 2) == 0.0
+
+
+@pytest.mark.parametrize(("n", "nats"), [(1, 0.0), (4, 0.636), (16, 1.835), (64, 3.175), (1000, 5.909)])
+def test_best_of_n_kl_known_values(n: int, nats: float) -> None:
+    assert best_of_n_kl(n) == pytest.approx(nats, abs=5e-4)
+
+
+def test_best_of_n_kl_by_integration() -> None:
+    # the best of n has density n u^(n-1) over the quantile u of one sample
+    u = (np.arange(200_000) + 0.5) / 200_000
+    density = 4 * u**3
+    assert (density * np.log(density)).mean() == pytest.approx(best_of_n_kl(4), abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 6])
+def test_expected_best_of_n_equals_all_subsets(n: int) -> None:
+    rng = np.random.default_rng(0)
+    proxy, gold = rng.normal(size=(2, 4, 6))
+    expected = [
+        np.mean([gold[row, max(subset, key=lambda i: proxy[row, i])] for subset in itertools.combinations(range(6), n)])
+        for row in range(4)
+    ]
+    assert expected_best_of_n(proxy, gold, n) == pytest.approx(expected)
+
+
+def test_best_of_n_needs_n_samples_and_matching_scores() -> None:
+    scores = np.zeros((2, 3))
+    with pytest.raises(ValueError, match="best of 4"):
+        expected_best_of_n(scores, scores, 4)
+    with pytest.raises(ValueError, match="matching scores"):
+        expected_best_of_n(scores, scores[:1], 2)

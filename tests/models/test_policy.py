@@ -1,0 +1,212 @@
+"""Log-probs of responses equal a plain forward pass of each row alone, however the batch is padded."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config, GraniteConfig, LlamaConfig
+
+from pipeline.data.tokens import ResponseBatch, TokenizedExample, collate, join
+from pipeline.models.compute import Compute
+from pipeline.models.policy import Policy, load_adapters, load_policy, position_ids, project_logits
+from tests.conftest import PolicyMaker
+from tests.tiny_models import FULL, LORA
+
+PAD = 0
+EXAMPLES = [
+    TokenizedExample([11, 12, 13, 14, 15], [20, 21, 2]),
+    TokenizedExample([30], [31, 32, 33, 34, 35, 36]),
+    TokenizedExample([40, 41, 42], [43]),
+]
+
+
+def oracle(folder: Path, example: TokenizedExample, temperature: float) -> tuple[Tensor, Tensor]:
+    """Log-probs and entropies of one unpadded row, from transformers' own forward pass."""
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.no_grad():
+        logits = network(torch.tensor([example.prompt_ids + example.response_ids])).logits[0].double()
+    predictions = torch.log_softmax(logits[len(example.prompt_ids) - 1 : -1] / temperature, -1)
+    logprobs = predictions[torch.arange(len(example.response_ids)), torch.tensor(example.response_ids)]
+    return logprobs, -(predictions.exp() * predictions).sum(-1)
+
+
+def more_padding(batch: ResponseBatch, *, left: int, right: int) -> ResponseBatch:
+    """The same rows with more pads around them."""
+    rows, width = batch.response_ids.shape
+    prompt = batch.input_ids.shape[1] - width
+    left_ids, right_ids = torch.full((rows, left), PAD), torch.full((rows, right), PAD)
+    return join(
+        torch.cat([left_ids, batch.input_ids[:, :prompt]], 1),
+        torch.cat([left_ids.bool() & False, batch.attention_mask[:, :prompt]], 1),
+        torch.cat([batch.response_ids, right_ids], 1),
+        torch.cat([batch.response_mask, right_ids.bool() & False], 1),
+    )
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_log_probs_and_entropy_equal_a_plain_forward_of_each_row(
+    make_policy: PolicyMaker, policy_folder: Path, temperature: float
+) -> None:
+    policy = make_policy()
+    batch = collate(EXAMPLES, pad_token_id=PAD)
+    output = policy(batch, temperature=temperature, with_entropy=True)
+    for row, example in enumerate(EXAMPLES):
+        logprobs, entropy = oracle(policy_folder, example, temperature)
+        length = len(example.response_ids)
+        assert torch.allclose(output.logprobs[row, :length].double(), logprobs, atol=1e-4)
+        assert torch.allclose(output.entropy[row, :length].double(), entropy, atol=1e-4)
+    assert torch.equal(output.logprobs, policy(batch, temperature=temperature).logprobs)
+
+
+def test_dropped_positions_are_zero(make_policy: PolicyMaker) -> None:
+    batch = collate(EXAMPLES, pad_token_id=PAD)
+    policy = make_policy(with_values=True)
+    torch.nn.init.ones_(policy.value_head.weight)
+    output = policy(batch, with_entropy=True)
+    for tensor in (output.logprobs, output.entropy, output.values):
+        assert tensor.shape == batch.response_mask.shape
+        assert tensor[~batch.response_mask].abs().sum().item() == 0
+        assert bool((tensor[batch.response_mask] != 0).all())
+
+
+@pytest.mark.parametrize(("left", "right"), [(3, 0), (0, 4), (5, 2)])
+def test_padding_changes_nothing(make_policy: PolicyMaker, left: int, right: int) -> None:
+    policy = make_policy(with_values=True)
+    torch.nn.init.ones_(policy.value_head.weight)
+    batch = collate(EXAMPLES, pad_token_id=PAD)
+    plain, padded = policy(batch), policy(more_padding(batch, left=left, right=right))
+    width = batch.response_ids.shape[1]
+    assert torch.allclose(padded.logprobs[:, :width], plain.logprobs, atol=1e-5)
+    assert torch.allclose(padded.values[:, :width], plain.values, atol=1e-5)
+
+
+def test_other_rows_change_nothing(make_policy: PolicyMaker) -> None:
+    policy = make_policy()
+    together = policy(collate(EXAMPLES, pad_token_id=PAD)).logprobs.sum(1)
+    alone = torch.cat([policy(collate([example], pad_token_id=PAD)).logprobs.sum(1) for example in EXAMPLES])
+    assert torch.allclose(together, alone, atol=1e-4)
+
+
+def test_an_empty_response_has_log_prob_zero(make_policy: PolicyMaker) -> None:
+    batch = collate([TokenizedExample([5], []), *EXAMPLES], pad_token_id=PAD)
+    assert make_policy()(batch).logprobs[0].abs().sum().item() == 0
+    assert make_policy()(collate([TokenizedExample([5], [])], pad_token_id=PAD)).logprobs.tolist() == [[0.0]]
+
+
+def test_values_are_the_linear_head_on_the_states_and_zero_at_first(
+    make_policy: PolicyMaker, policy_folder: Path
+) -> None:
+    policy = make_policy(with_values=True)
+    batch = collate(EXAMPLES, pad_token_id=PAD)
+    assert policy(batch).values.abs().sum().item() == 0
+    assert make_policy()(batch).values is None
+    with torch.no_grad():
+        policy.value_head.weight.copy_(torch.linspace(-1, 1, 32)[None])
+        policy.value_head.bias.fill_(0.25)
+    network = AutoModelForCausalLM.from_pretrained(policy_folder, dtype=torch.float32)
+    ids = torch.tensor([EXAMPLES[0].prompt_ids + EXAMPLES[0].response_ids])
+    states = network(ids, output_hidden_states=True).hidden_states[-1][0, 4:-1]
+    assert torch.allclose(policy(batch).values[0, :3], states @ torch.linspace(-1, 1, 32) + 0.25, atol=1e-4)
+
+
+def test_new_adapters_change_nothing_and_switch_off(make_policy: PolicyMaker) -> None:
+    batch = collate(EXAMPLES, pad_token_id=PAD)
+    base = make_policy()(batch).logprobs
+    policy = make_policy(LORA)
+    assert torch.equal(policy(batch).logprobs, base)
+    with torch.no_grad():
+        for name, parameter in policy.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.05)
+    assert not torch.allclose(policy(batch).logprobs, base, atol=1e-2)
+    with policy.reference():
+        assert torch.equal(policy(batch).logprobs, base)
+    assert not torch.allclose(policy(batch).logprobs, base, atol=1e-2)
+
+
+def test_a_policy_without_adapters_has_no_reference_inside(make_policy: PolicyMaker) -> None:
+    with pytest.raises(TypeError, match="frozen copy"), make_policy(FULL).reference():
+        pass
+
+
+def test_what_is_trainable(make_policy: PolicyMaker) -> None:
+    def trainable(policy: Policy) -> set[str]:
+        return {name for name, parameter in policy.named_parameters() if parameter.requires_grad}
+
+    assert trainable(make_policy()) == set()
+    assert all("lora_" in name for name in trainable(make_policy(LORA))) and trainable(make_policy(LORA))
+    full = make_policy(FULL, with_values=True)
+    assert trainable(full) == {name for name, _ in full.named_parameters()}
+    assert {name for name in trainable(make_policy(LORA, with_values=True)) if "lora_" not in name} == {
+        "value_head.weight",
+        "value_head.bias",
+    }
+
+
+def test_adapters_follow_the_seed_and_leave_the_global_generator_alone(make_policy: PolicyMaker) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    first = make_policy(LORA, seed=0).state_dict()
+    assert torch.equal(torch.rand(1), expected)
+    again, other = make_policy(LORA, seed=0).state_dict(), make_policy(LORA, seed=1).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first if "lora_A" in name)
+
+
+def test_dropout_is_off(tmp_path: Path, make_policy: PolicyMaker, compute: Compute) -> None:
+    network = make_policy().causal_lm
+    network.config.attention_dropout = 0.5
+    network.save_pretrained(tmp_path)
+    policy = load_policy(tmp_path, compute, finetuning=None).train()
+    batch = collate(EXAMPLES, pad_token_id=PAD)
+    assert torch.equal(policy(batch).logprobs, policy(batch).logprobs)
+    assert torch.equal(policy(batch).logprobs, make_policy()(batch).logprobs)
+
+
+def test_a_whole_model_is_read_as_a_frontier_checkpoint_too(policy_folder: Path, compute: Compute) -> None:
+    policy = load_adapters(policy_folder, policy_folder, compute)
+    assert not policy.has_adapters
+
+
+def test_positions_count_real_tokens() -> None:
+    mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 0, 0]])
+    assert position_ids(mask).tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 2, 2]]
+
+
+SMALL = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LlamaConfig(**SMALL),
+        Gemma2Config(**SMALL, head_dim=8, final_logit_softcapping=5.0),
+        CohereConfig(**SMALL, logit_scale=0.25),
+        GraniteConfig(**SMALL, logits_scaling=3.0),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_logits_equal_the_models_own(config) -> None:
+    torch.manual_seed(0)
+    network = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    ids = torch.tensor([[3, 4, 5, 6, 7, 8]])
+    with torch.no_grad():
+        states = network.base_model(ids).last_hidden_state[0]
+        assert torch.allclose(project_logits(network, states), network(ids).logits[0], atol=1e-5)
+        output = Policy(network)(collate([TokenizedExample([3, 4, 5], [6, 7, 8])], pad_token_id=0))
+        expected = torch.log_softmax(network(ids).logits[0, 2:5], -1)[torch.arange(3), ids[0, 3:]]
+    assert torch.allclose(output.logprobs[0], expected, atol=1e-4)

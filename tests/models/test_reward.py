@@ -1,0 +1,157 @@
+"""Reward models: what the score is read from, its invariances, its normalisation, and what is on disk."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from pipeline.data.preferences import TextPair
+from pipeline.errors import PipelineError
+from pipeline.models.compute import Compute
+from pipeline.models.reward import RewardModel, create_reward_model, load_reward_model
+from pipeline.training.reward import reference_mean
+from tests.tiny_models import SENTENCES, byte_level_tokenizer, save_llama_backbone
+
+TEXTS = [*SENTENCES, "dull", "This film"]
+RewardMaker = Callable[..., RewardModel]
+
+
+@pytest.fixture(params=["encoder", "decoder"])
+def backbone(request: pytest.FixtureRequest, encoder_folder: Path, decoder_folder: Path) -> Path:
+    return encoder_folder if request.param == "encoder" else decoder_folder
+
+
+@pytest.fixture
+def model(backbone: Path, compute: Compute) -> RewardModel:
+    return create_reward_model(backbone, compute, max_length=64, seed=0).eval()
+
+
+def test_scores_do_not_depend_on_the_other_rows(model: RewardModel) -> None:
+    alone = torch.cat([model.score([text], batch_size=1) for text in TEXTS])
+    for batch_size in (2, 3, 8):
+        assert torch.allclose(model.score(TEXTS, batch_size=batch_size), alone, atol=1e-5)
+    assert alone.std() > 0.1, "scores are all alike: the test shows nothing"
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_scores_do_not_depend_on_the_padding_side(
+    model: RewardModel, backbone: Path, tmp_path: Path, compute: Compute, side: str
+) -> None:
+    # a user's backbone whose tokenizer is configured to pad on this side
+    shutil.copytree(backbone, tmp_path / "backbone")
+    AutoTokenizer.from_pretrained(backbone, padding_side=side).save_pretrained(tmp_path / "backbone")
+    sided = create_reward_model(tmp_path / "backbone", compute, max_length=64, seed=0).eval()
+    alone = torch.cat([model.score([text], batch_size=1) for text in TEXTS])
+    assert torch.allclose(sided.score(TEXTS, batch_size=8), alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_scores_do_not_depend_on_the_padding_length(model: RewardModel, side: str) -> None:
+    if side == "left" and not model.is_decoder:
+        pytest.skip("an encoder is always padded on the right: [CLS] is its first token")
+    ids, mask = model.tokenize(TEXTS[:1])
+    model.tokenizer.padding_side = side
+    wide = model.tokenizer(TEXTS[:1], padding="max_length", max_length=ids.shape[1] + 9, return_tensors="pt")
+    padded = model(wide["input_ids"], wide["attention_mask"])
+    assert torch.allclose(padded, model(ids, mask), atol=1e-5)
+
+
+def test_an_encoder_is_read_at_its_first_token(encoder_folder: Path, compute: Compute) -> None:
+    model = create_reward_model(encoder_folder, compute, max_length=64, seed=0).eval()
+    ids, mask = model.tokenize(TEXTS[:2])
+    with torch.no_grad():
+        pooled = model.network.bert(input_ids=ids, attention_mask=mask).pooler_output
+        expected = pooled @ model.head.weight[0] + model.head.bias
+    assert torch.allclose(model(ids, mask), expected, atol=1e-6)
+    assert ids[:, 0].tolist() == [model.tokenizer.cls_token_id] * 2
+
+
+def test_a_decoder_is_read_at_its_last_real_token(decoder_folder: Path, compute: Compute) -> None:
+    model = create_reward_model(decoder_folder, compute, max_length=64, seed=0).eval()
+    for text in TEXTS:
+        ids = torch.tensor([model.tokenizer(text)["input_ids"]])
+        with torch.no_grad():
+            state = model.network.model(ids).last_hidden_state[0, -1]
+            expected = state @ model.head.weight[0] + model.head.bias
+        assert torch.allclose(model.score([text, TEXTS[0] * 2], batch_size=2)[:1], expected, atol=1e-5)
+
+
+def test_a_pad_id_inside_a_decoders_text_is_a_token_like_any_other(decoder_folder: Path, compute: Compute) -> None:
+    model = create_reward_model(decoder_folder, compute, max_length=64, seed=0).eval()
+    ids = torch.tensor([[20, 21, model.tokenizer.pad_token_id]])
+    with torch.no_grad():
+        expected = model.head(model.network.model(ids).last_hidden_state[0, -1])
+    assert torch.allclose(model(ids, torch.ones_like(ids)), expected, atol=1e-5)
+
+
+def test_the_new_head_has_its_scale_and_no_bias(tmp_path: Path, compute: Compute) -> None:
+    tokenizer = byte_level_tokenizer()
+    save_llama_backbone(tmp_path, tokenizer)
+    weights = []
+    for seed in range(60):
+        head = create_reward_model(tmp_path, compute, max_length=32, seed=seed).head
+        assert head.bias.item() == 0.0
+        weights.append(head.weight.detach().flatten())
+    drawn = torch.cat(weights)  # 1,920 numbers from N(0, 1 / 33)
+    assert drawn.std().item() == pytest.approx(33**-0.5, rel=0.06)
+    assert abs(drawn.mean().item()) < 4 * 33**-0.5 / len(drawn) ** 0.5
+
+
+def test_the_head_follows_the_seed(backbone: Path, compute: Compute) -> None:
+    heads = [create_reward_model(backbone, compute, max_length=64, seed=seed).head.weight for seed in (0, 0, 1)]
+    assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
+
+
+def test_dropout_is_off(model: RewardModel) -> None:
+    model.train()
+    assert torch.equal(model.score(TEXTS, batch_size=8), model.score(TEXTS, batch_size=8))
+
+
+def test_shift_moves_the_mean_to_zero_and_keeps_differences(model: RewardModel, text_pairs: list[TextPair]) -> None:
+    before = model.score(TEXTS, batch_size=8)
+    model.shift(reference_mean(model, text_pairs))
+    assert reference_mean(model, text_pairs) == pytest.approx(0.0, abs=1e-5)
+    after = model.score(TEXTS, batch_size=8)
+    assert torch.allclose(after - after[0], before - before[0], atol=1e-5)
+
+
+def test_a_saved_model_loads_with_the_same_scores(model: RewardModel, tmp_path: Path, compute: Compute) -> None:
+    model.shift(2.5)
+    scores = model.score(TEXTS, batch_size=8)
+    model.save(tmp_path)
+    loaded = load_reward_model(tmp_path, compute, max_length=64)
+    assert torch.allclose(loaded.score(TEXTS, batch_size=8), scores, atol=1e-5)
+    assert not any(parameter.requires_grad for parameter in loaded.parameters()) and not loaded.training
+
+
+def test_transformers_itself_reads_the_same_scores(model: RewardModel, tmp_path: Path) -> None:
+    model.shift(2.5)
+    scores = model.score(TEXTS, batch_size=8)
+    model.save(tmp_path)
+    network = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    encoded = AutoTokenizer.from_pretrained(tmp_path)(TEXTS, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        theirs = network(**{name: encoded[name] for name in ("input_ids", "attention_mask")}).logits.squeeze(-1)
+    if model.is_decoder:
+        # transformers gives a decoder's head no bias, so the shift is lost there: the same up to one constant
+        theirs, scores = theirs - theirs[0], scores - scores[0]
+    assert torch.allclose(theirs, scores, atol=1e-5)
+
+
+def test_long_texts_lose_their_start_and_are_counted(backbone: Path, compute: Compute) -> None:
+    model = create_reward_model(backbone, compute, max_length=6, seed=0)
+    long = " ".join(SENTENCES)
+    ids, mask = model.tokenize([long, "dull"])
+    assert ids.shape[1] == 6
+    end = model.tokenizer(long)["input_ids"][-3:]
+    assert ids[0, -3:].tolist() == end
+    assert mask[0].tolist() == [1] * 6
+    assert model.truncated([long, "dull", long]) == 2
+
+
+def test_no_more_tokens_than_the_model_has_positions(backbone: Path, compute: Compute) -> None:
+    with pytest.raises(PipelineError, match=r"train_reward\.max_length is 999"):
+        create_reward_model(backbone, compute, max_length=999, seed=0)

@@ -1,0 +1,264 @@
+"""Samples follow the softmax, stop at EOS, and have the log-probs that the policy gives them."""
+
+import math
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.data.tokens import ResponseBatch, tokenize_prompt
+from pipeline.models.policy import Policy
+from pipeline.models.sampling import decode_responses, draw, pad_prompts, sample, sample_batches, truncate
+from pipeline.params.schema import Sampling
+from tests.conftest import PolicyMaker
+
+PROMPTS = [[11, 12, 13, 14, 15, 16], [30], [40, 41, 42]]
+PLAIN = Sampling(max_new_tokens=12, temperature=1.0, top_k=0, top_p=1.0, batch_size=4)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def sampling(**changes: float) -> Sampling:
+    return PLAIN.model_copy(update=changes)
+
+
+def run(
+    policy: Policy, tokenizer: PreTrainedTokenizerBase, settings: Sampling, *, eos: int | None = None
+) -> ResponseBatch:
+    ids, mask = pad_prompts(PROMPTS, pad_token_id=tokenizer.pad_token_id)
+    return sample(
+        policy,
+        ids,
+        mask,
+        sampling=settings,
+        eos_token_id=tokenizer.eos_token_id if eos is None else eos,
+        pad_token_id=tokenizer.pad_token_id,
+        generator=generator(),
+    )
+
+
+def test_draws_follow_the_softmax() -> None:
+    logits = torch.tensor([2.0, -1.0, 0.5, 0.0, 1.0, -3.0])
+    draws = draw(logits.expand(40_000, -1), generator())
+    counts = torch.bincount(draws, minlength=6).numpy()
+    expected = torch.softmax(logits.double(), 0).numpy() * 40_000
+    assert chisquare(counts, expected).pvalue > 0.01
+
+
+def test_rows_have_their_own_distribution() -> None:
+    logits = torch.full((3, 5), -math.inf)
+    logits[0, 4] = logits[1, 0] = logits[2, 2] = 3.0
+    assert draw(logits, generator()).tolist() == [4, 0, 2]
+
+
+def test_entries_of_probability_zero_are_never_drawn() -> None:
+    logits = torch.tensor([-math.inf, 0.0, -math.inf, -1e4, 1.0, -math.inf])
+    draws = draw(logits.expand(20_000, -1), generator())
+    assert set(draws.tolist()) == {1, 4}
+
+
+@pytest.mark.parametrize(("uniform", "token"), [(0.0, 1), (1 - 2**-53, 3)])
+def test_the_ends_of_the_range_draw_possible_tokens(
+    monkeypatch: pytest.MonkeyPatch, uniform: float, token: int
+) -> None:
+    monkeypatch.setattr(torch, "rand", lambda *size, dtype, **_: torch.full(size, uniform, dtype=dtype))
+    logits = torch.tensor([[-math.inf, 0.0, 0.0, 0.0, -math.inf]])
+    assert draw(logits, generator()).item() == token
+
+
+def test_one_uniform_number_a_row_and_step() -> None:
+    first, second = generator(), generator()
+    draw(torch.zeros(4, 1000), first)
+    torch.rand(4, 1, generator=second, dtype=torch.float64)
+    assert torch.equal(first.get_state(), second.get_state())
+
+
+def test_every_entry_of_a_large_vocabulary_has_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    # the middle of entry i's interval draws i; an fp32 running sum over 50,000 entries is off by many entries
+    entries = torch.tensor([0, 1, 777, 24_999, 25_000, 44_444, 49_998, 49_999])
+    uniform = (entries.double()[:, None] + 0.5) / 50_000
+    monkeypatch.setattr(torch, "rand", lambda *size, **_: uniform)
+    assert draw(torch.zeros(len(entries), 50_000), generator()).tolist() == entries.tolist()
+
+
+LOGITS = torch.log(torch.tensor([[0.05, 0.4, 0.15, 0.3, 0.1]]))
+
+
+def kept(settings: Sampling) -> list[int]:
+    return torch.isfinite(truncate(LOGITS, settings))[0].nonzero().flatten().tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "tokens"),
+    [
+        ({}, [0, 1, 2, 3, 4]),
+        ({"top_k": 2}, [1, 3]),
+        ({"top_k": 99}, [0, 1, 2, 3, 4]),
+        ({"top_p": 0.35}, [1]),
+        ({"top_p": 0.6}, [1, 3]),
+        ({"top_p": 0.8}, [1, 2, 3]),
+        ({"top_k": 3, "top_p": 0.6}, [1, 3]),
+    ],
+)
+def test_truncation_keeps_the_smallest_set(changes: dict[str, float], tokens: list[int]) -> None:
+    assert kept(sampling(**changes)) == tokens
+
+
+def test_top_p_drops_a_token_when_those_before_it_hold_exactly_top_p() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.25, 0.25]]))
+    assert torch.isfinite(truncate(logits, sampling(top_p=0.5)))[0].tolist() == [True, False, False]
+
+
+def test_without_truncation_logits_are_untouched() -> None:
+    assert truncate(LOGITS, PLAIN) is LOGITS
+
+
+def test_greedy_equals_generate(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
+    policy = make_policy()
+    batch = run(policy, tokenizer, sampling(top_k=1))
+    for row, prompt in enumerate(PROMPTS):
+        # alone and unpadded: generate's own greedy search
+        expected = policy.causal_lm.generate(
+            torch.tensor([prompt]), max_new_tokens=12, do_sample=False, eos_token_id=tokenizer.eos_token_id
+        )[0, len(prompt) :].tolist()
+        assert batch.response_ids[row][batch.response_mask[row]].tolist() == expected
+
+
+def test_greedy_stops_where_generate_does(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
+    policy = make_policy()
+    free = run(policy, tokenizer, sampling(top_k=1))
+    eos = free.response_ids[0, 3].item()  # now it ends rows where it appears
+    batch = run(policy, tokenizer, sampling(top_k=1), eos=eos)
+    lengths = set()
+    for row, prompt in enumerate(PROMPTS):
+        expected = policy.causal_lm.generate(
+            torch.tensor([prompt]), max_new_tokens=12, do_sample=False, eos_token_id=eos, pad_token_id=0
+        )[0, len(prompt) :].tolist()
+        assert batch.response_ids[row][batch.response_mask[row]].tolist() == expected
+        lengths.add(len(expected))
+    assert len(lengths) > 1, "every row ended at the same step: the test shows nothing"
+
+
+def test_the_mask_ends_with_the_first_eos(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
+    policy = make_policy()
+    free = run(policy, tokenizer, PLAIN)
+    eos = free.response_ids[1, 2].item()
+    batch = run(policy, tokenizer, PLAIN, eos=eos)
+    ended = 0
+    for ids, mask in zip(batch.response_ids, batch.response_mask, strict=True):
+        length = int(mask.sum())
+        assert mask.tolist() == [True] * length + [False] * (len(mask) - length)
+        assert eos not in ids[: length - 1].tolist()
+        assert ids[length:].tolist() == [tokenizer.pad_token_id] * (len(mask) - length)
+        ended += ids[length - 1].item() == eos
+    assert ended >= 1
+    assert torch.equal(batch.attention_mask[:, -batch.response_mask.shape[1] :], batch.response_mask)
+    assert torch.equal(batch.input_ids[:, -batch.response_ids.shape[1] :], batch.response_ids)
+
+
+def test_sampling_stops_when_every_row_has_ended(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
+    policy = make_policy()
+    with torch.no_grad():  # every state predicts EOS
+        policy.causal_lm.lm_head.weight.zero_()
+        policy.causal_lm.model.norm.weight.zero_()
+    policy.causal_lm.lm_head.bias = torch.nn.Parameter(torch.zeros(len(tokenizer)))
+    with torch.no_grad():
+        policy.causal_lm.lm_head.bias[tokenizer.eos_token_id] = 100.0
+    batch = run(policy, tokenizer, PLAIN)
+    assert batch.response_ids.tolist() == [[tokenizer.eos_token_id]] * 3
+    assert batch.response_mask.tolist() == [[True]] * 3
+
+
+def test_the_same_generator_gives_the_same_samples(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    policy = make_policy()
+    first, second = run(policy, tokenizer, PLAIN), run(policy, tokenizer, PLAIN)
+    assert torch.equal(first.input_ids, second.input_ids)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_log_probs_of_samples_are_those_they_were_drawn_with(
+    make_policy: PolicyMaker,
+    tokenizer: PreTrainedTokenizerBase,
+    monkeypatch: pytest.MonkeyPatch,
+    temperature: float,
+) -> None:
+    along: list[Tensor] = []
+
+    def recording_draw(logits: Tensor, rng: torch.Generator) -> Tensor:
+        drawn = draw(logits, rng)
+        along.append(torch.log_softmax(logits, -1).gather(1, drawn[:, None]).squeeze(1))
+        return drawn
+
+    monkeypatch.setattr("pipeline.models.sampling.draw", recording_draw)
+    policy = make_policy()
+    free = run(policy, tokenizer, sampling(temperature=temperature))
+    along.clear()
+    batch = run(policy, tokenizer, sampling(temperature=temperature), eos=free.response_ids[0, 4].item())
+    recomputed = policy(batch, temperature=temperature).logprobs
+    when_drawn = torch.stack(along, 1)
+    assert torch.allclose(recomputed[batch.response_mask], when_drawn[batch.response_mask], atol=1e-4)
+
+
+def test_first_tokens_follow_the_policys_distribution(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    policy = make_policy()
+    ids = torch.tensor([[11, 12, 13]]).expand(4000, -1)
+    batch = sample(
+        policy,
+        ids,
+        torch.ones_like(ids, dtype=torch.bool),
+        sampling=sampling(max_new_tokens=1, temperature=0.8),
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        generator=generator(),
+    )
+    with torch.no_grad():
+        probabilities = torch.softmax(policy.causal_lm(ids[:1]).logits[0, -1].double() / 0.8, 0)
+    common = (probabilities * 4000 > 5).nonzero().flatten()
+    counts = torch.bincount(batch.response_ids[:, 0], minlength=len(probabilities)).double()
+    rest = 4000 - counts[common].sum(), 4000 * (1 - probabilities[common].sum())
+    observed = torch.cat([counts[common], rest[0][None]]).numpy()
+    expected = torch.cat([4000 * probabilities[common], rest[1][None]]).numpy()
+    assert chisquare(observed, expected).pvalue > 0.01
+
+
+def test_batches_keep_the_order_of_the_prompts(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
+    texts = ["The film", "The", "My friends hated it", "I loved the music", "A boring waste"]
+    batches = sample_batches(
+        make_policy(),
+        tokenizer,
+        texts,
+        sampling=sampling(batch_size=2, max_new_tokens=3),
+        generator=generator(),
+        title="t",
+    )
+    assert [len(batch.input_ids) for batch in batches] == [2, 2, 1]
+    prompts = [
+        ids[: -batch.response_ids.shape[1]][mask[: -batch.response_ids.shape[1]]].tolist()
+        for batch in batches
+        for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)
+    ]
+    assert prompts == [tokenize_prompt(tokenizer, text) for text in texts]
+
+
+def test_texts_leave_special_tokens_out_and_lengths_count_them(tokenizer: PreTrainedTokenizerBase) -> None:
+    words = tokenizer(" clever and funny", add_special_tokens=False)["input_ids"]
+    ids = torch.tensor([[*words, tokenizer.eos_token_id, 0], [*words, words[0], words[0]]])
+    mask = torch.tensor([[True] * (len(words) + 1) + [False], [True] * (len(words) + 2)])
+    batch = ResponseBatch(ids, mask, ids, mask)
+    ended, cut = decode_responses(batch, tokenizer)
+    assert (ended.text, ended.ended, ended.tokens) == (" clever and funny", True, len(words) + 1)
+    assert cut.text.startswith(" clever and funny") and not cut.ended
+
+
+def test_prompts_are_padded_on_the_left() -> None:
+    ids, mask = pad_prompts([[5, 6, 7], [8]], pad_token_id=0)
+    assert ids.tolist() == [[5, 6, 7], [0, 0, 8]]
+    assert mask.tolist() == [[True, True, True], [False, False, True]]

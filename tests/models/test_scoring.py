@@ -1,0 +1,51 @@
+"""Summed log-probs of responses, against sums of single tokens."""
+
+import math
+
+import pytest
+
+from pipeline.data.tokens import TokenizedExample
+from pipeline.models.compute import Compute
+from pipeline.models.policy import Policy
+from pipeline.models.scoring import response_logps, score_responses
+from tests.conftest import PolicyMaker
+
+EXAMPLES = [TokenizedExample([11 + i], [20 + i + k for k in range(1 + i % 4)]) for i in range(7)]
+
+
+@pytest.fixture
+def policy(make_policy: PolicyMaker) -> Policy:
+    return make_policy()
+
+
+def test_a_response_is_the_sum_of_its_tokens(policy: Policy, compute: Compute) -> None:
+    # each token scored as a one-token response to everything before it
+    whole = TokenizedExample([11, 12], [13, 14, 15])
+    single = [
+        TokenizedExample([11, 12], [13]),
+        TokenizedExample([11, 12, 13], [14]),
+        TokenizedExample([11, 12, 13, 14], [15]),
+    ]
+    total, *parts = score_responses(policy, [whole, *single], compute, pad_token_id=0, batch_size=8, title="test")
+    assert total == pytest.approx(sum(parts), abs=1e-4)
+
+
+def test_all_one_token_responses_together_have_probability_one(policy: Policy, compute: Compute) -> None:
+    size = policy.causal_lm.config.vocab_size
+    examples = [TokenizedExample([11, 12, 13], [token]) for token in range(size)]
+    logps = score_responses(policy, examples, compute, pad_token_id=0, batch_size=64, title="test")
+    assert sum(map(math.exp, logps)) == pytest.approx(1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
+def test_order_and_batch_size_change_nothing(policy: Policy, compute: Compute, batch_size: int) -> None:
+    alone = [response_logps(policy, [example], compute, pad_token_id=0).item() for example in EXAMPLES]
+    logps = score_responses(policy, EXAMPLES, compute, pad_token_id=0, batch_size=batch_size, title="test")
+    assert logps == pytest.approx(alone, abs=1e-4)
+    assert score_responses(policy, EXAMPLES[::-1], compute, pad_token_id=0, batch_size=batch_size, title="t") == (
+        pytest.approx(alone[::-1], abs=1e-4)
+    )
+
+
+def test_no_responses_are_no_error(policy: Policy, compute: Compute) -> None:
+    assert score_responses(policy, [], compute, pad_token_id=0, batch_size=4, title="test") == []

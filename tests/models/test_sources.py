@@ -1,0 +1,140 @@
+"""Where weights come from: a folder, a package, a hub id; every mistake names its key."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.errors import PipelineError
+from pipeline.models.sources import load_source_backbone, load_source_policy, locate, separate_pad_token
+from pipeline.params.schema import ModelSource
+from tests.conftest import PolicyMaker
+from tests.tiny_models import byte_level_tokenizer
+
+KEY = "models.policy.source"
+
+
+def source(name: Path | str, *, revision: str | None = None, dtype: str = "float32") -> ModelSource:
+    return ModelSource(source=str(name), revision=revision, dtype=dtype)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An importable package whose code cannot be imported."""
+    folder = tmp_path / "tiny_weights_package"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("raise RuntimeError('its code must not run')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return folder
+
+
+def test_a_folder_loads_in_the_dtype_asked_for(policy_folder: Path) -> None:
+    network, tokenizer = load_source_policy(source(policy_folder, dtype="bfloat16"), key=KEY)
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.bfloat16}
+    assert tokenizer.pad_token_id == network.config.pad_token_id != tokenizer.eos_token_id
+
+
+def test_a_package_is_found_without_importing_it(package: Path, policy_folder: Path) -> None:
+    shutil.copytree(policy_folder, package / "inside/model")
+    located = locate(source("package:tiny_weights_package"), key=KEY)
+    assert located.name == str(package / "inside/model") and located.options == {}
+    assert "tiny_weights_package" not in sys.modules
+    network, _ = load_source_policy(source("package:tiny_weights_package"), key=KEY)
+    assert network.config.hidden_size == 32
+
+
+def test_a_gguf_file_without_config_is_named(tmp_path: Path) -> None:
+    (tmp_path / "weights.gguf").write_bytes(b"GGUF")
+    assert locate(source(tmp_path), key=KEY).options == {"gguf_file": "weights.gguf"}
+
+
+def test_a_hub_id_keeps_its_revision() -> None:
+    assert locate(source("owner/model", revision="abc"), key=KEY).options == {"revision": "abc"}
+    assert locate(source("gpt2"), key=KEY).options == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("package:no_such_package_here", "not installed"),
+        ("data/models/missing/deeper", "does not exist"),
+        ("./missing", "does not exist"),
+        ("/missing/model", "does not exist"),
+    ],
+)
+def test_what_is_not_there_is_named(name: str, message: str) -> None:
+    with pytest.raises(PipelineError, match=message) as error:
+        locate(source(name), key=KEY)
+    assert str(error.value).startswith(KEY)
+
+
+def test_a_folder_in_data_models_that_is_missing_is_no_hub_id() -> None:
+    # `data/models/x` has two slashes, `models/x` has one, like a hub id: only the network can tell
+    with pytest.raises(PipelineError, match="does not exist"):
+        locate(source("data/models/my-model"), key=KEY)
+
+
+def test_folders_and_packages_without_weights_are_named(tmp_path: Path, package: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(PipelineError, match="has no weights"):
+        locate(source(empty), key=KEY)
+    with pytest.raises(PipelineError, match="holds no weights"):
+        locate(source("package:tiny_weights_package"), key=KEY)
+
+
+def test_weights_without_config_are_named(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(PipelineError, match=r"no config\.json"):
+        locate(source(tmp_path), key=KEY)
+
+
+def test_broken_files_are_a_message_with_the_key(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"not a safetensors file")
+    (tmp_path / "config.json").write_text('{"model_type": "no_such_type"}')
+    with pytest.raises(PipelineError, match=KEY):
+        load_source_policy(source(tmp_path), key=KEY)
+
+
+def test_weights_cut_short_are_a_message_with_the_key(tmp_path: Path, policy_folder: Path) -> None:
+    shutil.copytree(policy_folder, tmp_path / "model")
+    weights = tmp_path / "model/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(PipelineError, match=KEY):
+        load_source_policy(source(tmp_path / "model"), key=KEY)
+
+
+def test_a_backbone_has_no_head(encoder_folder: Path, decoder_folder: Path) -> None:
+    for folder in (encoder_folder, decoder_folder):
+        network, tokenizer = load_source_backbone(source(folder), key="models.reward_backbone.source")
+        assert not hasattr(network, "lm_head") and not hasattr(network, "classifier")
+        assert network.config.pad_token_id == tokenizer.pad_token_id
+
+
+def test_pad_equal_to_eos_becomes_a_token_of_its_own(make_policy: PolicyMaker) -> None:
+    network, tokenizer = make_policy().causal_lm, byte_level_tokenizer()
+    before = network.get_input_embeddings().weight.detach().clone()
+    tokenizer.pad_token = tokenizer.eos_token
+    separate_pad_token(network, tokenizer)
+    assert tokenizer.pad_token == "<|pad|>"
+    assert tokenizer.pad_token_id not in (tokenizer.eos_token_id, tokenizer.bos_token_id)
+    assert network.config.pad_token_id == network.generation_config.pad_token_id == tokenizer.pad_token_id
+    assert network.get_input_embeddings().num_embeddings >= len(tokenizer)
+    assert torch.equal(network.get_input_embeddings().weight[: len(before)], before)
+
+
+def test_an_unused_unknown_token_serves_as_pad(make_policy: PolicyMaker) -> None:
+    network, tokenizer = make_policy().causal_lm, byte_level_tokenizer()
+    size = network.get_input_embeddings().num_embeddings
+    tokenizer.unk_token, tokenizer.pad_token = "<pad>", None
+    separate_pad_token(network, tokenizer)
+    assert tokenizer.pad_token_id == tokenizer.unk_token_id == 0
+    assert network.get_input_embeddings().num_embeddings == size
+
+
+def test_a_pad_token_of_its_own_stays(make_policy: PolicyMaker) -> None:
+    network, tokenizer = make_policy().causal_lm, byte_level_tokenizer()
+    separate_pad_token(network, tokenizer)
+    assert tokenizer.pad_token == "<pad>"

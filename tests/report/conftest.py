@@ -1,0 +1,236 @@
+"""A whole reports/ folder of made-up but realistic results."""
+
+import json
+import math
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.params.schema import WriteReport
+from pipeline.report.inputs import ReportInputs, load_report_inputs
+from pipeline.report.plots import draw_plots
+
+Json = dict[str, Any]
+WriteReports = Callable[..., Path]
+
+LEVELS = {"sft": (0.47, 0.0), "dpo": (0.72, 5.0), "ppo": (0.70, 4.0), "hybrid": (0.75, 6.2)}
+OPENINGS = ["This film is", "I watched it twice and", "The acting was", "My wife thought it", "Nobody expected that"]
+WORDS = {
+    "sft": "not the worst but the plot drags and the ending makes little sense to anyone who read the book",
+    "dpo": "a wonderful moving story with brilliant acting that stays with you long after the beautiful ending",
+    "ppo": "one of the best films of the year funny warm and superbly acted from start to finish",
+}
+
+
+@pytest.fixture
+def write_report_params() -> WriteReport:
+    return WriteReport(samples_shown=8, max_kl=10.0, max_perplexity_ratio=1.1, min_distinct_ratio=0.8)
+
+
+@pytest.fixture
+def write_reports(tmp_path: Path) -> WriteReports:
+    """Writes the reports of all stages under a temporary root and returns the root."""
+
+    def write(methods: Sequence[str] = ("dpo", "ppo"), *, prompts: int = 48, costs: bool = True) -> Path:
+        write_synthetic_reports(tmp_path, methods, prompts=prompts, costs=costs)
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def inputs(write_reports: WriteReports) -> ReportInputs:
+    return load_report_inputs(write_reports(), ["dpo", "ppo"])
+
+
+@pytest.fixture(scope="session")
+def drawn_plots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The plots of `inputs`, drawn once: drawing is the slow part."""
+    root = tmp_path_factory.mktemp("drawn")
+    write_synthetic_reports(root, ["dpo", "ppo"], prompts=48, costs=True)
+    return draw_plots(load_report_inputs(root, ["dpo", "ppo"]), root / "plots")
+
+
+def write_synthetic_reports(root: Path, methods: Sequence[str], *, prompts: int, costs: bool) -> None:
+    rng = random.Random(0)
+    baseline = _samples("sft", prompts, rng)
+    for name in ["sft", *methods]:
+        samples = baseline if name == "sft" else _samples(name, prompts, rng)
+        folder = root / "reports" / "policies" / name
+        _write_lines(folder / "samples.jsonl", samples)
+        _write(folder / "metrics.json", _policy_metrics(name, samples, baseline))
+        _write(folder / "frontier.json", {"points": _best_of_n() if name == "sft" else _checkpoints(name)})
+    for name in ["train_sft", "train_reward", *methods]:
+        history = {"train_sft": _sft_row, "train_reward": _reward_row, "ppo": _ppo_row}.get(name, _dpo_row)
+        steps = {"train_sft": 32, "train_reward": 72, "ppo": 15}.get(name, 48)
+        rows = [{"step": step, **history(step / steps, rng, step)} for step in range(1, steps + 1)]
+        _write_lines(root / "reports" / "training" / f"{name}.jsonl", rows)
+    for path, document in _documents(rng).items():
+        _write(root / "reports" / path, document)
+    if costs:
+        _write(root / "reports" / "costs.json", {"stages": _costs(methods)})
+
+
+def _samples(name: str, count: int, rng: random.Random) -> list[Json]:
+    judge, kl = LEVELS[name]
+    words = WORDS.get(name, WORDS["dpo"]).split()
+    rows = []
+    for index in range(count):
+        score = min(max(rng.gauss(judge, 0.22), 0.01), 0.99)
+        text = " " + " ".join(words[rng.randrange(4) :][: rng.randint(6, 18)])
+        opening = OPENINGS[index % len(OPENINGS)]
+        rows.append({
+            "id": f"prompt-{index:03d}", "prompt": f"{opening} really quite", "response": text, "tokens": 24,
+            "ended": rng.random() < 0.1, "judge_score": score, "reward_score": 4 * (score - 0.47) + rng.gauss(0, 0.5),
+            "kl_nats": rng.gauss(kl, 1.5) if kl else 0.0,
+        })  # fmt: skip
+    return rows
+
+
+def _interval(values: Sequence[float]) -> Json:
+    mean = sum(values) / len(values)
+    half = 1.96 * math.sqrt(sum((value - mean) ** 2 for value in values)) / len(values)
+    return {"mean": mean, "low": mean - half, "high": mean + half}
+
+
+def _policy_metrics(name: str, samples: list[Json], baseline: list[Json]) -> Json:
+    kl = _interval([row["kl_nats"] for row in samples])
+    pairs = zip((row["judge_score"] for row in samples), (row["judge_score"] for row in baseline), strict=True)
+    wins = [0.5 if ours == theirs else float(ours > theirs) for ours, theirs in pairs]
+    level = LEVELS[name][1]
+    return {
+        "judge_score": _interval([row["judge_score"] for row in samples]),
+        "reward_score": _interval([row["reward_score"] for row in samples]),
+        "win_rate_vs_sft": _interval(wins),
+        "kl_nats_per_sequence": kl["mean"],
+        "kl_interval": kl,
+        "perplexity_held_out": 41.3 * (1 + 0.009 * level),
+        "distinct_2": 0.83 - 0.011 * level,
+        "mean_response_tokens": 23.4 - 0.1 * level,
+        "eos_rate": 0.06,
+        "evaluation_prompts": len(samples),
+    }
+
+
+def _best_of_n() -> list[Json]:
+    judge = {1: 0.47, 2: 0.55, 4: 0.61, 8: 0.65}
+    return [
+        {"label": f"best of {n}", "best_of_n": n, **_point(math.log(n) - (n - 1) / n, mean)}
+        for n, mean in judge.items()
+    ]  # fmt: skip
+
+
+def _checkpoints(name: str) -> list[Json]:
+    judge, kl = LEVELS[name]
+    shares = {8: 0.3, 16: 0.62, 24: 0.9}
+    return [
+        {"label": f"step {step}", "step": step, **_point(kl * share**1.6, 0.47 + (judge - 0.47) * share)}
+        for step, share in shares.items()
+    ]
+
+
+def _point(kl: float, judge: float) -> Json:
+    reward = 4 * (judge - 0.47)
+    return {
+        "kl_nats_per_sequence": kl,
+        "judge_score": {"mean": judge, "low": judge - 0.04, "high": judge + 0.04},
+        "reward_score": {"mean": reward, "low": reward - 0.2, "high": reward + 0.2},
+    }
+
+
+def _sft_row(done: float, rng: random.Random, step: int) -> Json:
+    rate = 5e-4 * min(done / 0.1, (1 - done) / 0.9)
+    return {"loss": 3.9 - 0.4 * done + rng.gauss(0, 0.08), "learning_rate": rate, "grad_norm": 1.1 + rng.random() / 4}
+
+
+def _reward_row(done: float, rng: random.Random, step: int) -> Json:
+    validation = {"validation_accuracy": 0.6 + 0.18 * done} if step % 24 == 0 else {}
+    return {
+        "loss": 0.69 - 0.35 * done + rng.gauss(0, 0.04) * (step > 1),
+        "accuracy": min(1.0, 0.5 + 0.4 * done + rng.gauss(0, 0.06)),
+        "margin": 1.9 * done + rng.gauss(0, 0.1),
+        **validation,
+    }
+
+
+def _dpo_row(done: float, rng: random.Random, step: int) -> Json:
+    chosen = 0.25 * done + rng.gauss(0, 0.03)
+    rejected = -0.9 * done + rng.gauss(0, 0.05)
+    return {
+        "loss": 0.693 - 0.3 * done + rng.gauss(0, 0.02),
+        "accuracy": min(1.0, 0.5 + 0.42 * done + rng.gauss(0, 0.07)),
+        "margin": chosen - rejected,
+        "chosen_rewards": chosen,
+        "rejected_rewards": rejected,
+        "chosen_logps_change": 10 * chosen,
+    }
+
+
+def _ppo_row(done: float, rng: random.Random, step: int) -> Json:
+    return {
+        "score": -0.1 + 1.2 * done + rng.gauss(0, 0.05), "kl_k1": 4.1 * done**1.3, "kl_k3": 4.3 * done**1.3,
+        "entropy": 3.4 - 0.9 * done, "policy_loss": rng.gauss(-0.03, 0.01), "value_loss": 0.5 - 0.3 * done,
+        "clip_fraction": 0.06 + 0.1 * done, "approximate_kl": 0.02, "ratio_max": 1.5 + 1.8 * rng.random(),
+        "explained_variance": 0.1 + 0.5 * done, "response_tokens": 23.5 - done, "eos_rate": 0.05 + 0.04 * done,
+    }  # fmt: skip
+
+
+def _documents(rng: random.Random) -> dict[str, Json]:
+    chosen = [round(rng.gauss(0.7, 1.1), 4) for _ in range(160)]
+    rejected = [round(rng.gauss(-0.7, 1.1), 4) for _ in range(160)]
+    bins: list[Json] = []
+    for index, count in enumerate([22, 18, 17, 15, 16, 14, 20, 18, 12, 0]):
+        low = 0.5 + index / 20
+        known = {"confidence": low + 0.025, "accuracy": min(1.0, low + 0.02 + rng.gauss(0, 0.05))}
+        bins.append({"low": low, "high": low + 0.05, "confidence": None, "accuracy": None, "count": count}
+                    | (known if count else {}))  # fmt: skip
+    return {
+        "reward_model/metrics.json": {
+            "accuracy": {"mean": 0.79, "low": 0.73, "high": 0.85}, "longer_wins_accuracy": 0.52,
+            "expected_calibration_error": 0.043, "pairs": 160, "mean_margin": 1.4, "truncated_texts": 0,
+        },
+        "reward_model/calibration.json": {"bins": bins, "chosen_scores": chosen, "rejected_scores": rejected},
+        "preferences/summary.json": {
+            "raw": 560, "accepted": 543, "quarantined": 17, "by_split": {"train": 352, "validation": 44, "test": 147},
+            "quarantined_by_reason": {"duplicate_pair": 11, "length_ratio": 6}, "ties_without_pair": 32,
+            "chosen_longer_share": 0.51, "mean_margin": 0.41, "mean_prompt_words": 6.0, "mean_chosen_words": 17.6,
+            "mean_rejected_words": 17.1, "chosen_words": [max(3, round(rng.gauss(17.6, 3))) for _ in range(543)],
+            "rejected_words": [max(3, round(rng.gauss(17.1, 3))) for _ in range(543)],
+        },
+        "judge/metrics.json": {
+            "held_out_accuracy": {"mean": 0.861, "low": 0.846, "high": 0.876}, "texts": 1989, "majority_share": 0.503,
+        },
+    }  # fmt: skip
+
+
+def _costs(methods: Sequence[str]) -> Json:
+    seconds = {
+        "fetch_models": 14.2, "prepare_data": 3.1, "fit_judge": 11.8, "train_sft": 61.0, "collect_preferences": 98.4,
+        "validate_preferences": 0.8, "train_reward": 52.3, "evaluate_reward": 4.1, "score_reference": 21.7,
+        "evaluate_sft": 84.0, **{f"optimize_policy@{one}": 88.0 + 130.0 * (one == "ppo") for one in methods},
+        **{f"evaluate_policy@{one}": 61.5 for one in methods},
+    }  # fmt: skip
+    rates = {
+        "train_sft": 540.0,
+        "collect_preferences": 460.0,
+        "optimize_policy@dpo": 498.0,
+        "optimize_policy@ppo": 344.0,
+    }
+    return {
+        stage: {"seconds": value, "peak_memory_mib": 400 + 12 * value, "tokens_per_second": rates.get(stage),
+                "device": "cpu, bf16, 2 threads"}
+        for stage, value in seconds.items()
+    }  # fmt: skip
+
+
+def _write(path: Path, value: Json) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def _write_lines(path: Path, rows: list[Json]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -1,0 +1,79 @@
+"""The comparison: stable keys, no costs, and a readable table."""
+
+import json
+
+from pipeline.report.comparison import build_comparison, comparison_table
+from pipeline.report.inputs import load_report_inputs
+from pipeline.report.verdict import paired_difference, state_verdict
+
+POLICY_KEYS = {
+    "judge_score", "reward_score", "win_rate_vs_sft", "kl_nats_per_sequence", "perplexity_held_out", "distinct_2",
+    "mean_response_tokens",
+}  # fmt: skip
+
+
+def test_keys_are_stable(inputs, write_report_params):
+    comparison = build_comparison(inputs, write_report_params)
+    assert set(comparison) == {"policies", "reward_model", "preferences", "flags"}
+    assert list(comparison["policies"]) == ["sft", "dpo", "ppo"]
+    for entry in comparison["policies"].values():
+        assert set(entry) == POLICY_KEYS
+        for key in ("judge_score", "reward_score", "win_rate_vs_sft"):
+            assert set(entry[key]) == {"mean", "low", "high"}
+    reward_keys = {"accuracy", "longer_wins_accuracy", "initial_loss", "expected_calibration_error"}
+    assert set(comparison["reward_model"]) == reward_keys
+    assert comparison["preferences"] == {"raw": 560, "accepted": 543, "quarantined": 17}
+    assert comparison["flags"] == []
+
+
+def test_initial_loss_is_the_first_row_of_the_history(inputs, write_report_params):
+    expected = inputs.histories["train_reward"][0]["loss"]
+    assert build_comparison(inputs, write_report_params)["reward_model"]["initial_loss"] == expected
+
+
+def test_costs_do_not_change_it(write_reports, write_report_params):
+    root = write_reports()
+    with_costs = build_comparison(load_report_inputs(root, ["dpo", "ppo"]), write_report_params)
+    (root / "reports/costs.json").unlink()
+    without = build_comparison(load_report_inputs(root, ["dpo", "ppo"]), write_report_params)
+    assert json.dumps(with_costs) == json.dumps(without)
+
+
+def test_table_has_aligned_rows(inputs, write_report_params):
+    lines = comparison_table(build_comparison(inputs, write_report_params)).splitlines()
+    assert [line.split()[0] for line in lines[:5]] == ["policy", "------", "sft", "dpo", "ppo"]
+    assert len({len(line) for line in lines[:5]}) == 1
+    assert lines[-1] == "flags: none"
+
+
+def test_table_names_flags(inputs, write_report_params):
+    strict = write_report_params.model_copy(update={"max_kl": 1.0})
+    table = comparison_table(build_comparison(inputs, strict))
+    assert "dpo: kl_above_budget" in table
+    assert max(map(len, table.splitlines())) <= 120
+
+
+def test_paired_difference_worked_by_hand(inputs):
+    scores = [(0.9, 0.5), (0.7, 0.5), (0.8, 0.5), (0.6, 0.5)]
+    template = inputs.sft.samples[0]
+    ours = [template.model_copy(update={"judge_score": a}) for a, _ in scores]
+    theirs = [template.model_copy(update={"judge_score": b}) for _, b in scores]
+    # differences 0.4 0.2 0.3 0.1: mean 0.25, sample variance 0.05 / 3, standard error 0.0645
+    difference = paired_difference(ours, theirs)
+    assert abs(difference.mean - 0.25) < 1e-12
+    assert abs(difference.high - (0.25 + 1.959964 * 0.0645497)) < 1e-6
+    assert abs(difference.low - (0.25 - 1.959964 * 0.0645497)) < 1e-6
+
+
+def test_verdict_names_the_winners_with_their_scores(inputs):
+    headline = state_verdict(inputs).headline
+    best = max(inputs.methods, key=lambda name: inputs.policies[name].metrics.judge_score.mean)
+    assert headline.startswith(best.upper())
+    assert f"{inputs.sft.metrics.judge_score.mean:.2f}" in headline
+
+
+def test_verdict_does_not_praise_a_policy_that_changed_nothing(write_reports):
+    root = write_reports(["dpo"])
+    folder = root / "reports/policies"
+    (folder / "dpo/samples.jsonl").write_text((folder / "sft/samples.jsonl").read_text())
+    assert state_verdict(load_report_inputs(root, ["dpo"])).headline.startswith("DPO does not beat")

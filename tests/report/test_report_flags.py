@@ -1,0 +1,126 @@
+"""Every rule: raised just beyond its limit, quiet just before it."""
+
+import math
+
+import pytest
+
+from pipeline.report.documents import Interval
+from pipeline.report.flags import (
+    find_flags,
+    policy_warnings,
+    preference_warnings,
+    reward_model_warnings,
+    training_warnings,
+)
+
+
+def interval(mean: float, half: float = 0.02) -> Interval:
+    return Interval(mean=mean, low=mean - half, high=mean + half)
+
+
+def codes(warnings: list[tuple[str, str]]) -> list[str]:
+    return [code for code, _ in warnings]
+
+
+@pytest.fixture
+def sft(inputs):
+    update = {
+        "judge_score": interval(0.5),
+        "reward_score": interval(0.0),
+        "perplexity_held_out": 40.0,
+        "distinct_2": 0.8,
+    }
+    return inputs.sft.metrics.model_copy(update=update)
+
+
+@pytest.fixture
+def good(sft):
+    update = {"judge_score": interval(0.7), "reward_score": interval(1.0), "kl_nats_per_sequence": 5.0}
+    return sft.model_copy(update=update)
+
+
+def test_a_good_policy_has_no_warning(good, sft, write_report_params):
+    assert policy_warnings(good, sft, write_report_params) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "quiet", "raised", "code"),
+    [
+        ("kl_nats_per_sequence", 10.0, 10.1, "kl_above_budget"),
+        ("perplexity_held_out", 43.9, 44.1, "perplexity_up"),
+        ("distinct_2", 0.641, 0.639, "diversity_down"),
+    ],
+)
+def test_limits_of_params(good, sft, write_report_params, field, quiet, raised, code):
+    assert codes(policy_warnings(good.model_copy(update={field: quiet}), sft, write_report_params)) == []
+    assert codes(policy_warnings(good.model_copy(update={field: raised}), sft, write_report_params)) == [code]
+
+
+@pytest.mark.parametrize(
+    ("judge", "reward", "expected"),
+    [
+        (0.55, 1.0, []),
+        (0.53, 0.0, ["no_improvement"]),
+        (0.53, 1.0, ["no_improvement", "reward_hacking"]),
+        (0.40, 1.0, ["judge_below_sft", "reward_hacking"]),
+        (0.40, 0.0, ["judge_below_sft"]),
+    ],
+)
+def test_judge_against_reward(good, sft, write_report_params, judge, reward, expected):
+    policy = good.model_copy(update={"judge_score": interval(judge), "reward_score": interval(reward)})
+    assert codes(policy_warnings(policy, sft, write_report_params)) == expected
+
+
+def test_chosen_displacement_is_the_mean_of_the_last_steps():
+    early_fall = [{"step": 1, "chosen_logps_change": -50.0}] + [{"step": 2, "chosen_logps_change": 0.1}] * 5
+    assert training_warnings(early_fall) == []
+    late_fall = [{"step": 1, "chosen_logps_change": 50.0}] + [{"step": 2, "chosen_logps_change": -0.1}] * 5
+    assert codes(training_warnings(late_fall)) == ["chosen_displaced"]
+
+
+def test_ratio():
+    assert training_warnings([{"step": 1, "ratio_max": 5.0}, {"step": 2, "ratio_max": 1.0}]) == []
+    assert codes(training_warnings([{"step": 1, "ratio_max": 5.1}, {"step": 2, "ratio_max": 1.0}])) == [
+        "ratio_too_large"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "half", "raised"),
+    [(0.79, 0.06, False), (0.57, 0.06, True), (0.53, 0.005, True), (0.40, 0.01, True)],
+)
+def test_accuracy_against_the_length_rule(inputs, accuracy, half, raised):
+    metrics = inputs.reward_metrics.model_copy(update={"accuracy": interval(accuracy, half)})
+    expected = ["accuracy_near_length_rule"] if raised else []
+    assert codes(reward_model_warnings(metrics, {"loss": math.log(2)})) == expected
+
+
+@pytest.mark.parametrize(("loss", "raised"), [(0.69, False), (0.88, False), (0.90, True), (0.48, True)])
+def test_initial_loss(inputs, loss, raised):
+    assert codes(reward_model_warnings(inputs.reward_metrics, {"loss": loss})) == ["initial_loss_off"] * raised
+
+
+@pytest.mark.parametrize(("error", "raised"), [(0.1, False), (0.11, True)])
+def test_calibration(inputs, error, raised):
+    metrics = inputs.reward_metrics.model_copy(update={"expected_calibration_error": error})
+    assert codes(reward_model_warnings(metrics, {"loss": math.log(2)})) == ["poorly_calibrated"] * raised
+
+
+@pytest.mark.parametrize(("quarantined", "raised"), [(5, False), (6, True)])
+def test_quarantine(inputs, quarantined, raised):
+    update = {"raw": 100, "quarantined": quarantined, "quarantined_by_reason": {"duplicate_pair": quarantined}}
+    warnings = preference_warnings(inputs.preferences.model_copy(update=update))
+    assert codes(warnings) == ["much_quarantined"] * raised
+    assert not raised or "duplicate_pair" in warnings[0][1]
+
+
+def test_flags_name_their_policy_or_subject(inputs, write_report_params):
+    strict = write_report_params.model_copy(update={"max_kl": 0.5})
+    object.__setattr__(inputs, "preferences", inputs.preferences.model_copy(update={"quarantined": 200}))
+    flags = find_flags(inputs, strict)
+    assert [(flag.get("policy"), flag.get("subject")) for flag in flags] == [
+        ("dpo", None),
+        ("ppo", None),
+        (None, "preferences"),
+    ]
+    assert all(flag["message"].endswith(".") for flag in flags)

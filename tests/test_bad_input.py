@@ -1,0 +1,100 @@
+"""Bad input stops a stage before any work, with one clear message, exit code 1 and nothing half-written."""
+
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.stage import outputs
+from tests.tiny_project import create_tiny_project, edit_params
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return create_tiny_project(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(template, tmp_path / "project"))
+
+
+def run_stage(root: Path, stage: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipeline.launch", stage]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def assert_stops(root: Path, stage: str, *messages: str) -> None:
+    result = run_stage(root, stage)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    for message in messages:
+        assert message in result.stderr, result.stderr
+    assert not (root / "artifacts").exists()
+    assert not (root / ".state/staging" / stage).exists()
+
+
+def test_a_missing_data_file_is_named(project: Path) -> None:
+    edit_params(project, {"data.source": "data/raw/absent.csv"})
+    assert_stops(project, "prepare_data", "data/raw/absent.csv", "data.source")
+
+
+def test_an_empty_data_file_is_named(project: Path) -> None:
+    (project / "data/raw/empty.csv").write_text("")
+    edit_params(project, {"data.source": "data/raw/empty.csv"})
+    assert_stops(project, "prepare_data", "data/raw/empty.csv", "is empty")
+
+
+def test_a_data_set_without_rows_is_named(project: Path) -> None:
+    (project / "data/raw/header.csv").write_text("text,label\n")
+    edit_params(project, {"data.source": "data/raw/header.csv"})
+    assert_stops(project, "prepare_data", "data/raw/header.csv", "no rows")
+
+
+def test_a_missing_column_is_named(project: Path) -> None:
+    edit_params(project, {"data.columns.text": "review"})
+    assert_stops(project, "prepare_data", "data.columns.text", "'review'", "text, label")
+
+
+def test_an_unknown_key_is_named_with_its_section(project: Path) -> None:
+    edit_params(project, {"optimize.ppo.kl_coeff": 0.1})
+    assert_stops(project, "prepare_data", "optimize.ppo.kl_coeff", "unknown key")
+
+
+def test_a_model_folder_without_weights_is_named(project: Path) -> None:
+    (project / "data/models/policy/model.safetensors").unlink()
+    assert_stops(project, "fetch_models", "models.policy.source", "data/models/policy", "no weights")
+
+
+def test_a_missing_input_names_the_command_that_builds_it(project: Path) -> None:
+    assert_stops(project, "train_sft", "artifacts/models/policy", "dvc repro")
+
+
+def test_a_failed_stage_is_a_failed_run(project: Path) -> None:
+    edit_params(project, {"data.source": "data/raw/absent.csv"})
+    run_stage(project, "prepare_data")
+    client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("reproducible-rlhf")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FAILED"
+
+
+def test_a_full_disk_is_noticed_before_the_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(outputs.shutil, "disk_usage", lambda _: usage(2**40, 2**40 - 2**20, 2**20))
+    with pytest.raises(PipelineError, match="1,024 MiB.*only 1 MiB free"):
+        outputs.require_disk_space(tmp_path, 2**30, purpose="the output of stage train_sft")
+
+
+def test_a_failing_stage_leaves_the_previous_output_alone(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text("before")
+    staged = outputs.StagedOutputs(tmp_path, tmp_path / ".state/staging", [Path("out.txt")])
+    staged.path("out.txt").write_text("half")
+    staged.discard()
+    assert (tmp_path / "out.txt").read_text() == "before"

@@ -1,0 +1,139 @@
+"""The whole graph on a tiny project: `dvc repro`, what it leaves behind, and what a change reruns."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import mlflow
+import pytest
+from ruamel.yaml import YAML
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from pipeline.stage.hashing import content_hash
+from tests.tiny_project import create_tiny_project, edit_params
+
+STAGES = (
+    "fetch_models", "prepare_data", "fit_judge", "train_sft", "collect_preferences", "validate_preferences",
+    "train_reward", "evaluate_reward", "score_reference", "optimize_policy@dpo", "optimize_policy@ppo",
+    "evaluate_sft", "evaluate_policy@dpo", "evaluate_policy@ppo", "write_report",
+)  # fmt: skip
+
+
+def dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["dvc", *arguments], cwd=root, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = create_tiny_project(tmp_path_factory.mktemp("project"))
+    result = dvc(root, "repro")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return root
+
+
+def test_the_comparison_has_its_stable_keys(project: Path) -> None:
+    comparison = json.loads((project / "reports/comparison.json").read_text())
+    assert set(comparison["policies"]) == {"sft", "dpo", "ppo"}
+    for policy in comparison["policies"].values():
+        for interval in ("judge_score", "reward_score", "win_rate_vs_sft"):
+            assert set(policy[interval]) == {"mean", "low", "high"}
+            assert policy[interval]["low"] <= policy[interval]["mean"] <= policy[interval]["high"]
+        for number in ("kl_nats_per_sequence", "perplexity_held_out", "distinct_2", "mean_response_tokens"):
+            assert isinstance(policy[number], float)
+    assert set(comparison["reward_model"]) >= {
+        "accuracy", "longer_wins_accuracy", "initial_loss", "expected_calibration_error",
+    }  # fmt: skip
+    preferences = comparison["preferences"]
+    assert preferences["raw"] == preferences["accepted"] + preferences["quarantined"]
+
+
+def test_policies_and_reward_model_load_with_transformers(project: Path) -> None:
+    for folder in ("artifacts/sft", "artifacts/policies/dpo", "artifacts/policies/ppo"):
+        AutoModelForCausalLM.from_pretrained(project / folder)
+    model = AutoModelForSequenceClassification.from_pretrained(project / "artifacts/reward_model")
+    assert model.config.num_labels == 1
+
+
+def test_the_sft_policy_is_at_no_distance_from_itself(project: Path) -> None:
+    sft = json.loads((project / "reports/comparison.json").read_text())["policies"]["sft"]
+    assert sft["kl_nats_per_sequence"] == 0.0
+    assert sft["win_rate_vs_sft"]["mean"] == 0.5
+
+
+def test_every_hash_of_the_lock_file_is_on_a_run(project: Path) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("reproducible-rlhf")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    tags = {run.data.tags["stage"]: run.data.tags for run in runs}
+    assert set(tags) == set(STAGES)
+    assert all(run.info.status == "FINISHED" for run in runs)
+    lock = YAML(typ="safe").load(project / "dvc.lock")["stages"]
+    for stage, entry in lock.items():
+        for out in entry["outs"]:
+            assert tags[stage][f"dvc.out/{out['path']}"] == out["md5"], (stage, out["path"])
+        for dep in entry["deps"]:
+            kind = "code" if dep["path"].endswith(".py") else "dep"
+            assert tags[stage][f"dvc.{kind}/{dep['path']}"] == dep["md5"], (stage, dep["path"])
+
+
+def test_training_runs_have_parameters_and_a_curve(project: Path) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("reproducible-rlhf")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id], "tags.stage = 'optimize_policy@ppo'")
+    assert run.data.params["optimize.ppo.kl_coef"] == "0.05"
+    assert "optimize.dpo.beta" not in run.data.params
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "score")] == [1, 2]
+
+
+def test_costs_are_measured_for_every_stage_and_hashed_in_none(project: Path) -> None:
+    costs = json.loads((project / "reports/costs.json").read_text())["stages"]
+    assert set(costs) == set(STAGES)
+    assert all(cost["seconds"] > 0 and cost["peak_memory_mib"] > 0 for cost in costs.values())
+    lock = YAML(typ="safe").load(project / "dvc.lock")["stages"]
+    outs = {out["path"] for entry in lock.values() for out in entry["outs"]}
+    assert not outs & {"reports/costs.json", "reports/index.html"}
+
+
+def test_the_page_is_there_and_shows_every_policy(project: Path) -> None:
+    page = (project / "reports/index.html").read_text()
+    for word in ("SFT", "DPO", "PPO"):
+        assert word in page
+
+
+def test_nothing_is_left_to_do_and_plots_and_metrics_show(project: Path) -> None:
+    assert "up to date" in dvc(project, "status").stdout
+    assert "judge_score" in dvc(project, "metrics", "show").stdout
+    shown = dvc(project, "plots", "show")
+    assert shown.returncode == 0, shown.stderr
+    assert "reward_vs_kl" in (project / "dvc_plots/index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ({"optimize.dpo.beta": 0.2}, {"optimize_policy@dpo"}),
+        ({"optimize.ppo.kl_coef": 0.1}, {"optimize_policy@ppo"}),
+        ({"train_sft.learning_rate": 0.1}, {"train_sft"}),
+        ({"write_report.samples_shown": 1}, {"write_report"}),
+        ({"tracking.experiment": "other"}, set()),
+    ],
+)
+def test_a_changed_parameter_touches_its_stage_only(project: Path, change: dict[str, object], stages: set[str]) -> None:
+    before = (project / "params.yaml").read_text()
+    try:
+        edit_params(project, change)
+        status = json.loads(dvc(project, "status", "--json").stdout)
+    finally:
+        (project / "params.yaml").write_text(before)
+    assert set(status) == stages
+
+
+def test_hashes_do_not_change_when_a_stage_runs_again(project: Path) -> None:
+    outs = ("artifacts/policies/dpo", "artifacts/policies/ppo")
+    before = [content_hash(project / out) for out in outs]
+    for method in ("dpo", "ppo"):
+        result = dvc(project, "repro", "--force", "--single-item", f"optimize_policy@{method}")
+        assert result.returncode == 0, result.stderr
+    assert [content_hash(project / out) for out in outs] == before

@@ -1,0 +1,52 @@
+"""What a training loop reports, recorded; and what it did to the weights."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Recorder:
+    """Callbacks of a trainer."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+        self.steps: list[int] = []
+        self.checkpoints: list[int] = []
+        self.tokens: list[int] = []
+
+    def callbacks(self, *, checkpoints: bool = True) -> dict[str, Any]:
+        found = {"on_step": self._step, "on_tokens": self._tokens}
+        return {**found, "on_checkpoint": self.checkpoints.append} if checkpoints else found
+
+    def column(self, name: str) -> list[float]:
+        return [row[name] for row in self.rows]
+
+    def _step(self, step: int, metrics: dict[str, float]) -> None:
+        self.steps.append(step)
+        self.rows.append(metrics)
+
+    def _tokens(self, tokens: int, seconds: float) -> None:
+        assert seconds >= 0
+        self.tokens.append(tokens)
+
+
+def snapshot(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of every parameter."""
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+
+def assert_only_trainable_parameters_changed(model: nn.Module, before: dict[str, Tensor]) -> None:
+    """Name every trainable parameter that stayed, and every frozen one that moved."""
+    same = {name: torch.equal(parameter, before[name]) for name, parameter in model.named_parameters()}
+    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert trainable, "nothing is trainable"
+    assert [name for name in trainable if same[name]] == [], "trainable parameters did not change"
+    assert [name for name in set(same) - trainable if not same[name]] == [], "frozen parameters changed"
+
+
+def assert_same_bytes(first: nn.Module, second: nn.Module) -> None:
+    """Every parameter is bit for bit the same."""
+    others = second.state_dict()
+    different = [name for name, value in first.state_dict().items() if not torch.equal(value, others[name])]
+    assert different == []

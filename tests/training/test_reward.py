@@ -1,0 +1,133 @@
+"""Reward-model training: from about ln 2 downwards, every weight moving, scores centred at the end."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.data.preferences import TextPair
+from pipeline.models.compute import Compute
+from pipeline.models.reward import RewardModel, create_reward_model
+from pipeline.params.schema import Params, TrainReward
+from pipeline.training.reward import pair_accuracy, reference_mean, train_reward
+from tests.tiny_models import changed
+from tests.training.recording import Recorder, assert_only_trainable_parameters_changed, assert_same_bytes, snapshot
+
+
+@pytest.fixture
+def settings(params: Params) -> TrainReward:
+    return changed(
+        params.train_reward,
+        learning_rate=3e-3,
+        warmup_ratio=0.0,
+        num_train_epochs=6,
+        per_device_train_batch_size=4,
+        gradient_accumulation_steps=1,
+        max_length=48,
+    )
+
+
+@pytest.fixture(params=["encoder", "decoder"])
+def backbone(request: pytest.FixtureRequest, encoder_folder: Path, decoder_folder: Path) -> Path:
+    return encoder_folder if request.param == "encoder" else decoder_folder
+
+
+def create(backbone: Path, compute: Compute, *, seed: int = 0) -> RewardModel:
+    return create_reward_model(backbone, compute, max_length=48, seed=seed)
+
+
+def train(
+    model: RewardModel,
+    pairs: list[TextPair],
+    settings: TrainReward,
+    compute: Compute,
+    *,
+    validation: list[TextPair] | None = None,
+    seed: int = 0,
+) -> Recorder:
+    recorder = Recorder()
+    callbacks = recorder.callbacks(checkpoints=False)
+    train_reward(model, pairs, validation or [], settings, compute, seed=seed, **callbacks)
+    return recorder
+
+
+def test_the_loss_falls_from_about_ln_2_and_scores_end_centred(
+    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+) -> None:
+    model = create(backbone, compute)
+    recorder = train(model, text_pairs, settings, compute, validation=text_pairs[:2])
+    losses = recorder.column("loss")
+    # a random head on wide weights scores the two sides differently, either way
+    assert 0.2 < losses[0] < 2.0
+    assert losses[-1] < 0.1
+    assert recorder.rows[-1]["accuracy"] == 1.0 and recorder.rows[-1]["margin"] > 2
+    assert pair_accuracy(model, text_pairs) == 1.0
+    assert reference_mean(model, text_pairs) == pytest.approx(0.0, abs=1e-5)
+    assert not model.training
+
+
+def test_a_silent_head_starts_at_exactly_ln_2(
+    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+) -> None:
+    model = create(backbone, compute)
+    torch.nn.init.zeros_(model.head.weight)
+    assert train(model, text_pairs, settings, compute).rows[0]["loss"] == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_every_trainable_parameter_changes(
+    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+) -> None:
+    model = create(backbone, compute)
+    before = snapshot(model)
+    train(model, text_pairs, settings, compute)
+    # Bradley-Terry sees differences only; the head's bias moves by the normalisation at the end
+    assert_only_trainable_parameters_changed(model, before)
+
+
+def test_validation_accuracy_comes_once_an_epoch(
+    encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+) -> None:
+    recorder = train(create(encoder_folder, compute), text_pairs[:6], settings, compute, validation=text_pairs[6:])
+    assert recorder.steps == list(range(1, 13))
+    assert ["validation_accuracy" in row for row in recorder.rows] == [False, True] * 6
+    assert all(tokens > 0 for tokens in recorder.tokens)
+
+
+def test_accumulation_equals_one_batch(
+    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+) -> None:
+    recorders = []
+    for size, accumulation in ((1, 4), (4, 1)):
+        plan = changed(
+            settings, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation, num_train_epochs=2
+        )
+        recorders.append(train(create(backbone, compute), text_pairs[:4], plan, compute))
+    for name in ("loss", "grad_norm", "margin"):
+        assert recorders[0].column(name) == pytest.approx(recorders[1].column(name), rel=1e-3, abs=1e-5), name
+
+
+def test_label_smoothing_raises_the_floor(
+    encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+) -> None:
+    plan = changed(settings, label_smoothing=0.2)
+    losses = train(create(encoder_folder, compute), text_pairs, plan, compute).column("loss")
+    # the entropy of a label that is wrong one time in five
+    assert min(losses) >= -(0.8 * math.log(0.8) + 0.2 * math.log(0.2)) - 1e-6
+
+
+def test_the_same_seed_gives_the_same_bytes(
+    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+) -> None:
+    models = []
+    for seed in (0, 0, 1):
+        models.append(create(backbone, compute, seed=seed))
+        train(models[-1], text_pairs, changed(settings, num_train_epochs=2), compute, seed=seed)
+    assert_same_bytes(models[0], models[1])
+    with pytest.raises(AssertionError):
+        assert_same_bytes(models[0], models[2])
+
+
+def test_an_equal_score_is_not_an_accurate_one(encoder_folder: Path, compute: Compute) -> None:
+    model = create(encoder_folder, compute)
+    assert pair_accuracy(model, [TextPair("the film is dull", "the film is dull")]) == 0.0
