@@ -20,7 +20,6 @@ def main(stage: Stage, method: str) -> None:
         judge=stage.input("artifacts/judge"),
         reward_model=stage.input("artifacts/reward_model"),
         reference=stage.input("artifacts/sft"),
-        reward_max_length=stage.params.train_reward.max_length,
         settings=settings,
         sampling=stage.params.sampling,
         compute=stage.start_compute(),

@@ -14,8 +14,7 @@ def main(stage: Stage) -> None:
     """Score the test pairs, write metrics and calibration."""
     compute = stage.start_compute()
     rows = read_records(stage.input("artifacts/preferences/accepted/test.jsonl"))
-    max_length = stage.params.train_reward.max_length
-    model = load_reward_model(stage.input("artifacts/reward_model"), compute, max_length=max_length)
+    model = load_reward_model(stage.input("artifacts/reward_model"), compute)
     metrics, plot_data = evaluate_reward(
         model,
         [TextPair.of(row) for row in rows],
@@ -32,6 +31,8 @@ def main(stage: Stage) -> None:
     shutil.copy(stage.input("artifacts/data/prompts/train.jsonl"), inputs / "prompts.jsonl")
     gate = {"accuracy": metrics["accuracy"], "pairs": metrics["pairs"]}
     (inputs / "gate.json").write_text(json.dumps(gate, indent=2, sort_keys=True) + "\n")
+    # with PPO's other inputs, so that only PPO depends on it
+    (inputs / "sampling.json").write_text(stage.params.sampling.model_dump_json(indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    """Sample enough continuations for the largest n; the first of each prompt is the policy's sample."""
+    """One continuation of each prompt, as for every policy, and enough for the largest n on the frontier prompts."""
     settings = stage.params.evaluate_policy
     prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=("id", "prompt"))
     texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
@@ -17,17 +17,18 @@ def main(stage: Stage) -> None:
         judge=stage.input("artifacts/judge"),
         reward_model=stage.input("artifacts/reward_model"),
         reference=stage.input("artifacts/sft"),
-        reward_max_length=stage.params.train_reward.max_length,
         settings=settings,
         sampling=stage.params.sampling,
         compute=stage.start_compute(),
         seed=stage.params.seed,
     )
     start = perf_counter()
+    samples = evaluator.sample_and_score(evaluator.reference, prompts, title="sft samples")
     copies = max(settings.best_of_n)
-    drawn = evaluator.sample_and_score(evaluator.reference, prompts, copies=copies, title="sft samples")
-    stage.costs.add_work(sum(sample.tokens for sample in drawn), perf_counter() - start)
-    samples = drawn[::copies]
+    drawn = evaluator.sample_and_score(
+        evaluator.reference, prompts[: settings.frontier_prompts], copies=copies, title=f"sft best of {copies}"
+    )
+    stage.costs.add_work(sum(sample.tokens for sample in samples + drawn), perf_counter() - start)
     perplexity = evaluator.perplexity(evaluator.reference, texts, title="sft perplexity")
     metrics = policy_metrics(evaluator, samples, samples, perplexity)
     write_records(stage.output("reports/policies/sft/samples.jsonl"), [sample.as_row() for sample in samples])

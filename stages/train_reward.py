@@ -10,12 +10,12 @@ from pipeline.training.reward import train_reward
 def main(stage: Stage) -> None:
     """Train, normalise to mean 0, save."""
     settings, seed = stage.params.train_reward, stage.params.seed
-    compute = stage.start_compute(needs_mib=512)
+    backbone = stage.input("artifacts/models/reward_backbone")
+    compute = stage.start_compute(like=backbone)
     pairs, validation = (
         [TextPair.of(row) for row in read_records(stage.input(f"artifacts/preferences/accepted/{split}.jsonl"))]
         for split in ("train", "validation")
     )
-    backbone = stage.input("artifacts/models/reward_backbone")
     model = create_reward_model(backbone, compute, max_length=settings.max_length, seed=seed)
     truncated = model.truncated([text for pair in pairs for text in (pair.chosen, pair.rejected)])
     print(f"{len(pairs)} pairs, {truncated} texts longer than {settings.max_length} tokens", flush=True)

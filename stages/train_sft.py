@@ -12,7 +12,7 @@ def main(stage: Stage) -> None:
     """Tokenise, train, save the whole model."""
     settings, seed = stage.params.train_sft, stage.params.seed
     base = stage.input("artifacts/models/policy")
-    compute = stage.start_compute(needs_mib=1024)
+    compute = stage.start_compute(like=base)
     tokenizer = load_tokenizer(base)
     rows = read_records(stage.input("artifacts/data/texts/train.jsonl"), fields=("prompt", "response", "ended"))
     examples = [tokenize_example(tokenizer, row["prompt"], row["response"], ended=row["ended"]) for row in rows]

@@ -88,7 +88,7 @@ def test_a_failed_stage_is_a_failed_run(project: Path) -> None:
 def test_a_full_disk_is_noticed_before_the_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(outputs.shutil, "disk_usage", lambda _: usage(2**40, 2**40 - 2**20, 2**20))
-    with pytest.raises(PipelineError, match="1,024 MiB.*only 1 MiB free"):
+    with pytest.raises(PipelineError, match=r"1,024 MiB.*only 1 MiB free"):
         outputs.require_disk_space(tmp_path, 2**30, purpose="the output of stage train_sft")
 
 

@@ -82,7 +82,7 @@ def test_training_runs_have_parameters_and_a_curve(project: Path) -> None:
     experiment = client.get_experiment_by_name("reproducible-rlhf")
     assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id], "tags.stage = 'optimize_policy@ppo'")
-    assert run.data.params["optimize.ppo.kl_coef"] == "0.05"
+    assert run.data.params["optimize.ppo.kl_coef"] == "0.1"
     assert "optimize.dpo.beta" not in run.data.params
     assert [point.step for point in client.get_metric_history(run.info.run_id, "score")] == [1, 2]
 
@@ -114,7 +114,7 @@ def test_nothing_is_left_to_do_and_plots_and_metrics_show(project: Path) -> None
     ("change", "stages"),
     [
         ({"optimize.dpo.beta": 0.2}, {"optimize_policy@dpo"}),
-        ({"optimize.ppo.kl_coef": 0.1}, {"optimize_policy@ppo"}),
+        ({"optimize.ppo.kl_coef": 0.2}, {"optimize_policy@ppo"}),
         ({"train_sft.learning_rate": 0.1}, {"train_sft"}),
         ({"write_report.samples_shown": 1}, {"write_report"}),
         ({"tracking.experiment": "other"}, set()),

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from math import fsum
 from typing import Any
 
-from pipeline.data.contract import SPLITS, ValidatedPairs, comparable
+from pipeline.data.contract import ValidatedPairs
+from pipeline.data.pair_rules import SPLITS, comparable
 from pipeline.errors import PipelineError
 
 _DECIMALS = 6

@@ -46,7 +46,9 @@ def read_records(path: Path, *, fields: Sequence[str] = ()) -> list[dict[str, An
                 row = json.loads(line)
             except json.JSONDecodeError as error:
                 raise PipelineError(f"{path}, line {number}: not JSON: {error}") from error
-            missing = [field for field in fields if not isinstance(row, dict) or field not in row]
+            if not isinstance(row, dict):
+                raise PipelineError(f"{path}, line {number}: not an object but a {type(row).__name__}")
+            missing = [field for field in fields if field not in row]
             if missing:
                 raise PipelineError(f"{path}, line {number}: lacks {', '.join(missing)}")
             rows.append(row)

@@ -29,6 +29,9 @@ def load_rows(data: Data) -> Dataset:
             raise PipelineError(
                 f"data.columns.{field} is {column!r}, but {data.source} has the columns {', '.join(rows.column_names)}."
             )
+    if len(set(columns.values())) < len(columns):
+        named = ", ".join(f"data.columns.{field}: {column}" for field, column in columns.items())
+        raise PipelineError(f"each field needs a column of its own, but two share one ({named}).")
     if len(rows) == 0:
         raise PipelineError(f"{_KEY}: {data.source} has no rows.")
     return rows.select_columns(list(columns.values())).rename_columns({v: k for k, v in columns.items() if v != k})

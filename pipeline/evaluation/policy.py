@@ -61,7 +61,6 @@ class Evaluator:
         judge: Path,
         reward_model: Path,
         reference: Path,
-        reward_max_length: int,
         settings: EvaluatePolicy,
         sampling: Sampling,
         compute: Compute,
@@ -70,7 +69,7 @@ class Evaluator:
         """From the checkpoint folders of the judge, the reward model and the SFT policy (the reference)."""
         return cls(
             judge=TextClassifierJudge.load(judge),
-            reward_model=load_reward_model(reward_model, compute, max_length=reward_max_length),
+            reward_model=load_reward_model(reward_model, compute),
             reference=load_policy(reference, compute, finetuning=None),
             tokenizer=load_tokenizer(reference),
             sampling=sampling,

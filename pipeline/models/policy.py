@@ -23,7 +23,7 @@ class PolicyOutput:
 
     logprobs: Tensor  # (B, R), gradient flows
     entropy: Tensor | None  # (B, R), detached
-    values: Tensor | None  # (B, R), gradient flows
+    values: Tensor | None  # (B, R), gradient flows to the value head only
 
 
 class Policy(nn.Module):
@@ -72,7 +72,8 @@ class Policy(nn.Module):
             kept = token_logprobs(logits, response_ids[mask], temperature=temperature)
         values = None
         if self.value_head is not None:
-            values = _scatter(self.value_head(states[mask].float()).squeeze(-1).float(), mask)
+            # detached: the value loss, whose scale is the score's, must not move the backbone that the policy shares
+            values = _scatter(self.value_head(states[mask].detach().float()).squeeze(-1).float(), mask)
         return PolicyOutput(_scatter(kept, mask), entropy, values)
 
     @contextmanager
@@ -155,8 +156,10 @@ def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
     """A frontier checkpoint: adapters on `base_folder`, or a whole model when the run was full fine-tuning."""
     if not (folder / "adapter_config.json").is_file():
         return load_policy(folder, compute, finetuning=None)
-    policy = load_policy(base_folder, compute, finetuning=None)
-    return Policy(PeftModel.from_pretrained(policy.causal_lm, folder)).to(compute.device)
+    # merged, in fp32 and rounded once like the final policy: two more small matmuls a layer would slow sampling down
+    base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32, attn_implementation=compute.attention)
+    merged = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
+    return Policy(merged.to(compute.dtype).requires_grad_(False)).to(compute.device)
 
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -69,7 +70,11 @@ class RewardModel(nn.Module):
 
     @torch.no_grad()
     def shift(self, offset: float) -> None:
-        """Subtract `offset` from every score, inside the head's bias, so that any loader gets the same scores."""
+        """Subtract `offset` from every score, inside the head's bias.
+
+        Encoders keep it wherever they are loaded. transformers gives decoders a head without bias, so other loaders
+        read their scores up to this one constant, which no comparison and no advantage notices.
+        """
         self.head.bias.sub_(offset)
 
     @property
@@ -85,7 +90,7 @@ class RewardModel(nn.Module):
 
 
 def create_reward_model(backbone: Path, compute: Compute, *, max_length: int, seed: int) -> RewardModel:
-    """A backbone with a fresh head: weights of variance 1/(d+1), bias 0 (arXiv:2009.01325; arXiv:2403.17031, detail 7)."""
+    """A backbone with a fresh head: weights ~ N(0, 1/(d+1)), bias 0 (arXiv:2403.17031, detail 7)."""
     model = _load(backbone, compute, max_length=max_length, dtype=torch.float32)
     _replace_head(model)
     head = model.head
@@ -99,22 +104,27 @@ def create_reward_model(backbone: Path, compute: Compute, *, max_length: int, se
     return model
 
 
-def load_reward_model(folder: Path | str, compute: Compute, *, max_length: int) -> RewardModel:
-    """A trained reward model, frozen, in the number format it is stored in."""
-    model = _load(folder, compute, max_length=max_length, dtype="auto")
+def load_reward_model(folder: Path | str, compute: Compute) -> RewardModel:
+    """A trained reward model, frozen, in the number format it is stored in, reading as many tokens as in training."""
+    model = _load(folder, compute, max_length=None, dtype="auto")
+    _restore_head_bias(model, Path(folder))
     model.requires_grad_(False)
     return model.eval()
 
 
-def _load(folder: Path | str, compute: Compute, *, max_length: int, dtype: torch.dtype | str) -> RewardModel:
-    # truncation keeps the end of a text: the response
-    tokenizer = AutoTokenizer.from_pretrained(folder, truncation_side="left")
+def _load(folder: Path | str, compute: Compute, *, max_length: int | None, dtype: torch.dtype | str) -> RewardModel:
+    # truncation keeps the end of a text, the response; padding on the right keeps [CLS] first
+    tokenizer = AutoTokenizer.from_pretrained(folder, truncation_side="left", padding_side="right")
+    if max_length is None:
+        max_length = tokenizer.model_max_length
+    # travels with the saved tokenizer, so that every later stage truncates as training did
+    tokenizer.model_max_length = max_length
     network = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=1, dtype=dtype, attn_implementation=compute.attention
     )
     if network.config.pad_token_id is None:
         network.config.pad_token_id = tokenizer.pad_token_id
-    limit = getattr(network.config, "max_position_embeddings", max_length)
+    limit = getattr(network.config, "max_position_embeddings", None) or max_length
     if max_length > limit:
         raise PipelineError(f"train_reward.max_length is {max_length}, but {folder} reads at most {limit} tokens.")
     return RewardModel(network, tokenizer, max_length=max_length).to(compute.device)
@@ -125,3 +135,15 @@ def _replace_head(model: RewardModel) -> None:
     if model.is_decoder and model.network.score.bias is None:
         old = model.network.score
         model.network.score = nn.Linear(old.in_features, 1, bias=True).to(old.weight.device, old.weight.dtype)
+
+
+def _restore_head_bias(model: RewardModel, folder: Path) -> None:
+    """transformers builds a decoder's head without the bias that our checkpoint has: put it back."""
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as weights:
+            if model.is_decoder and "score.bias" in weights.keys():  # noqa: SIM118 (no mapping)
+                weight = model.network.score.weight
+                _replace_head(model)
+                with torch.no_grad():
+                    model.network.score.weight.copy_(weight)
+                    model.network.score.bias.copy_(weights.get_tensor("score.bias"))

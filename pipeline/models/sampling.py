@@ -94,8 +94,8 @@ def truncate(logits: Tensor, sampling: Sampling) -> Tensor:
     if sampling.top_p < 1.0:
         ordered, order = logits.sort(descending=True)
         probabilities = ordered.softmax(-1)
-        # a token is dropped when those before it already hold top_p
-        dropped = probabilities.cumsum(-1) - probabilities > sampling.top_p
+        # a token is dropped when those before it already hold top_p; nothing is before the first
+        dropped = probabilities.cumsum(-1) - probabilities >= sampling.top_p
         logits = logits.masked_fill(dropped.scatter(1, order, dropped), -torch.inf)
     return logits
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -88,7 +89,7 @@ def load_source_backbone(model: ModelSource, *, key: str) -> tuple[PreTrainedMod
 def _load(auto_class: Any, name: str, key: str, **options: Any) -> Any:
     try:
         return auto_class.from_pretrained(name, **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise PipelineError(
             f"{key}: cannot load {name!r} as {auto_class.__name__}: {reason} "
@@ -110,5 +111,5 @@ def separate_pad_token(network: Any, tokenizer: PreTrainedTokenizerBase) -> None
             if len(tokenizer) > network.get_input_embeddings().weight.shape[0]:
                 network.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     network.config.pad_token_id = tokenizer.pad_token_id
-    if network.generation_config is not None:
+    if getattr(network, "generation_config", None) is not None:
         network.generation_config.pad_token_id = tokenizer.pad_token_id

@@ -33,6 +33,7 @@ def masked_mean(values: Tensor, mask: Tensor, dim: int | None = None) -> Tensor:
 
 def masked_var(values: Tensor, mask: Tensor) -> Tensor:
     """Biased variance over kept positions (the estimator of TF's `moments`, as in lm-human-preferences)."""
+    values = torch.where(mask.bool(), values, torch.zeros_like(values))
     centred = values - masked_mean(values, mask)
     return masked_mean(centred.square(), mask)
 
@@ -45,6 +46,8 @@ def whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True, epsilon: fl
         mask: (B, R), True keeps.
         shift_mean: False keeps the mean, as for rewards whose sign carries meaning.
     """
+    # before anything is computed: a NaN under the mask would survive in the gradient of a later `where`
+    values = torch.where(mask.bool(), values, torch.zeros_like(values))
     mean = masked_mean(values, mask)
     whitened = (values - mean) * torch.rsqrt(masked_var(values, mask) + epsilon)
     if not shift_mean:

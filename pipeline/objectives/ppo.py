@@ -58,6 +58,10 @@ def clipped_value_loss(
         response_mask: (B, R), True on response tokens.
     """
     check_same_shape(values=values, old_values=old_values, returns=returns, response_mask=response_mask)
+    mask = response_mask.bool()
+    values, old_values, returns = (
+        torch.where(mask, one, torch.zeros_like(one)) for one in (values, old_values, returns)
+    )
     clipped = torch.clamp(values, old_values - cliprange_value, old_values + cliprange_value)
     errors = torch.maximum((values - returns).square(), (clipped - returns).square())
-    return 0.5 * masked_mean(errors, response_mask)
+    return 0.5 * masked_mean(errors, mask)

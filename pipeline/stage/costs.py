@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 COSTS_FILE = Path("reports/costs.json")
 
@@ -51,8 +52,15 @@ def record_costs(root: Path, stage: str, costs: dict[str, float | str | None]) -
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        stages = json.loads(path.read_text())["stages"] if path.is_file() else {}
-        stages[stage] = costs
+        stages = {**_recorded(path), stage: costs}
         draft = path.with_suffix(".tmp")
         draft.write_text(json.dumps({"stages": stages}, indent=2, sort_keys=True) + "\n")
         draft.replace(path)
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """What the file holds; a broken file holds nothing, because old costs are not worth a training run."""
+    try:
+        return dict(json.loads(path.read_text())["stages"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

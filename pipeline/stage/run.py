@@ -53,14 +53,24 @@ class Stage:
         """Where to write a declared output; it moves into place when the stage has succeeded."""
         return self._outputs.path(path)
 
-    def start_compute(self, *, needs_mib: float = 0) -> "Compute":
-        """Device, precision and threads from `runtime`; checks that `needs_mib` fit on the disk."""
+    def start_compute(self, *, like: Path | None = None, copies: int = 2) -> "Compute":
+        """Device, precision and threads from `runtime`; checks that the output will fit on the disk.
+
+        Args:
+            like: a folder as large as one copy of the output.
+            copies: how many of them: the output and DVC's cache are two, checkpoints on the way are more.
+
+        Raises:
+            PipelineError: too little free disk space.
+        """
         from pipeline.models.compute import start_compute
 
         compute = start_compute(self.params.runtime)
         self.device = compute.describe()
         print(f"  device  {self.device}", flush=True)
-        require_disk_space(self.root, int(needs_mib * 2**20), purpose=f"the output of stage {self.name}")
+        if like is not None:
+            purpose = f"the output of stage {self.name}"
+            require_disk_space(self.root, copies * content_size(like), purpose=purpose)
         return compute
 
     def log_step(self, step: int, metrics: Mapping[str, float]) -> None:

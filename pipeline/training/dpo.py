@@ -79,9 +79,10 @@ def train_dpo(
                 optimization.backward(result.losses.sum() / count)
                 rewards = (result.chosen_rewards, result.rejected_rewards)
                 rows.append(torch.stack([result.losses.detach(), *rewards], 1))
-            metrics = _step_metrics(torch.cat(rows), beta=settings.beta)
+            values = torch.cat(rows)
+            metrics = _step_metrics(values, beta=settings.beta)
             if step == 1:
-                check_first_loss(metrics, beta=settings.beta, precise=compute.dtype == torch.float32)
+                check_first_loss(values, beta=settings.beta, precise=compute.dtype == torch.float32)
             metrics |= {"learning_rate": optimization.learning_rate, "grad_norm": optimization.step()}
             on_step(step, metrics)
             on_tokens(sum(len(pairs[index]) for batch in batches for index in batch), time.perf_counter() - start)
@@ -100,21 +101,25 @@ def pair_logps(
     return chosen, rejected
 
 
-def check_first_loss(metrics: dict[str, float], *, beta: float, precise: bool) -> None:
+def check_first_loss(values: Tensor, *, beta: float, precise: bool) -> None:
     """Before any update the policy is the reference: both implicit rewards are 0 and the loss is ln 2.
 
-    The tolerance is on the log-probs a response, in nats: fp32 rounding, or bf16 rounding over a few dozen tokens
-    in batches of other shapes.
+    Checked on the response that differs most, because references on the wrong rows cancel in a mean. The tolerance is
+    on the log-probs of a response, in nats: fp32 rounding, or bf16 rounding over a few dozen tokens in batches of
+    other shapes.
+
+    Args:
+        values: (N, 3): loss, chosen reward and rejected reward of each pair of the first step.
 
     Raises:
         PipelineError: policy and reference differ.
     """
-    tolerance = 0.02 if precise else 0.5
-    drift = max(abs(metrics["chosen_logps_change"]), abs(metrics["rejected_logps_change"]))
+    tolerance = 0.02 if precise else 2.0
+    drift = values[:, 1:].abs().max().item() / beta
     if drift > tolerance:
         raise PipelineError(
-            f"before any update the policy's log-probs differ from the reference's by {drift:.3f} nats a response "
-            f"(loss {metrics['loss']:.4f} at beta {beta}, expected ln 2): the reference log-probs are of another "
+            f"before any update the policy's log-probs differ from the reference's by {drift:.3f} nats on a response "
+            f"(mean loss {values[:, 0].mean().item():.4f}, expected ln 2): the reference log-probs are of another "
             "model, tokenizer or precision. Run `dvc repro -f score_reference`."
         )
 

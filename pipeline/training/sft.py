@@ -43,7 +43,8 @@ def train_sft(
                 batch = collate([examples[index] for index in indices], pad_token_id=pad_token_id).to(compute.device)
                 with compute.accelerator.autocast():
                     logprobs = policy(batch).logprobs
-                loss = -logprobs.sum() / response_tokens
+                # a response that was cut to nothing adds nothing
+                loss = -logprobs.sum() / max(1, response_tokens)
                 optimization.backward(loss)
                 loss_sum += loss.item()
             learning_rate = optimization.learning_rate

@@ -65,7 +65,7 @@ def test_nothing_is_an_empty_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("{not json", "not JSON"), ('{"id": 1}', "lacks text"), ("[1, 2]", "lacks id, text"), ("", "not JSON")],
+    [("{not json", "not JSON"), ('{"id": 1}', "lacks text"), ("[1, 2]", "not an object but a list"), ("", "not JSON")],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "rows.jsonl"

@@ -34,7 +34,6 @@ def evaluator(policy_folder: Path, encoder_folder: Path, tmp_path: Path, compute
         judge=tmp_path / "judge",
         reward_model=tmp_path / "reward_model",
         reference=policy_folder,
-        reward_max_length=48,
         settings=changed(params.evaluate_policy, batch_size=4, bootstrap_resamples=50),
         sampling=changed(params.sampling, max_new_tokens=5, temperature=0.8, batch_size=4),
         compute=compute,

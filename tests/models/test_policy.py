@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config, GraniteConfig, LlamaConfig
+from transformers import (
+    AutoModelForCausalLM,
+    CohereConfig,
+    Gemma2Config,
+    GPT2Config,
+    GraniteConfig,
+    LlamaConfig,
+)
 
 from pipeline.data.tokens import ResponseBatch, TokenizedExample, collate, join
 from pipeline.models.compute import Compute
@@ -210,3 +217,16 @@ def test_logits_equal_the_models_own(config) -> None:
         output = Policy(network)(collate([TokenizedExample([3, 4, 5], [6, 7, 8])], pad_token_id=0))
         expected = torch.log_softmax(network(ids).logits[0, 2:5], -1)[torch.arange(3), ids[0, 3:]]
     assert torch.allclose(output.logprobs[0], expected, atol=1e-4)
+
+
+def test_absolute_positions_start_at_the_first_real_token() -> None:
+    # rotary positions are relative and would hide a wrong offset; GPT-2's are learned and absolute
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=50, n_positions=32, n_embd=32, n_layer=2, n_head=4, initializer_range=0.3)
+    policy = Policy(AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval())
+    example, longer = TokenizedExample([3, 4], [6, 7, 8]), TokenizedExample([9, 10, 11, 12, 13], [14])
+    alone = policy(collate([example], pad_token_id=0)).logprobs
+    batch = collate([example, longer], pad_token_id=0)
+    assert torch.allclose(policy(batch).logprobs[0], alone[0], atol=1e-5)
+    padded = more_padding(batch, left=4, right=2)
+    assert torch.allclose(policy(padded).logprobs[0, :3], alone[0], atol=1e-5)

@@ -122,7 +122,7 @@ def test_a_saved_model_loads_with_the_same_scores(model: RewardModel, tmp_path: 
     model.shift(2.5)
     scores = model.score(TEXTS, batch_size=8)
     model.save(tmp_path)
-    loaded = load_reward_model(tmp_path, compute, max_length=64)
+    loaded = load_reward_model(tmp_path, compute)
     assert torch.allclose(loaded.score(TEXTS, batch_size=8), scores, atol=1e-5)
     assert not any(parameter.requires_grad for parameter in loaded.parameters()) and not loaded.training
 

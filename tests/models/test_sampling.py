@@ -78,11 +78,18 @@ def test_one_uniform_number_a_row_and_step() -> None:
 
 
 def test_every_entry_of_a_large_vocabulary_has_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    # the middle of entry i's interval draws i; an fp32 running sum over 50,000 entries is off by many entries
+    # the middle of entry i's interval draws i
     entries = torch.tensor([0, 1, 777, 24_999, 25_000, 44_444, 49_998, 49_999])
     uniform = (entries.double()[:, None] + 0.5) / 50_000
     monkeypatch.setattr(torch, "rand", lambda *size, **_: uniform)
     assert draw(torch.zeros(len(entries), 50_000), generator()).tolist() == entries.tolist()
+
+
+def test_a_rare_token_between_common_ones_has_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 0.5, 1e-9, 0.5: in fp32 the running sum would not move at the middle one
+    uniform = torch.tensor([[(0.5 + 0.5e-9) / (1 + 1e-9)]], dtype=torch.float64)
+    monkeypatch.setattr(torch, "rand", lambda *size, **_: uniform)
+    assert draw(torch.tensor([[0.0, math.log(2e-9), 0.0]]), generator()).item() == 1
 
 
 LOGITS = torch.log(torch.tensor([[0.05, 0.4, 0.15, 0.3, 0.1]]))

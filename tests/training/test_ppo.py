@@ -153,7 +153,9 @@ def test_a_toy_score_goes_up(
 ) -> None:
     policy = make_policy(finetuning, with_values=True)
     reference = None if policy.has_adapters else make_policy()
-    scores = train(policy, tokenizer, bold, compute, reference=reference).column("score")
+    # adapters of a 2-layer model have little to move, so they get more episodes
+    plan = changed(bold, total_episodes=3 * bold.total_episodes) if policy.has_adapters else bold
+    scores = train(policy, tokenizer, plan, compute, reference=reference).column("score")
     assert sum(scores[-2:]) / 2 > 2 * scores[0], scores
 
 
