@@ -24,6 +24,14 @@ def project(template: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(template, tmp_path / "project"))
 
 
+@pytest.fixture(autouse=True)
+def shared_store(template: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One MLflow store for all tests: creating its tables takes longer than a stage that stops at once."""
+    uri = f"sqlite:///{template / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri
+
+
 def run_stage(root: Path, stage: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pipeline.launch", stage]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
@@ -75,11 +83,11 @@ def test_a_missing_input_names_the_command_that_builds_it(project: Path) -> None
     assert_stops(project, "train_sft", "artifacts/models/policy", "dvc repro")
 
 
-def test_a_failed_stage_is_a_failed_run(project: Path) -> None:
-    edit_params(project, {"data.source": "data/raw/absent.csv"})
+def test_a_failed_stage_is_a_failed_run(project: Path, shared_store: str) -> None:
+    edit_params(project, {"data.source": "data/raw/absent.csv", "tracking.experiment": "failing"})
     run_stage(project, "prepare_data")
-    client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("reproducible-rlhf")
+    client = mlflow.MlflowClient(shared_store)
+    experiment = client.get_experiment_by_name("failing")
     assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FAILED"

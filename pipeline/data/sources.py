@@ -75,6 +75,8 @@ def _load_files(files: list[Path]) -> Dataset:
         return load_dataset(_READERS[kinds.pop()], data_files=names, split="train")
     except (DatasetsError, ValueError, OSError) as error:
         reason = " ".join(str(error.__cause__ or error).split())
+        if "corresponds to no data" in reason:
+            raise PipelineError(f"{_KEY}: {', '.join(names)} has no rows.") from error
         raise PipelineError(f"{_KEY}: cannot read {', '.join(names)}: {reason}") from error
 
 

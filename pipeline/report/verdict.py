@@ -60,7 +60,7 @@ def _headline(inputs: ReportInputs, ranked: Sequence[str], better: Sequence[str]
         return f"{names} beat SFT: judge score {scores} against {before:.2f}. {conclusion}."
     if len(ranked) == 1:
         return f"{policy_label(best)} beats the SFT policy: {change}."
-    return f"{policy_label(best)} is the best policy: {change} for SFT."
+    return f"{policy_label(best)} scores highest: {change} for SFT."
 
 
 def _listed(words: Sequence[str]) -> str:

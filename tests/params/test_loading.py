@@ -141,8 +141,8 @@ def test_exponents_are_numbers(tmp_path: Path, number: str) -> None:
 
 
 def test_whole_numbers_serve_as_floats(tmp_path: Path) -> None:
-    path = with_line(tmp_path, "temperature: 1.0", "temperature: 1")
-    assert load_params(path).sampling.temperature == 1.0
+    path = with_line(tmp_path, "top_p: 1.0", "top_p: 1")
+    assert load_params(path).sampling.top_p == 1.0
 
 
 def test_a_key_twice_is_an_error(tmp_path: Path) -> None:
