@@ -54,7 +54,9 @@ def _policy_entry(policy: PolicyReport) -> dict[str, Any]:
 def comparison_table(comparison: dict[str, Any]) -> str:
     """The comparison as aligned plain text: a row for each policy, then the reward model and the flags."""
     header = ["policy", "judge score", "reward score", "win rate vs SFT", "KL (nats)", "perplexity", "distinct-2"]
-    rows = [header, *(_table_row(name, entry) for name, entry in comparison["policies"].items())]
+    # what the others are compared with comes first, also when the file's keys were sorted
+    policies = sorted(comparison["policies"].items(), key=lambda item: item[0] != "sft")
+    rows = [header, *(_table_row(name, entry) for name, entry in policies)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     lines = ["  ".join(_pad(cell, width, column) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
              for row in rows]  # fmt: skip
