@@ -1,6 +1,7 @@
 """The whole graph on a tiny project: `dvc repro`, what it leaves behind, and what a change reruns."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -20,7 +21,9 @@ STAGES = (
 
 
 def dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["dvc", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    # mlflow.set_tracking_uri, called in this process by other tests, would send the stages to their store
+    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    return subprocess.run(["dvc", *arguments], cwd=root, capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.fixture(scope="module")
