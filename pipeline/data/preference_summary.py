@@ -22,8 +22,8 @@ def summarise_pairs(validated: ValidatedPairs, ties_without_pair: int) -> dict[s
         the whole other one, as when sampling cut it: legitimate, but worth a look when frequent) of accepted pairs,
         `quarantined_by_reason`. Shares and means over accepted pairs, to 6 decimals: `chosen_longer_share` (in
         characters, equal lengths count half, as in `longer_wins_accuracy`), `mean_margin` (judge-score units, of
-        the pairs that have one; None when none has), `mean_*_words`. `chosen_words` and `rejected_words` list the
-        words of every response in the order of the pairs.
+        the pairs that have one; None when none has), `mean_*_words` (lengths in words). `chosen_words` and
+        `rejected_words` list the words of every response in the order of the pairs.
 
     Raises:
         PipelineError: there is no accepted pair.

@@ -50,7 +50,7 @@ def prepare(rows: Iterable[Mapping[str, Any]], data: Data, *, seed: int) -> Prep
         record["hash"] = _unit_hash(seed, fold(record["prompt"]))
         by_split[_split_of(record["hash"], data)].append(record)
     for split, records in by_split.items():
-        _fill(prepared, split, _limited(records, split, data, prepared.counts), data)
+        _fill(prepared, split, _limited(records, split, data, prepared.counts), data, seed=seed)
     return prepared
 
 
@@ -126,11 +126,11 @@ def _limited(records: list[dict[str, Any]], split: str, data: Data, counts: Coun
     return usable[:limit]
 
 
-def _fill(prepared: PreparedData, split: str, records: list[dict[str, Any]], data: Data) -> None:
+def _fill(prepared: PreparedData, split: str, records: list[dict[str, Any]], data: Data, *, seed: int) -> None:
     if split == "judge":
         for record in records:
             # by a hash of its own: the split hash of these records fills only part of [0, 1)
-            held_out = seed_for(0, f"judge/{fold(record['prompt'])}") / 2**63 < _JUDGE_HELD_OUT
+            held_out = _unit_hash(seed, f"judge/{fold(record['prompt'])}") < _JUDGE_HELD_OUT
             prepared.labels["test" if held_out else "train"] += _labelled(record, data)
         return
     if split in ("sft", "evaluation"):

@@ -9,7 +9,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.models.policy import Policy
+from pipeline.models.policy import Policy, merge_adapters
 
 
 def save_model(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -26,9 +26,7 @@ def save_policy(policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path
     """The trained policy as one whole model in `dtype`; adapters are merged in. The policy is used up."""
     network: Any = policy.causal_lm
     if isinstance(policy.language_model, PeftModel):
-        # merging adds the product of two fp32 matrices: in fp32, so that it is rounded only once
-        policy.language_model.float()
-        network = policy.language_model.merge_and_unload()
+        network = merge_adapters(policy.language_model)
     save_model(network.to(dtype), tokenizer, folder)
 
 

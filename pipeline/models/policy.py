@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -50,10 +51,13 @@ class Policy(nn.Module):
         """Log-probs of the response tokens; only their positions pass through the vocabulary head.
 
         Args:
-            batch: prompts left-padded, responses right-padded, (B, P) and (B, R).
+            batch: prompts left-padded, responses right-padded, (B, P) and (B, R); columns of nothing but padding
+                cost nothing.
             temperature: the sampling temperature.
             with_entropy: also the entropy of each next-token distribution.
         """
+        full_mask = batch.response_mask
+        batch = batch.trimmed()
         response_ids, mask = batch.response_ids, batch.response_mask
         length = response_ids.shape[1]
         hidden = self.causal_lm.base_model(
@@ -67,14 +71,14 @@ class Policy(nn.Module):
         entropy = None
         if with_entropy:
             statistics = token_statistics(logits, response_ids[mask], temperature=temperature)
-            kept, entropy = statistics.logprobs, _scatter(statistics.entropy, mask)
+            kept, entropy = statistics.logprobs, _scatter(statistics.entropy, full_mask)
         else:
             kept = token_logprobs(logits, response_ids[mask], temperature=temperature)
         values = None
         if self.value_head is not None:
             # detached: the value loss, whose scale is the score's, must not move the backbone that the policy shares
-            values = _scatter(self.value_head(states[mask].detach().float()).squeeze(-1).float(), mask)
-        return PolicyOutput(_scatter(kept, mask), entropy, values)
+            values = _scatter(self.value_head(states[mask].detach().float()).squeeze(-1).float(), full_mask)
+        return PolicyOutput(_scatter(kept, full_mask), entropy, values)
 
     @contextmanager
     def reference(self) -> Iterator[None]:
@@ -149,6 +153,10 @@ def load_policy(
         )
         with seeded_globals(seed, "lora"):
             language_model = get_peft_model(network, config)
+        for module in language_model.modules():
+            if isinstance(module, BaseTunerLayer):
+                # autocast picks the number format; PEFT would first copy every input to the adapters' fp32
+                module.cast_input_dtype_enabled = False
     return Policy(language_model, with_values=with_values).to(compute.device)
 
 
@@ -156,10 +164,20 @@ def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
     """A frontier checkpoint: adapters on `base_folder`, or a whole model when the run was full fine-tuning."""
     if not (folder / "adapter_config.json").is_file():
         return load_policy(folder, compute, finetuning=None)
-    # merged, in fp32 and rounded once like the final policy: two more small matmuls a layer would slow sampling down
     base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32, attn_implementation=compute.attention)
-    merged = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
+    # merged like the final policy: two more small matmuls a layer would slow sampling down
+    merged = merge_adapters(PeftModel.from_pretrained(base, str(folder)))
     return Policy(merged.to(compute.dtype).requires_grad_(False)).to(compute.device)
+
+
+def merge_adapters(model: PeftModel) -> PreTrainedModel:
+    """One whole model in fp32; the adapters are used up.
+
+    A merged weight is the sum of the frozen one and a product of two fp32 matrices: in fp32, so that storing it in
+    another format rounds it only once.
+    """
+    model.float()
+    return model.merge_and_unload()  # type: ignore[no-any-return, operator]
 
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:

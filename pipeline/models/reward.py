@@ -104,29 +104,30 @@ def create_reward_model(backbone: Path, compute: Compute, *, max_length: int, se
     return model
 
 
-def load_reward_model(folder: Path | str, compute: Compute) -> RewardModel:
+def load_reward_model(folder: Path, compute: Compute) -> RewardModel:
     """A trained reward model, frozen, in the number format it is stored in, reading as many tokens as in training."""
     model = _load(folder, compute, max_length=None, dtype="auto")
-    _restore_head_bias(model, Path(folder))
+    _restore_head_bias(model, folder)
     model.requires_grad_(False)
     return model.eval()
 
 
-def _load(folder: Path | str, compute: Compute, *, max_length: int | None, dtype: torch.dtype | str) -> RewardModel:
+def _load(folder: Path, compute: Compute, *, max_length: int | None, dtype: torch.dtype | str) -> RewardModel:
     # truncation keeps the end of a text, the response; padding on the right keeps [CLS] first
     tokenizer = AutoTokenizer.from_pretrained(folder, truncation_side="left", padding_side="right")
-    if max_length is None:
-        max_length = tokenizer.model_max_length
-    # travels with the saved tokenizer, so that every later stage truncates as training did
-    tokenizer.model_max_length = max_length
     network = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=1, dtype=dtype, attn_implementation=compute.attention
     )
-    if network.config.pad_token_id is None:
-        network.config.pad_token_id = tokenizer.pad_token_id
-    limit = getattr(network.config, "max_position_embeddings", None) or max_length
+    limit = getattr(network.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    if max_length is None:
+        # a tokenizer that was given no length says 10^30
+        max_length = min(tokenizer.model_max_length, limit)
     if max_length > limit:
         raise PipelineError(f"train_reward.max_length is {max_length}, but {folder} reads at most {limit} tokens.")
+    # travels with the saved tokenizer, so that every later stage truncates as training did
+    tokenizer.model_max_length = max_length
+    if network.config.pad_token_id is None:
+        network.config.pad_token_id = tokenizer.pad_token_id
     return RewardModel(network, tokenizer, max_length=max_length).to(compute.device)
 
 

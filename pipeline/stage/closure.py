@@ -11,8 +11,9 @@ BOOKKEEPING = ("pipeline/stage/", "pipeline/params/", "pipeline/progress.py", "p
 
 
 def code_closure(script: Path, root: Path) -> list[str]:
-    """Paths, relative to `root` and sorted, of `script` and every module it needs, bookkeeping left out.
+    """Paths, relative to `root` and sorted, of `script` and every module it needs.
 
+    Bookkeeping is left out, with what only it imports: whoever computes imports what decides the result itself.
     Package `__init__.py` files hold a docstring only, so they are left out, too.
     """
     todo, seen = [script], set()
@@ -21,6 +22,8 @@ def code_closure(script: Path, root: Path) -> list[str]:
         if path in seen:
             continue
         seen.add(path)
+        if path.relative_to(root).as_posix().startswith(BOOKKEEPING):
+            continue
         todo += [found for name in _imported_modules(path) if (found := _module_file(name, root))]
     names = (path.relative_to(root).as_posix() for path in seen)
     return sorted(name for name in names if not name.startswith(BOOKKEEPING))

@@ -19,7 +19,7 @@ from pipeline.objectives.ppo import clipped_policy_loss, clipped_value_loss
 from pipeline.params.schema import Ppo, Sampling
 from pipeline.progress import progress_bar
 from pipeline.seeding import python_random, torch_generator
-from pipeline.training.rollout import Rollout, Scorer, collect_rollout, rollout_metrics
+from pipeline.training.rollout import Rollout, Scorer, by_length, collect_rollout, rollout_metrics
 from pipeline.training.schedule import Optimization, checkpoint_steps, mean_of, trainable_parameters
 
 
@@ -176,12 +176,18 @@ def _minibatches(rollout: Rollout, orders: Sequence[Sequence[int]], settings: Pp
     lengths = rollout.batch.response_mask.sum(1).tolist()
     for order in orders:
         for episodes in batched(order, size):
-            forwards = list(batched(episodes, settings.per_device_train_batch_size))
+            forwards = list(batched(by_length(rollout.batch, episodes), settings.per_device_train_batch_size))
             yield _Minibatch(forwards, tokens=sum(lengths[episode] for episode in episodes))
 
 
 def prompt_stream(prompts: Sequence[str], *, seed: int) -> Iterator[str]:
-    """Endless prompts: every prompt once, in a new order each pass."""
+    """Endless prompts: every prompt once, in a new order each pass.
+
+    Raises:
+        ValueError: there are no prompts.
+    """
+    if not prompts:
+        raise ValueError("PPO needs prompts, and there are none")
     rng = python_random(seed, "ppo/prompts")
     while True:
         yield from rng.sample(list(prompts), len(prompts))

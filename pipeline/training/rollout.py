@@ -1,6 +1,7 @@
 """PPO's experience: sampled responses with everything that the update needs, frozen at sampling time."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -124,11 +125,13 @@ def _evaluate(
     policy: Policy, batch: ResponseBatch, settings: Ppo, sampling: Sampling, compute: Compute
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Log-probs, values and entropy (B, R) by the same function that the update uses."""
-    outputs = []
-    for rows in _chunks(batch, settings):
-        with compute.accelerator.autocast():
-            outputs.append(policy(batch.rows(rows), temperature=sampling.temperature, with_entropy=True))
-    return tuple(torch.cat([getattr(output, name) for output in outputs]) for name in ("logprobs", "values", "entropy"))  # type: ignore[return-value]
+
+    def evaluate(part: ResponseBatch) -> tuple[Tensor, ...]:
+        output = policy(part, temperature=sampling.temperature, with_entropy=True)
+        return output.logprobs, output.values, output.entropy
+
+    logprobs, values, entropy = _in_chunks(evaluate, batch, settings, compute)
+    return logprobs, values, entropy
 
 
 @torch.no_grad()
@@ -140,20 +143,31 @@ def _reference_logprobs(
     sampling: Sampling,
     compute: Compute,
 ) -> Tensor:
-    outputs = []
-    for rows in _chunks(batch, settings):
+    frozen = reference if reference is not None else policy
+    with nullcontext() if reference is not None else policy.reference():
+        (logprobs,) = _in_chunks(
+            lambda part: (frozen(part, temperature=sampling.temperature).logprobs,), batch, settings, compute
+        )
+    return logprobs
+
+
+def _in_chunks(
+    function: Callable[[ResponseBatch], tuple[Tensor, ...]], batch: ResponseBatch, settings: Ppo, compute: Compute
+) -> list[Tensor]:
+    """Results (B, R) of a function of a few rows at a time; rows of similar length go together."""
+    order = by_length(batch, range(len(batch.input_ids)))
+    chunks = []
+    for rows in batched(order, settings.per_device_train_batch_size):
         with compute.accelerator.autocast():
-            if reference is not None:
-                outputs.append(reference(batch.rows(rows), temperature=sampling.temperature).logprobs)
-            else:
-                with policy.reference():
-                    outputs.append(policy(batch.rows(rows), temperature=sampling.temperature).logprobs)
-    return torch.cat(outputs)
+            chunks.append(function(batch.rows(torch.tensor(rows, device=compute.device))))
+    restore = torch.tensor(order, device=compute.device).argsort()
+    return [torch.cat(parts)[restore] for parts in zip(*chunks, strict=True)]
 
 
-def _chunks(batch: ResponseBatch, settings: Ppo) -> list[Tensor]:
-    indices = range(len(batch.input_ids))
-    return [torch.tensor(rows) for rows in batched(indices, settings.per_device_train_batch_size)]
+def by_length(batch: ResponseBatch, episodes: Sequence[int]) -> list[int]:
+    """The episodes in the order of their lengths, so that those of one forward pass need little padding."""
+    lengths = batch.attention_mask.sum(1).tolist()
+    return sorted(episodes, key=lambda episode: (lengths[episode], episode))
 
 
 def _explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:

@@ -1,0 +1,22 @@
+"""Settings of the toy PPO task."""
+
+import pytest
+
+from pipeline.params.schema import Params, Ppo
+from tests.tiny_models import changed
+
+
+@pytest.fixture
+def settings(params: Params) -> Ppo:
+    return changed(
+        params.optimize.ppo,
+        total_episodes=32,
+        rollout_batch_size=16,
+        num_ppo_epochs=2,
+        num_minibatches=2,
+        per_device_train_batch_size=4,
+        learning_rate=1e-3,
+        target_kl_per_update=100.0,
+        max_kl=1000.0,
+        frontier_checkpoints=0,
+    )

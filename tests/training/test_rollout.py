@@ -1,0 +1,109 @@
+"""A rollout holds what its parts say, and its metrics count response tokens only."""
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.models.compute import Compute
+from pipeline.objectives.advantages import generalized_advantages, shaped_rewards
+from pipeline.params.schema import Ppo
+from pipeline.training.rollout import rollout_metrics
+from tests.conftest import PolicyMaker
+from tests.tiny_models import LORA, changed
+from tests.training.toy_ppo import count_e, hand_rollout, rollout_of
+
+
+def test_a_rollout_is_what_its_parts_say(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    plain = changed(settings, whiten_advantages=False, gamma=0.9, lam=0.8, kl_coef=0.5)
+    policy = make_policy(LORA, with_values=True)
+    with torch.no_grad():
+        policy.value_head.weight.fill_(0.1)
+        for name, parameter in policy.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.02)
+    rollout = rollout_of(policy, tokenizer, plain, compute)
+    with torch.no_grad():
+        output = policy(rollout.batch, temperature=0.9)
+        with policy.reference():
+            ref = policy(rollout.batch, temperature=0.9).logprobs
+    assert torch.allclose(rollout.old_logprobs, output.logprobs, atol=1e-5)
+    assert torch.allclose(rollout.old_values, output.values, atol=1e-5)
+    assert torch.allclose(rollout.ref_logprobs, ref, atol=1e-5)
+    assert not torch.allclose(rollout.ref_logprobs, rollout.old_logprobs, atol=1e-2)
+    mask = rollout.batch.response_mask
+    rewards = shaped_rewards(
+        scores=rollout.scores,
+        logprobs=rollout.old_logprobs,
+        ref_logprobs=rollout.ref_logprobs,
+        response_mask=mask,
+        kl_coef=0.5,
+    )
+    advantages, returns = generalized_advantages(
+        rewards=rewards, values=rollout.old_values, response_mask=mask, gamma=0.9, lam=0.8
+    )
+    assert torch.equal(rollout.advantages, advantages) and torch.equal(rollout.returns, returns)
+    texts = [
+        tokenizer.decode(ids[keep].tolist(), skip_special_tokens=True)
+        for ids, keep in zip(rollout.batch.input_ids, rollout.batch.attention_mask, strict=True)
+    ]
+    assert torch.allclose(rollout.scores, count_e(texts))
+
+
+def test_whitening_leaves_the_returns_alone(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    plain, white = (
+        rollout_of(make_policy(LORA, with_values=True), tokenizer, changed(settings, whiten_advantages=whiten), compute)
+        for whiten in (False, True)
+    )
+    mask = plain.batch.response_mask
+    assert torch.equal(plain.returns, white.returns)
+    assert white.advantages[mask].mean().item() == pytest.approx(0.0, abs=1e-5)
+    assert white.advantages[mask].std(unbiased=False).item() == pytest.approx(1.0, abs=1e-3)
+    assert not torch.allclose(plain.advantages, white.advantages, atol=0.1)
+
+
+def test_rollout_metrics_count_response_tokens_only(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    rollout = rollout_of(
+        make_policy(LORA, with_values=True),
+        tokenizer,
+        changed(settings, rollout_batch_size=4, num_minibatches=1),
+        compute,
+    )
+    mask = torch.tensor([[True] * 3, [True, False, False], [True, True, False], [True, False, False]])
+    batch = type(rollout.batch)(rollout.batch.input_ids, rollout.batch.attention_mask, mask.long(), mask)
+    garbage = torch.where(mask, 0.0, 1e9)
+    metrics = rollout_metrics(
+        hand_rollout(
+            rollout,
+            batch=batch,
+            scores=torch.tensor([1.0, 3.0, 1.0, 3.0]),
+            old_logprobs=torch.where(mask, -1.0, 0.0),
+            ref_logprobs=torch.where(mask, -1.5, 0.0) - garbage,
+            entropy=torch.where(mask, 2.0, 0.0) + garbage,
+            old_values=torch.where(mask, 1.0, 0.0) + garbage,
+            returns=torch.where(mask, 4.0, 0.0) + garbage,
+            ended=torch.tensor([True, False, False, False]),
+        )
+    )
+    assert metrics["score"] == 2.0 and metrics["score_std"] == 1.0
+    assert metrics["kl_k1"] == pytest.approx(0.5 * 7 / 4)
+    assert metrics["kl_k3"] == pytest.approx((torch.tensor(-0.5).exp().item() - 1 + 0.5) * 7 / 4, rel=1e-4)
+    assert metrics["entropy"] == 2.0
+    assert metrics["response_tokens"] == 7 / 4
+    assert metrics["eos_rate"] == 0.25
+    assert metrics["explained_variance"] == 0.0
+
+
+def test_explained_variance_is_one_for_perfect_values(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    rollout = rollout_of(make_policy(LORA, with_values=True), tokenizer, settings, compute)
+    perfect = rollout_metrics(hand_rollout(rollout, old_values=rollout.returns))
+    assert perfect["explained_variance"] == pytest.approx(1.0, abs=1e-6)
+    inverted = rollout_metrics(hand_rollout(rollout, old_values=-rollout.returns))
+    assert inverted["explained_variance"] == pytest.approx(-3.0, abs=1e-4)
