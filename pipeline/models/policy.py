@@ -156,7 +156,7 @@ def load_policy(
         for module in language_model.modules():
             if isinstance(module, BaseTunerLayer):
                 # autocast picks the number format; PEFT would first copy every input to the adapters' fp32
-                module.cast_input_dtype_enabled = False
+                module.cast_input_dtype_enabled = False  # type: ignore[assignment]
     return Policy(language_model, with_values=with_values).to(compute.device)
 
 
@@ -166,7 +166,7 @@ def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
         return load_policy(folder, compute, finetuning=None)
     base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32, attn_implementation=compute.attention)
     # merged like the final policy: two more small matmuls a layer would slow sampling down
-    merged = merge_adapters(PeftModel.from_pretrained(base, str(folder)))
+    merged: nn.Module = merge_adapters(PeftModel.from_pretrained(base, str(folder)))
     return Policy(merged.to(compute.dtype).requires_grad_(False)).to(compute.device)
 
 
