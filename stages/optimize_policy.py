@@ -1,17 +1,21 @@
 """optimize_policy: train the SFT policy on preferences, with one of optimize.methods."""
 
 import json
+from pathlib import Path
 
 from pipeline.data.records import read_records
 from pipeline.data.tokens import TokenizedExample
 from pipeline.errors import PipelineError
 from pipeline.models.checkpoints import save_frontier_checkpoint, save_policy, stored_dtype
+from pipeline.models.compute import Compute
+from pipeline.models.critic import Critic, critic_from_policy, critic_from_reward_model
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.reward import load_reward_model
-from pipeline.params.schema import Sampling
+from pipeline.params.schema import Ppo, Sampling
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import train_ppo
+from pipeline.training.rollout import Roles
 
 
 def main(stage: Stage, method: str) -> None:
@@ -64,17 +68,23 @@ def optimize_ppo(stage: Stage) -> None:
     sft = stage.input("artifacts/sft")
     compute = stage.start_compute(like=sft, copies=2 * (1 + settings.frontier_checkpoints))
     tokenizer = load_tokenizer(sft)
-    policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed, with_values=True)
-    # adapters switched off are the reference; full fine-tuning needs a frozen copy
-    reference = None if policy.has_adapters else load_policy(sft, compute, finetuning=None)
-    reward_model = load_reward_model(stage.input("artifacts/inputs/ppo/reward_model"), compute)
+    with_critic = settings.advantage_estimator == "gae"
+    shared = with_critic and settings.critic == "shared"
+    policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed, with_values=shared)
+    reward_folder = stage.input("artifacts/inputs/ppo/reward_model")
+    reward_model = load_reward_model(reward_folder, compute)
+    roles = Roles(
+        policy=policy,
+        # adapters switched off are the reference; full fine-tuning needs a frozen copy
+        reference=None if policy.has_adapters else load_policy(sft, compute, finetuning=None),
+        critic=_critic(settings, sft, reward_folder, compute, seed=seed) if with_critic and not shared else None,
+        score=lambda texts: reward_model.score(texts, batch_size=settings.rollout_batch_size),
+        tokenizer=tokenizer,
+    )
     folder = stage.output("artifacts/policies/ppo")
     train_ppo(
-        policy,
-        reference,
-        tokenizer,
+        roles,
         [row["prompt"] for row in prompts],
-        lambda texts: reward_model.score(texts, batch_size=settings.rollout_batch_size),
         settings,
         sampling,
         compute,
@@ -86,6 +96,15 @@ def optimize_ppo(stage: Stage) -> None:
         ),
     )
     save_policy(policy, tokenizer, folder, dtype=stored_dtype(sft))
+
+
+def _critic(settings: Ppo, sft: Path, reward_folder: Path, compute: Compute, *, seed: int) -> Critic:
+    """A critic of its own, not a value head on the policy's backbone."""
+    if settings.critic == "policy":
+        return critic_from_policy(sft, compute, finetuning=settings.finetuning, seed=seed)
+    # another copy than the one that scores, because this one is trained
+    start = load_reward_model(reward_folder, compute)
+    return critic_from_reward_model(start, load_tokenizer(sft), compute, finetuning=settings.finetuning, seed=seed)
 
 
 def check_gate(stage: Stage, minimum: float) -> None:

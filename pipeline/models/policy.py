@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -41,7 +42,8 @@ class Policy(nn.Module):
         # a second attribute for the same module must not register it twice
         base = language_model.get_base_model() if isinstance(language_model, PeftModel) else language_model
         object.__setattr__(self, "causal_lm", base)
-        self.value_head = _value_head(self.causal_lm) if with_values else None
+        hidden_size = self.causal_lm.config.get_text_config().hidden_size
+        self.value_head = value_head(hidden_size) if with_values else None
 
     @property
     def has_adapters(self) -> bool:
@@ -59,26 +61,19 @@ class Policy(nn.Module):
         full_mask = batch.response_mask
         batch = batch.trimmed()
         response_ids, mask = batch.response_ids, batch.response_mask
-        length = response_ids.shape[1]
-        hidden = self.causal_lm.base_model(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            position_ids=position_ids(batch.attention_mask),
-            use_cache=False,
-        ).last_hidden_state
-        states = hidden[:, -length - 1 : -1]  # (B, R, H): the state before each response token predicts it
-        logits = project_logits(self.causal_lm, states[mask])  # (N, V), N response tokens
+        states = response_states(self.causal_lm.base_model, batch)
+        logits = project_logits(self.causal_lm, states)  # (N, V), N response tokens
         entropy = None
         if with_entropy:
             statistics = token_statistics(logits, response_ids[mask], temperature=temperature)
-            kept, entropy = statistics.logprobs, _scatter(statistics.entropy, full_mask)
+            kept, entropy = statistics.logprobs, scatter(statistics.entropy, full_mask)
         else:
             kept = token_logprobs(logits, response_ids[mask], temperature=temperature)
         values = None
         if self.value_head is not None:
             # detached: the value loss, whose scale is the score's, must not move the backbone that the policy shares
-            values = _scatter(self.value_head(states[mask].detach().float()).squeeze(-1).float(), full_mask)
-        return PolicyOutput(_scatter(kept, full_mask), entropy, values)
+            values = scatter(self.value_head(states.detach().float()).squeeze(-1).float(), full_mask)
+        return PolicyOutput(scatter(kept, full_mask), entropy, values)
 
     @contextmanager
     def reference(self) -> Iterator[None]:
@@ -110,13 +105,26 @@ def project_logits(causal_lm: PreTrainedModel, states: Tensor) -> Tensor:
     return logits
 
 
-def _scatter(kept: Tensor, mask: Tensor) -> Tensor:
+def response_states(backbone: nn.Module, batch: ResponseBatch) -> Tensor:
+    """The hidden state (N, H) before each of the batch's N response tokens: it predicts the token."""
+    length = batch.response_ids.shape[1]
+    hidden = backbone(
+        input_ids=batch.input_ids,
+        attention_mask=batch.attention_mask,
+        position_ids=position_ids(batch.attention_mask),
+        use_cache=False,
+    ).last_hidden_state
+    states: Tensor = hidden[:, -length - 1 : -1][batch.response_mask]
+    return states
+
+
+def scatter(kept: Tensor, mask: Tensor) -> Tensor:
+    """Values (N,) of the kept positions to (B, R), 0 elsewhere."""
     return torch.zeros(mask.shape, dtype=kept.dtype, device=kept.device).masked_scatter(mask, kept)
 
 
-def _value_head(causal_lm: PreTrainedModel) -> nn.Linear:
+def value_head(hidden_size: int) -> nn.Linear:
     """V(state), zero at the start (lm-human-preferences): the first advantages are the rewards themselves."""
-    hidden_size = causal_lm.config.get_text_config().hidden_size
     head = nn.Linear(hidden_size, 1)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
@@ -135,29 +143,38 @@ def load_policy(
         seed: root seed of the adapters' initial values.
         with_values: add a value head.
     """
+    language_model: nn.Module = load_network(folder, compute, finetuning=finetuning)
+    if finetuning is not None and finetuning.method == "lora":
+        language_model = add_adapters(language_model, finetuning, task="CAUSAL_LM", seed=seed, name="lora")
+    return Policy(language_model, with_values=with_values).to(compute.device)
+
+
+def load_network(folder: Path | str, compute: Compute, *, finetuning: Finetuning | None) -> PreTrainedModel:
+    """A causal language model without dropout: frozen in the compute dtype, or in fp32 to be trained in full."""
     full = finetuning is not None and finetuning.method == "full"
     network = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32 if full else compute.dtype, attn_implementation=compute.attention
     )
     _switch_dropout_off(network)
-    if finetuning is None or finetuning.method == "lora":
-        network.requires_grad_(False)
-    language_model: nn.Module = network
-    if finetuning is not None and finetuning.method == "lora":
-        config = LoraConfig(
-            task_type="CAUSAL_LM",
-            r=finetuning.lora_r,
-            lora_alpha=finetuning.lora_alpha,
-            lora_dropout=0.0,
-            target_modules=finetuning.lora_target_modules,
-        )
-        with seeded_globals(seed, "lora"):
-            language_model = get_peft_model(network, config)
-        for module in language_model.modules():
-            if isinstance(module, BaseTunerLayer):
-                # autocast picks the number format; PEFT would first copy every input to the adapters' fp32
-                module.cast_input_dtype_enabled = False  # type: ignore[assignment]
-    return Policy(language_model, with_values=with_values).to(compute.device)
+    return network.requires_grad_(full)
+
+
+def add_adapters(network: Any, finetuning: Finetuning, *, task: str | None, seed: int, name: str) -> PeftModel:
+    """LoRA adapters (Hu et al. 2021, arXiv:2106.09685) on a frozen network; `name` names their random generator."""
+    config = LoraConfig(
+        task_type=task,
+        r=finetuning.lora_r,
+        lora_alpha=finetuning.lora_alpha,
+        lora_dropout=0.0,
+        target_modules=finetuning.lora_target_modules,
+    )
+    with seeded_globals(seed, name):
+        adapted = get_peft_model(network, config)
+    for module in adapted.modules():
+        if isinstance(module, BaseTunerLayer):
+            # autocast picks the number format; PEFT would first copy every input to the adapters' fp32
+            module.cast_input_dtype_enabled = False  # type: ignore[assignment]
+    return adapted
 
 
 def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:

@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, join, tokenize_prompt
+from pipeline.errors import PipelineError
 from pipeline.models.policy import Policy, position_ids, project_logits
 from pipeline.params.schema import Sampling
 from pipeline.progress import progress_bar
@@ -29,7 +30,7 @@ def sample(
     prompt_mask: Tensor,
     *,
     sampling: Sampling,
-    eos_token_id: int,
+    stop_ids: Tensor,
     pad_token_id: int,
     generator: torch.Generator,
 ) -> ResponseBatch:
@@ -38,15 +39,18 @@ def sample(
     Args:
         prompt_ids, prompt_mask: (B, P), left-padded.
         sampling: length, temperature and truncation of the distribution.
+        stop_ids: (S,), the tokens that end a response, as `stop_token_ids` gives them.
         generator: on the device of the prompts; one uniform number per row and step is drawn from it.
 
     Returns:
-        Prompts and responses (B, R); R is at most `max_new_tokens`, and the mask ends with the first EOS.
+        Prompts and responses (B, R); R is at most `max_new_tokens`, and the mask ends with the first token that
+        ends a response.
     """
     network = policy.causal_lm
     cache = DynamicCache(config=network.config)
     attention_mask = prompt_mask
     step_ids, step_positions = prompt_ids, position_ids(prompt_mask)
+    stop_ids = stop_ids.to(prompt_ids.device)
     running = torch.ones(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
     tokens: list[Tensor] = []
     masks: list[Tensor] = []
@@ -64,11 +68,28 @@ def sample(
         tokens.append(next_ids)
         masks.append(running)
         attention_mask = torch.cat([attention_mask, running[:, None]], 1)
-        running = running & (next_ids != eos_token_id)
+        running = running & ~torch.isin(next_ids, stop_ids)
         if not bool(running.any()):
             break
         step_ids, step_positions = next_ids[:, None], position_ids(attention_mask)[:, -1:]
     return join(prompt_ids, prompt_mask, torch.stack(tokens, 1), torch.stack(masks, 1))
+
+
+def stop_token_ids(tokenizer: PreTrainedTokenizerBase, sampling: Sampling) -> Tensor:
+    """Ids (S,) of EOS and of `sampling.stop_tokens`.
+
+    Raises:
+        PipelineError: a stop token is not one token of this tokenizer.
+    """
+    ids = [tokenizer.eos_token_id]
+    for text in sampling.stop_tokens:
+        encoded = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(encoded) != 1:
+            raise PipelineError(
+                f"sampling.stop_tokens: {text!r} is {len(encoded)} tokens of this tokenizer, and has to be one."
+            )
+        ids += encoded
+    return torch.tensor(ids)
 
 
 def draw(logits: Tensor, generator: torch.Generator) -> Tensor:
@@ -137,6 +158,7 @@ def sample_batches(
     """
     device = policy.causal_lm.device
     encoded = [tokenize_prompt(tokenizer, prompt) for prompt in prompts]
+    stop_ids = stop_token_ids(tokenizer, sampling)
     batches = []
     with progress_bar(total=len(prompts), title=title, unit="sample") as bar:
         for start in range(0, len(prompts), sampling.batch_size):
@@ -148,7 +170,7 @@ def sample_batches(
                     ids.to(device),
                     mask.to(device),
                     sampling=sampling,
-                    eos_token_id=tokenizer.eos_token_id,
+                    stop_ids=stop_ids,
                     pad_token_id=tokenizer.pad_token_id,
                     generator=generator,
                 )

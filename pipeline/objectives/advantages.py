@@ -1,63 +1,11 @@
-"""From a score and two log-probs to the advantages that PPO learns from."""
+"""From rewards to the advantages that PPO learns from: with a critic, or against other responses to the prompt."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from pipeline.objectives.masked import check_same_shape
-
-
-def kl_estimates(logprobs: Tensor, ref_logprobs: Tensor) -> tuple[Tensor, Tensor]:
-    """Per-token estimates, in nats, of KL(policy || reference) from the policy's own samples.
-
-    k1 = log p/q is unbiased and may be negative; k3 = q/p - 1 - log q/p is unbiased, never negative and of
-    lower variance near 0 (Schulman 2020, "Approximating KL Divergence").
-
-    Args:
-        logprobs, ref_logprobs: (B, R) nats.
-
-    Returns:
-        (k1, k3), each (B, R).
-    """
-    check_same_shape(logprobs=logprobs, ref_logprobs=ref_logprobs)
-    k1 = logprobs - ref_logprobs
-    return k1, torch.expm1(-k1) + k1
-
-
-def shaped_rewards(
-    *, scores: Tensor, logprobs: Tensor, ref_logprobs: Tensor, response_mask: Tensor, kl_coef: float
-) -> Tensor:
-    """Per-token rewards: the KL penalty on every response token, plus the score on the last one.
-
-    r_t = -kl_coef * (logprob_t - ref_logprob_t) + [t is the last response token] * score; Ziegler et al. 2019
-    (arXiv:1909.08593), eq. 2, spread over the tokens. The score lands on the last kept token, not on the pad
-    after it: with lam < 1 the two differ.
-
-    Args:
-        scores: (B,) of the reward model for whole responses.
-        logprobs, ref_logprobs: (B, R) nats, detached.
-        response_mask: (B, R), True on response tokens, the first EOS included.
-        kl_coef: score units per nat.
-
-    Returns:
-        (B, R), 0 on dropped positions.
-
-    Raises:
-        ValueError: shapes differ, or a response has no token to carry the score.
-    """
-    check_same_shape(logprobs=logprobs, ref_logprobs=ref_logprobs, response_mask=response_mask)
-    check_same_shape(scores=scores, rows=response_mask[:, 0])
-    mask = response_mask.bool()
-    lengths = mask.sum(1)
-    if bool((lengths == 0).any()):
-        raise ValueError("a response without tokens has nowhere to put its score")
-    k1, _ = kl_estimates(logprobs, ref_logprobs)
-    rewards = torch.where(mask, -kl_coef * k1, torch.zeros_like(k1))
-    positions = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
-    last = torch.where(mask, positions, -1).max(1).values
-    rewards[torch.arange(len(last), device=mask.device), last] += scores
-    return rewards
+from pipeline.objectives.masked import check_same_shape, masked_sum
 
 
 class Advantages(NamedTuple):
@@ -93,3 +41,57 @@ def generalized_advantages(
         next_value = values[:, t]
         advantages[:, t] = running
     return Advantages(advantages, torch.where(mask, advantages + values, torch.zeros_like(values)))
+
+
+@torch.no_grad()
+def leave_one_out_advantages(*, rewards: Tensor, response_mask: Tensor, samples_per_prompt: int) -> Tensor:
+    """REINFORCE leave-one-out: a response against the mean return of the prompt's other responses.
+
+    A_i = R_i - mean of R_j over j != i, the same on every token of the response; R is the sum of its rewards.
+    Kool et al. 2019, "Buy 4 REINFORCE Samples"; Ahmadian et al. 2024 (arXiv:2402.14740), eq. 8.
+
+    Args:
+        rewards: (B, R); responses to one prompt are adjacent rows.
+        response_mask: (B, R), True on response tokens.
+        samples_per_prompt: at least 2; divides B.
+
+    Returns:
+        (B, R), 0 on dropped positions.
+    """
+    groups = _returns_by_prompt(rewards, response_mask, samples_per_prompt)
+    others = (groups.sum(1, keepdim=True) - groups) / (samples_per_prompt - 1)
+    return _on_every_token(groups - others, response_mask)
+
+
+@torch.no_grad()
+def group_normalized_advantages(
+    *, rewards: Tensor, response_mask: Tensor, samples_per_prompt: int, epsilon: float = 1e-4
+) -> Tensor:
+    """A response against all responses to its prompt, in their standard deviations.
+
+    A_i = (R_i - mean R) / (std R + epsilon), the same on every token; Shao et al. 2024 (arXiv:2402.03300), section
+    4.1.2, with the KL penalty inside R as in `shaped_rewards`. The standard deviation is the unbiased one.
+
+    Args:
+        rewards, response_mask, samples_per_prompt: as in `leave_one_out_advantages`.
+
+    Returns:
+        (B, R), 0 on dropped positions; all 0 for a prompt whose responses have the same return.
+    """
+    groups = _returns_by_prompt(rewards, response_mask, samples_per_prompt)
+    centred = groups - groups.mean(1, keepdim=True)
+    return _on_every_token(centred / (groups.std(1, keepdim=True) + epsilon), response_mask)
+
+
+def _returns_by_prompt(rewards: Tensor, response_mask: Tensor, samples_per_prompt: int) -> Tensor:
+    """Returns of whole responses, (prompts, samples_per_prompt)."""
+    if samples_per_prompt < 2 or len(rewards) % samples_per_prompt:
+        raise ValueError(
+            f"{len(rewards)} responses in groups of {samples_per_prompt}: a group needs at least 2, and all are whole"
+        )
+    return masked_sum(rewards, response_mask, 1).view(-1, samples_per_prompt)
+
+
+def _on_every_token(advantages: Tensor, response_mask: Tensor) -> Tensor:
+    spread = advantages.reshape(-1, 1).expand(response_mask.shape)
+    return torch.where(response_mask.bool(), spread, torch.zeros_like(spread))

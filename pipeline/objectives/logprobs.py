@@ -39,21 +39,11 @@ def token_logprobs(logits: Tensor, token_ids: Tensor, *, temperature: float) -> 
     return result
 
 
-@torch.no_grad()
 def token_statistics(logits: Tensor, token_ids: Tensor, *, temperature: float) -> TokenStatistics:
-    """Log-probs as `token_logprobs` gives them, and the entropy of each distribution; without gradient."""
+    """Log-probs as `token_logprobs` gives them, and the entropy of each distribution; gradient flows to both."""
     _check(logits, token_ids)
-    entropies = []
-    for part in logits.split(_ROWS):
-        scaled = part.float() / temperature
-        log_normaliser = torch.logsumexp(scaled, -1)
-        # H = log Z - E[logit]; a token that top-k took away has probability 0 and adds 0
-        expected = (torch.exp(scaled - log_normaliser[:, None]) * scaled).nansum(-1)
-        entropies.append(log_normaliser - expected)
-    return TokenStatistics(
-        token_logprobs(logits, token_ids, temperature=temperature),
-        torch.cat(entropies) if entropies else logits.new_zeros(0, dtype=torch.float32),
-    )
+    entropy: Tensor = _Entropy.apply(logits, temperature)
+    return TokenStatistics(token_logprobs(logits, token_ids, temperature=temperature), entropy)
 
 
 class _TokenLogprobs(torch.autograd.Function):
@@ -80,6 +70,38 @@ class _TokenLogprobs(torch.autograd.Function):
             part.scatter_add_(1, token_ids[rows, None], weights[rows, None])
             gradient[rows] = part
         return gradient, None, None
+
+
+class _Entropy(torch.autograd.Function):
+    """Entropy of softmax(logits / T); the gradient is -g / T * p * (log p + H), slice by slice."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, temperature: float) -> Tensor:
+        normalisers, entropies = [], []
+        for part in logits.split(_ROWS):
+            scaled = part.float() / temperature
+            log_normaliser = torch.logsumexp(scaled, -1)
+            # H = log Z - E[logit]; a token that top-k took away has probability 0 and adds 0
+            expected = (torch.exp(scaled - log_normaliser[:, None]) * scaled).nansum(-1)
+            normalisers.append(log_normaliser)
+            entropies.append(log_normaliser - expected)
+        empty = logits.new_zeros(0, dtype=torch.float32)
+        entropy = torch.cat(entropies) if entropies else empty
+        ctx.save_for_backward(logits, torch.cat(normalisers) if normalisers else empty, entropy)
+        ctx.temperature = temperature
+        return entropy
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        logits, log_normaliser, entropy = ctx.saved_tensors
+        weights = grad_outputs[0].float() / ctx.temperature
+        gradient = torch.empty_like(logits)
+        for start in range(0, len(logits), _ROWS):
+            rows = slice(start, start + _ROWS)
+            logprobs = logits[rows].float() / ctx.temperature - log_normaliser[rows, None]
+            part = torch.exp(logprobs) * (logprobs + entropy[rows, None])
+            gradient[rows] = -weights[rows, None] * part.nan_to_num(nan=0.0)
+        return gradient, None
 
 
 def _check(logits: Tensor, token_ids: Tensor) -> None:

@@ -34,6 +34,7 @@ class Sampling(Section):
     temperature: PositiveFloat
     top_k: Count
     top_p: Annotated[float, Field(gt=0, le=1)]
+    stop_tokens: list[Annotated[str, Field(min_length=1)]]
     batch_size: PositiveInt
 
 
@@ -171,41 +172,65 @@ class Ppo(Section):
     min_reward_accuracy: Share
     total_episodes: PositiveInt
     rollout_batch_size: PositiveInt
+    samples_per_prompt: PositiveInt
     num_ppo_epochs: PositiveInt
     num_minibatches: PositiveInt
     per_device_train_batch_size: PositiveInt
     learning_rate: PositiveFloat
-    value_learning_rate: PositiveFloat
-    kl_coef: NonNegativeFloat
-    gamma: Share
-    lam: Share
-    cliprange: PositiveFloat
-    cliprange_value: PositiveFloat
-    vf_coef: NonNegativeFloat
-    whiten_advantages: bool
-    target_kl_per_update: PositiveFloat
-    max_kl: PositiveFloat
     adam_epsilon: PositiveFloat
     max_grad_norm: PositiveFloat
+    kl_estimator: Literal["k1", "k2", "k3"]
+    kl_coef: NonNegativeFloat
+    kl_controller: Literal["fixed", "adaptive"]
+    kl_target: PositiveFloat
+    kl_horizon: PositiveInt
+    unfinished: Literal["none", "replace", "subtract"]
+    unfinished_penalty: NonNegativeFloat
+    normalize_scores: bool
+    score_clip: PositiveFloat | None
+    whiten_rewards: Literal["none", "scale", "shift_and_scale"]
+    advantage_estimator: Literal["gae", "rloo", "group"]
+    gamma: Share
+    lam: Share
+    whiten_advantages: bool
+    critic: Literal["shared", "policy", "reward_model"]
+    critic_learning_rate: PositiveFloat
+    critic_warmup_iterations: Count
+    vf_coef: NonNegativeFloat
+    cliprange_value: PositiveFloat
+    cliprange: PositiveFloat
+    entropy_coef: NonNegativeFloat
+    target_kl_per_update: PositiveFloat
+    max_ratio: Annotated[float, Field(gt=1)] | None
+    max_kl: PositiveFloat
     frontier_checkpoints: Count
 
     @model_validator(mode="after")
     def _batches_divide(self) -> Self:
         """Exact batch arithmetic or an error: a silently dropped remainder changes what was trained."""
-        sizes = (self.total_episodes, self.rollout_batch_size)
-        if sizes[0] % sizes[1]:
-            raise ValueError(f"total_episodes ({sizes[0]}) must be a multiple of rollout_batch_size ({sizes[1]})")
-        if self.rollout_batch_size % self.num_minibatches:
-            raise ValueError(
-                f"rollout_batch_size ({self.rollout_batch_size}) must be a multiple of num_minibatches "
-                f"({self.num_minibatches})"
-            )
         minibatch = self.rollout_batch_size // self.num_minibatches
-        if minibatch % self.per_device_train_batch_size:
-            raise ValueError(
-                f"a minibatch ({minibatch} episodes) must be a multiple of per_device_train_batch_size "
-                f"({self.per_device_train_batch_size})"
-            )
+        for name, whole, part_name, part in (
+            ("total_episodes", self.total_episodes, "rollout_batch_size", self.rollout_batch_size),
+            ("rollout_batch_size", self.rollout_batch_size, "samples_per_prompt", self.samples_per_prompt),
+            ("rollout_batch_size", self.rollout_batch_size, "num_minibatches", self.num_minibatches),
+            ("a minibatch", minibatch, "per_device_train_batch_size", self.per_device_train_batch_size),
+        ):
+            if whole % part:
+                raise ValueError(f"{name} ({whole}) must be a multiple of {part_name} ({part})")
+        return self
+
+    @model_validator(mode="after")
+    def _estimator_fits(self) -> Self:
+        if self.advantage_estimator != "gae":
+            if self.samples_per_prompt < 2:
+                raise ValueError(
+                    f"advantage_estimator {self.advantage_estimator} needs samples_per_prompt of 2 or more"
+                )
+            if self.critic_warmup_iterations:
+                raise ValueError(f"advantage_estimator {self.advantage_estimator} has no critic to warm up")
+        iterations = self.total_episodes // self.rollout_batch_size
+        if self.critic_warmup_iterations >= iterations:
+            raise ValueError(f"critic_warmup_iterations must be fewer than the {iterations} iterations of the run")
         return self
 
 

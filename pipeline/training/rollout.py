@@ -10,14 +10,36 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_prompt
 from pipeline.models.compute import Compute
+from pipeline.models.critic import Critic
 from pipeline.models.policy import Policy
-from pipeline.models.sampling import decode_responses, pad_prompts, sample
-from pipeline.objectives.advantages import generalized_advantages, kl_estimates, shaped_rewards
+from pipeline.models.sampling import decode_responses, pad_prompts, sample, stop_token_ids
+from pipeline.objectives.advantages import (
+    generalized_advantages,
+    group_normalized_advantages,
+    leave_one_out_advantages,
+)
+from pipeline.objectives.kl import kl_estimates
 from pipeline.objectives.masked import masked_mean, masked_sum, masked_var, whiten
+from pipeline.objectives.rewards import penalize_unfinished, shaped_rewards
 from pipeline.params.schema import Ppo, Sampling
+from pipeline.training.controllers import RunningMoments
 
 Scorer = Callable[[Sequence[str]], Tensor]
 """Texts (prompt and response) to scores (N,)."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The networks of PPO. One backbone plays as many as the settings allow."""
+
+    policy: Policy
+    reference: Policy | None
+    """Frozen; None when it is the policy with its adapters off."""
+    critic: Critic | None
+    """None when the policy has a value head, or when the advantages need no critic."""
+    score: Scorer
+    """The frozen reward model."""
+    tokenizer: PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -25,110 +47,131 @@ class Rollout:
     """Episodes of one iteration: (B, R) tensors, detached, 0 where the response mask is off."""
 
     batch: ResponseBatch
-    scores: Tensor  # (B,)
+    scores: Tensor  # (B,), of the reward model, before anything is done to them
     old_logprobs: Tensor
     ref_logprobs: Tensor
-    old_values: Tensor
+    old_values: Tensor  # 0 without a critic
     entropy: Tensor
     advantages: Tensor
     returns: Tensor
-    ended: Tensor  # (B,), the response ended with EOS
+    finished: Tensor  # (B,), the response ended with EOS or a stop token
 
 
 def collect_rollout(
-    policy: Policy,
-    reference: Policy | None,
-    tokenizer: PreTrainedTokenizerBase,
+    roles: Roles,
     prompts: Sequence[str],
-    score: Scorer,
     settings: Ppo,
     sampling: Sampling,
     compute: Compute,
     generator: torch.Generator,
+    *,
+    kl_coef: float,
+    moments: RunningMoments,
 ) -> Rollout:
     """Sample a response to each prompt and compute its advantages.
 
     Args:
-        reference: the frozen reference; None when it is the policy with its adapters off.
-        score: the frozen reward model.
+        prompts: a prompt that is sampled several times stands in adjacent places.
+        kl_coef: score units per nat, of this iteration.
+        moments: of the scores so far; this rollout's are added.
     """
-    batch = _sample(policy, tokenizer, prompts, sampling, compute, generator)
-    continuations = decode_responses(batch, tokenizer)
+    batch = _sample(roles, prompts, sampling, compute, generator)
+    mask = batch.response_mask
+    finished = _finished(batch, stop_token_ids(roles.tokenizer, sampling))
+    continuations = decode_responses(batch, roles.tokenizer)
     texts = [prompt + continuation.text for prompt, continuation in zip(prompts, continuations, strict=True)]
-    scores = score(texts).to(compute.device)
-    old_logprobs, old_values, entropy = _evaluate(policy, batch, settings, sampling, compute)
-    ref_logprobs = _reference_logprobs(policy, reference, batch, settings, sampling, compute)
+    scores = roles.score(texts).to(compute.device)
+    old_logprobs, old_values, entropy = _evaluate(roles, batch, settings, sampling, compute)
+    ref_logprobs = _reference_logprobs(roles, batch, settings, sampling, compute)
+    moments.update(scores)
     rewards = shaped_rewards(
-        scores=scores,
-        logprobs=old_logprobs,
-        ref_logprobs=ref_logprobs,
-        response_mask=batch.response_mask,
-        kl_coef=settings.kl_coef,
+        scores=_final_scores(scores, finished, settings, moments),
+        kl=getattr(kl_estimates(old_logprobs, ref_logprobs), settings.kl_estimator),
+        response_mask=mask,
+        kl_coef=kl_coef,
     )
-    advantages, returns = generalized_advantages(
-        rewards=rewards,
-        values=old_values,
-        response_mask=batch.response_mask,
-        gamma=settings.gamma,
-        lam=settings.lam,
-    )
+    if settings.whiten_rewards != "none":
+        rewards = whiten(rewards, mask, shift_mean=settings.whiten_rewards == "shift_and_scale")
+    advantages, returns = _advantages(rewards, old_values, mask, settings)
     if settings.whiten_advantages:
-        advantages = whiten(advantages, batch.response_mask)
-    ended = torch.tensor([continuation.ended for continuation in continuations])
-    return Rollout(batch, scores, old_logprobs, ref_logprobs, old_values, entropy, advantages, returns, ended)
+        advantages = whiten(advantages, mask)
+    return Rollout(batch, scores, old_logprobs, ref_logprobs, old_values, entropy, advantages, returns, finished)
 
 
 def rollout_metrics(rollout: Rollout) -> dict[str, float]:
     """What the sampling policy did: means over episodes or over response tokens, never over padding.
 
     `score` and its standard deviation; `kl_k1` and `kl_k3` in nats per sequence; `entropy` in nats per token;
-    `explained_variance` of the values (1 is perfect, 0 no better than their mean); `response_tokens`; `eos_rate`.
+    `explained_variance` of the values (1 is perfect, 0 no better than their mean); `response_tokens`; `eos_rate`, the
+    share of responses that ended with EOS or a stop token.
     """
     mask = rollout.batch.response_mask
-    k1, k3 = kl_estimates(rollout.old_logprobs, rollout.ref_logprobs)
+    kl = kl_estimates(rollout.old_logprobs, rollout.ref_logprobs)
     return {
         "score": rollout.scores.mean().item(),
         "score_std": rollout.scores.std(unbiased=False).item(),
-        "kl_k1": masked_sum(k1, mask, 1).mean().item(),
-        "kl_k3": masked_sum(k3, mask, 1).mean().item(),
+        "kl_k1": masked_sum(kl.k1, mask, 1).mean().item(),
+        "kl_k3": masked_sum(kl.k3, mask, 1).mean().item(),
         "entropy": masked_mean(rollout.entropy, mask).item(),
         "explained_variance": _explained_variance(rollout.old_values, rollout.returns, mask),
         "response_tokens": mask.sum(1).float().mean().item(),
-        "eos_rate": rollout.ended.float().mean().item(),
+        "eos_rate": rollout.finished.float().mean().item(),
     }
 
 
+def _final_scores(scores: Tensor, finished: Tensor, settings: Ppo, moments: RunningMoments) -> Tensor:
+    """Normalised, clipped, then penalised: the penalty is in the units that PPO sees, and nothing clips it."""
+    if settings.normalize_scores:
+        scores = moments.normalize(scores)
+    if settings.score_clip is not None:
+        scores = scores.clamp(-settings.score_clip, settings.score_clip)
+    return penalize_unfinished(scores, finished, mode=settings.unfinished, penalty=settings.unfinished_penalty)
+
+
+def _advantages(rewards: Tensor, values: Tensor, mask: Tensor, settings: Ppo) -> tuple[Tensor, Tensor]:
+    """Advantages and the returns that the critic learns, both (B, R)."""
+    if settings.advantage_estimator == "gae":
+        return generalized_advantages(
+            rewards=rewards, values=values, response_mask=mask, gamma=settings.gamma, lam=settings.lam
+        )
+    estimate = {"rloo": leave_one_out_advantages, "group": group_normalized_advantages}[settings.advantage_estimator]
+    advantages = estimate(rewards=rewards, response_mask=mask, samples_per_prompt=settings.samples_per_prompt)
+    return advantages, torch.zeros_like(advantages)
+
+
+def _finished(batch: ResponseBatch, stop_ids: Tensor) -> Tensor:
+    """Which responses (B,) end with a token that ends them, and not at the length limit."""
+    last = batch.response_mask.sum(1, keepdim=True) - 1
+    return torch.isin(batch.response_ids.gather(1, last).squeeze(1), stop_ids.to(batch.response_ids.device))
+
+
 def _sample(
-    policy: Policy,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
-    sampling: Sampling,
-    compute: Compute,
-    generator: torch.Generator,
+    roles: Roles, prompts: Sequence[str], sampling: Sampling, compute: Compute, generator: torch.Generator
 ) -> ResponseBatch:
-    encoded = [tokenize_prompt(tokenizer, prompt) for prompt in prompts]
-    ids, mask = pad_prompts(encoded, pad_token_id=tokenizer.pad_token_id)
+    encoded = [tokenize_prompt(roles.tokenizer, prompt) for prompt in prompts]
+    ids, mask = pad_prompts(encoded, pad_token_id=roles.tokenizer.pad_token_id)
     with compute.accelerator.autocast():
         return sample(
-            policy,
+            roles.policy,
             ids.to(compute.device),
             mask.to(compute.device),
             sampling=sampling,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            stop_ids=stop_token_ids(roles.tokenizer, sampling),
+            pad_token_id=roles.tokenizer.pad_token_id,
             generator=generator,
         )
 
 
 @torch.no_grad()
 def _evaluate(
-    policy: Policy, batch: ResponseBatch, settings: Ppo, sampling: Sampling, compute: Compute
+    roles: Roles, batch: ResponseBatch, settings: Ppo, sampling: Sampling, compute: Compute
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-probs, values and entropy (B, R) by the same function that the update uses."""
+    """Log-probs, values and entropy (B, R) by the same functions that the update uses."""
 
     def evaluate(part: ResponseBatch) -> tuple[Tensor, ...]:
-        output = policy(part, temperature=sampling.temperature, with_entropy=True)
-        return output.logprobs, output.values, output.entropy
+        output = roles.policy(part, temperature=sampling.temperature, with_entropy=True)
+        values = roles.critic(part) if roles.critic is not None else output.values
+        return output.logprobs, torch.zeros_like(output.logprobs) if values is None else values, output.entropy
 
     logprobs, values, entropy = _in_chunks(evaluate, batch, settings, compute)
     return logprobs, values, entropy
@@ -136,15 +179,10 @@ def _evaluate(
 
 @torch.no_grad()
 def _reference_logprobs(
-    policy: Policy,
-    reference: Policy | None,
-    batch: ResponseBatch,
-    settings: Ppo,
-    sampling: Sampling,
-    compute: Compute,
+    roles: Roles, batch: ResponseBatch, settings: Ppo, sampling: Sampling, compute: Compute
 ) -> Tensor:
-    frozen = reference if reference is not None else policy
-    with nullcontext() if reference is not None else policy.reference():
+    frozen = roles.reference or roles.policy
+    with nullcontext() if roles.reference is not None else roles.policy.reference():
         (logprobs,) = _in_chunks(
             lambda part: (frozen(part, temperature=sampling.temperature).logprobs,), batch, settings, compute
         )

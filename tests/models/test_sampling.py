@@ -9,13 +9,23 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, tokenize_prompt
+from pipeline.errors import PipelineError
 from pipeline.models.policy import Policy
-from pipeline.models.sampling import decode_responses, draw, pad_prompts, sample, sample_batches, truncate
+from pipeline.models.sampling import (
+    decode_responses,
+    draw,
+    pad_prompts,
+    sample,
+    sample_batches,
+    stop_token_ids,
+    truncate,
+)
 from pipeline.params.schema import Sampling
 from tests.conftest import PolicyMaker
+from tests.tiny_models import changed
 
 PROMPTS = [[11, 12, 13, 14, 15, 16], [30], [40, 41, 42]]
-PLAIN = Sampling(max_new_tokens=12, temperature=1.0, top_k=0, top_p=1.0, batch_size=4)
+PLAIN = Sampling(max_new_tokens=12, temperature=1.0, top_k=0, top_p=1.0, stop_tokens=[], batch_size=4)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -35,7 +45,7 @@ def run(
         ids,
         mask,
         sampling=settings,
-        eos_token_id=tokenizer.eos_token_id if eos is None else eos,
+        stop_ids=torch.tensor([tokenizer.eos_token_id if eos is None else eos]),
         pad_token_id=tokenizer.pad_token_id,
         generator=generator(),
     )
@@ -222,7 +232,7 @@ def test_first_tokens_follow_the_policys_distribution(
         ids,
         torch.ones_like(ids, dtype=torch.bool),
         sampling=sampling(max_new_tokens=1, temperature=0.8),
-        eos_token_id=tokenizer.eos_token_id,
+        stop_ids=torch.tensor([tokenizer.eos_token_id]),
         pad_token_id=tokenizer.pad_token_id,
         generator=generator(),
     )
@@ -269,3 +279,32 @@ def test_prompts_are_padded_on_the_left() -> None:
     ids, mask = pad_prompts([[5, 6, 7], [8]], pad_token_id=0)
     assert ids.tolist() == [[5, 6, 7], [0, 0, 8]]
     assert mask.tolist() == [[True, True, True], [False, False, True]]
+
+
+def test_a_stop_token_ends_a_response_and_stays_in_it(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    sampling = changed(PLAIN, stop_tokens=["a", "e"])
+    stops = stop_token_ids(tokenizer, sampling)
+    assert stops.tolist() == [tokenizer.eos_token_id, *tokenizer.convert_tokens_to_ids(["a", "e"])]
+    ids, mask = pad_prompts([[5, 6]] * 64, pad_token_id=tokenizer.pad_token_id)
+    batch = sample(
+        make_policy(),
+        ids,
+        mask,
+        sampling=changed(sampling, max_new_tokens=40),
+        stop_ids=stops,
+        pad_token_id=tokenizer.pad_token_id,
+        generator=generator(),
+    )
+    stopped = 0
+    for row, keep in zip(batch.response_ids, batch.response_mask, strict=True):
+        kept = row[keep]
+        assert not bool(torch.isin(kept[:-1], stops).any())
+        stopped += int(kept[-1] in stops.tolist()[1:])
+    assert stopped > 0
+
+
+def test_a_stop_token_of_several_tokens_is_refused(tokenizer: PreTrainedTokenizerBase) -> None:
+    with pytest.raises(PipelineError, match=r"'waste of time' is \d tokens"):
+        stop_token_ids(tokenizer, changed(PLAIN, stop_tokens=["waste of time"]))

@@ -1,4 +1,4 @@
-"""KL estimates, shaped rewards and GAE: by enumeration, by hand, and against sums written out from the definition."""
+"""GAE against sums written out from the definition; critic-free estimators against other responses, by hand."""
 
 import math
 
@@ -6,69 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.objectives.advantages import generalized_advantages, kl_estimates, shaped_rewards
+from pipeline.objectives.advantages import (
+    generalized_advantages,
+    group_normalized_advantages,
+    leave_one_out_advantages,
+)
 
 NAN = math.nan
-
-
-def test_expected_estimates_equal_the_exact_kl() -> None:
-    generator = torch.Generator().manual_seed(0)
-    p = torch.softmax(torch.randn(1, 7, generator=generator, dtype=torch.float64), -1)
-    q = torch.softmax(torch.randn(1, 7, generator=generator, dtype=torch.float64), -1)
-    exact = sum(a * math.log(a / b) for a, b in zip(p[0].tolist(), q[0].tolist(), strict=True))
-    k1, k3 = kl_estimates(p.log(), q.log())
-    # each of the 7 tokens is a sample with weight p
-    assert (p * k1).sum().item() == pytest.approx(exact)
-    assert (p * k3).sum().item() == pytest.approx(exact)
-    assert bool((k3 >= 0).all()) and bool((k1 < 0).any())
-
-
-def test_estimates_by_hand() -> None:
-    k1, k3 = kl_estimates(torch.tensor([[math.log(0.5)]]), torch.tensor([[math.log(0.25)]]))
-    assert k1.item() == pytest.approx(math.log(2))
-    assert k3.item() == pytest.approx(0.5 - 1 + math.log(2))
-
-
-def test_k3_keeps_its_digits_near_zero() -> None:
-    _, k3 = kl_estimates(torch.tensor([[1e-4]]), torch.tensor([[0.0]]))
-    assert k3.item() == pytest.approx(5e-9, rel=0.05)
-    assert [estimate.item() for estimate in kl_estimates(torch.tensor([[-3.0]]), torch.tensor([[-3.0]]))] == [0.0, 0.0]
-
-
-def shaped(mask: list[list[bool]], **changes: Tensor) -> Tensor:
-    arguments = {
-        "scores": torch.tensor([10.0, 20.0]),
-        "logprobs": torch.tensor([[-1.0, -2.0, -3.0], [-1.0, NAN, NAN]]),
-        "ref_logprobs": torch.tensor([[-1.5, -1.0, -3.0], [-3.0, NAN, NAN]]),
-    }
-    return shaped_rewards(**{**arguments, **changes}, response_mask=torch.tensor(mask), kl_coef=0.1)
-
-
-def test_the_score_is_on_the_terminal_token_and_the_penalty_on_each() -> None:
-    # the second response is its EOS alone, with padding after it
-    rewards = shaped([[True, True, True], [True, False, False]])
-    assert torch.allclose(rewards, torch.tensor([[-0.05, 0.1, 10.0], [19.8, 0.0, 0.0]]))
-
-
-def test_extra_padding_does_not_move_the_score() -> None:
-    wide = shaped(
-        [[True, True, False], [True, False, False]],
-        logprobs=torch.tensor([[-1.0, -2.0, NAN], [-1.0, NAN, NAN]]),
-        ref_logprobs=torch.tensor([[-1.0, -2.0, NAN], [-1.0, NAN, NAN]]),
-    )
-    assert wide.tolist() == [[0.0, 10.0, 0.0], [20.0, 0.0, 0.0]]
-
-
-def test_a_response_without_tokens_raises() -> None:
-    with pytest.raises(ValueError, match="without tokens"):
-        shaped([[True, True, True], [False, False, False]])
-
-
-def test_scores_for_another_number_of_responses_raise() -> None:
-    with pytest.raises(ValueError, match="shapes differ"):
-        shaped([[True, True, True], [True, True, True]], scores=torch.zeros(1))
-    with pytest.raises(ValueError, match="shapes differ"):
-        shaped([[True, True, True], [True, True, True]], scores=torch.zeros(2, 1))
 
 
 def definition(rewards: Tensor, values: Tensor, lengths: list[int], gamma: float, lam: float) -> Tensor:
@@ -137,3 +81,37 @@ def test_nothing_is_differentiated() -> None:
     mask = torch.ones(1, 2, dtype=torch.bool)
     result = generalized_advantages(rewards=values + 1, values=values, response_mask=mask, gamma=1.0, lam=0.9)
     assert not result.advantages.requires_grad and not result.returns.requires_grad
+
+
+REWARDS = torch.tensor([[1.0, 2.0, NAN], [0.0, 1.0, 4.0], [6.0, NAN, NAN], [2.0, 2.0, 2.0]])
+MASK = torch.tensor([[True, True, False], [True, True, True], [True, False, False], [True, True, True]])
+
+
+def test_leave_one_out_compares_with_the_mean_of_the_others() -> None:
+    # returns 3, 5 | 6, 6
+    two = leave_one_out_advantages(rewards=REWARDS, response_mask=MASK, samples_per_prompt=2)
+    assert two.tolist() == [[-2.0, -2.0, 0.0], [2.0, 2.0, 2.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    four = leave_one_out_advantages(rewards=REWARDS, response_mask=MASK, samples_per_prompt=4)
+    assert four[:, 0].tolist() == pytest.approx([3 - 17 / 3, 5 - 15 / 3, 6 - 14 / 3, 6 - 14 / 3])
+
+
+def test_leave_one_out_is_the_centred_return_on_a_larger_scale() -> None:
+    returns = torch.tensor([1.0, 4.0, -2.0], dtype=torch.float64)
+    found = leave_one_out_advantages(
+        rewards=returns[:, None], response_mask=torch.ones(3, 1, dtype=torch.bool), samples_per_prompt=3
+    )
+    assert torch.allclose(found[:, 0], (returns - returns.mean()) * 3 / 2)
+
+
+def test_group_normalisation_is_in_standard_deviations_of_its_group() -> None:
+    found = group_normalized_advantages(rewards=REWARDS, response_mask=MASK, samples_per_prompt=2, epsilon=0.0)
+    assert found[:2, 0].tolist() == pytest.approx([-(0.5**0.5), 0.5**0.5])
+    equal = group_normalized_advantages(rewards=REWARDS[2:], response_mask=MASK[2:], samples_per_prompt=2)
+    assert equal.tolist() == [[0.0] * 3] * 2
+
+
+@pytest.mark.parametrize("estimate", [leave_one_out_advantages, group_normalized_advantages])
+@pytest.mark.parametrize("size", [1, 3])
+def test_groups_are_whole_and_of_at_least_two(estimate, size: int) -> None:
+    with pytest.raises(ValueError, match="in groups of"):
+        estimate(rewards=REWARDS, response_mask=MASK, samples_per_prompt=size)

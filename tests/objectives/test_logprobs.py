@@ -94,6 +94,24 @@ def test_entropy_of_uniform_and_of_certain_tokens() -> None:
     assert entropy.tolist() == [pytest.approx(math.log(8)), pytest.approx(0.0)]
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_the_gradient_of_the_entropy_is_that_of_the_definition(
+    logits: Tensor, token_ids: Tensor, temperature: float
+) -> None:
+    ours, plain = logits.clone().requires_grad_(), logits.double().requires_grad_()
+    weights = torch.randn(ROWS, generator=torch.Generator().manual_seed(4))
+    (weights * token_statistics(ours, token_ids, temperature=temperature).entropy).sum().backward()
+    logprobs = torch.log_softmax(plain / temperature, -1)
+    (weights * -(logprobs.exp() * logprobs).sum(-1)).sum().backward()
+    assert torch.allclose(ours.grad.double(), plain.grad, atol=1e-5)
+
+
+def test_the_entropy_of_truncated_distributions_has_a_finite_gradient() -> None:
+    logits = torch.tensor([[1.0, 0.5, -math.inf, -math.inf]], requires_grad=True)
+    token_statistics(logits, torch.tensor([0]), temperature=1.0).entropy.sum().backward()
+    assert bool(torch.isfinite(logits.grad).all()) and logits.grad[0, 2:].tolist() == [0.0, 0.0]
+
+
 @pytest.mark.parametrize("function", [token_logprobs, token_statistics])
 @pytest.mark.parametrize("shapes", [((3, 5), (4,)), ((2, 3, 5), (2, 3)), ((3, 5), (3, 1))])
 def test_wrong_shapes_raise(function, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:

@@ -1,22 +1,21 @@
 """PPO of a tiny model: it starts at ratio 1 and KL 0, moves what it should, and raises a toy score."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
-from pipeline.models.policy import Policy
+from pipeline.models.critic import critic_from_policy
 from pipeline.params.schema import Finetuning, Ppo
-from pipeline.training import ppo
-from pipeline.training.ppo import prompt_stream, update_policy
+from pipeline.training.ppo import next_prompts, ppo_optimization, prompt_stream
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA, changed
 from tests.training.recording import assert_only_trainable_parameters_changed, assert_same_bytes, snapshot
-from tests.training.toy_ppo import PROMPTS, SAMPLING, count_e, hand_rollout, rollout_of, train
+from tests.training.toy_ppo import PROMPTS, count_e, roles_of, train
 
 
 @pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
@@ -122,54 +121,6 @@ def test_every_prompt_once_a_pass() -> None:
     assert again == [prompt for one in passes for prompt in one]
 
 
-def updates(
-    policy: Policy, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute, **changes: Tensor
-) -> dict[str, float]:
-    """One rollout and its update, with parts of the rollout replaced."""
-    rollout = hand_rollout(rollout_of(policy, tokenizer, settings, compute), **changes)
-    optimization = ppo._optimization(policy, settings, compute, 2)
-    orders = [range(settings.rollout_batch_size)] * settings.num_ppo_epochs
-    return update_policy(policy, optimization, rollout, orders, settings, SAMPLING, compute, check_ratio=True)
-
-
-def test_forward_batches_do_not_change_the_update(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
-) -> None:
-    # the sizes of sampling and old log-probs follow the same setting, and change nothing either
-    results, policies = [], []
-    for size in (1, 2, 8):
-        policies.append(make_policy(FULL, with_values=True))
-        plan = changed(settings, per_device_train_batch_size=size, learning_rate=1e-4)
-        rollout = rollout_of(policies[-1], tokenizer, plan, compute, reference=make_policy())
-        optimization = ppo._optimization(policies[-1], plan, compute, 2)
-        orders = [range(16), range(15, -1, -1)]
-        results.append(
-            update_policy(policies[-1], optimization, rollout, orders, plan, SAMPLING, compute, check_ratio=True)
-        )
-    for result in results[1:]:
-        for name, value in results[0].items():
-            assert result[name] == pytest.approx(value, rel=2e-3, abs=1e-5), name
-
-
-def test_minibatches_hold_every_episode_once_an_epoch(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
-) -> None:
-    rollout = rollout_of(make_policy(LORA, with_values=True), tokenizer, settings, compute)
-    orders = [list(range(16)), list(range(15, -1, -1))]
-    minibatches = list(ppo._minibatches(rollout, orders, settings))
-    assert len(minibatches) == settings.num_ppo_epochs * settings.num_minibatches
-    lengths = rollout.batch.response_mask.sum(1).tolist()
-    for minibatch in minibatches:
-        assert [len(forward) for forward in minibatch.forwards] == [4, 4]
-        assert minibatch.tokens == sum(lengths[i] for forward in minibatch.forwards for i in forward)
-    whole = rollout.batch.attention_mask.sum(1).tolist()
-    for order, pair in zip(orders, (minibatches[:2], minibatches[2:]), strict=True):
-        for minibatch, episodes in zip(pair, (order[:8], order[8:]), strict=True):
-            found = [i for forward in minibatch.forwards for i in forward]
-            assert sorted(found) == sorted(episodes)
-            assert [whole[i] for i in found] == sorted(whole[i] for i in found)
-
-
 def test_updates_are_counted_and_the_schedule_follows_the_episodes(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
 ) -> None:
@@ -192,22 +143,10 @@ def test_training_stops_beyond_max_kl(
     assert len(recorder.rows) < 5
 
 
-def test_log_probs_that_are_not_the_samplers_are_refused(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
-) -> None:
-    policy = make_policy(LORA, with_values=True)
-    rollout = rollout_of(policy, tokenizer, settings, compute)
-    before = snapshot(policy)
-    shifted = rollout.old_logprobs - 0.1 * rollout.batch.response_mask
-    with pytest.raises(PipelineError, match="ratio is not 1"):
-        updates(policy, tokenizer, settings, compute, old_logprobs=shifted)
-    assert all(torch.equal(parameter, before[name]) for name, parameter in policy.named_parameters())
-
-
 def test_a_policy_without_value_head_is_refused(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
 ) -> None:
-    with pytest.raises(TypeError, match="value head"):
+    with pytest.raises(TypeError, match="gae with 0 critics"):
         train(make_policy(LORA), tokenizer, settings, compute)
 
 
@@ -221,10 +160,12 @@ def test_scores_that_are_not_finite_stop_the_run(
     assert all(torch.equal(parameter, before[name]) for name, parameter in policy.named_parameters())
 
 
-def test_the_value_head_has_its_own_learning_rate(make_policy: PolicyMaker, settings: Ppo, compute: Compute) -> None:
+def test_the_value_head_has_its_own_learning_rate(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
     policy = make_policy(LORA, with_values=True)
-    groups = ppo._optimization(policy, settings, compute, 2).optimizer.param_groups
-    assert [group["lr"] for group in groups] == [settings.learning_rate, settings.value_learning_rate]
+    groups = ppo_optimization(roles_of(policy, tokenizer), settings, compute, 2).optimizer.param_groups
+    assert [group["lr"] for group in groups] == [settings.learning_rate, settings.critic_learning_rate]
     assert groups[1]["params"] == list(policy.value_head.parameters())
     assert sum(len(group["params"]) for group in groups) == sum(p.requires_grad for p in policy.parameters())
 
@@ -252,3 +193,84 @@ def test_the_same_seed_gives_the_same_bytes(
     assert recorders[0].rows == recorders[1].rows
     with pytest.raises(AssertionError):
         assert_same_bytes(policies[0], policies[2])
+
+
+@pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
+def test_a_critic_of_its_own_learns_beside_the_policy(
+    make_policy: PolicyMaker,
+    policy_folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Ppo,
+    compute: Compute,
+    finetuning: Finetuning,
+) -> None:
+    policy = make_policy(finetuning)
+    critic = critic_from_policy(policy_folder, compute, finetuning=finetuning, seed=0)
+    before = snapshot(policy), snapshot(critic)
+    reference = None if policy.has_adapters else make_policy()
+    plan = changed(settings, total_episodes=640, kl_coef=0.0, critic_learning_rate=1e-2, cliprange_value=10.0)
+    recorder = train(policy, tokenizer, plan, compute, reference=reference, critic=critic)
+    assert_only_trainable_parameters_changed(policy, before[0])
+    assert_only_trainable_parameters_changed(critic, before[1])
+    explained = recorder.column("explained_variance")
+    assert sum(explained[-5:]) / 5 > 0.2 > explained[0], explained
+
+
+def test_a_warming_critic_leaves_the_policy_where_it_is(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    plan = changed(settings, total_episodes=48, critic_warmup_iterations=2)
+    recorder = train(make_policy(LORA, with_values=True), tokenizer, plan, compute)
+    assert recorder.column("ratio_max")[:2] == pytest.approx([1.0, 1.0], abs=1e-4)
+    assert recorder.column("kl_k3")[:3] == pytest.approx([0.0] * 3, abs=1e-6)
+    assert recorder.column("ratio_max")[2] > 1.001
+    assert recorder.column("value_loss")[1] < recorder.column("value_loss")[0]
+
+
+@pytest.mark.parametrize("estimator", ["rloo", "group"])
+def test_without_a_critic_other_responses_are_the_baseline(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, bold: Ppo, compute: Compute, estimator: str
+) -> None:
+    plan = changed(bold, advantage_estimator=estimator, samples_per_prompt=4)
+    scores = train(make_policy(FULL), tokenizer, plan, compute, reference=make_policy()).column("score")
+    assert sum(scores[-2:]) / 2 > 2 * scores[0], scores
+    with pytest.raises(TypeError, match="1 critics"):
+        train(make_policy(FULL, with_values=True), tokenizer, plan, compute, reference=make_policy())
+
+
+def test_episodes_of_a_prompt_are_adjacent(settings: Ppo) -> None:
+    plan = changed(settings, samples_per_prompt=4)
+    assert next_prompts(iter("abcd"), plan) == list("aaaabbbbccccdddd")
+
+
+def test_an_entropy_bonus_keeps_the_policy_more_random(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, bold: Ppo, compute: Compute
+) -> None:
+    entropy = []
+    for entropy_coef in (0.0, 1.0):
+        plan = changed(bold, total_episodes=384, entropy_coef=entropy_coef, learning_rate=5e-3)
+        policy = make_policy(FULL, with_values=True)
+        entropy.append(train(policy, tokenizer, plan, compute, reference=make_policy()).column("entropy")[-1])
+    assert entropy[1] > entropy[0] + 0.2, entropy
+
+
+def test_the_kl_coefficient_adapts_and_is_logged(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    plan = changed(settings, total_episodes=48, kl_controller="adaptive", kl_coef=0.1, kl_target=1e3, kl_horizon=160)
+    coefficients = train(make_policy(LORA, with_values=True), tokenizer, plan, compute).column("kl_coef")
+    # far below its target: -0.2 * 16 / 160 each time
+    assert coefficients == pytest.approx([0.1, 0.1 * 0.98, 0.1 * 0.98**2])
+
+
+def test_another_methods_policy_is_improved_against_the_first_reference(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    start = make_policy(FULL, with_values=True)
+    with torch.no_grad():
+        for parameter in start.causal_lm.parameters():
+            parameter += 0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    plan = changed(settings, num_ppo_epochs=1, num_minibatches=1, total_episodes=16)
+    first = train(start, tokenizer, plan, compute, reference=make_policy()).rows[0]
+    assert first["kl_k3"] > 0.05
+    assert first["ratio_max"] == pytest.approx(1.0, abs=1e-4)

@@ -1,16 +1,20 @@
 """A rollout holds what its parts say, and its metrics count response tokens only."""
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.models.compute import Compute
-from pipeline.objectives.advantages import generalized_advantages, shaped_rewards
+from pipeline.objectives.advantages import generalized_advantages
+from pipeline.objectives.rewards import shaped_rewards
 from pipeline.params.schema import Ppo
-from pipeline.training.rollout import rollout_metrics
+from pipeline.training.rollout import Rollout, rollout_metrics
 from tests.conftest import PolicyMaker
 from tests.tiny_models import LORA, changed
-from tests.training.toy_ppo import count_e, hand_rollout, rollout_of
+from tests.training.toy_ppo import count_e, hand_rollout, roles_of, rollout_of
 
 
 def test_a_rollout_is_what_its_parts_say(
@@ -23,7 +27,7 @@ def test_a_rollout_is_what_its_parts_say(
         for name, parameter in policy.named_parameters():
             if "lora_B" in name:
                 parameter.fill_(0.02)
-    rollout = rollout_of(policy, tokenizer, plain, compute)
+    rollout = rollout_of(roles_of(policy, tokenizer), plain, compute)
     with torch.no_grad():
         output = policy(rollout.batch, temperature=0.9)
         with policy.reference():
@@ -35,8 +39,7 @@ def test_a_rollout_is_what_its_parts_say(
     mask = rollout.batch.response_mask
     rewards = shaped_rewards(
         scores=rollout.scores,
-        logprobs=rollout.old_logprobs,
-        ref_logprobs=rollout.ref_logprobs,
+        kl=rollout.old_logprobs - rollout.ref_logprobs,
         response_mask=mask,
         kl_coef=0.5,
     )
@@ -55,7 +58,11 @@ def test_whitening_leaves_the_returns_alone(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
 ) -> None:
     plain, white = (
-        rollout_of(make_policy(LORA, with_values=True), tokenizer, changed(settings, whiten_advantages=whiten), compute)
+        rollout_of(
+            roles_of(make_policy(LORA, with_values=True), tokenizer),
+            changed(settings, whiten_advantages=whiten),
+            compute,
+        )
         for whiten in (False, True)
     )
     mask = plain.batch.response_mask
@@ -69,8 +76,7 @@ def test_rollout_metrics_count_response_tokens_only(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
 ) -> None:
     rollout = rollout_of(
-        make_policy(LORA, with_values=True),
-        tokenizer,
+        roles_of(make_policy(LORA, with_values=True), tokenizer),
         changed(settings, rollout_batch_size=4, num_minibatches=1),
         compute,
     )
@@ -87,7 +93,7 @@ def test_rollout_metrics_count_response_tokens_only(
             entropy=torch.where(mask, 2.0, 0.0) + garbage,
             old_values=torch.where(mask, 1.0, 0.0) + garbage,
             returns=torch.where(mask, 4.0, 0.0) + garbage,
-            ended=torch.tensor([True, False, False, False]),
+            finished=torch.tensor([True, False, False, False]),
         )
     )
     assert metrics["score"] == 2.0 and metrics["score_std"] == 1.0
@@ -102,8 +108,74 @@ def test_rollout_metrics_count_response_tokens_only(
 def test_explained_variance_is_one_for_perfect_values(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
 ) -> None:
-    rollout = rollout_of(make_policy(LORA, with_values=True), tokenizer, settings, compute)
+    rollout = rollout_of(roles_of(make_policy(LORA, with_values=True), tokenizer), settings, compute)
     perfect = rollout_metrics(hand_rollout(rollout, old_values=rollout.returns))
     assert perfect["explained_variance"] == pytest.approx(1.0, abs=1e-6)
     inverted = rollout_metrics(hand_rollout(rollout, old_values=-rollout.returns))
     assert inverted["explained_variance"] == pytest.approx(-3.0, abs=1e-4)
+
+
+def rewards_of(rollout: Rollout) -> Tensor:
+    """Sums of rewards: with gamma and lambda 1 and values 0, the advantage of the first token."""
+    return rollout.advantages[:, 0]
+
+
+def plain_rollout(make_policy: PolicyMaker, tokenizer, settings: Ppo, compute: Compute, **changes: Any) -> Rollout:
+    plan = changed(settings, **{"whiten_advantages": False, "lam": 1.0, "kl_coef": 0.0} | changes)
+    return rollout_of(roles_of(make_policy(LORA, with_values=True), tokenizer), plan, compute)
+
+
+def test_unfinished_responses_are_penalised_and_scores_are_reported_as_they_were(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    plain = plain_rollout(make_policy, tokenizer, settings, compute)
+    paid = plain_rollout(make_policy, tokenizer, settings, compute, unfinished="replace", unfinished_penalty=7.0)
+    assert torch.equal(paid.scores, plain.scores)
+    assert not bool(plain.finished.all())
+    assert torch.equal(rewards_of(paid), torch.where(paid.finished, plain.scores, -7.0))
+
+
+def test_scores_are_normalised_then_clipped(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    found = plain_rollout(make_policy, tokenizer, settings, compute, normalize_scores=True, score_clip=0.5)
+    centred = (found.scores - found.scores.mean()) / found.scores.std(unbiased=False)
+    assert torch.allclose(rewards_of(found), centred.clamp(-0.5, 0.5), atol=1e-5)
+    assert bool((centred.abs() > 0.5).any())
+
+
+@pytest.mark.parametrize(("mode", "mean"), [("scale", None), ("shift_and_scale", 0.0)])
+def test_rewards_are_whitened_with_or_without_their_mean(
+    make_policy: PolicyMaker,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Ppo,
+    compute: Compute,
+    mode: str,
+    mean: float | None,
+) -> None:
+    # with gamma 0 the advantages of zero values are the rewards
+    found = plain_rollout(make_policy, tokenizer, settings, compute, gamma=0.0, whiten_rewards=mode)
+    plain = plain_rollout(make_policy, tokenizer, settings, compute, gamma=0.0)
+    mask = found.batch.response_mask
+    assert found.advantages[mask].std(unbiased=False).item() == pytest.approx(1.0, abs=1e-3)
+    expected = plain.advantages[mask].mean().item() if mean is None else mean
+    assert found.advantages[mask].mean().item() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
+def test_the_penalty_uses_the_estimator_and_the_coefficient_of_the_iteration(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute, estimator: str
+) -> None:
+    policy = make_policy(LORA, with_values=True)
+    with torch.no_grad():
+        for name, parameter in policy.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.02)
+    plan = changed(settings, whiten_advantages=False, gamma=0.0, kl_estimator=estimator)
+    rollout = rollout_of(roles_of(policy, tokenizer), plan, compute, kl_coef=0.3)
+    log_ratio = rollout.old_logprobs - rollout.ref_logprobs
+    by_name = {"k1": log_ratio, "k2": log_ratio**2 / 2, "k3": torch.exp(-log_ratio) - 1 + log_ratio}
+    inner = rollout.batch.response_mask.clone()
+    inner[torch.arange(len(inner)), inner.sum(1) - 1] = False
+    assert torch.allclose(rollout.advantages[inner], -0.3 * by_name[estimator][inner], atol=1e-5)
+    assert rollout.advantages[inner].abs().max() > 1e-3

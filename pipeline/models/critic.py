@@ -1,0 +1,75 @@
+"""The critic as a network of its own: a backbone that reads what the policy reads, and a value head."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.data.tokens import ResponseBatch
+from pipeline.errors import PipelineError
+from pipeline.models.compute import Compute
+from pipeline.models.policy import add_adapters, load_network, response_states, scatter, value_head
+from pipeline.models.reward import RewardModel
+from pipeline.params.schema import Finetuning
+
+
+class Critic(nn.Module):
+    """Values of the states before each response token, in score units.
+
+    Unlike a value head on the policy's backbone, which must leave that backbone alone, it learns in all its layers.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Linear) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, batch: ResponseBatch) -> Tensor:
+        """Values (B, R), 0 where the response mask is off; gradient flows everywhere."""
+        full_mask = batch.response_mask
+        batch = batch.trimmed()
+        states = response_states(self.backbone, batch)
+        return scatter(self.head(states.float()).squeeze(-1), full_mask)
+
+
+def critic_from_policy(folder: Path, compute: Compute, *, finetuning: Finetuning, seed: int) -> Critic:
+    """A copy of the policy's backbone with a value head of zeros: the first advantages are the rewards themselves."""
+    network = load_network(folder, compute, finetuning=finetuning)
+    head = value_head(network.config.get_text_config().hidden_size)
+    return _trainable(network.base_model, head, compute, finetuning=finetuning, seed=seed)
+
+
+def critic_from_reward_model(
+    model: RewardModel, tokenizer: PreTrainedTokenizerBase, compute: Compute, *, finetuning: Finetuning, seed: int
+) -> Critic:
+    """The reward model itself as a critic (Huang et al. 2024, arXiv:2403.17031, detail 8): its first values are scores.
+
+    Args:
+        model: used up; it must be a decoder with the policy's tokens.
+        tokenizer: of the policy.
+
+    Raises:
+        PipelineError: the reward model reads other tokens, or reads them in both directions.
+    """
+    if not model.is_decoder or model.tokenizer.get_vocab() != tokenizer.get_vocab():
+        raise PipelineError(
+            "optimize.ppo.critic is reward_model, but this reward model is an encoder or has another tokenizer than "
+            "the policy, so it has no value for the policy's tokens. Set it to policy or shared, or train the reward "
+            "model from the policy (models.reward_backbone)."
+        )
+    head = value_head(model.head.in_features)
+    with torch.no_grad():
+        head.weight.copy_(model.head.weight)
+        if model.head.bias is not None:
+            head.bias.copy_(model.head.bias)
+    full = finetuning.method == "full"
+    backbone = model.network.base_model.to(torch.float32 if full else compute.dtype)
+    backbone.requires_grad_(full)
+    return _trainable(backbone, head, compute, finetuning=finetuning, seed=seed)
+
+
+def _trainable(backbone: nn.Module, head: nn.Linear, compute: Compute, *, finetuning: Finetuning, seed: int) -> Critic:
+    if finetuning.method == "lora":
+        backbone = add_adapters(backbone, finetuning, task=None, seed=seed, name="critic/lora")
+    return Critic(backbone, head).to(compute.device)

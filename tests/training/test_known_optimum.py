@@ -1,0 +1,127 @@
+"""PPO, RLOO and DPO reach the closed-form optimum of the KL-regularised objective, whatever the seed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.data.tokens import TokenizedExample
+from pipeline.models.compute import Compute
+from pipeline.models.policy import Policy, load_policy, load_tokenizer
+from pipeline.params.schema import Dpo, Params, Ppo
+from pipeline.seeding import torch_generator
+from pipeline.training.dpo import ScoredPair, train_dpo
+from pipeline.training.ppo import train_ppo
+from pipeline.training.rollout import Roles
+from tests.tiny_models import FULL, changed
+from tests.training.recording import Recorder
+from tests.training.tabular import PROMPT, SAMPLING, Enumeration, count_wanted, save_tabular_policy
+
+BETA = 0.5
+SEEDS = range(5)
+
+
+@pytest.fixture(params=SEEDS, ids=lambda seed: f"seed{seed}")
+def seed(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
+@pytest.fixture
+def load(tmp_path: Path, compute: Compute, seed: int) -> Callable[..., Policy]:
+    save_tabular_policy(tmp_path, seed=seed)
+    return lambda finetuning=None, **options: load_policy(tmp_path, compute, finetuning=finetuning, **options)
+
+
+@pytest.fixture
+def task(tmp_path: Path, load: Callable[..., Policy]) -> Enumeration:
+    return Enumeration(load(), load_tokenizer(tmp_path), beta=BETA)
+
+
+def test_the_enumeration_is_complete_and_its_optimum_cannot_be_beaten(task: Enumeration) -> None:
+    assert task.reference.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+    assert task.best - task.start > 0.1
+    optimum = task.reference + task.scores / BETA - task.best / BETA
+    assert optimum.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+    at_optimum = (optimum.exp() * (task.scores - BETA * (optimum - task.reference))).sum().item()
+    assert at_optimum == pytest.approx(task.best)
+
+
+@pytest.mark.parametrize("estimator", ["gae", "rloo"])
+def test_ppo_and_rloo_reach_the_optimum(
+    tmp_path: Path,
+    load: Callable[..., Policy],
+    task: Enumeration,
+    params: Params,
+    compute: Compute,
+    seed: int,
+    estimator: str,
+) -> None:
+    settings: Ppo = changed(
+        params.optimize.ppo,
+        total_episodes=20 * 256,
+        rollout_batch_size=256,
+        samples_per_prompt=256 if estimator == "rloo" else 1,
+        num_ppo_epochs=2,
+        num_minibatches=2,
+        per_device_train_batch_size=128,
+        learning_rate=5e-3,
+        critic_learning_rate=5e-2,
+        kl_coef=BETA,
+        advantage_estimator=estimator,
+        whiten_advantages=False,
+        cliprange_value=10.0,
+        target_kl_per_update=100.0,
+        frontier_checkpoints=0,
+    )
+    policy = load(FULL, with_values=estimator == "gae")
+    roles = Roles(policy, load(), None, count_wanted, load_tokenizer(tmp_path))
+    train_ppo(roles, [PROMPT], settings, SAMPLING, compute, seed=seed, **Recorder().callbacks())
+    assert task.gained(policy) > 0.95
+
+
+def test_dpo_reaches_the_optimum(
+    load: Callable[..., Policy], task: Enumeration, params: Params, compute: Compute, seed: int
+) -> None:
+    settings: Dpo = changed(
+        params.optimize.dpo,
+        beta=BETA,
+        num_train_epochs=1,
+        per_device_train_batch_size=256,
+        learning_rate=5e-3,
+        finetuning=FULL.model_dump(),
+        frontier_checkpoints=0,
+    )
+    policy = load(FULL)
+    train_dpo(
+        policy,
+        preferences(task, 60 * 256, seed),
+        settings,
+        compute,
+        pad_token_id=0,
+        seed=seed,
+        **Recorder().callbacks(),
+    )
+    assert task.gained(policy) > 0.95
+
+
+def preferences(task: Enumeration, count: int, seed: int) -> list[ScoredPair]:
+    """Pairs of the reference's responses, labelled by the Bradley-Terry model of their scores."""
+    generator = torch_generator(seed, "preferences")
+    weights = task.reference.exp()
+    drawn = torch.multinomial(weights, 2 * count, replacement=True, generator=generator).view(count, 2)
+    gap = task.scores[drawn[:, 0]] - task.scores[drawn[:, 1]]
+    first = torch.rand(count, generator=generator, dtype=torch.float64) < torch.sigmoid(gap)
+    prompt = [3]
+    pairs = []
+    for (left, right), left_wins in zip(drawn.tolist(), first.tolist(), strict=True):
+        chosen, rejected = (left, right) if left_wins else (right, left)
+        pairs.append(
+            ScoredPair(
+                TokenizedExample(prompt, task.responses[chosen]),
+                TokenizedExample(prompt, task.responses[rejected]),
+                task.reference[chosen].item(),
+                task.reference[rejected].item(),
+            )
+        )
+    return pairs

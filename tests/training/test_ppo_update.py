@@ -1,0 +1,117 @@
+"""One update of PPO from one rollout: batches, steps, and when it stops."""
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.errors import PipelineError
+from pipeline.models.compute import Compute
+from pipeline.models.policy import Policy
+from pipeline.params.schema import Ppo
+from pipeline.training import ppo_update
+from pipeline.training.ppo import ppo_optimization
+from pipeline.training.ppo_update import update_policy
+from pipeline.training.rollout import Roles, Rollout
+from tests.conftest import PolicyMaker
+from tests.tiny_models import FULL, LORA, changed
+from tests.training.recording import assert_same_bytes, snapshot
+from tests.training.toy_ppo import SAMPLING, hand_rollout, roles_of, rollout_of
+
+
+def updates(
+    policy: Policy, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute, **changes: Tensor
+) -> dict[str, float]:
+    """One rollout and its update, with parts of the rollout replaced."""
+    roles = roles_of(policy, tokenizer)
+    rollout = hand_rollout(rollout_of(roles, settings, compute), **changes)
+    return update(roles, rollout, settings, compute)
+
+
+def update(roles: Roles, rollout: Rollout, settings: Ppo, compute: Compute, **options: bool) -> dict[str, float]:
+    optimization = ppo_optimization(roles, settings, compute, 2)
+    orders = [range(settings.rollout_batch_size), range(settings.rollout_batch_size - 1, -1, -1)]
+    return update_policy(
+        roles,
+        optimization,
+        rollout,
+        orders[: settings.num_ppo_epochs],
+        settings,
+        SAMPLING,
+        compute,
+        **{"check_ratio": True, "critic_only": False} | options,
+    )
+
+
+def test_forward_batches_do_not_change_the_update(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    # the sizes of sampling and old log-probs follow the same setting, and change nothing either
+    results = []
+    for size in (1, 2, 8):
+        plan = changed(settings, per_device_train_batch_size=size, learning_rate=1e-4)
+        roles = roles_of(make_policy(FULL, with_values=True), tokenizer, reference=make_policy())
+        results.append(update(roles, rollout_of(roles, plan, compute), plan, compute))
+    for result in results[1:]:
+        for name, value in results[0].items():
+            assert result[name] == pytest.approx(value, rel=2e-3, abs=1e-5), name
+
+
+def test_minibatches_hold_every_episode_once_an_epoch(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    rollout = rollout_of(roles_of(make_policy(LORA, with_values=True), tokenizer), settings, compute)
+    orders = [list(range(16)), list(range(15, -1, -1))]
+    minibatches = list(ppo_update._minibatches(rollout, orders, settings))
+    assert len(minibatches) == settings.num_ppo_epochs * settings.num_minibatches
+    lengths = rollout.batch.response_mask.sum(1).tolist()
+    for minibatch in minibatches:
+        assert [len(forward) for forward in minibatch.forwards] == [4, 4]
+        assert minibatch.tokens == sum(lengths[i] for forward in minibatch.forwards for i in forward)
+    whole = rollout.batch.attention_mask.sum(1).tolist()
+    for order, pair in zip(orders, (minibatches[:2], minibatches[2:]), strict=True):
+        for minibatch, episodes in zip(pair, (order[:8], order[8:]), strict=True):
+            found = [i for forward in minibatch.forwards for i in forward]
+            assert sorted(found) == sorted(episodes)
+            assert [whole[i] for i in found] == sorted(whole[i] for i in found)
+
+
+def test_log_probs_that_are_not_the_samplers_are_refused(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    policy = make_policy(LORA, with_values=True)
+    rollout = rollout_of(roles_of(policy, tokenizer), settings, compute)
+    before = snapshot(policy)
+    shifted = rollout.old_logprobs - 0.1 * rollout.batch.response_mask
+    with pytest.raises(PipelineError, match="ratio is not 1"):
+        updates(policy, tokenizer, settings, compute, old_logprobs=shifted)
+    assert all(torch.equal(parameter, before[name]) for name, parameter in policy.named_parameters())
+
+
+@pytest.mark.parametrize("limit", [{"target_kl_per_update": 1e-9}, {"max_ratio": 1.0001}])
+def test_a_minibatch_that_moved_too_far_is_not_learned_from(
+    make_policy: PolicyMaker,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Ppo,
+    compute: Compute,
+    limit: dict[str, float],
+) -> None:
+    roles = roles_of(make_policy(LORA, with_values=True), tokenizer)
+    rollout = rollout_of(roles, settings, compute)
+    stopped = update(roles, rollout, changed(settings, **limit), compute)
+    assert stopped["updates"] == 1 and stopped["ratio_max"] > 1.0001
+    once = roles_of(make_policy(LORA, with_values=True), tokenizer)
+    plan = changed(settings, num_ppo_epochs=1)
+    optimization = ppo_optimization(once, settings, compute, 2)
+    update_policy(once, optimization, rollout, [range(8)], plan, SAMPLING, compute, check_ratio=True, critic_only=False)
+    assert_same_bytes(roles.policy, once.policy)
+
+
+def test_the_critic_alone_learns_when_asked(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    roles = roles_of(make_policy(LORA, with_values=True), tokenizer)
+    before = snapshot(roles.policy)
+    update(roles, rollout_of(roles, settings, compute), settings, compute, critic_only=True)
+    changed_names = {n for n, p in roles.policy.named_parameters() if not torch.equal(p, before[n])}
+    assert changed_names == {"value_head.weight", "value_head.bias"}
