@@ -11,7 +11,8 @@ from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic, critic_from_policy, critic_from_reward_model
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.reward import load_reward_model
-from pipeline.params.schema import Ppo, Sampling
+from pipeline.params.optimize import Ppo
+from pipeline.params.schema import Sampling
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import train_ppo
@@ -48,6 +49,7 @@ def optimize_dpo(stage: Stage) -> None:
         pairs,
         settings,
         compute,
+        reference=load_policy(sft, compute, finetuning=None) if settings.reference == "frozen_copy" else None,
         pad_token_id=tokenizer.pad_token_id,
         seed=seed,
         on_step=stage.log_step,

@@ -2,9 +2,9 @@
 
 from pipeline.data.preferences import TextPair
 from pipeline.data.records import read_records
-from pipeline.models.reward import create_reward_model
+from pipeline.models.reward import create_reward_model, load_reward_model
 from pipeline.stage.run import Stage, run_stage
-from pipeline.training.reward import train_reward
+from pipeline.training.reward import adopt_reward_model, train_reward
 
 
 def main(stage: Stage) -> None:
@@ -16,19 +16,27 @@ def main(stage: Stage) -> None:
         [TextPair.of(row) for row in read_records(stage.input(f"artifacts/preferences/accepted/{split}.jsonl"))]
         for split in ("train", "validation")
     )
-    model = create_reward_model(backbone, compute, max_length=settings.max_length, seed=seed)
+    finished = stage.params.models.reward_backbone.is_reward_model
+    if finished:
+        model = load_reward_model(backbone, compute, max_length=settings.max_length)
+    else:
+        model = create_reward_model(backbone, compute, max_length=settings.max_length, seed=seed)
     truncated = model.truncated([text for pair in pairs for text in (pair.chosen, pair.rejected)])
     print(f"{len(pairs)} pairs, {truncated} texts longer than {settings.max_length} tokens", flush=True)
-    train_reward(
-        model,
-        pairs,
-        validation,
-        settings,
-        compute,
-        seed=seed,
-        on_step=stage.log_step,
-        on_tokens=stage.costs.add_work,
-    )
+    if finished:
+        print("a finished reward model: nothing is trained", flush=True)
+        stage.log_step(0, adopt_reward_model(model, pairs))
+    else:
+        train_reward(
+            model,
+            pairs,
+            validation,
+            settings,
+            compute,
+            seed=seed,
+            on_step=stage.log_step,
+            on_tokens=stage.costs.add_work,
+        )
     model.save(stage.output("artifacts/reward_model"))
     stage.write_history("reports/training/train_reward.jsonl")
     stage.log_final({"pairs": len(pairs), "truncated_texts": truncated})

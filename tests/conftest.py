@@ -10,8 +10,9 @@ from transformers.utils import logging
 from pipeline.data.preferences import TextPair
 from pipeline.models.compute import Compute, start_compute
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
+from pipeline.params.base import Finetuning
 from pipeline.params.loading import load_params
-from pipeline.params.schema import Finetuning, Params, Runtime
+from pipeline.params.schema import Params, Runtime
 from tests.tiny_models import byte_level_tokenizer, save_bert_backbone, save_llama_backbone, save_llama_policy
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,14 +9,19 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import (
     BertConfig,
     BertModel,
+    DebertaV2Config,
+    DebertaV2ForSequenceClassification,
     LlamaConfig,
     LlamaForCausalLM,
+    LlamaForSequenceClassification,
     LlamaModel,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForSequenceClassification,
 )
 
-from pipeline.params.schema import Finetuning, Section
+from pipeline.params.base import Finetuning, Section
 
 LORA = Finetuning(method="lora", lora_r=4, lora_alpha=8, lora_target_modules="all-linear")
 FULL = Finetuning(method="full", lora_r=4, lora_alpha=8, lora_target_modules="all-linear")
@@ -114,6 +119,30 @@ def save_bert_backbone(folder: Path) -> None:
         pad_token_id=tokenizer.pad_token_id,
     )
     _save(BertModel(config), tokenizer, folder)
+
+
+def save_bought_reward_model(folder: Path, kind: str, decoder_folder: Path) -> None:
+    """A finished reward model as others publish it: an encoder with a wrapped head, or a decoder without pad id."""
+    torch.manual_seed(3)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    words = word_tokenizer(sorted({word for text in SENTENCES for word in text.lower().split()}))
+    tokenizer: PreTrainedTokenizerFast = words
+    network: PreTrainedModel
+    if kind == "deberta":
+        config = DebertaV2Config(vocab_size=len(words), num_labels=1, pooler_hidden_size=32, **sizes)
+        network = DebertaV2ForSequenceClassification(config)
+    elif kind == "roberta":
+        network = RobertaForSequenceClassification(
+            RobertaConfig(vocab_size=len(words), num_labels=1, max_position_embeddings=66, pad_token_id=0, **sizes)
+        )
+    else:
+        tokenizer = byte_level_tokenizer()
+        network = LlamaForSequenceClassification.from_pretrained(decoder_folder, num_labels=1)
+        network.config.pad_token_id = None
+    for name, parameter in network.named_parameters():
+        if name.startswith(("score", "classifier")):
+            torch.nn.init.normal_(parameter, std=0.5)
+    _save(network, tokenizer, folder)
 
 
 def _save(network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

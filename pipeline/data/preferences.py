@@ -33,11 +33,15 @@ class TextPair:
 
     chosen: str
     rejected: str
+    id: str = ""
+    margin: float | None = None
+    """By how much the chosen response is better, in the units of who judged; None when nobody said."""
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "TextPair":
         """From a pair record."""
-        return cls(row["prompt"] + row["chosen"], row["prompt"] + row["rejected"])
+        texts = (row["prompt"] + row["chosen"], row["prompt"] + row["rejected"])
+        return cls(*texts, id=row.get("id", ""), margin=row.get("margin"))
 
 
 def rank_samples(

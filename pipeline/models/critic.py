@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.policy import add_adapters, load_network, response_states, scatter, value_head
 from pipeline.models.reward import RewardModel
-from pipeline.params.schema import Finetuning
+from pipeline.params.base import Finetuning
 
 
 class Critic(nn.Module):

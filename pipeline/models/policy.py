@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from pipeline.data.tokens import ResponseBatch
 from pipeline.models.compute import Compute
 from pipeline.objectives.logprobs import token_logprobs, token_statistics
-from pipeline.params.schema import Finetuning
+from pipeline.params.base import Finetuning
 from pipeline.seeding import seeded_globals
 
 

@@ -92,7 +92,7 @@ class RewardModel(nn.Module):
 def create_reward_model(backbone: Path, compute: Compute, *, max_length: int, seed: int) -> RewardModel:
     """A backbone with a fresh head: weights ~ N(0, 1/(d+1)), bias 0 (arXiv:2403.17031, detail 7)."""
     model = _load(backbone, compute, max_length=max_length, dtype=torch.float32)
-    _replace_head(model)
+    _add_head_bias(model)
     head = model.head
     generator = torch_generator(seed, "reward_head")
     with torch.no_grad():
@@ -104,9 +104,13 @@ def create_reward_model(backbone: Path, compute: Compute, *, max_length: int, se
     return model
 
 
-def load_reward_model(folder: Path, compute: Compute) -> RewardModel:
-    """A trained reward model, frozen, in the number format it is stored in, reading as many tokens as in training."""
-    model = _load(folder, compute, max_length=None, dtype="auto")
+def load_reward_model(folder: Path, compute: Compute, *, max_length: int | None = None) -> RewardModel:
+    """A finished reward model, frozen, in the number format it is stored in.
+
+    Args:
+        max_length: tokens read of a text; None is what was stored with it, as many as in training.
+    """
+    model = _load(folder, compute, max_length=max_length, dtype="auto")
     _restore_head_bias(model, folder)
     model.requires_grad_(False)
     return model.eval()
@@ -131,20 +135,22 @@ def _load(folder: Path, compute: Compute, *, max_length: int | None, dtype: torc
     return RewardModel(network, tokenizer, max_length=max_length).to(compute.device)
 
 
-def _replace_head(model: RewardModel) -> None:
-    """Decoders have a score head without bias; ours carries the normalisation in its bias."""
+def _add_head_bias(model: RewardModel) -> None:
+    """transformers gives decoders a score head without bias; ours carries the normalisation in a bias, 0 at first."""
     if model.is_decoder and model.network.score.bias is None:
         old = model.network.score
-        model.network.score = nn.Linear(old.in_features, 1, bias=True).to(old.weight.device, old.weight.dtype)
+        new = nn.Linear(old.in_features, 1, bias=True).to(old.weight.device, old.weight.dtype)
+        with torch.no_grad():
+            new.weight.copy_(old.weight)
+            new.bias.zero_()
+        model.network.score = new
 
 
 def _restore_head_bias(model: RewardModel, folder: Path) -> None:
-    """transformers builds a decoder's head without the bias that our checkpoint has: put it back."""
+    """Put back the bias that our decoder checkpoints have and transformers leaves out."""
+    _add_head_bias(model)
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as weights:
             if model.is_decoder and "score.bias" in weights.keys():  # noqa: SIM118 (no mapping)
-                weight = model.network.score.weight
-                _replace_head(model)
                 with torch.no_grad():
-                    model.network.score.weight.copy_(weight)
                     model.network.score.bias.copy_(weights.get_tensor("score.bias"))

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     GgufConfig,
     PreTrainedModel,
@@ -17,7 +18,7 @@ from transformers import (
 
 from pipeline.errors import PipelineError
 from pipeline.packages import package_folder
-from pipeline.params.schema import ModelSource
+from pipeline.params.schema import BackboneSource, ModelSource
 
 _WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin", "*.gguf")
 
@@ -76,14 +77,45 @@ def load_source_policy(model: ModelSource, *, key: str) -> tuple[PreTrainedModel
     return network, tokenizer
 
 
-def load_source_backbone(model: ModelSource, *, key: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The reward model's backbone without any head, and its tokenizer."""
+def load_source_backbone(model: BackboneSource, *, key: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The reward model's backbone without any head, or a finished reward model with its own, and its tokenizer."""
     located = locate(model, key=key)
-    network = _load(AutoModel, located.name, key, dtype=getattr(torch, model.dtype), **located.options)
+    dtype = getattr(torch, model.dtype)
+    if model.is_reward_model:
+        network = _load_reward_model(located, key, dtype=dtype)
+    else:
+        network = _load(AutoModel, located.name, key, dtype=dtype, **located.options)
     tokenizer = _load(AutoTokenizer, located.name, key, **located.options)
     if tokenizer.eos_token_id is not None:
         separate_pad_token(network, tokenizer)
     return network, tokenizer
+
+
+def _load_reward_model(located: Located, key: str, *, dtype: torch.dtype) -> PreTrainedModel:
+    """A sequence classifier with one output, all of whose weights are in the checkpoint.
+
+    Raises:
+        PipelineError: it has several outputs, or its score head would be made up.
+    """
+    network, info = _load(
+        AutoModelForSequenceClassification,
+        located.name,
+        key,
+        dtype=dtype,
+        output_loading_info=True,
+        **located.options,
+    )
+    if network.config.num_labels != 1:
+        raise PipelineError(
+            f"{key}: {located.name!r} gives {network.config.num_labels} numbers for a text, and a reward model gives "
+            "one. Use another model, or set models.reward_backbone.is_reward_model to false to train its backbone."
+        )
+    if info["missing_keys"]:
+        raise PipelineError(
+            f"{key}: {located.name!r} holds no weights for {', '.join(sorted(info['missing_keys']))}: it is no "
+            "finished reward model. Set models.reward_backbone.is_reward_model to false to train one from it."
+        )
+    return network
 
 
 def _load(auto_class: Any, name: str, key: str, **options: Any) -> Any:

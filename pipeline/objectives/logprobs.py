@@ -81,10 +81,10 @@ class _Entropy(torch.autograd.Function):
         for part in logits.split(_ROWS):
             scaled = part.float() / temperature
             log_normaliser = torch.logsumexp(scaled, -1)
-            # H = log Z - E[logit]; a token that top-k took away has probability 0 and adds 0
-            expected = (torch.exp(scaled - log_normaliser[:, None]) * scaled).nansum(-1)
+            # not log Z - E[logit], two large numbers; a token that top-k took away has probability 0 and adds 0
+            logprobs = scaled - log_normaliser[:, None]
             normalisers.append(log_normaliser)
-            entropies.append(log_normaliser - expected)
+            entropies.append(-(torch.exp(logprobs) * logprobs).nansum(-1))
         empty = logits.new_zeros(0, dtype=torch.float32)
         entropy = torch.cat(entropies) if entropies else empty
         ctx.save_for_backward(logits, torch.cat(normalisers) if normalisers else empty, entropy)

@@ -6,20 +6,19 @@ its range is an error that names the dotted key.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Count = Annotated[int, Field(ge=0)]
-PositiveInt = Annotated[int, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Method = Literal["dpo", "ppo"]
-
-
-class Section(BaseModel):
-    """Base of every section: immutable, strict, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+from pipeline.params.base import (
+    Count,
+    Finetuning,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    Share,
+    SupervisedSchedule,
+)
+from pipeline.params.optimize import Optimize
 
 
 class Runtime(Section):
@@ -44,9 +43,13 @@ class ModelSource(Section):
     dtype: Literal["bfloat16", "float32"]
 
 
+class BackboneSource(ModelSource):
+    is_reward_model: bool
+
+
 class Models(Section):
     policy: ModelSource
-    reward_backbone: ModelSource
+    reward_backbone: BackboneSource
 
 
 class Columns(Section):
@@ -108,25 +111,6 @@ class FitJudge(Section):
     inverse_regularization: PositiveFloat
 
 
-class Finetuning(Section):
-    method: Literal["lora", "full"]
-    lora_r: PositiveInt
-    lora_alpha: PositiveInt
-    lora_target_modules: Literal["all-linear"] | list[str]
-
-
-class SupervisedSchedule(Section):
-    """What every trainer on a fixed data set has: SFT, reward model and DPO."""
-
-    learning_rate: PositiveFloat
-    warmup_ratio: Share
-    num_train_epochs: PositiveInt
-    per_device_train_batch_size: PositiveInt
-    gradient_accumulation_steps: PositiveInt
-    weight_decay: NonNegativeFloat
-    max_grad_norm: PositiveFloat
-
-
 class TrainSft(SupervisedSchedule):
     finetuning: Finetuning
     max_length: PositiveInt
@@ -147,7 +131,9 @@ class ValidatePreferences(Section):
 
 class TrainReward(SupervisedSchedule):
     max_length: PositiveInt
+    use_margin: bool
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)]
+    centering_coef: NonNegativeFloat
 
 
 class EvaluateReward(Section):
@@ -158,92 +144,6 @@ class EvaluateReward(Section):
 class ScoreReference(Section):
     batch_size: PositiveInt
     max_length: PositiveInt
-
-
-class Dpo(SupervisedSchedule):
-    finetuning: Finetuning
-    beta: PositiveFloat
-    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)]
-    frontier_checkpoints: Count
-
-
-class Ppo(Section):
-    finetuning: Finetuning
-    min_reward_accuracy: Share
-    total_episodes: PositiveInt
-    rollout_batch_size: PositiveInt
-    samples_per_prompt: PositiveInt
-    num_ppo_epochs: PositiveInt
-    num_minibatches: PositiveInt
-    per_device_train_batch_size: PositiveInt
-    learning_rate: PositiveFloat
-    adam_epsilon: PositiveFloat
-    max_grad_norm: PositiveFloat
-    kl_estimator: Literal["k1", "k2", "k3"]
-    kl_coef: NonNegativeFloat
-    kl_controller: Literal["fixed", "adaptive"]
-    kl_target: PositiveFloat
-    kl_horizon: PositiveInt
-    unfinished: Literal["none", "replace", "subtract"]
-    unfinished_penalty: NonNegativeFloat
-    normalize_scores: bool
-    score_clip: PositiveFloat | None
-    whiten_rewards: Literal["none", "scale", "shift_and_scale"]
-    advantage_estimator: Literal["gae", "rloo", "group"]
-    gamma: Share
-    lam: Share
-    whiten_advantages: bool
-    critic: Literal["shared", "policy", "reward_model"]
-    critic_learning_rate: PositiveFloat
-    critic_warmup_iterations: Count
-    vf_coef: NonNegativeFloat
-    cliprange_value: PositiveFloat
-    cliprange: PositiveFloat
-    entropy_coef: NonNegativeFloat
-    target_kl_per_update: PositiveFloat
-    max_ratio: Annotated[float, Field(gt=1)] | None
-    max_kl: PositiveFloat
-    frontier_checkpoints: Count
-
-    @model_validator(mode="after")
-    def _batches_divide(self) -> Self:
-        """Exact batch arithmetic or an error: a silently dropped remainder changes what was trained."""
-        minibatch = self.rollout_batch_size // self.num_minibatches
-        for name, whole, part_name, part in (
-            ("total_episodes", self.total_episodes, "rollout_batch_size", self.rollout_batch_size),
-            ("rollout_batch_size", self.rollout_batch_size, "samples_per_prompt", self.samples_per_prompt),
-            ("rollout_batch_size", self.rollout_batch_size, "num_minibatches", self.num_minibatches),
-            ("a minibatch", minibatch, "per_device_train_batch_size", self.per_device_train_batch_size),
-        ):
-            if whole % part:
-                raise ValueError(f"{name} ({whole}) must be a multiple of {part_name} ({part})")
-        return self
-
-    @model_validator(mode="after")
-    def _estimator_fits(self) -> Self:
-        if self.advantage_estimator != "gae":
-            if self.samples_per_prompt < 2:
-                raise ValueError(
-                    f"advantage_estimator {self.advantage_estimator} needs samples_per_prompt of 2 or more"
-                )
-            if self.critic_warmup_iterations:
-                raise ValueError(f"advantage_estimator {self.advantage_estimator} has no critic to warm up")
-        iterations = self.total_episodes // self.rollout_batch_size
-        if self.critic_warmup_iterations >= iterations:
-            raise ValueError(f"critic_warmup_iterations must be fewer than the {iterations} iterations of the run")
-        return self
-
-
-class Optimize(Section):
-    methods: Annotated[list[Method], Field(min_length=1)]
-    dpo: Dpo
-    ppo: Ppo
-
-    @model_validator(mode="after")
-    def _methods_once(self) -> Self:
-        if len(set(self.methods)) != len(self.methods):
-            raise ValueError(f"methods names a method twice: {self.methods}")
-        return self
 
 
 class EvaluatePolicy(Section):

@@ -1,14 +1,13 @@
 """Rules that turn numbers into warnings: what was seen, what it means, what to try."""
 
-import math
 from collections.abc import Sequence
 from typing import TypedDict
 
 from pipeline.params.schema import WriteReport
 from pipeline.report.documents import PolicyMetrics, PreferenceSummary, RewardMetrics
 from pipeline.report.inputs import HistoryRow, ReportInputs
+from pipeline.training.loss_checks import flat_loss_problem, initial_loss_problem
 
-MAX_INITIAL_LOSS_DISTANCE = 0.2
 MAX_CALIBRATION_ERROR = 0.1
 MIN_ACCURACY_LEAD = 0.02
 MAX_RATIO = 5.0
@@ -39,7 +38,7 @@ def find_flags(inputs: ReportInputs, params: WriteReport) -> list[Flag | PolicyF
         warnings += training_warnings(inputs.histories[name])
         found += [PolicyFlag(policy=name, code=code, message=message) for code, message in warnings]
     instruments = {
-        "reward_model": reward_model_warnings(inputs.reward_metrics, inputs.histories["train_reward"][0]),
+        "reward_model": reward_model_warnings(inputs.reward_metrics, inputs.histories["train_reward"]),
         "preferences": preference_warnings(inputs.preferences),
     }
     for subject, warnings in instruments.items():
@@ -108,8 +107,8 @@ def training_warnings(history: Sequence[HistoryRow]) -> list[tuple[str, str]]:
     return warnings
 
 
-def reward_model_warnings(metrics: RewardMetrics, first_row: HistoryRow) -> list[tuple[str, str]]:
-    """Codes and messages about the reward model; `first_row` holds its loss before any update."""
+def reward_model_warnings(metrics: RewardMetrics, history: Sequence[HistoryRow]) -> list[tuple[str, str]]:
+    """Codes and messages about the reward model; `history` has no losses when it was not trained here."""
     warnings = []
     accuracy, longer = metrics.accuracy, metrics.longer_wins_accuracy
     if accuracy.low <= longer or accuracy.mean < longer + MIN_ACCURACY_LEAD:
@@ -117,11 +116,11 @@ def reward_model_warnings(metrics: RewardMetrics, first_row: HistoryRow) -> list
         rule = f"{longer:.3f} of the rule that the longer response wins"
         advice = "It may have learned length alone. Collect more pairs, balance their lengths, or train longer"
         warnings.append(("accuracy_near_length_rule", f"{seen}{rule}. {advice}."))
-    loss = first_row.get("loss")
-    if loss is not None and abs(loss - math.log(2)) > MAX_INITIAL_LOSS_DISTANCE:
-        seen = f"The loss before training was {loss:.3f}, far from ln 2 = {math.log(2):.3f}"
-        advice = "A fresh reward head should rank at random. Start its last layer near zero, and check the labels"
-        warnings.append(("initial_loss_off", f"{seen}. {advice}."))
+    losses = [row["loss"] for row in history if "loss" in row]
+    if losses and (problem := initial_loss_problem(losses[0])):
+        warnings.append(("initial_loss_off", problem))
+    if problem := flat_loss_problem(losses):
+        warnings.append(("loss_flat", problem))
     if metrics.expected_calibration_error > MAX_CALIBRATION_ERROR:
         seen = f"Expected calibration error {metrics.expected_calibration_error:.3f} exceeds {MAX_CALIBRATION_ERROR:g}"
         advice = "Score differences misstate how sure it is. Train for fewer epochs, or use label_smoothing"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pipeline.params.schema import Ppo
+from pipeline.params.optimize import Ppo
 
 _LARGEST_ERROR = 0.2
 

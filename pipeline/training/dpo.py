@@ -1,7 +1,8 @@
-"""Direct Preference Optimization with reference log-probs computed beforehand."""
+"""Direct Preference Optimization and its relatives, against a reference that is cached, switched off or copied."""
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
 from pipeline.models.scoring import response_logps
 from pipeline.objectives.preference import dpo_loss
-from pipeline.params.schema import Dpo
+from pipeline.params.optimize import Dpo
 from pipeline.progress import progress_bar
 from pipeline.training.schedule import checkpoint_steps, plan_batches, supervised_optimization
 
@@ -37,15 +38,18 @@ def train_dpo(
     settings: Dpo,
     compute: Compute,
     *,
+    reference: Policy | None = None,
     pad_token_id: int,
     seed: int,
     on_step: Callable[[int, dict[str, float]], None],
     on_tokens: Callable[[int, float], None],
     on_checkpoint: Callable[[int], None],
 ) -> None:
-    """Train in place. At the first step the policy is the reference, so its loss is ln 2: checked.
+    """Train in place. At the first step the policy is the reference, so its log-ratios are 0: checked.
 
     Args:
+        reference: the frozen copy of `settings.reference: frozen_copy`, which is changed when it is synced; None for
+            cached log-probs and for adapters switched off.
         on_step: called with the step (1-based) and `loss` (nats), `accuracy`, `margin`, `chosen_rewards`,
             `rejected_rewards` (implicit rewards), `chosen_logps_change`, `rejected_logps_change` (nats per
             response against the reference), `learning_rate`, `grad_norm`.
@@ -53,7 +57,7 @@ def train_dpo(
         on_checkpoint: called at `frontier_checkpoints` evenly spaced steps, after the update.
 
     Raises:
-        PipelineError: the first loss shows that policy and reference differ, or the loss is not finite.
+        PipelineError: the first log-ratios show that policy and reference differ, or the loss is not finite.
     """
     steps = plan_batches([len(pair) for pair in pairs], settings, seed=seed, name="dpo")
     keep = checkpoint_steps(len(steps), settings.frontier_checkpoints)
@@ -67,23 +71,34 @@ def train_dpo(
             for indices in batches:
                 batch_pairs = [pairs[index] for index in indices]
                 chosen, rejected = pair_logps(policy, batch_pairs, compute, pad_token_id=pad_token_id)
-                ref_chosen, ref_rejected = _reference(batch_pairs, chosen.device)
+                ref_chosen, ref_rejected = reference_logps(
+                    policy, reference, batch_pairs, settings, compute, pad_token_id=pad_token_id
+                )
                 result = dpo_loss(
                     policy_chosen_logps=chosen,
                     policy_rejected_logps=rejected,
                     ref_chosen_logps=ref_chosen,
                     ref_rejected_logps=ref_rejected,
+                    chosen_lengths=_lengths([pair.chosen for pair in batch_pairs], chosen.device),
+                    rejected_lengths=_lengths([pair.rejected for pair in batch_pairs], chosen.device),
                     beta=settings.beta,
+                    loss=settings.loss,
                     label_smoothing=settings.label_smoothing,
+                    simpo_gamma=settings.simpo_gamma,
+                    nll_coef=settings.nll_coef,
                 )
                 optimization.backward(result.losses.sum() / count)
-                rewards = (result.chosen_rewards, result.rejected_rewards)
-                rows.append(torch.stack([result.losses.detach(), *rewards], 1))
+                changes = (chosen - ref_chosen, rejected - ref_rejected)
+                columns = (result.losses, result.chosen_rewards, result.rejected_rewards, *changes)
+                rows.append(torch.stack([column.detach() for column in columns], 1))
             values = torch.cat(rows)
-            metrics = _step_metrics(values, beta=settings.beta)
+            metrics = _step_metrics(values)
             if step == 1:
-                check_first_loss(values, beta=settings.beta, precise=compute.dtype == torch.float32)
+                drift = values[:, 3:].abs().max().item()
+                check_first_log_ratios(drift, precise=compute.dtype == torch.float32)
             metrics |= {"learning_rate": optimization.learning_rate, "grad_norm": optimization.step()}
+            if reference is not None and settings.reference_sync_steps and step % settings.reference_sync_steps == 0:
+                sync_reference(reference, policy, alpha=settings.reference_mixup_alpha)
             on_step(step, metrics)
             on_tokens(sum(len(pairs[index]) for batch in batches for index in batch), time.perf_counter() - start)
             bar.set_postfix(loss=f"{metrics['loss']:.3f}", accuracy=f"{metrics['accuracy']:.2f}")
@@ -101,45 +116,74 @@ def pair_logps(
     return chosen, rejected
 
 
-def check_first_loss(values: Tensor, *, beta: float, precise: bool) -> None:
-    """Before any update the policy is the reference: both implicit rewards are 0 and the loss is ln 2.
+@torch.no_grad()
+def reference_logps(
+    policy: Policy,
+    reference: Policy | None,
+    pairs: Sequence[ScoredPair],
+    settings: Dpo,
+    compute: Compute,
+    *,
+    pad_token_id: int,
+) -> tuple[Tensor, Tensor]:
+    """Summed log-probs (B,) of the chosen and the rejected responses under the reference that the settings name."""
+    if settings.reference == "cached":
+        device = compute.device
+        return (
+            torch.tensor([pair.ref_chosen_logps for pair in pairs], device=device),
+            torch.tensor([pair.ref_rejected_logps for pair in pairs], device=device),
+        )
+    if settings.reference == "frozen_copy" and reference is None:
+        raise TypeError("reference frozen_copy needs the copy")
+    with policy.reference() if reference is None else nullcontext():
+        return pair_logps(reference or policy, pairs, compute, pad_token_id=pad_token_id)
 
-    Checked on the response that differs most, because references on the wrong rows cancel in a mean. The tolerance is
-    on the log-probs of a response, in nats: fp32 rounding, or bf16 rounding over a few dozen tokens in batches of
-    other shapes.
+
+@torch.no_grad()
+def sync_reference(reference: Policy, policy: Policy, *, alpha: float) -> None:
+    """ref <- alpha * policy + (1 - alpha) * ref, weight by weight (Gorbatovski et al. 2024, arXiv:2404.09656)."""
+    for ours, theirs in zip(policy.causal_lm.parameters(), reference.causal_lm.parameters(), strict=True):
+        theirs.lerp_(ours.to(theirs.dtype), alpha)
+
+
+def check_first_log_ratios(drift: float, *, precise: bool) -> None:
+    """Before any update the policy is the reference: every log-ratio is 0.
+
+    Checked on the response that differs most, because references on the wrong rows cancel in a mean.
 
     Args:
-        values: (N, 3): loss, chosen reward and rejected reward of each pair of the first step.
+        drift: the largest |log pi - log pi_ref| of a response of the first step, in nats.
+        precise: computed in fp32.
 
     Raises:
         PipelineError: policy and reference differ.
     """
-    tolerance = 0.02 if precise else 2.0
-    drift = values[:, 1:].abs().max().item() / beta
+    tolerance = _FP32_TOLERANCE if precise else _BF16_TOLERANCE
     if drift > tolerance:
         raise PipelineError(
-            f"before any update the policy's log-probs differ from the reference's by {drift:.3f} nats on a response "
-            f"(mean loss {values[:, 0].mean().item():.4f}, expected ln 2): the reference log-probs are of another "
-            "model, tokenizer or precision. Run `dvc repro -f score_reference`."
+            f"before any update the policy's log-probs differ from the reference's by {drift:.3f} nats on a response: "
+            "the reference log-probs are of another model, tokenizer or precision. Run `dvc repro -f score_reference`."
         )
 
 
-def _reference(pairs: Sequence[ScoredPair], device: torch.device) -> tuple[Tensor, Tensor]:
-    return (
-        torch.tensor([pair.ref_chosen_logps for pair in pairs], device=device),
-        torch.tensor([pair.ref_rejected_logps for pair in pairs], device=device),
-    )
+# Rounding of a response's log-prob in batches of other shapes, in nats.
+_FP32_TOLERANCE = 0.02
+_BF16_TOLERANCE = 2.0
 
 
-def _step_metrics(rows: Tensor, *, beta: float) -> dict[str, float]:
-    """Means over the pairs of a step; `rows` (N, 3) holds loss, chosen reward, rejected reward."""
-    loss, chosen, rejected = rows.mean(0).tolist()
+def _lengths(examples: Sequence[TokenizedExample], device: torch.device) -> Tensor:
+    return torch.tensor([len(example.response_ids) for example in examples], device=device, dtype=torch.float32)
+
+
+def _step_metrics(rows: Tensor) -> dict[str, float]:
+    """Means over the pairs of a step; `rows` (N, 5) holds loss, chosen and rejected reward, and both log-ratios."""
+    loss, chosen, rejected, chosen_change, rejected_change = rows.mean(0).tolist()
     return {
         "loss": loss,
         "accuracy": (rows[:, 1] > rows[:, 2]).float().mean().item(),
         "margin": chosen - rejected,
         "chosen_rewards": chosen,
         "rejected_rewards": rejected,
-        "chosen_logps_change": chosen / beta,
-        "rejected_logps_change": rejected / beta,
+        "chosen_logps_change": chosen_change,
+        "rejected_logps_change": rejected_change,
     }

@@ -11,7 +11,8 @@ import torch
 from transformers import get_linear_schedule_with_warmup
 
 from pipeline.models.compute import Compute
-from pipeline.params.schema import Ppo, Sampling
+from pipeline.params.optimize import Ppo
+from pipeline.params.schema import Sampling
 from pipeline.progress import progress_bar
 from pipeline.seeding import python_random, torch_generator
 from pipeline.training.controllers import KlController, RunningMoments

@@ -11,7 +11,8 @@ from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.objectives.masked import masked_mean
 from pipeline.objectives.ppo import clipped_policy_loss, clipped_value_loss
-from pipeline.params.schema import Ppo, Sampling
+from pipeline.params.optimize import Ppo
+from pipeline.params.schema import Sampling
 from pipeline.training.rollout import Roles, Rollout, by_length
 from pipeline.training.schedule import Optimization, mean_of
 

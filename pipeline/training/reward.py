@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from pipeline.data.preferences import TextPair
+from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.reward import RewardModel
 from pipeline.objectives.preference import bradley_terry_loss
 from pipeline.params.schema import TrainReward
 from pipeline.progress import progress_bar
+from pipeline.training.loss_checks import flat_loss_problem, initial_loss_problem
 from pipeline.training.schedule import plan_batches, supervised_optimization
 
 
@@ -35,8 +37,11 @@ def train_reward(
             `learning_rate`, `grad_norm`; after each epoch also with `validation_accuracy`.
         on_tokens: called with the tokens of a step and its seconds.
     """
+    if settings.use_margin:
+        check_margins(pairs)
     lengths = [len(pair.chosen) + len(pair.rejected) for pair in pairs]
     steps = plan_batches(lengths, settings, seed=seed, name="train_reward")
+    history: list[float] = []
     per_epoch = len(steps) // settings.num_train_epochs
     optimization = supervised_optimization(model, settings, compute.accelerator, total_steps=len(steps))
     with progress_bar(total=len(steps), title="reward model", unit="step") as bar:
@@ -46,8 +51,15 @@ def train_reward(
             count = sum(len(batch) for batch in batches)
             losses, margins, tokens = [], [], 0
             for indices in batches:
-                chosen, rejected, batch_tokens = _scores(model, [pairs[index] for index in indices], compute)
-                loss = bradley_terry_loss(chosen, rejected, label_smoothing=settings.label_smoothing)
+                batch = [pairs[index] for index in indices]
+                chosen, rejected, batch_tokens = _scores(model, batch, compute)
+                loss = bradley_terry_loss(
+                    chosen,
+                    rejected,
+                    margins=_margins(batch, chosen) if settings.use_margin else None,
+                    label_smoothing=settings.label_smoothing,
+                    centering_coef=settings.centering_coef,
+                )
                 optimization.backward(loss.sum() / count)
                 losses.append(loss.detach())
                 margins.append((chosen - rejected).detach())
@@ -63,10 +75,48 @@ def train_reward(
             if step % per_epoch == 0 and validation:
                 metrics["validation_accuracy"] = pair_accuracy(model, validation)
             on_step(step, metrics)
+            history.append(metrics["loss"])
             bar.set_postfix(loss=f"{metrics['loss']:.3f}", accuracy=f"{metrics['accuracy']:.2f}")
             bar.update()
     model.eval()
     model.shift(reference_mean(model, pairs))
+    plain = not settings.use_margin and not settings.centering_coef
+    for problem in (initial_loss_problem(history[0]) if plain else None, flat_loss_problem(history)):
+        if problem:
+            print(f"warning: {problem}", flush=True)
+
+
+def check_margins(pairs: Sequence[TextPair]) -> None:
+    """Every pair says by how much its chosen response is better.
+
+    Raises:
+        PipelineError: one does not.
+    """
+    missing = [pair.id for pair in pairs if pair.margin is None]
+    if missing:
+        raise PipelineError(
+            f"train_reward.use_margin is true, but {len(missing)} of {len(pairs)} pairs have no margin, the first "
+            f"with id {missing[0]}. Add margins to the pairs, or set use_margin to false."
+        )
+
+
+def _margins(pairs: Sequence[TextPair], like: Tensor) -> Tensor:
+    return torch.tensor([pair.margin for pair in pairs], device=like.device, dtype=like.dtype)
+
+
+def adopt_reward_model(model: RewardModel, pairs: Sequence[TextPair]) -> dict[str, float]:
+    """Shift a finished reward model to mean 0 on the training responses; nothing else about it changes.
+
+    Returns:
+        `training_pairs_loss` (nats) and `accuracy` on the training pairs.
+    """
+    scores = pair_scores(model, pairs)
+    model.shift(scores.mean().item())
+    chosen, rejected = scores.unbind(1)
+    return {
+        "training_pairs_loss": bradley_terry_loss(chosen, rejected).mean().item(),
+        "accuracy": (chosen > rejected).float().mean().item(),
+    }
 
 
 def _scores(model: RewardModel, pairs: Sequence[TextPair], compute: Compute) -> tuple[Tensor, Tensor, int]:
@@ -80,13 +130,17 @@ def _scores(model: RewardModel, pairs: Sequence[TextPair], compute: Compute) -> 
 
 def pair_accuracy(model: RewardModel, pairs: Sequence[TextPair]) -> float:
     """Share of pairs whose chosen response scores higher."""
-    model.eval()
-    texts = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
-    chosen, rejected = model.score(texts, batch_size=64).chunk(2)
+    chosen, rejected = pair_scores(model, pairs).unbind(1)
     return (chosen > rejected).float().mean().item()
 
 
 def reference_mean(model: RewardModel, pairs: Sequence[TextPair]) -> float:
     """Mean score of all responses of the pairs."""
+    return pair_scores(model, pairs).mean().item()
+
+
+def pair_scores(model: RewardModel, pairs: Sequence[TextPair]) -> Tensor:
+    """Scores of the chosen and the rejected response of each pair, (len(pairs), 2), without gradient."""
+    model.eval()
     texts = [text for pair in pairs for text in (pair.chosen, pair.rejected)]
-    return model.score(texts, batch_size=64).mean().item()
+    return model.score(texts, batch_size=64).view(-1, 2)

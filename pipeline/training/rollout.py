@@ -21,7 +21,8 @@ from pipeline.objectives.advantages import (
 from pipeline.objectives.kl import kl_estimates
 from pipeline.objectives.masked import masked_mean, masked_sum, masked_var, whiten
 from pipeline.objectives.rewards import penalize_unfinished, shaped_rewards
-from pipeline.params.schema import Ppo, Sampling
+from pipeline.params.optimize import Ppo
+from pipeline.params.schema import Sampling
 from pipeline.training.controllers import RunningMoments
 
 Scorer = Callable[[Sequence[str]], Tensor]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import get_linear_schedule_with_warmup
 
 from pipeline.errors import PipelineError
-from pipeline.params.schema import SupervisedSchedule
+from pipeline.params.base import SupervisedSchedule
 from pipeline.seeding import python_random
 
 

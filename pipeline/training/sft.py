@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pipeline.data.tokens import TokenizedExample, collate
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
-from pipeline.params.schema import SupervisedSchedule
+from pipeline.params.base import SupervisedSchedule
 from pipeline.progress import progress_bar
 from pipeline.training.schedule import plan_batches, supervised_optimization
 

@@ -11,7 +11,7 @@ from pipeline.data.tokens import TokenizedExample, collate
 from pipeline.models.checkpoints import save_frontier_checkpoint, save_model, save_policy, stored_dtype
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_adapters, load_policy
-from pipeline.params.schema import Finetuning
+from pipeline.params.base import Finetuning
 from pipeline.stage.hashing import content_hash
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA

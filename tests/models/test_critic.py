@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.critic import critic_from_policy, critic_from_reward_model
 from pipeline.models.reward import create_reward_model
-from pipeline.params.schema import Finetuning
+from pipeline.params.base import Finetuning
 from tests.tiny_models import FULL, LORA
 
 EXAMPLES = [TokenizedExample([5, 6, 7], [8, 9]), TokenizedExample([11], [12, 13, 14, 15])]

@@ -6,18 +6,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import LlamaForSequenceClassification
 
 from pipeline.errors import PipelineError
 from pipeline.models.sources import load_source_backbone, load_source_policy, locate, separate_pad_token
-from pipeline.params.schema import ModelSource
+from pipeline.params.schema import BackboneSource, ModelSource
 from tests.conftest import PolicyMaker
 from tests.tiny_models import byte_level_tokenizer
 
 KEY = "models.policy.source"
+BACKBONE_KEY = "models.reward_backbone.source"
 
 
 def source(name: Path | str, *, revision: str | None = None, dtype: str = "float32") -> ModelSource:
     return ModelSource(source=str(name), revision=revision, dtype=dtype)
+
+
+def backbone_source(name: Path | str, *, is_reward_model: bool = False) -> BackboneSource:
+    return BackboneSource(source=str(name), revision=None, dtype="float32", is_reward_model=is_reward_model)
 
 
 @pytest.fixture
@@ -108,7 +114,7 @@ def test_weights_cut_short_are_a_message_with_the_key(tmp_path: Path, policy_fol
 
 def test_a_backbone_has_no_head(encoder_folder: Path, decoder_folder: Path) -> None:
     for folder in (encoder_folder, decoder_folder):
-        network, tokenizer = load_source_backbone(source(folder), key="models.reward_backbone.source")
+        network, tokenizer = load_source_backbone(backbone_source(folder), key=BACKBONE_KEY)
         assert not hasattr(network, "lm_head") and not hasattr(network, "classifier")
         assert network.config.pad_token_id == tokenizer.pad_token_id
 
@@ -138,3 +144,24 @@ def test_a_pad_token_of_its_own_stays(make_policy: PolicyMaker) -> None:
     network, tokenizer = make_policy().causal_lm, byte_level_tokenizer()
     separate_pad_token(network, tokenizer)
     assert tokenizer.pad_token == "<pad>"
+
+
+def test_a_finished_reward_model_keeps_its_head(decoder_folder: Path, tmp_path: Path) -> None:
+    bought = LlamaForSequenceClassification.from_pretrained(decoder_folder, num_labels=1)
+    torch.nn.init.normal_(bought.score.weight)
+    bought.save_pretrained(tmp_path)
+    byte_level_tokenizer().save_pretrained(tmp_path)
+    network, _ = load_source_backbone(backbone_source(tmp_path, is_reward_model=True), key=BACKBONE_KEY)
+    assert torch.equal(network.score.weight, bought.score.weight)
+
+
+def test_a_model_whose_score_head_would_be_made_up_is_refused(decoder_folder: Path) -> None:
+    with pytest.raises(PipelineError, match=r"no weights for score\.weight"):
+        load_source_backbone(backbone_source(decoder_folder, is_reward_model=True), key=BACKBONE_KEY)
+
+
+def test_a_classifier_of_several_labels_is_no_reward_model(decoder_folder: Path, tmp_path: Path) -> None:
+    LlamaForSequenceClassification.from_pretrained(decoder_folder, num_labels=2).save_pretrained(tmp_path)
+    byte_level_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(PipelineError, match="gives 2 numbers"):
+        load_source_backbone(backbone_source(tmp_path, is_reward_model=True), key=BACKBONE_KEY)

@@ -1,11 +1,13 @@
 """Bradley-Terry and DPO: the article's examples with the right digits, identity, direction, symmetry."""
 
 import math
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor
 
+from pipeline.objectives.names import DpoLossName
 from pipeline.objectives.preference import DpoLoss, bradley_terry_loss, dpo_loss
 
 
@@ -67,8 +69,10 @@ def test_scores_of_other_shapes_raise() -> None:
 
 
 def dpo(
-    chosen: Tensor, rejected: Tensor, ref_chosen: Tensor, ref_rejected: Tensor, *, beta: float = 0.1, **options: float
+    chosen: Tensor, rejected: Tensor, ref_chosen: Tensor, ref_rejected: Tensor, *, beta: float = 0.1, **options: Any
 ) -> DpoLoss:
+    lengths = {"chosen_lengths": torch.ones_like(chosen), "rejected_lengths": torch.ones_like(chosen)}
+    options = lengths | options
     return dpo_loss(
         policy_chosen_logps=chosen,
         policy_rejected_logps=rejected,
@@ -130,3 +134,87 @@ def test_rewards_are_detached_and_references_need_no_gradient() -> None:
 def test_log_probs_of_other_shapes_raise() -> None:
     with pytest.raises(ValueError, match=r"ref_rejected_logps \(1,\)"):
         dpo(torch.zeros(2), torch.zeros(2), torch.zeros(2), torch.zeros(1))
+
+
+# log-ratios +4 and -2 over 8 and 4 tokens: at beta 0.1 the gap is 0.6, its mean per token 0.5 + 0.5
+NUMBERS = {
+    "chosen": torch.tensor([-6.0], dtype=torch.float64),
+    "rejected": torch.tensor([-10.0], dtype=torch.float64),
+    "ref_chosen": torch.tensor([-10.0], dtype=torch.float64),
+    "ref_rejected": torch.tensor([-8.0], dtype=torch.float64),
+    "chosen_lengths": torch.tensor([8.0], dtype=torch.float64),
+    "rejected_lengths": torch.tensor([4.0], dtype=torch.float64),
+}
+
+
+def nll(probability: float) -> float:
+    return -math.log(probability)
+
+
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"loss": "sigmoid"}, nll(sigmoid(0.6))),
+        ({"loss": "sigmoid", "label_smoothing": 0.1}, 0.9 * nll(sigmoid(0.6)) + 0.1 * nll(sigmoid(-0.6))),
+        ({"loss": "robust", "label_smoothing": 0.1}, (0.9 * nll(sigmoid(0.6)) - 0.1 * nll(sigmoid(-0.6))) / 0.8),
+        ({"loss": "hinge"}, 0.4),
+        ({"loss": "hinge", "beta": 1.0}, 0.0),
+        ({"loss": "ipo"}, (1.0 - 5.0) ** 2),
+        ({"loss": "ipo", "beta": 0.5}, 0.0),
+        ({"loss": "sigmoid_norm", "beta": 2.0}, nll(sigmoid(2.0))),
+        # -6/8 and -10/4 per token, without the reference
+        ({"loss": "simpo", "beta": 2.0}, nll(sigmoid(2 * (-0.75 + 2.5)))),
+        ({"loss": "simpo", "beta": 2.0, "simpo_gamma": 0.5}, nll(sigmoid(2 * (-0.75 + 2.5) - 0.5))),
+        ({"loss": "sigmoid", "nll_coef": 0.2}, nll(sigmoid(0.6)) + 0.2 * 0.75),
+    ],
+    ids=str,
+)
+def test_each_loss_by_hand(options: dict[str, Any], expected: float) -> None:
+    assert dpo(**NUMBERS, **options).losses.item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_robust_is_unbiased_under_flipped_labels() -> None:
+    flip = 0.3
+    kept = dpo(**NUMBERS, loss="robust", label_smoothing=flip).losses.item()
+    swapped = {
+        "chosen": NUMBERS["rejected"],
+        "rejected": NUMBERS["chosen"],
+        "ref_chosen": NUMBERS["ref_rejected"],
+        "ref_rejected": NUMBERS["ref_chosen"],
+    }
+    flipped = dpo(**swapped, loss="robust", label_smoothing=flip).losses.item()
+    assert (1 - flip) * kept + flip * flipped == pytest.approx(dpo(**NUMBERS).losses.item())
+
+
+def test_simpo_does_not_read_the_reference() -> None:
+    other = NUMBERS | {"ref_chosen": torch.tensor([5.0], dtype=torch.float64)}
+    options = {"loss": "simpo", "beta": 2.0, "simpo_gamma": 0.5}
+    assert torch.equal(dpo(**other, **options).losses, dpo(**NUMBERS, **options).losses)
+
+
+def test_every_loss_prefers_the_chosen_response() -> None:
+    for loss in get_args(DpoLossName):
+        chosen, rejected = (torch.tensor([value], requires_grad=True) for value in (-9.0, -9.5))
+        references = torch.tensor([-9.0]), torch.tensor([-9.5])
+        lengths = {"chosen_lengths": torch.tensor([3.0]), "rejected_lengths": torch.tensor([4.0])}
+        dpo(chosen, rejected, *references, loss=loss, **lengths).losses.sum().backward()
+        assert chosen.grad.item() < 0 < rejected.grad.item(), loss
+
+
+def test_an_unknown_loss_is_named() -> None:
+    with pytest.raises(ValueError, match="unknown loss 'sgmoid'"):
+        dpo(**NUMBERS, loss="sgmoid")
+
+
+def test_a_margin_moves_the_gap_and_centering_adds_the_square_of_the_sum() -> None:
+    chosen, rejected = torch.tensor([2.0], dtype=torch.float64), torch.tensor([0.5], dtype=torch.float64)
+    margins = torch.tensor([1.0], dtype=torch.float64)
+    assert bradley_terry_loss(chosen, rejected, margins=margins).item() == pytest.approx(nll(sigmoid(0.5)))
+    centred = bradley_terry_loss(chosen, rejected, centering_coef=0.1).item()
+    assert centred == pytest.approx(nll(sigmoid(1.5)) + 0.1 * 2.5**2)
+    with pytest.raises(ValueError, match="margins"):
+        bradley_terry_loss(torch.zeros(2), torch.zeros(2), margins=torch.zeros(1))

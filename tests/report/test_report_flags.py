@@ -92,18 +92,18 @@ def test_ratio():
 def test_accuracy_against_the_length_rule(inputs, accuracy, half, raised):
     metrics = inputs.reward_metrics.model_copy(update={"accuracy": interval(accuracy, half)})
     expected = ["accuracy_near_length_rule"] if raised else []
-    assert codes(reward_model_warnings(metrics, {"loss": math.log(2)})) == expected
+    assert codes(reward_model_warnings(metrics, [{"loss": math.log(2)}])) == expected
 
 
 @pytest.mark.parametrize(("loss", "raised"), [(0.69, False), (0.88, False), (0.90, True), (0.48, True)])
 def test_initial_loss(inputs, loss, raised):
-    assert codes(reward_model_warnings(inputs.reward_metrics, {"loss": loss})) == ["initial_loss_off"] * raised
+    assert codes(reward_model_warnings(inputs.reward_metrics, [{"loss": loss}])) == ["initial_loss_off"] * raised
 
 
 @pytest.mark.parametrize(("error", "raised"), [(0.1, False), (0.11, True)])
 def test_calibration(inputs, error, raised):
     metrics = inputs.reward_metrics.model_copy(update={"expected_calibration_error": error})
-    assert codes(reward_model_warnings(metrics, {"loss": math.log(2)})) == ["poorly_calibrated"] * raised
+    assert codes(reward_model_warnings(metrics, [{"loss": math.log(2)}])) == ["poorly_calibrated"] * raised
 
 
 @pytest.mark.parametrize(("quarantined", "raised"), [(5, False), (6, True)])
@@ -124,3 +124,13 @@ def test_flags_name_their_policy_or_subject(inputs, write_report_params):
         (None, "preferences"),
     ]
     assert all(flag["message"].endswith(".") for flag in flags)
+
+
+def test_a_loss_that_does_not_fall(inputs):
+    falling = [{"loss": 0.69 - 0.02 * step} for step in range(20)]
+    assert codes(reward_model_warnings(inputs.reward_metrics, falling)) == []
+    assert codes(reward_model_warnings(inputs.reward_metrics, [{"loss": 0.69}] * 20)) == ["loss_flat"]
+
+
+def test_a_reward_model_that_was_not_trained_here_has_no_loss_to_judge(inputs):
+    assert codes(reward_model_warnings(inputs.reward_metrics, [{"step": 0, "training_pairs_loss": 3.0}])) == []

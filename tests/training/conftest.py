@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.params.schema import Params, Ppo
+from pipeline.params.optimize import Ppo
+from pipeline.params.schema import Params
 from tests.tiny_models import changed
 
 

@@ -1,4 +1,4 @@
-"""A task so small that everything can be enumerated: eight tokens, three steps, and a score that counts one word."""
+"""A task so small that everything can be enumerated: eight tokens, two steps, and a score that counts one word."""
 
 import itertools
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.tiny_models import llama_config
 WORDS = ("a", "b", "c", "d", "e")
 PROMPT = "a"
 WANTED = "d"
-SAMPLING = Sampling(max_new_tokens=3, temperature=1.0, top_k=0, top_p=1.0, stop_tokens=[], batch_size=512)
+SAMPLING = Sampling(max_new_tokens=2, temperature=1.0, top_k=0, top_p=1.0, stop_tokens=[], batch_size=512)
 
 
 def save_tabular_policy(folder: Path, *, seed: int) -> None:
@@ -38,7 +38,7 @@ def count_wanted(texts: list[str]) -> Tensor:
 
 
 def all_responses(tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    """Every response there is: up to three tokens, ended by EOS or by the length limit."""
+    """Every response there is: up to two tokens, ended by EOS or by the length limit."""
     others = [token for token in range(len(tokenizer)) if token != tokenizer.eos_token_id]
     ended = [
         [*start, tokenizer.eos_token_id]
@@ -57,8 +57,8 @@ class Enumeration:
     def __init__(self, reference: Policy, tokenizer: PreTrainedTokenizerBase, *, beta: float) -> None:
         self.beta = beta
         self.responses = all_responses(tokenizer)
-        prompt_ids = tokenizer(PROMPT, add_special_tokens=False)["input_ids"]
-        examples = [TokenizedExample(prompt_ids, response) for response in self.responses]
+        (self.prompt_token,) = tokenizer(PROMPT, add_special_tokens=False)["input_ids"]
+        examples = [TokenizedExample([self.prompt_token], response) for response in self.responses]
         self._batch = collate(examples, pad_token_id=tokenizer.pad_token_id)
         wanted = tokenizer.convert_tokens_to_ids(WANTED)
         self.scores = torch.tensor([float(response.count(wanted)) for response in self.responses]).double()
@@ -76,6 +76,6 @@ class Enumeration:
         logprobs = self.logprobs(policy)
         return (logprobs.exp() * (self.scores - self.beta * (logprobs - self.reference))).sum().item()
 
-    def gained(self, policy: Policy) -> float:
-        """The share of the way from the reference (0) to the optimum (1)."""
-        return (self.objective(policy) - self.start) / (self.best - self.start)
+    def divergence(self, policy: Policy) -> float:
+        """KL(pi || pi*) in nats: what the objective misses of its optimum, over beta."""
+        return (self.best - self.objective(policy)) / self.beta

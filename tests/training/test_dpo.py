@@ -13,8 +13,10 @@ from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
 from pipeline.models.scoring import score_responses
-from pipeline.params.schema import Dpo, Finetuning, Params
-from pipeline.training.dpo import ScoredPair, pair_logps, train_dpo
+from pipeline.params.base import Finetuning
+from pipeline.params.optimize import Dpo
+from pipeline.params.schema import Params
+from pipeline.training.dpo import ScoredPair, pair_logps, sync_reference, train_dpo
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA, changed
 from tests.training.recording import Recorder, assert_only_trainable_parameters_changed, assert_same_bytes, snapshot
@@ -47,9 +49,18 @@ def pairs(
     return [ScoredPair(examples[i], examples[i + 1], logps[i], logps[i + 1]) for i in range(0, len(examples), 2)]
 
 
-def train(policy: Policy, pairs: list[ScoredPair], settings: Dpo, compute: Compute, *, seed: int = 0) -> Recorder:
+def train(
+    policy: Policy,
+    pairs: list[ScoredPair],
+    settings: Dpo,
+    compute: Compute,
+    *,
+    reference: Policy | None = None,
+    seed: int = 0,
+) -> Recorder:
     recorder = Recorder()
-    train_dpo(policy, pairs, settings, compute, pad_token_id=0, seed=seed, **recorder.callbacks())
+    callbacks = recorder.callbacks()
+    train_dpo(policy, pairs, settings, compute, reference=reference, pad_token_id=0, seed=seed, **callbacks)
     return recorder
 
 
@@ -192,3 +203,77 @@ def test_a_checkpoint_is_taken_after_its_update(
     train_dpo(policy, pairs, plan, compute, pad_token_id=0, seed=0, **callbacks)
     assert list(kept) == [1]
     assert any(not torch.equal(kept[1][name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize(
+    ("reference", "finetuning"), [("adapter_off", LORA), ("frozen_copy", LORA), ("frozen_copy", FULL)]
+)
+def test_every_kind_of_reference_gives_the_same_training(
+    make_policy: PolicyMaker,
+    pairs: list[ScoredPair],
+    settings: Dpo,
+    compute: Compute,
+    reference: str,
+    finetuning: Finetuning,
+) -> None:
+    recorders, policies = [], []
+    for kind in ("cached", reference):
+        plan = changed(settings, reference=kind, finetuning=finetuning.model_dump(), num_train_epochs=1)
+        policies.append(make_policy(finetuning))
+        copy = make_policy() if kind == "frozen_copy" else None
+        recorders.append(train(policies[-1], pairs, plan, compute, reference=copy))
+    for name in ("loss", "chosen_rewards", "rejected_rewards"):
+        assert recorders[1].column(name) == pytest.approx(recorders[0].column(name), abs=1e-6), name
+    for (name, first), second in zip(policies[0].named_parameters(), policies[1].parameters(), strict=True):
+        assert torch.allclose(first, second, atol=1e-5), name
+
+
+def test_the_reference_follows_the_policy_when_synced(
+    make_policy: PolicyMaker, pairs: list[ScoredPair], settings: Dpo, compute: Compute
+) -> None:
+    plan = changed(
+        settings,
+        finetuning=FULL.model_dump(),
+        reference="frozen_copy",
+        reference_sync_steps=2,
+        reference_mixup_alpha=1.0,
+        num_train_epochs=3,
+    )
+    policy, copy = make_policy(FULL), make_policy()
+    changes = train(policy, pairs, plan, compute, reference=copy).column("chosen_logps_change")
+    # six steps: after the second and the fourth update the reference is the policy, so the next log-ratio is 0
+    assert [abs(change) < 1e-3 for change in changes] == [True, False, True, False, True, False]
+    assert_same_bytes(copy, policy)
+
+
+def test_a_sync_mixes_weights() -> None:
+    class Holder:
+        def __init__(self, value: float) -> None:
+            self.causal_lm = torch.nn.Linear(1, 1, bias=False)
+            torch.nn.init.constant_(self.causal_lm.weight, value)
+
+    reference, policy = Holder(1.0), Holder(5.0)
+    sync_reference(reference, policy, alpha=0.25)  # type: ignore[arg-type]
+    assert reference.causal_lm.weight.item() == 2.0 and policy.causal_lm.weight.item() == 5.0
+
+
+@pytest.mark.parametrize("loss", ["robust", "ipo", "hinge", "sigmoid_norm", "simpo"])
+def test_every_loss_trains(
+    make_policy: PolicyMaker, pairs: list[ScoredPair], settings: Dpo, compute: Compute, loss: str
+) -> None:
+    plan = changed(settings, loss=loss, num_train_epochs=10, beta=0.1 if loss in ("robust", "hinge") else 2.0)
+    recorder = train(make_policy(LORA), pairs, plan, compute)
+    assert recorder.rows[-1]["loss"] < recorder.rows[0]["loss"]
+    assert recorder.rows[-1]["chosen_logps_change"] > recorder.rows[-1]["rejected_logps_change"]
+
+
+def test_the_nll_term_keeps_the_chosen_responses_probable(
+    make_policy: PolicyMaker, pairs: list[ScoredPair], settings: Dpo, compute: Compute
+) -> None:
+    changes = [
+        train(make_policy(LORA), pairs, changed(settings, nll_coef=nll_coef, num_train_epochs=5), compute).rows[-1][
+            "chosen_logps_change"
+        ]
+        for nll_coef in (0.0, 2.0)
+    ]
+    assert changes[1] > changes[0] + 1, changes

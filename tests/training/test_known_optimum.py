@@ -1,4 +1,7 @@
-"""PPO, RLOO and DPO reach the closed-form optimum of the KL-regularised objective, whatever the seed."""
+"""PPO, RLOO and DPO reach the closed-form optimum of the KL-regularised objective, whatever the seed.
+
+The distance is KL(pi || pi*), in nats of a response; every seed starts at 0.08 to 0.9.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +12,8 @@ import torch
 from pipeline.data.tokens import TokenizedExample
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
-from pipeline.params.schema import Dpo, Params, Ppo
+from pipeline.params.optimize import Dpo, Ppo
+from pipeline.params.schema import Params
 from pipeline.seeding import torch_generator
 from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import train_ppo
@@ -59,13 +63,13 @@ def test_ppo_and_rloo_reach_the_optimum(
 ) -> None:
     settings: Ppo = changed(
         params.optimize.ppo,
-        total_episodes=20 * 256,
+        total_episodes=30 * 256,
         rollout_batch_size=256,
         samples_per_prompt=256 if estimator == "rloo" else 1,
         num_ppo_epochs=2,
         num_minibatches=2,
         per_device_train_batch_size=128,
-        learning_rate=5e-3,
+        learning_rate=3e-3,
         critic_learning_rate=5e-2,
         kl_coef=BETA,
         advantage_estimator=estimator,
@@ -77,7 +81,7 @@ def test_ppo_and_rloo_reach_the_optimum(
     policy = load(FULL, with_values=estimator == "gae")
     roles = Roles(policy, load(), None, count_wanted, load_tokenizer(tmp_path))
     train_ppo(roles, [PROMPT], settings, SAMPLING, compute, seed=seed, **Recorder().callbacks())
-    assert task.gained(policy) > 0.95
+    assert task.divergence(policy) < 0.03
 
 
 def test_dpo_reaches_the_optimum(
@@ -95,33 +99,36 @@ def test_dpo_reaches_the_optimum(
     policy = load(FULL)
     train_dpo(
         policy,
-        preferences(task, 60 * 256, seed),
+        preferences(task, count=40_000, seed=seed),
         settings,
         compute,
         pad_token_id=0,
         seed=seed,
         **Recorder().callbacks(),
     )
-    assert task.gained(policy) > 0.95
+    assert task.divergence(policy) < 0.03
 
 
-def preferences(task: Enumeration, count: int, seed: int) -> list[ScoredPair]:
-    """Pairs of the reference's responses, labelled by the Bradley-Terry model of their scores."""
+def preferences(task: Enumeration, *, count: int, seed: int) -> list[ScoredPair]:
+    """Responses that the reference or the optimum would give, in the order that the Bradley-Terry model draws."""
+    optimum = task.reference + task.scores / BETA - task.best / BETA
     generator = torch_generator(seed, "preferences")
-    weights = task.reference.exp()
-    drawn = torch.multinomial(weights, 2 * count, replacement=True, generator=generator).view(count, 2)
-    gap = task.scores[drawn[:, 0]] - task.scores[drawn[:, 1]]
-    first = torch.rand(count, generator=generator, dtype=torch.float64) < torch.sigmoid(gap)
-    prompt = [3]
-    pairs = []
-    for (left, right), left_wins in zip(drawn.tolist(), first.tolist(), strict=True):
-        chosen, rejected = (left, right) if left_wins else (right, left)
-        pairs.append(
-            ScoredPair(
-                TokenizedExample(prompt, task.responses[chosen]),
-                TokenizedExample(prompt, task.responses[rejected]),
-                task.reference[chosen].item(),
-                task.reference[rejected].item(),
-            )
-        )
-    return pairs
+    drawn = torch.multinomial(
+        task.reference.exp() + optimum.exp(), 2 * count, replacement=True, generator=generator
+    ).view(count, 2)
+    wins = torch.sigmoid(task.scores[drawn[:, 0]] - task.scores[drawn[:, 1]])
+    first_wins = torch.rand(count, generator=generator, dtype=torch.float64) < wins
+    return [
+        _pair(task, first, second) if first_won else _pair(task, second, first)
+        for (first, second), first_won in zip(drawn.tolist(), first_wins.tolist(), strict=True)
+    ]
+
+
+def _pair(task: Enumeration, chosen: int, rejected: int) -> ScoredPair:
+    prompt = [task.prompt_token]
+    return ScoredPair(
+        TokenizedExample(prompt, task.responses[chosen]),
+        TokenizedExample(prompt, task.responses[rejected]),
+        task.reference[chosen].item(),
+        task.reference[rejected].item(),
+    )

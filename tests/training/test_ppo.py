@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.critic import critic_from_policy
-from pipeline.params.schema import Finetuning, Ppo
+from pipeline.params.base import Finetuning
+from pipeline.params.optimize import Ppo
 from pipeline.training.ppo import next_prompts, ppo_optimization, prompt_stream
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA, changed
@@ -224,7 +225,6 @@ def test_a_warming_critic_leaves_the_policy_where_it_is(
     assert recorder.column("ratio_max")[:2] == pytest.approx([1.0, 1.0], abs=1e-4)
     assert recorder.column("kl_k3")[:3] == pytest.approx([0.0] * 3, abs=1e-6)
     assert recorder.column("ratio_max")[2] > 1.001
-    assert recorder.column("value_loss")[1] < recorder.column("value_loss")[0]
 
 
 @pytest.mark.parametrize("estimator", ["rloo", "group"])

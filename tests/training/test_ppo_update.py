@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
-from pipeline.params.schema import Ppo
+from pipeline.params.optimize import Ppo
 from pipeline.training import ppo_update
 from pipeline.training.ppo import ppo_optimization
 from pipeline.training.ppo_update import update_policy

@@ -1,17 +1,26 @@
 """Reward-model training: from about ln 2 downwards, every weight moving, scores centred at the end."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from pipeline.data.preferences import TextPair
+from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
-from pipeline.models.reward import RewardModel, create_reward_model
+from pipeline.models.reward import RewardModel, create_reward_model, load_reward_model
+from pipeline.objectives.preference import bradley_terry_loss
 from pipeline.params.schema import Params, TrainReward
-from pipeline.training.reward import pair_accuracy, reference_mean, train_reward
-from tests.tiny_models import changed
+from pipeline.training.reward import (
+    adopt_reward_model,
+    pair_accuracy,
+    pair_scores,
+    reference_mean,
+    train_reward,
+)
+from tests.tiny_models import changed, save_bought_reward_model
 from tests.training.recording import Recorder, assert_only_trainable_parameters_changed, assert_same_bytes, snapshot
 
 
@@ -131,3 +140,71 @@ def test_the_same_seed_gives_the_same_bytes(
 def test_an_equal_score_is_not_an_accurate_one(encoder_folder: Path, compute: Compute) -> None:
     model = create(encoder_folder, compute)
     assert pair_accuracy(model, [TextPair("the film is dull", "the film is dull")]) == 0.0
+
+
+def test_margins_ask_for_a_larger_gap(
+    encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+) -> None:
+    pairs = [replace(pair, id=f"pair-{i}", margin=2.0) for i, pair in enumerate(text_pairs)]
+    gaps = []
+    for use_margin in (False, True):
+        plan = changed(settings, use_margin=use_margin)
+        gaps.append(train(create(encoder_folder, compute), pairs, plan, compute).rows[-1]["margin"])
+    assert gaps[1] > gaps[0] + 0.5, gaps
+    without = [*pairs[:3], replace(pairs[3], margin=None), *pairs[4:]]
+    with pytest.raises(PipelineError, match="1 of 8 pairs have no margin, the first with id pair-3"):
+        train(create(encoder_folder, compute), without, changed(settings, use_margin=True), compute)
+
+
+def test_centering_keeps_the_sum_of_scores_small(
+    encoder_folder: Path,
+    compute: Compute,
+    settings: TrainReward,
+    text_pairs: list[TextPair],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    means: list[float] = []
+    for centering_coef in (0.0, 1.0):
+        model = create(encoder_folder, compute)
+        model.shift(-3.0)
+        shifts: list[float] = []
+        monkeypatch.setattr(model, "shift", shifts.append)
+        train(model, text_pairs, changed(settings, centering_coef=centering_coef), compute)
+        # what training left for the normalisation to take away
+        means += shifts
+    assert abs(means[0]) > 2 and abs(means[1]) < 1, means
+
+
+def test_problems_of_the_loss_are_said_when_training_ends(
+    encoder_folder: Path,
+    compute: Compute,
+    settings: TrainReward,
+    text_pairs: list[TextPair],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = create(encoder_folder, compute)
+    torch.nn.init.zeros_(model.head.weight)
+    train(model, text_pairs, changed(settings, learning_rate=1e-12), compute)
+    assert "The loss did not fall" in capsys.readouterr().out
+    model = create(encoder_folder, compute)
+    with torch.no_grad():
+        model.head.weight.mul_(30)
+    train(model, text_pairs, settings, compute)
+    assert "far from ln 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["deberta", "roberta", "decoder"])
+def test_a_bought_reward_model_is_shifted_and_otherwise_left_alone(
+    decoder_folder: Path, tmp_path: Path, compute: Compute, text_pairs: list[TextPair], kind: str
+) -> None:
+    save_bought_reward_model(tmp_path / "bought", kind, decoder_folder)
+    model = load_reward_model(tmp_path / "bought", compute, max_length=32)
+    before = pair_scores(model, text_pairs)
+    found = adopt_reward_model(model, text_pairs)
+    after = pair_scores(model, text_pairs)
+    assert before.std() > 1e-3
+    assert after.mean().item() == pytest.approx(0.0, abs=1e-5)
+    assert torch.allclose(after - before, -before.mean().expand_as(before), atol=1e-5)
+    assert found["training_pairs_loss"] == pytest.approx(bradley_terry_loss(*before.unbind(1)).mean().item(), abs=1e-6)
+    model.save(tmp_path / "adopted")
+    assert torch.allclose(pair_scores(load_reward_model(tmp_path / "adopted", compute), text_pairs), after, atol=1e-6)

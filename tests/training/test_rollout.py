@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.models.compute import Compute
 from pipeline.objectives.advantages import generalized_advantages
 from pipeline.objectives.rewards import shaped_rewards
-from pipeline.params.schema import Ppo
+from pipeline.params.optimize import Ppo
 from pipeline.training.rollout import Rollout, rollout_metrics
 from tests.conftest import PolicyMaker
 from tests.tiny_models import LORA, changed

@@ -6,7 +6,8 @@ from torch import nn
 
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
-from pipeline.params.schema import Params, SupervisedSchedule
+from pipeline.params.base import SupervisedSchedule
+from pipeline.params.schema import Params
 from pipeline.training.schedule import (
     checkpoint_steps,
     mean_of,

@@ -10,7 +10,8 @@ from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
 from pipeline.models.scoring import response_logps
-from pipeline.params.schema import Finetuning, Params, TrainSft
+from pipeline.params.base import Finetuning
+from pipeline.params.schema import Params, TrainSft
 from pipeline.training.sft import train_sft
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA, changed

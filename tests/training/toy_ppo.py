@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic
 from pipeline.models.policy import Policy
-from pipeline.params.schema import Ppo, Sampling
+from pipeline.params.optimize import Ppo
+from pipeline.params.schema import Sampling
 from pipeline.seeding import torch_generator
 from pipeline.training.controllers import RunningMoments
 from pipeline.training.ppo import next_prompts, train_ppo

@@ -1,0 +1,36 @@
+"""What the sections of params.yaml are made of: strict models, ranges of numbers, and parts that trainers share."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, strict, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Finetuning(Section):
+    method: Literal["lora", "full"]
+    lora_r: PositiveInt
+    lora_alpha: PositiveInt
+    lora_target_modules: Literal["all-linear"] | list[str]
+
+
+class SupervisedSchedule(Section):
+    """What every trainer on a fixed data set has: SFT, reward model and DPO."""
+
+    learning_rate: PositiveFloat
+    warmup_ratio: Share
+    num_train_epochs: PositiveInt
+    per_device_train_batch_size: PositiveInt
+    gradient_accumulation_steps: PositiveInt
+    weight_decay: NonNegativeFloat
+    max_grad_norm: PositiveFloat

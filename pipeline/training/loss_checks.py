@@ -1,0 +1,31 @@
+"""What the losses of a reward model say about its training: checked when it ends, and again by the report."""
+
+import math
+from collections.abc import Sequence
+
+_LARGEST_INITIAL_DISTANCE = 0.2
+_SMALLEST_FALL = 0.02
+
+
+def initial_loss_problem(loss: float) -> str | None:
+    """What is wrong with a first Bradley-Terry loss (nats), which a fresh head puts near ln 2.
+
+    A head N(0, 1/(d+1)) gives gaps of about 1 score unit at most, whose loss is within 0.2 of ln 2.
+    """
+    if abs(loss - math.log(2)) <= _LARGEST_INITIAL_DISTANCE:
+        return None
+    seen = f"The loss before training was {loss:.3f}, far from ln 2 = {math.log(2):.3f}"
+    return f"{seen}. A fresh reward head should rank at random. Start its last layer near zero, and check the labels."
+
+
+def flat_loss_problem(losses: Sequence[float]) -> str | None:
+    """What a loss (nats, one an optimiser step) that has not fallen from the first to the last tenth means."""
+    window = max(1, len(losses) // 10)
+    if len(losses) < 2 * window:
+        return None
+    first, last = (sum(part) / window for part in (losses[:window], losses[-window:]))
+    if first - last >= _SMALLEST_FALL:
+        return None
+    seen = f"The loss did not fall: {first:.3f} in the first {window} steps, {last:.3f} in the last {window}"
+    meaning = "The reward model learned nothing from the pairs"
+    return f"{seen}. {meaning}. Raise the learning rate, train for more epochs, and check that labels are not random."
