@@ -125,15 +125,16 @@ def save_bought_reward_model(folder: Path, kind: str, decoder_folder: Path) -> N
     """A finished reward model as others publish it: an encoder with a wrapped head, or a decoder without pad id."""
     torch.manual_seed(3)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    wide: dict[str, Any] = {**sizes, "initializer_range": 0.5}
     words = word_tokenizer(sorted({word for text in SENTENCES for word in text.lower().split()}))
     tokenizer: PreTrainedTokenizerFast = words
     network: PreTrainedModel
     if kind == "deberta":
-        config = DebertaV2Config(vocab_size=len(words), num_labels=1, pooler_hidden_size=32, **sizes)
+        config = DebertaV2Config(vocab_size=len(words), num_labels=1, pooler_hidden_size=32, **wide)
         network = DebertaV2ForSequenceClassification(config)
     elif kind == "roberta":
         network = RobertaForSequenceClassification(
-            RobertaConfig(vocab_size=len(words), num_labels=1, max_position_embeddings=66, pad_token_id=0, **sizes)
+            RobertaConfig(vocab_size=len(words), num_labels=1, max_position_embeddings=66, pad_token_id=0, **wide)
         )
     else:
         tokenizer = byte_level_tokenizer()

@@ -105,15 +105,15 @@ def _load_reward_model(located: Located, key: str, *, dtype: torch.dtype) -> Pre
         output_loading_info=True,
         **located.options,
     )
-    if network.config.num_labels != 1:
-        raise PipelineError(
-            f"{key}: {located.name!r} gives {network.config.num_labels} numbers for a text, and a reward model gives "
-            "one. Use another model, or set models.reward_backbone.is_reward_model to false to train its backbone."
-        )
     if info["missing_keys"]:
         raise PipelineError(
             f"{key}: {located.name!r} holds no weights for {', '.join(sorted(info['missing_keys']))}: it is no "
             "finished reward model. Set models.reward_backbone.is_reward_model to false to train one from it."
+        )
+    if network.config.num_labels != 1:
+        raise PipelineError(
+            f"{key}: {located.name!r} gives {network.config.num_labels} numbers for a text, and a reward model gives "
+            "one. Use another model, or set models.reward_backbone.is_reward_model to false to train its backbone."
         )
     return network
 

@@ -4,10 +4,9 @@ import torch
 from torch import Tensor
 
 from pipeline.objectives.masked import check_same_shape
-from pipeline.objectives.names import UnfinishedMode
 
 
-def penalize_unfinished(scores: Tensor, finished: Tensor, *, mode: UnfinishedMode, penalty: float) -> Tensor:
+def penalize_unfinished(scores: Tensor, finished: Tensor, *, mode: str, penalty: float) -> Tensor:
     """Scores (B,) with a penalty on responses that were cut before they ended.
 
     `replace` sets their score to -penalty whatever they said (lm-human-preferences; Huang et al. 2024,

@@ -4,7 +4,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.objectives.names import DpoLossName, KlEstimator, UnfinishedMode
 from pipeline.params.base import (
     Count,
     Finetuning,
@@ -21,7 +20,7 @@ Method = Literal["dpo", "ppo"]
 
 class Dpo(SupervisedSchedule):
     finetuning: Finetuning
-    loss: DpoLossName
+    loss: Literal["sigmoid", "robust", "ipo", "hinge", "sigmoid_norm", "simpo"]
     beta: PositiveFloat
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)]
     simpo_gamma: NonNegativeFloat
@@ -60,12 +59,12 @@ class Ppo(Section):
     learning_rate: PositiveFloat
     adam_epsilon: PositiveFloat
     max_grad_norm: PositiveFloat
-    kl_estimator: KlEstimator
+    kl_estimator: Literal["k1", "k2", "k3"]
     kl_coef: NonNegativeFloat
     kl_controller: Literal["fixed", "adaptive"]
     kl_target: PositiveFloat
     kl_horizon: PositiveInt
-    unfinished: UnfinishedMode
+    unfinished: Literal["none", "replace", "subtract"]
     unfinished_penalty: NonNegativeFloat
     normalize_scores: bool
     score_clip: PositiveFloat | None
@@ -104,9 +103,7 @@ class Ppo(Section):
     def _estimator_fits(self) -> Self:
         if self.advantage_estimator != "gae":
             if self.samples_per_prompt < 2:
-                raise ValueError(
-                    f"advantage_estimator {self.advantage_estimator} needs samples_per_prompt of 2 or more"
-                )
+                raise ValueError(f"advantage_estimator {self.advantage_estimator} needs 2 or more samples_per_prompt")
             if self.critic_warmup_iterations:
                 raise ValueError(f"advantage_estimator {self.advantage_estimator} has no critic to warm up")
         iterations = self.total_episodes // self.rollout_batch_size

@@ -44,7 +44,7 @@ def test_loss_and_gradients_are_those_of_trl(
             center_rewards_coefficient=options.get("centering_coef"),
             disable_dropout=True,
         ),
-        train_dataset=Dataset.from_list([{"chosen": "the film is clever", "rejected": "the film is dull"}]),
+        train_dataset=Dataset.from_list([{"chosen_ids": [5, 6], "rejected_ids": [5, 7]}]),
         processing_class=ours.tokenizer,
     )
     expected = trainer.compute_loss(trainer.model.eval(), trl_batch(ours, text_pairs, options))

@@ -159,7 +159,7 @@ ALLOWED = {
     "models": {"errors", "packages", "params", "progress", "seeding", "objectives", "data.tokens"},
     "training": {"errors", "params", "progress", "seeding", "objectives", "models", "data.tokens", "data.preferences"},
     "evaluation": {"errors", "params", "progress", "seeding", "judges", "models", "data.tokens", "data.preferences"},
-    "report": {"errors", "params", "stage.costs"},
+    "report": {"errors", "params", "stage.costs", "training.loss_checks"},
     "stage": {"errors", "params", "models.compute"},
 }
 

@@ -16,7 +16,7 @@ from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.optimize import Dpo
 from pipeline.params.schema import Params
-from pipeline.training.dpo import ScoredPair, pair_logps, sync_reference, train_dpo
+from pipeline.training.dpo import ScoredPair, check_first_log_ratios, pair_logps, sync_reference, train_dpo
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA, changed
 from tests.training.recording import Recorder, assert_only_trainable_parameters_changed, assert_same_bytes, snapshot
@@ -277,3 +277,13 @@ def test_the_nll_term_keeps_the_chosen_responses_probable(
         for nll_coef in (0.0, 2.0)
     ]
     assert changes[1] > changes[0] + 1, changes
+
+
+def test_bf16_may_round_as_much_as_was_measured_and_no_more(pairs: list[ScoredPair]) -> None:
+    long = replace(pairs[0], chosen=TokenizedExample([1], [2] * 48))
+    rounding = torch.tensor([[1.5, -0.52], [0.0, 0.9]])
+    check_first_log_ratios([long, pairs[1]], rounding, precise=False)
+    with pytest.raises(PipelineError, match=r"by 1\.500 nats"):
+        check_first_log_ratios([pairs[0], pairs[1]], rounding, precise=False)
+    with pytest.raises(PipelineError, match="score_reference"):
+        check_first_log_ratios([long, pairs[1]], rounding, precise=True)

@@ -145,7 +145,7 @@ def test_an_equal_score_is_not_an_accurate_one(encoder_folder: Path, compute: Co
 def test_margins_ask_for_a_larger_gap(
     encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
 ) -> None:
-    pairs = [replace(pair, id=f"pair-{i}", margin=2.0) for i, pair in enumerate(text_pairs)]
+    pairs = [replace(pair, id=f"pair-{i}", margin=6.0) for i, pair in enumerate(text_pairs)]
     gaps = []
     for use_margin in (False, True):
         plan = changed(settings, use_margin=use_margin)
