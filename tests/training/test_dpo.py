@@ -116,12 +116,12 @@ def test_accumulation_equals_one_batch(
     make_policy: PolicyMaker, pairs: list[ScoredPair], settings: Dpo, compute: Compute, finetuning: Finetuning
 ) -> None:
     recorders = []
-    for size, accumulation in ((1, 4), (4, 1)):
+    for size, accumulation in ((1, 8), (8, 1)):
         plan = changed(
             settings, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation, num_train_epochs=3
         )
-        # four pairs: every step of either plan holds all of them
-        recorders.append(train(make_policy(finetuning), pairs[:4], plan, compute))
+        # eight pairs: every step of either plan holds all of them
+        recorders.append(train(make_policy(finetuning), pairs, plan, compute))
     assert len(recorders[0].rows) == 3
     for name in ("loss", "grad_norm", "margin"):
         assert recorders[0].column(name) == pytest.approx(recorders[1].column(name), rel=1e-3, abs=1e-5), name
