@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEMETRY=true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint typecheck unit ui report plots lock clean
+.PHONY: help setup repro test lint typecheck unit ui sync report plots lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -42,6 +42,9 @@ unit: $(READY) ## pytest, a whole tiny pipeline included
 ui: $(READY) ## MLflow on http://127.0.0.1:5000 (takes about half a minute to answer)
 	$(RUN) $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
 
+sync: $(READY) ## upload to MLflow what it did not take while a stage ran
+	$(RUN) python -m pipeline.stage.mirror --all
+
 plots: $(READY) ## the plots as dvc shows them
 	$(RUN) dvc plots show
 
@@ -55,5 +58,6 @@ lock: $(READY) ## resolve pyproject.toml again into requirements.txt
 		| grep -v -E '^(nvidia-|cuda-|triton)' >> requirements.tmp
 	mv requirements.tmp requirements.txt
 
-clean: ## remove what the pipeline built; the environment and the DVC cache stay
-	rm -rf artifacts reports/index.html reports/costs.json reports/plots .state
+clean: ## remove what the pipeline built; the environment, the DVC cache and runs not yet in MLflow stay
+	rm -rf artifacts reports/index.html reports/costs.json reports/plots
+	[ ! -d .state ] || find .state -mindepth 1 -maxdepth 1 ! -name tracking -exec rm -rf {} +

@@ -1,11 +1,17 @@
 """Start a stage with the process environment it needs: `python -m pipeline.launch STAGE [ARGUMENT ...]`.
 
 The allocator, hash seed and telemetry switches are read when a process starts, so they cannot be set from
-inside; this replaces itself with the stage and costs a few hundredths of a second.
+inside; this replaces itself with the stage and costs a few hundredths of a second. Before that it starts the process
+that mirrors the run to MLflow, which needs as long as the stage to import its libraries.
 """
 
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.stage.journal import new_journal_path
+from pipeline.stage.mirror_process import start_mirror
 
 ENVIRONMENT = {
     # PEFT and others iterate over sets, whose order follows the hash seed
@@ -23,6 +29,8 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # the store announces every table that it creates
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # it would print the address of a run, with the password that a tracking URI may hold
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DVC_NO_ANALYTICS": "true",
     # a tracking server that is down must cost seconds, not minutes a call
@@ -43,6 +51,8 @@ def main() -> None:
     environment["PYTHONHASHSEED"] = ENVIRONMENT["PYTHONHASHSEED"]
     environment["CUBLAS_WORKSPACE_CONFIG"] = ENVIRONMENT["CUBLAS_WORKSPACE_CONFIG"]
     stage, *arguments = sys.argv[1:]
+    with suppress(OSError):  # the stage tries again, and says what is wrong
+        environment |= start_mirror(new_journal_path(Path.cwd(), stage), Path.cwd(), environment).variable()
     os.execve(sys.executable, [sys.executable, "-m", f"stages.{stage}", *arguments], environment)
 
 

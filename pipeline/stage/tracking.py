@@ -1,106 +1,153 @@
-"""One MLflow run for each execution of a stage. The only module that imports MLflow."""
+"""One MLflow run for each execution of a stage: events go to a local journal, and a process beside it mirrors them.
 
-import fcntl
+Nothing here talks to MLflow, so neither its import nor a server that is slow or down holds the work up.
+"""
+
 import os
+import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
-from pipeline.params.schema import Tracking
+from pipeline.stage.journal import Journal, new_journal_path, read_progress
+from pipeline.stage.mirror_process import MirrorProcess, inherited_mirror, start_mirror
 
-_BATCH = 500  # metrics in one request; the server takes 1000
-_PARAMS_BATCH = 100
-_FLUSH_SECONDS = 5.0
+if TYPE_CHECKING:
+    from pipeline.params.schema import Tracking
+
+_PATIENCE_SECONDS = 20.0  # how long a stage that is done waits for its mirror
+_CHECK_SECONDS = 5.0
+_POLL_SECONDS = 0.02
 _VALUE_LIMIT = 500
 
 
 class RunTracker:
-    """Buffers metrics and sends them in batches; a store that fails costs a warning, not the training run."""
+    """Keeps the journal of one run; a store that fails costs one warning, not the training run."""
 
-    def __init__(self, tracking: Tracking, root: Path) -> None:
+    def __init__(self, tracking: "Tracking", root: Path) -> None:
         self._required = tracking.required
         self._experiment = tracking.experiment
-        # always explicit: a leftover mlruns/ folder would flip MLflow's default store
-        self._uri = os.environ.get("MLFLOW_TRACKING_URI") or _absolute_sqlite(tracking.uri, root)
-        self._lock_file = root / ".state" / "mlflow.lock"
-        self._client: Any = None
-        self._run_id: str | None = None
-        self._buffer: list[Any] = []
-        self._last_flush = time.monotonic()
+        self._uri = tracking_uri(tracking, root)
+        self._root = root.resolve()
+        self._journal: Journal | None = None
+        self._mirror: MirrorProcess | None = None
+        self._warned = False
+        self._last_check = time.monotonic()
 
     def start(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Open the run and log what is known before the work."""
+        """Begin the journal with what is known before the work.
 
-        def open_run() -> None:
-            import mlflow
-            from mlflow.entities import Param
-
-            self._lock_file.parent.mkdir(exist_ok=True)
-            # two processes that create the SQLite store at once break each other's migration
-            with self._lock_file.open("w") as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                mlflow.set_tracking_uri(self._uri)
-                experiment = mlflow.set_experiment(self._experiment)
-            self._client = mlflow.MlflowClient()
-            run = self._client.create_run(experiment.experiment_id, run_name=name, tags=dict(tags))
-            self._run_id = run.info.run_id
-            entries = [Param(key, str(value)[:_VALUE_LIMIT]) for key, value in sorted(params.items())]
-            for start in range(0, len(entries), _PARAMS_BATCH):
-                self._client.log_batch(self._run_id, params=entries[start : start + _PARAMS_BATCH])
-
-        self._attempt(open_run)
+        Raises:
+            PipelineError: `tracking.required` is true and the run could not be opened.
+        """
+        values = {key: str(value)[:_VALUE_LIMIT] for key, value in sorted(params.items())}
+        start = {"name": name, "experiment": self._experiment, "params": values, "tags": dict(tags)}
+        self._mirror = inherited_mirror()
+        path = self._mirror.journal if self._mirror is not None else new_journal_path(self._root, name)
+        try:
+            self._journal = Journal(path, **start)
+            if self._mirror is None:
+                store = {"MLFLOW_TRACKING_URI": self._uri}
+                self._mirror = start_mirror(path, self._root, {**os.environ, **store})
+        except OSError as error:
+            self._fail(f"the run cannot be tracked: {error}")
+        if self._required:
+            self._await_open()
 
     def log(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
-        """Buffer metrics of one step."""
-        if self._run_id is None:
-            return
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        self._buffer += [Metric(key, float(value), now, step) for key, value in metrics.items()]
-        if len(self._buffer) >= _BATCH or time.monotonic() - self._last_flush > _FLUSH_SECONDS:
-            self._flush()
+        """Write metrics of one step."""
+        self._append("metrics", step=step, values={key: float(value) for key, value in metrics.items()})
+        if self._journal is not None and time.monotonic() - self._last_check > _CHECK_SECONDS:
+            self._last_check = time.monotonic()
+            if read_progress(self._journal.path).error:
+                self._warn(self._store_failure())
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags on the run."""
-        if self._run_id is None:
-            return
-        from mlflow.entities import RunTag
-
-        entries = [RunTag(key, value) for key, value in sorted(tags.items())]
-        self._attempt(lambda: self._client.log_batch(self._run_id, tags=entries))
+        self._append("tags", tags=dict(tags))
 
     def finish(self, *, succeeded: bool) -> None:
-        """Send what is buffered and close the run as FINISHED or FAILED."""
-        self._flush()
-        if self._run_id is not None:
-            status = "FINISHED" if succeeded else "FAILED"
-            self._attempt(lambda: self._client.set_terminated(self._run_id, status))
+        """Close the run as FINISHED or FAILED, and give the mirror time to send what is left.
 
-    def _flush(self) -> None:
-        if self._run_id is None:
+        Raises:
+            PipelineError: `tracking.required` is true, the stage succeeded, and the run could not be completed.
+        """
+        self._append("end", status="FINISHED" if succeeded else "FAILED")
+        if self._journal is not None and self._mirror is not None:
+            must = self._required and succeeded  # a stage that failed has its own error to show
+            deadline = time.monotonic() + (float("inf") if must else _PATIENCE_SECONDS)
+            # the mirror removes the journal of a complete run
+            while self._journal.path.exists() and not self._mirror.ended() and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+            if self._journal.path.exists():
+                report = self._fail if must else self._warn
+                report(self._store_failure())
+        self._release()
+
+    def _await_open(self) -> None:
+        while self._journal is not None and self._mirror is not None:
+            progress = read_progress(self._journal.path)
+            if progress.error or self._mirror.ended():
+                self._fail(self._store_failure())
+            elif progress.run_id:
+                return
+            time.sleep(_POLL_SECONDS)
+
+    def _append(self, event: str, **fields: Any) -> None:
+        if self._journal is None:
             return
-        while self._buffer and self._run_id is not None:
-            batch, self._buffer = self._buffer[:_BATCH], self._buffer[_BATCH:]
-            self._attempt(lambda batch=batch: self._client.log_batch(self._run_id, metrics=batch))  # type: ignore[misc]
-        self._last_flush = time.monotonic()
-
-    def _attempt(self, action: Callable[[], None]) -> None:
         try:
-            action()
-        except Exception as error:  # MLflow raises anything from SQLAlchemy to requests
-            reason = " ".join(str(error).split())[:300]
-            if self._required:
-                raise PipelineError(f"MLflow at {self._uri} failed: {reason} (tracking.required is true)") from error
-            print(
-                f"warning: MLflow at {self._uri} failed, this run goes on untracked: {reason}",
-                file=sys.stderr,
-                flush=True,
-            )
-            self._run_id = None
+            self._journal.append(event, **fields)
+        except OSError as error:
+            self._fail(f"the run is not tracked completely: {error}")
+
+    def _store_failure(self) -> str:
+        reason = read_progress(self._journal.path).error if self._journal is not None else None
+        if reason is None and self._mirror is not None:
+            still = f"it has not taken the whole run {_PATIENCE_SECONDS:.0f} s after its end"
+            reason = "the process that mirrors the run to it was ended" if self._mirror.ended() else still
+        return f"MLflow at {self._uri} failed: {reason}"
+
+    def _fail(self, message: str) -> None:
+        if not self._required:
+            self._warn(message)
+            return
+        if self._mirror is not None:
+            self._mirror.kill()
+        if self._journal is not None:
+            with suppress(OSError):
+                self._journal.append("end", status="FAILED")
+        self._release()
+        raise PipelineError(masked(f"{message} (tracking.required is true)"))
+
+    def _warn(self, message: str) -> None:
+        if self._warned:
+            return
+        self._warned = True
+        if self._journal is not None:
+            kept = self._journal.path.relative_to(self._root)
+            message += f". What it has not taken is kept at {kept}; `make sync` uploads it."
+        print(masked(f"warning: {message}"), file=sys.stderr, flush=True)
+
+    def _release(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        self._journal, self._mirror = None, None
+
+
+def tracking_uri(tracking: "Tracking", root: Path) -> str:
+    """Where runs go: MLFLOW_TRACKING_URI, else `tracking.uri` with a relative SQLite path under `root`."""
+    # always explicit: a leftover mlruns/ folder would flip MLflow's default store
+    return os.environ.get("MLFLOW_TRACKING_URI") or _absolute_sqlite(tracking.uri, root)
+
+
+def masked(text: str) -> str:
+    """The text without user names, passwords and query values of the addresses in it."""
+    return re.sub(r"(://[^\s?]*)\?\S+", r"\1?***", re.sub(r"://\S*@", "://***@", text))
 
 
 def _absolute_sqlite(uri: str, root: Path) -> str:

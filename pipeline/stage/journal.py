@@ -1,0 +1,152 @@
+"""The journal of a run: what a stage logs, kept on disk until a mirror has sent it to MLflow.
+
+A run is one file under `.state/tracking`, a JSON object a line; beside it lies how far it has been sent. The stage
+and its mirror each hold a shared lock on the journal for life, so whoever gets it exclusively knows both to be gone.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+
+FOLDER = Path(".state/tracking")
+
+
+def new_journal_path(root: Path, name: str) -> Path:
+    """Where a run of stage `name` that starts now keeps its journal; no other run has this path."""
+    return root.resolve() / FOLDER / f"{int(time.time() * 1000)}-{name}-{uuid.uuid4().hex[:12]}.jsonl"
+
+
+class Journal:
+    """Append-only events of one run."""
+
+    def __init__(self, path: Path, **start: Any) -> None:
+        """Create it with its first event, `start`.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        # under its final name it is locked and has its first line: nobody ever takes it for abandoned
+        draft = path.with_suffix(".tmp")
+        self._fd = os.open(draft, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
+        fcntl.flock(self._fd, fcntl.LOCK_SH)
+        self.append("start", journal=path.stem, **start)
+        draft.rename(path)
+
+    def append(self, event: str, **fields: Any) -> None:
+        """Write one event with the time now (ms since 1970), whole or not at all.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        line = json.dumps({"event": event, "time": int(time.time() * 1000), **fields}).encode() + b"\n"
+        size = os.fstat(self._fd).st_size
+        if os.write(self._fd, line) < len(line):
+            os.ftruncate(self._fd, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def close(self) -> None:
+        """Give up the lock."""
+        os.close(self._fd)
+
+
+class JournalReader:
+    """Reads a journal that may still grow."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stream = path.open("rb")
+        self._offset = 0
+        self._lines = 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """Events of the whole lines that were appended since the last call.
+
+        Raises:
+            PipelineError: a line is no event; the message names it.
+        """
+        self._stream.seek(self._offset)
+        data = self._stream.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return [self._parse(line) for line in whole.splitlines()]
+
+    def _parse(self, line: bytes) -> dict[str, Any]:
+        self._lines += 1
+        try:
+            return dict(json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise PipelineError(f"{self._path}: line {self._lines} is broken; remove it to go on") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a journal has been sent: the MLflow run, its first `lines` lines, and why sending failed last."""
+
+    run_id: str | None = None
+    lines: int = 0
+    error: str | None = None
+
+
+def read_progress(journal: Path) -> Progress:
+    """The progress of a journal. Without a readable file it is none: sending again does no harm."""
+    try:
+        return Progress(**json.loads(_progress_file(journal).read_text()))
+    except (OSError, ValueError, TypeError):
+        return Progress()
+
+
+def write_progress(journal: Path, progress: Progress) -> None:
+    """Store the progress, whole or not at all."""
+    draft = journal.with_suffix(".progress.tmp")
+    draft.write_text(json.dumps(asdict(progress)) + "\n")
+    draft.replace(_progress_file(journal))
+
+
+def remove_journal(journal: Path) -> None:
+    """Forget a run that is in the store."""
+    _progress_file(journal).unlink(missing_ok=True)
+    journal.unlink()
+
+
+@contextmanager
+def hold(journal: Path, *, alone: bool) -> Iterator[bool]:
+    """Lock a journal; False when it is gone, or locked by others in a way that does not allow it.
+
+    Args:
+        journal: path of the journal.
+        alone: exclusively, for whoever takes an abandoned journal over; else shared, as its stage and mirror do.
+    """
+    try:
+        fd = os.open(journal, os.O_RDWR)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        held = os.fstat(fd).st_nlink > 0  # it may have been sent and removed just now
+    except BlockingIOError:
+        held = False
+    try:
+        yield held
+    finally:
+        os.close(fd)
+
+
+def _progress_file(journal: Path) -> Path:
+    return journal.with_suffix(".progress")
