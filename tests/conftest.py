@@ -35,7 +35,9 @@ def params() -> Params:
 
 @pytest.fixture(scope="session")
 def compute() -> Compute:
-    return start_compute(Runtime(device="cpu", precision="fp32", threads=1, attention="eager"))
+    return start_compute(
+        Runtime(device="cpu", precision="fp32", threads=1, attention="eager", shared_prompts=True, fused_logprobs=True)
+    )
 
 
 @pytest.fixture(scope="session")

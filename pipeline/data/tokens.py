@@ -39,19 +39,6 @@ class ResponseBatch:
         """The rows named by `index` (N,), with their padding."""
         return ResponseBatch(*(getattr(self, field.name)[index] for field in fields(self)))
 
-    def trimmed(self) -> "ResponseBatch":
-        """Without the outer columns that are padding in every row; at least one response column stays."""
-        prompt_width = self.input_ids.shape[1] - self.response_ids.shape[1]
-        used = self.attention_mask.any(0).nonzero()
-        start = min(int(used[0]), prompt_width - 1)
-        stop = max(int(used[-1]) + 1, prompt_width + 1)
-        return ResponseBatch(
-            self.input_ids[:, start:stop],
-            self.attention_mask[:, start:stop],
-            self.response_ids[:, : stop - prompt_width],
-            self.response_mask[:, : stop - prompt_width],
-        )
-
 
 def tokenize_example(
     tokenizer: PreTrainedTokenizerBase, prompt: str, response: str, *, ended: bool

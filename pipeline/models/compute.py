@@ -19,6 +19,10 @@ class Compute:
     """Number format of matmuls, and of frozen weights."""
     attention: str
     threads: int
+    shared_prompts: bool = True
+    """Responses to one prompt follow one copy of it."""
+    fused_logprobs: bool = True
+    """Log-probs come from hidden states, without logits of more than a few rows."""
 
     @property
     def device(self) -> torch.device:
@@ -50,7 +54,7 @@ def start_compute(runtime: Runtime) -> Compute:
     attention = runtime.attention
     if attention == "auto":
         attention = "eager" if device == "cpu" else "sdpa"
-    return Compute(accelerator, dtype, attention, threads)
+    return Compute(accelerator, dtype, attention, threads, runtime.shared_prompts, runtime.fused_logprobs)
 
 
 def _usable_cores() -> int:

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.data.packing import PackedRows, packed
 from pipeline.data.tokens import ResponseBatch
 from pipeline.errors import PipelineError
+from pipeline.models.backbone import packed_states
 from pipeline.models.compute import Compute
-from pipeline.models.policy import add_adapters, load_network, response_states, scatter, value_head
+from pipeline.models.policy import add_adapters, load_network, scatter, value_head
 from pipeline.models.reward import RewardModel
 from pipeline.params.base import Finetuning
 
@@ -25,12 +27,11 @@ class Critic(nn.Module):
         self.backbone = backbone
         self.head = head
 
-    def forward(self, batch: ResponseBatch) -> Tensor:
-        """Values (B, R), 0 where the response mask is off; gradient flows everywhere."""
-        full_mask = batch.response_mask
-        batch = batch.trimmed()
-        states = response_states(self.backbone, batch)
-        return scatter(self.head(states.float()).squeeze(-1), full_mask)
+    def forward(self, batch: PackedRows | ResponseBatch) -> Tensor:
+        """Values (E, R), 0 where the response mask is off; gradient flows everywhere."""
+        rows = packed(batch)
+        states = packed_states(self.backbone, rows, rows.state_index)
+        return scatter(self.head(states.float()).squeeze(-1), rows.response_mask)
 
 
 def critic_from_policy(folder: Path, compute: Compute, *, finetuning: Finetuning, seed: int) -> Critic:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from pipeline.data.packing import PackedRows, packed
 from pipeline.data.tokens import ResponseBatch
+from pipeline.models.backbone import logit_scale, packed_states, plain_head, project_logits, reads_branches
 from pipeline.models.compute import Compute
-from pipeline.objectives.logprobs import token_logprobs, token_statistics
+from pipeline.objectives.linear_logprobs import linear_token_statistics
+from pipeline.objectives.logprobs import TokenStatistics, token_logprobs, token_statistics
 from pipeline.params.base import Finetuning
 from pipeline.seeding import seeded_globals
 
@@ -23,9 +27,9 @@ from pipeline.seeding import seeded_globals
 class PolicyOutput:
     """Per response token, 0 where the mask is off: `logprobs` and `entropy` in nats, `values` in score units."""
 
-    logprobs: Tensor  # (B, R), gradient flows
-    entropy: Tensor | None  # (B, R), detached
-    values: Tensor | None  # (B, R), gradient flows to the value head only
+    logprobs: Tensor  # (E, R), gradient flows
+    entropy: Tensor | None  # (E, R), gradient flows
+    values: Tensor | None  # (E, R), gradient flows to the value head only
 
 
 class Policy(nn.Module):
@@ -35,8 +39,9 @@ class Policy(nn.Module):
     rollout and PPO's update. So the first PPO ratio is 1 and the first DPO loss is ln 2 by construction.
     """
 
-    def __init__(self, language_model: nn.Module, *, with_values: bool = False) -> None:
+    def __init__(self, language_model: nn.Module, *, with_values: bool = False, fused_logprobs: bool = True) -> None:
         super().__init__()
+        self.fused_logprobs = fused_logprobs
         self.language_model = language_model
         self.causal_lm: PreTrainedModel
         # a second attribute for the same module must not register it twice
@@ -49,31 +54,51 @@ class Policy(nn.Module):
     def has_adapters(self) -> bool:
         return isinstance(self.language_model, PeftModel)
 
-    def forward(self, batch: ResponseBatch, *, temperature: float = 1.0, with_entropy: bool = False) -> PolicyOutput:
+    def forward(
+        self, batch: PackedRows | ResponseBatch, *, temperature: float = 1.0, with_entropy: bool = False
+    ) -> PolicyOutput:
         """Log-probs of the response tokens; only their positions pass through the vocabulary head.
 
         Args:
-            batch: prompts left-padded, responses right-padded, (B, P) and (B, R); columns of nothing but padding
-                cost nothing.
+            batch: with E responses of up to R tokens; it is packed if it is not.
             temperature: the sampling temperature.
             with_entropy: also the entropy of each next-token distribution.
         """
-        full_mask = batch.response_mask
-        batch = batch.trimmed()
-        response_ids, mask = batch.response_ids, batch.response_mask
-        states = response_states(self.causal_lm.base_model, batch)
-        logits = project_logits(self.causal_lm, states)  # (N, V), N response tokens
-        entropy = None
-        if with_entropy:
-            statistics = token_statistics(logits, response_ids[mask], temperature=temperature)
-            kept, entropy = statistics.logprobs, scatter(statistics.entropy, full_mask)
-        else:
-            kept = token_logprobs(logits, response_ids[mask], temperature=temperature)
+        rows = packed(batch)
+        states = packed_states(self.causal_lm.base_model, rows, rows.state_index)
+        statistics = self._statistics(states, rows.token_ids, temperature, with_entropy=with_entropy)
         values = None
         if self.value_head is not None:
             # detached: the value loss, whose scale is the score's, must not move the backbone that the policy shares
-            values = scatter(self.value_head(states.detach().float()).squeeze(-1).float(), full_mask)
-        return PolicyOutput(scatter(kept, full_mask), entropy, values)
+            values = scatter(self.value_head(states.detach().float()).squeeze(-1).float(), rows.response_mask)
+        entropy = scatter(statistics.entropy, rows.response_mask) if with_entropy else None
+        return PolicyOutput(scatter(statistics.logprobs, rows.response_mask), entropy, values)
+
+    def _statistics(
+        self, states: Tensor, token_ids: Tensor, temperature: float, *, with_entropy: bool
+    ) -> TokenStatistics:
+        weight = plain_head(self.causal_lm) if self.fused_logprobs else None
+        # the gradient of an entropy needs the logits
+        if weight is None or (with_entropy and torch.is_grad_enabled()):
+            logits = project_logits(self.causal_lm, states)  # (N, V)
+            if with_entropy:
+                return token_statistics(logits, token_ids, temperature=temperature)
+            logprobs = token_logprobs(logits, token_ids, temperature=temperature)
+            return TokenStatistics(logprobs, torch.zeros_like(logprobs))
+        kind = states.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        return linear_token_statistics(
+            states.to(dtype),
+            weight.to(dtype),
+            token_ids,
+            temperature=temperature / logit_scale(self.causal_lm),
+            with_entropy=with_entropy,
+        )
+
+    @cached_property
+    def reads_branches(self) -> bool:
+        """Whether several responses may share a row; see `backbone.reads_branches`."""
+        return reads_branches(self.causal_lm)
 
     @contextmanager
     def reference(self) -> Iterator[None]:
@@ -82,40 +107,6 @@ class Policy(nn.Module):
             raise TypeError("a policy without adapters has no reference inside it; load a frozen copy")
         with self.language_model.disable_adapter():
             yield
-
-
-def position_ids(attention_mask: Tensor) -> Tensor:
-    """Positions that count real tokens only, so that left padding shifts nothing; 0 on padding."""
-    return (attention_mask.long().cumsum(1) - 1).clamp(min=0)
-
-
-def project_logits(causal_lm: PreTrainedModel, states: Tensor) -> Tensor:
-    """Vocabulary head on chosen states (N, H) -> (N, V), with the scaling that some families apply after it.
-
-    Gemma caps (`final_logit_softcapping`), Cohere multiplies (`logit_scale`), Granite divides (`logits_scaling`).
-    """
-    logits = causal_lm.get_output_embeddings()(states)
-    config = causal_lm.config.get_text_config()
-    if cap := getattr(config, "final_logit_softcapping", None):
-        logits = cap * torch.tanh(logits / cap)
-    if scale := getattr(config, "logit_scale", None):
-        logits = logits * scale
-    if divisor := getattr(config, "logits_scaling", None):
-        logits = logits / divisor
-    return logits
-
-
-def response_states(backbone: nn.Module, batch: ResponseBatch) -> Tensor:
-    """The hidden state (N, H) before each of the batch's N response tokens: it predicts the token."""
-    length = batch.response_ids.shape[1]
-    hidden = backbone(
-        input_ids=batch.input_ids,
-        attention_mask=batch.attention_mask,
-        position_ids=position_ids(batch.attention_mask),
-        use_cache=False,
-    ).last_hidden_state
-    states: Tensor = hidden[:, -length - 1 : -1][batch.response_mask]
-    return states
 
 
 def scatter(kept: Tensor, mask: Tensor) -> Tensor:
@@ -146,7 +137,7 @@ def load_policy(
     language_model: nn.Module = load_network(folder, compute, finetuning=finetuning)
     if finetuning is not None and finetuning.method == "lora":
         language_model = add_adapters(language_model, finetuning, task="CAUSAL_LM", seed=seed, name="lora")
-    return Policy(language_model, with_values=with_values).to(compute.device)
+    return Policy(language_model, with_values=with_values, fused_logprobs=compute.fused_logprobs).to(compute.device)
 
 
 def load_network(folder: Path | str, compute: Compute, *, finetuning: Finetuning | None) -> PreTrainedModel:
@@ -184,7 +175,8 @@ def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
     base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32, attn_implementation=compute.attention)
     # merged like the final policy: two more small matmuls a layer would slow sampling down
     merged: nn.Module = merge_adapters(PeftModel.from_pretrained(base, str(folder)))
-    return Policy(merged.to(compute.dtype).requires_grad_(False)).to(compute.device)
+    merged = merged.to(compute.dtype).requires_grad_(False)
+    return Policy(merged, fused_logprobs=compute.fused_logprobs).to(compute.device)
 
 
 def merge_adapters(model: PeftModel) -> PreTrainedModel:

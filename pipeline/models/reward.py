@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from pipeline.data.packing import group_pair, pack_groups
 from pipeline.errors import PipelineError
+from pipeline.models.backbone import packed_states, reads_branches
 from pipeline.models.compute import Compute
 from pipeline.progress import progress_bar
 from pipeline.seeding import torch_generator
@@ -23,8 +26,16 @@ class RewardModel(nn.Module):
     depend on padding side, padding length or the other rows of the batch.
     """
 
-    def __init__(self, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> None:
+    def __init__(
+        self,
+        network: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int,
+        shared_prompts: bool = True,
+    ) -> None:
         super().__init__()
+        self.shared_prompts = shared_prompts
         self.network: Any = network
         self.tokenizer = tokenizer
         self.max_length = max_length
@@ -41,6 +52,27 @@ class RewardModel(nn.Module):
         columns = torch.arange(input_ids.shape[1], device=input_ids.device)
         last = (columns * attention_mask.bool()).argmax(1)
         return self.network.score(states[torch.arange(len(states), device=states.device), last]).squeeze(-1).float()
+
+    def forward_pairs(self, chosen: Sequence[str], rejected: Sequence[str]) -> tuple[Tensor, Tensor, int]:
+        """Scores (B,) of both texts of each pair, and the number of tokens in them.
+
+        A decoder reads what the texts of a pair begin with once, unless it cannot or must not.
+        """
+        encoded = self.tokenizer([*chosen, *rejected], truncation=True, max_length=self.max_length)["input_ids"]
+        if all(encoded) and self.is_decoder and self.shared_prompts and self.reads_branches:
+            pairs = zip(encoded[: len(chosen)], encoded[len(chosen) :], strict=True)
+            groups = [group for pair in pairs for group in group_pair(*pair)]
+            rows = pack_groups(groups, pad_token_id=self.network.config.pad_token_id).to(self.network.device)
+            scores = self.network.score(packed_states(self.network.base_model, rows, rows.last_index))
+            first, second = scores.float().view(-1, 2).unbind(1)
+        else:
+            first, second = self(*self.tokenize([*chosen, *rejected])).chunk(2)
+        return first, second, sum(map(len, encoded))
+
+    @cached_property
+    def reads_branches(self) -> bool:
+        """Whether both texts of a pair may share a row; see `backbone.reads_branches`."""
+        return reads_branches(self.network)
 
     def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Ids and mask (B, T) on the model's device; texts over `max_length` lose their start, not their end.
@@ -132,7 +164,8 @@ def _load(folder: Path, compute: Compute, *, max_length: int | None, dtype: torc
     tokenizer.model_max_length = max_length
     if network.config.pad_token_id is None:
         network.config.pad_token_id = tokenizer.pad_token_id
-    return RewardModel(network, tokenizer, max_length=max_length).to(compute.device)
+    model = RewardModel(network, tokenizer, max_length=max_length, shared_prompts=compute.shared_prompts)
+    return model.to(compute.device)
 
 
 def _add_head_bias(model: RewardModel) -> None:

@@ -9,7 +9,8 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, join, tokenize_prompt
 from pipeline.errors import PipelineError
-from pipeline.models.policy import Policy, position_ids, project_logits
+from pipeline.models.backbone import position_ids, project_logits
+from pipeline.models.policy import Policy
 from pipeline.params.schema import Sampling
 from pipeline.progress import progress_bar
 

@@ -5,19 +5,29 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.data.tokens import TokenizedExample, batched, collate
+from pipeline.data.packing import PackedRows, group_by_prompt, pack_groups
+from pipeline.data.tokens import TokenizedExample, batched
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
 from pipeline.progress import progress_bar
 
 
+def pack_examples(
+    policy: Policy, examples: Sequence[TokenizedExample], compute: Compute, *, pad_token_id: int
+) -> PackedRows:
+    """Rows for a policy: neighbours with the same prompt share it where settings and network allow."""
+    shared = compute.shared_prompts and policy.reads_branches
+    groups = group_by_prompt(examples) if shared else [[example] for example in examples]
+    return pack_groups(groups, pad_token_id=pad_token_id).to(compute.device)
+
+
 def response_logps(
     policy: Policy, examples: Sequence[TokenizedExample], compute: Compute, *, pad_token_id: int
 ) -> Tensor:
-    """Log-probs (B,) summed over each response, in nats."""
-    batch = collate(examples, pad_token_id=pad_token_id).to(compute.device)
+    """Log-probs (len(examples),) summed over each response, in nats."""
     with compute.accelerator.autocast():
-        return policy(batch).logprobs.sum(1)
+        rows = pack_examples(policy, examples, compute, pad_token_id=pad_token_id)
+        return policy(rows).logprobs.sum(1)
 
 
 @torch.no_grad()
@@ -30,8 +40,13 @@ def score_responses(
     batch_size: int,
     title: str,
 ) -> list[float]:
-    """Summed log-probs of every response, in the order of `examples`; similar lengths share a batch."""
-    order = sorted(range(len(examples)), key=lambda index: (len(examples[index]), index))
+    """Summed log-probs of every response, in the order of `examples`; similar lengths share a batch.
+
+    Neighbours with the same prompt stay together, so that they can share it.
+    """
+    groups = _neighbours(examples)
+    groups.sort(key=lambda group: (sum(len(examples[index]) for index in group), group))
+    order = [index for group in groups for index in group]
     logps = [0.0] * len(examples)
     with progress_bar(total=len(examples), title=title, unit="response") as bar:
         for rows in batched(order, batch_size):
@@ -40,3 +55,9 @@ def score_responses(
                 logps[row] = value
             bar.update(len(rows))
     return logps
+
+
+def _neighbours(examples: Sequence[TokenizedExample]) -> list[list[int]]:
+    """Indices of the examples, those of `group_by_prompt` together."""
+    indices = iter(range(len(examples)))
+    return [[next(indices) for _ in group] for group in group_by_prompt(examples)]

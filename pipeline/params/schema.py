@@ -26,6 +26,8 @@ class Runtime(Section):
     precision: Literal["auto", "bf16", "fp32"]
     threads: Literal["auto"] | PositiveInt
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"]
+    shared_prompts: bool
+    fused_logprobs: bool
 
 
 class Sampling(Section):

@@ -111,8 +111,8 @@ def pair_logps(
     policy: Policy, pairs: Sequence[ScoredPair], compute: Compute, *, pad_token_id: int
 ) -> tuple[Tensor, Tensor]:
     """Summed log-probs (B,) of the chosen and the rejected responses, from one forward pass."""
-    examples = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
-    chosen, rejected = response_logps(policy, examples, compute, pad_token_id=pad_token_id).chunk(2)
+    examples = [example for pair in pairs for example in (pair.chosen, pair.rejected)]
+    chosen, rejected = response_logps(policy, examples, compute, pad_token_id=pad_token_id).view(-1, 2).unbind(1)
     return chosen, rejected
 
 

@@ -121,11 +121,8 @@ def adopt_reward_model(model: RewardModel, pairs: Sequence[TextPair]) -> dict[st
 
 def _scores(model: RewardModel, pairs: Sequence[TextPair], compute: Compute) -> tuple[Tensor, Tensor, int]:
     """Chosen and rejected scores (B,) from one forward pass, and the number of real tokens in it."""
-    ids, mask = model.tokenize([pair.chosen for pair in pairs] + [pair.rejected for pair in pairs])
     with compute.accelerator.autocast():
-        scores = model(ids, mask)
-    chosen, rejected = scores.chunk(2)
-    return chosen, rejected, int(mask.sum())
+        return model.forward_pairs([pair.chosen for pair in pairs], [pair.rejected for pair in pairs])
 
 
 def pair_accuracy(model: RewardModel, pairs: Sequence[TextPair]) -> float:

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Sequence
 
-from pipeline.data.tokens import TokenizedExample, collate
+from pipeline.data.tokens import TokenizedExample
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
+from pipeline.models.scoring import response_logps
 from pipeline.params.base import SupervisedSchedule
 from pipeline.progress import progress_bar
 from pipeline.training.schedule import plan_batches, supervised_optimization
@@ -40,11 +41,11 @@ def train_sft(
             response_tokens = sum(len(examples[index].response_ids) for batch in batches for index in batch)
             loss_sum = 0.0
             for indices in batches:
-                batch = collate([examples[index] for index in indices], pad_token_id=pad_token_id).to(compute.device)
-                with compute.accelerator.autocast():
-                    logprobs = policy(batch).logprobs
+                batch = [examples[index] for index in indices]
                 # a response that was cut to nothing adds nothing
-                loss = -logprobs.sum() / max(1, response_tokens)
+                loss = -response_logps(policy, batch, compute, pad_token_id=pad_token_id).sum() / max(
+                    1, response_tokens
+                )
                 optimization.backward(loss)
                 loss_sum += loss.item()
             learning_rate = optimization.learning_rate

@@ -72,23 +72,6 @@ def test_rows_and_join_keep_columns_together() -> None:
     assert torch.equal(again.input_ids, batch.input_ids) and torch.equal(again.attention_mask, batch.attention_mask)
 
 
-def test_trimming_takes_away_padding_that_every_row_has() -> None:
-    examples = [TokenizedExample([1], [2, 3]), TokenizedExample([4, 5], [6]), TokenizedExample([7, 7, 7], [8] * 4)]
-    batch = collate(examples, pad_token_id=0)
-    small = batch.rows(torch.tensor([0, 1])).trimmed()
-    expected = collate(examples[:2], pad_token_id=0)
-    for name in ("input_ids", "attention_mask", "response_ids", "response_mask"):
-        assert torch.equal(getattr(small, name), getattr(expected, name)), name
-    assert torch.equal(batch.trimmed().input_ids, batch.input_ids)
-
-
-def test_trimming_leaves_one_prompt_and_one_response_column() -> None:
-    batch = collate([TokenizedExample([1, 2], []), TokenizedExample([3], [])], pad_token_id=0)
-    trimmed = batch.rows(torch.tensor([1])).trimmed()
-    assert trimmed.input_ids.tolist() == [[3, 0]]
-    assert trimmed.response_mask.tolist() == [[False]]
-
-
 def test_a_cut_response_loses_its_end_and_a_short_one_nothing() -> None:
     example = TokenizedExample([5, 6], [7, 8, 2])
     assert cut_response(example, 5) == example

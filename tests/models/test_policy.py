@@ -15,8 +15,9 @@ from transformers import (
 )
 
 from pipeline.data.tokens import ResponseBatch, TokenizedExample, collate, join
+from pipeline.models.backbone import position_ids, project_logits
 from pipeline.models.compute import Compute
-from pipeline.models.policy import Policy, load_adapters, load_policy, position_ids, project_logits
+from pipeline.models.policy import Policy, load_adapters, load_policy
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA
 
@@ -63,7 +64,10 @@ def test_log_probs_and_entropy_equal_a_plain_forward_of_each_row(
         length = len(example.response_ids)
         assert torch.allclose(output.logprobs[row, :length].double(), logprobs, atol=1e-4)
         assert torch.allclose(output.entropy[row, :length].double(), entropy, atol=1e-4)
-    assert torch.equal(output.logprobs, policy(batch, temperature=temperature).logprobs)
+    with torch.no_grad():
+        alone = policy(batch, temperature=temperature).logprobs
+        assert torch.equal(policy(batch, temperature=temperature, with_entropy=True).logprobs, alone)
+    assert torch.allclose(output.logprobs, alone, atol=1e-5)
 
 
 def test_dropped_positions_are_zero(make_policy: PolicyMaker) -> None:

@@ -1,0 +1,53 @@
+"""Results as files: results.json for programs, results.md for people."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+COLUMNS = (
+    ("workload", "workload"),
+    ("method", "trained"),
+    ("ours_tokens_per_s", "tokens/s"),
+    ("peer_tokens_per_s", "TRL"),
+    ("ratio_speed", "ratio"),
+    ("ours_peak_mib", "peak MiB"),
+    ("peer_peak_mib", "TRL"),
+    ("ratio_memory", "ratio"),
+    ("ours_loss", "loss"),
+    ("peer_loss", "TRL"),
+    ("ours_share_of_matmul_rate", "share of matmul rate"),
+    ("peer_share_of_matmul_rate", "TRL"),
+)
+
+
+def write_report(results: dict[str, Any], folder: Path) -> None:
+    """Write both files and print the table."""
+    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    text = _markdown(results)
+    (folder / "results.md").write_text(text)
+    print(text)
+
+
+def _markdown(results: dict[str, Any]) -> str:
+    machine = results["machine"]
+    rate = machine["matmul_gflops"]
+    lines = [
+        f"{machine['device']}, {machine['threads']} threads; matmul {rate['bf16']:.0f} GFLOP/s bf16, "
+        f"{rate['fp32']:.0f} fp32. torch {machine['torch']}, transformers {machine['transformers']}, "
+        f"TRL {machine['trl']} (PPO: {machine['trl_ppo']}). Medians of {results['repeats']} alternating runs.",
+        "",
+        "| " + " | ".join(title for _, title in COLUMNS) + " |",
+        "|" + "---|" * len(COLUMNS),
+    ]
+    lines += ["| " + " | ".join(_cell(key, row[key]) for key, _ in COLUMNS) + " |" for row in results["rows"]]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(key: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if key.endswith("loss"):
+        return f"{value:.4f}"
+    if "share" in key:
+        return f"{value:.0%}"
+    return f"{value:.2f}" if key.startswith("ratio") else f"{value:,.0f}"

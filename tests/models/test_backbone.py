@@ -1,0 +1,119 @@
+"""Responses that share one copy of their prompt: the same log-probs and gradients, where the network can do it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    BloomConfig,
+    GPT2Config,
+    LlamaConfig,
+    MambaConfig,
+    MistralConfig,
+    PreTrainedConfig,
+    Qwen2Config,
+)
+
+from pipeline.data.packing import pack_groups
+from pipeline.data.tokens import TokenizedExample
+from pipeline.models.backbone import reads_branches, visible_keys
+from pipeline.models.compute import Compute
+from pipeline.models.policy import Policy
+from pipeline.models.scoring import pack_examples, response_logps, score_responses
+from tests.conftest import PolicyMaker
+from tests.tiny_models import FULL, LORA
+
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 64}
+LLAMA = LlamaConfig(**SIZES, intermediate_size=64, num_key_value_heads=2)
+GROUPS = [
+    [TokenizedExample([11, 12, 13, 14, 15], [20, 21, 2]), TokenizedExample([11, 12, 13, 14, 15], [22])],
+    [TokenizedExample([30], [31, 32, 33, 34, 35, 36]), TokenizedExample([30], [])],
+    [TokenizedExample([40, 41, 42], [43]), TokenizedExample([40, 41, 42], [44, 45])],
+]
+EXAMPLES = [example for group in GROUPS for example in group]
+
+
+def network(config: PreTrainedConfig, attention: str = "eager") -> torch.nn.Module:
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config, attn_implementation=attention).eval()
+
+
+def test_a_response_sees_its_prompt_and_itself() -> None:
+    branch = pack_groups([[TokenizedExample([1], [2, 3]), TokenizedExample([1], [4])]], pad_token_id=0).branch
+    assert visible_keys(branch)[0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        LLAMA,
+        Qwen2Config(**SIZES, intermediate_size=64, num_key_value_heads=2, use_sliding_window=False),
+        GPT2Config(n_embd=32, n_layer=2, n_head=4, vocab_size=64, n_positions=16),
+    ],
+    ids=["llama", "qwen2", "gpt2"],
+)
+def test_log_probs_equal_those_of_rows_apart(config: PreTrainedConfig, attention: str, compute: Compute) -> None:
+    policy = Policy(network(config, attention))
+    assert policy.reads_branches
+    shared = response_logps(policy, EXAMPLES, compute, pad_token_id=0)
+    apart = response_logps(policy, EXAMPLES, replace(compute, shared_prompts=False), pad_token_id=0)
+    assert torch.allclose(shared, apart, atol=1e-5)
+
+
+@pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
+@pytest.mark.parametrize("switch", ["shared_prompts", "fused_logprobs"])
+def test_gradients_equal_those_of_the_plain_computation(
+    make_policy: PolicyMaker, compute: Compute, finetuning: object, switch: str
+) -> None:
+    gradients = []
+    for on in (True, False):
+        policy = make_policy(finetuning)
+        policy.fused_logprobs = on if switch == "fused_logprobs" else True
+        for name, parameter in policy.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.constant_(parameter, 0.02)
+        setting = replace(compute, shared_prompts=on if switch == "shared_prompts" else True)
+        weights = torch.linspace(-1, 1, len(EXAMPLES))
+        (weights * response_logps(policy, EXAMPLES, setting, pad_token_id=0)).sum().backward()
+        gradients.append({n: p.grad for n, p in policy.named_parameters() if p.grad is not None})
+    ours, plain = gradients
+    assert ours.keys() == plain.keys() and ours
+    assert all(torch.allclose(ours[name], plain[name], atol=1e-5) for name in ours)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        MistralConfig(**SIZES, intermediate_size=64, num_key_value_heads=2, sliding_window=4),
+        BloomConfig(hidden_size=32, n_layer=2, n_head=4, vocab_size=64),
+        MambaConfig(hidden_size=32, num_hidden_layers=2, vocab_size=64, state_size=4),
+        LlamaConfig(**{**SIZES, "vocab_size": 12}, intermediate_size=64, num_key_value_heads=2),
+    ],
+    ids=["sliding window", "alibi", "state space", "tiny vocabulary"],
+)
+def test_networks_that_cannot_share_get_rows_apart(config: PreTrainedConfig, compute: Compute) -> None:
+    policy = Policy(network(config))
+    assert not policy.reads_branches
+    assert pack_examples(policy, EXAMPLES, compute, pad_token_id=0).branch is None
+
+
+def test_the_network_is_asked_not_its_name() -> None:
+    model = network(LLAMA)
+    for parameter in model.parameters():
+        parameter.data *= 5  # fresh weights are so small that attention is flat
+    assert reads_branches(model)
+    body = model.base_model
+    plain = body.forward
+    # a network that ignores the positions that it is given
+    body.forward = lambda *args, position_ids=None, **kwargs: plain(*args, **kwargs)
+    assert not reads_branches(model)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
+def test_batches_that_part_a_group_change_nothing(make_policy: PolicyMaker, compute: Compute, batch_size: int) -> None:
+    policy = make_policy()
+    together = response_logps(policy, EXAMPLES, compute, pad_token_id=0).tolist()
+    scored = score_responses(policy, EXAMPLES, compute, pad_token_id=0, batch_size=batch_size, title="test")
+    assert scored == pytest.approx(together, abs=1e-4)
