@@ -6,6 +6,9 @@ READY := $(VENV)/.ready
 # stages start as `python -m ...`, so the environment's python has to come first
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEMETRY=true
 
+# without bytecode on disk every stage would compile its libraries anew: seconds for each
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup repro test lint typecheck unit ui sync report plots lock clean
 

@@ -97,7 +97,7 @@ def sft(workload: Workload, params: Params, compute: Compute, steps: Steps) -> N
 def reward(workload: Workload, params: Params, compute: Compute, steps: Steps) -> None:
     model = create_reward_model(workload.folder, compute, max_length=512, seed=SEED)
     pairs = [
-        TextPair(str(i), r["prompt"] + r["chosen"], r["prompt"] + r["rejected"]) for i, r in enumerate(workload.rows())
+        TextPair(r["prompt"] + r["chosen"], r["prompt"] + r["rejected"], str(i)) for i, r in enumerate(workload.rows())
     ]
     settings = params.train_reward.model_copy(update=schedule(workload))
     train_reward(model, pairs, [], settings, compute, seed=SEED, **steps.callbacks())

@@ -36,7 +36,15 @@ def params() -> Params:
 @pytest.fixture(scope="session")
 def compute() -> Compute:
     return start_compute(
-        Runtime(device="cpu", precision="fp32", threads=1, attention="eager", shared_prompts=True, fused_logprobs=True)
+        Runtime(
+            device="cpu",
+            precision="fp32",
+            threads=1,
+            attention="grouped",
+            shared_prompts=True,
+            fused_logprobs=True,
+            merged_sampling=True,
+        )
     )
 
 

@@ -43,7 +43,7 @@ def visible_keys(branch: Tensor) -> Tensor:
 
 
 def _as_attention_mask(visible: Tensor, backbone: Any) -> Tensor:
-    """(B, 1, T, T): transformers takes a mask of four dimensions as it is, eager attention an additive one."""
+    """(B, 1, T, T): transformers takes a mask of four dimensions as it is, and plain attention adds it."""
     if backbone.config._attn_implementation == "sdpa":
         return visible[:, None]
     dtype = backbone.dtype
@@ -58,7 +58,10 @@ def reads_branches(network: PreTrainedModel) -> bool:
     state from token to token (Mamba). Then a response would notice the one before it, or its own position.
     """
     config = network.config.get_text_config()
-    if config._attn_implementation not in ("eager", "sdpa") or getattr(config, "sliding_window", None) is not None:
+    if (
+        config._attn_implementation not in ("grouped", "eager", "sdpa")
+        or getattr(config, "sliding_window", None) is not None
+    ):
         return False
     prompt, first, other, second = (list(range(start, start + 8)) for start in (1, 9, 17, 25))
     if config.vocab_size <= max(second):

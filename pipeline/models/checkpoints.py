@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.models.policy import Policy, merge_adapters
+from pipeline.models.adapters import merge_adapters
+from pipeline.models.policy import Policy
 
 
 def save_model(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -24,19 +24,18 @@ def save_model(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fol
 
 def save_policy(policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path, *, dtype: torch.dtype) -> None:
     """The trained policy as one whole model in `dtype`; adapters are merged in. The policy is used up."""
-    network: Any = policy.causal_lm
-    if isinstance(policy.language_model, PeftModel):
-        network = merge_adapters(policy.language_model)
+    network: Any = merge_adapters(policy.language_model) if policy.has_adapters else policy.causal_lm
     save_model(network.to(dtype), tokenizer, folder)
 
 
 def save_frontier_checkpoint(policy: Policy, folder: Path, *, dtype: torch.dtype) -> None:
     """A checkpoint on the way: the adapters alone, or the whole model when it is trained in full."""
-    if not isinstance(policy.language_model, PeftModel):
+    if not policy.has_adapters:
         whole: Any = copy.deepcopy(policy.causal_lm)
         whole.to(dtype).save_pretrained(folder)
         return
-    policy.language_model.save_pretrained(str(folder))
+    adapted: Any = policy.language_model
+    adapted.save_pretrained(str(folder))
     (folder / "README.md").unlink(missing_ok=True)
     # PEFT writes a set in the order of the hash seed, and the path of the base model
     config_file = folder / "adapter_config.json"

@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator
 
 from pipeline.errors import PipelineError
+from pipeline.models.attention import NAME
 from pipeline.params.schema import Runtime
 
 
@@ -23,6 +24,8 @@ class Compute:
     """Responses to one prompt follow one copy of it."""
     fused_logprobs: bool = True
     """Log-probs come from hidden states, without logits of more than a few rows."""
+    merged_sampling: bool = True
+    """Adapters are merged into the weights while PPO samples."""
 
     @property
     def device(self) -> torch.device:
@@ -51,10 +54,12 @@ def start_compute(runtime: Runtime) -> Compute:
     device = _choose_device(runtime.device)
     dtype = _choose_dtype(runtime.precision, device)
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if dtype == torch.bfloat16 else "no")
-    attention = runtime.attention
+    attention: str = runtime.attention
     if attention == "auto":
-        attention = "eager" if device == "cpu" else "sdpa"
-    return Compute(accelerator, dtype, attention, threads, runtime.shared_prompts, runtime.fused_logprobs)
+        attention = NAME if device == "cpu" else "sdpa"
+    return Compute(
+        accelerator, dtype, attention, threads, runtime.shared_prompts, runtime.fused_logprobs, runtime.merged_sampling
+    )
 
 
 def _usable_cores() -> int:

@@ -9,9 +9,10 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.data.packing import PackedRows, packed
 from pipeline.data.tokens import ResponseBatch
 from pipeline.errors import PipelineError
+from pipeline.models.adapters import add_adapters
 from pipeline.models.backbone import packed_states
 from pipeline.models.compute import Compute
-from pipeline.models.policy import add_adapters, load_network, scatter, value_head
+from pipeline.models.policy import load_network, scatter, value_head
 from pipeline.models.reward import RewardModel
 from pipeline.params.base import Finetuning
 

@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.data.packing import PackedRows, packed
 from pipeline.data.tokens import ResponseBatch
+from pipeline.models.adapters import add_adapters, has_adapters, merge_adapters
 from pipeline.models.backbone import logit_scale, packed_states, plain_head, project_logits, reads_branches
 from pipeline.models.compute import Compute
 from pipeline.objectives.linear_logprobs import linear_token_statistics
 from pipeline.objectives.logprobs import TokenStatistics, token_logprobs, token_statistics
 from pipeline.params.base import Finetuning
-from pipeline.seeding import seeded_globals
 
 
 @dataclass(frozen=True)
@@ -45,14 +43,16 @@ class Policy(nn.Module):
         self.language_model = language_model
         self.causal_lm: PreTrainedModel
         # a second attribute for the same module must not register it twice
-        base = language_model.get_base_model() if isinstance(language_model, PeftModel) else language_model
+        base: Any = language_model
+        if has_adapters(language_model):
+            base = base.get_base_model()
         object.__setattr__(self, "causal_lm", base)
         hidden_size = self.causal_lm.config.get_text_config().hidden_size
         self.value_head = value_head(hidden_size) if with_values else None
 
     @property
     def has_adapters(self) -> bool:
-        return isinstance(self.language_model, PeftModel)
+        return has_adapters(self.language_model)
 
     def forward(
         self, batch: PackedRows | ResponseBatch, *, temperature: float = 1.0, with_entropy: bool = False
@@ -103,9 +103,10 @@ class Policy(nn.Module):
     @contextmanager
     def reference(self) -> Iterator[None]:
         """Inside the block the policy is its own frozen reference: the same weights, adapters off."""
-        if not isinstance(self.language_model, PeftModel):
+        if not has_adapters(self.language_model):
             raise TypeError("a policy without adapters has no reference inside it; load a frozen copy")
-        with self.language_model.disable_adapter():
+        adapted: Any = self.language_model
+        with adapted.disable_adapter():
             yield
 
 
@@ -150,43 +151,17 @@ def load_network(folder: Path | str, compute: Compute, *, finetuning: Finetuning
     return network.requires_grad_(full)
 
 
-def add_adapters(network: Any, finetuning: Finetuning, *, task: str | None, seed: int, name: str) -> PeftModel:
-    """LoRA adapters (Hu et al. 2021, arXiv:2106.09685) on a frozen network; `name` names their random generator."""
-    config = LoraConfig(
-        task_type=task,
-        r=finetuning.lora_r,
-        lora_alpha=finetuning.lora_alpha,
-        lora_dropout=0.0,
-        target_modules=finetuning.lora_target_modules,
-    )
-    with seeded_globals(seed, name):
-        adapted = get_peft_model(network, config)
-    for module in adapted.modules():
-        if isinstance(module, BaseTunerLayer):
-            # autocast picks the number format; PEFT would first copy every input to the adapters' fp32
-            module.cast_input_dtype_enabled = False  # type: ignore[assignment]
-    return adapted
-
-
 def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
     """A frontier checkpoint: adapters on `base_folder`, or a whole model when the run was full fine-tuning."""
     if not (folder / "adapter_config.json").is_file():
         return load_policy(folder, compute, finetuning=None)
+    from peft import PeftModel
+
     base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32, attn_implementation=compute.attention)
     # merged like the final policy: two more small matmuls a layer would slow sampling down
     merged: nn.Module = merge_adapters(PeftModel.from_pretrained(base, str(folder)))
     merged = merged.to(compute.dtype).requires_grad_(False)
     return Policy(merged, fused_logprobs=compute.fused_logprobs).to(compute.device)
-
-
-def merge_adapters(model: PeftModel) -> PreTrainedModel:
-    """One whole model in fp32; the adapters are used up.
-
-    A merged weight is the sum of the frozen one and a product of two fp32 matrices: in fp32, so that storing it in
-    another format rounds it only once.
-    """
-    model.float()
-    return model.merge_and_unload()  # type: ignore[no-any-return, operator]
 
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:

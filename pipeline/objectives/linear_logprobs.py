@@ -13,6 +13,8 @@ from pipeline.objectives.logprobs import TokenStatistics
 
 # Rows that go through the head at once: enough to use the matmul units, few enough to stay small.
 _HEAD_ROWS = 128
+# The same where a gradient of the weights is summed in fp32: each sum reads and writes the whole matrix.
+_WEIGHT_ROWS = 512
 # Rows whose softmax is computed at once, in fp32: they stay in a CPU's cache.
 _SOFTMAX_ROWS = 16
 
@@ -82,17 +84,25 @@ class _LinearTokenLogprobs(torch.autograd.Function):
         grad_states = None if pulls is None else (pulls.float() * scale[:, None]).to(states.dtype)
         grad_weight = None
         if ctx.needs_input_grad[1]:
-            grad_weight = torch.zeros_like(weight, dtype=torch.float32)
-            for start in range(0, len(states), _HEAD_ROWS):
-                rows = slice(start, start + _HEAD_ROWS)
-                logits = states[rows] @ weight.T
-                for at in range(0, len(logits), _SOFTMAX_ROWS):
-                    part = slice(at, at + _SOFTMAX_ROWS)
-                    pull = _pull(_log_softmax(logits[part], ctx.temperature), token_ids[rows][part, None])
-                    logits[part] = pull * scale[rows][part, None]
-                grad_weight += logits.T @ states[rows]
-            grad_weight = grad_weight.to(weight.dtype)
+            grad_weight = _weight_gradient(states, weight, token_ids, scale, ctx.temperature)
         return grad_states, grad_weight, None, None, None
+
+
+def _weight_gradient(states: Tensor, weight: Tensor, token_ids: Tensor, scale: Tensor, temperature: float) -> Tensor:
+    """Gradient (V, H) of sum(scale * T * log-probs)."""
+    total = None
+    for start in range(0, len(states), _WEIGHT_ROWS):
+        rows = slice(start, start + _WEIGHT_ROWS)
+        logits = states[rows] @ weight.T
+        for at in range(0, len(logits), _SOFTMAX_ROWS):
+            part = slice(at, at + _SOFTMAX_ROWS)
+            pull = _pull(_log_softmax(logits[part], temperature), token_ids[rows][part, None])
+            logits[part] = pull * scale[rows][part, None]
+        gradient = logits.T @ states[rows]
+        if len(states) <= _WEIGHT_ROWS:
+            return gradient
+        total = gradient.float() if total is None else total.add_(gradient)
+    return torch.zeros_like(weight) if total is None else total.to(weight.dtype)
 
 
 def _log_softmax(logits: Tensor, temperature: float) -> Tensor:

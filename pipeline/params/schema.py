@@ -25,9 +25,10 @@ class Runtime(Section):
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "bf16", "fp32"]
     threads: Literal["auto"] | PositiveInt
-    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"]
+    attention: Literal["auto", "grouped", "eager", "sdpa", "flash_attention_2"]
     shared_prompts: bool
     fused_logprobs: bool
+    merged_sampling: bool
 
 
 class Sampling(Section):

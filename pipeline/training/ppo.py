@@ -131,7 +131,7 @@ def ppo_optimization(roles: Roles, settings: Ppo, compute: Compute, iterations: 
     groups = [{"params": others, "lr": settings.learning_rate}]
     if values:
         groups.append({"params": values, "lr": settings.critic_learning_rate})
-    optimizer = torch.optim.AdamW(groups, eps=settings.adam_epsilon, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(groups, eps=settings.adam_epsilon, weight_decay=0.0, fused=True)
     steps = iterations * settings.num_ppo_epochs * settings.num_minibatches
     scheduler = get_linear_schedule_with_warmup(optimizer, 0, steps)
     return Optimization(compute.accelerator, optimizer, scheduler, others + values, settings.max_grad_norm)

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_prompt
+from pipeline.models.adapters import merged_for_sampling
 from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic
 from pipeline.models.policy import Policy
@@ -151,7 +152,8 @@ def _sample(
 ) -> ResponseBatch:
     encoded = [tokenize_prompt(roles.tokenizer, prompt) for prompt in prompts]
     ids, mask = pad_prompts(encoded, pad_token_id=roles.tokenizer.pad_token_id)
-    with compute.accelerator.autocast():
+    merged = merged_for_sampling(roles.policy.language_model) if compute.merged_sampling else nullcontext()
+    with compute.accelerator.autocast(), merged:
         return sample(
             roles.policy,
             ids.to(compute.device),

@@ -85,7 +85,7 @@ def supervised_optimization(
 ) -> Optimization:
     """AdamW with linear warm-up and linear decay over `total_steps`."""
     parameters = trainable_parameters(model)
-    optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True)
     warmup = round(schedule.warmup_ratio * total_steps)
     scheduler = get_linear_schedule_with_warmup(optimizer, warmup, total_steps)
     return Optimization(accelerator, optimizer, scheduler, parameters, schedule.max_grad_norm)
