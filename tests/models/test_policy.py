@@ -121,6 +121,14 @@ def test_values_are_the_linear_head_on_the_states_and_zero_at_first(
     assert torch.allclose(policy(batch).values[0, :3], states @ torch.linspace(-1, 1, 32) + 0.25, atol=1e-4)
 
 
+def test_values_leave_the_backbone_alone(make_policy: PolicyMaker) -> None:
+    policy = make_policy(FULL, with_values=True)
+    torch.nn.init.ones_(policy.value_head.weight)
+    policy(collate(EXAMPLES, pad_token_id=PAD)).values.sum().backward()
+    moved = {name for name, parameter in policy.named_parameters() if parameter.grad is not None}
+    assert moved == {"value_head.weight", "value_head.bias"}
+
+
 def test_new_adapters_change_nothing_and_switch_off(make_policy: PolicyMaker) -> None:
     batch = collate(EXAMPLES, pad_token_id=PAD)
     base = make_policy()(batch).logprobs

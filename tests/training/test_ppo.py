@@ -165,8 +165,9 @@ def test_the_value_head_has_its_own_learning_rate(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
 ) -> None:
     policy = make_policy(LORA, with_values=True)
-    groups = ppo_optimization(roles_of(policy, tokenizer), settings, compute, 2).optimizer.param_groups
-    assert [group["lr"] for group in groups] == [settings.learning_rate, settings.critic_learning_rate]
+    plan = changed(settings, learning_rate=2e-3, critic_learning_rate=7e-3)
+    groups = ppo_optimization(roles_of(policy, tokenizer), plan, compute, 2).optimizer.param_groups
+    assert [group["lr"] for group in groups] == [2e-3, 7e-3]
     assert groups[1]["params"] == list(policy.value_head.parameters())
     assert sum(len(group["params"]) for group in groups) == sum(p.requires_grad for p in policy.parameters())
 

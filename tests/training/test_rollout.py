@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.data.tokens import TokenizedExample, collate
 from pipeline.models.compute import Compute
 from pipeline.objectives.advantages import generalized_advantages
 from pipeline.objectives.rewards import shaped_rewards
 from pipeline.params.optimize import Ppo
-from pipeline.training.rollout import Rollout, rollout_metrics
+from pipeline.training.rollout import Rollout, _finished, rollout_metrics
 from tests.conftest import PolicyMaker
 from tests.tiny_models import LORA, changed
 from tests.training.toy_ppo import count_e, hand_rollout, roles_of, rollout_of
@@ -52,6 +53,12 @@ def test_a_rollout_is_what_its_parts_say(
         for ids, keep in zip(rollout.batch.input_ids, rollout.batch.attention_mask, strict=True)
     ]
     assert torch.allclose(rollout.scores, count_e(texts))
+
+
+def test_a_response_is_finished_when_its_own_last_token_ends_it() -> None:
+    examples = [([5], [6, 2]), ([5], [6, 7, 8, 2]), ([5], [6, 2, 7]), ([5], [9]), ([5], [6, 7])]
+    batch = collate([TokenizedExample(*parts) for parts in examples], pad_token_id=0)
+    assert _finished(batch, torch.tensor([2, 9])).tolist() == [True, True, False, True, False]
 
 
 def test_whitening_leaves_the_returns_alone(
