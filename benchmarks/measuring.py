@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 
-WARM_UP = 1
-"""Steps that are not counted: they allocate, and on a GPU they compile."""
+WARM_UP = 2
+"""Steps that are not counted: they get their memory from the system, and on a GPU they compile."""
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Meter:
     samples: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    warm_up: int = WARM_UP
 
     def step(self, *, tokens: int, samples: int, seconds: float, loss: float) -> None:
         self.tokens.append(tokens)
@@ -28,11 +29,11 @@ class Meter:
 
     def report(self, **extra: float) -> None:
         """Print the result of a worker, its last line."""
-        seconds = sum(self.seconds[WARM_UP:])
+        seconds = sum(self.seconds[self.warm_up :])
         weights = self.samples
         result = {
-            "tokens_per_s": sum(self.tokens[WARM_UP:]) / seconds,
-            "samples_per_s": sum(self.samples[WARM_UP:]) / seconds,
+            "tokens_per_s": sum(self.tokens[self.warm_up :]) / seconds,
+            "samples_per_s": sum(self.samples[self.warm_up :]) / seconds,
             "seconds": seconds,
             "total_tokens": sum(self.tokens),
             "steps": len(self.seconds),

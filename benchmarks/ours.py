@@ -67,6 +67,7 @@ def main() -> None:
     params = load_params(ROOT / "params.yaml")
     compute = start_compute(params.runtime)
     steps = Steps(workload.batch_size)
+    steps.meter.warm_up = 1 if workload.task == "ppo" else steps.meter.warm_up  # an iteration has many steps
     {"sft": sft, "reward": reward, "dpo": dpo, "ppo": ppo}[workload.task](workload, params, compute, steps)
     steps.meter.report()
 

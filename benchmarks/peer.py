@@ -196,7 +196,7 @@ def ppo(workload: Workload, attention: str) -> None:
         train_dataset=Dataset.from_list([{"input_ids": ids} for ids in encoded]),
         peft_config=adapters(workload),
     )
-    meter = Meter()
+    meter = Meter(warm_up=1)  # an iteration has many steps
     last = time.perf_counter()
     mean_tokens = sum(map(len, encoded)) / len(encoded) + NEW_TOKENS
     log = trainer.log

@@ -44,6 +44,7 @@ def compute() -> Compute:
             shared_prompts=True,
             fused_logprobs=True,
             merged_sampling=True,
+            max_forward_tokens=64,
         )
     )
 

@@ -26,6 +26,8 @@ class Compute:
     """Log-probs come from hidden states, without logits of more than a few rows."""
     merged_sampling: bool = True
     """Adapters are merged into the weights while PPO samples."""
+    max_forward_tokens: int | None = None
+    """Tokens, padding included, that go through a network at once in training; None is no limit."""
 
     @property
     def device(self) -> torch.device:
@@ -58,7 +60,14 @@ def start_compute(runtime: Runtime) -> Compute:
     if attention == "auto":
         attention = NAME if device == "cpu" else "sdpa"
     return Compute(
-        accelerator, dtype, attention, threads, runtime.shared_prompts, runtime.fused_logprobs, runtime.merged_sampling
+        accelerator,
+        dtype,
+        attention,
+        threads,
+        shared_prompts=runtime.shared_prompts,
+        fused_logprobs=runtime.fused_logprobs,
+        merged_sampling=runtime.merged_sampling,
+        max_forward_tokens=runtime.max_forward_tokens,
     )
 
 

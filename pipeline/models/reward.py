@@ -53,36 +53,42 @@ class RewardModel(nn.Module):
         last = (columns * attention_mask.bool()).argmax(1)
         return self.network.score(states[torch.arange(len(states), device=states.device), last]).squeeze(-1).float()
 
-    def forward_pairs(self, chosen: Sequence[str], rejected: Sequence[str]) -> tuple[Tensor, Tensor, int]:
-        """Scores (B,) of both texts of each pair, and the number of tokens in them.
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text; those over `max_length` lose their start, not their end.
+
+        The response is at the end, and it is what the score is about.
+        """
+        return (
+            list(self.tokenizer(list(texts), truncation=True, max_length=self.max_length)["input_ids"]) if texts else []
+        )
+
+    def forward_pairs(self, pairs: Sequence[tuple[list[int], list[int]]]) -> tuple[Tensor, Tensor]:
+        """Scores (B,) of the first and of the second text of each pair of token ids.
 
         A decoder reads what the texts of a pair begin with once, unless it cannot or must not.
         """
-        encoded = self.tokenizer([*chosen, *rejected], truncation=True, max_length=self.max_length)["input_ids"]
-        if all(encoded) and self.is_decoder and self.shared_prompts and self.reads_branches:
-            pairs = zip(encoded[: len(chosen)], encoded[len(chosen) :], strict=True)
+        if self.is_decoder and self.shared_prompts and all(map(all, pairs)) and self.reads_branches:
             groups = [group for pair in pairs for group in group_pair(*pair)]
             rows = pack_groups(groups, pad_token_id=self.network.config.pad_token_id).to(self.network.device)
-            scores = self.network.score(packed_states(self.network.base_model, rows, rows.last_index))
-            first, second = scores.float().view(-1, 2).unbind(1)
+            states = packed_states(self.network.base_model, rows, rows.last_index)
+            first, second = self.network.score(states).float().view(-1, 2).unbind(1)
         else:
-            first, second = self(*self.tokenize([*chosen, *rejected])).chunk(2)
-        return first, second, sum(map(len, encoded))
+            first, second = self(*self.pad([ids for side in zip(*pairs, strict=True) for ids in side])).chunk(2)
+        return first, second
 
     @cached_property
     def reads_branches(self) -> bool:
         """Whether both texts of a pair may share a row; see `backbone.reads_branches`."""
         return reads_branches(self.network)
 
-    def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids and mask (B, T) on the model's device; texts over `max_length` lose their start, not their end.
+    def pad(self, encoded: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+        """Ids and mask (B, T) on the model's device."""
+        padded = self.tokenizer.pad({"input_ids": list(encoded)}, return_tensors="pt")
+        return padded["input_ids"].to(self.network.device), padded["attention_mask"].to(self.network.device)
 
-        The response is at the end, and it is what the score is about.
-        """
-        encoded = self.tokenizer(
-            list(texts), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
-        )
-        return encoded["input_ids"].to(self.network.device), encoded["attention_mask"].to(self.network.device)
+    def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and mask (B, T) of texts."""
+        return self.pad(self.encode(texts))
 
     def truncated(self, texts: Sequence[str]) -> int:
         """How many of the texts are longer than `max_length` tokens."""

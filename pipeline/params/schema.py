@@ -29,6 +29,7 @@ class Runtime(Section):
     shared_prompts: bool
     fused_logprobs: bool
     merged_sampling: bool
+    max_forward_tokens: PositiveInt | None
 
 
 class Sampling(Section):

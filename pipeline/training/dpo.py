@@ -59,7 +59,9 @@ def train_dpo(
     Raises:
         PipelineError: the first log-ratios show that policy and reference differ, or the loss is not finite.
     """
-    steps = plan_batches([len(pair) for pair in pairs], settings, seed=seed, name="dpo")
+    steps = plan_batches(
+        [len(pair) for pair in pairs], settings, seed=seed, name="dpo", max_tokens=compute.max_forward_tokens
+    )
     keep = checkpoint_steps(len(steps), settings.frontier_checkpoints)
     optimization = supervised_optimization(policy, settings, compute.accelerator, total_steps=len(steps))
     policy.train()

@@ -39,8 +39,11 @@ def train_reward(
     """
     if settings.use_margin:
         check_margins(pairs)
-    lengths = [len(pair.chosen) + len(pair.rejected) for pair in pairs]
-    steps = plan_batches(lengths, settings, seed=seed, name="train_reward")
+    encoded = list(
+        zip(model.encode([pair.chosen for pair in pairs]), model.encode([pair.rejected for pair in pairs]), strict=True)
+    )
+    lengths = [len(chosen) + len(rejected) for chosen, rejected in encoded]
+    steps = plan_batches(lengths, settings, seed=seed, name="train_reward", max_tokens=compute.max_forward_tokens)
     history: list[float] = []
     per_epoch = len(steps) // settings.num_train_epochs
     optimization = supervised_optimization(model, settings, compute.accelerator, total_steps=len(steps))
@@ -52,7 +55,8 @@ def train_reward(
             losses, margins, tokens = [], [], 0
             for indices in batches:
                 batch = [pairs[index] for index in indices]
-                chosen, rejected, batch_tokens = _scores(model, batch, compute)
+                with compute.accelerator.autocast():
+                    chosen, rejected = model.forward_pairs([encoded[index] for index in indices])
                 loss = bradley_terry_loss(
                     chosen,
                     rejected,
@@ -63,7 +67,7 @@ def train_reward(
                 optimization.backward(loss.sum() / count)
                 losses.append(loss.detach())
                 margins.append((chosen - rejected).detach())
-                tokens += batch_tokens
+                tokens += sum(lengths[index] for index in indices)
             metrics = {"learning_rate": optimization.learning_rate, "grad_norm": optimization.step()}
             margin = torch.cat(margins)
             metrics |= {
@@ -117,12 +121,6 @@ def adopt_reward_model(model: RewardModel, pairs: Sequence[TextPair]) -> dict[st
         "training_pairs_loss": bradley_terry_loss(chosen, rejected).mean().item(),
         "accuracy": (chosen > rejected).float().mean().item(),
     }
-
-
-def _scores(model: RewardModel, pairs: Sequence[TextPair], compute: Compute) -> tuple[Tensor, Tensor, int]:
-    """Chosen and rejected scores (B,) from one forward pass, and the number of real tokens in it."""
-    with compute.accelerator.autocast():
-        return model.forward_pairs([pair.chosen for pair in pairs], [pair.rejected for pair in pairs])
 
 
 def pair_accuracy(model: RewardModel, pairs: Sequence[TextPair]) -> float:

@@ -32,7 +32,13 @@ def train_sft(
         on_step: called with the step (1-based) and `loss` (nats per token), `learning_rate`, `grad_norm`.
         on_tokens: called with the prompt and response tokens of a step and its seconds.
     """
-    steps = plan_batches([len(example) for example in examples], schedule, seed=seed, name="train_sft")
+    steps = plan_batches(
+        [len(example) for example in examples],
+        schedule,
+        seed=seed,
+        name="train_sft",
+        max_tokens=compute.max_forward_tokens,
+    )
     optimization = supervised_optimization(policy, schedule, compute.accelerator, total_steps=len(steps))
     policy.train()
     with progress_bar(total=len(steps), title="SFT", unit="step") as bar:

@@ -6,10 +6,11 @@ import pytest
 import torch
 from scipy.stats import chisquare
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, tokenize_prompt
 from pipeline.errors import PipelineError
+from pipeline.models.cache import roomy_cache
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import (
     decode_responses,
@@ -207,9 +208,9 @@ def test_log_probs_of_samples_are_those_they_were_drawn_with(
 ) -> None:
     along: list[Tensor] = []
 
-    def recording_draw(logits: Tensor, rng: torch.Generator) -> Tensor:
-        drawn = draw(logits, rng)
-        along.append(torch.log_softmax(logits, -1).gather(1, drawn[:, None]).squeeze(1))
+    def recording_draw(logits: Tensor, rng: torch.Generator, *, sampling: Sampling) -> Tensor:
+        drawn = draw(logits, rng, sampling=sampling)
+        along.append(torch.log_softmax(logits / temperature, -1).gather(1, drawn[:, None]).squeeze(1))
         return drawn
 
     monkeypatch.setattr("pipeline.models.sampling.draw", recording_draw)
@@ -220,6 +221,28 @@ def test_log_probs_of_samples_are_those_they_were_drawn_with(
     recomputed = policy(batch, temperature=temperature).logprobs
     when_drawn = torch.stack(along, 1)
     assert torch.allclose(recomputed[batch.response_mask], when_drawn[batch.response_mask], atol=1e-4)
+
+
+def test_rows_are_drawn_alike_wherever_they_stand() -> None:
+    logits = torch.randn(50, 300, generator=generator())  # more rows than are drawn at once
+    uniform = torch.rand(50, 1, generator=generator(), dtype=torch.float64)
+    cumulative = torch.softmax(logits, -1).double().cumsum(-1)
+    expected = (cumulative <= uniform * cumulative[:, -1:]).sum(-1)
+    assert draw(logits, generator()).tolist() == expected.tolist()
+
+
+def test_the_cache_holds_what_a_growing_one_holds(make_policy: PolicyMaker) -> None:
+    network = make_policy().causal_lm
+    roomy, growing = roomy_cache(network.config, 7), DynamicCache(config=network.config)
+    for ids in (torch.tensor([[11, 12, 13], [14, 15, 16]]), torch.tensor([[17], [18]]), torch.tensor([[19], [20]])):
+        with torch.no_grad():
+            states = [network(ids, past_key_values=cache, use_cache=True).logits for cache in (roomy, growing)]
+        assert torch.equal(*states)
+    assert roomy.get_seq_length() == growing.get_seq_length() == 5
+    for ours, theirs in zip(roomy.layers, growing.layers, strict=True):
+        assert torch.equal(ours.keys, theirs.keys) and torch.equal(ours.values, theirs.values)
+    with pytest.raises(ValueError, match="room for 7"):
+        network(torch.tensor([[1, 2, 3], [4, 5, 6]]), past_key_values=roomy, use_cache=True)
 
 
 def test_first_tokens_follow_the_policys_distribution(
