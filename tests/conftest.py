@@ -42,7 +42,9 @@ def compute() -> Compute:
             threads=1,
             attention="grouped",
             shared_prompts=True,
+            padding_free=True,
             fused_logprobs=True,
+            fused_adapters=True,
             merged_sampling=True,
             max_forward_tokens=64,
         )

@@ -15,23 +15,22 @@ class PackedRows:
     """B rows of width T, which hold N response tokens, ordered by response.
 
     input_ids (B, T), padded on the right only, where causal attention cannot see it. branch (B, T) is 0 on the
-    prompt, k on its k-th response and -1 on padding; None when every row has one response. token_ids (N,) are the
-    response tokens; state_index (N,) says which of the B * T states, flattened, predicts each. response_mask (E, R)
-    has a row for each of the E responses, with one entry for each of its tokens.
+    prompt, k on its k-th response and -1 on padding; `branched` says whether any row has more than one response.
+    token_ids (N,) are the response tokens; state_index (N,) says which of the B * T states, flattened, predicts each.
+    response_mask (E, R) has a row for each of the E responses, with one entry for each of its tokens.
     """
 
     input_ids: Tensor
-    branch: Tensor | None
+    branch: Tensor
+    branched: bool
     token_ids: Tensor
     state_index: Tensor
     response_mask: Tensor
     last_index: Tensor
 
     def to(self, device: torch.device) -> "PackedRows":
-        moved = {
-            field.name: value.to(device) for field in fields(self) if (value := getattr(self, field.name)) is not None
-        }
-        return replace(self, **moved)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value.to(device) for name, value in values.items() if name != "branched"})
 
 
 def pack_groups(groups: Sequence[Sequence[TokenizedExample]], *, pad_token_id: int) -> PackedRows:
@@ -66,7 +65,8 @@ def pack_groups(groups: Sequence[Sequence[TokenizedExample]], *, pad_token_id: i
     lengths = torch.tensor([len(example.response_ids) for group in groups for example in group])
     return PackedRows(
         input_ids,
-        branch if any(len(group) > 1 for group in groups) else None,
+        branch,
+        any(len(group) > 1 for group in groups),
         torch.tensor(token_ids, dtype=torch.long),
         torch.tensor(state_index, dtype=torch.long),
         torch.arange(max(1, int(lengths.max()))) < lengths[:, None],
@@ -103,7 +103,8 @@ def packed(batch: PackedRows | ResponseBatch) -> PackedRows:
     rows, positions = batch.response_mask.nonzero(as_tuple=True)
     return PackedRows(
         input_ids=batch.input_ids.gather(1, source),
-        branch=None,
+        branch=torch.where(columns < lengths[:, None], 0, -1),
+        branched=False,
         token_ids=batch.response_ids[batch.response_mask],
         state_index=rows * width + (lengths - response_lengths)[rows] + positions - 1,
         response_mask=batch.response_mask,

@@ -105,3 +105,18 @@ def batched(rows: Sequence[int] | range, size: int) -> Iterator[list[int]]:
     """Consecutive batches of indices; the last may be smaller."""
     for start in range(0, len(rows), size):
         yield list(rows[start : start + size])
+
+
+def split_batch(batch: Sequence[int], lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Parts of a batch of at most `max_tokens` tokens with their padding, or of one example that is longer.
+
+    Sorted by length, parts need less padding than their batch.
+    """
+    parts: list[list[int]] = []
+    for index in sorted(batch, key=lambda index: lengths[index]):
+        # in ascending order the newest is the longest
+        if parts and (len(parts[-1]) + 1) * lengths[index] <= max_tokens:
+            parts[-1].append(index)
+        else:
+            parts.append([index])
+    return parts

@@ -4,6 +4,10 @@ Against transformers' `eager`: query heads that share keys are rows of one produ
 for each of them, and backward keeps one matrix of probabilities in the number format of the products instead of two.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +16,40 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 NAME = "grouped"
+
+
+@dataclass(frozen=True)
+class FlatRows:
+    """How the N real tokens of B rows of width T, one after the other, belong to their rows."""
+
+    rows: int
+    width: int
+    places: Tensor
+    """(N,) place of each real token among the B * T."""
+    numbers: Tensor
+    """(B * T,) number of each place's real token; padding has the one of some token, which no result depends on."""
+
+    @classmethod
+    def of(cls, real: Tensor) -> "FlatRows":
+        """Of a mask (B, T) that is true on real tokens."""
+        mask = real.flatten()
+        return cls(real.shape[0], real.shape[1], mask.nonzero().squeeze(1), (mask.cumsum(0) - 1).clamp(min=0))
+
+
+_layout: ContextVar[FlatRows | None] = ContextVar("layout of flat rows", default=None)
+
+
+@contextmanager
+def flat_rows(layout: FlatRows) -> Iterator[None]:
+    """Inside the block grouped attention reads one flat row (1, H, N, D) as the rows of `layout`.
+
+    The network's mask is then that of the rows, (B or 1, 1, T, T).
+    """
+    token = _layout.set(layout)
+    try:
+        yield
+    finally:
+        _layout.reset(token)
 
 
 def grouped_attention(
@@ -27,19 +65,22 @@ def grouped_attention(
     """softmax(Q K^T * scaling + mask) V (Vaswani et al. 2017, arXiv:1706.03762), as transformers calls it.
 
     Args:
-        query: (B, H, T, D).
-        key, value: (B, K, S, D); each of the K serves H / K query heads.
+        query: (B, H, T, D), or inside `flat_rows` (1, H, N, D).
+        key, value: (B, K, S, D); each of the K serves H / K query heads. Or (1, K, N, D).
         attention_mask: (B or 1, 1, T, S), added to the scores; None hides nothing.
         scaling: None is D^-1/2.
 
     Returns:
-        (B, T, H, D), and no weights.
+        (B, T, H, D) or (1, N, H, D), and no weights.
 
     Raises:
         ValueError: the network asks for what this attention does not have.
     """
     if dropout or options.get("softcap") or options.get("s_aux") is not None:
         raise ValueError("grouped attention has no dropout, score cap or sinks. Set runtime.attention to eager.")
+    layout = _layout.get()
+    if layout is not None:
+        query, key, value = (_IntoRows.apply(tensor, layout) for tensor in (query, key, value))
     kind = query.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else query.dtype
     rows, heads, length, size = query.shape
@@ -53,7 +94,36 @@ def grouped_attention(
             attention_mask,
             length,
         )
-    return output.view(rows, heads, length, size).transpose(1, 2).contiguous(), None
+    output = output.view(rows, heads, length, size).transpose(1, 2)
+    return output.contiguous() if layout is None else _OutOfRows.apply(output, layout), None
+
+
+class _IntoRows(torch.autograd.Function):
+    """(1, H, N, D) -> (B, H, T, D). Padding holds copies, whose gradients are 0: nothing sees them."""
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor, layout: FlatRows) -> Tensor:
+        ctx.layout = layout
+        return flat[0].index_select(1, layout.numbers).unflatten(1, (layout.rows, layout.width)).transpose(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        return grad_outputs[0].transpose(0, 1).flatten(1, 2).index_select(1, ctx.layout.places)[None], None
+
+
+class _OutOfRows(torch.autograd.Function):
+    """(B, T, H, D) -> (1, N, H, D)."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, layout: FlatRows) -> Tensor:
+        ctx.layout = layout
+        return output.flatten(0, 1).index_select(0, layout.places)[None]
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        layout, gradient = ctx.layout, grad_outputs[0][0]
+        padded = gradient.new_zeros(layout.rows * layout.width, *gradient.shape[1:])
+        return padded.index_copy_(0, layout.places, gradient).unflatten(0, (layout.rows, layout.width)), None
 
 
 class _GroupedAttention(torch.autograd.Function):

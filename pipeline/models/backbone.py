@@ -8,17 +8,22 @@ from transformers import PreTrainedModel
 
 from pipeline.data.packing import PackedRows, pack_groups
 from pipeline.data.tokens import TokenizedExample
+from pipeline.models.attention import NAME, FlatRows, flat_rows
 
 
-def packed_states(backbone: Any, rows: PackedRows, index: Tensor) -> Tensor:
+def packed_states(backbone: Any, rows: PackedRows, index: Tensor, *, flat: bool = False) -> Tensor:
     """Hidden states (len(index), H) of a causal backbone, as the fields of the rows number them.
 
     A response sees its prompt and itself, at the positions that it would have alone in its row.
 
     Args:
         index: `rows.state_index` for the states that predict response tokens, `rows.last_index` for the last ones.
+        flat: leave padding out of everything but attention, see `reads_flat_rows`.
     """
-    if rows.branch is None:
+    real = rows.branch >= 0
+    if flat and not bool(real.all()):
+        return _flat_states(backbone, rows, real, index)
+    if not rows.branched:
         # causal attention is all it takes: padding comes last, so no token sees it
         hidden = backbone(input_ids=rows.input_ids, use_cache=False).last_hidden_state
     else:
@@ -26,10 +31,27 @@ def packed_states(backbone: Any, rows: PackedRows, index: Tensor) -> Tensor:
         hidden = backbone(
             input_ids=rows.input_ids,
             attention_mask=_as_attention_mask(visible, backbone),
-            position_ids=(visible.sum(2) - 1).masked_fill(rows.branch < 0, 0),
+            position_ids=(visible.sum(2) - 1).masked_fill(~real, 0),
             use_cache=False,
         ).last_hidden_state
     states: Tensor = hidden.flatten(0, 1).index_select(0, index)
+    return states
+
+
+def _flat_states(backbone: Any, rows: PackedRows, real: Tensor, index: Tensor) -> Tensor:
+    """`packed_states` of one row that holds the real tokens of all rows; attention puts each back into its row."""
+    # with one response a row, the tokens of every row see those before them
+    visible = visible_keys(rows.branch if rows.branched else torch.zeros_like(rows.branch[:1]))
+    positions = (visible.sum(2) - 1).expand_as(real)
+    layout = FlatRows.of(real)
+    with flat_rows(layout):
+        hidden = backbone(
+            input_ids=rows.input_ids[real][None],
+            attention_mask=_as_attention_mask(visible, backbone),
+            position_ids=positions[real][None],
+            use_cache=False,
+        ).last_hidden_state
+    states: Tensor = hidden[0].index_select(0, layout.numbers[index])
     return states
 
 
@@ -83,9 +105,19 @@ def reads_branches(network: PreTrainedModel) -> bool:
 _LARGEST_ROUNDING = 0.02
 
 
-def _states_of(network: PreTrainedModel, group: list[TokenizedExample]) -> Tensor:
-    rows = pack_groups([group], pad_token_id=0).to(network.device)
-    return packed_states(network.base_model, rows, rows.state_index)
+@torch.no_grad()
+def reads_flat_rows(network: PreTrainedModel) -> bool:
+    """Whether rows can pass through a network that reads branches as one row without padding: asked of itself, too."""
+    if network.config.get_text_config()._attn_implementation != NAME:
+        return False
+    examples = [TokenizedExample([1, 2, 3], [4, 5, 6]), TokenizedExample([7], [8]), TokenizedExample([9, 10], [11, 12])]
+    padded, flat = (_states_of(network, *([one] for one in examples), flat=flat).float() for flat in (False, True))
+    return bool((flat - padded).norm() / padded.norm() < _LARGEST_ROUNDING)
+
+
+def _states_of(network: PreTrainedModel, *groups: list[TokenizedExample], flat: bool = False) -> Tensor:
+    rows = pack_groups(groups, pad_token_id=0).to(network.device)
+    return packed_states(network.base_model, rows, rows.state_index, flat=flat)
 
 
 def position_ids(attention_mask: Tensor) -> Tensor:

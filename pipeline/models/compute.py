@@ -22,8 +22,12 @@ class Compute:
     threads: int
     shared_prompts: bool = True
     """Responses to one prompt follow one copy of it."""
+    padding_free: bool = True
+    """Padding is left out of everything but attention, where the attention is `grouped`."""
     fused_logprobs: bool = True
     """Log-probs come from hidden states, without logits of more than a few rows."""
+    fused_adapters: bool = True
+    """A layer and its LoRA adapter are computed in one step."""
     merged_sampling: bool = True
     """Adapters are merged into the weights while PPO samples."""
     max_forward_tokens: int | None = None
@@ -65,7 +69,9 @@ def start_compute(runtime: Runtime) -> Compute:
         attention,
         threads,
         shared_prompts=runtime.shared_prompts,
+        padding_free=runtime.padding_free,
         fused_logprobs=runtime.fused_logprobs,
+        fused_adapters=runtime.fused_adapters,
         merged_sampling=runtime.merged_sampling,
         max_forward_tokens=runtime.max_forward_tokens,
     )

@@ -73,5 +73,7 @@ def critic_from_reward_model(
 
 def _trainable(backbone: nn.Module, head: nn.Linear, compute: Compute, *, finetuning: Finetuning, seed: int) -> Critic:
     if finetuning.method == "lora":
-        backbone = add_adapters(backbone, finetuning, task=None, seed=seed, name="critic/lora")
+        backbone = add_adapters(
+            backbone, finetuning, task=None, seed=seed, name="critic/lora", fused=compute.fused_adapters
+        )
     return Critic(backbone, head).to(compute.device)

@@ -14,7 +14,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from pipeline.data.packing import PackedRows, packed
 from pipeline.data.tokens import ResponseBatch
 from pipeline.models.adapters import add_adapters, has_adapters, merge_adapters
-from pipeline.models.backbone import logit_scale, packed_states, plain_head, project_logits, reads_branches
+from pipeline.models.backbone import (
+    logit_scale,
+    packed_states,
+    plain_head,
+    project_logits,
+    reads_branches,
+    reads_flat_rows,
+)
 from pipeline.models.compute import Compute
 from pipeline.objectives.linear_logprobs import linear_token_statistics
 from pipeline.objectives.logprobs import TokenStatistics, token_logprobs, token_statistics
@@ -37,9 +44,17 @@ class Policy(nn.Module):
     rollout and PPO's update. So the first PPO ratio is 1 and the first DPO loss is ln 2 by construction.
     """
 
-    def __init__(self, language_model: nn.Module, *, with_values: bool = False, fused_logprobs: bool = True) -> None:
+    def __init__(
+        self,
+        language_model: nn.Module,
+        *,
+        with_values: bool = False,
+        fused_logprobs: bool = True,
+        padding_free: bool = True,
+    ) -> None:
         super().__init__()
         self.fused_logprobs = fused_logprobs
+        self.padding_free = padding_free
         self.language_model = language_model
         self.causal_lm: PreTrainedModel
         # a second attribute for the same module must not register it twice
@@ -65,7 +80,8 @@ class Policy(nn.Module):
             with_entropy: also the entropy of each next-token distribution.
         """
         rows = packed(batch)
-        states = packed_states(self.causal_lm.base_model, rows, rows.state_index)
+        flat = self.padding_free and self.reads_flat_rows
+        states = packed_states(self.causal_lm.base_model, rows, rows.state_index, flat=flat)
         statistics = self._statistics(states, rows.token_ids, temperature, with_entropy=with_entropy)
         values = None
         if self.value_head is not None:
@@ -99,6 +115,11 @@ class Policy(nn.Module):
     def reads_branches(self) -> bool:
         """Whether several responses may share a row; see `backbone.reads_branches`."""
         return reads_branches(self.causal_lm)
+
+    @cached_property
+    def reads_flat_rows(self) -> bool:
+        """Whether rows can be read without their padding; see `backbone.reads_flat_rows`."""
+        return self.reads_branches and reads_flat_rows(self.causal_lm)
 
     @contextmanager
     def reference(self) -> Iterator[None]:
@@ -137,8 +158,20 @@ def load_policy(
     """
     language_model: nn.Module = load_network(folder, compute, finetuning=finetuning)
     if finetuning is not None and finetuning.method == "lora":
-        language_model = add_adapters(language_model, finetuning, task="CAUSAL_LM", seed=seed, name="lora")
-    return Policy(language_model, with_values=with_values, fused_logprobs=compute.fused_logprobs).to(compute.device)
+        language_model = add_adapters(
+            language_model, finetuning, task="CAUSAL_LM", seed=seed, name="lora", fused=compute.fused_adapters
+        )
+    return _policy(language_model, compute, with_values=with_values)
+
+
+def _policy(language_model: nn.Module, compute: Compute, *, with_values: bool = False) -> Policy:
+    policy = Policy(
+        language_model,
+        with_values=with_values,
+        fused_logprobs=compute.fused_logprobs,
+        padding_free=compute.padding_free,
+    )
+    return policy.to(compute.device)
 
 
 def load_network(folder: Path | str, compute: Compute, *, finetuning: Finetuning | None) -> PreTrainedModel:
@@ -161,7 +194,7 @@ def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
     # merged like the final policy: two more small matmuls a layer would slow sampling down
     merged: nn.Module = merge_adapters(PeftModel.from_pretrained(base, str(folder)))
     merged = merged.to(compute.dtype).requires_grad_(False)
-    return Policy(merged, fused_logprobs=compute.fused_logprobs).to(compute.device)
+    return _policy(merged, compute)
 
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:

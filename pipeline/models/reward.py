@@ -12,11 +12,15 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.data.packing import group_pair, pack_groups
+from pipeline.data.tokens import split_batch
 from pipeline.errors import PipelineError
-from pipeline.models.backbone import packed_states, reads_branches
+from pipeline.models.backbone import packed_states, reads_branches, reads_flat_rows
 from pipeline.models.compute import Compute
 from pipeline.progress import progress_bar
 from pipeline.seeding import torch_generator
+
+_PART_TOKENS = 1024
+"""Large enough for a processor's matrix products, small enough to leave little padding."""
 
 
 class RewardModel(nn.Module):
@@ -33,9 +37,11 @@ class RewardModel(nn.Module):
         *,
         max_length: int,
         shared_prompts: bool = True,
+        padding_free: bool = True,
     ) -> None:
         super().__init__()
         self.shared_prompts = shared_prompts
+        self.padding_free = padding_free
         self.network: Any = network
         self.tokenizer = tokenizer
         self.max_length = max_length
@@ -65,21 +71,39 @@ class RewardModel(nn.Module):
     def forward_pairs(self, pairs: Sequence[tuple[list[int], list[int]]]) -> tuple[Tensor, Tensor]:
         """Scores (B,) of the first and of the second text of each pair of token ids.
 
-        A decoder reads what the texts of a pair begin with once, unless it cannot or must not.
+        A decoder reads what the texts of a pair begin with once, unless it cannot or must not. On a CPU, where a few
+        long rows keep the processor busy, other rows pass in parts of similar length.
         """
         if self.is_decoder and self.shared_prompts and all(map(all, pairs)) and self.reads_branches:
             groups = [group for pair in pairs for group in group_pair(*pair)]
             rows = pack_groups(groups, pad_token_id=self.network.config.pad_token_id).to(self.network.device)
-            states = packed_states(self.network.base_model, rows, rows.last_index)
-            first, second = self.network.score(states).float().view(-1, 2).unbind(1)
+            flat = self.padding_free and self.reads_flat_rows
+            states = packed_states(self.network.base_model, rows, rows.last_index, flat=flat)
+            scores = self.network.score(states).float()
         else:
-            first, second = self(*self.pad([ids for side in zip(*pairs, strict=True) for ids in side])).chunk(2)
+            scores = self._scores([ids for pair in pairs for ids in pair])
+        first, second = scores.view(-1, 2).unbind(1)
         return first, second
+
+    def _scores(self, encoded: Sequence[list[int]]) -> Tensor:
+        """Scores (len(encoded),) of token ids, with gradient."""
+        rows = range(len(encoded))
+        if not self.padding_free or self.network.device.type != "cpu":
+            return self(*self.pad(encoded))
+        parts = split_batch(rows, [len(ids) for ids in encoded], _PART_TOKENS)
+        scores = torch.cat([self(*self.pad([encoded[row] for row in part])) for part in parts])
+        order = torch.tensor([row for part in parts for row in part])
+        return scores[order.argsort()]
 
     @cached_property
     def reads_branches(self) -> bool:
         """Whether both texts of a pair may share a row; see `backbone.reads_branches`."""
         return reads_branches(self.network)
+
+    @cached_property
+    def reads_flat_rows(self) -> bool:
+        """Whether rows can be read without their padding; see `backbone.reads_flat_rows`."""
+        return self.reads_branches and reads_flat_rows(self.network)
 
     def pad(self, encoded: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         """Ids and mask (B, T) on the model's device."""
@@ -170,7 +194,13 @@ def _load(folder: Path, compute: Compute, *, max_length: int | None, dtype: torc
     tokenizer.model_max_length = max_length
     if network.config.pad_token_id is None:
         network.config.pad_token_id = tokenizer.pad_token_id
-    model = RewardModel(network, tokenizer, max_length=max_length, shared_prompts=compute.shared_prompts)
+    model = RewardModel(
+        network,
+        tokenizer,
+        max_length=max_length,
+        shared_prompts=compute.shared_prompts,
+        padding_free=compute.padding_free,
+    )
     return model.to(compute.device)
 
 

@@ -27,7 +27,9 @@ class Runtime(Section):
     threads: Literal["auto"] | PositiveInt
     attention: Literal["auto", "grouped", "eager", "sdpa", "flash_attention_2"]
     shared_prompts: bool
+    padding_free: bool
     fused_logprobs: bool
+    fused_adapters: bool
     merged_sampling: bool
     max_forward_tokens: PositiveInt | None
 

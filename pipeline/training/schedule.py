@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import get_linear_schedule_with_warmup
 
+from pipeline.data.tokens import split_batch
 from pipeline.errors import PipelineError
 from pipeline.params.base import SupervisedSchedule
 from pipeline.seeding import python_random
@@ -24,7 +25,8 @@ def plan_batches(
     Args:
         lengths: tokens of each example.
         schedule: epochs, batch size and accumulation. The last step of an epoch may be smaller, never dropped.
-        max_tokens: a batch of more goes through the network in parts, see `split_batch`; None never splits.
+        max_tokens: a batch of more goes through the network in parts, see `split_batch`; None never splits. Trainers
+            weigh losses by the whole optimiser step, so parts add up to the same gradients.
     """
     size = schedule.per_device_train_batch_size
     rng = python_random(seed, f"{name}/shuffle")
@@ -43,22 +45,6 @@ def plan_batches(
     if max_tokens is None:
         return steps
     return [[part for batch in step for part in split_batch(batch, lengths, max_tokens)] for step in steps]
-
-
-def split_batch(batch: Sequence[int], lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
-    """Parts of a batch of at most `max_tokens` tokens with their padding, or of one example that is longer.
-
-    Trainers weigh losses by the whole optimiser step, so parts add up to the same gradients. They need less memory
-    and, sorted by length, less padding.
-    """
-    parts: list[list[int]] = []
-    for index in sorted(batch, key=lambda index: lengths[index]):
-        # in ascending order the newest is the longest
-        if parts and (len(parts[-1]) + 1) * lengths[index] <= max_tokens:
-            parts[-1].append(index)
-        else:
-            parts.append([index])
-    return parts
 
 
 @dataclass

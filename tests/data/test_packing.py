@@ -14,7 +14,7 @@ C = TokenizedExample([9], [10])
 def test_a_shared_prompt_is_in_the_row_once() -> None:
     rows = pack_groups([[A, B], [C]], pad_token_id=0)
     assert rows.input_ids.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8], [9, 10, 0, 0, 0, 0, 0, 0]]
-    assert rows.branch is not None
+    assert rows.branched
     assert rows.branch.tolist() == [[0, 0, 0, 1, 1, 2, 2, 2], [0, 1, -1, -1, -1, -1, -1, -1]]
     assert rows.token_ids.tolist() == [4, 5, 6, 7, 8, 10]
     # token 6 is the first of its response, so the last token of the prompt predicts it, as it does token 4
@@ -31,7 +31,7 @@ def test_an_empty_response_ends_where_its_prompt_does() -> None:
 
 
 def test_rows_of_one_response_need_no_branches() -> None:
-    assert pack_groups([[A], [C]], pad_token_id=0).branch is None
+    assert not pack_groups([[A], [C]], pad_token_id=0).branched
 
 
 def test_different_prompts_do_not_share_a_row() -> None:

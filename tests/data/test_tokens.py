@@ -8,6 +8,7 @@ from pipeline.data.tokens import (
     collate,
     cut_response,
     join,
+    split_batch,
     tokenize_example,
     tokenize_prompt,
 )
@@ -82,3 +83,9 @@ def test_a_cut_response_loses_its_end_and_a_short_one_nothing() -> None:
 def test_batched_leaves_nothing_out() -> None:
     assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert list(batched([], 2)) == []
+
+
+def test_a_batch_over_the_limit_is_split_by_length() -> None:
+    # as few parts as the order by length allows
+    assert split_batch([0, 1, 2, 3], [9, 4, 4, 5], 16) == [[1, 2, 3], [0]]
+    assert split_batch([0, 1], [50, 60], 30) == [[0], [1]]

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from pipeline.data.tokens import TokenizedExample, collate
-from pipeline.models.adapters import has_adapters, merged_for_sampling
+from pipeline.models import adapters
+from pipeline.models.adapters import has_adapters, lora_linear, merged_for_sampling
 from pipeline.models.policy import Policy
 from tests.conftest import ROOT, PolicyMaker
 from tests.tiny_models import FULL, LORA
@@ -52,6 +53,57 @@ def test_a_policy_without_adapters_is_left_alone(make_policy: PolicyMaker) -> No
     assert not has_adapters(policy.language_model)
     with merged_for_sampling(policy.language_model):
         assert policy(BATCH).logprobs.requires_grad
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("frozen_input", [False, True])
+def test_a_fused_layer_has_pefts_values_and_gradients(bias: bool, frozen_input: bool) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    torch.manual_seed(0)
+    network = inject_adapter_in_model(
+        LoraConfig(r=4, lora_alpha=12, target_modules=["0"]), torch.nn.Sequential(torch.nn.Linear(6, 5, bias=bias))
+    ).double()
+    layer = network[0]
+    torch.nn.init.normal_(layer.lora_B["default"].weight)
+    adapter = [layer.lora_A["default"].weight, layer.lora_B["default"].weight]
+    x = torch.randn(2, 3, 6, dtype=torch.float64, requires_grad=not frozen_input)
+    inputs = adapter if frozen_input else [x, *adapter]
+    theirs = layer(x)
+    ours = lora_linear(x, layer.base_layer.weight, layer.base_layer.bias, *adapter, layer.scaling["default"])
+    upstream = torch.randn_like(ours)
+    assert torch.allclose(ours, theirs)
+    gradients = [torch.autograd.grad((result * upstream).sum(), inputs) for result in (ours, theirs)]
+    assert all(torch.allclose(a, b) for a, b in zip(*gradients, strict=True))
+
+
+def test_every_adapter_of_a_policy_is_fused_and_can_be_switched_off(
+    make_policy: PolicyMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    original = adapters.lora_linear
+    monkeypatch.setattr(adapters, "lora_linear", lambda *arguments: calls.append(1) or original(*arguments))
+    policy = make_policy(LORA)
+    policy(BATCH)
+    calls.clear()  # of the network's own check
+    policy(BATCH)
+    assert len(calls) == sum("lora_A" in name for name, _ in policy.named_parameters()) > 0
+    calls.clear()
+    with policy.reference():
+        policy(BATCH)
+    with merged_for_sampling(policy.language_model):
+        policy(BATCH)
+    assert not calls
+
+
+def test_dropout_of_an_adapter_is_left_to_peft() -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    def plain(**options: object) -> bool:
+        network = torch.nn.Sequential(torch.nn.Linear(6, 5))
+        return adapters._is_plain(inject_adapter_in_model(LoraConfig(target_modules=["0"], **options), network)[0])
+
+    assert plain() and not plain(lora_dropout=0.1) and not plain(use_dora=True)
 
 
 def test_whoever_needs_no_adapters_does_not_wait_for_peft() -> None:

@@ -17,7 +17,7 @@ from transformers import (
 
 from pipeline.data.packing import pack_groups
 from pipeline.data.tokens import TokenizedExample
-from pipeline.models.backbone import reads_branches, visible_keys
+from pipeline.models.backbone import reads_branches, reads_flat_rows, visible_keys
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
 from pipeline.models.scoring import pack_examples, response_logps, score_responses
@@ -32,6 +32,7 @@ GROUPS = [
     [TokenizedExample([40, 41, 42], [43]), TokenizedExample([40, 41, 42], [44, 45])],
 ]
 EXAMPLES = [example for group in GROUPS for example in group]
+GROUPS_IN_ROWS = [[*group[0].prompt_ids, *(token for one in group for token in one.response_ids)] for group in GROUPS]
 
 
 def network(config: PreTrainedConfig, attention: str = "eager") -> torch.nn.Module:
@@ -63,14 +64,15 @@ def test_log_probs_equal_those_of_rows_apart(config: PreTrainedConfig, attention
 
 
 @pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
-@pytest.mark.parametrize("switch", ["shared_prompts", "fused_logprobs"])
+@pytest.mark.parametrize("switch", ["shared_prompts", "fused_logprobs", "padding_free"])
 def test_gradients_equal_those_of_the_plain_computation(
     make_policy: PolicyMaker, compute: Compute, finetuning: object, switch: str
 ) -> None:
     gradients = []
     for on in (True, False):
         policy = make_policy(finetuning)
-        policy.fused_logprobs = on if switch == "fused_logprobs" else True
+        if switch != "shared_prompts":
+            setattr(policy, switch, on)
         for name, parameter in policy.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.constant_(parameter, 0.02)
@@ -96,7 +98,7 @@ def test_gradients_equal_those_of_the_plain_computation(
 def test_networks_that_cannot_share_get_rows_apart(config: PreTrainedConfig, compute: Compute) -> None:
     policy = Policy(network(config))
     assert not policy.reads_branches
-    assert pack_examples(policy, EXAMPLES, compute, pad_token_id=0).branch is None
+    assert pack_examples(policy, EXAMPLES, compute, pad_token_id=0).branched is False
 
 
 def test_the_network_is_asked_not_its_name() -> None:
@@ -109,6 +111,32 @@ def test_the_network_is_asked_not_its_name() -> None:
     # a network that ignores the positions that it is given
     body.forward = lambda *args, position_ids=None, **kwargs: plain(*args, **kwargs)
     assert not reads_branches(model)
+
+
+def test_padding_passes_through_attention_only(make_policy: PolicyMaker, compute: Compute) -> None:
+    policy = make_policy()
+    embedded: list[int] = []
+    policy.causal_lm.get_input_embeddings().register_forward_hook(
+        lambda _, inputs, __: embedded.append(inputs[0].numel())
+    )
+    assert policy.reads_flat_rows
+    embedded.clear()  # of the network's own check
+    for shared, tokens in ((True, sum(map(len, GROUPS_IN_ROWS))), (False, sum(map(len, EXAMPLES)))):
+        response_logps(policy, EXAMPLES, replace(compute, shared_prompts=shared), pad_token_id=0)
+        assert embedded.pop() == tokens and not embedded
+
+
+def test_a_network_that_ignores_its_rows_is_padded() -> None:
+    assert not reads_flat_rows(network(LLAMA, "eager"))
+    # absolute positions: rotary ones would be right from any offset
+    model = network(GPT2Config(n_embd=32, n_layer=2, n_head=4, vocab_size=64, n_positions=32), "grouped")
+    for parameter in model.parameters():
+        parameter.data *= 5  # fresh weights are so small that attention is flat
+    assert reads_flat_rows(model)
+    body = model.base_model
+    plain = body.forward
+    body.forward = lambda *args, position_ids=None, **kwargs: plain(*args, **kwargs)
+    assert not reads_flat_rows(model)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 100])

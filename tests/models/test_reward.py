@@ -155,3 +155,24 @@ def test_long_texts_lose_their_start_and_are_counted(backbone: Path, compute: Co
 def test_no_more_tokens_than_the_model_has_positions(backbone: Path, compute: Compute) -> None:
     with pytest.raises(PipelineError, match=r"train_reward\.max_length is 999"):
         create_reward_model(backbone, compute, max_length=999, seed=0)
+
+
+@pytest.mark.parametrize("switch", ["shared_prompts", "padding_free"])
+def test_scores_and_gradients_of_pairs_are_those_of_the_plain_computation(
+    model: RewardModel, monkeypatch: pytest.MonkeyPatch, switch: str
+) -> None:
+    monkeypatch.setattr("pipeline.models.reward._PART_TOKENS", 24)  # several parts of these few texts
+    encoded = model.encode([*TEXTS, "This film", "This film was dull"])
+    pairs = list(zip(encoded[::2], encoded[1::2], strict=True))
+    assert len({len(ids) for ids in encoded}) > 3
+    weights = torch.linspace(-1, 1, len(pairs))
+    results = []
+    for on in (True, False):
+        setattr(model, switch, on)
+        model.zero_grad()
+        first, second = model.forward_pairs(pairs)
+        (weights * (first - 2 * second)).sum().backward()
+        results.append((torch.stack([first, second]), [p.grad for p in model.parameters() if p.grad is not None]))
+    (scores, gradients), (plain_scores, plain_gradients) = results
+    assert torch.allclose(scores, plain_scores, atol=1e-5)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(gradients, plain_gradients, strict=True))

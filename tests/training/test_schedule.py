@@ -12,7 +12,6 @@ from pipeline.training.schedule import (
     checkpoint_steps,
     mean_of,
     plan_batches,
-    split_batch,
     supervised_optimization,
     trainable_parameters,
 )
@@ -55,9 +54,6 @@ def test_a_batch_over_the_limit_is_split_and_nothing_is_lost() -> None:
     assert [sorted(i for batch in step for i in batch) for step in split] == [sorted(step[0]) for step in whole]
     parts = [part for step in split for part in step]
     assert all(len(part) * max(LENGTHS[i] for i in part) <= 30 for part in parts)
-    # as few as the order by length allows
-    assert split_batch([0, 1, 2, 3], [9, 4, 4, 5], 16) == [[1, 2, 3], [0]]
-    assert split_batch([0, 1], [50, 60], 30) == [[0], [1]]
 
 
 def test_the_order_follows_seed_and_name() -> None:
