@@ -10,7 +10,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEM
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint typecheck unit ui sync report plots lock clean
+.PHONY: help setup repro test lint typecheck unit ui sync report plots bench lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -53,6 +53,9 @@ plots: $(READY) ## the plots as dvc shows them
 
 report: $(READY) ## render the page again, with the newest costs
 	$(RUN) python -m pipeline.launch write_report
+
+bench: $(READY) ## speed and memory beside TRL, into benchmarks/results.md
+	$(RUN) python -m benchmarks.run
 
 lock: $(READY) ## resolve pyproject.toml again into requirements.txt
 	$(BIN)/python -m pip install --quiet uv

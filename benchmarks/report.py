@@ -17,6 +17,7 @@ COLUMNS = (
     ("peer_loss", "TRL"),
     ("ours_share_of_matmul_rate", "share of matmul rate"),
     ("peer_share_of_matmul_rate", "TRL"),
+    ("peer_attention", "TRL's attention"),
 )
 
 
@@ -33,14 +34,28 @@ def _markdown(results: dict[str, Any]) -> str:
     rate = machine["matmul_gflops"]
     lines = [
         f"{machine['device']}, {machine['threads']} threads; matmul {rate['bf16']:.0f} GFLOP/s bf16, "
-        f"{rate['fp32']:.0f} fp32. torch {machine['torch']}, transformers {machine['transformers']}, "
+        f"{rate['fp32']:.0f} fp32 (large squares). torch {machine['torch']}, transformers {machine['transformers']}, "
         f"TRL {machine['trl']} (PPO: {machine['trl_ppo']}). Medians of {results['repeats']} alternating runs.",
         "",
         "| " + " | ".join(title for _, title in COLUMNS) + " |",
         "|" + "---|" * len(COLUMNS),
     ]
     lines += ["| " + " | ".join(_cell(key, row[key]) for key, _ in COLUMNS) + " |" for row in results["rows"]]
+    if results["scaling"]:
+        lines += ["", *_scaling(results["scaling"])]
     return "\n".join(lines) + "\n"
+
+
+def _scaling(points: list[dict[str, Any]]) -> list[str]:
+    """How a DPO step grows, with this project's optimisations and without them."""
+    plain = {point["point"]: point for point in points if point["optimisations"] == "off"}
+    lines = ["| one DPO step | seconds | peak MiB | seconds, plain | peak MiB, plain |", "|---|---|---|---|---|"]
+    for point in points:
+        if point["optimisations"] == "on":
+            off = plain[point["point"]]
+            cells = (point["seconds"], point["peak_mib"], off["seconds"], off["peak_mib"])
+            lines.append("| " + " | ".join([point["point"], *(f"{cell:,.2f}" for cell in cells)]) + " |")
+    return lines
 
 
 def _cell(key: str, value: Any) -> str:

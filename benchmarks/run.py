@@ -15,11 +15,14 @@ import torch
 
 from benchmarks.measuring import MatmulRate, matmul_rate
 from benchmarks.report import write_report
-from benchmarks.workloads import ROOT, WORK, WORKLOADS, Workload, prepare
+from benchmarks.scaling import POINTS
+from benchmarks.workloads import PPO_EPOCHS, ROOT, WORK, WORKLOADS, Workload, prepare
 from pipeline.launch import ENVIRONMENT
 
 PEERS = WORK / "trl-1.12"
 """TRL 1.12, the last that had PPO, beside the current release of the environment."""
+PEER_ATTENTION = ("sdpa", "eager")
+"""The peer's default, and plain matrix products, often faster on a CPU: it is measured with its faster one."""
 
 
 def main() -> None:
@@ -31,26 +34,37 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="runs of each side (default 3); medians are reported")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks", help="folder of results.json and results.md")
     arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
     prepare()
     _install_ppo_peer()
     rate = matmul_rate()
     chosen = [w for w in WORKLOADS if not arguments.only or w.name in arguments.only]
     rows = [_compare(workload, arguments.repeats, rate) for workload in chosen]
-    results = {"machine": _machine(rate), "repeats": arguments.repeats, "rows": rows}
+    results = {
+        "machine": _machine(rate),
+        "repeats": arguments.repeats,
+        "rows": rows,
+        "scaling": [] if arguments.only else _scaling(),
+    }
     write_report(results, arguments.out)
 
 
 def _compare(workload: Workload, repeats: int, rate: MatmulRate) -> dict[str, Any]:
-    ours, peer = [], []
-    for repeat in range(repeats):
-        # alternately, so that a machine that slows down slows both; the first one changes sides
+    """Ours, then the peer with each attention; from then on the faster one, alternately with ours.
+
+    Alternately, so that a machine that slows down slows both; the side that begins changes.
+    """
+    ours = [_run("ours", workload)]
+    tried = {attention: _run("peer", workload, attention) for attention in PEER_ATTENTION}
+    best = max(tried, key=lambda attention: tried[attention]["tokens_per_s"])
+    peer = [tried[best]]
+    for repeat in range(1, repeats):
         for side in ("ours", "peer") if repeat % 2 == 0 else ("peer", "ours"):
-            result = _run(side, workload)
-            (ours if side == "ours" else peer).append(result)
-            print(f"{workload.name:16} {side:5} {result['tokens_per_s']:8.1f} tokens/s {result['peak_mib']:7.0f} MiB")
+            (ours if side == "ours" else peer).append(_run(side, workload, best))
     if workload.task != "ppo" and ours[0]["total_tokens"] != peer[0]["total_tokens"]:
         sys.exit(f"{workload.name}: the sides saw {ours[0]['total_tokens']} and {peer[0]['total_tokens']} tokens")
-    return _row(workload, ours, peer, rate)
+    speeds = {attention: result["tokens_per_s"] for attention, result in tried.items()}
+    return {**_row(workload, ours, peer, rate), "peer_attention": best, "peer_tokens_per_s_by_attention": speeds}
 
 
 def _row(
@@ -83,16 +97,30 @@ def _row(
     }
 
 
-def _run(side: str, workload: Workload) -> dict[str, float]:
-    environment = {**os.environ, **ENVIRONMENT, "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
-    environment["PYTHONPATH"] = str(ROOT)
-    if side == "peer" and workload.task == "ppo":
-        environment["PYTHONPATH"] = f"{PEERS}:{ROOT}"
-    command = [sys.executable, "-m", f"benchmarks.{side}", workload.name]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def _run(side: str, workload: Workload, attention: str = "") -> dict[str, float]:
+    peers = f"{PEERS}:" if side == "peer" and workload.task == "ppo" else ""
+    arguments = [workload.name, attention] if side == "peer" else [workload.name]
+    result = _worker(side, arguments, {"PYTHONPATH": f"{peers}{ROOT}"})
+    label = " ".join([side, *arguments[1:]])
+    speed, peak = result["tokens_per_s"], result["peak_mib"]
+    print(f"{workload.name:16} {label:10} {speed:8.1f} tokens/s {peak:7.0f} MiB", flush=True)
+    return result
+
+
+def _worker(module: str, arguments: Sequence[str], environment: dict[str, str]) -> dict[str, Any]:
+    """The last line that a worker prints, with the same allocator settings for all of them."""
+    settings = {"HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
+    variables = {**os.environ, **ENVIRONMENT, **settings, **environment}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def _scaling() -> list[dict[str, Any]]:
+    """Growth of a DPO step with length, batch and vocabulary, each in a process of its own for its peak memory."""
+    return [dict(_worker("scaling", [point, switch], {})) for point in POINTS for switch in ("on", "off")]
 
 
 def _install_ppo_peer() -> None:
@@ -118,12 +146,9 @@ def _flops_per_sample(workload: Workload, run: dict[str, float]) -> float:
     head = 0 if workload.task == "reward" else config.vocab_size * width
     passes = 4 if workload.method == "lora" else 6
     if workload.task == "ppo":
-        # sampling, policy, reference and reward forward; then the epochs
-        passes = 2 * 4 + PPO_EPOCHS_FACTOR
+        # forward once to sample, and by policy, reference and reward model; then the epochs
+        passes = 2 * 4 + PPO_EPOCHS * passes
     return passes * (body * tokens + head * response)
-
-
-PPO_EPOCHS_FACTOR = 4 * 4
 
 
 def _machine(rate: MatmulRate) -> dict[str, Any]:

@@ -7,7 +7,17 @@ from typing import Any
 from tqdm import tqdm
 
 
-def progress_bar(items: Iterable[Any] | None = None, *, total: int | None = None, title: str, unit: str) -> "tqdm[Any]":
-    """A progress bar; in a log file (CI) it prints every ten seconds, not ten times a second."""
-    quiet = bool(os.environ.get("CI"))
-    return tqdm(items, total=total, desc=title, unit=unit, dynamic_ncols=True, mininterval=10.0 if quiet else 0.5)
+def progress_bar(
+    items: Iterable[Any] | None = None, *, total: int | None = None, initial: int = 0, title: str, unit: str
+) -> "tqdm[Any]":
+    """A progress bar; in a log file (CI) it prints every ten seconds, not ten times a second.
+
+    Args:
+        items: to iterate over, None for a bar that is updated by hand.
+        total: how many there are.
+        initial: how many an earlier execution has done.
+        title: stands before the bar.
+        unit: of what is counted.
+    """
+    interval = 10.0 if os.environ.get("CI") else 0.5
+    return tqdm(items, total=total, initial=initial, desc=title, unit=unit, dynamic_ncols=True, mininterval=interval)

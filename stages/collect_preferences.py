@@ -47,6 +47,7 @@ def _sample(stage: Stage, prompts: list[str]) -> list[Continuation]:
         sampling=stage.params.sampling,
         generator=torch_generator(stage.params.seed, "collect_preferences/samples", compute.device),
         title="sampling",
+        resume=stage.resume,
     )
     stage.costs.add_work(sum(int(batch.attention_mask.sum()) for batch in batches), perf_counter() - start)
     return [one for batch in batches for one in decode_responses(batch, tokenizer)]

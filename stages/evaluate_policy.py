@@ -24,6 +24,7 @@ def main(stage: Stage, method: str) -> None:
         sampling=stage.params.sampling,
         compute=stage.start_compute(),
         seed=stage.params.seed,
+        resume=stage.resume,
     )
     policy = load_policy(stage.input(f"artifacts/policies/{method}"), evaluator.compute, finetuning=None)
     start = perf_counter()

@@ -21,6 +21,7 @@ def main(stage: Stage) -> None:
         sampling=stage.params.sampling,
         compute=stage.start_compute(),
         seed=stage.params.seed,
+        resume=stage.resume,
     )
     start = perf_counter()
     samples = evaluator.sample_and_score(evaluator.reference, prompts, title="sft samples")

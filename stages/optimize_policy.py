@@ -54,6 +54,7 @@ def optimize_dpo(stage: Stage) -> None:
         seed=seed,
         on_step=stage.log_step,
         on_tokens=stage.costs.add_work,
+        resume=stage.resume,
         on_checkpoint=lambda step: save_frontier_checkpoint(
             policy, folder / "checkpoints" / f"step-{step:05d}", dtype=stored_dtype(sft)
         ),
@@ -93,6 +94,7 @@ def optimize_ppo(stage: Stage) -> None:
         seed=seed,
         on_step=stage.log_step,
         on_tokens=stage.costs.add_work,
+        resume=stage.resume,
         on_checkpoint=lambda step: save_frontier_checkpoint(
             policy, folder / "checkpoints" / f"step-{step:05d}", dtype=stored_dtype(sft)
         ),

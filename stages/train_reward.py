@@ -36,6 +36,7 @@ def main(stage: Stage) -> None:
             seed=seed,
             on_step=stage.log_step,
             on_tokens=stage.costs.add_work,
+            resume=stage.resume,
         )
     model.save(stage.output("artifacts/reward_model"))
     stage.write_history("reports/training/train_reward.jsonl")

@@ -30,6 +30,7 @@ def main(stage: Stage) -> None:
         seed=seed,
         on_step=stage.log_step,
         on_tokens=stage.costs.add_work,
+        resume=stage.resume,
     )
     save_policy(policy, tokenizer, stage.output("artifacts/sft"), dtype=stored_dtype(base))
     stage.write_history("reports/training/train_sft.jsonl")

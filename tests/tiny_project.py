@@ -154,4 +154,5 @@ TINY_PARAMS: dict[str, Any] = {
     "evaluate_policy.frontier_prompts": 4,
     "evaluate_policy.bootstrap_resamples": 100,
     "write_report.samples_shown": 2,
+    "resume.every_steps": 1,
 }

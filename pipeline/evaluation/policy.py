@@ -19,6 +19,7 @@ from pipeline.models.reward import RewardModel, load_reward_model
 from pipeline.models.sampling import decode_responses, sample_batches
 from pipeline.models.scoring import score_responses
 from pipeline.params.schema import EvaluatePolicy, Sampling
+from pipeline.resume import Resume
 from pipeline.seeding import torch_generator
 
 
@@ -53,6 +54,7 @@ class Evaluator:
     batch_size: int
     resamples: int
     seed: int
+    resume: Resume | None = None
 
     @classmethod
     def load(
@@ -65,6 +67,7 @@ class Evaluator:
         sampling: Sampling,
         compute: Compute,
         seed: int,
+        resume: Resume | None = None,
     ) -> "Evaluator":
         """From the checkpoint folders of the judge, the reward model and the SFT policy (the reference)."""
         return cls(
@@ -77,6 +80,7 @@ class Evaluator:
             batch_size=settings.batch_size,
             resamples=settings.bootstrap_resamples,
             seed=seed,
+            resume=resume,
         )
 
     def sample_and_score(
@@ -95,6 +99,7 @@ class Evaluator:
             sampling=self.sampling,
             generator=generator,
             title=title,
+            resume=self.resume,
         )
         continuations = [one for batch in batches for one in decode_responses(batch, self.tokenizer)]
         texts = [row["prompt"] + one.text for row, one in zip(rows, continuations, strict=True)]

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def save_policy(policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path
 
 def save_frontier_checkpoint(policy: Policy, folder: Path, *, dtype: torch.dtype) -> None:
     """A checkpoint on the way: the adapters alone, or the whole model when it is trained in full."""
+    shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left half of it
     if not policy.has_adapters:
         whole: Any = copy.deepcopy(policy.causal_lm)
         whole.to(dtype).save_pretrained(folder)

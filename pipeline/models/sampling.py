@@ -1,7 +1,7 @@
 """Sampling from a policy: wide batches, a reused key-value cache, and one random number a token."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from pipeline.models.cache import roomy_cache
 from pipeline.models.policy import Policy
 from pipeline.params.schema import Sampling
 from pipeline.progress import progress_bar
+from pipeline.resume import Resume
 
 _DRAW_ROWS = 16
 
@@ -166,17 +167,31 @@ def sample_batches(
     sampling: Sampling,
     generator: torch.Generator,
     title: str,
+    resume: Resume | None = None,
 ) -> list[ResponseBatch]:
     """One response for each prompt text, `sampling.batch_size` at a time, in the order of the prompts.
 
     Every batch stays on the policy's device, padded to its own width.
+
+    Args:
+        policy: samples under its current weights.
+        tokenizer: of the policy.
+        prompts: texts.
+        sampling: how, and how many at once.
+        generator: advanced by the samples.
+        title: of the progress bar, and of this work among what `resume` keeps.
+        resume: where an earlier execution may have left the batches it had sampled.
     """
     device = policy.causal_lm.device
     encoded = [tokenize_prompt(tokenizer, prompt) for prompt in prompts]
     stop_ids = stop_token_ids(tokenizer, sampling)
-    batches = []
-    with progress_bar(total=len(prompts), title=title, unit="sample") as bar:
-        for start in range(0, len(prompts), sampling.batch_size):
+    batches: list[ResponseBatch] = []
+    if resume is not None and (state := resume.restore(title)) is not None:
+        batches = [ResponseBatch(*(tensor.to(device) for tensor in tensors)) for tensors in state["batches"]]
+        generator.set_state(state["generator"])
+    done = min(len(prompts), len(batches) * sampling.batch_size)
+    with progress_bar(total=len(prompts), initial=done, title=title, unit="sample") as bar:
+        for start in range(done, len(prompts), sampling.batch_size):
             chunk = encoded[start : start + sampling.batch_size]
             ids, mask = pad_prompts(chunk, pad_token_id=tokenizer.pad_token_id)
             batches.append(
@@ -191,4 +206,7 @@ def sample_batches(
                 )
             )
             bar.update(len(chunk))
+            if resume is not None:
+                tensors = [[getattr(one, field.name) for field in fields(one)] for one in batches]
+                resume.save_now({"batches": tensors, "generator": generator.get_state()}, title)
     return batches

@@ -172,6 +172,10 @@ class WriteReport(Section):
     min_distinct_ratio: Share
 
 
+class Resume(Section):
+    every_steps: PositiveInt
+
+
 class Tracking(Section):
     experiment: Annotated[str, Field(min_length=1)]
     uri: Annotated[str, Field(min_length=1)]
@@ -196,6 +200,7 @@ class Params(Section):
     optimize: Optimize
     evaluate_policy: EvaluatePolicy
     write_report: WriteReport
+    resume: Resume
     tracking: Tracking
 
     @model_validator(mode="after")

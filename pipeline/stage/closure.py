@@ -7,7 +7,13 @@ import ast
 from pathlib import Path
 
 # No result depends on these: a better error message or progress bar must not retrain a model.
-BOOKKEEPING = ("pipeline/stage/", "pipeline/params/", "pipeline/progress.py", "pipeline/errors.py")
+BOOKKEEPING = (
+    "pipeline/stage/",
+    "pipeline/params/",
+    "pipeline/progress.py",
+    "pipeline/errors.py",
+    "pipeline/resume.py",
+)
 
 
 def code_closure(script: Path, root: Path) -> list[str]:

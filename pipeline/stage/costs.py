@@ -5,6 +5,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,20 @@ class CostMeter:
         """Count the stage's main work: prompt and response tokens, and the time they took."""
         self._tokens += tokens
         self._work_seconds += seconds
+
+    def so_far(self) -> dict[str, float]:
+        """What to hand to `add_earlier` of a later execution."""
+        return {
+            "seconds": time.perf_counter() - self._start,
+            "work_seconds": self._work_seconds,
+            "tokens": self._tokens,
+        }
+
+    def add_earlier(self, costs: Mapping[str, float]) -> None:
+        """Count what an earlier execution of the stage had spent on the work that this one goes on with."""
+        self._start -= costs["seconds"]
+        self._work_seconds += costs["work_seconds"]
+        self._tokens += int(costs["tokens"])
 
     def measure(self, device: str) -> dict[str, float | str | None]:
         """Seconds, peak memory (MiB), tokens per second of the main work, and the device."""

@@ -29,8 +29,13 @@ def new_journal_path(root: Path, name: str) -> Path:
 class Journal:
     """Append-only events of one run."""
 
-    def __init__(self, path: Path, **start: Any) -> None:
+    def __init__(self, path: Path, *, continues: str | None = None, **start: Any) -> None:
         """Create it with its first event, `start`.
+
+        Args:
+            path: from `new_journal_path`.
+            continues: the name of the first journal of the run that this one goes on with.
+            start: fields of the first event.
 
         Raises:
             OSError: the disk is full or not writable.
@@ -41,7 +46,8 @@ class Journal:
         draft = path.with_suffix(".tmp")
         self._fd = os.open(draft, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
         fcntl.flock(self._fd, fcntl.LOCK_SH)
-        self.append("start", journal=path.stem, **start)
+        self.name = continues or path.stem
+        self.append("start", journal=self.name, **start)
         draft.rename(path)
 
     def append(self, event: str, **fields: Any) -> None:

@@ -71,7 +71,10 @@ class Mirror:
         """
         if self.status == "RUNNING":
             self.status = "KILLED"
-        self._client.set_terminated(self._progress.run_id, self.status, self._end_time)
+        run_id = self._progress.run_id
+        # the stage may have gone on in another process since, and that one is done
+        if self.status != "KILLED" or self._client.get_run(run_id).info.status != "FINISHED":
+            self._client.set_terminated(run_id, self.status, self._end_time)
         self._reader.close()
         remove_journal(self.journal)
 
@@ -88,6 +91,8 @@ class Mirror:
             experiment_id = experiment.experiment_id if experiment else client.create_experiment(start["experiment"])
         found = client.search_runs([experiment_id], f"tags.journal = '{start['journal']}'", max_results=1)
         run_id = (found[0] if found else _create_run(client, experiment_id, start)).info.run_id
+        if found and start["journal"] != self.journal.stem:
+            client.update_run(run_id, status="RUNNING")  # it was killed, and goes on
         client.log_batch(run_id, params=_params(start), synchronous=True)
         # another run than before: the store is a new one, or somebody deleted the run
         sent = self._progress.lines if self._progress.run_id == run_id else 0

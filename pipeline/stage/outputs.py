@@ -9,11 +9,13 @@ from pipeline.errors import PipelineError
 class StagedOutputs:
     """Collects the outputs of one stage in a scratch folder on the same disk."""
 
-    def __init__(self, root: Path, scratch: Path, declared: list[Path]) -> None:
+    def __init__(self, root: Path, scratch: Path, declared: list[Path], *, keep: bool = False) -> None:
+        """Start with an empty scratch folder, or `keep` what an earlier execution wrote that this one goes on with."""
         self._root = root
         self._scratch = scratch
         self._declared = declared
-        shutil.rmtree(scratch, ignore_errors=True)
+        if not keep:
+            self.discard()
 
     def path(self, out: str) -> Path:
         """Where to write the declared output `out`, or a file inside it, now; its parent folder exists.
@@ -46,7 +48,7 @@ class StagedOutputs:
         self.discard()
 
     def discard(self) -> None:
-        """Remove the scratch folder: after success, and after a failure."""
+        """Remove the scratch folder."""
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 

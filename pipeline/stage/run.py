@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import PipelineError
 from pipeline.params.loading import load_params
 from pipeline.params.schema import Params
+from pipeline.resume import Resume, resume_key
 from pipeline.stage.costs import CostMeter, record_costs
 from pipeline.stage.graph import StageDeclaration, stage_declaration
 from pipeline.stage.hashing import content_hash, content_size
+from pipeline.stage.history import History
+from pipeline.stage.lock import stage_lock
 from pipeline.stage.outputs import StagedOutputs, require_disk_space
 from pipeline.stage.provenance import code_tags, environment_tags
 from pipeline.stage.tracking import RunTracker
@@ -34,8 +37,10 @@ class Stage:
         self.costs = CostMeter()
         self.tracker = RunTracker(params.tracking, root)
         self.device = "cpu"
-        self._outputs = StagedOutputs(root, root / ".state" / "staging" / name, declaration.outs)
-        self._history: list[dict[str, float]] = []
+        # from `begin` on, which knows whether an earlier execution left something to go on with
+        self.resume: Resume
+        self._outputs: StagedOutputs
+        self._history: History
 
     def input(self, path: str) -> Path:
         """A declared input, checked to be there.
@@ -75,13 +80,13 @@ class Stage:
 
     def log_step(self, step: int, metrics: Mapping[str, float]) -> None:
         """One line of the training history, and the same metrics to MLflow."""
-        self._history.append({"step": step, **{key: float(value) for key, value in metrics.items()}})
-        self.tracker.log(metrics, step=step)
+        if not self._history.was_logged(step):
+            self.tracker.log(metrics, step=step)
+        self._history.add(step, metrics, self.costs)
 
     def write_history(self, path: str) -> None:
         """Write the training history as JSON Lines."""
-        lines = (json.dumps(row, sort_keys=True) for row in self._history)
-        self.output(path).write_text("\n".join(lines) + "\n")
+        self.output(path).write_text(self._history.as_text())
 
     def write_json(self, path: str, value: Any) -> None:
         """Write a JSON output with sorted keys."""
@@ -105,12 +110,27 @@ class Stage:
         values = _flatten(self.params.model_dump())
         chosen = {key: value for key, value in values.items() if _covers(self.declaration.params, key)}
         tags = {"stage": self.name, "stage.kind": self.name.partition("@")[0], **code_tags(self.root)}
-        tags |= {f"dvc.dep/{dep.as_posix()}": content_hash(self.root / dep) for dep in deps}
-        tags |= {f"dvc.code/{dep.as_posix()}": content_hash(self.root / dep) for dep in self.declaration.code_deps}
-        self.tracker.start(self.name, params=chosen, tags=tags | environment_tags())
+        inputs = {f"dvc.dep/{dep.as_posix()}": content_hash(self.root / dep) for dep in deps}
+        inputs |= {f"dvc.code/{dep.as_posix()}": content_hash(self.root / dep) for dep in self.declaration.code_deps}
+        tags |= inputs | environment_tags()
+        every = self.params.resume.every_steps
+        key = resume_key({"params": chosen, "inputs": inputs, "environment": environment_tags()})
+        self.resume = Resume(self.root, self.name, key, every_steps=every)
+        if self.resume.found:
+            print("  resumes from the state that an earlier execution left", flush=True)
+        else:
+            self.resume.discard()
+        scratch = self.root / ".state" / "staging" / self.name
+        self._outputs = StagedOutputs(self.root, scratch, self.declaration.outs, keep=self.resume.found)
+        self._history = History(self.resume.folder / "history.jsonl", self.costs)
+        run = self.tracker.start(self.name, params=chosen, tags=tags, continues=self.resume.read_note("run"))
+        if run is not None:
+            self.resume.write_note("run", run)
 
     def succeed(self) -> None:
         """Publish the outputs and close the run with their hashes and costs."""
+        # before, because a state whose outputs have partly moved is one to go on from no more
+        self.resume.discard()
         self._outputs.publish()
         outs = {f"dvc.out/{out.as_posix()}": content_hash(self.root / out) for out in self.declaration.outs}
         costs = self.costs.measure(self.device)
@@ -120,8 +140,9 @@ class Stage:
         self.tracker.finish(succeeded=True)
 
     def fail(self) -> None:
-        """Remove half-written outputs and mark the run failed."""
-        self._outputs.discard()
+        """Mark the run failed; half-written outputs stay only beside a state to go on from."""
+        if hasattr(self, "_outputs") and not self.resume.found:
+            self._outputs.discard()
         self.tracker.finish(succeeded=False)
 
 
@@ -152,10 +173,12 @@ def _execute(main: Callable[..., None], name: str, variant: str | None, *, show_
     stage: Stage | None = None
     try:
         params = load_params(root / "params.yaml")
-        stage = Stage(name, root, params, stage_declaration(name, root))
-        stage.begin()
-        main(stage, *([variant] if variant else []))
-        stage.succeed()
+        declaration = stage_declaration(name, root)
+        with stage_lock(root, name):
+            stage = Stage(name, root, params, declaration)
+            stage.begin()
+            main(stage, *([variant] if variant else []))
+            stage.succeed()
     except (Exception, KeyboardInterrupt) as error:
         if stage is not None:
             stage.fail()

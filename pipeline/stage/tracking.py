@@ -38,8 +38,19 @@ class RunTracker:
         self._warned = False
         self._last_check = time.monotonic()
 
-    def start(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    def start(
+        self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str], continues: str | None = None
+    ) -> str | None:
         """Begin the journal with what is known before the work.
+
+        Args:
+            name: of the stage.
+            params: those that it reads.
+            tags: of the run.
+            continues: what an earlier call returned whose run this one goes on with.
+
+        Returns:
+            The name of the run's first journal, None when nothing can be tracked.
 
         Raises:
             PipelineError: `tracking.required` is true and the run could not be opened.
@@ -49,7 +60,7 @@ class RunTracker:
         self._mirror = inherited_mirror()
         path = self._mirror.journal if self._mirror is not None else new_journal_path(self._root, name)
         try:
-            self._journal = Journal(path, **start)
+            self._journal = Journal(path, continues=continues, **start)
             if self._mirror is None:
                 store = {"MLFLOW_TRACKING_URI": self._uri}
                 self._mirror = start_mirror(path, self._root, {**os.environ, **store})
@@ -57,6 +68,7 @@ class RunTracker:
             self._fail(f"the run cannot be tracked: {error}")
         if self._required:
             self._await_open()
+        return self._journal.name if self._journal is not None else None
 
     def log(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
         """Write metrics of one step."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from pipeline.models.scoring import response_logps
 from pipeline.objectives.preference import dpo_loss
 from pipeline.params.optimize import Dpo
 from pipeline.progress import progress_bar
+from pipeline.resume import Resume
+from pipeline.training.resuming import restore_training, training_state
 from pipeline.training.schedule import checkpoint_steps, plan_batches, supervised_optimization
 
 
@@ -44,6 +47,7 @@ def train_dpo(
     on_step: Callable[[int, dict[str, float]], None],
     on_tokens: Callable[[int, float], None],
     on_checkpoint: Callable[[int], None],
+    resume: Resume | None = None,
 ) -> None:
     """Train in place. At the first step the policy is the reference, so its log-ratios are 0: checked.
 
@@ -55,6 +59,7 @@ def train_dpo(
             response against the reference), `learning_rate`, `grad_norm`.
         on_tokens: called with the tokens of a step and its seconds.
         on_checkpoint: called at `frontier_checkpoints` evenly spaced steps, after the update.
+        resume: where an earlier execution may have left its state, and this one leaves its own.
 
     Raises:
         PipelineError: the first log-ratios show that policy and reference differ, or the loss is not finite.
@@ -64,9 +69,13 @@ def train_dpo(
     )
     keep = checkpoint_steps(len(steps), settings.frontier_checkpoints)
     optimization = supervised_optimization(policy, settings, compute.accelerator, total_steps=len(steps))
+    state = restore_training(resume, optimization, policy)
+    done = state["step"]
+    if reference is not None and "reference" in state:
+        reference.load_state_dict(state["reference"])
     policy.train()
-    with progress_bar(total=len(steps), title="DPO", unit="step") as bar:
-        for step, batches in enumerate(steps, start=1):
+    with progress_bar(total=len(steps), initial=done, title="DPO", unit="step") as bar:
+        for step, batches in enumerate(steps[done:], start=done + 1):
             start = time.perf_counter()
             count = sum(len(batch) for batch in batches)
             rows: list[Tensor] = []
@@ -107,6 +116,10 @@ def train_dpo(
             bar.update()
             if step in keep:
                 on_checkpoint(step)
+            if resume is not None:
+                moved = reference is not None and settings.reference_sync_steps
+                more = {"reference": reference.state_dict()} if reference is not None and moved else {}
+                resume.save(step, partial(training_state, step, optimization, policy, **more))
 
 
 def pair_logps(

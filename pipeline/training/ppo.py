@@ -6,6 +6,8 @@ The steps are numbered as in Huang et al. 2024, "The N+ Implementation Details o
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
+from functools import partial
 
 import torch
 from transformers import get_linear_schedule_with_warmup
@@ -14,9 +16,11 @@ from pipeline.models.compute import Compute
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
 from pipeline.progress import progress_bar
+from pipeline.resume import Resume
 from pipeline.seeding import python_random, torch_generator
 from pipeline.training.controllers import KlController, RunningMoments
 from pipeline.training.ppo_update import update_policy
+from pipeline.training.resuming import restore_training, training_state
 from pipeline.training.rollout import Roles, collect_rollout, rollout_metrics
 from pipeline.training.schedule import Optimization, checkpoint_steps, trainable_parameters
 
@@ -32,6 +36,7 @@ def train_ppo(
     on_step: Callable[[int, dict[str, float]], None],
     on_tokens: Callable[[int, float], None],
     on_checkpoint: Callable[[int], None],
+    resume: Resume | None = None,
 ) -> None:
     """Train the policy and its critic in place; one iteration is one rollout and the update from it.
 
@@ -43,6 +48,7 @@ def train_ppo(
             `kl_coef`.
         on_tokens: called with the tokens of an iteration's episodes and its seconds.
         on_checkpoint: called at `frontier_checkpoints` evenly spaced iterations, after the update.
+        resume: where an earlier execution may have left its state, and this one leaves its own.
 
     Raises:
         PipelineError: the first ratio is not 1, or a loss is not finite.
@@ -54,8 +60,20 @@ def train_ppo(
     stream = prompt_stream(prompts, seed=seed)
     generator = torch_generator(seed, "ppo/rollout", compute.device)
     rng = python_random(seed, "ppo/minibatches")
-    with progress_bar(total=settings.total_episodes, title="PPO", unit="episode") as bar:
-        for iteration in range(1, iterations + 1):
+    models = [model for model in (roles.policy, roles.critic) if model is not None]
+    state = restore_training(resume, optimization, *models)
+    done = state["step"]
+    if done:
+        controller.coefficient, moments = state["kl_coef"], RunningMoments(*state["moments"])
+        generator.set_state(state["generator"])
+        rng.setstate(state["minibatches"])
+        for _ in range(done):
+            next_prompts(stream, settings)
+    batch = settings.rollout_batch_size
+    with progress_bar(total=settings.total_episodes, initial=done * batch, title="PPO", unit="episode") as bar:
+        for iteration in range(1 + done, iterations + 1):
+            if state.get("stopped"):
+                break
             start = time.perf_counter()
             # 1. sample responses, score them, and compute old log-probs, values, KL-shaped rewards and advantages
             batch_prompts = next_prompts(stream, settings)
@@ -89,11 +107,21 @@ def train_ppo(
             on_tokens(int(rollout.batch.attention_mask.sum()), time.perf_counter() - start)
             bar.set_postfix(score=f"{metrics['score']:.2f}", kl=f"{metrics['kl_k1']:.2f}")
             bar.update(len(batch_prompts))
-            if metrics["kl_k1"] > settings.max_kl:
+            stopped = metrics["kl_k1"] > settings.max_kl
+            if iteration in keep and not stopped:
+                on_checkpoint(iteration)
+            if resume is not None:
+                more = {
+                    "kl_coef": controller.coefficient,
+                    "moments": list(astuple(moments)),
+                    "generator": generator.get_state(),
+                    "minibatches": rng.getstate(),
+                    "stopped": stopped,
+                }
+                resume.save(iteration, partial(training_state, iteration, optimization, *models, **more))
+            if stopped:
                 bar.write(f"PPO stops early: KL {metrics['kl_k1']:.1f} nats exceeds max_kl {settings.max_kl}")
                 break
-            if iteration in keep:
-                on_checkpoint(iteration)
 
 
 def prompt_stream(prompts: Sequence[str], *, seed: int) -> Iterator[str]:

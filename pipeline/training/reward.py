@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,7 +14,9 @@ from pipeline.models.reward import RewardModel
 from pipeline.objectives.preference import bradley_terry_loss
 from pipeline.params.schema import TrainReward
 from pipeline.progress import progress_bar
+from pipeline.resume import Resume
 from pipeline.training.loss_checks import flat_loss_problem, initial_loss_problem
+from pipeline.training.resuming import restore_training, training_state
 from pipeline.training.schedule import plan_batches, supervised_optimization
 
 
@@ -27,6 +30,7 @@ def train_reward(
     seed: int,
     on_step: Callable[[int, dict[str, float]], None],
     on_tokens: Callable[[int, float], None],
+    resume: Resume | None = None,
 ) -> None:
     """Train in place with the Bradley-Terry loss, then shift the scores to mean 0 on the training responses.
 
@@ -36,6 +40,7 @@ def train_reward(
         on_step: called with the step (1-based) and `loss` (nats), `accuracy`, `margin` (score units),
             `learning_rate`, `grad_norm`; after each epoch also with `validation_accuracy`.
         on_tokens: called with the tokens of a step and its seconds.
+        resume: where an earlier execution may have left its state, and this one leaves its own.
     """
     if settings.use_margin:
         check_margins(pairs)
@@ -44,11 +49,13 @@ def train_reward(
     )
     lengths = [len(chosen) + len(rejected) for chosen, rejected in encoded]
     steps = plan_batches(lengths, settings, seed=seed, name="train_reward", max_tokens=compute.max_forward_tokens)
-    history: list[float] = []
     per_epoch = len(steps) // settings.num_train_epochs
     optimization = supervised_optimization(model, settings, compute.accelerator, total_steps=len(steps))
-    with progress_bar(total=len(steps), title="reward model", unit="step") as bar:
-        for step, batches in enumerate(steps, start=1):
+    state = restore_training(resume, optimization, model)
+    done = state["step"]
+    history: list[float] = state.get("history", [])
+    with progress_bar(total=len(steps), initial=done, title="reward model", unit="step") as bar:
+        for step, batches in enumerate(steps[done:], start=done + 1):
             start = time.perf_counter()
             model.train()
             count = sum(len(batch) for batch in batches)
@@ -82,6 +89,8 @@ def train_reward(
             history.append(metrics["loss"])
             bar.set_postfix(loss=f"{metrics['loss']:.3f}", accuracy=f"{metrics['accuracy']:.2f}")
             bar.update()
+            if resume is not None:
+                resume.save(step, partial(training_state, step, optimization, model, history=history))
     model.eval()
     model.shift(reference_mean(model, pairs))
     plain = not settings.use_margin and not settings.centering_coef

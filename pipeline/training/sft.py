@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from pipeline.data.tokens import TokenizedExample
 from pipeline.models.compute import Compute
@@ -9,6 +10,8 @@ from pipeline.models.policy import Policy
 from pipeline.models.scoring import response_logps
 from pipeline.params.base import SupervisedSchedule
 from pipeline.progress import progress_bar
+from pipeline.resume import Resume
+from pipeline.training.resuming import restore_training, training_state
 from pipeline.training.schedule import plan_batches, supervised_optimization
 
 
@@ -22,6 +25,7 @@ def train_sft(
     seed: int,
     on_step: Callable[[int, dict[str, float]], None],
     on_tokens: Callable[[int, float], None],
+    resume: Resume | None = None,
 ) -> None:
     """Train in place.
 
@@ -31,6 +35,7 @@ def train_sft(
     Args:
         on_step: called with the step (1-based) and `loss` (nats per token), `learning_rate`, `grad_norm`.
         on_tokens: called with the prompt and response tokens of a step and its seconds.
+        resume: where an earlier execution may have left its state, and this one leaves its own.
     """
     steps = plan_batches(
         [len(example) for example in examples],
@@ -40,9 +45,10 @@ def train_sft(
         max_tokens=compute.max_forward_tokens,
     )
     optimization = supervised_optimization(policy, schedule, compute.accelerator, total_steps=len(steps))
+    done = restore_training(resume, optimization, policy)["step"]
     policy.train()
-    with progress_bar(total=len(steps), title="SFT", unit="step") as bar:
-        for step, batches in enumerate(steps, start=1):
+    with progress_bar(total=len(steps), initial=done, title="SFT", unit="step") as bar:
+        for step, batches in enumerate(steps[done:], start=done + 1):
             start = time.perf_counter()
             response_tokens = sum(len(examples[index].response_ids) for batch in batches for index in batch)
             loss_sum = 0.0
@@ -61,3 +67,5 @@ def train_sft(
             on_tokens(tokens, time.perf_counter() - start)
             bar.set_postfix(loss=f"{loss_sum:.3f}")
             bar.update()
+            if resume is not None:
+                resume.save(step, partial(training_state, step, optimization, policy))

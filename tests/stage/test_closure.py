@@ -150,17 +150,18 @@ def test_the_closure_follows_imports_and_leaves_bookkeeping_out_with_what_only_i
     ]
 
 
+COMMON = ("errors", "params", "progress", "resume", "seeding")
 # What the modules of each package may import of `pipeline`, besides their own package.
 ALLOWED = {
     "objectives": set[str](),
     "params": {"errors"},
     "data": {"errors", "packages", "params", "progress", "seeding"},
     "judges": {"errors", "params", "data"},
-    "models": {"errors", "packages", "params", "progress", "seeding", "objectives", "data.tokens", "data.packing"},
-    "training": {"errors", "params", "progress", "seeding", "objectives", "models", "data.tokens", "data.preferences"},
-    "evaluation": {"errors", "params", "progress", "seeding", "judges", "models", "data.tokens", "data.preferences"},
+    "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing"},
+    "training": {*COMMON, "objectives", "models", "data.tokens", "data.preferences"},
+    "evaluation": {*COMMON, "judges", "models", "data.tokens", "data.preferences"},
     "report": {"errors", "params", "stage.costs", "training.loss_checks"},
-    "stage": {"errors", "params", "launch", "models.compute"},
+    "stage": {"errors", "params", "launch", "resume", "models.compute"},
 }
 
 

@@ -1,0 +1,91 @@
+"""State of an unfinished stage, from which its next execution goes on.
+
+It lies under `.state/resume/STAGE/KEY`, outside the outputs. The key is a hash of everything that decides the outputs
+(inputs, code, parameters, library versions), so a state of other inputs is never used: it is removed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(".state/resume")
+State = dict[str, Any]
+"""Nested dictionaries, lists and tuples of tensors, numbers, texts and None."""
+
+
+def resume_key(facts: Mapping[str, Any]) -> str:
+    """Hash of what decides the outputs of a stage."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+class Resume:
+    """Saves states as the work goes on; hands them out when it starts again."""
+
+    def __init__(self, root: Path, stage: str, key: str, *, every_steps: int) -> None:
+        """Remove the states of other keys, and what a killed process left half-written."""
+        self.folder = root / FOLDER / stage / key
+        self._every_steps = every_steps
+        for other in self.folder.parent.glob("*"):
+            if other != self.folder:
+                shutil.rmtree(other)
+        for draft in self.folder.glob("*.tmp"):
+            draft.unlink()
+
+    @property
+    def found(self) -> bool:
+        """Whether there is anything to go on from."""
+        return any(self.folder.glob("*.pt"))
+
+    def restore(self, part: str = "training") -> State | None:
+        """The newest state of one part of the stage's work, None when there is none."""
+        import torch
+
+        path = self._path(part)
+        if not path.exists():
+            return None
+        state: State = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+
+    def save(self, step: int, state: Callable[[], State], part: str = "training") -> None:
+        """After a step (1-based): store the state when it is due, whole or not at all."""
+        if step % self._every_steps == 0:
+            self.save_now(state(), part)
+
+    def save_now(self, state: State, part: str = "training") -> None:
+        """Store a state in place of the last one of its part.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        import torch
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft = self._path(part).with_suffix(".tmp")
+        with draft.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(self._path(part))
+
+    def read_note(self, name: str) -> str | None:
+        """A short text kept beside the states, None when there is none."""
+        path = self.folder / f"{name}.txt"
+        return path.read_text() if path.exists() else None
+
+    def write_note(self, name: str, text: str) -> None:
+        """Keep a short text, whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft = self.folder / f"{name}.tmp"
+        draft.write_text(text)
+        draft.replace(self.folder / f"{name}.txt")
+
+    def discard(self) -> None:
+        """The stage has succeeded: nothing is left to go on from."""
+        shutil.rmtree(self.folder.parent, ignore_errors=True)
+
+    def _path(self, part: str) -> Path:
+        return self.folder / f"{part.replace(' ', '-').replace('/', '-')}.pt"

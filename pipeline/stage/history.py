@@ -1,0 +1,56 @@
+"""The training history of a stage: a row a step, kept on disk while it grows, so that a killed stage has it again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.stage.costs import CostMeter
+
+
+class History:
+    """Rows of metrics by step; a step that is done again replaces the row it had, and those after it."""
+
+    def __init__(self, path: Path, costs: CostMeter) -> None:
+        """Take over what an earlier execution left at `path`, with what it had cost."""
+        self._path = path
+        self._costs = costs
+        self._earlier: list[dict[str, Any]] = _entries(path)
+        self._rows: list[dict[str, float]] = []
+        self._continued = False
+
+    def was_logged(self, step: int) -> bool:
+        """Whether an earlier execution has logged this step already, with the same values."""
+        return any(entry["row"]["step"] == step for entry in self._earlier)
+
+    def add(self, step: int, metrics: Mapping[str, float], costs: CostMeter) -> None:
+        """Append a row, in memory and on disk."""
+        if not self._continued:
+            self._continue_at(step)
+        row = {"step": step, **{key: float(value) for key, value in metrics.items()}}
+        self._rows.append(row)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a") as stream:
+            stream.write(json.dumps({"row": row, "costs": costs.so_far()}) + "\n")
+
+    def as_text(self) -> str:
+        """The rows as JSON Lines."""
+        if not self._continued:  # an earlier execution did all steps
+            self._continue_at(None)
+        return "".join(json.dumps(row, sort_keys=True) + "\n" for row in self._rows)
+
+    def _continue_at(self, step: int | None) -> None:
+        """Take the rows before the first step of this execution; None takes all."""
+        self._continued = True
+        last: dict[int, dict[str, Any]] = {entry["row"]["step"]: entry for entry in self._earlier}
+        kept = [last[number] for number in sorted(last) if step is None or number < step]
+        self._rows = [entry["row"] for entry in kept]
+        if kept:
+            self._costs.add_earlier(kept[-1]["costs"])
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    """Whole lines of the file; a killed process may have left half of the last."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
