@@ -23,6 +23,7 @@ def main(stage: Stage) -> None:
                 )
             write_records(folder / kind / f"{split}.jsonl", records)
     write_records(folder / "pairs.jsonl", prepared.pairs)
+    write_records(folder / "fates.jsonl", prepared.fates)
     counts = dict(sorted(prepared.counts.items()))
     assert sum(counts.values()) == len(rows), "every raw row is used, unused or dropped"
     stage.write_json("reports/data/metrics.json", {"rows": len(rows), **counts})

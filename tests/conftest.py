@@ -22,9 +22,15 @@ logging.set_verbosity_error()
 logging.disable_progress_bar()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The tests of a file share a process, and so do those of all files that share the tiny pipeline's one run."""
+    folder = item.path.parent
+    item.add_marker(pytest.mark.xdist_group(str(folder if folder.name == "tiny_pipeline" else item.path)))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tiny pipeline first: it takes longest, and with several processes the others fill the time beside it."""
-    items.sort(key=lambda item: item.path.name != "test_tiny_pipeline.py")
+    items.sort(key=lambda item: item.path.parent.name != "tiny_pipeline")
 
 
 @pytest.fixture(scope="session")

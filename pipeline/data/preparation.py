@@ -30,6 +30,13 @@ class PreparedData:
     """Preferences as given; empty for labelled texts."""
     counts: Counter[str] = field(default_factory=Counter)
     """Raw rows by what became of them: `used.SPLIT`, `unused.SPLIT` (over the limit), `dropped.REASON`."""
+    fates: list[dict[str, Any]] = field(default_factory=list)
+    """The same for each raw row: its number, its id (None where it has no text), and its fate."""
+
+    def note(self, row: int, identity: str | None, fate: str) -> None:
+        """Say what became of a raw row."""
+        self.counts[fate] += 1
+        self.fates.append({"row": row, "id": identity, "fate": fate})
 
 
 def prepare(rows: Iterable[Mapping[str, Any]], data: Data, *, seed: int) -> PreparedData:
@@ -42,27 +49,37 @@ def prepare(rows: Iterable[Mapping[str, Any]], data: Data, *, seed: int) -> Prep
     prepared = PreparedData()
     by_split: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     seen: set[str] = set()
-    for record in _readable(rows, read, data, prepared.counts):
+    for record in _readable(rows, read, data, prepared):
         if record["id"] in seen:
-            prepared.counts["dropped.duplicate"] += 1
+            prepared.note(record["row"], record["id"], "dropped.duplicate")
             continue
         seen.add(record["id"])
         record["hash"] = _unit_hash(seed, fold(record["prompt"]))
         by_split[_split_of(record["hash"], data)].append(record)
     for split, records in by_split.items():
-        _fill(prepared, split, _limited(records, split, data, prepared.counts), data, seed=seed)
+        _fill(prepared, split, _limited(records, split, data, prepared), data, seed=seed)
+    prepared.fates.sort(key=lambda fate: fate["row"])
     return prepared
 
 
 def _readable(
-    rows: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any], Data], Any], data: Data, counts: Counter[str]
+    rows: Iterable[Mapping[str, Any]],
+    read: Callable[[Mapping[str, Any], Data], Any],
+    data: Data,
+    prepared: PreparedData,
 ) -> Iterator[dict[str, Any]]:
-    for row in rows:
+    for number, row in enumerate(rows, start=1):
         record = read(row, data)
         if isinstance(record, str):
-            counts[f"dropped.{record}"] += 1
+            prepared.note(number, _identity(row), f"dropped.{record}")
         else:
-            yield record
+            yield {**record, "row": number}
+
+
+def _identity(row: Mapping[str, Any]) -> str | None:
+    """The id that a dropped row would have."""
+    texts = [row["text"]] if "text" in row else [row[name] for name in ("prompt", "chosen", "rejected")]
+    return record_id(*texts) if all(isinstance(text, str) for text in texts) else None
 
 
 def _read_labelled_text(row: Mapping[str, Any], data: Data) -> dict[str, Any] | str:
@@ -108,21 +125,22 @@ def _split_of(value: float, data: Data) -> str:
     return SPLITS[-1]
 
 
-def _limited(records: list[dict[str, Any]], split: str, data: Data, counts: Counter[str]) -> list[dict[str, Any]]:
+def _limited(records: list[dict[str, Any]], split: str, data: Data, prepared: PreparedData) -> list[dict[str, Any]]:
     """The records of a split that are used, in the order of their hashes, one a prompt where prompts are sampled."""
     usable = []
     prompts: set[str] = set()
     for record in sorted(records, key=lambda record: (record["hash"], record["id"])):
         if split != "judge" and not record["long_enough"]:
-            counts["dropped.too_few_words"] += 1
+            prepared.note(record["row"], record["id"], "dropped.too_few_words")
         elif split != "judge" and data.format == "labelled_texts" and fold(record["prompt"]) in prompts:
-            counts["dropped.repeated_prompt"] += 1
+            prepared.note(record["row"], record["id"], "dropped.repeated_prompt")
         else:
             prompts.add(fold(record["prompt"]))
             usable.append(record)
     limit = getattr(data.limits, split) or len(usable)
-    counts[f"used.{split}"] += len(usable[:limit])
-    counts[f"unused.{split}"] += len(usable[limit:])
+    prepared.counts.update({f"used.{split}": 0, f"unused.{split}": 0})  # said even where there are none
+    for number, record in enumerate(usable):
+        prepared.note(record["row"], record["id"], f"{'used' if number < limit else 'unused'}.{split}")
     return usable[:limit]
 
 

@@ -40,7 +40,10 @@ def load_rows(data: Data) -> Dataset:
 def _files(source: str) -> list[Path]:
     if source.startswith("package:"):
         package, _, inside = source.removeprefix("package:").partition("/")
-        path = package_folder(package, key=_KEY) / inside
+        folder = package_folder(package, key=_KEY)
+        path = folder / inside
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise PipelineError(f"{_KEY}: {inside!r} leads out of package {package!r}. Name a file inside it.")
         if not path.is_file():
             raise PipelineError(f"{_KEY}: package {package!r} has no file {inside!r}.")
         return [path]

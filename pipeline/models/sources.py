@@ -20,7 +20,8 @@ from pipeline.errors import PipelineError
 from pipeline.packages import package_folder
 from pipeline.params.schema import BackboneSource, ModelSource
 
-_WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin", "*.gguf")
+_WEIGHT_FILES = ("*.safetensors", "*.gguf")
+_PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,13 @@ def locate(model: ModelSource, *, key: str) -> Located:
 
 def _folder(folder: Path, key: str) -> Located:
     weights = sorted(path for pattern in _WEIGHT_FILES for path in folder.glob(pattern))
+    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+    if not weights and pickles:
+        raise PipelineError(
+            f"{key}: folder {folder} has its weights in {pickles[0]}, a pickle: loading one runs whatever code is in "
+            "it, so only safetensors and GGUF are loaded. Load it where you trust it and save it again with "
+            "`save_pretrained`, which writes safetensors."
+        )
     if not weights:
         raise PipelineError(
             f"{key}: folder {folder} has no weights ({', '.join(_WEIGHT_FILES)}). "
@@ -119,8 +127,10 @@ def _load_reward_model(located: Located, key: str, *, dtype: torch.dtype) -> Pre
 
 
 def _load(auto_class: Any, name: str, key: str, **options: Any) -> Any:
+    if auto_class is not AutoTokenizer and "gguf_file" not in options:
+        options["use_safetensors"] = True  # a pickle runs code when it is loaded, wherever it comes from
     try:
-        return auto_class.from_pretrained(name, **options)
+        return auto_class.from_pretrained(name, trust_remote_code=False, **options)
     except (OSError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise PipelineError(

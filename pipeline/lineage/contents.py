@@ -1,0 +1,88 @@
+"""Files by their content hash: from the working folder where they are unchanged, else from the DVC cache."""
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipeline.lineage.lockfile import Artifact
+from pipeline.stage.hashing import content_hash
+
+_CACHE = Path(".dvc/cache/files/md5")
+
+
+class Contents:
+    """Reads versions of artifacts, present and past."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._hashes: dict[str, str | None] = {}
+
+    def current_hash(self, path: str) -> str | None:
+        """Content hash of what lies at a path now, None when nothing does."""
+        if path not in self._hashes:
+            full = self._root / path
+            self._hashes[path] = content_hash(full) if full.exists() else None
+        return self._hashes[path]
+
+    def files(self, artifact: Artifact) -> dict[str, str] | None:
+        """Paths of an artifact's files with the hash of each; None when its version is nowhere."""
+        if not artifact.md5.endswith(".dir"):
+            return {artifact.path: artifact.md5}
+        listing = self._cached(artifact.md5)
+        if listing is not None:
+            rows = json.loads(listing.read_text())
+            return {f"{artifact.path}/{row['relpath']}": row["md5"] for row in rows}
+        if self.current_hash(artifact.path) != artifact.md5:
+            return None
+        folder = self._root / artifact.path
+        found = (file.relative_to(self._root).as_posix() for file in sorted(folder.rglob("*")) if file.is_file())
+        return {path: content_hash(self._root / path) for path in found}
+
+    def locate(self, path: str, md5: str) -> Path | None:
+        """A file with this content, None when there is none."""
+        cached = self._cached(md5)
+        if cached is not None:
+            return cached
+        full = self._root / path
+        return full if full.is_file() and self.current_hash(path) == md5 else None
+
+    def records(self, path: str, md5: str) -> list[dict[str, Any]] | None:
+        """Rows of a JSON Lines file of this content, None when it is nowhere."""
+        file = self.locate(path, md5)
+        return None if file is None else [json.loads(line) for line in file.read_text().splitlines()]
+
+    def record_files(self, artifact: Artifact) -> dict[str, list[dict[str, Any]]]:
+        """The JSON Lines files of an artifact, with their rows; those that are nowhere are left out."""
+        files = {path: md5 for path, md5 in (self.files(artifact) or {}).items() if path.endswith(".jsonl")}
+        found = {path: self.records(path, md5) for path, md5 in files.items()}
+        return {path: rows for path, rows in found.items() if rows is not None}
+
+    def difference(self, artifact: Artifact) -> str:
+        """What is different in the working folder, as exactly as the cached version allows."""
+        now = self._root / artifact.path
+        if not now.exists():
+            return f"{artifact.path}: missing; `dvc checkout` brings it back"
+        files = self.files(artifact)
+        if files is None:
+            return f"{artifact.path}: changed, and the version of the run is not in the DVC cache"
+        present = [now] if now.is_file() else sorted(file for file in now.rglob("*") if file.is_file())
+        hashes = {file.relative_to(self._root).as_posix(): content_hash(file) for file in present}
+        notes = [f"{path}: added" for path in sorted(hashes.keys() - files.keys())]
+        notes += [f"{path}: missing" for path in sorted(files.keys() - hashes.keys())]
+        changed = sorted(path for path in hashes.keys() & files.keys() if hashes[path] != files[path])
+        notes += [self._file_difference(path, files[path]) for path in changed]
+        return "; ".join(notes)
+
+    def _file_difference(self, path: str, md5: str) -> str:
+        original = self._cached(md5)
+        if original is None or PurePosixPath(path).suffix not in (".jsonl", ".json", ".csv", ".txt", ".md"):
+            return f"{path}: changed"
+        before, after = original.read_text().splitlines(), (self._root / path).read_text().splitlines()
+        different = [number for number, (a, b) in enumerate(zip(before, after, strict=False), start=1) if a != b]
+        if not different:
+            return f"{path}: {len(after)} lines instead of {len(before)}"
+        return f"{path}: changed from line {different[0]} on ({len(different)} lines differ)"
+
+    def _cached(self, md5: str) -> Path | None:
+        path = self._root / _CACHE / md5[:2] / md5[2:]
+        return path if path.exists() else None

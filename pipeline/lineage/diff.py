@@ -1,0 +1,64 @@
+"""What differs between the lineages of two versions of an artifact."""
+
+from typing import Any
+
+from pipeline.lineage.contents import Contents
+from pipeline.lineage.lockfile import Artifact
+from pipeline.lineage.tree import Node
+
+
+def differences(old: Node, new: Node, contents: Contents) -> list[str]:
+    """Stage by stage, causes first: parameters, code, data rows by id, environment; empty when nothing differs."""
+    before, after = ({node.path: node for node in tree.walk()} for tree in (old, new))
+    lines: list[str] = []
+    for path in reversed(list(after)):
+        if path not in before:
+            lines.append(f"{path}: new")
+        elif before[path].md5 != after[path].md5:
+            lines.append(f"{path}: {before[path].md5[:12]} -> {after[path].md5[:12]}")
+            lines += _rows(before[path], after[path], contents)
+    lines += [f"{path}: gone" for path in before if path not in after]
+    stages = {node.stage.name: node for node in reversed(list(after.values())) if node.stage is not None}
+    for name, node in stages.items():
+        other = next((one for one in before.values() if one.stage is not None and one.stage.name == name), None)
+        if other is not None:
+            lines += [f"{name}: {line}" for line in _stage(other, node)]
+    return lines
+
+
+def _stage(old: Node, new: Node) -> list[str]:
+    assert old.stage is not None and new.stage is not None
+    lines = _changes("parameter", old.stage.params, new.stage.params)
+    code = ({item.path: item.md5[:12] for item in stage.code} for stage in (old.stage, new.stage))
+    lines += _changes("code", *code)
+    if old.runs and new.runs:
+        first, second = old.runs[0], new.runs[0]
+        lines += _changes("version of", first.versions, second.versions)
+        lines += _changes("environment:", {"device": first.device}, {"device": second.device})
+    return lines
+
+
+def _changes(kind: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    keys = [key for key in [*old, *(key for key in new if key not in old)] if old.get(key) != new.get(key)]
+    return [f"{kind} {key}: {old.get(key)} -> {new.get(key)}" for key in keys]
+
+
+def _rows(old: Node, new: Node, contents: Contents) -> list[str]:
+    """Records that came and went, by id."""
+    before, after = (
+        contents.record_files(Artifact(node.path, node.md5)) if contents.files(Artifact(node.path, node.md5)) else None
+        for node in (old, new)
+    )
+    if before is None or after is None:
+        return [f"  {new.path}: a version is neither here nor in the DVC cache, so its rows are not compared"]
+    lines = []
+    for path in sorted(before.keys() | after.keys()):
+        ids = [{str(row["id"]) for row in rows.get(path, []) if row.get("id")} for rows in (before, after)]
+        for sign, found in (("+", ids[1] - ids[0]), ("-", ids[0] - ids[1])):
+            if found:
+                shown = ", ".join(sorted(found)[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
+                lines.append(f"  {path}: {sign}{len(found)} records ({shown})")
+    return lines
+
+
+_SHOWN = 5

@@ -1,0 +1,119 @@
+"""What dvc.lock says was read and written by the last run of each stage."""
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import PipelineError
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A path with DVC's content hash of it."""
+
+    path: str
+    md5: str
+
+    def covers(self, path: str) -> bool:
+        """Whether `path` is this file, or lies in this folder."""
+        return PurePosixPath(path).is_relative_to(self.path)
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """One stage as it ran: what it read, wrote and was told."""
+
+    name: str
+    command: str
+    inputs: list[Artifact]
+    code: list[Artifact]
+    outputs: list[Artifact]
+    params: dict[str, Any]
+    """Dotted keys of params.yaml with their values."""
+
+
+class Lock:
+    """The stages of one dvc.lock."""
+
+    def __init__(self, text: str, *, label: str) -> None:
+        """Parse it; `label` is what messages call it.
+
+        Raises:
+            PipelineError: it is no dvc.lock.
+        """
+        self.label = label
+        try:
+            stages = YAML(typ="safe").load(text)["stages"]
+            self.stages = {name: _stage(name, entry) for name, entry in stages.items()}
+        except (YAMLError, KeyError, TypeError, AttributeError) as error:
+            raise PipelineError(f"{label} is no dvc.lock that can be read: {error}") from error
+
+    def producer(self, path: str) -> tuple[StageRecord, Artifact] | None:
+        """The stage that wrote a path or the folder it lies in, and that output; None for raw data."""
+        for stage in self.stages.values():
+            for output in stage.outputs:
+                if output.covers(path):
+                    return stage, output
+        return None
+
+    def consumers(self, path: str) -> Iterator[StageRecord]:
+        """Stages that read a path, or the folder that it lies in."""
+        for stage in self.stages.values():
+            if any(dep.covers(path) or Artifact(path, "").covers(dep.path) for dep in stage.inputs):
+                yield stage
+
+
+def workspace_lock(root: Path) -> Lock:
+    """The dvc.lock of the working folder.
+
+    Raises:
+        PipelineError: there is none.
+    """
+    path = root / "dvc.lock"
+    if not path.exists():
+        raise PipelineError(f"{path}: missing. Run `dvc repro`, which writes it, or go to the project's folder.")
+    return Lock(path.read_text(), label="dvc.lock")
+
+
+def revision_lock(root: Path, revision: str) -> Lock:
+    """The dvc.lock of a git revision; `workspace` is the one of the working folder.
+
+    Raises:
+        PipelineError: no such revision, or none in it.
+    """
+    if revision == "workspace":
+        return workspace_lock(root)
+    shown = subprocess.run(
+        ["git", "show", f"{revision}:./dvc.lock"], cwd=root, capture_output=True, text=True, check=False
+    )
+    if shown.returncode != 0:
+        raise PipelineError(f"git has no dvc.lock at {revision!r}: {shown.stderr.strip()}")
+    return Lock(shown.stdout, label=f"dvc.lock at {revision}")
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings to dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _stage(name: str, entry: Mapping[str, Any]) -> StageRecord:
+    def artifacts(kind: str) -> list[Artifact]:
+        return [Artifact(item["path"], item["md5"]) for item in entry.get(kind, [])]
+
+    deps = artifacts("deps")
+    return StageRecord(
+        name=name,
+        command=entry["cmd"],
+        inputs=[dep for dep in deps if not dep.path.endswith(".py")],
+        code=[dep for dep in deps if dep.path.endswith(".py")],
+        outputs=artifacts("outs"),
+        params=flatten(entry.get("params", {}).get("params.yaml", {})),
+    )

@@ -1,0 +1,75 @@
+"""The MLflow runs that wrote an artifact, joined by its content hash."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.lineage.lockfile import Artifact
+from pipeline.params.schema import Tracking
+from pipeline.stage.mirror import connect
+from pipeline.stage.tracking import masked, tracking_uri
+
+
+@dataclass(frozen=True)
+class Run:
+    """What MLflow knows of one execution of a stage."""
+
+    run_id: str
+    status: str
+    commit: str | None
+    dirty: bool | None
+    device: str | None
+    versions: dict[str, str]
+
+    def describe(self) -> str:
+        """One line."""
+        code = (
+            "no git commit" if self.commit is None else f"code {self.commit[:10]}{' + changes' if self.dirty else ''}"
+        )
+        versions = ", ".join(
+            f"{name} {self.versions[name]}" for name in ("torch", "transformers") if name in self.versions
+        )
+        return ", ".join(part for part in (self.run_id, self.status, code, self.device, versions) if part)
+
+
+class Runs:
+    """Searches the tracking store; without one it finds nothing and says so in `missing`."""
+
+    def __init__(self, tracking: Tracking, root: Path) -> None:
+        self.missing: str | None = None
+        self._client: Any = None
+        self._experiments: list[str] = []
+        uri = tracking_uri(tracking, root)
+        if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+            self.missing = f"{masked(uri)} is not here: run ids, commits and environments are unknown"
+            return
+        try:
+            self._client = connect(uri, root / ".state" / "mlflow.lock")
+            self._experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
+        except Exception as error:  # MLflow raises anything from SQLAlchemy to requests
+            self.missing = masked(f"{uri} does not answer ({error}): run ids, commits and environments are unknown")
+
+    def of(self, stage: str, output: Artifact) -> list[Run]:
+        """Runs of a stage that wrote this output with this content, the newest first."""
+        if self._client is None:
+            return []
+        found = self._client.search_runs(
+            self._experiments,
+            f"tags.stage = '{stage}' and tags.`dvc.out/{output.path}` = '{output.md5}'",
+            order_by=["attributes.start_time DESC"],
+        )
+        return [_run(run) for run in found]
+
+
+def _run(run: Any) -> Run:
+    tags = run.data.tags
+    dirty = tags.get("git.dirty")
+    versions = {key.removeprefix("version."): value for key, value in tags.items() if key.startswith("version.")}
+    return Run(
+        run_id=run.info.run_id,
+        status=run.info.status,
+        commit=tags.get("git.commit"),
+        dirty=None if dirty is None else dirty == "true",
+        device=tags.get("device"),
+        versions=dict(sorted(versions.items())),
+    )

@@ -1,0 +1,124 @@
+"""From a checkpoint or report back to the raw data."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.lineage.contents import Contents
+from pipeline.lineage.lockfile import Artifact, Lock, StageRecord
+from pipeline.lineage.runs import Run, Runs
+
+
+@dataclass
+class Node:
+    """An artifact, the stage that wrote it (None for raw data), and what that stage read."""
+
+    path: str
+    md5: str
+    rows: int | None = None
+    stage: StageRecord | None = None
+    runs: list[Run] = field(default_factory=list)
+    inputs: list["Node"] = field(default_factory=list)
+
+    def walk(self) -> Iterator["Node"]:
+        """This node and all behind it, each path once."""
+        seen: set[str] = set()
+        todo = [self]
+        while todo:
+            node = todo.pop()
+            if node.path not in seen:
+                seen.add(node.path)
+                yield node
+                todo += reversed(node.inputs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        stage = None
+        if self.stage is not None:
+            stage = {
+                "name": self.stage.name,
+                "command": self.stage.command,
+                "params": self.stage.params,
+                "code": {item.path: item.md5 for item in self.stage.code},
+                "outputs": {item.path: item.md5 for item in self.stage.outputs},
+            }
+        return {
+            "path": self.path,
+            "md5": self.md5,
+            "rows": self.rows,
+            "stage": stage,
+            "runs": [asdict(run) for run in self.runs],
+            "inputs": [node.as_dict() for node in self.inputs],
+        }
+
+
+def lineage(path: str, lock: Lock, contents: Contents, runs: Runs) -> Node:
+    """The tree of a path.
+
+    Raises:
+        PipelineError: no stage writes it.
+    """
+    found = lock.producer(path)
+    if found is None:
+        outputs = ", ".join(sorted(out.path for stage in lock.stages.values() for out in stage.outputs))
+        raise PipelineError(f"{path}: {lock.label} knows no stage that writes it. It has {outputs}.")
+    return _node(found[1], lock, contents, runs)
+
+
+def _node(artifact: Artifact, lock: Lock, contents: Contents, runs: Runs) -> Node:
+    node = Node(artifact.path, artifact.md5, rows=_rows(artifact, contents))
+    found = lock.producer(artifact.path)
+    if found is not None:
+        stage, output = found
+        node.stage = stage
+        node.runs = runs.of(stage.name, output)
+        node.inputs = [_node(dep, lock, contents, runs) for dep in stage.inputs]
+    return node
+
+
+def _rows(artifact: Artifact, contents: Contents) -> int | None:
+    if not artifact.path.endswith(".jsonl"):
+        return None
+    records = contents.records(artifact.path, artifact.md5)
+    return None if records is None else len(records)
+
+
+def render(node: Node, *, full: bool = False) -> str:
+    """The tree as text; what was shown further up is not shown again.
+
+    Args:
+        node: its root.
+        full: all parameters, not their number, and the code with its hashes.
+    """
+    lines: list[str] = []
+    _render(node, 0, lines, set(), full=full)
+    return "\n".join(lines)
+
+
+def _render(node: Node, depth: int, lines: list[str], seen: set[str], *, full: bool) -> None:
+    indent = "  " * depth
+    rows = f"  {node.rows} rows" if node.rows is not None else ""
+    origin = f"<- {node.stage.name}" if node.stage is not None else "[source]"
+    again = node.path in seen and bool(node.inputs)
+    lines.append(f"{indent}{node.path}  {node.md5[:12]}{rows}  {origin}{'  (above)' if again else ''}")
+    if again or node.stage is None:
+        return
+    seen.add(node.path)
+    for run in node.runs:
+        lines.append(f"{indent}    run     {run.describe()}")
+    params, code = node.stage.params, node.stage.code
+    if full:
+        lines += [f"{indent}    param   {key}: {value}" for key, value in params.items()]
+        lines += [f"{indent}    code    {item.path}  {item.md5[:12]}" for item in code]
+    else:
+        lines.append(f"{indent}    reads   {len(params)} parameters, {len(code)} code files")
+    for child in node.inputs:
+        _render(child, depth + 1, lines, seen, full=full)
+
+
+def relative(path: str, root: Path) -> str:
+    """A path as dvc.lock writes it."""
+    full = Path(path).resolve()
+    return full.relative_to(root.resolve()).as_posix() if full.is_relative_to(root.resolve()) else path.rstrip("/")

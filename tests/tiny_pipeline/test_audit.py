@@ -1,0 +1,160 @@
+"""The audit of a real run: from a checkpoint to the raw rows and back, and what it says when something was touched."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.data.records import read_records
+from tests.tiny_pipeline.conftest import run
+from tests.tiny_project import edit_params
+
+
+def audit(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(project, sys.executable, "-m", "pipeline.lineage", "audit", *arguments)
+
+
+@pytest.fixture
+def copy(project: Path, tmp_path: Path) -> Path:
+    """The project with git and the DVC cache, but without MLflow."""
+    shutil.copytree(project, tmp_path / "copy", ignore=shutil.ignore_patterns("mlflow.db", "runs", "tmp"))
+    return tmp_path / "copy"
+
+
+def test_the_tree_of_a_checkpoint_ends_at_the_raw_data(project: Path) -> None:
+    result = audit(project, "--json", "artifacts/policies/dpo")
+    assert result.returncode == 0, result.stderr
+    tree = json.loads(result.stdout)
+    lock = YAML(typ="safe").load((project / "dvc.lock").read_text())["stages"]
+    leaves, stages, todo = set(), {}, [tree]
+    while todo:
+        node = todo.pop()
+        if node["stage"] is None:
+            leaves.add(node["path"])
+            continue
+        stages[node["stage"]["name"]] = node["stage"]
+        assert node["stage"]["outputs"] == {out["path"]: out["md5"] for out in lock[node["stage"]["name"]]["outs"]}
+        assert len(node["runs"]) >= 1 and node["runs"][0]["versions"]["torch"], node["path"]
+        todo += node["inputs"]
+    assert leaves == {"data/raw", "data/models", "requirements-embedded.txt"}
+    assert {"optimize_policy@dpo", "score_reference", "train_sft", "prepare_data", "fetch_models"} <= set(stages)
+    assert "optimize_policy@ppo" not in stages and "train_reward" not in stages
+    assert stages["optimize_policy@dpo"]["params"]["optimize.dpo.beta"] == 0.1
+
+
+def test_the_text_shows_stage_run_and_rows(project: Path) -> None:
+    text = audit(project, "reports/policies/dpo/metrics.json").stdout
+    for words in ("<- evaluate_policy@dpo", "<- optimize_policy@dpo", "FINISHED", "rows", "[source]"):
+        assert words in text
+    full = audit(project, "--full", "artifacts/sft").stdout
+    assert "train_sft.learning_rate" in full and "pipeline/training/sft.py" in full
+
+
+def test_an_untouched_project_verifies(project: Path) -> None:
+    result = audit(project, "--verify", "artifacts/policies/ppo")
+    assert result.returncode == 0, result.stdout
+
+
+def edit_row(project: Path) -> None:
+    path = project / "artifacts/data/prompts/train.jsonl"
+    lines = path.read_text().splitlines()
+    lines[2] = lines[2].replace("review", "REVIEW")
+    path.unlink()  # it may be a link into the cache
+    path.write_text("\n".join(lines) + "\n")
+
+
+def swap_checkpoint(project: Path) -> None:
+    target = project / "artifacts/policies/ppo/model.safetensors"
+    target.unlink()
+    shutil.copy(project / "artifacts/sft/model.safetensors", target)
+
+
+def edit_parameter(project: Path) -> None:
+    edit_params(project, {"train_sft.learning_rate": 0.5})
+
+
+def edit_code(project: Path) -> None:
+    path = project / "pipeline/training/sft.py"
+    path.write_text(path.read_text() + "\n# edited\n")
+
+
+def edit_raw_data(project: Path) -> None:
+    path = project / "data/raw/reviews.csv"
+    path.write_text(path.read_text() + "one more review of the film,1\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (edit_row, "artifacts/data/prompts/train.jsonl: changed from line 3 on (1 lines differ)"),
+        (swap_checkpoint, "artifacts/policies/ppo/model.safetensors: changed (written by optimize_policy@ppo)"),
+        (edit_parameter, "params.yaml, train_sft.learning_rate: 0.5 now, 0.0005 when train_sft ran"),
+        (edit_code, "pipeline/training/sft.py: changed since train_sft ran with it"),
+        (edit_raw_data, "data/raw: changed"),
+    ],
+    ids=["edited row", "swapped checkpoint", "edited parameter", "edited code", "edited raw data"],
+)
+def test_a_break_is_named(copy: Path, change: Callable[[Path], None], message: str) -> None:
+    change(copy)
+    result = audit(copy, "--verify", "artifacts/policies/ppo")
+    assert result.returncode == 1
+    (line,) = result.stdout.splitlines()
+    assert message in line
+    assert "is not here" in result.stderr, "without a store the audit says so"
+
+
+def test_a_record_is_followed_to_every_checkpoint(project: Path) -> None:
+    trained = read_records(project / "artifacts/data/texts/train.jsonl")[0]["id"]
+    trace = json.loads(audit(project, "--json", "--record", trained).stdout)
+    assert list(trace["files"]) == ["artifacts/data/texts/train.jsonl"]
+    assert "train_sft" in trace["stages"] and "artifacts/policies/ppo" in trace["outputs"]
+    assert any("used.sft" in fate for fate in trace["fates"])
+    pair = read_records(project / "artifacts/preferences/accepted/train.jsonl")[0]
+    trace = json.loads(audit(project, "--json", "--record", pair["prompt_id"]).stdout)
+    assert {"artifacts/preferences/accepted/train.jsonl", "artifacts/inputs/dpo/pairs.jsonl"} <= set(trace["files"])
+    assert "train_sft" not in trace["stages"] and "train_reward" in trace["stages"]
+
+
+def test_a_record_that_was_left_out_says_why(project: Path) -> None:
+    fates = read_records(project / "artifacts/data/fates.jsonl")
+    unused = next(fate for fate in fates if fate["fate"] == "unused.sft")
+    text = audit(project, "--record", unused["id"]).stdout
+    assert f"raw row {unused['row']}: unused.sft" in text and "went into nothing" in text
+    unknown = audit(project, "--record", "0123456789abcdef")
+    assert unknown.returncode == 1 and "no raw record has the id" in unknown.stderr
+
+
+def test_two_versions_are_compared(copy: Path) -> None:
+    for command in (
+        ["git", "add", "dvc.lock"],
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first"],
+    ):
+        subprocess.run(command, cwd=copy, check=True)
+    yaml = YAML()
+    values = yaml.load((copy / "dvc.lock").read_text())
+    stage = values["stages"]["optimize_policy@dpo"]
+    stage["params"]["params.yaml"]["optimize.dpo"]["beta"] = 0.3
+    stage["outs"][0]["md5"] = "0" * 32 + ".dir"
+    yaml.dump(values, copy / "dvc.lock")
+    text = audit(copy, "--diff", "HEAD", "workspace", "artifacts/policies/dpo").stdout
+    assert "optimize_policy@dpo: parameter optimize.dpo.beta: 0.1 -> 0.3" in text
+    assert "artifacts/policies/dpo:" in text and "train_sft" not in text
+    assert "no difference" in audit(copy, "--diff", "HEAD", "HEAD", "artifacts/sft").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["artifacts/policies/nothing"], "knows no stage that writes it"),
+        (["--diff", "nowhere", "workspace"], "git has no dvc.lock at 'nowhere'"),
+        ([], "name a PATH"),
+    ],
+)
+def test_wrong_calls_are_explained(project: Path, arguments: list[str], message: str) -> None:
+    result = audit(project, *arguments)
+    assert result.returncode != 0 and message in result.stderr

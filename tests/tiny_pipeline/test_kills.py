@@ -1,0 +1,66 @@
+"""A stage that is killed goes on where it stopped: same bytes, same run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.stage.hashing import content_hash
+from tests.conftest import ROOT
+from tests.tiny_pipeline.conftest import run
+
+
+def outputs(project: Path, stage: str) -> dict[str, str]:
+    """Content hashes of a stage's outputs as they lie there."""
+    lock = YAML(typ="safe").load((project / "dvc.lock").read_text())
+    return {out["path"]: content_hash(project / out["path"]) for out in lock["stages"][stage]["outs"]}
+
+
+@pytest.mark.parametrize(
+    "stage", ["train_sft", "collect_preferences", "train_reward", "optimize_policy@dpo", "optimize_policy@ppo"]
+)
+def test_five_kills_at_random_moments_change_no_byte(project: Path, stage: str) -> None:
+    before = outputs(project, stage)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    command = [sys.executable, "-m", "tests.tiny_pipeline.killing", str(project), stage, "5", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["killed"] >= 3, result
+    assert outputs(project, stage) == before
+    assert not (project / ".state/resume" / stage).exists()
+
+
+def test_the_run_in_mlflow_goes_on_without_a_jump(project: Path) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("reproducible-rlhf")
+    assert experiment is not None
+
+    def runs() -> list[mlflow.entities.Run]:
+        return client.search_runs([experiment.experiment_id], "tags.stage = 'optimize_policy@ppo'")
+
+    known = {one.info.run_id for one in runs()}
+    before = outputs(project, "optimize_policy@ppo")
+    command = [sys.executable, "-m", "pipeline.launch", "optimize_policy", "ppo"]
+    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=project, env=environment, **quiet)
+    deadline = time.monotonic() + 60
+    while not list((project / ".state/resume/optimize_policy@ppo").glob("*/training.pt")):
+        assert process.poll() is None and time.monotonic() < deadline, "no state was saved"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    second = run(project, *command)
+    assert second.returncode == 0 and "resumes from the state" in second.stdout, second.stdout + second.stderr
+    assert outputs(project, "optimize_policy@ppo") == before
+    (new,) = [one for one in runs() if one.info.run_id not in known]
+    assert new.info.status == "FINISHED"
+    assert [point.step for point in client.get_metric_history(new.info.run_id, "score")] == [1, 2]

@@ -1,0 +1,125 @@
+"""Exactly what changed runs again: changes of every kind against the stages that must rerun because of them.
+
+What follows such a stage reruns when its outputs become others; `dvc status` cannot know that beforehand.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.repo import Repo
+
+from tests.tiny_pipeline.conftest import dvc
+from tests.tiny_project import edit_params
+
+SAMPLERS = {"collect_preferences", "evaluate_reward", "evaluate_sft", "evaluate_policy@dpo", "evaluate_policy@ppo"}
+COMPUTERS = SAMPLERS | {
+    "fetch_models", "train_sft", "train_reward", "score_reference", "optimize_policy@dpo", "optimize_policy@ppo",
+}  # fmt: skip
+OPTIMIZERS = {"optimize_policy@dpo", "optimize_policy@ppo"}
+EVALUATORS = {"evaluate_sft", "evaluate_policy@dpo", "evaluate_policy@ppo"}
+SEEDED = {"prepare_data", "train_sft", "collect_preferences", "train_reward", *OPTIMIZERS, *EVALUATORS}
+
+PARAMETERS: list[tuple[str, Any, set[str]]] = [
+    ("seed", 1, SEEDED),
+    ("runtime.threads", 2, COMPUTERS),
+    ("runtime.fused_logprobs", False, COMPUTERS),
+    ("sampling.temperature", 0.9, SAMPLERS),
+    ("models.policy.dtype", "bfloat16", {"fetch_models"}),
+    ("models.reward_backbone.is_reward_model", True, {"fetch_models", "train_reward"}),
+    ("data.prompt_words", 5, {"prepare_data"}),
+    ("fit_judge.ngram_max", 2, {"fit_judge"}),
+    ("train_sft.learning_rate", 0.1, {"train_sft"}),
+    ("train_sft.finetuning.lora_r", 8, {"train_sft"}),
+    ("collect_preferences.min_margin", 0.2, {"collect_preferences"}),
+    ("validate_preferences.max_length_ratio", 5.0, {"validate_preferences"}),
+    ("train_reward.label_smoothing", 0.1, {"train_reward"}),
+    ("evaluate_reward.calibration_bins", 5, {"evaluate_reward"}),
+    ("score_reference.max_length", 64, {"score_reference"}),
+    ("optimize.dpo.beta", 0.2, {"optimize_policy@dpo"}),
+    ("optimize.dpo.finetuning.lora_r", 8, {"optimize_policy@dpo"}),
+    ("optimize.ppo.kl_coef", 0.2, {"optimize_policy@ppo"}),
+    ("evaluate_policy.bootstrap_resamples", 50, EVALUATORS),
+    ("write_report.samples_shown", 1, {"write_report"}),
+    ("resume.every_steps", 3, set()),
+    ("tracking.experiment", "other", set()),
+]
+# a line in a module that decides results; a comment counts, because DVC compares bytes
+MODULES: list[tuple[str, set[str]]] = [
+    ("stages/train_sft.py", {"train_sft"}),
+    ("pipeline/training/sft.py", {"train_sft"}),
+    ("pipeline/training/dpo.py", OPTIMIZERS),
+    ("pipeline/objectives/ppo.py", OPTIMIZERS),
+    ("pipeline/objectives/preference.py", {"train_reward", *OPTIMIZERS}),
+    ("pipeline/judges/text_classifier.py", {"fit_judge", "collect_preferences", *EVALUATORS}),
+    ("pipeline/data/contract.py", {"validate_preferences"}),
+    ("pipeline/data/preparation.py", {"prepare_data"}),
+    ("pipeline/report/flags.py", {"write_report"}),
+    # bookkeeping: a better message retrains nothing
+    ("pipeline/stage/run.py", set()),
+    ("pipeline/params/schema.py", set()),
+    ("pipeline/progress.py", set()),
+    ("pipeline/resume.py", set()),
+    ("pipeline/lineage/tree.py", set()),
+]
+
+
+def outdated(root: Path) -> set[str]:
+    """Stages that DVC would run now."""
+    with contextlib.chdir(root):  # DVC names stages relative to the working folder
+        return set(Repo(str(root)).status())
+
+
+@contextmanager
+def edited(path: Path, edit: Callable[[str], str] = str) -> Iterator[None]:
+    before = path.read_bytes() if path.exists() else None
+    path.write_text(edit(before.decode() if before is not None else ""))
+    try:
+        yield
+    finally:
+        if before is None:
+            path.unlink()
+        else:
+            path.write_bytes(before)
+
+
+@pytest.mark.parametrize(("key", "value", "stages"), PARAMETERS, ids=[key for key, _, _ in PARAMETERS])
+def test_a_parameter(project: Path, key: str, value: Any, stages: set[str]) -> None:
+    with edited(project / "params.yaml"):
+        edit_params(project, {key: value})
+        assert outdated(project) == stages
+
+
+def test_a_comment_in_the_parameters(project: Path) -> None:
+    with edited(project / "params.yaml", lambda text: f"# a comment\n{text}"):
+        assert outdated(project) == set()
+
+
+@pytest.mark.parametrize(("module", "stages"), MODULES, ids=[module for module, _ in MODULES])
+def test_a_line_of_code(project: Path, module: str, stages: set[str]) -> None:
+    with edited(project / module, lambda text: f"{text}\n# a comment\n"):
+        assert outdated(project) == stages
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("data/raw/reviews.csv", {"prepare_data"}),
+        ("data/models/policy/config.json", {"fetch_models"}),
+        ("requirements-embedded.txt", {"fetch_models", "prepare_data"}),
+        ("README.md", set()),
+    ],
+)
+def test_a_file(project: Path, file: str, stages: set[str]) -> None:
+    with edited(project / file, lambda text: f"{text}\n"):
+        assert outdated(project) == stages
+
+
+def test_the_command_says_the_same(project: Path) -> None:
+    with edited(project / "params.yaml"):
+        edit_params(project, {"optimize.dpo.beta": 0.2})
+        assert set(json.loads(dvc(project, "status", "--json").stdout)) == {"optimize_policy@dpo"}
