@@ -50,6 +50,9 @@ def main() -> None:
         sys.exit(_audit(arguments, Path.cwd()))
     except PipelineError as error:
         sys.exit(f"error: {error}")
+    except BrokenPipeError:  # whoever reads it has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def _audit(arguments: argparse.Namespace, root: Path) -> int:

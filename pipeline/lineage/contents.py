@@ -51,11 +51,14 @@ class Contents:
         file = self.locate(path, md5)
         return None if file is None else [json.loads(line) for line in file.read_text().splitlines()]
 
-    def record_files(self, artifact: Artifact) -> dict[str, list[dict[str, Any]]]:
-        """The JSON Lines files of an artifact, with their rows; those that are nowhere are left out."""
-        files = {path: md5 for path, md5 in (self.files(artifact) or {}).items() if path.endswith(".jsonl")}
-        found = {path: self.records(path, md5) for path, md5 in files.items()}
-        return {path: rows for path, rows in found.items() if rows is not None}
+    def record_files(self, artifact: Artifact) -> dict[str, list[dict[str, Any]]] | None:
+        """The JSON Lines files of an artifact, with their rows; None when this version is nowhere."""
+        files = self.files(artifact)
+        if files is None:
+            return None
+        found = {path: self.records(path, md5) for path, md5 in files.items() if path.endswith(".jsonl")}
+        whole = {path: rows for path, rows in found.items() if rows is not None}
+        return whole if len(whole) == len(found) else None
 
     def difference(self, artifact: Artifact) -> str:
         """What is different in the working folder, as exactly as the cached version allows."""

@@ -45,12 +45,10 @@ def _changes(kind: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 def _rows(old: Node, new: Node, contents: Contents) -> list[str]:
     """Records that came and went, by id."""
-    before, after = (
-        contents.record_files(Artifact(node.path, node.md5)) if contents.files(Artifact(node.path, node.md5)) else None
-        for node in (old, new)
-    )
+    before, after = (contents.record_files(Artifact(node.path, node.md5)) for node in (old, new))
     if before is None or after is None:
-        return [f"  {new.path}: a version is neither here nor in the DVC cache, so its rows are not compared"]
+        holds_rows = new.path.endswith(".jsonl") or after
+        return ["  its rows are not compared: the old version is not in the DVC cache"] if holds_rows else []
     lines = []
     for path in sorted(before.keys() | after.keys()):
         ids = [{str(row["id"]) for row in rows.get(path, []) if row.get("id")} for rows in (before, after)]

@@ -49,10 +49,10 @@ def trace_record(identity: str, lock: Lock, contents: Contents) -> Trace:
     related = {identity}
     for stage in lock.stages.values():
         for output in stage.outputs:
-            if contents.files(output) is None:
+            files = contents.record_files(output)
+            if files is None:
                 trace.missing.append(output.path)
-                continue
-            for path, rows in contents.record_files(output).items():
+            for path, rows in (files or {}).items():
                 _look(path, rows, related, trace)
     if not trace.fates and not trace.files:
         raise PipelineError(

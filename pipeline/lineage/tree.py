@@ -86,7 +86,7 @@ def _rows(artifact: Artifact, contents: Contents) -> int | None:
 
 
 def render(node: Node, *, full: bool = False) -> str:
-    """The tree as text; what was shown further up is not shown again.
+    """The tree as text; a stage that was shown further up is not shown again.
 
     Args:
         node: its root.
@@ -101,11 +101,11 @@ def _render(node: Node, depth: int, lines: list[str], seen: set[str], *, full: b
     indent = "  " * depth
     rows = f"  {node.rows} rows" if node.rows is not None else ""
     origin = f"<- {node.stage.name}" if node.stage is not None else "[source]"
-    again = node.path in seen and bool(node.inputs)
+    again = node.stage is not None and node.stage.name in seen
     lines.append(f"{indent}{node.path}  {node.md5[:12]}{rows}  {origin}{'  (above)' if again else ''}")
     if again or node.stage is None:
         return
-    seen.add(node.path)
+    seen.add(node.stage.name)
     for run in node.runs:
         lines.append(f"{indent}    run     {run.describe()}")
     params, code = node.stage.params, node.stage.code
