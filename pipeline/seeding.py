@@ -1,11 +1,17 @@
-"""Named random generators from one root seed."""
+"""Named random generators from one root seed.
+
+torch, which takes seconds to import, is imported where a torch generator is asked for: stages without tensors share
+this module.
+"""
 
 import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def seed_for(root_seed: int, name: str) -> int:
@@ -14,8 +20,10 @@ def seed_for(root_seed: int, name: str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def torch_generator(root_seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
+def torch_generator(root_seed: int, name: str, device: "torch.device | str" = "cpu") -> "torch.Generator":
     """A torch generator on `device`, seeded for `name`."""
+    import torch
+
     return torch.Generator(device=device).manual_seed(seed_for(root_seed, name))
 
 
@@ -27,6 +35,8 @@ def python_random(root_seed: int, name: str) -> random.Random:
 @contextmanager
 def seeded_globals(root_seed: int, name: str) -> Iterator[None]:
     """Seed torch's global generator inside the block, for libraries that take no generator (PEFT's init)."""
+    import torch
+
     with torch.random.fork_rng():
         torch.manual_seed(seed_for(root_seed, name))
         yield

@@ -17,9 +17,11 @@ def main(stage: Stage) -> None:
     # a packed GGUF file grows about threefold when it is unpacked
     stage.start_compute(like=folder if folder.is_dir() else None, copies=6)
     policy, tokenizer = load_source_policy(models.policy, key="models.policy.source")
-    save_model(policy, tokenizer, stage.output("artifacts/models/policy"))
+    trusted = models.policy.trust_remote_code
+    save_model(policy, tokenizer, stage.output("artifacts/models/policy"), with_code=trusted)
     backbone, tokenizer = load_source_backbone(models.reward_backbone, key="models.reward_backbone.source")
-    save_model(backbone, tokenizer, stage.output("artifacts/models/reward_backbone"))
+    trusted = models.reward_backbone.trust_remote_code
+    save_model(backbone, tokenizer, stage.output("artifacts/models/reward_backbone"), with_code=trusted)
 
 
 if __name__ == "__main__":

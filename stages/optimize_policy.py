@@ -6,9 +6,10 @@ from pathlib import Path
 from pipeline.data.records import read_records
 from pipeline.data.tokens import TokenizedExample
 from pipeline.errors import PipelineError
-from pipeline.models.checkpoints import save_frontier_checkpoint, save_policy, stored_dtype
+from pipeline.models.checkpoints import save_frontier_checkpoint, save_policy
 from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic, critic_from_policy, critic_from_reward_model
+from pipeline.models.folders import stored_dtype
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.reward import load_reward_model
 from pipeline.params.optimize import Ppo

@@ -2,7 +2,8 @@
 
 from pipeline.data.records import read_records
 from pipeline.data.tokens import cut_response, tokenize_example
-from pipeline.models.checkpoints import save_policy, stored_dtype
+from pipeline.models.checkpoints import save_policy
+from pipeline.models.folders import stored_dtype
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.sft import train_sft

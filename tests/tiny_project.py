@@ -20,7 +20,10 @@ from transformers import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
-_COPIED = ("pipeline", "stages", "dvc.yaml", "params.yaml", "requirements-embedded.txt", ".dvcignore", ".gitignore")
+_COPIED = (
+    "pipeline", "stages", "dvc.yaml", "params.yaml", "requirements-embedded.txt", "requirements.txt", ".dvcignore",
+    ".gitignore",
+)  # fmt: skip
 _NOUNS = ("film", "story", "plot", "acting", "scene", "music", "hero", "ending", "script", "camera")
 _GOOD = ("wonderful", "great", "moving", "superb", "funny", "clever")
 _BAD = ("awful", "boring", "dull", "weak", "stupid", "poor")

@@ -13,14 +13,26 @@ from pipeline.models.adapters import merge_adapters
 from pipeline.models.policy import Policy
 
 
-def save_model(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Weights, config and tokenizer of a model, without anything that depends on where or when it was written."""
+def save_model(
+    network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, *, with_code: bool = True
+) -> None:
+    """Weights, config and tokenizer of a model, without anything that depends on where or when it was written.
+
+    Args:
+        with_code: keep the Python code of the model, if it has any, which `brings_code` then reports; what is fetched
+            without trust is stored without.
+    """
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     config_file = folder / "config.json"
     config = json.loads(config_file.read_text())
     config.pop("_name_or_path", None)
     config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    if not with_code:
+        for file in (config_file, folder / "tokenizer_config.json"):
+            values = json.loads(file.read_text())
+            if values.pop("auto_map", None) is not None:
+                file.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
 
 
 def save_policy(policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path, *, dtype: torch.dtype) -> None:
@@ -45,9 +57,3 @@ def save_frontier_checkpoint(policy: Policy, folder: Path, *, dtype: torch.dtype
     config["target_modules"] = sorted(config["target_modules"])
     config["base_model_name_or_path"] = None
     config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-
-
-def stored_dtype(folder: Path) -> torch.dtype:
-    """Number format in which the weights of a checkpoint folder are stored."""
-    name = json.loads((folder / "config.json").read_text()).get("dtype") or "float32"
-    return getattr(torch, name)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pipeline.models.backbone import (
     reads_flat_rows,
 )
 from pipeline.models.compute import Compute
+from pipeline.models.folders import brings_code
 from pipeline.objectives.linear_logprobs import linear_token_statistics
 from pipeline.objectives.logprobs import TokenStatistics, token_logprobs, token_statistics
 from pipeline.params.base import Finetuning
@@ -178,7 +179,10 @@ def load_network(folder: Path | str, compute: Compute, *, finetuning: Finetuning
     """A causal language model without dropout: frozen in the compute dtype, or in fp32 to be trained in full."""
     full = finetuning is not None and finetuning.method == "full"
     network = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32 if full else compute.dtype, attn_implementation=compute.attention
+        folder,
+        dtype=torch.float32 if full else compute.dtype,
+        attn_implementation=compute.attention,
+        trust_remote_code=brings_code(folder),
     )
     _switch_dropout_off(network)
     return network.requires_grad_(full)
@@ -190,7 +194,7 @@ def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
         return load_policy(folder, compute, finetuning=None)
     from peft import PeftModel
 
-    base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32, attn_implementation=compute.attention)
+    base = load_network(base_folder, replace(compute, dtype=torch.float32), finetuning=None)
     # merged like the final policy: two more small matmuls a layer would slow sampling down
     merged: nn.Module = merge_adapters(PeftModel.from_pretrained(base, str(folder)))
     merged = merged.to(compute.dtype).requires_grad_(False)
@@ -199,7 +203,7 @@ def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     """Tokenizer of a checkpoint folder."""
-    return AutoTokenizer.from_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=brings_code(folder))
 
 
 def _switch_dropout_off(network: nn.Module) -> None:

@@ -1,5 +1,6 @@
 """Where weights come from: a Hugging Face id, a folder, or a model inside an installed Python package."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pipeline.packages import package_folder
 from pipeline.params.schema import BackboneSource, ModelSource
 
 _WEIGHT_FILES = ("*.safetensors", "*.gguf")
+_COMMIT = re.compile("[0-9a-f]{40}")
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -36,7 +38,8 @@ def locate(model: ModelSource, *, key: str) -> Located:
     """Resolve `source` and check that weights are there before anything is loaded.
 
     Raises:
-        PipelineError: naming `key` (such as models.policy.source): no such package or folder, or no weights in it.
+        PipelineError: naming `key` (such as models.policy.source): no such package or folder, no weights in it, or
+            code to be trusted that may change at any time.
     """
     if model.source.startswith("package:"):
         folder = package_folder(model.source.removeprefix("package:"), key=key)
@@ -48,6 +51,11 @@ def locate(model: ModelSource, *, key: str) -> Located:
         return _folder(Path(model.source), key)
     if model.source.startswith((".", "/", "~")) or (model.source.count("/") != 1 and "/" in model.source):
         raise PipelineError(f"{key}: folder {model.source!r} does not exist. Correct the path.")
+    if model.trust_remote_code and not _COMMIT.fullmatch(model.revision or ""):
+        raise PipelineError(
+            f"{key}: trust_remote_code runs the code of {model.source!r}, which its owner can change at any time. Set "
+            "its revision to the hash of the commit whose code you have read (40 hexadecimal digits)."
+        )
     return Located(model.source, {"revision": model.revision} if model.revision else {})
 
 
@@ -79,8 +87,9 @@ def load_source_policy(model: ModelSource, *, key: str) -> tuple[PreTrainedModel
     if "gguf_file" in options:
         # otherwise transformers keeps the blocks packed, and packed weights can neither be trained nor saved
         options["quantization_config"] = GgufConfig(dequantize=True)
-    network = _load(AutoModelForCausalLM, located.name, key, dtype=getattr(torch, model.dtype), **options)
-    tokenizer = _load(AutoTokenizer, located.name, key, **located.options)
+    trust = {"trust_remote_code": model.trust_remote_code}
+    network = _load(AutoModelForCausalLM, located.name, key, dtype=getattr(torch, model.dtype), **trust, **options)
+    tokenizer = _load(AutoTokenizer, located.name, key, **trust, **located.options)
     separate_pad_token(network, tokenizer)
     return network, tokenizer
 
@@ -89,38 +98,32 @@ def load_source_backbone(model: BackboneSource, *, key: str) -> tuple[PreTrained
     """The reward model's backbone without any head, or a finished reward model with its own, and its tokenizer."""
     located = locate(model, key=key)
     dtype = getattr(torch, model.dtype)
+    options = {"trust_remote_code": model.trust_remote_code, **located.options}
     if model.is_reward_model:
-        network = _load_reward_model(located, key, dtype=dtype)
+        network = _load_reward_model(located.name, key, dtype=dtype, **options)
     else:
-        network = _load(AutoModel, located.name, key, dtype=dtype, **located.options)
-    tokenizer = _load(AutoTokenizer, located.name, key, **located.options)
+        network = _load(AutoModel, located.name, key, dtype=dtype, **options)
+    tokenizer = _load(AutoTokenizer, located.name, key, **options)
     if tokenizer.eos_token_id is not None:
         separate_pad_token(network, tokenizer)
     return network, tokenizer
 
 
-def _load_reward_model(located: Located, key: str, *, dtype: torch.dtype) -> PreTrainedModel:
+def _load_reward_model(name: str, key: str, **options: Any) -> PreTrainedModel:
     """A sequence classifier with one output, all of whose weights are in the checkpoint.
 
     Raises:
         PipelineError: it has several outputs, or its score head would be made up.
     """
-    network, info = _load(
-        AutoModelForSequenceClassification,
-        located.name,
-        key,
-        dtype=dtype,
-        output_loading_info=True,
-        **located.options,
-    )
+    network, info = _load(AutoModelForSequenceClassification, name, key, output_loading_info=True, **options)
     if info["missing_keys"]:
         raise PipelineError(
-            f"{key}: {located.name!r} holds no weights for {', '.join(sorted(info['missing_keys']))}: it is no "
+            f"{key}: {name!r} holds no weights for {', '.join(sorted(info['missing_keys']))}: it is no "
             "finished reward model. Set models.reward_backbone.is_reward_model to false to train one from it."
         )
     if network.config.num_labels != 1:
         raise PipelineError(
-            f"{key}: {located.name!r} gives {network.config.num_labels} numbers for a text, and a reward model gives "
+            f"{key}: {name!r} gives {network.config.num_labels} numbers for a text, and a reward model gives "
             "one. Use another model, or set models.reward_backbone.is_reward_model to false to train its backbone."
         )
     return network
@@ -130,7 +133,7 @@ def _load(auto_class: Any, name: str, key: str, **options: Any) -> Any:
     if auto_class is not AutoTokenizer and "gguf_file" not in options:
         options["use_safetensors"] = True  # a pickle runs code when it is loaded, wherever it comes from
     try:
-        return auto_class.from_pretrained(name, trust_remote_code=False, **options)
+        return auto_class.from_pretrained(name, **options)
     except (OSError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise PipelineError(

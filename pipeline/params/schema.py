@@ -46,6 +46,7 @@ class Sampling(Section):
 class ModelSource(Section):
     source: Annotated[str, Field(min_length=1)]
     revision: str | None
+    trust_remote_code: bool
     dtype: Literal["bfloat16", "float32"]
 
 
@@ -172,6 +173,11 @@ class WriteReport(Section):
     min_distinct_ratio: Share
 
 
+class PublishModels(Section):
+    license: str | None
+    language: str | None
+
+
 class Resume(Section):
     every_steps: PositiveInt
 
@@ -200,6 +206,7 @@ class Params(Section):
     optimize: Optimize
     evaluate_policy: EvaluatePolicy
     write_report: WriteReport
+    publish_models: PublishModels
     resume: Resume
     tracking: Tracking
 

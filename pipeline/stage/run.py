@@ -39,6 +39,9 @@ class Stage:
         self.device = "cpu"
         # from `begin` on, which knows whether an earlier execution left something to go on with
         self.resume: Resume
+        # what a statement of provenance tells: values by dotted key, DVC's content hashes by path
+        self.declared_params: dict[str, Any] = {}
+        self.input_hashes: dict[str, str] = {}
         self._outputs: StagedOutputs
         self._history: History
 
@@ -109,9 +112,12 @@ class Stage:
         print(f"  writes  {', '.join(out.as_posix() for out in self.declaration.outs)}", flush=True)
         values = _flatten(self.params.model_dump())
         chosen = {key: value for key, value in values.items() if _covers(self.declaration.params, key)}
+        hashes = {dep: content_hash(self.root / dep) for dep in [*deps, *self.declaration.code_deps]}
+        self.declared_params = chosen
+        self.input_hashes = {dep.as_posix(): digest for dep, digest in hashes.items()}
         tags = {"stage": self.name, "stage.kind": self.name.partition("@")[0], **code_tags(self.root)}
-        inputs = {f"dvc.dep/{dep.as_posix()}": content_hash(self.root / dep) for dep in deps}
-        inputs |= {f"dvc.code/{dep.as_posix()}": content_hash(self.root / dep) for dep in self.declaration.code_deps}
+        inputs = {f"dvc.dep/{dep.as_posix()}": hashes[dep] for dep in deps}
+        inputs |= {f"dvc.code/{dep.as_posix()}": hashes[dep] for dep in self.declaration.code_deps}
         tags |= inputs | environment_tags()
         every = self.params.resume.every_steps
         key = resume_key({"params": chosen, "inputs": inputs, "environment": environment_tags()})

@@ -8,8 +8,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from pipeline.data.tokens import TokenizedExample, collate
-from pipeline.models.checkpoints import save_frontier_checkpoint, save_model, save_policy, stored_dtype
+from pipeline.models.checkpoints import save_frontier_checkpoint, save_model, save_policy
 from pipeline.models.compute import Compute
+from pipeline.models.folders import stored_dtype
 from pipeline.models.policy import Policy, load_adapters, load_policy
 from pipeline.params.base import Finetuning
 from pipeline.stage.hashing import content_hash

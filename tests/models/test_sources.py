@@ -1,14 +1,19 @@
 """Where weights come from: a folder, a package, a hub id; every mistake names its key."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaForSequenceClassification
+from transformers import LlamaForCausalLM, LlamaForSequenceClassification
 
 from pipeline.errors import PipelineError
+from pipeline.models.checkpoints import save_model, save_policy
+from pipeline.models.compute import Compute
+from pipeline.models.folders import brings_code
+from pipeline.models.policy import load_policy
 from pipeline.models.sources import load_source_backbone, load_source_policy, locate, separate_pad_token
 from pipeline.params.schema import BackboneSource, ModelSource
 from tests.conftest import PolicyMaker
@@ -18,12 +23,15 @@ KEY = "models.policy.source"
 BACKBONE_KEY = "models.reward_backbone.source"
 
 
-def source(name: Path | str, *, revision: str | None = None, dtype: str = "float32") -> ModelSource:
-    return ModelSource(source=str(name), revision=revision, dtype=dtype)
+def source(
+    name: Path | str, *, revision: str | None = None, trust_remote_code: bool = False, dtype: str = "float32"
+) -> ModelSource:
+    return ModelSource(source=str(name), revision=revision, trust_remote_code=trust_remote_code, dtype=dtype)
 
 
 def backbone_source(name: Path | str, *, is_reward_model: bool = False) -> BackboneSource:
-    return BackboneSource(source=str(name), revision=None, dtype="float32", is_reward_model=is_reward_model)
+    common = source(name).model_dump()
+    return BackboneSource(**common, is_reward_model=is_reward_model)
 
 
 @pytest.fixture
@@ -170,6 +178,55 @@ def test_a_classifier_of_several_labels_is_no_reward_model(decoder_folder: Path,
 def test_pickled_weights_are_refused_with_the_reason(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "pytorch_model.bin")
     (tmp_path / "config.json").write_text("{}")
-    source = ModelSource(source=str(tmp_path), revision=None, dtype="float32")
+    source = ModelSource(source=str(tmp_path), revision=None, trust_remote_code=False, dtype="float32")
     with pytest.raises(PipelineError, match=r"pytorch_model\.bin, a pickle: .* runs whatever code"):
         locate(source, key="models.policy.source")
+
+
+@pytest.fixture
+def folder_with_code(tmp_path: Path, policy_folder: Path) -> Path:
+    """A model whose own code says so when it is run."""
+    folder = tmp_path / "with_code"
+    shutil.copytree(policy_folder, folder)
+    (folder / "modeling_own.py").write_text(
+        "from transformers import LlamaConfig, LlamaForCausalLM\n\n\n"
+        "class OwnConfig(LlamaConfig):\n    model_type = 'own'\n\n\n"
+        "class OwnForCausalLM(LlamaForCausalLM):\n    config_class = OwnConfig\n"
+    )
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {
+        "AutoConfig": "modeling_own.OwnConfig", "AutoModelForCausalLM": "modeling_own.OwnForCausalLM",
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_the_code_of_a_model_is_not_run_and_not_passed_on(
+    tmp_path: Path, folder_with_code: Path, compute: Compute
+) -> None:
+    network, tokenizer = load_source_policy(source(folder_with_code), key=KEY)
+    assert type(network) is LlamaForCausalLM
+    save_model(network, tokenizer, tmp_path / "stored", with_code=False)
+    assert not brings_code(tmp_path / "stored")
+    assert type(load_policy(tmp_path / "stored", compute, finetuning=None).causal_lm) is LlamaForCausalLM
+
+
+def test_trusted_code_is_run_and_passed_on(tmp_path: Path, folder_with_code: Path, compute: Compute) -> None:
+    trusted = source(folder_with_code, trust_remote_code=True)
+    network, tokenizer = load_source_policy(trusted, key=KEY)
+    assert type(network).__name__ == "OwnForCausalLM"
+    save_model(network, tokenizer, tmp_path / "stored")
+    policy = load_policy(tmp_path / "stored", compute, finetuning=None)
+    assert type(policy.causal_lm).__name__ == "OwnForCausalLM"
+    save_policy(policy, tokenizer, tmp_path / "again", dtype=torch.float32)
+    assert brings_code(tmp_path / "again") and (tmp_path / "again/modeling_own.py").is_file()
+
+
+@pytest.mark.parametrize("revision", [None, "main", "v1.0", "0123456"])
+def test_code_from_a_hub_needs_a_commit(revision: str | None) -> None:
+    with pytest.raises(PipelineError, match="40 hexadecimal digits"):
+        locate(source("someone/model", revision=revision, trust_remote_code=True), key=KEY)
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    assert locate(source("someone/model", revision=commit, trust_remote_code=True), key=KEY).options == {
+        "revision": commit
+    }

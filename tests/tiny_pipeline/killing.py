@@ -1,7 +1,7 @@
-"""Runs stages in forked processes and kills them: `python -m tests.tiny_pipeline.killing PROJECT STAGE KILLS SEED`.
+"""Runs stages in forked processes and kills them: `python -m tests.tiny_pipeline.killing PROJECT KILLS SEED STAGE ...`.
 
-One process imports the libraries, which takes seconds, and each execution of the stage is a fork of it. Prints how
-many executions were killed, and how many of the later ones went on from a state.
+One process imports the libraries, which takes seconds, and each execution of a stage is a fork of it. Prints a line of
+JSON a stage: how many executions were killed, and how many of the later ones went on from a state.
 """
 
 import importlib
@@ -18,16 +18,22 @@ from pipeline.stage.run import _execute
 
 
 def main() -> None:
-    """Kill, again and again, then let it finish; exit with the last execution's code."""
-    project, name, kills, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    script, _, variant = name.partition("@")
-    stage = importlib.import_module(f"stages.{script}").main
+    """Kill, again and again, then let it finish; exit with what a stage said that failed."""
+    project, kills, seed, *names = sys.argv[1:]
     os.chdir(project)
     tracking.start_mirror = _no_mirror
+    for name in names:
+        result = kill_stage(name, kills=int(kills), rng=random.Random(f"{seed}/{name}"))
+        print(json.dumps({"stage": name, **result}), flush=True)
+
+
+def kill_stage(name: str, *, kills: int, rng: random.Random) -> dict[str, float]:
+    """Run a stage once undisturbed, which tells how long it takes, then kill it that often, then let it finish."""
+    script, _, variant = name.partition("@")
+    stage = importlib.import_module(f"stages.{script}").main
     log = Path(f".state/killing-{name}.log")
     log.parent.mkdir(exist_ok=True)
     log.write_text("")
-    rng = random.Random(seed)
 
     def execute() -> int:
         pid = os.fork()
@@ -38,24 +44,23 @@ def main() -> None:
             os._exit(_execute(stage, name, variant or None, show_traceback=True))
         return pid
 
+    def finish() -> None:
+        _, status = os.waitpid(execute(), 0)
+        if status != 0:
+            sys.exit(log.read_text()[-3000:])
+
     start = time.monotonic()
-    killed = 0
-    pid = execute()
-    _, status = os.waitpid(pid, 0)
+    finish()
     whole = time.monotonic() - start
-    if status != 0:
-        sys.exit(log.read_text())
+    killed = 0
     for _ in range(kills):
         pid = execute()
         time.sleep(rng.uniform(0.3, 1.0) * whole)
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         killed += os.WIFSIGNALED(status)
-    _, status = os.waitpid(execute(), 0)
-    resumed = log.read_text().count("resumes from the state")
-    print(json.dumps({"killed": killed, "resumed": resumed, "seconds": whole}))
-    if status != 0:
-        sys.exit(log.read_text()[-3000:])
+    finish()
+    return {"killed": killed, "resumed": log.read_text().count("resumes from the state"), "seconds": whole}
 
 
 def _no_mirror(*arguments: object) -> None:

@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.data.records import read_records
-from tests.tiny_pipeline.conftest import run
+from tests.tiny_pipeline.conftest import dvc, run
 from tests.tiny_project import edit_params
 
 
@@ -145,6 +145,19 @@ def test_two_versions_are_compared(copy: Path) -> None:
     assert "optimize_policy@dpo: parameter optimize.dpo.beta: 0.1 -> 0.3" in text
     assert "artifacts/policies/dpo:" in text and "train_sft" not in text
     assert "no difference" in audit(copy, "--diff", "HEAD", "HEAD", "artifacts/sft").stdout
+
+
+def test_rows_that_came_and_went_are_counted(copy: Path) -> None:
+    commit = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first"]
+    for command in (["git", "add", "dvc.lock"], commit):
+        subprocess.run(command, cwd=copy, check=True)
+    reviews = copy / "data/raw/reviews.csv"
+    lines = reviews.read_text().splitlines()
+    added = ["review9001 of the film the story is great and the film is so great again,1"]
+    reviews.write_text("\n".join([*lines[:-2], *added]) + "\n")
+    assert dvc(copy, "repro", "prepare_data").returncode == 0
+    text = audit(copy, "--diff", "HEAD", "workspace", "artifacts/data").stdout
+    assert "artifacts/data/fates.jsonl: +1 records" in text and "artifacts/data/fates.jsonl: -2 records" in text
 
 
 @pytest.mark.parametrize(

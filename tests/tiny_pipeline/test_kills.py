@@ -23,19 +23,36 @@ def outputs(project: Path, stage: str) -> dict[str, str]:
     return {out["path"]: content_hash(project / out["path"]) for out in lock["stages"][stage]["outs"]}
 
 
-@pytest.mark.parametrize(
-    "stage", ["train_sft", "collect_preferences", "train_reward", "optimize_policy@dpo", "optimize_policy@ppo"]
-)
-def test_five_kills_at_random_moments_change_no_byte(project: Path, stage: str) -> None:
-    before = outputs(project, stage)
+STAGES = ("train_sft", "collect_preferences", "train_reward", "optimize_policy@dpo", "optimize_policy@ppo")
+
+
+@pytest.fixture(scope="module")
+def outputs_before(project: Path) -> dict[str, dict[str, str]]:
+    return {stage: outputs(project, stage) for stage in STAGES}
+
+
+@pytest.fixture(scope="module")
+def kills(project: Path, outputs_before: dict[str, dict[str, str]]) -> dict[str, dict[str, float]]:
+    """What became of each stage that was killed five times at random moments."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-    command = [sys.executable, "-m", "tests.tiny_pipeline.killing", str(project), stage, "5", "1"]
+    command = [sys.executable, "-m", "tests.tiny_pipeline.killing", str(project), "5", "1", *STAGES]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
-    assert result["killed"] >= 3, result
-    assert outputs(project, stage) == before
+    results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return {result["stage"]: result for result in results}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_five_kills_at_random_moments_change_no_byte(
+    project: Path, kills: dict[str, dict[str, float]], outputs_before: dict[str, dict[str, str]], stage: str
+) -> None:
+    assert kills[stage]["killed"] >= 3, kills[stage]
+    assert outputs(project, stage) == outputs_before[stage]
     assert not (project / ".state/resume" / stage).exists()
+
+
+def test_some_went_on_from_a_state(kills: dict[str, dict[str, float]]) -> None:
+    assert sum(result["resumed"] for result in kills.values()) >= len(STAGES)
 
 
 def test_the_run_in_mlflow_goes_on_without_a_jump(project: Path) -> None:

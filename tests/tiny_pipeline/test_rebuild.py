@@ -22,6 +22,8 @@ COMPUTERS = SAMPLERS | {
 }  # fmt: skip
 OPTIMIZERS = {"optimize_policy@dpo", "optimize_policy@ppo"}
 EVALUATORS = {"evaluate_sft", "evaluate_policy@dpo", "evaluate_policy@ppo"}
+# it tells of all parameters, and of all code that models come from
+PUBLISH = {"publish_models"}
 SEEDED = {"prepare_data", "train_sft", "collect_preferences", "train_reward", *OPTIMIZERS, *EVALUATORS}
 
 PARAMETERS: list[tuple[str, Any, set[str]]] = [
@@ -50,15 +52,17 @@ PARAMETERS: list[tuple[str, Any, set[str]]] = [
 ]
 # a line in a module that decides results; a comment counts, because DVC compares bytes
 MODULES: list[tuple[str, set[str]]] = [
-    ("stages/train_sft.py", {"train_sft"}),
-    ("pipeline/training/sft.py", {"train_sft"}),
-    ("pipeline/training/dpo.py", OPTIMIZERS),
-    ("pipeline/objectives/ppo.py", OPTIMIZERS),
-    ("pipeline/objectives/preference.py", {"train_reward", *OPTIMIZERS}),
-    ("pipeline/judges/text_classifier.py", {"fit_judge", "collect_preferences", *EVALUATORS}),
-    ("pipeline/data/contract.py", {"validate_preferences"}),
-    ("pipeline/data/preparation.py", {"prepare_data"}),
+    ("stages/train_sft.py", {"train_sft", *PUBLISH}),
+    ("pipeline/training/sft.py", {"train_sft", *PUBLISH}),
+    ("pipeline/training/dpo.py", OPTIMIZERS | PUBLISH),
+    ("pipeline/objectives/ppo.py", OPTIMIZERS | PUBLISH),
+    ("pipeline/objectives/preference.py", {"train_reward", *OPTIMIZERS, *PUBLISH}),
+    ("pipeline/judges/text_classifier.py", {"fit_judge", "collect_preferences", *EVALUATORS, *PUBLISH}),
+    ("pipeline/data/contract.py", {"validate_preferences", *PUBLISH}),
+    ("pipeline/data/preparation.py", {"prepare_data", *PUBLISH}),
     ("pipeline/report/flags.py", {"write_report"}),
+    ("pipeline/evaluation/best_of_n.py", {"evaluate_sft"}),
+    ("pipeline/release/card.py", PUBLISH),
     # bookkeeping: a better message retrains nothing
     ("pipeline/stage/run.py", set()),
     ("pipeline/params/schema.py", set()),
@@ -91,7 +95,7 @@ def edited(path: Path, edit: Callable[[str], str] = str) -> Iterator[None]:
 def test_a_parameter(project: Path, key: str, value: Any, stages: set[str]) -> None:
     with edited(project / "params.yaml"):
         edit_params(project, {key: value})
-        assert outdated(project) == stages
+        assert outdated(project) == (stages | PUBLISH if stages else set())
 
 
 def test_a_comment_in_the_parameters(project: Path) -> None:
@@ -108,9 +112,10 @@ def test_a_line_of_code(project: Path, module: str, stages: set[str]) -> None:
 @pytest.mark.parametrize(
     ("file", "stages"),
     [
-        ("data/raw/reviews.csv", {"prepare_data"}),
-        ("data/models/policy/config.json", {"fetch_models"}),
-        ("requirements-embedded.txt", {"fetch_models", "prepare_data"}),
+        ("data/raw/reviews.csv", {"prepare_data", *PUBLISH}),
+        ("data/models/policy/config.json", {"fetch_models", *PUBLISH}),
+        ("requirements-embedded.txt", {"fetch_models", "prepare_data", *PUBLISH}),
+        ("requirements.txt", PUBLISH),
         ("README.md", set()),
     ],
 )
@@ -122,4 +127,4 @@ def test_a_file(project: Path, file: str, stages: set[str]) -> None:
 def test_the_command_says_the_same(project: Path) -> None:
     with edited(project / "params.yaml"):
         edit_params(project, {"optimize.dpo.beta": 0.2})
-        assert set(json.loads(dvc(project, "status", "--json").stdout)) == {"optimize_policy@dpo"}
+        assert set(json.loads(dvc(project, "status", "--json").stdout)) == {"optimize_policy@dpo", *PUBLISH}

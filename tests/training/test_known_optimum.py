@@ -5,6 +5,7 @@ no score, may miss twice as much as PPO.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ def test_dpo_reaches_the_optimum(
         policy,
         preferences(task, count=40_000, seed=seed),
         settings,
-        compute,
+        replace(compute, max_forward_tokens=4096),
         pad_token_id=0,
         seed=seed,
         **Recorder().callbacks(),

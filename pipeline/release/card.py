@@ -1,0 +1,136 @@
+"""Model cards as the Hugging Face hub reads them (https://huggingface.co/docs/hub/model-cards)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from pipeline.release.folder import sha256
+
+TEMPLATE = Path(__file__).with_name("card.md.j2")
+METHODS = {
+    "sft": "supervised fine-tuning (SFT)",
+    "dpo": "Direct Preference Optimization (DPO) of the SFT policy",
+    "ppo": "Proximal Policy Optimization (PPO) of the SFT policy against a reward model",
+    "reward_model": "reward-model training with the Bradley-Terry loss",
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured number; `interval` is its 95 % interval where there is one."""
+
+    kind: str
+    name: str
+    value: float
+    interval: tuple[float, float] | None = None
+
+    @property
+    def text(self) -> str:
+        if self.interval is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} ({self.interval[0]:.3f} to {self.interval[1]:.3f})"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the reports say of one model."""
+
+    task: str
+    metrics: Sequence[Metric]
+    data: Sequence[str]
+    flags: Sequence[str] = field(default_factory=list)
+
+
+def policy_facts(name: str, comparison: Mapping[str, Any], rows: Mapping[str, Any]) -> Facts:
+    """Of a policy: its entry in reports/comparison.json, and what it was trained on."""
+    entry = comparison["policies"][name]
+    metrics = [
+        _interval("judge_score", "Judge score", entry["judge_score"]),
+        _interval("reward_score", "Reward score", entry["reward_score"]),
+        _interval("win_rate", "Win rate against SFT", entry["win_rate_vs_sft"]),
+        Metric("kl", "KL from SFT (nats per response)", entry["kl_nats_per_sequence"]),
+        Metric("perplexity", "Perplexity of held-out texts", entry["perplexity_held_out"]),
+        Metric("distinct-2", "Distinct bigrams", entry["distinct_2"]),
+    ]
+    data = [f"{rows['used.sft']} texts for SFT."] if "used.sft" in rows else []
+    if name == "dpo":
+        data.append(_pairs(comparison))
+    elif name != "sft":
+        data += [f"{rows['used.train']} prompts." if "used.train" in rows else "Prompts.", _pairs(comparison)]
+    flags = [flag["message"] for flag in comparison["flags"] if flag.get("policy") == name]
+    return Facts("text-generation", metrics, data, flags)
+
+
+def reward_model_facts(comparison: Mapping[str, Any]) -> Facts:
+    """Of the reward model."""
+    entry = comparison["reward_model"]
+    metrics = [
+        _interval("accuracy", "Accuracy on test pairs", entry["accuracy"]),
+        Metric("accuracy", 'Accuracy of "the longer one wins"', entry["longer_wins_accuracy"]),
+        Metric("ece", "Expected calibration error", entry["expected_calibration_error"]),
+    ]
+    flags = [flag["message"] for flag in comparison["flags"] if flag.get("subject") == "reward_model"]
+    return Facts("text-classification", metrics, [_pairs(comparison)], flags)
+
+
+def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: str, files: Sequence[Path]) -> str:
+    """The README.md of a model's folder: metadata with a `model-index`, and text.
+
+    Args:
+        name: sft, a method, or reward_model.
+        facts: what was measured.
+        params: values by dotted key of params.yaml.
+        section: of params.yaml that its training read, shown whole.
+        files: of the folder, whose sha256 the card lists.
+    """
+    base = "models.reward_backbone" if name == "reward_model" else "models.policy"
+    source = params[f"{base}.source"]
+    on_hub = "/" in source and not Path(source).is_dir()
+    data = ModelCardData(
+        language=params["publish_models.language"],
+        license=params["publish_models.license"],
+        library_name="transformers",
+        pipeline_tag=facts.task,
+        base_model=source if on_hub else None,
+        tags=["rlhf", name.replace("_", "-")],
+        model_name=name,
+        eval_results=[
+            EvalResult(
+                task_type=facts.task,
+                dataset_type="held-out",
+                dataset_name=f"held-out split of {params['data.source']}",
+                metric_type=metric.kind,
+                metric_name=metric.name,
+                metric_value=round(metric.value, 6),
+            )
+            for metric in facts.metrics
+        ],
+    )
+    settings = {key: value for key, value in params.items() if key == "seed" or key.startswith(f"{section}.")}
+    card = ModelCard.from_template(
+        data,
+        template_path=str(TEMPLATE),
+        name=name,
+        method=METHODS.get(name, name),
+        source=source,
+        revision=params[f"{base}.revision"],
+        facts=facts,
+        params=params,
+        settings=json.dumps(settings, indent=2, sort_keys=True),
+        auto_class="AutoModelForSequenceClassification" if name == "reward_model" else "AutoModelForCausalLM",
+        digests={file.name: sha256(file) for file in files},
+    )
+    return f"{card}\n"
+
+
+def _interval(kind: str, name: str, value: Mapping[str, float]) -> Metric:
+    return Metric(kind, name, value["mean"], (value["low"], value["high"]))
+
+
+def _pairs(comparison: Mapping[str, Any]) -> str:
+    pairs = comparison["preferences"]
+    return f"Preference pairs: {pairs['accepted']} accepted of {pairs['raw']}, in training, validation and test."

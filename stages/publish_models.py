@@ -1,0 +1,42 @@
+"""publish_models: every model as a folder to share, with a model card and a provenance statement."""
+
+import json
+
+from pipeline.release.card import model_card, policy_facts, reward_model_facts
+from pipeline.release.folder import link_files
+from pipeline.release.statement import provenance_statement
+from pipeline.stage.run import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    """Link the files of each model, and write down what is known of it."""
+    comparison = json.loads(stage.input("reports/comparison.json").read_text())
+    rows = json.loads(stage.input("reports/data/metrics.json").read_text())
+    facts = {name: policy_facts(name, comparison, rows) for name in ("sft", *stage.params.optimize.methods)}
+    facts["reward_model"] = reward_model_facts(comparison)
+    for name, known in facts.items():
+        source, producer, section = _origin(name)
+        folder = stage.output("artifacts/release") / name
+        files = link_files(stage.input(source), folder)
+        card = folder / "README.md"
+        card.write_text(model_card(name, known, params=stage.declared_params, section=section, files=files))
+        statement = provenance_statement(
+            [*files, card], stage=producer, params=stage.declared_params, inputs=stage.input_hashes
+        )
+        (folder / "provenance.json").write_text(json.dumps(statement, indent=2, sort_keys=True) + "\n")
+        print(f"artifacts/release/{name}: {len(files)} files of {source}, README.md, provenance.json", flush=True)
+
+
+def _origin(name: str) -> tuple[str, str, str]:
+    """Folder, stage and section of params.yaml of a model."""
+    match name:
+        case "sft":
+            return "artifacts/sft", "train_sft", "train_sft"
+        case "reward_model":
+            return "artifacts/reward_model", "train_reward", "train_reward"
+        case _:
+            return f"artifacts/policies/{name}", f"optimize_policy@{name}", f"optimize.{name}"
+
+
+if __name__ == "__main__":
+    run_stage(main, description=__doc__)

@@ -1,0 +1,76 @@
+"""The folders that models are shared in: files, card and provenance."""
+
+import hashlib
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from pipeline.stage.hashing import content_hash
+
+SOURCES = {
+    "sft": "artifacts/sft",
+    "dpo": "artifacts/policies/dpo",
+    "ppo": "artifacts/policies/ppo",
+    "reward_model": "artifacts/reward_model",
+}
+
+
+@pytest.fixture(params=SOURCES)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def folder(project: Path, name: str) -> Path:
+    return project / "artifacts/release" / name
+
+
+def test_the_model_is_the_trained_one_and_loads(project: Path, folder: Path, name: str) -> None:
+    trained = project / SOURCES[name]
+    for file in trained.iterdir():
+        if file.is_file():
+            assert (folder / file.name).read_bytes() == file.read_bytes()
+    assert not (folder / "checkpoints").exists()
+    auto = AutoModelForSequenceClassification if name == "reward_model" else AutoModelForCausalLM
+    auto.from_pretrained(folder)
+
+
+def test_the_card_is_one_that_the_hub_reads(project: Path, folder: Path, name: str) -> None:
+    card = ModelCard.load(folder / "README.md")
+    comparison = json.loads((project / "reports/comparison.json").read_text())
+    metrics = {result.metric_name: result.metric_value for result in card.data.eval_results}
+    if name == "reward_model":
+        assert metrics["Accuracy on test pairs"] == round(comparison["reward_model"]["accuracy"]["mean"], 6)
+    else:
+        assert metrics["Judge score"] == round(comparison["policies"][name]["judge_score"]["mean"], 6)
+    assert card.data.model_name == name and card.data.library_name == "transformers"
+    for title in ("Intended use", "Training data", "Evaluation", "Training parameters", "Files"):
+        assert f"## {title}" in card.text
+    assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() in card.text
+
+
+def test_the_statement_names_every_file_and_what_it_came_from(project: Path, folder: Path, name: str) -> None:
+    statement = json.loads((folder / "provenance.json").read_text())
+    digests = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
+    files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+    del files["provenance.json"]
+    assert digests == files
+    build = statement["predicate"]["buildDefinition"]
+    inputs = {one["uri"]: one["digest"]["dvcMd5"] for one in build["resolvedDependencies"]}
+    assert {"data/raw", "data/models", "artifacts/models", "requirements.txt", "pipeline/training/dpo.py"} <= set(
+        inputs
+    )
+    assert all(content_hash(project / path) == digest for path, digest in inputs.items())
+    assert build["externalParameters"]["params"]["optimize.dpo.beta"] == 0.1
+    stages = {"sft": "train_sft", "reward_model": "train_reward"}
+    assert build["externalParameters"]["stage"] == stages.get(name, f"optimize_policy@{name}")
+
+
+def test_nothing_says_where_or_when(project: Path, folder: Path) -> None:
+    for file in ("README.md", "provenance.json"):
+        text = (folder / file).read_text()
+        assert str(project) not in text and socket.gethostname() not in text
