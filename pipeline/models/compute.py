@@ -41,7 +41,9 @@ class Compute:
         """For example `cpu, bf16, 2 threads, eager attention`."""
         name = torch.cuda.get_device_name() if self.device.type == "cuda" else self.device.type
         precision = "bf16" if self.dtype == torch.bfloat16 else "fp32"
-        return f"{name}, {precision}, {self.threads} threads, {self.attention} attention"
+        # elsewhere torch refuses, by name, an operation that has no deterministic version
+        caveat = ", bytes may differ from run to run" if self.device.type == "mps" else ""
+        return f"{name}, {precision}, {self.threads} threads, {self.attention} attention{caveat}"
 
 
 def start_compute(runtime: Runtime) -> Compute:
