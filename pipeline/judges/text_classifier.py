@@ -8,6 +8,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from pipeline.errors import PipelineError
 from pipeline.params.schema import FitJudge
@@ -51,6 +52,9 @@ class TextClassifierJudge:
 def fit_judge(texts: Sequence[str], labels: Sequence[int], settings: FitJudge) -> TextClassifierJudge:
     """Fit on windows of the texts, each with its text's label, because the judge reads short continuations.
 
+    With one thread: how a BLAS divides a sum among several decides its last digits, and how many it starts is up to
+    the machine and the shell.
+
     Raises:
         PipelineError: only one label occurs.
     """
@@ -64,7 +68,8 @@ def fit_judge(texts: Sequence[str], labels: Sequence[int], settings: FitJudge) -
     counts = _vectorizer(settings.ngram_max).transform([window for window, _ in windows])
     tfidf = TfidfTransformer(sublinear_tf=True).fit(counts)
     model = LogisticRegression(C=settings.inverse_regularization, max_iter=300)
-    model.fit(tfidf.transform(counts), [label for _, label in windows])
+    with threadpool_limits(limits=1):
+        model.fit(tfidf.transform(counts), [label for _, label in windows])
     return TextClassifierJudge(
         ngram_max=settings.ngram_max, idf=tfidf.idf_, weights=model.coef_[0], bias=float(model.intercept_[0])
     )

@@ -1,7 +1,7 @@
 """What dvc.lock says was read and written by the last run of each stage."""
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import PipelineError
+from pipeline.stage.graph import stage_names
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,18 @@ class StageRecord:
 
 
 class Lock:
-    """The stages of one dvc.lock."""
+    """The stages of one dvc.lock.
 
-    def __init__(self, text: str, *, label: str) -> None:
-        """Parse it; `label` is what messages call it.
+    DVC leaves the entry of a stage that dvc.yaml no longer has, such as a method that was taken off the list; those
+    are in `stale`, and part of no lineage.
+    """
+
+    def __init__(self, text: str, *, label: str, names: Container[str]) -> None:
+        """Parse it.
+
+        Args:
+            label: what messages call it.
+            names: stages that dvc.yaml has.
 
         Raises:
             PipelineError: it is no dvc.lock.
@@ -49,9 +58,11 @@ class Lock:
         self.label = label
         try:
             stages = YAML(typ="safe").load(text)["stages"]
-            self.stages = {name: _stage(name, entry) for name, entry in stages.items()}
+            records = {name: _stage(name, entry) for name, entry in stages.items()}
         except (YAMLError, KeyError, TypeError, AttributeError) as error:
             raise PipelineError(f"{label} is no dvc.lock that can be read: {error}") from error
+        self.stages = {name: record for name, record in records.items() if name in names}
+        self.stale = {name: record for name, record in records.items() if name not in names}
 
     def producer(self, path: str) -> tuple[StageRecord, Artifact] | None:
         """The stage that wrote a path or the folder it lies in, and that output; None for raw data."""
@@ -77,7 +88,7 @@ def workspace_lock(root: Path) -> Lock:
     path = root / "dvc.lock"
     if not path.exists():
         raise PipelineError(f"{path}: missing. Run `dvc repro`, which writes it, or go to the project's folder.")
-    return Lock(path.read_text(), label="dvc.lock")
+    return Lock(path.read_text(), label="dvc.lock", names=stage_names(root))
 
 
 def revision_lock(root: Path, revision: str) -> Lock:
@@ -93,7 +104,7 @@ def revision_lock(root: Path, revision: str) -> Lock:
     )
     if shown.returncode != 0:
         raise PipelineError(f"git has no dvc.lock at {revision!r}: {shown.stderr.strip()}")
-    return Lock(shown.stdout, label=f"dvc.lock at {revision}")
+    return Lock(shown.stdout, label=f"dvc.lock at {revision}", names=stage_names(root, revision=revision))
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -63,6 +63,9 @@ def lineage(path: str, lock: Lock, contents: Contents, runs: Runs) -> Node:
     found = lock.producer(path)
     if found is None:
         outputs = ", ".join(sorted(out.path for stage in lock.stages.values() for out in stage.outputs))
+        former = [stage.name for stage in lock.stale.values() if any(out.covers(path) for out in stage.outputs)]
+        if former:
+            raise PipelineError(f"{path}: it is of stage {former[0]}, which dvc.yaml no longer has.")
         raise PipelineError(f"{path}: {lock.label} knows no stage that writes it. It has {outputs}.")
     return _node(found[1], lock, contents, runs)
 

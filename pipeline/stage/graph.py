@@ -45,5 +45,20 @@ def stage_declaration(name: str, root: Path) -> StageDeclaration:
     )
 
 
+def stage_names(root: Path, *, revision: str | None = None) -> set[str]:
+    """Names of all stages of dvc.yaml, templates resolved; of a git revision, or of the working folder.
+
+    Raises:
+        PipelineError: dvc.yaml cannot be read.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        return {stage.name for stage in Repo(str(root), rev=revision).index.stages if stage.name}
+    except DvcException as error:
+        raise PipelineError(f"dvc.yaml: cannot read the stages: {error}") from error
+
+
 def _relative(path: str, root: Path) -> Path:
     return Path(path).resolve().relative_to(root.resolve()) if Path(path).is_absolute() else Path(path)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from pipeline.errors import PipelineError
 from pipeline.judges.text_classifier import TextClassifierJudge, cut_windows, fit_judge
@@ -71,3 +72,13 @@ def test_only_the_first_windows_of_a_text_are_learned() -> None:
     judge = fit_judge(["fine film dreadful", "bad film splendid"], [1, 0], tail)
     splendid, dreadful = judge.score(["splendid", "dreadful"])
     assert splendid == pytest.approx(dreadful)
+
+
+def test_bytes_do_not_depend_on_how_many_threads_the_shell_allows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    texts = [" ".join(f"word{number}" for number in rng.integers(0, 3000, 12)) for _ in range(400)]
+    labels = [int(label) for label in rng.integers(0, 2, len(texts))]
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads):
+            fit_judge(texts, labels, SETTINGS).save(tmp_path / str(threads))
+    assert content_hash(tmp_path / "1") == content_hash(tmp_path / "2")

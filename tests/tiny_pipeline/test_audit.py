@@ -60,6 +60,14 @@ def test_an_untouched_project_verifies(project: Path) -> None:
     assert result.returncode == 0, result.stdout
 
 
+def commit(project: Path) -> None:
+    for command in (
+        ["git", "add", "dvc.yaml", "dvc.lock", "params.yaml"],
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a version"],
+    ):
+        subprocess.run(command, cwd=project, check=True)
+
+
 def edit_row(project: Path) -> None:
     path = project / "artifacts/data/prompts/train.jsonl"
     lines = path.read_text().splitlines()
@@ -129,12 +137,18 @@ def test_a_record_that_was_left_out_says_why(project: Path) -> None:
     assert unknown.returncode == 1 and "no raw record has the id" in unknown.stderr
 
 
+def test_a_method_that_was_taken_off_the_list_is_part_of_no_lineage(project: Path, copy: Path) -> None:
+    trained = read_records(project / "artifacts/data/texts/train.jsonl")[0]["id"]
+    edit_params(copy, {"optimize.methods": ["dpo"]})
+    assert "optimize_policy@ppo" in (copy / "dvc.lock").read_text(), "DVC leaves its entry"
+    gone = audit(copy, "artifacts/policies/ppo")
+    assert gone.returncode != 0 and "optimize_policy@ppo, which dvc.yaml no longer has" in gone.stderr
+    trace = json.loads(audit(copy, "--json", "--record", trained).stdout)
+    assert "artifacts/policies/dpo" in trace["outputs"] and "artifacts/policies/ppo" not in trace["outputs"]
+
+
 def test_two_versions_are_compared(copy: Path) -> None:
-    for command in (
-        ["git", "add", "dvc.lock"],
-        ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first"],
-    ):
-        subprocess.run(command, cwd=copy, check=True)
+    commit(copy)
     yaml = YAML()
     values = yaml.load((copy / "dvc.lock").read_text())
     stage = values["stages"]["optimize_policy@dpo"]
@@ -148,9 +162,7 @@ def test_two_versions_are_compared(copy: Path) -> None:
 
 
 def test_rows_that_came_and_went_are_counted(copy: Path) -> None:
-    commit = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first"]
-    for command in (["git", "add", "dvc.lock"], commit):
-        subprocess.run(command, cwd=copy, check=True)
+    commit(copy)
     reviews = copy / "data/raw/reviews.csv"
     lines = reviews.read_text().splitlines()
     added = ["review9001 of the film the story is great and the film is so great again,1"]
