@@ -40,7 +40,7 @@ typecheck: $(READY) ## mypy
 	$(BIN)/mypy
 
 unit: $(READY) ## pytest, a whole tiny pipeline included
-	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
 ui: $(READY) ## MLflow on http://127.0.0.1:5000 (takes about half a minute to answer)
 	$(RUN) $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db

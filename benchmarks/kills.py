@@ -37,8 +37,8 @@ def main() -> None:
         _start_over(root)
         with progress_bar(total=arguments.kills, title="kills", unit="kill") as bar:
             while killed < arguments.kills:
-                # long enough to import the libraries, short enough to hit every stage
-                code = _repro(root, seconds=rng.uniform(0.15, 0.45) * whole)
+                # long enough to end the stage that the last kill hit, so that every run comes to its end
+                code = _repro(root, seconds=rng.uniform(0.1, 0.3) * whole)
                 if code is None:
                     killed += 1
                     bar.update()

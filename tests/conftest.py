@@ -1,11 +1,13 @@
 """Tiny models on disk, the repository's own parameters, and a CPU to compute on."""
 
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from pipeline.data.preferences import TextPair
 from pipeline.models.compute import Compute, start_compute
@@ -22,10 +24,17 @@ logging.set_verbosity_error()
 logging.disable_progress_bar()
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
+class ByFile(LoadScopeScheduling):
     """The tests of a file share a process, and so do those of all files that share the tiny pipeline's one run."""
-    folder = item.path.parent
-    item.add_marker(pytest.mark.xdist_group(str(folder if folder.name == "tiny_pipeline" else item.path)))
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = PurePosixPath(nodeid.partition("::")[0])
+        return str(path.parent if path.parent.name == "tiny_pipeline" else path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
