@@ -17,11 +17,13 @@ from tests.conftest import ROOT
 UNREACHABLE = "http://127.0.0.1:9"
 
 _STAGE = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from pipeline.params.schema import Tracking
 from pipeline.stage.run import RunTracker
 
+# a shell starts what it puts into the background with SIGINT ignored, and children inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 name, *waits = sys.argv[1:]
 tracker = RunTracker(Tracking(experiment="tests", uri="sqlite:///mlflow.db", required=False), Path.cwd())
 tracker.start(name, params={"a": 1}, tags={"stage": name})
