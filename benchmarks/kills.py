@@ -38,7 +38,7 @@ def main() -> None:
         with progress_bar(total=arguments.kills, title="kills", unit="kill") as bar:
             while killed < arguments.kills:
                 # long enough to end the stage that the last kill hit, so that every run comes to its end
-                code = _repro(root, seconds=rng.uniform(0.1, 0.3) * whole)
+                code = _repro(root, seconds=rng.uniform(0.08, 0.22) * whole)
                 if code is None:
                     killed += 1
                     bar.update()
