@@ -43,9 +43,10 @@ def main() -> None:
                     killed += 1
                     bar.update()
                     continue
-                finished += 1
                 _compare(root, expected, code)
+                finished += 1
                 resumed += _resumed(root)
+                bar.set_postfix(whole_runs=finished, resumed=resumed)
                 _start_over(root)
         code = _repro(root, seconds=None)
         _compare(root, expected, code)
