@@ -6,6 +6,9 @@ from pipeline.lineage.contents import Contents
 from pipeline.lineage.lockfile import Artifact
 from pipeline.lineage.tree import Node
 
+_SHOWN = 5
+"""Records named in a line; more are counted."""
+
 
 def differences(old: Node, new: Node, contents: Contents) -> list[str]:
     """Stage by stage, causes first: parameters, code, data rows by id, environment; empty when nothing differs."""
@@ -57,6 +60,3 @@ def _rows(old: Node, new: Node, contents: Contents) -> list[str]:
                 shown = ", ".join(sorted(found)[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
                 lines.append(f"  {path}: {sign}{len(found)} records ({shown})")
     return lines
-
-
-_SHOWN = 5

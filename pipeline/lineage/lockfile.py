@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import PipelineError
+from pipeline.params.loading import flatten
 from pipeline.stage.graph import stage_names
 
 
@@ -105,14 +106,6 @@ def revision_lock(root: Path, revision: str) -> Lock:
     if shown.returncode != 0:
         raise PipelineError(f"git has no dvc.lock at {revision!r}: {shown.stderr.strip()}")
     return Lock(shown.stdout, label=f"dvc.lock at {revision}", names=stage_names(root, revision=revision))
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings to dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _stage(name: str, entry: Mapping[str, Any]) -> StageRecord:

@@ -5,8 +5,9 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from pipeline.lineage.contents import Contents
-from pipeline.lineage.lockfile import Artifact, flatten
+from pipeline.lineage.lockfile import Artifact
 from pipeline.lineage.tree import Node
+from pipeline.params.loading import flatten
 
 
 def breaks(tree: Node, contents: Contents, root: Path) -> list[str]:

@@ -41,6 +41,14 @@ def parse_params(values: Mapping[str, Any], *, source: str = "params") -> Params
         raise PipelineError(f"{source} has {len(problems)} problem(s):\n" + "\n".join(problems)) from None
 
 
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings to dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
 def _dotted(location: tuple[Any, ...]) -> str:
     # pydantic appends the names of union members, which are not keys of the file
     keys = [str(part) for part in location if not (isinstance(part, str) and ("[" in part or part in _UNION_MEMBERS))]

@@ -12,7 +12,7 @@ class History:
     """Rows of metrics by step; a step that is done again replaces the row it had, and those after it."""
 
     def __init__(self, path: Path, costs: CostMeter) -> None:
-        """Take over what an earlier execution left at `path`, with what it had cost."""
+        """Take over what an earlier execution left at `path`, with what it had cost: that is added to `costs`."""
         self._path = path
         self._costs = costs
         self._earlier: list[dict[str, Any]] = _entries(path)
@@ -23,7 +23,7 @@ class History:
         """Whether an earlier execution has logged this step already, with the same values."""
         return any(entry["row"]["step"] == step for entry in self._earlier)
 
-    def add(self, step: int, metrics: Mapping[str, float], costs: CostMeter) -> None:
+    def add(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append a row, in memory and on disk."""
         if not self._continued:
             self._continue_at(step)
@@ -31,7 +31,7 @@ class History:
         self._rows.append(row)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as stream:
-            stream.write(json.dumps({"row": row, "costs": costs.so_far()}) + "\n")
+            stream.write(json.dumps({"row": row, "costs": self._costs.so_far()}) + "\n")
 
     def as_text(self) -> str:
         """The rows as JSON Lines."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
-from pipeline.params.loading import load_params
+from pipeline.params.loading import flatten, load_params
 from pipeline.params.schema import Params
 from pipeline.resume import Resume, resume_key
 from pipeline.stage.costs import CostMeter, record_costs
@@ -85,7 +85,7 @@ class Stage:
         """One line of the training history, and the same metrics to MLflow."""
         if not self._history.was_logged(step):
             self.tracker.log(metrics, step=step)
-        self._history.add(step, metrics, self.costs)
+        self._history.add(step, metrics)
 
     def write_history(self, path: str) -> None:
         """Write the training history as JSON Lines."""
@@ -97,7 +97,7 @@ class Stage:
 
     def log_final(self, metrics: Mapping[str, Any]) -> None:
         """Final metrics to MLflow; nested mappings get dotted names, lists are left out."""
-        self.tracker.log({f"final.{key}": value for key, value in _flatten(metrics).items() if _is_number(value)})
+        self.tracker.log({f"final.{key}": value for key, value in flatten(metrics).items() if _is_number(value)})
 
     def begin(self) -> None:
         """Announce the stage, check its inputs, and open its MLflow run."""
@@ -110,7 +110,7 @@ class Stage:
         print(f"▶ {self.name}")
         print(f"  reads   {', '.join([*reads, f'params: {keys}'])}")
         print(f"  writes  {', '.join(out.as_posix() for out in self.declaration.outs)}", flush=True)
-        values = _flatten(self.params.model_dump())
+        values = flatten(self.params.model_dump())
         chosen = {key: value for key, value in values.items() if _covers(self.declaration.params, key)}
         hashes = {dep: content_hash(self.root / dep) for dep in [*deps, *self.declaration.code_deps]}
         self.declared_params = chosen
@@ -205,16 +205,6 @@ def _script_name() -> str:
 
 def _covers(declared: list[str], key: str) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in declared)
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _is_number(value: Any) -> bool:

@@ -39,6 +39,12 @@ SCHEDULE = {
     "per_device_train_batch_size": 2,
     "gradient_accumulation_steps": 1,
 }
+FOUR_ROLLOUTS = {
+    "total_episodes": 48,
+    "rollout_batch_size": 12,
+    "num_minibatches": 2,
+    "per_device_train_batch_size": 6,
+}
 Run = Callable[[Recorder, Resume | None], list[nn.Module]]
 
 
@@ -140,10 +146,7 @@ def test_ppo(
 ) -> None:
     settings = changed(
         params.optimize.ppo,
-        total_episodes=48,
-        rollout_batch_size=12,
-        num_minibatches=2,
-        per_device_train_batch_size=6,
+        **FOUR_ROLLOUTS,
         learning_rate=3e-3,
         kl_controller="adaptive",
         kl_target=0.5,
@@ -169,10 +172,7 @@ def test_a_ppo_run_that_stopped_early_stays_stopped(
 ) -> None:
     settings = changed(
         params.optimize.ppo,
-        total_episodes=48,
-        rollout_batch_size=12,
-        num_minibatches=2,
-        per_device_train_batch_size=6,
+        **FOUR_ROLLOUTS,
         learning_rate=0.05,
         max_kl=0.001,
         finetuning=LORA,
