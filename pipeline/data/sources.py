@@ -10,31 +10,22 @@ from pipeline.errors import PipelineError
 from pipeline.packages import package_folder
 from pipeline.params.schema import Data
 
-_READERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
+_READERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet", ".arrow": "arrow"}
+_PACKED = (".gz", ".xz", ".bz2")
 _KEY = "data.source"
 WATCHED_FOLDER = Path("data/raw")
 
 
 def load_rows(data: Data) -> Dataset:
-    """All raw rows of `data.source`, memory-mapped, with the columns that `data.format` needs.
+    """All raw rows of `data.source`, memory-mapped, as they are.
 
     Raises:
-        PipelineError: a missing package, file, hub data set or column, an unknown file type, or no rows.
+        PipelineError: a missing package, file or hub data set, an unknown file type, or no rows.
     """
     rows = _load_hub(data) if data.source.startswith("hub:") else _load_files(_files(data.source))
-    needed = ("text", "label") if data.format == "labelled_texts" else ("prompt", "chosen", "rejected")
-    columns = {field: getattr(data.columns, field) for field in needed}
-    for field, column in columns.items():
-        if column not in rows.column_names:
-            raise PipelineError(
-                f"data.columns.{field} is {column!r}, but {data.source} has the columns {', '.join(rows.column_names)}."
-            )
-    if len(set(columns.values())) < len(columns):
-        named = ", ".join(f"data.columns.{field}: {column}" for field, column in columns.items())
-        raise PipelineError(f"each field needs a column of its own, but two share one ({named}).")
     if len(rows) == 0:
         raise PipelineError(f"{_KEY}: {data.source} has no rows.")
-    return rows.select_columns(list(columns.values())).rename_columns({v: k for k, v in columns.items() if v != k})
+    return rows
 
 
 def _files(source: str) -> list[Path]:
@@ -47,8 +38,11 @@ def _files(source: str) -> list[Path]:
         if not path.is_file():
             raise PipelineError(f"{_KEY}: package {package!r} has no file {inside!r}.")
         return [path]
-    matches = glob.glob(source, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    pattern = f"{source}/**/*" if Path(source).is_dir() else source
+    matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
     found = sorted(Path(name) for name in matches if Path(name).is_file())
+    if pattern != source:  # of a folder what can be read, not its README
+        found = [path for path in found if _kind(path) in _READERS]
     if not found:
         raise PipelineError(
             f"{_KEY}: no file matches {source!r}. Correct the path; data/raw is the place for own files."
@@ -62,8 +56,13 @@ def _files(source: str) -> list[Path]:
     return found
 
 
+def _kind(path: Path) -> str:
+    """The suffix that says how a file is written, without that of its compression."""
+    return (path.with_suffix("") if path.suffix.lower() in _PACKED else path).suffix.lower()
+
+
 def _load_files(files: list[Path]) -> Dataset:
-    kinds = {path.suffix.lower() for path in files}
+    kinds = {_kind(path) for path in files}
     unknown = kinds - set(_READERS)
     if unknown:
         raise PipelineError(f"{_KEY}: cannot read {', '.join(sorted(unknown))} files; use {', '.join(_READERS)}.")

@@ -60,11 +60,18 @@ class Models(Section):
 
 
 class Columns(Section):
-    text: str
-    label: str
-    prompt: str
-    chosen: str
-    rejected: str
+    text: str | None
+    label: str | None
+    prompt: str | None
+    context: str | None
+    chosen: str | None
+    rejected: str | None
+    response_a: str | None
+    response_b: str | None
+    winner: str | list[str] | None
+    responses: str | None
+    scores: str | None
+    response: str | None
 
 
 class Splits(Section):
@@ -94,10 +101,11 @@ class Limits(Section):
 
 class Data(Section):
     source: Annotated[str, Field(min_length=1)]
-    format: Literal["labelled_texts", "preference_pairs"]
+    format: Literal["auto", "labelled_texts", "preference_pairs", "comparisons", "scored_responses", "thumbs"]
     revision: str | None
     split: str
     columns: Columns
+    separator: str
     prompt_words: PositiveInt
     response_words: PositiveInt
     min_words: PositiveInt
@@ -212,6 +220,6 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _given_pairs_need_a_source(self) -> Self:
-        if self.collect_preferences.source == "given" and self.data.format != "preference_pairs":
-            raise ValueError("collect_preferences.source is given, which needs data.format: preference_pairs")
+        if self.collect_preferences.source == "given" and self.data.format == "labelled_texts":
+            raise ValueError("collect_preferences.source is given, which needs a data.format with preference_pairs")
         return self

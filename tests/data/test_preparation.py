@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.preparation import PreparedData, prepare
+from pipeline.data.preparation import PreparedData, joined_without_space, prepare
 from pipeline.data.records import fold, record_id
 from pipeline.params.schema import Data, Params
 from tests.tiny_models import changed
@@ -237,3 +237,33 @@ def test_the_fate_of_every_raw_row_is_written(labelled: Data) -> None:
     assert trained == {fate["id"] for fate in prepared.fates if fate["fate"] == "used.sft"}
     for fate, row in zip(prepared.fates, rows, strict=True):
         assert fate["id"] == (record_id(row["text"]) if isinstance(row["text"], str) else None)
+
+
+def test_thumbs_are_paired_by_prompt_in_the_order_of_the_rows(labelled: Data) -> None:
+    def thumb(prompt: str, response: str, label: Any) -> dict[str, Any]:
+        return {"prompt": prompt, "response": response, "label": label}
+
+    questions = [f"Question {number}?" for number in range(40)]
+    rows = [thumb(prompt, f"good {prompt}", True) for prompt in questions]
+    rows += [thumb(prompt, f"bad {prompt}", False) for prompt in questions]
+    rows += [thumb(questions[0], "good again", 1), thumb("Alone?", "bad", 0), thumb("Alone?", "unknown", None)]
+    prepared = prepare(rows, changed(labelled, format="thumbs"), seed=0)
+    assert all(
+        (pair["chosen"], pair["rejected"]) == (f"good {pair['prompt']}", f"bad {pair['prompt']}")
+        for pair in prepared.pairs
+    )
+    assert (
+        prepared.pairs and prepared.counts["dropped.unpaired"] == 2 and prepared.counts["dropped.label_not_0_or_1"] == 1
+    )
+    assert sum(prepared.counts.values()) == len(rows)
+    assert [fate["row"] for fate in prepared.fates] == list(range(1, len(rows) + 1))
+    assert prepared.fates[0]["id"] == prepared.fates[40]["id"] != prepared.fates[1]["id"]
+
+
+def test_responses_behind_a_letter_are_counted() -> None:
+    def pair(prompt: str, chosen: str, rejected: str) -> dict[str, str]:
+        return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+
+    spaced = [pair("Q?", " a", "\nb"), pair("Q? ", "a", "b"), pair("Q?", "", " b")]
+    assert joined_without_space(spaced) == 0
+    assert joined_without_space([*spaced, pair("Q?", "a", " b"), pair("Q?", " a", "b")]) == 2

@@ -1,7 +1,10 @@
 """Raw rows from files and packages, and the message for each that cannot be read."""
 
+import bz2
 import csv
+import gzip
 import json
+import lzma
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +53,31 @@ def test_every_file_type_gives_the_same_rows(root: Path, data: Data, suffix: str
     assert list(load_rows(data)) == ROWS
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_a_compressed_file_gives_the_same_rows(root: Path, data: Data, suffix: str) -> None:
+    plain = root / f"rows.{suffix}"
+    write(plain, ROWS)
+    for packed, module in (("gz", gzip), ("xz", lzma), ("bz2", bz2)):
+        path = root / f"data/raw/rows.{suffix}.{packed}"
+        path.write_bytes(module.compress(plain.read_bytes()))
+        assert list(load_rows(data)) == ROWS
+        path.unlink()
+
+
+def test_of_a_folder_every_readable_file_is_read(root: Path, data: Data) -> None:
+    (root / "data/raw/inner").mkdir()
+    write(root / "data/raw/inner/b.jsonl", ROWS[1:])
+    write(root / "data/raw/a.jsonl", ROWS[:1])
+    (root / "data/raw/README.md").write_text("# Data")
+    assert list(load_rows(changed(data, source="data/raw"))) == ROWS
+    (root / "empty").mkdir()
+    assert "no file matches 'empty'" in refused(data, source="empty")
+
+
 def test_files_of_a_glob_are_read_in_order(root: Path, data: Data) -> None:
     write(root / "data/raw/b.jsonl", ROWS[1:])
     write(root / "data/raw/a.jsonl", ROWS[:1])
     assert list(load_rows(changed(data, source="data/raw/**/*.jsonl"))) == ROWS
-
-
-def test_columns_are_renamed_and_others_left_out(root: Path, data: Data) -> None:
-    write(root / "data/raw/rows.csv", [{"review": "Good", "stars": 1, "user": "x"}])
-    columns = {**data.columns.model_dump(), "text": "review", "label": "stars"}
-    assert list(load_rows(changed(data, columns=columns))) == [{"text": "Good", "label": 1}]
 
 
 def test_a_package_file_is_read(root: Path, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,32 +144,6 @@ def test_broken_json_is_named(root: Path, data: Data, content: str) -> None:
 def test_a_broken_parquet_file_is_named(root: Path, data: Data) -> None:
     (root / "data/raw/rows.parquet").write_bytes(b"PAR1 this is not parquet PAR1")
     assert "cannot read data/raw/rows.parquet" in refused(data)
-
-
-def test_a_missing_column_is_named_with_those_there(root: Path, data: Data) -> None:
-    write(root / "data/raw/rows.csv", [{"review": "Good", "label": 1}])
-    message = refused(data)
-    assert message.startswith("data.columns.text is 'text'") and "review, label" in message
-
-
-def test_pairs_need_their_own_columns(root: Path, data: Data) -> None:
-    write(root / "data/raw/rows.jsonl", [{"prompt": "Q?", "chosen": " a", "rejected": " b", "text": "x"}])
-    assert load_rows(changed(data, format="preference_pairs")).column_names == ["prompt", "chosen", "rejected"]
-    assert "data.columns.label" in refused(data)
-
-
-def test_two_fields_may_not_share_a_column(root: Path, data: Data) -> None:
-    write(root / "data/raw/rows.jsonl", [{"prompt": "Q?", "chosen": " a", "rejected": " b"}])
-    columns = {**data.columns.model_dump(), "rejected": "chosen"}
-    assert "chosen" in refused(data, format="preference_pairs", columns=columns)
-
-
-def test_columns_may_change_places(root: Path, data: Data) -> None:
-    # a data set whose chosen and rejected columns are named the other way round
-    write(root / "data/raw/rows.jsonl", [{"prompt": "Q?", "chosen": " worse", "rejected": " better"}])
-    columns = {**data.columns.model_dump(), "chosen": "rejected", "rejected": "chosen"}
-    (row,) = load_rows(changed(data, format="preference_pairs", columns=columns))
-    assert row == {"prompt": "Q?", "chosen": " better", "rejected": " worse"}
 
 
 def test_a_package_path_stays_inside_its_package(params: Params) -> None:

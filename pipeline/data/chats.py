@@ -1,0 +1,129 @@
+"""Conversations as people store them, written out as one text for prompt and response.
+
+A conversation becomes the transcript of hh-rlhf (Bai et al. 2022, arXiv:2204.05862): turns that begin with a blank line
+and `Human:` or `Assistant:`, the prompt ending with the last `Assistant:`. It is written once, when data is prepared:
+SFT, reward model, DPO and PPO all read the same text.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+ROLES = {
+    "system": "system",
+    "user": "user",
+    "human": "user",
+    "prompter": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+}
+_NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}
+ASSISTANT_TURN = "\n\nAssistant:"
+
+
+class Unreadable(Exception):
+    """A row that gives no pair; the message is the reason that is counted."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn; the role is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+def is_chat(value: Any) -> bool:
+    """Whether a value is a message or a list of messages, not a text."""
+    return isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str))
+
+
+def read_messages(value: Any) -> list[Message]:
+    """Messages of a list, or of one alone: `role` and `content`, `from` and `value`, `role` and `text`.
+
+    A content may be a list of parts, each with its `text` or `value`.
+
+    Raises:
+        Unreadable: no message, an unknown role, a part that is no text, or turns out of order.
+    """
+    entries = [value] if isinstance(value, Mapping) else value
+    if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries:
+        raise Unreadable("no_messages")
+    messages = [_read_message(entry) for entry in entries]
+    spoken = messages[1:] if messages[0].role == "system" else messages
+    if any(message.role == "system" for message in spoken) or any(a.role == b.role for a, b in pairwise(spoken)):
+        raise Unreadable("roles_out_of_order")
+    return messages
+
+
+def _read_message(entry: Any) -> Message:
+    if not isinstance(entry, Mapping):
+        raise Unreadable("message_malformed")
+    role = ROLES.get(str(entry.get("role") or entry.get("from")).casefold())
+    content = next((entry[key] for key in ("content", "value", "text") if entry.get(key) is not None), None)
+    if role is None:
+        raise Unreadable("unknown_role")
+    return Message(role, _content(content))
+
+
+def _content(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence) and all(isinstance(part, Mapping) for part in value):
+        texts = [part.get("text") if part.get("text") is not None else part.get("value") for part in value]
+        if all(isinstance(text, str) for text in texts):
+            return "".join(str(text) for text in texts)
+    raise Unreadable("content_is_no_text")
+
+
+def render_prompt(messages: Sequence[Message]) -> str:
+    """The transcript before the response.
+
+    Raises:
+        Unreadable: the last turn is not the user's.
+    """
+    if not messages or messages[-1].role != "user":
+        raise Unreadable("prompt_does_not_end_with_the_user")
+    return "".join(f"\n\n{_NAMES[message.role]}: {message.content}" for message in messages) + ASSISTANT_TURN
+
+
+def render_response(message: Message) -> str:
+    """What follows the prompt, with the space that belongs to it.
+
+    Raises:
+        Unreadable: it is not the assistant's.
+    """
+    if message.role != "assistant":
+        raise Unreadable("response_is_not_the_assistants")
+    return f" {message.content}"
+
+
+def split_transcripts(first: str, second: str) -> tuple[str, str, str]:
+    """Prompt and both responses of two transcripts with the same beginning, cut after its last `Assistant:`.
+
+    Raises:
+        Unreadable: they share no such turn.
+    """
+    shared = next(
+        (at for at, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )
+    cut = first.rfind(ASSISTANT_TURN, 0, shared)
+    if cut < 0:
+        raise Unreadable("no_shared_turn")
+    end = cut + len(ASSISTANT_TURN)
+    return first[:end], first[end:], second[end:]
+
+
+def split_chats(first: Any, second: Any) -> tuple[str, str, str]:
+    """Prompt and both responses of two conversations that differ in their last message.
+
+    Raises:
+        Unreadable: another message differs, too, or there is no prompt.
+    """
+    one, two = read_messages(first), read_messages(second)
+    if one[:-1] != two[:-1]:
+        raise Unreadable("no_shared_turn")
+    return render_prompt(one[:-1]), render_response(one[-1]), render_response(two[-1])

@@ -1,0 +1,86 @@
+"""Conversations of every spelling become the same transcript; what cannot be read says why."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.data.chats import (
+    Message,
+    Unreadable,
+    read_messages,
+    render_prompt,
+    render_response,
+    split_chats,
+    split_transcripts,
+)
+
+QUESTION = Message("user", "Why?")
+ANSWER = Message("assistant", "Because.")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}],
+        [{"from": "human", "value": "Why?"}, {"from": "gpt", "value": "Because."}],
+        [{"role": "prompter", "text": "Why?"}, {"role": "assistant", "text": "Because."}],
+        [
+            {"role": "user", "content": [{"type": "text", "text": "Wh"}, {"type": "text", "value": "y?"}]},
+            {"role": "assistant", "content": "Because.", "from": None},
+        ],
+    ],
+)
+def test_every_spelling_is_read(value: list[dict[str, Any]]) -> None:
+    assert read_messages(value) == [QUESTION, ANSWER]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ([], "no_messages"),
+        ("text", "no_messages"),
+        (None, "no_messages"),
+        (["text"], "message_malformed"),
+        ([{"role": "critic", "content": "x"}], "unknown_role"),
+        ([{"role": "user"}], "content_is_no_text"),
+        ([{"role": "user", "content": [{"type": "image"}]}], "content_is_no_text"),
+        ([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}], "roles_out_of_order"),
+        ([{"role": "user", "content": "a"}, {"role": "system", "content": "b"}], "roles_out_of_order"),
+    ],
+)
+def test_what_cannot_be_read_says_why(value: Any, reason: str) -> None:
+    with pytest.raises(Unreadable, match=reason):
+        read_messages(value)
+
+
+def test_a_transcript_is_that_of_hh_rlhf() -> None:
+    messages = [Message("system", "Be kind."), QUESTION, ANSWER, Message("user", "Really?")]
+    expected = "\n\nSystem: Be kind.\n\nHuman: Why?\n\nAssistant: Because.\n\nHuman: Really?\n\nAssistant:"
+    assert render_prompt(messages) == expected
+    with pytest.raises(Unreadable, match="prompt_does_not_end_with_the_user"):
+        render_prompt([QUESTION, ANSWER])
+
+
+def test_transcripts_are_cut_after_a_turn_and_never_inside_a_word() -> None:
+    prompt = "\n\nHuman: Why?\n\nAssistant: Well.\n\nHuman: Go on.\n\nAssistant:"
+    # both answers begin alike: a common beginning of letters would cut "Because" in two
+    assert split_transcripts(f"{prompt} Because.", f"{prompt} Becoming.") == (prompt, " Because.", " Becoming.")
+    assert split_transcripts(prompt + " Yes.", prompt + " Yes. No.") == (prompt, " Yes.", " Yes. No.")
+    with pytest.raises(Unreadable, match="no_shared_turn"):
+        split_transcripts("\n\nHuman: a\n\nAssistant: x", "\n\nHuman: b\n\nAssistant: x")
+    # an answer that goes on with turns of its own keeps them
+    longer = prompt + " Yes.\n\nHuman: More?\n\nAssistant: No."
+    assert split_transcripts(longer, prompt + " Never.")[1:] == (longer.removeprefix(prompt), " Never.")
+
+
+def test_chats_share_all_but_their_last_message() -> None:
+    start = [{"role": "user", "content": "Why?"}]
+    yes, no = ([*start, {"role": "assistant", "content": text}] for text in ("Yes", "No"))
+    assert split_chats(yes, no) == ("\n\nHuman: Why?\n\nAssistant:", " Yes", " No")
+    other = [{"role": "user", "content": "Where?"}, no[-1]]
+    with pytest.raises(Unreadable, match="no_shared_turn"):
+        split_chats(yes, other)
+    with pytest.raises(Unreadable, match="prompt_does_not_end_with_the_user"):
+        split_chats([*yes, *start], [*yes, *start])
+    with pytest.raises(Unreadable, match="response_is_not_the_assistants"):
+        render_response(QUESTION)
