@@ -3,7 +3,7 @@
 import json
 
 from pipeline.release.card import model_card, policy_facts, reward_model_facts
-from pipeline.release.folder import link_files
+from pipeline.release.folder import link_files, sha256
 from pipeline.release.statement import provenance_statement
 from pipeline.stage.run import Stage, run_stage
 
@@ -18,10 +18,14 @@ def main(stage: Stage) -> None:
         source, producer, section = _origin(name)
         folder = stage.output("artifacts/release") / name
         files = link_files(stage.input(source), folder)
+        digests = {file.name: sha256(file) for file in files}
         card = folder / "README.md"
-        card.write_text(model_card(name, known, params=stage.declared_params, section=section, files=files))
+        card.write_text(model_card(name, known, params=stage.declared_params, section=section, digests=digests))
         statement = provenance_statement(
-            [*files, card], stage=producer, params=stage.declared_params, inputs=stage.input_hashes
+            {**digests, card.name: sha256(card)},
+            stage=producer,
+            params=stage.declared_params,
+            inputs=stage.input_hashes,
         )
         (folder / "provenance.json").write_text(json.dumps(statement, indent=2, sort_keys=True) + "\n")
         print(f"artifacts/release/{name}: {len(files)} files of {source}, README.md, provenance.json", flush=True)

@@ -1,6 +1,7 @@
 """The shapes in which people keep preferences: which one a source has, and what its rows say."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -49,6 +50,8 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "response": ("response", "completion", "answer", "messages"),
 }
 """Column names that a field with null in `data.columns` is looked for under."""
+_VOTE = re.compile(r"annotator_?\d+")
+"""Columns with a vote each; `annotator` alone is who voted."""
 _KEY = "data.columns"
 
 
@@ -86,7 +89,7 @@ def _columns(data: Data, form: str, names: Sequence[str], *, strict: bool) -> di
                     f"{_KEY}.{field} is {missing[0]!r}, but {data.source} has the columns {', '.join(names)}."
                 )
             found = [] if missing else wanted
-        elif field == "winner" and (votes := [name for name in names if name.startswith("annotator")]):
+        elif field == "winner" and (votes := [name for name in names if _VOTE.fullmatch(name)]):
             found = votes
         else:
             taken = {name for used in columns.values() for name in used}

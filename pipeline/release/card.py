@@ -8,8 +8,6 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from pipeline.release.folder import sha256
-
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 METHODS = {
     "sft": "supervised fine-tuning (SFT)",
@@ -77,7 +75,7 @@ def reward_model_facts(comparison: Mapping[str, Any]) -> Facts:
     return Facts("text-classification", metrics, [_pairs(comparison)], flags)
 
 
-def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: str, files: Sequence[Path]) -> str:
+def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: str, digests: Mapping[str, str]) -> str:
     """The README.md of a model's folder: metadata with a `model-index`, and text.
 
     Args:
@@ -85,7 +83,7 @@ def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: s
         facts: what was measured.
         params: values by dotted key of params.yaml.
         section: of params.yaml that its training read, shown whole.
-        files: of the folder, whose sha256 the card lists.
+        digests: sha256 of the folder's files by name.
     """
     base = "models.reward_backbone" if name == "reward_model" else "models.policy"
     source = params[f"{base}.source"]
@@ -122,7 +120,7 @@ def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: s
         params=params,
         settings=json.dumps(settings, indent=2, sort_keys=True),
         auto_class="AutoModelForSequenceClassification" if name == "reward_model" else "AutoModelForCausalLM",
-        digests={file.name: sha256(file) for file in files},
+        digests=digests,
     )
     return f"{card}\n"
 

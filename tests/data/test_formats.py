@@ -143,6 +143,12 @@ def test_a_separator_comes_between_texts_and_not_into_chats() -> None:
     assert read_thumb({"prompt": "Why?", "response": "Yes", "label": 1}, separator=" ")[1] == " Yes"
 
 
+def test_a_column_that_says_who_voted_is_no_vote(data: Data) -> None:
+    names = ["prompt", "response_a", "response_b", "winner", "annotator"]
+    assert detect_format(names, data).columns.winner == ["winner"]
+    assert detect_format([*names, "annotator_1", "annotator_2"], data).columns.winner == ["annotator_1", "annotator_2"]
+
+
 def test_thumbs() -> None:
     assert read_thumb({"prompt": "Why?", "response": "Yes", "label": True}) == ("Why?", "Yes", True)
     assert read_thumb({"response": [USER, NO], "label": 0}) == (CHAT[0], CHAT[2], False)
