@@ -1,42 +1,93 @@
 """prepare_data: raw rows to SFT texts, prompts and judge labels in prompt-disjoint splits."""
 
-from pipeline.data.formats import detect_format, select_fields
-from pipeline.data.preparation import joined_without_space, prepare
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from pipeline.data.preparation import PreparedData, RawRows, joined_without_space, prepare
 from pipeline.data.records import write_records
-from pipeline.data.sources import load_rows
 from pipeline.errors import PipelineError
+from pipeline.params.schema import Data
 from pipeline.progress import progress_bar
+from pipeline.reading.formats import describe_format, detect_format, prompts_by_file, select_fields
+from pipeline.reading.sources import Source, load_sources
 from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
     """Read, split, count, write."""
-    raw = load_rows(stage.params.data)
-    data = detect_format(raw.column_names, stage.params.data)
-    rows = select_fields(raw, data)
-    print(f"  format  {data.format}: {', '.join(rows.column_names)}", flush=True)
-    prepared = prepare(progress_bar(rows, total=len(rows), title="rows", unit="row"), data, seed=stage.params.seed)
+    settings = stage.params.data
+    sources = load_sources(settings)
+    resolved = prompts_by_file(sources, [detect_format(source, settings) for source in sources])
+    for found, files in Counter(map(describe_format, resolved)).items():
+        print(f"  format  {found}{f' ({files} files)' if files > 1 else ''}", flush=True)
+    total = sum(len(source.rows) for source in sources)
+    with progress_bar(total=total, title="rows", unit="row") as bar:
+        prepared = prepare(_raw_rows(sources, resolved, bar), seed=stage.params.seed)
+    assert len({(fate["source"], fate["row"]) for fate in prepared.fates}) == total, "every raw row has a fate"
     if glued := joined_without_space(prepared.pairs):
         print(
             f"warning: in {glued} of {len(prepared.pairs)} pairs the response begins right behind the last letter of "
             'the prompt; data.separator, such as "\\n", comes between them.',
             flush=True,
         )
+    _check(prepared, settings)
     folder = stage.output("artifacts/data")
+    for kind, splits in (("labels", prepared.labels), ("texts", prepared.texts), ("prompts", prepared.prompts)):
+        for split, records in splits.items():
+            write_records(folder / kind / f"{split}.jsonl", records)
+    write_records(folder / "pairs.jsonl", prepared.pairs)
+    write_records(folder / "fates.jsonl", prepared.fates)
+    write_records(folder / "quarantine.jsonl", _quarantined(prepared, sources))
+    counts = {"rows": total, "entries": len(prepared.fates), **dict(sorted(prepared.counts.items()))}
+    stage.write_json("reports/data/metrics.json", counts)
+    stage.log_final(counts)
+
+
+def _raw_rows(sources: Sequence[Source], resolved: Sequence[Data], bar: "tqdm[Any]") -> Iterator[RawRows]:
+    for source, data in zip(sources, resolved, strict=True):
+        yield RawRows(source.name, _counted(select_fields(source, data), bar), data, source.share)
+
+
+def _counted(rows: Iterable[Any], bar: "tqdm[Any]") -> Iterator[Any]:
+    for row in rows:
+        bar.update()
+        yield row
+
+
+def _check(prepared: PreparedData, settings: Data) -> None:
+    """Stop where too much was dropped, or a use has nothing."""
+    dropped = {fate: count for fate, count in sorted(prepared.counts.items()) if fate.startswith("dropped.")}
+    share = sum(dropped.values()) / len(prepared.fates)
+    if share > settings.max_dropped_share:
+        raise PipelineError(
+            f"{share:.1%} of the rows of data.source are dropped ({dropped}, first: {_first_dropped(prepared)}). "
+            f"Mend the data, or raise data.max_dropped_share (now {settings.max_dropped_share:g})."
+        )
     for kind, splits in (("labels", prepared.labels), ("texts", prepared.texts), ("prompts", prepared.prompts)):
         for split, records in splits.items():
             if not records:
                 raise PipelineError(
-                    f"data.source {data.source}: no records for {kind}/{split} among {len(rows)} rows "
-                    f"({dict(prepared.counts)}). Add rows, or give the split a larger share in data.splits."
+                    f"data.source: no records for {kind}/{split} ({dict(sorted(prepared.counts.items()))}). "
+                    "Add rows, or give the split a larger share in data.splits."
                 )
-            write_records(folder / kind / f"{split}.jsonl", records)
-    write_records(folder / "pairs.jsonl", prepared.pairs)
-    write_records(folder / "fates.jsonl", prepared.fates)
-    counts = dict(sorted(prepared.counts.items()))
-    assert sum(counts.values()) == len(rows), "every raw row is used, unused or dropped"
-    stage.write_json("reports/data/metrics.json", {"rows": len(rows), **counts})
-    stage.log_final({"rows": len(rows), **counts})
+
+
+def _first_dropped(prepared: PreparedData) -> str:
+    first = next(fate for fate in prepared.fates if fate["fate"].startswith("dropped."))
+    return f"row {first['row']} of {first['source']}, {first['fate'].removeprefix('dropped.')}"
+
+
+def _quarantined(prepared: PreparedData, sources: Sequence[Source]) -> Iterator[dict[str, Any]]:
+    """Every dropped row, as its source has it."""
+    rows = {source.name: source.rows for source in sources}
+    for fate in prepared.fates:
+        if fate["fate"].startswith("dropped."):
+            value = json.loads(json.dumps(rows[fate["source"]][fate["row"] - 1], default=str))
+            yield {**fate, "fate": fate["fate"].removeprefix("dropped."), "value": value}
 
 
 if __name__ == "__main__":

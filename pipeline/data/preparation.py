@@ -1,15 +1,16 @@
 """Raw rows to texts, prompts and labels in prompt-disjoint splits; every dropped row is counted with a reason."""
 
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.data.chats import Unreadable
-from pipeline.data.formats import read_preference, read_thumb
 from pipeline.data.records import fold, record_id
 from pipeline.params.schema import Data
+from pipeline.reading.chats import Style
+from pipeline.reading.entries import read_entries
+from pipeline.reading.verdicts import Vote
 from pipeline.seeding import seed_for
 
 SPLITS = ("judge", "sft", "train", "validation", "test", "evaluation")
@@ -18,8 +19,16 @@ _SIDES = ("chosen", "rejected")
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
-_Thumb = tuple[int, str]
-"""Number of the row, and the response that was liked or not."""
+@dataclass(frozen=True)
+class RawRows:
+    """The rows of one source, under the names of the fields of its format."""
+
+    name: str
+    rows: Iterable[Mapping[str, Any]]
+    data: Data
+    """With the format and the columns of this source."""
+    share: float = 1.0
+    """Of its prompts, so many are used, by their hash."""
 
 
 @dataclass
@@ -34,19 +43,25 @@ class PreparedData:
         default_factory=lambda: {split: [] for split in ("train", "validation", "test", "evaluation")}
     )
     pairs: list[dict[str, Any]] = field(default_factory=list)
-    """Preferences as given; empty for labelled texts."""
+    """Preferences as given; empty where the sources have none."""
     counts: Counter[str] = field(default_factory=Counter)
-    """Raw rows by what became of them: `used.SPLIT`, `unused.SPLIT` (over the limit), `dropped.REASON`."""
+    """Entries by what became of them: `used.SPLIT`, `unused.SPLIT` (over the limit), `unused.REASON` (nothing that
+    the split needs, or beyond its source's share), `dropped.REASON`."""
+    rows_of: dict[str, Counter[str]] = field(default_factory=dict)
+    """The same for each source."""
     fates: list[dict[str, Any]] = field(default_factory=list)
-    """The same for each raw row: its number, its id (None where it has no text), and its fate."""
+    """The same for each raw row and entry: source, row, id (None where it has no text), and fate."""
+    votes: list[tuple[Vote, ...]] = field(default_factory=list)
+    """What annotators said of each comparison."""
 
-    def note(self, rows: Sequence[int], identity: str | None, fate: str) -> None:
+    def note(self, source: str, rows: Sequence[int], identity: str | None, fate: str) -> None:
         """Say what became of the raw rows of a record."""
         self.counts[fate] += len(rows)
-        self.fates += [{"row": row, "id": identity, "fate": fate} for row in rows]
+        self.rows_of.setdefault(source, Counter())[fate] += len(rows)
+        self.fates += [{"source": source, "row": row, "id": identity, "fate": fate} for row in rows]
 
 
-def prepare(rows: Iterable[Mapping[str, Any]], data: Data, *, seed: int) -> PreparedData:
+def prepare(sources: Iterable[RawRows], *, seed: int) -> PreparedData:
     """Sort every raw row into its split.
 
     The split is a hash of the prompt, so one prompt is never on two sides, and adding rows moves no other row.
@@ -55,82 +70,61 @@ def prepare(rows: Iterable[Mapping[str, Any]], data: Data, *, seed: int) -> Prep
     prepared = PreparedData()
     by_split: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     seen: set[str] = set()
-    readable = _readable_thumbs(rows, data, prepared) if data.format == "thumbs" else _readable(rows, data, prepared)
-    for record in readable:
-        if record["id"] in seen:
-            prepared.note(record["rows"], record["id"], "dropped.duplicate")
-            continue
-        seen.add(record["id"])
-        record["hash"] = _unit_hash(seed, fold(record["prompt"]))
-        by_split[_split_of(record["hash"], data)].append(record)
+    order: dict[str, int] = {}
+    data: Data | None = None
+    for source in sources:
+        order[source.name], data = len(order), source.data
+        for record in _read(source, prepared):
+            whence = (source.name, record["rows"], record["id"])
+            if record["id"] in seen:
+                prepared.note(*whence, "dropped.duplicate")
+                continue
+            seen.add(record["id"])
+            record["hash"] = _unit_hash(seed, fold(record["prompt"]))
+            if source.share < 1 and _unit_hash(seed, f"share/{fold(record['prompt'])}") >= source.share:
+                prepared.note(*whence, "unused.beyond_share")
+                continue
+            by_split[_split_of(record["hash"], source.data)].append(record)
+    assert data is not None, "there is a source"
     for split, records in by_split.items():
-        _fill(prepared, split, _limited(records, split, data, prepared), data, seed=seed)
-    prepared.fates.sort(key=lambda fate: fate["row"])
+        _fill(prepared, split, _limited(records, split, data, prepared), seed=seed)
+    prepared.fates.sort(key=lambda fate: (order[fate["source"]], fate["row"]))
     return prepared
 
 
-def _readable(rows: Iterable[Mapping[str, Any]], data: Data, prepared: PreparedData) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(rows, start=1):
-        try:
-            record = _read_labelled_text(row, data) if data.format == "labelled_texts" else _read_pair(row, data)
-        except Unreadable as reason:
-            prepared.note([number], _identity(row), f"dropped.{reason}")
+def _read(source: RawRows, prepared: PreparedData) -> Iterator[dict[str, Any]]:
+    for entry in read_entries(source.rows, source.data, Style(source.data.separator)):
+        if entry.votes:
+            prepared.votes.append(entry.votes)
+        if entry.record is None:
+            prepared.note(source.name, entry.rows, None, f"dropped.{entry.reason}")
         else:
-            yield {**record, "rows": [number]}
+            yield {**_complete(entry.record, source.data), "source": source.name, "rows": entry.rows}
 
 
-def _readable_thumbs(rows: Iterable[Mapping[str, Any]], data: Data, prepared: PreparedData) -> Iterator[dict[str, Any]]:
-    """Liked and disliked responses to one prompt as pairs, in the order of the rows; what is left over is unpaired."""
-    waiting: dict[str, tuple[deque[_Thumb], deque[_Thumb]]] = {}
-    for number, row in enumerate(rows, start=1):
-        try:
-            prompt, response, liked = read_thumb(row, separator=data.separator)
-        except Unreadable as reason:
-            prepared.note([number], None, f"dropped.{reason}")
-            continue
-        wanted, unwanted = waiting.setdefault(prompt, (deque(), deque()))
-        (wanted if liked else unwanted).append((number, response))
-        if wanted and unwanted:
-            (first, chosen), (second, rejected) = wanted.popleft(), unwanted.popleft()
-            yield {**_pair(prompt, chosen, rejected), "rows": [first, second]}
-    for prompt, queues in waiting.items():
-        for number, response in (thumb for queue in queues for thumb in queue):
-            prepared.note([number], record_id(prompt, response), "dropped.unpaired")
+def _complete(record: dict[str, Any], data: Data) -> dict[str, Any]:
+    """The record with its id, and with a prompt and a response where it has other texts."""
+    if "text" in record:
+        return _cut_text(record, data)
+    if "chosen" in record:
+        texts = [record[name] for name in ("prompt", *_SIDES)]
+        return {**record, "id": record_id(*texts), "response": record["chosen"], "ended": True}
+    return {**record, "id": record_id(*record.values()), "ended": True}
 
 
-def _identity(row: Mapping[str, Any]) -> str | None:
-    """The id that a dropped row would have."""
-    texts = [row["text"]] if "text" in row else [row.get(name) for name in ("prompt", "chosen", "rejected")]
-    return record_id(*map(str, texts)) if all(isinstance(text, str) for text in texts) else None
-
-
-def _read_labelled_text(row: Mapping[str, Any], data: Data) -> dict[str, Any]:
-    text, label = row["text"], row["label"]
-    if not isinstance(text, str) or not text.strip():
-        raise Unreadable("empty_text")
-    if isinstance(label, bool) or label not in (0, 1):
-        raise Unreadable("label_not_0_or_1")
-    words = _LINE_BREAK.sub(" ", text).split()
+def _cut_text(record: dict[str, Any], data: Data) -> dict[str, Any]:
+    words = _LINE_BREAK.sub(" ", record["text"]).split()
     prompt, response = words[: data.prompt_words], words[data.prompt_words :]
     return {
-        "id": record_id(text),
+        **record,
+        "id": record_id(record["text"]),
         "text": " ".join(words),
-        "label": int(label),
         "prompt": " ".join(prompt),
         # the space belongs to the response: byte-level tokenizers write it into the first token
         "response": " " + " ".join(response[: data.response_words]) if response else "",
         "ended": len(response) <= data.response_words,
-        "long_enough": len(words) >= data.min_words,
+        "short": len(words) < data.min_words,
     }
-
-
-def _read_pair(row: Mapping[str, Any], data: Data) -> dict[str, Any]:
-    return _pair(**read_preference(row, data.format, separator=data.separator))
-
-
-def _pair(prompt: str, chosen: str, rejected: str) -> dict[str, Any]:
-    texts = {"prompt": prompt, "chosen": chosen, "rejected": rejected}
-    return {**texts, "id": record_id(*texts.values()), "response": chosen, "ended": True, "long_enough": True}
 
 
 def joined_without_space(pairs: Iterable[Mapping[str, Any]]) -> int:
@@ -159,30 +153,44 @@ def _limited(records: list[dict[str, Any]], split: str, data: Data, prepared: Pr
     usable = []
     prompts: set[str] = set()
     for record in sorted(records, key=lambda record: (record["hash"], record["id"])):
-        if split != "judge" and not record["long_enough"]:
-            prepared.note(record["rows"], record["id"], "dropped.too_few_words")
-        elif split != "judge" and data.format == "labelled_texts" and fold(record["prompt"]) in prompts:
-            prepared.note(record["rows"], record["id"], "dropped.repeated_prompt")
+        refusal = _refusal(record, split, prompts)
+        if refusal:
+            prepared.note(record["source"], record["rows"], record["id"], refusal)
         else:
             prompts.add(fold(record["prompt"]))
             usable.append(record)
     limit = getattr(data.limits, split) or len(usable)
     prepared.counts.update({f"used.{split}": 0, f"unused.{split}": 0})  # said even where there are none
     for number, record in enumerate(usable):
-        prepared.note(record["rows"], record["id"], f"{'used' if number < limit else 'unused'}.{split}")
+        fate = f"{'used' if number < limit else 'unused'}.{split}"
+        prepared.note(record["source"], record["rows"], record["id"], fate)
     return usable[:limit]
 
 
-def _fill(prepared: PreparedData, split: str, records: list[dict[str, Any]], data: Data, *, seed: int) -> None:
+def _refusal(record: Mapping[str, Any], split: str, prompts: set[str]) -> str | None:
+    """The fate of a record that its split has no use for."""
+    if split == "judge":
+        return None if "label" in record or "chosen" in record else "unused.without_label"
+    if record.get("short"):
+        return "dropped.too_few_words"
+    if "text" in record and fold(record["prompt"]) in prompts:
+        return "dropped.repeated_prompt"
+    if split == "sft" and "response" not in record:
+        return "unused.without_response"
+    return None
+
+
+def _fill(prepared: PreparedData, split: str, records: list[dict[str, Any]], *, seed: int) -> None:
     if split == "judge":
         for record in records:
             # by a hash of its own: the split hash of these records fills only part of [0, 1)
             held_out = _unit_hash(seed, f"judge/{fold(record['prompt'])}") < _JUDGE_HELD_OUT
-            prepared.labels["test" if held_out else "train"] += _labelled(record, data)
+            prepared.labels["test" if held_out else "train"] += _labelled(record)
         return
     if split in ("sft", "evaluation"):
         name = "train" if split == "sft" else "evaluation"
-        prepared.texts[name] += [_keep(record, "id", "prompt", "response", "ended") for record in records]
+        complete = [record for record in records if "response" in record]
+        prepared.texts[name] += [_keep(record, "id", "prompt", "response", "ended") for record in complete]
     if split == "sft":
         return
     seen: set[str] = set()
@@ -190,13 +198,13 @@ def _fill(prepared: PreparedData, split: str, records: list[dict[str, Any]], dat
         if record["prompt"] not in seen:
             seen.add(record["prompt"])
             prepared.prompts[split].append(_keep(record, "id", "prompt"))
-        if data.format != "labelled_texts" and split != "evaluation":
+        if "chosen" in record and split != "evaluation":
             prepared.pairs.append({**_keep(record, "id", "prompt", "chosen", "rejected"), "split": split})
 
 
-def _labelled(record: dict[str, Any], data: Data) -> list[dict[str, Any]]:
+def _labelled(record: dict[str, Any]) -> list[dict[str, Any]]:
     """Judge labels of a record; a pair gives two texts, the chosen one labelled 1."""
-    if data.format == "labelled_texts":
+    if "label" in record:
         return [_keep(record, "id", "text", "label")]
     return [
         {"id": record["id"], "text": record["prompt"] + record[name], "label": label}

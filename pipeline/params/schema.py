@@ -69,9 +69,14 @@ class Columns(Section):
     response_a: str | None
     response_b: str | None
     winner: str | list[str] | None
-    responses: str | None
+    annotator: str | None
+    responses: str | list[str] | None
     scores: str | None
     response: str | None
+    score: str | None
+    rank: str | None
+    judge_prompt: str | None
+    tree: str | None
 
 
 class Splits(Section):
@@ -99,9 +104,29 @@ class Limits(Section):
     evaluation: Count
 
 
+class MixedSource(Section):
+    name: Annotated[str, Field(min_length=1)]
+    share: Annotated[float, Field(gt=0, le=1)]
+
+
 class Data(Section):
-    source: Annotated[str, Field(min_length=1)]
-    format: Literal["auto", "labelled_texts", "preference_pairs", "comparisons", "scored_responses", "thumbs"]
+    source: Annotated[str, Field(min_length=1)] | Annotated[list[MixedSource], Field(min_length=1)]
+    format: Literal[
+        "auto",
+        "preference_pairs",
+        "comparisons",
+        "round_robin",
+        "judgements",
+        "trees",
+        "scored_responses",
+        "ratings",
+        "rankings",
+        "thumbs",
+        "labelled_texts",
+        "demonstrations",
+        "texts",
+        "prompts",
+    ]
     revision: str | None
     split: str
     columns: Columns
@@ -111,6 +136,7 @@ class Data(Section):
     min_words: PositiveInt
     splits: Splits
     limits: Limits
+    max_dropped_share: Share
 
     @model_validator(mode="after")
     def _leaves_a_response(self) -> Self:

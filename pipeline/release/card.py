@@ -88,6 +88,8 @@ def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: s
     base = "models.reward_backbone" if name == "reward_model" else "models.policy"
     source = params[f"{base}.source"]
     on_hub = "/" in source and not Path(source).is_dir()
+    named = params["data.source"]
+    sources = named if isinstance(named, str) else ", ".join(f"{one['name']} (share {one['share']:g})" for one in named)
     data = ModelCardData(
         language=params["publish_models.language"],
         license=params["publish_models.license"],
@@ -100,7 +102,7 @@ def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: s
             EvalResult(
                 task_type=facts.task,
                 dataset_type="held-out",
-                dataset_name=f"held-out split of {params['data.source']}",
+                dataset_name=f"held-out split of {sources}",
                 metric_type=metric.kind,
                 metric_name=metric.name,
                 metric_value=round(metric.value, 6),
@@ -115,6 +117,7 @@ def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: s
         name=name,
         method=METHODS.get(name, name),
         source=source,
+        data_sources=sources,
         revision=params[f"{base}.revision"],
         facts=facts,
         params=params,

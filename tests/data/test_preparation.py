@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.preparation import PreparedData, joined_without_space, prepare
+from pipeline.data.preparation import PreparedData, RawRows, joined_without_space
+from pipeline.data.preparation import prepare as prepare_sources
 from pipeline.data.records import fold, record_id
 from pipeline.params.schema import Data, Params
 from tests.tiny_models import changed
@@ -32,6 +33,11 @@ def pairs(count: int) -> list[dict[str, str]]:
         {"prompt": f"Question {number // 2}?", "chosen": f" Yes, {number}.", "rejected": f" No, {number}."}
         for number in range(count)
     ]
+
+
+def prepare(rows: Iterable[dict[str, Any]], data: Data, *, seed: int) -> PreparedData:
+    """Of one source."""
+    return prepare_sources([RawRows("rows", rows, data)], seed=seed)
 
 
 @pytest.fixture
@@ -79,7 +85,7 @@ def dirty_texts() -> list[dict[str, Any]]:
         {"text": "Review of another label entirely here", "label": 2},
         {"text": "Review without any label at all here", "label": None},
         {"text": "Review whose label is true, not one", "label": True},
-        {"text": "Review whose label is a string here", "label": "1"},
+        {"text": "Review whose label is a word here", "label": "good"},
         *({"text": f"Short {number}", "label": 0} for number in range(20)),
         *({"text": good[i]["text"] + " and more", "label": 0} for i in range(20)),  # the prompts of others
     ]
@@ -236,7 +242,8 @@ def test_the_fate_of_every_raw_row_is_written(labelled: Data) -> None:
     trained = {record["id"] for record in prepared.texts["train"]}
     assert trained == {fate["id"] for fate in prepared.fates if fate["fate"] == "used.sft"}
     for fate, row in zip(prepared.fates, rows, strict=True):
-        assert fate["id"] == (record_id(row["text"]) if isinstance(row["text"], str) else None)
+        unreadable = fate["fate"] in ("dropped.empty_text", "dropped.label_not_0_or_1")
+        assert fate["id"] == (None if unreadable else record_id(row["text"])) and fate["source"] == "rows"
 
 
 def test_thumbs_are_paired_by_prompt_in_the_order_of_the_rows(labelled: Data) -> None:
@@ -267,3 +274,38 @@ def test_responses_behind_a_letter_are_counted() -> None:
     spaced = [pair("Q?", " a", "\nb"), pair("Q? ", "a", "b"), pair("Q?", "", " b")]
     assert joined_without_space(spaced) == 0
     assert joined_without_space([*spaced, pair("Q?", "a", " b"), pair("Q?", " a", "b")]) == 2
+
+
+def test_every_source_is_counted_and_keeps_its_share(labelled: Data) -> None:
+    rows = texts(600)
+    half = [
+        RawRows("a", rows[:400], labelled, 0.5),
+        RawRows("b", [*rows[400:], rows[400], {"text": "", "label": 1}], labelled),
+    ]
+    prepared = prepare_sources(half, seed=0)
+    assert {name: sum(counts.values()) for name, counts in prepared.rows_of.items()} == {"a": 400, "b": 202}
+    beyond = prepared.rows_of["a"]["unused.beyond_share"]
+    assert beyond == prepared.counts["unused.beyond_share"] and 150 < beyond < 250
+    assert prepared.rows_of["b"]["dropped.duplicate"] == prepared.rows_of["b"]["dropped.empty_text"] == 1
+    assert [(fate["source"], fate["row"]) for fate in prepared.fates] == [
+        *(("a", row) for row in range(1, 401)),
+        *(("b", row) for row in range(1, 203)),
+    ]
+    # a larger share keeps what a smaller one kept
+    more = prepare_sources([RawRows("a", rows[:400], labelled, 0.7)], seed=0)
+    kept = {fate["row"] for fate in prepared.fates if fate["source"] == "a" and fate["fate"] != "unused.beyond_share"}
+    assert kept < {fate["row"] for fate in more.fates if fate["fate"] != "unused.beyond_share"}
+
+
+def test_prompts_and_demonstrations_serve_where_they_can(labelled: Data) -> None:
+    prompts = [{"prompt": f"Question {number}?"} for number in range(300)]
+    shown = [{**row, "response": " So."} for row in prompts]
+    only = prepare(prompts, changed(labelled, format="prompts"), seed=0)
+    assert only.counts["unused.without_label"] and only.counts["unused.without_response"]
+    assert not only.pairs and not only.texts["train"] and not only.labels["train"]
+    assert len(only.prompts["train"]) == only.counts["used.train"] > 0
+    demonstrated = prepare(shown, changed(labelled, format="demonstrations"), seed=0)
+    assert len(demonstrated.texts["train"]) == demonstrated.counts["used.sft"] > 0
+    assert demonstrated.texts["evaluation"] and not demonstrated.counts["unused.without_response"]
+    # the same prompt is in the same split, whatever the source knows of it
+    assert {row["prompt"] for row in demonstrated.prompts["test"]} == {row["prompt"] for row in only.prompts["test"]}

@@ -171,7 +171,8 @@ COMMON = ("errors", "params", "progress", "resume", "seeding")
 ALLOWED = {
     "objectives": set[str](),
     "params": {"errors"},
-    "data": {"errors", "packages", "params", "progress", "seeding"},
+    "reading": {"errors", "packages", "params"},
+    "data": {"errors", "params", "progress", "seeding", "reading"},
     "judges": {"errors", "params", "data"},
     "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing"},
     "training": {*COMMON, "objectives", "models", "data.tokens", "data.preferences"},

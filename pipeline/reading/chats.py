@@ -5,6 +5,7 @@ and `Human:` or `Assistant:`, the prompt ending with the last `Assistant:`. It i
 SFT, reward model, DPO and PPO all read the same text.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +23,12 @@ ROLES = {
 }
 _NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}
 ASSISTANT_TURN = "\n\nAssistant:"
+_TURNS = (
+    re.compile(re.escape(ASSISTANT_TURN)),
+    re.compile(r"<\|im_start\|>assistant\n|<\|assistant\|>\n|\[/INST\]|<start_of_turn>model\n"),
+    re.compile(r"^###* *[^\n]{1,80}:[ \t]*\n", re.MULTILINE),
+)
+"""Where the response begins in transcripts: of hh-rlhf, of chat templates, of templates with `### Headings:`."""
 
 
 class Unreadable(Exception):
@@ -102,22 +109,56 @@ def render_response(message: Message) -> str:
 
 
 def split_transcripts(first: str, second: str) -> tuple[str, str, str]:
-    """Prompt and both responses of two transcripts with the same beginning, cut after its last `Assistant:`.
+    """Prompt and both responses of two transcripts with the same beginning, cut after its last turn mark.
+
+    What both share after their responses, from a heading on, belongs to neither and is left out.
 
     Raises:
         Unreadable: they share no such turn.
     """
-    shared = next(
-        (at for at, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
-    )
-    cut = first.rfind(ASSISTANT_TURN, 0, shared)
-    if cut < 0:
-        raise Unreadable("no_shared_turn")
-    end = cut + len(ASSISTANT_TURN)
-    return first[:end], first[end:], second[end:]
+    shared = first[: _shared_length(first, second)]
+    for turn in _TURNS:
+        ends = [match.end() for match in turn.finditer(shared)]
+        if ends:
+            one, two = first[ends[-1] :], second[ends[-1] :]
+            if turn is _TURNS[-1]:
+                one, two = _without_shared_end(one, two)
+            return first[: ends[-1]], one, two
+    raise Unreadable("no_shared_turn")
 
 
-def split_chats(first: Any, second: Any) -> tuple[str, str, str]:
+def _shared_length(first: str, second: str) -> int:
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((at for at, (one, two) in pairs if one != two), min(len(first), len(second)))
+
+
+def _without_shared_end(first: str, second: str) -> tuple[str, str]:
+    length = _shared_length(first[::-1], second[::-1])
+    ending = first[len(first) - length :]
+    heading = next((match for match in _TURNS[-1].finditer(ending) if match.start() > 0), None)
+    if heading is None:
+        return first, second
+    cut = length - heading.start()
+    return first[:-cut].rstrip("\n"), second[:-cut].rstrip("\n")
+
+
+class Style:
+    """How messages and texts are written out: this one as the transcript of hh-rlhf."""
+
+    def __init__(self, separator: str = "") -> None:
+        self.separator = separator
+        """What comes between a prompt and a response that are texts."""
+
+    def prompt(self, messages: Sequence[Message]) -> str:
+        """Everything before the response; the last turn is the user's, or it is Unreadable."""
+        return render_prompt(messages)
+
+    def response(self, message: Message) -> str:
+        """The response behind its prompt; it is the assistant's, or it is Unreadable."""
+        return render_response(message)
+
+
+def split_chats(first: Any, second: Any, style: Style) -> tuple[str, str, str]:
     """Prompt and both responses of two conversations that differ in their last message.
 
     Raises:
@@ -126,4 +167,4 @@ def split_chats(first: Any, second: Any) -> tuple[str, str, str]:
     one, two = read_messages(first), read_messages(second)
     if one[:-1] != two[:-1]:
         raise Unreadable("no_shared_turn")
-    return render_prompt(one[:-1]), render_response(one[-1]), render_response(two[-1])
+    return style.prompt(one[:-1]), style.response(one[-1]), style.response(two[-1])

@@ -1,0 +1,167 @@
+"""Raw rows to entries: what one row says, or several together. No row is without one."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipeline.params.schema import Data
+from pipeline.reading.chats import Style, Unreadable
+from pipeline.reading.pairs import Comparison, read_comparison, read_pair, read_round_robin, read_scored, read_tree
+from pipeline.reading.responses import read_demonstration, read_number, read_prompt, read_responses, read_thumb
+from pipeline.reading.verdicts import Vote, decide, other
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A record, or the reason why there is none."""
+
+    rows: tuple[int, ...]
+    """Numbers of its raw rows, from 1."""
+    record: dict[str, Any] | None
+    """`prompt` and what else is known of `response`, `chosen` and `rejected`, or `text` and `label`."""
+    reason: str = ""
+    votes: tuple[Vote, ...] = ()
+
+
+def read_entries(rows: Iterable[Row], data: Data, style: Style) -> Iterator[Entry]:
+    """Entries of one source, whose format and columns `data` has resolved.
+
+    Most formats give one for each row. A tree of replies or a list of comparisons gives several; thumbs, ratings and
+    votes in rows of their own are put together by prompt, after the last row.
+    """
+    if data.format in _GROUPED or (data.format == "comparisons" and data.columns.annotator):
+        group = _GROUPED.get(data.format, _voted)
+        return group(rows, style)
+    return _by_row(rows, data.format, style)
+
+
+def _by_row(rows: Iterable[Row], form: str, style: Style) -> Iterator[Entry]:
+    for position, row in enumerate(rows, start=1):
+        try:
+            for entry in _READERS[form](row, style):
+                yield replace(entry, rows=(position,))
+        except Unreadable as reason:
+            yield Entry((position,), None, str(reason))
+
+
+def _one(record: dict[str, Any]) -> list[Entry]:
+    return [Entry((), record)]
+
+
+def _labelled_text(row: Row, style: Style) -> list[Entry]:
+    text = row["text"]
+    if not isinstance(text, str) or not text.strip():
+        raise Unreadable("empty_text")
+    if "label" not in row:
+        return _one({"text": text})
+    return _one({"text": text, "label": int(_binary(row["label"]))})
+
+
+def _binary(label: Any) -> bool:
+    """0 or 1, also as the texts of a table."""
+    if isinstance(label, bool) or label not in (0, 1, "0", "1"):
+        raise Unreadable("label_not_0_or_1")
+    return label in (1, "1")
+
+
+def _decided(comparison: Comparison) -> Entry:
+    try:
+        winner = decide(comparison.votes)
+    except Unreadable as reason:
+        return Entry((), None, str(reason), comparison.votes)
+    first, second = comparison.responses
+    chosen, rejected = (first, second) if winner == "a" else (second, first)
+    return Entry((), {"prompt": comparison.prompt, "chosen": chosen, "rejected": rejected}, "", comparison.votes)
+
+
+def _trees(row: Row, style: Style) -> list[Entry]:
+    return [Entry((), found) if isinstance(found, dict) else Entry((), None, found) for found in read_tree(row, style)]
+
+
+_READERS: dict[str, Callable[[Row, Style], Sequence[Entry]]] = {
+    "judgements": lambda row, style: [_decided(read_comparison(row, style))],
+    "trees": _trees,
+    "round_robin": lambda row, style: [_decided(one) for one in read_round_robin(row, style)],
+    "preference_pairs": lambda row, style: _one(read_pair(row, style)),
+    "comparisons": lambda row, style: [_decided(read_comparison(row, style))],
+    "scored_responses": lambda row, style: _one(read_scored(row, style)),
+    "labelled_texts": _labelled_text,
+    "texts": _labelled_text,
+    "demonstrations": lambda row, style: _one(read_demonstration(row, style)),
+    "prompts": lambda row, style: _one(read_prompt(row, style)),
+}
+
+
+def _voted(rows: Iterable[Row], style: Style) -> Iterator[Entry]:
+    """Comparisons with a vote a row: those of the same prompt and responses, in whichever order, are one entry."""
+    found: dict[tuple[str, frozenset[str]], tuple[list[int], Comparison]] = {}
+    for position, row in enumerate(rows, start=1):
+        try:
+            comparison = read_comparison(row, style)
+        except Unreadable as reason:
+            yield Entry((position,), None, str(reason))
+            continue
+        positions, first = found.setdefault((comparison.prompt, frozenset(comparison.responses)), ([], comparison))
+        positions.append(position)
+        if first is comparison:
+            continue
+        votes = comparison.votes
+        if comparison.responses != first.responses:
+            votes = tuple(replace(vote, verdict=other(vote.verdict), swapped=not vote.swapped) for vote in votes)
+        found[first.prompt, frozenset(first.responses)] = (positions, replace(first, votes=(*first.votes, *votes)))
+    for positions, comparison in found.values():
+        yield replace(_decided(comparison), rows=tuple(positions))
+
+
+def _thumbs(rows: Iterable[Row], style: Style) -> Iterator[Entry]:
+    """Liked and disliked responses to one prompt as pairs, in the order of the rows; what is left over is unpaired."""
+    waiting: dict[str, tuple[deque[tuple[int, str]], deque[tuple[int, str]]]] = {}
+    for position, row in enumerate(rows, start=1):
+        try:
+            prompt, response, liked = read_thumb(row, style)
+        except Unreadable as reason:
+            yield Entry((position,), None, str(reason))
+            continue
+        wanted, unwanted = waiting.setdefault(prompt, (deque(), deque()))
+        (wanted if liked else unwanted).append((position, response))
+        if wanted and unwanted:
+            (first, chosen), (second, rejected) = wanted.popleft(), unwanted.popleft()
+            yield Entry((first, second), {"prompt": prompt, "chosen": chosen, "rejected": rejected})
+    for queues in waiting.values():
+        for position, _ in (thumb for queue in queues for thumb in queue):
+            yield Entry((position,), None, "unpaired")
+
+
+def _rated(rows: Iterable[Row], style: Style, *, field: str = "score") -> Iterator[Entry]:
+    """The best and the worst response to each prompt; a lower rank is better."""
+    sign = -1.0 if field == "rank" else 1.0
+    by_prompt: dict[str, list[tuple[float, int, str]]] = {}
+    for position, row in enumerate(rows, start=1):
+        try:
+            score = sign * read_number(row[field])
+            prompt, response = read_responses(row, style, row["response"])
+        except Unreadable as error:
+            yield Entry((position,), None, str(error))
+        else:
+            by_prompt.setdefault(prompt, []).append((score, position, response))
+    for prompt, found in by_prompt.items():
+        # the first of several equals
+        best, worst = max(found, key=lambda one: (one[0], -one[1])), min(found, key=lambda one: one[:2])
+        reason = "unpaired" if len(found) == 1 else "tie" if best[0] == worst[0] else "between_best_and_worst"
+        decided = reason == "between_best_and_worst"
+        if decided:
+            record = {"prompt": prompt, "chosen": best[2], "rejected": worst[2]}
+            yield Entry((best[1], worst[1]), record)
+        for one in found:
+            if not (decided and one in (best, worst)):
+                yield Entry((one[1],), None, reason)
+
+
+_GROUPED: dict[str, Callable[[Iterable[Row], Style], Iterator[Entry]]] = {
+    "thumbs": _thumbs,
+    "ratings": _rated,
+    "rankings": lambda rows, style: _rated(rows, style, field="rank"),
+}

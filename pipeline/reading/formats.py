@@ -1,0 +1,226 @@
+"""The shapes in which people keep preferences: which one a source has, and which column is which field."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from pipeline.errors import PipelineError
+from pipeline.params.schema import Data
+from pipeline.reading.chats import is_chat
+from pipeline.reading.sources import Source
+from pipeline.reading.verdicts import read_verdict
+
+FIELDS: dict[str, tuple[str, ...]] = {
+    "judgements": ("judge_prompt", "winner"),
+    "trees": ("tree",),
+    "round_robin": ("responses", "winner"),
+    "preference_pairs": ("chosen", "rejected"),
+    "comparisons": ("response_a", "response_b", "winner"),
+    "scored_responses": ("responses",),
+    "ratings": ("response", "score"),
+    "rankings": ("response", "rank"),
+    "thumbs": ("response", "label"),
+    "labelled_texts": ("text", "label"),
+    "demonstrations": ("response",),
+    "texts": ("text",),
+    "prompts": ("prompt",),
+}
+"""What each format needs, in the order in which `auto` tries them."""
+OPTIONAL: dict[str, tuple[str, ...]] = {
+    "preference_pairs": ("prompt", "context"),
+    "round_robin": ("prompt", "context"),
+    "comparisons": ("prompt", "context", "annotator"),
+    "scored_responses": ("prompt", "context", "scores"),
+    "ratings": ("prompt", "context"),
+    "rankings": ("prompt", "context"),
+    "thumbs": ("prompt", "context"),
+    "demonstrations": ("prompt", "context"),
+    "prompts": ("context",),
+}
+USUAL_NAMES: dict[str, tuple[str, ...]] = {
+    "text": ("text",),
+    "label": ("label",),
+    "prompt": ("prompt", "instruction", "question", "query", "prefix", "conversations", "input"),
+    "context": ("input",),
+    "chosen": ("chosen", "chosen_messages", "chosen_response", "chosen_instruction"),
+    "rejected": ("rejected", "rejected_messages", "rejected_response", "rejected_instruction"),
+    "response_a": ("response_a", "response1", "response_1", "output_1", "answer_a", "conversation_a", "first", "a1"),
+    "response_b": ("response_b", "response2", "response_2", "output_2", "answer_b", "conversation_b", "second", "a2"),
+    "winner": ("winner", "preference", "label", "utterance"),
+    "annotator": ("annotator", "annotator_id", "workerid", "worker_id", "worker", "rater", "judge"),
+    "responses": ("responses", "completions", "candidates"),
+    "scores": ("scores", "ratings"),
+    "response": ("response", "completion", "answer", "messages", "output", "argument", "conversations"),
+    "score": ("score", "rating", "overall_score", "helpfulness"),
+    "rank": ("rank",),
+    "judge_prompt": ("g1_user_prompt",),
+    "tree": ("tree", "prompt"),
+}
+"""Column names that a field with null in `data.columns` is looked for under; case, and the `Input.` and `Answer.` of
+labelling sites, do not matter."""
+FILE_NAME = "file_name"
+"""As `data.columns.prompt`: the name of the file is the prompt."""
+_SITE = re.compile(r"^(input|answer)\.")
+_VOTE = re.compile(r"annotator_?\d+")
+"""Columns with a vote each; `annotator` alone is who voted."""
+_GAMES = ("g1_winner", "g2_winner")
+_NUMBERED = re.compile(r"(prediction|response|completion|answer|output|candidate)[ _.]?\d+")
+_KEY = "data.columns"
+
+
+def detect_format(source: Source, data: Data) -> Data:
+    """`data` with the format and the column of every field of one source filled in.
+
+    Raises:
+        PipelineError: a column is missing, two fields share one, or no format fits.
+    """
+    source_data = data.model_copy(update={"source": source.name})
+    if source.unnamed:
+        source_data = _guess_columns(source_data, source.rows)
+    names, first = source.rows.column_names, source.rows[0]
+    if data.format != "auto":
+        return _resolved(source_data, data.format, names, _columns(source_data, data.format, names, strict=True))
+    for candidate in FIELDS:
+        columns = _columns(source_data, candidate, names, strict=False)
+        if all(field in columns for field in FIELDS[candidate]) and _fits(candidate, columns, first):
+            return _resolved(source_data, candidate, names, columns)
+    needs = "; ".join(f"{name}: {', '.join(fields)}" for name, fields in FIELDS.items())
+    raise PipelineError(
+        f"data.format is auto, but the columns of {source.name} ({', '.join(names)}) fit no format ({needs}). "
+        f"Name the columns in {_KEY}."
+    )
+
+
+def _fits(form: str, columns: Mapping[str, list[str]], first: Mapping[str, Any]) -> bool:
+    """What the names cannot tell, the first row does."""
+    if form == "trees":
+        value = first[columns["tree"][0]]
+        return isinstance(value, Mapping) and "replies" in value
+    if form == "round_robin":
+        return len(columns["responses"]) > 2
+    return True
+
+
+def _columns(data: Data, form: str, names: Sequence[str], *, strict: bool) -> dict[str, list[str]]:
+    columns: dict[str, list[str]] = {}
+    for field in (*FIELDS[form], *OPTIONAL.get(form, ())):
+        named = getattr(data.columns, field)
+        if field == "context" and columns.get("prompt") != ["instruction"] and named is None:
+            continue
+        if named is None:
+            taken = {name for used in columns.values() for name in used}
+            found = _usual(form, field, [name for name in names if name not in taken])
+        else:
+            wanted = [named] if isinstance(named, str) else named
+            missing = [name for name in wanted if name not in names and (field, name) != ("prompt", FILE_NAME)]
+            if missing and strict:
+                raise PipelineError(
+                    f"{_KEY}.{field} is {missing[0]!r}, but {data.source} has the columns {', '.join(names)}."
+                )
+            found = [] if missing else wanted
+        if found:
+            columns[field] = found
+        elif strict and field in FIELDS[form]:
+            raise PipelineError(
+                f"{_KEY}.{field} is null and {data.source} has none of the usual columns "
+                f"({', '.join(USUAL_NAMES[field])}) but {', '.join(names)}. Name the column of {field}."
+            )
+    return columns
+
+
+def _usual(form: str, field: str, names: Sequence[str]) -> list[str]:
+    """The columns among `names` that a field usually has."""
+    if (form, field) == ("judgements", "winner"):
+        return list(_GAMES) if set(_GAMES) <= set(names) else []
+    if (form, field) == ("round_robin", "responses"):
+        return [name for name in names if _NUMBERED.fullmatch(name)]
+    if field == "winner" and (votes := [name for name in names if _VOTE.fullmatch(name)]):
+        return votes
+    by_plain_name = {_SITE.sub("", name.casefold()): name for name in reversed(names)}
+    return [by_plain_name[usual] for usual in USUAL_NAMES[field] if usual in by_plain_name][:1]
+
+
+def _resolved(data: Data, form: str, names: Sequence[str], columns: dict[str, list[str]]) -> Data:
+    used = Counter(name for found in columns.values() for name in found)
+    if any(count > 1 for count in used.values()):
+        named = ", ".join(f"{_KEY}.{field}: {', '.join(found)}" for field, found in columns.items())
+        raise PipelineError(f"each field needs a column of its own, but two share one ({named}).")
+    several = {"winner", "responses"} if form == "round_robin" else {"winner"}
+    update = {field: found if field in several else found[0] for field, found in columns.items()}
+    unused = {field: None for field in type(data.columns).model_fields if field not in columns}
+    return data.model_copy(update={"format": form, "columns": data.columns.model_copy(update={**unused, **update})})
+
+
+def prompts_by_file(sources: Sequence[Source], resolved: Sequence[Data]) -> list[Data]:
+    """The same formats, with the file's name as the prompt where texts have none and every file has a name of its own.
+
+    Raises:
+        PipelineError: a prompt is missing, and file names that differ in numbers only cannot be it.
+    """
+    own_names = {re.sub(r"\d+", "", source.name) for source in sources}
+    filled = []
+    for source, data in zip(sources, resolved, strict=True):
+        if not _lacks_prompt(data, source.rows[0]):
+            filled.append(data)
+            continue
+        if len(own_names) < max(2, len(sources)):
+            raise PipelineError(
+                f"{source.name} has responses but no column with their prompt. Name it in {_KEY}.prompt; "
+                f"{FILE_NAME} takes the name of the file."
+            )
+        filled.append(data.model_copy(update={"columns": data.columns.model_copy(update={"prompt": FILE_NAME})}))
+    return filled
+
+
+def _lacks_prompt(data: Data, first: Mapping[str, Any]) -> bool:
+    columns = data.columns
+    if columns.prompt is not None or data.format not in OPTIONAL or data.format == "preference_pairs":
+        return False
+    response = columns.response or columns.response_a or columns.responses
+    value = first[response[0] if isinstance(response, list) else response] if response else None
+    return data.format != "prompts" and not is_chat(value)
+
+
+def _guess_columns(data: Data, rows: Dataset) -> Data:
+    """The columns of a table without a header, by what the last one holds: a verdict, or a score."""
+    names, last = rows.column_names, rows[: min(len(rows), 100)][rows.column_names[-1]]
+    fields = ["prompt", "context"]
+    if len(names) >= 4 and all(read_verdict(cell) and not str(cell).isdigit() for cell in last):
+        answers = ["response_a", "response_b", "winner"]
+    elif len(names) >= 3 and all(str(cell).replace(".", "", 1).isdigit() for cell in last):
+        answers = ["response", "score"]
+    else:
+        return data
+    fields = [*fields[: len(names) - len(answers)], *answers]
+    guessed = dict(zip(fields, [*names[: len(fields) - len(answers)], *names[-len(answers) :]], strict=True))
+    given = {field: name for field, name in data.columns.model_dump().items() if name in names}
+    return data.model_copy(update={"columns": data.columns.model_copy(update={**guessed, **given})})
+
+
+def describe_format(data: Data) -> str:
+    """A resolved format in words: `comparisons: prompt = question, winner = vote1 + vote2`."""
+    named = {field: name for field, name in data.columns.model_dump().items() if name is not None}
+    fields = [f"{field} = {' + '.join(name) if isinstance(name, list) else name}" for field, name in named.items()]
+    return f"{data.format}: {', '.join(fields)}"
+
+
+def select_fields(source: Source, data: Data) -> Iterable[Mapping[str, Any]]:
+    """The rows with the columns that a resolved `data` names, under the names of their fields; several columns of one
+    field are `winner.0`, `winner.1`."""
+    renamed = {}
+    for field in type(data.columns).model_fields:
+        named = getattr(data.columns, field)
+        if isinstance(named, str) and (field, named) != ("prompt", FILE_NAME):
+            renamed[named] = field
+        for number, name in enumerate(named if isinstance(named, list) else []):
+            renamed[name] = f"{field}.{number}"
+    selected = source.rows.select_columns(list(renamed))
+    rows = selected.rename_columns({old: new for old, new in renamed.items() if old != new})
+    if data.columns.prompt != FILE_NAME:
+        return rows
+    prompt = " ".join(re.split(r"[-_\s]+", Path(source.name).name.split(".")[0])).strip()
+    return ({**row, "prompt": prompt} for row in rows)

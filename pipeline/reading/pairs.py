@@ -1,0 +1,154 @@
+"""Rows with two responses or more: which is preferred."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from pipeline.reading.chats import Message, Style, Unreadable, is_chat, read_messages, split_chats, split_transcripts
+from pipeline.reading.responses import read_number, read_responses
+from pipeline.reading.verdicts import Verdict, Vote, read_verdict
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two responses and what people said of them."""
+
+    prompt: str
+    responses: tuple[str, str]
+    votes: tuple[Vote, ...]
+
+
+def read_pair(row: Mapping[str, Any], style: Style) -> dict[str, str]:
+    """A chosen and a rejected response: texts, chats, or transcripts with a common beginning.
+
+    Raises:
+        Unreadable: with the reason, as in all readers here.
+    """
+    chosen, rejected = row["chosen"], row["rejected"]
+    if row.get("prompt") is not None:
+        return _named(read_responses(row, style, chosen, rejected))
+    if isinstance(chosen, str) and isinstance(rejected, str):
+        return _named(split_transcripts(chosen, rejected))
+    if is_chat(chosen) and is_chat(rejected):
+        return _named(split_chats(chosen, rejected, style))
+    raise Unreadable("text_is_no_string")
+
+
+def _named(texts: tuple[str, ...]) -> dict[str, str]:
+    if not texts[0].strip():
+        raise Unreadable("empty_prompt")
+    return dict(zip(("prompt", "chosen", "rejected"), texts, strict=True))
+
+
+def read_comparison(row: Mapping[str, Any], style: Style) -> Comparison:
+    """Two responses with one vote or several; or the two games of a judge's record."""
+    if "judge_prompt" in row:
+        return _read_judgement(row, style)
+    read = {key: read_verdict(value) for key, value in row.items() if key.startswith("winner")}
+    who = str(row["annotator"]) if row.get("annotator") is not None else None
+    votes = tuple(Vote(who or key, verdict) for key, verdict in read.items() if verdict)
+    if not votes:
+        raise Unreadable("unreadable_verdict")
+    prompt, first, second = read_responses(row, style, row["response_a"], row["response_b"])
+    return Comparison(prompt, (first, second), votes)
+
+
+_JUDGED = re.compile(
+    r"\[User Question\]\n(?P<question>.*?)\n+"
+    r"(?:\[The Start of Reference Answer\].*?\[The End of Reference Answer\]\n+)?"
+    r"\[The Start of Assistant A's Answer\]\n(?P<a>.*?)\n\[The End of Assistant A's Answer\]\n+"
+    r"\[The Start of Assistant B's Answer\]\n(?P<b>.*?)\n\[The End of Assistant B's Answer\]",
+    re.DOTALL,
+)
+_WINNERS: dict[str, Verdict] = {"model_1": "a", "model_2": "b", "tie": "tie"}
+
+
+def _read_judgement(row: Mapping[str, Any], style: Style) -> Comparison:
+    """FastChat's record of a pairwise judge: two games, in the second of which the answers changed places."""
+    found = _JUDGED.search(row["judge_prompt"]) if isinstance(row["judge_prompt"], str) else None
+    if found is None:
+        raise Unreadable("no_question_and_answers")
+    verdicts = [_WINNERS.get(str(row[f"winner.{game}"])) for game in (0, 1)]
+    if None in verdicts:
+        raise Unreadable("unreadable_verdict")
+    prompt, first, second = read_responses({"prompt": found["question"]}, style, found["a"], found["b"])
+    votes = tuple(
+        Vote(f"game {game}", verdict, swapped=game == 2) for game, verdict in enumerate(verdicts, start=1) if verdict
+    )
+    return Comparison(prompt, (first, second), votes)
+
+
+def read_round_robin(row: Mapping[str, Any], style: Style) -> list[Comparison]:
+    """Several responses and a verdict for each two of them, in the order 1-2, 1-3, ..., 2-3, ...
+
+    A verdict that says nothing leaves a comparison without votes.
+    """
+    responses = [row[key] for key in row if key.startswith("responses.")]
+    verdicts = row.get("winner.0", row.get("winner"))
+    pairs = list(combinations(range(len(responses)), 2))
+    if not isinstance(verdicts, Sequence) or isinstance(verdicts, str) or len(verdicts) != len(pairs):
+        raise Unreadable("no_verdict_for_every_two")
+    prompt, *texts = read_responses(row, style, *responses)
+    return [
+        Comparison(prompt, (texts[one], texts[two]), (Vote("winner", verdict),) if verdict else ())
+        for (one, two), verdict in zip(pairs, map(read_verdict, verdicts), strict=True)
+    ]
+
+
+def read_scored(row: Mapping[str, Any], style: Style) -> dict[str, str]:
+    """The best and the worst of a list."""
+    responses, scores = row["responses"], row.get("scores")
+    if not isinstance(responses, Sequence) or isinstance(responses, str) or len(responses) < 2:
+        raise Unreadable("fewer_than_two_responses")
+    if scores is None and all(isinstance(entry, Mapping) for entry in responses):
+        scores = [_first(entry, "score", "rating", "overall_score") for entry in responses]
+        responses = [_first(entry, "response", "text", "content") for entry in responses]
+    if not isinstance(scores, Sequence) or isinstance(scores, str) or len(scores) != len(responses):
+        raise Unreadable("no_score_for_every_response")
+    numbers = [read_number(score) for score in scores]
+    best, worst = numbers.index(max(numbers)), numbers.index(min(numbers))
+    if numbers[best] == numbers[worst]:
+        raise Unreadable("tie")
+    return _named(read_responses(row, style, responses[best], responses[worst]))
+
+
+def _first(entry: Mapping[str, Any], *keys: str) -> Any:
+    return next((entry[key] for key in keys if entry.get(key) is not None), None)
+
+
+def read_tree(row: Mapping[str, Any], style: Style) -> Iterator[dict[str, str] | str]:
+    """The best and the worst of the ranked replies to every message of a tree as OpenAssistant stores it.
+
+    A lower rank is better. Where replies are ranked but give no pair, the reason comes instead; a tree without ranked
+    replies is refused as a whole.
+    """
+    pairs: list[dict[str, str] | str] = []
+    todo: list[tuple[list[Message], Any]] = [([], row["tree"])]
+    while todo:
+        history, node = todo.pop()
+        messages = [*history, *read_messages(node)]
+        replies = node.get("replies") if isinstance(node, Mapping) else None
+        replies = [reply for reply in replies or [] if isinstance(reply, Mapping)]
+        # the last is taken first, so that pairs come in the order of the tree
+        todo += [(messages, reply) for reply in reversed(replies)]
+        ranked = [reply for reply in replies if reply.get("rank") is not None]
+        if len(ranked) > 1:
+            pairs.append(_best_and_worst(messages, ranked, style))
+    if not pairs:
+        raise Unreadable("no_ranked_replies")
+    yield from pairs
+
+
+def _best_and_worst(messages: list[Message], replies: list[Mapping[str, Any]], style: Style) -> dict[str, str] | str:
+    try:
+        ranks = [read_number(reply["rank"]) for reply in replies]
+        best, worst = ranks.index(min(ranks)), ranks.index(max(ranks))
+        if ranks[best] == ranks[worst]:
+            return "tie"
+        prompt = style.prompt(messages)
+        texts = [style.response(read_messages(replies[at])[-1]) for at in (best, worst)]
+    except Unreadable as reason:
+        return str(reason)
+    return {"prompt": prompt, "chosen": texts[0], "rejected": texts[1]}

@@ -1,0 +1,113 @@
+"""The prompt of a row and the responses to it as texts, whatever each is stored as."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.reading.chats import Style, Unreadable, is_chat, read_messages
+
+_ABSENT = ("", "nan", "none", "n/a")
+"""How tables write that there is no context."""
+
+
+def read_responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tuple[str, ...]:
+    """The prompt and the responses of a row, of which each may be a text, a message or a conversation.
+
+    Raises:
+        Unreadable: with the reason.
+    """
+    texts = _responses(row, style, *responses)
+    if not texts[0].strip():
+        raise Unreadable("empty_prompt")
+    return texts
+
+
+def _responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tuple[str, ...]:
+    prompt = row.get("prompt")
+    if prompt is None:  # the conversation holds it
+        turns = [read_messages(response) for response in responses]
+        if any(messages[:-1] != turns[0][:-1] for messages in turns):
+            raise Unreadable("no_shared_turn")
+        return style.prompt(turns[0][:-1]), *(style.response(messages[-1]) for messages in turns)
+    if is_chat(prompt):
+        return style.prompt(read_messages(prompt)), *(_answer(response, style) for response in responses)
+    text = _prompt_text(row)
+    if responses and all(is_chat(response) for response in responses):
+        # a text beside conversations that repeat it, or beside the answers alone
+        turns = [read_messages(response) for response in responses]
+        heads = [messages[:-1] or read_messages({"role": "user", "content": text}) for messages in turns]
+        if any(head != heads[0] for head in heads):
+            raise Unreadable("no_shared_turn")
+        return style.prompt(heads[0]), *(style.response(messages[-1]) for messages in turns)
+    if not all(isinstance(response, str) for response in responses):
+        raise Unreadable("text_is_no_string")
+    return text, *(style.separator + response for response in responses)
+
+
+def _prompt_text(row: Mapping[str, Any]) -> str:
+    prompt, context = row["prompt"], row.get("context")
+    if not isinstance(prompt, str):
+        raise Unreadable("text_is_no_string")
+    if isinstance(context, str) and context.strip().casefold() not in _ABSENT:
+        return f"{prompt}\n{context}"
+    return prompt
+
+
+def _answer(value: Any, style: Style) -> str:
+    messages = read_messages({"role": "assistant", "content": value} if isinstance(value, str) else value)
+    if len(messages) != 1:
+        raise Unreadable("response_has_several_turns")
+    return style.response(messages[0])
+
+
+def read_prompt(row: Mapping[str, Any], style: Style) -> dict[str, str]:
+    """A prompt alone.
+
+    Raises:
+        Unreadable: with the reason.
+    """
+    if row["prompt"] is None:
+        raise Unreadable("empty_prompt")
+    (prompt,) = read_responses(row, style)
+    return {"prompt": prompt}
+
+
+def read_demonstration(row: Mapping[str, Any], style: Style) -> dict[str, str]:
+    """A prompt with one response, as for SFT.
+
+    Raises:
+        Unreadable: with the reason.
+    """
+    prompt, response = read_responses(row, style, row["response"])
+    return {"prompt": prompt, "response": response}
+
+
+def read_thumb(row: Mapping[str, Any], style: Style) -> tuple[str, str, bool]:
+    """Prompt, response, and whether people liked it.
+
+    Raises:
+        Unreadable: with the reason.
+    """
+    label = row["label"]
+    liked = {"0": False, "1": True, "false": False, "true": True}.get(str(label).casefold())
+    if liked is None and label in (0, 1):  # 1.0
+        liked = bool(label)
+    if liked is None:
+        raise Unreadable("label_not_0_or_1")
+    prompt, response = read_responses(row, style, row["response"])
+    return prompt, response, liked
+
+
+def read_number(value: Any) -> float:
+    """A score as a finite number.
+
+    Raises:
+        Unreadable: it is none.
+    """
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise Unreadable("score_is_no_number") from None
+    if not math.isfinite(found):
+        raise Unreadable("score_is_no_number")
+    return found

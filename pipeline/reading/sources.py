@@ -1,0 +1,142 @@
+"""Raw rows from an installed package, files or a hub data set, all through `datasets`."""
+
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, disable_progress_bars, load_dataset
+from datasets.exceptions import DatasetsError
+
+from pipeline.errors import PipelineError
+from pipeline.packages import package_folder
+from pipeline.params.schema import Data, MixedSource
+from pipeline.reading.tables import table_options
+
+_READERS = {
+    ".json": "json",
+    ".jsonl": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+}
+_PACKED = (".gz", ".xz", ".bz2", ".zst")
+_KEY = "data.source"
+WATCHED_FOLDER = Path("data/raw")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file or data set."""
+
+    name: str
+    """As the user would name it."""
+    rows: Dataset
+    """Memory-mapped, as they are."""
+    share: float
+    """Of its prompts, so many are used (0 to 1]."""
+    unnamed: bool = False
+    """A table without a header line; its columns are `column_1`, `column_2`, ..."""
+
+
+def load_sources(data: Data) -> list[Source]:
+    """Every file or data set that `data.source` names, in the order of their names.
+
+    Raises:
+        PipelineError: a missing package, file or hub data set, an unknown file type, or no rows.
+    """
+    disable_progress_bars()
+    mixed = [MixedSource(name=data.source, share=1.0)] if isinstance(data.source, str) else data.source
+    found: list[Source] = []
+    for source in mixed:
+        if source.name.startswith("hub:"):
+            found.append(Source(source.name, _load_hub(source.name, data), source.share))
+        else:
+            found += [_load_file(path, source.share) for path in _files(source.name)]
+    names = [source.name for source in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise PipelineError(f"{_KEY}: {', '.join(twice)} is named twice. Name each file once.")
+    if empty := [one.name for one in found if len(one.rows) == 0]:
+        raise PipelineError(f"{_KEY}: {', '.join(empty)} has no rows.")
+    return found
+
+
+def _files(source: str) -> list[Path]:
+    if source.startswith("package:"):
+        return [_package_file(source)]
+    pattern = f"{source}/**/*" if Path(source).is_dir() else source
+    matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    found = sorted(Path(name) for name in matches if Path(name).is_file())
+    if pattern != source:  # of a folder what can be read, not its README
+        found = [path for path in found if _kind(path) in _READERS]
+    if not found:
+        raise PipelineError(
+            f"{_KEY}: no file matches {source!r}. Correct the path; data/raw is the place for own files."
+        )
+    if not all(path.resolve().is_relative_to(WATCHED_FOLDER.resolve()) for path in found):
+        print(
+            f"warning: {source} is outside {WATCHED_FOLDER}/, so DVC cannot see when it changes; "
+            "copy it there, or run `dvc repro -f prepare_data` after each change.",
+            flush=True,
+        )
+    _check(found)
+    return found
+
+
+def _package_file(source: str) -> Path:
+    package, _, inside = source.removeprefix("package:").partition("/")
+    folder = package_folder(package, key=_KEY)
+    path = folder / inside
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise PipelineError(f"{_KEY}: {inside!r} leads out of package {package!r}. Name a file inside it.")
+    if not path.is_file():
+        raise PipelineError(f"{_KEY}: package {package!r} has no file {inside!r}.")
+    return path
+
+
+def _kind(path: Path) -> str:
+    """The suffix that says how a file is written, without that of its compression."""
+    return (path.with_suffix("") if path.suffix.lower() in _PACKED else path).suffix.lower()
+
+
+def _check(files: Sequence[Path]) -> None:
+    unknown = {_kind(path) for path in files} - set(_READERS)
+    if unknown:
+        raise PipelineError(f"{_KEY}: cannot read {', '.join(sorted(unknown))} files; use {', '.join(_READERS)}.")
+    empty = [str(path) for path in files if path.stat().st_size == 0]
+    if empty:
+        raise PipelineError(f"{_KEY}: {', '.join(empty)} is empty.")
+
+
+def _load_file(path: Path, share: float) -> Source:
+    reader = _READERS[_kind(path)]
+    options: dict[str, Any] = {}
+    try:
+        if reader == "csv":
+            options = table_options(path)
+        rows = load_dataset(reader, data_files=[str(path)], split="train", **options)
+    except (DatasetsError, ValueError, OSError, EOFError) as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        if "corresponds to no data" in reason:
+            raise PipelineError(f"{_KEY}: {path} has no rows.") from error
+        raise PipelineError(f"{_KEY}: cannot read {path}: {reason}") from error
+    return Source(_name(path), rows, share, unnamed="names" in options)
+
+
+def _name(path: Path) -> str:
+    """A path inside a package by the package, any other as it was given."""
+    return path.parent.name + "/" + path.name if "site-packages" in path.parts else str(path)
+
+
+def _load_hub(source: str, data: Data) -> Dataset:
+    name = source.removeprefix("hub:")
+    try:
+        return load_dataset(name, revision=data.revision, split=data.split)
+    except (DatasetsError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise PipelineError(
+            f"{_KEY}: cannot load split {data.split!r} of hub data set {name!r}: {reason} "
+            "Check the id, the split and the network."
+        ) from error
