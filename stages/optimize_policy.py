@@ -12,6 +12,7 @@ from pipeline.models.critic import Critic, critic_from_policy, critic_from_rewar
 from pipeline.models.folders import stored_dtype
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.reward import load_reward_model
+from pipeline.models.text_format import FILE, check_same_texts, read_text_format
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
 from pipeline.stage.run import Stage, run_stage
@@ -60,7 +61,7 @@ def optimize_dpo(stage: Stage) -> None:
             policy, folder / "checkpoints" / f"step-{step:05d}", dtype=stored_dtype(sft)
         ),
     )
-    save_policy(policy, tokenizer, folder, dtype=stored_dtype(sft))
+    save_policy(policy, tokenizer, folder, dtype=stored_dtype(sft), texts=read_text_format(sft / FILE))
 
 
 def optimize_ppo(stage: Stage) -> None:
@@ -76,6 +77,7 @@ def optimize_ppo(stage: Stage) -> None:
     shared = with_critic and settings.critic == "shared"
     policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed, with_values=shared)
     reward_folder = stage.input("artifacts/inputs/ppo/reward_model")
+    check_same_texts(sft, reward_folder)
     reward_model = load_reward_model(reward_folder, compute)
     roles = Roles(
         policy=policy,
@@ -100,7 +102,7 @@ def optimize_ppo(stage: Stage) -> None:
             policy, folder / "checkpoints" / f"step-{step:05d}", dtype=stored_dtype(sft)
         ),
     )
-    save_policy(policy, tokenizer, folder, dtype=stored_dtype(sft))
+    save_policy(policy, tokenizer, folder, dtype=stored_dtype(sft), texts=read_text_format(sft / FILE))
 
 
 def _critic(settings: Ppo, sft: Path, reward_folder: Path, compute: Compute, *, seed: int) -> Critic:

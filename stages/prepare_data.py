@@ -9,10 +9,14 @@ from tqdm import tqdm
 
 from pipeline.data.preparation import PreparedData, RawRows, joined_without_space, prepare
 from pipeline.data.records import write_records
+from pipeline.data.source_report import report_sources
+from pipeline.data.tables import write_table
 from pipeline.errors import PipelineError
+from pipeline.models.text_format import TextFormat
 from pipeline.params.schema import Data
 from pipeline.progress import progress_bar
-from pipeline.reading.formats import describe_format, detect_format, prompts_by_file, select_fields
+from pipeline.reading.chats import Style
+from pipeline.reading.formats import HOLD_CHATS, describe_format, detect_format, prompts_by_file, select_fields
 from pipeline.reading.sources import Source, load_sources
 from pipeline.stage.run import Stage, run_stage
 
@@ -22,40 +26,65 @@ def main(stage: Stage) -> None:
     settings = stage.params.data
     sources = load_sources(settings)
     resolved = prompts_by_file(sources, [detect_format(source, settings) for source in sources])
+    style = _style(stage, resolved)
     for found, files in Counter(map(describe_format, resolved)).items():
         print(f"  format  {found}{f' ({files} files)' if files > 1 else ''}", flush=True)
+    print(f"  chats   {style.name}", flush=True)
     total = sum(len(source.rows) for source in sources)
     with progress_bar(total=total, title="rows", unit="row") as bar:
-        prepared = prepare(_raw_rows(sources, resolved, bar), seed=stage.params.seed)
+        prepared = prepare(_raw_rows(sources, resolved, style, bar), seed=stage.params.seed)
     assert len({(fate["source"], fate["row"]) for fate in prepared.fates}) == total, "every raw row has a fate"
-    if glued := joined_without_space(prepared.pairs):
-        print(
-            f"warning: in {glued} of {len(prepared.pairs)} pairs the response begins right behind the last letter of "
-            'the prompt; data.separator, such as "\\n", comes between them.',
-            flush=True,
-        )
-    _check(prepared, settings)
-    folder = stage.output("artifacts/data")
-    for kind, splits in (("labels", prepared.labels), ("texts", prepared.texts), ("prompts", prepared.prompts)):
-        for split, records in splits.items():
-            write_records(folder / kind / f"{split}.jsonl", records)
-    write_records(folder / "pairs.jsonl", prepared.pairs)
-    write_records(folder / "fates.jsonl", prepared.fates)
-    write_records(folder / "quarantine.jsonl", _quarantined(prepared, sources))
+    _warn_of_glued_pairs(prepared)
+    _write(stage, prepared, sources, style)
     counts = {"rows": total, "entries": len(prepared.fates), **dict(sorted(prepared.counts.items()))}
     stage.write_json("reports/data/metrics.json", counts)
+    rows: dict[str, Any] = {source.name: source.rows for source in sources}
+    formats = {source.name: describe_format(data) for source, data in zip(sources, resolved, strict=True)}
+    stage.write_json("reports/data/sources.json", report_sources(prepared, formats, rows, chat_format=style.name))
     stage.log_final(counts)
+    _check(prepared, settings)
 
 
-def _raw_rows(sources: Sequence[Source], resolved: Sequence[Data], bar: "tqdm[Any]") -> Iterator[RawRows]:
+def _style(stage: Stage, resolved: Sequence[Data]) -> Style:
+    """How chats are written out; a template needs the policy's tokenizer, which takes seconds to load."""
+    settings = stage.params.data
+    policy = stage.input("artifacts/models/policy")
+    if settings.chat_format == "transcript" or not any(data.format in HOLD_CHATS for data in resolved):
+        return Style(settings.separator)
+    from pipeline.reading.templates import load_style
+
+    return load_style(settings.chat_format, policy, separator=settings.separator)
+
+
+def _raw_rows(sources: Sequence[Source], resolved: Sequence[Data], style: Style, bar: "tqdm[Any]") -> Iterator[RawRows]:
     for source, data in zip(sources, resolved, strict=True):
-        yield RawRows(source.name, _counted(select_fields(source, data), bar), data, source.share)
+        yield RawRows(source.name, _counted(select_fields(source, data), bar), data, source.share, style)
 
 
 def _counted(rows: Iterable[Any], bar: "tqdm[Any]") -> Iterator[Any]:
     for row in rows:
         bar.update()
         yield row
+
+
+def _warn_of_glued_pairs(prepared: PreparedData) -> None:
+    if glued := joined_without_space(prepared.pairs):
+        print(
+            f"warning: in {glued} of {len(prepared.pairs)} pairs the response begins right behind the last letter of "
+            'the prompt; data.separator, such as "\\n", comes between them.',
+            flush=True,
+        )
+
+
+def _write(stage: Stage, prepared: PreparedData, sources: Sequence[Source], style: Style) -> None:
+    folder = stage.output("artifacts/data")
+    for kind, splits in (("labels", prepared.labels), ("texts", prepared.texts), ("prompts", prepared.prompts)):
+        for split, records in splits.items():
+            write_table(folder / kind / f"{split}.jsonl", records, kind)
+    write_table(folder / "pairs.jsonl", prepared.pairs, "pairs")
+    write_records(folder / "fates.jsonl", prepared.fates)
+    write_records(folder / "quarantine.jsonl", _quarantined(prepared, sources))
+    TextFormat(style.name, style.template_hash).write(folder / "text_format.json")
 
 
 def _check(prepared: PreparedData, settings: Data) -> None:

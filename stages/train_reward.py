@@ -3,6 +3,7 @@
 from pipeline.data.preferences import TextPair
 from pipeline.data.records import read_records
 from pipeline.models.reward import create_reward_model, load_reward_model
+from pipeline.models.text_format import read_text_format, store_text_format, template_hash
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.reward import adopt_reward_model, train_reward
 
@@ -16,6 +17,7 @@ def main(stage: Stage) -> None:
         [TextPair.of(row) for row in read_records(stage.input(f"artifacts/preferences/accepted/{split}.jsonl"))]
         for split in ("train", "validation")
     )
+    texts = read_text_format(stage.input("artifacts/data/text_format.json"))
     finished = stage.params.models.reward_backbone.is_reward_model
     if finished:
         model = load_reward_model(backbone, compute, max_length=settings.max_length)
@@ -25,6 +27,13 @@ def main(stage: Stage) -> None:
     print(f"{len(pairs)} pairs, {truncated} texts longer than {settings.max_length} tokens", flush=True)
     if finished:
         print("a finished reward model: nothing is trained", flush=True)
+        own = template_hash(model.tokenizer.chat_template)
+        if texts.template is not None and own not in (None, texts.template):
+            print(
+                "warning: chats were written by the policy's chat template, and this reward model brings another: it "
+                "has probably never seen such texts. Look at its accuracy, or set data.chat_format to transcript.",
+                flush=True,
+            )
         stage.log_step(0, adopt_reward_model(model, pairs))
     else:
         train_reward(
@@ -38,7 +47,9 @@ def main(stage: Stage) -> None:
             on_tokens=stage.costs.add_work,
             resume=stage.resume,
         )
-    model.save(stage.output("artifacts/reward_model"))
+    folder = stage.output("artifacts/reward_model")
+    model.save(folder)
+    store_text_format(folder, texts)
     stage.write_history("reports/training/train_reward.jsonl")
     stage.log_final({"pairs": len(pairs), "truncated_texts": truncated})
 

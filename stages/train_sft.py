@@ -5,6 +5,7 @@ from pipeline.data.tokens import cut_response, tokenize_example
 from pipeline.models.checkpoints import save_policy
 from pipeline.models.folders import stored_dtype
 from pipeline.models.policy import load_policy, load_tokenizer
+from pipeline.models.text_format import check_template, read_text_format
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.sft import train_sft
 
@@ -15,6 +16,8 @@ def main(stage: Stage) -> None:
     base = stage.input("artifacts/models/policy")
     compute = stage.start_compute(like=base)
     tokenizer = load_tokenizer(base)
+    texts = read_text_format(stage.input("artifacts/data/text_format.json"))
+    check_template(tokenizer.chat_template, texts)
     rows = read_records(stage.input("artifacts/data/texts/train.jsonl"), fields=("prompt", "response", "ended"))
     examples = [tokenize_example(tokenizer, row["prompt"], row["response"], ended=row["ended"]) for row in rows]
     cut = sum(len(example) > settings.max_length for example in examples)
@@ -33,7 +36,7 @@ def main(stage: Stage) -> None:
         on_tokens=stage.costs.add_work,
         resume=stage.resume,
     )
-    save_policy(policy, tokenizer, stage.output("artifacts/sft"), dtype=stored_dtype(base))
+    save_policy(policy, tokenizer, stage.output("artifacts/sft"), dtype=stored_dtype(base), texts=texts)
     stage.write_history("reports/training/train_sft.jsonl")
     stage.log_final({"texts": len(examples), "cut_responses": cut})
 

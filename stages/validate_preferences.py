@@ -2,26 +2,36 @@
 
 import json
 
-from pipeline.data.contract import check_thresholds, validate_pairs
-from pipeline.data.preference_summary import summarise_pairs
 from pipeline.data.records import read_records, write_records
+from pipeline.models.text_format import read_text_format
 from pipeline.stage.run import Stage, run_stage
+from pipeline.validation.context_length import load_pair_tokenizer, measure_pairs
+from pipeline.validation.contract import check_thresholds, validate_pairs
+from pipeline.validation.details import detail_pairs
+from pipeline.validation.summary import summarise_pairs
 
 
 def main(stage: Stage) -> None:
-    """Validate, split, summarise."""
+    """Measure, validate, split, summarise."""
     settings = stage.params.validate_preferences
     rows = read_records(stage.input("artifacts/preferences/raw.jsonl"))
     collection = json.loads(stage.input("reports/preferences/collection.json").read_text())
-    validated = validate_pairs(rows, settings)
+    templated = read_text_format(stage.input("artifacts/data/text_format.json")).template is not None
+    tokenizer = load_pair_tokenizer(stage.input("artifacts/models/policy/tokenizer.json"))
+    measured = measure_pairs(rows, tokenizer, settings)
+    validated = validate_pairs(measured.rows, settings, tokens=measured.tokens, templated=templated)
     print(f"{len(validated.accepted)} of {len(rows)} pairs accepted", flush=True)
+    for code, count in validated.counts.items():
+        if count:
+            print(f"  {'reject' if code in settings.reject else 'warn  '}  {code}: {count}", flush=True)
+    write_records(stage.output("artifacts/preferences/quarantine.jsonl"), validated.quarantined)
     check_thresholds(validated, settings)
     folder = stage.output("artifacts/preferences/accepted")
     for split in ("train", "validation", "test"):
         write_records(folder / f"{split}.jsonl", [row for row in validated.accepted if row["split"] == split])
-    write_records(stage.output("artifacts/preferences/quarantine.jsonl"), validated.quarantined)
-    summary = summarise_pairs(validated, ties_without_pair=collection["ties_without_pair"])
+    summary = summarise_pairs(validated, settings, ties_without_pair=collection["ties_without_pair"])
     stage.write_json("reports/preferences/summary.json", summary)
+    stage.write_json("reports/preferences/details.json", detail_pairs(validated))
     stage.log_final(summary)
 
 

@@ -97,6 +97,7 @@ def given_pairs(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "rejected_score": None,
             "margin": None,
             "source": "given",
+            **{key: row[key] for key in ("origin", "votes") if key in row},
         }
         for row in rows
     ]

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.data.records import fold, record_id
+from pipeline.data.records import fold, is_storable, record_id
+from pipeline.data.splits import SPLITS, held_out_edge, lend_to_empty_splits, split_of, unit_hash
 from pipeline.params.schema import Data
 from pipeline.reading.chats import Style
 from pipeline.reading.entries import read_entries
 from pipeline.reading.verdicts import Vote
-from pipeline.seeding import seed_for
 
-SPLITS = ("judge", "sft", "train", "validation", "test", "evaluation")
 _JUDGE_HELD_OUT = 0.1
 _SIDES = ("chosen", "rejected")
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
@@ -29,6 +28,8 @@ class RawRows:
     """With the format and the columns of this source."""
     share: float = 1.0
     """Of its prompts, so many are used, by their hash."""
+    style: Style = field(default_factory=Style)
+    """How chats are written out."""
 
 
 @dataclass
@@ -64,7 +65,8 @@ class PreparedData:
 def prepare(sources: Iterable[RawRows], *, seed: int) -> PreparedData:
     """Sort every raw row into its split.
 
-    The split is a hash of the prompt, so one prompt is never on two sides, and adding rows moves no other row.
+    The split is a hash of the prompt, so one prompt is never on two sides, and adding rows moves no other row. Only a
+    split that would be empty, as those of a few dozen rows may be, borrows the prompt whose hash is nearest to it.
     Limits keep the records with the smallest hashes.
     """
     prepared = PreparedData()
@@ -80,12 +82,13 @@ def prepare(sources: Iterable[RawRows], *, seed: int) -> PreparedData:
                 prepared.note(*whence, "dropped.duplicate")
                 continue
             seen.add(record["id"])
-            record["hash"] = _unit_hash(seed, fold(record["prompt"]))
-            if source.share < 1 and _unit_hash(seed, f"share/{fold(record['prompt'])}") >= source.share:
+            record["hash"] = unit_hash(seed, fold(record["prompt"]))
+            if source.share < 1 and unit_hash(seed, f"share/{fold(record['prompt'])}") >= source.share:
                 prepared.note(*whence, "unused.beyond_share")
                 continue
-            by_split[_split_of(record["hash"], source.data)].append(record)
+            by_split[split_of(record["hash"], source.data)].append(record)
     assert data is not None, "there is a source"
+    lend_to_empty_splits(by_split, data)
     for split, records in by_split.items():
         _fill(prepared, split, _limited(records, split, data, prepared), seed=seed)
     prepared.fates.sort(key=lambda fate: (order[fate["source"]], fate["row"]))
@@ -93,11 +96,13 @@ def prepare(sources: Iterable[RawRows], *, seed: int) -> PreparedData:
 
 
 def _read(source: RawRows, prepared: PreparedData) -> Iterator[dict[str, Any]]:
-    for entry in read_entries(source.rows, source.data, Style(source.data.separator)):
+    for entry in read_entries(source.rows, source.data, source.style):
         if entry.votes:
             prepared.votes.append(entry.votes)
         if entry.record is None:
             prepared.note(source.name, entry.rows, None, f"dropped.{entry.reason}")
+        elif not all(is_storable(text) for text in entry.record.values() if isinstance(text, str)):
+            prepared.note(source.name, entry.rows, None, "dropped.not_utf8")
         else:
             yield {**_complete(entry.record, source.data), "source": source.name, "rows": entry.rows}
 
@@ -135,19 +140,6 @@ def joined_without_space(pairs: Iterable[Mapping[str, Any]]) -> int:
     )
 
 
-def _unit_hash(seed: int, text: str) -> float:
-    return seed_for(seed, f"split/{text}") / 2**63
-
-
-def _split_of(value: float, data: Data) -> str:
-    edge = 0.0
-    for split in SPLITS:
-        edge += getattr(data.splits, split)
-        if value < edge:
-            return split
-    return SPLITS[-1]
-
-
 def _limited(records: list[dict[str, Any]], split: str, data: Data, prepared: PreparedData) -> list[dict[str, Any]]:
     """The records of a split that are used, in the order of their hashes, one a prompt where prompts are sampled."""
     usable = []
@@ -182,10 +174,7 @@ def _refusal(record: Mapping[str, Any], split: str, prompts: set[str]) -> str | 
 
 def _fill(prepared: PreparedData, split: str, records: list[dict[str, Any]], *, seed: int) -> None:
     if split == "judge":
-        for record in records:
-            # by a hash of its own: the split hash of these records fills only part of [0, 1)
-            held_out = _unit_hash(seed, f"judge/{fold(record['prompt'])}") < _JUDGE_HELD_OUT
-            prepared.labels["test" if held_out else "train"] += _labelled(record)
+        _fill_labels(prepared, records, seed=seed)
         return
     if split in ("sft", "evaluation"):
         name = "train" if split == "sft" else "evaluation"
@@ -199,7 +188,21 @@ def _fill(prepared: PreparedData, split: str, records: list[dict[str, Any]], *, 
             seen.add(record["prompt"])
             prepared.prompts[split].append(_keep(record, "id", "prompt"))
         if "chosen" in record and split != "evaluation":
-            prepared.pairs.append({**_keep(record, "id", "prompt", "chosen", "rejected"), "split": split})
+            prepared.pairs.append(_pair(record, split))
+
+
+def _fill_labels(prepared: PreparedData, records: list[dict[str, Any]], *, seed: int) -> None:
+    # by a hash of its own: the split hash of these records fills only part of [0, 1)
+    hashes = [unit_hash(seed, f"judge/{fold(record['prompt'])}") for record in records]
+    edge = held_out_edge(hashes, _JUDGE_HELD_OUT)
+    for record, value in zip(records, hashes, strict=True):
+        prepared.labels["test" if value < edge else "train"] += _labelled(record)
+
+
+def _pair(record: dict[str, Any], split: str) -> dict[str, Any]:
+    pair = {**_keep(record, "id", "prompt", "chosen", "rejected"), "split": split}
+    pair["origin"] = {"file": record["source"], "rows": list(record["rows"])}
+    return {**pair, "votes": record["votes"]} if "votes" in record else pair
 
 
 def _labelled(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -21,6 +21,15 @@ def fold(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
+def is_storable(text: str) -> bool:
+    """Whether UTF-8 files and tokenizers can hold a text: no lone surrogate, no NUL."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
 def write_records(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write JSON Lines with sorted keys."""
     path.parent.mkdir(parents=True, exist_ok=True)

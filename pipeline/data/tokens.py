@@ -55,11 +55,15 @@ def tokenize_example(
 
 
 def tokenize_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """Ids of a prompt; an empty prompt becomes BOS or EOS, because the first response token needs a state."""
+    """Ids of a prompt, with the one BOS that a tokenizer puts before a text (a chat template may have written it).
+
+    An empty prompt becomes BOS or EOS, because the first response token needs a state.
+    """
     prompt_ids: list[int] = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    if prompt_ids:
-        return prompt_ids
-    return [tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id]
+    bos = tokenizer.bos_token_id
+    if bos is not None and prompt_ids[:1] != [bos] and tokenizer("")["input_ids"][:1] == [bos]:
+        prompt_ids = [bos, *prompt_ids]
+    return prompt_ids or [bos if bos is not None else tokenizer.eos_token_id]
 
 
 def collate(examples: Sequence[TokenizedExample], *, pad_token_id: int) -> ResponseBatch:

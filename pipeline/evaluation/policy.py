@@ -18,6 +18,7 @@ from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.models.reward import RewardModel, load_reward_model
 from pipeline.models.sampling import decode_responses, sample_batches
 from pipeline.models.scoring import score_responses
+from pipeline.models.text_format import check_same_texts
 from pipeline.params.schema import EvaluatePolicy, Sampling
 from pipeline.resume import Resume
 from pipeline.seeding import torch_generator
@@ -69,7 +70,12 @@ class Evaluator:
         seed: int,
         resume: Resume | None = None,
     ) -> "Evaluator":
-        """From the checkpoint folders of the judge, the reward model and the SFT policy (the reference)."""
+        """From the checkpoint folders of the judge, the reward model and the SFT policy (the reference).
+
+        Raises:
+            PipelineError: reward model and policy were trained on texts of different formats.
+        """
+        check_same_texts(reference, reward_model)
         return cls(
             judge=TextClassifierJudge.load(judge),
             reward_model=load_reward_model(reward_model, compute),

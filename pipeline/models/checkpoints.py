@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.models.adapters import merge_adapters
 from pipeline.models.policy import Policy
+from pipeline.models.text_format import TextFormat, store_text_format
 
 
 def save_model(
@@ -35,10 +36,17 @@ def save_model(
                 file.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
 
 
-def save_policy(policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path, *, dtype: torch.dtype) -> None:
-    """The trained policy as one whole model in `dtype`; adapters are merged in. The policy is used up."""
+def save_policy(
+    policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path, *, dtype: torch.dtype, texts: TextFormat
+) -> None:
+    """The trained policy as one whole model in `dtype`; adapters are merged in. The policy is used up.
+
+    Args:
+        texts: how the texts were written that it was trained on.
+    """
     network: Any = merge_adapters(policy.language_model) if policy.has_adapters else policy.causal_lm
     save_model(network.to(dtype), tokenizer, folder)
+    store_text_format(folder, texts)
 
 
 def save_frontier_checkpoint(policy: Policy, folder: Path, *, dtype: torch.dtype) -> None:

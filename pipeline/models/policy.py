@@ -24,6 +24,7 @@ from pipeline.models.backbone import (
 )
 from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code
+from pipeline.models.text_format import check_tokenizer
 from pipeline.objectives.linear_logprobs import linear_token_statistics
 from pipeline.objectives.logprobs import TokenStatistics, token_logprobs, token_statistics
 from pipeline.params.base import Finetuning
@@ -202,7 +203,12 @@ def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
 
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
-    """Tokenizer of a checkpoint folder."""
+    """Tokenizer of a checkpoint folder.
+
+    Raises:
+        PipelineError: it is not the one that the model was trained with.
+    """
+    check_tokenizer(Path(folder))
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=brings_code(folder))
 
 

@@ -65,9 +65,12 @@ class RewardModel(nn.Module):
 
         The response is at the end, and it is what the score is about.
         """
-        return (
-            list(self.tokenizer(list(texts), truncation=True, max_length=self.max_length)["input_ids"]) if texts else []
-        )
+        if not texts:
+            return []
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)["input_ids"]
+        bos = self.tokenizer.bos_token_id
+        # chat templates write the BOS that many tokenizers add once more
+        return [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]
 
     def forward_pairs(self, pairs: Sequence[tuple[list[int], list[int]]]) -> tuple[Tensor, Tensor]:
         """Scores (B,) of the first and of the second text of each pair of token ids.

@@ -4,7 +4,7 @@ Values are checked strictly: an unknown key, a missing key, a string where a num
 its range is an error that names the dotted key.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -79,6 +79,9 @@ class Columns(Section):
     tree: str | None
 
 
+_ALWAYS_REJECTED = ("missing_field", "wrong_type", "not_utf8", "blank_text", "identical_pair", "duplicate_id")
+
+
 class Splits(Section):
     judge: Share
     sft: Share
@@ -131,6 +134,7 @@ class Data(Section):
     split: str
     columns: Columns
     separator: str
+    chat_format: Literal["auto", "transcript", "template"]
     prompt_words: PositiveInt
     response_words: PositiveInt
     min_words: PositiveInt
@@ -163,11 +167,46 @@ class CollectPreferences(Section):
     min_margin: Share
 
 
+Rule = Literal[
+    "missing_field",
+    "wrong_type",
+    "not_utf8",
+    "blank_text",
+    "too_long",
+    "control_token",
+    "negative_margin",
+    "identical_pair",
+    "prefix_pair",
+    "length_ratio",
+    "over_context",
+    "contradictory_pair",
+    "split_leakage",
+    "duplicate_id",
+    "duplicate_pair",
+    "near_duplicate",
+]
+
+
 class ValidatePreferences(Section):
     max_characters: PositiveInt
     max_length_ratio: Annotated[float, Field(ge=1)]
+    max_tokens: PositiveInt | None
+    over_context: Literal["drop", "truncate_prompt", "error"]
+    near_duplicate_similarity: Annotated[float, Field(gt=0, le=1)]
     max_quarantined_share: Share
     min_pairs: PositiveInt
+    reject: dict[Rule, Share]
+    warn: dict[Rule, Share]
+
+    @model_validator(mode="after")
+    def _every_rule_has_one_severity(self) -> Self:
+        """Rows that break the first rules cannot be trained on; of the others people may think as they like."""
+        rules = get_args(Rule)
+        if wrong := [rule for rule in rules if (rule in self.reject) == (rule in self.warn)]:
+            raise ValueError(f"each rule is either in reject or in warn; correct {', '.join(wrong)}")
+        if wrong := [rule for rule in _ALWAYS_REJECTED if rule in self.warn]:
+            raise ValueError(f"{', '.join(wrong)} cannot be trained on: move to reject")
+        return self
 
 
 class TrainReward(SupervisedSchedule):

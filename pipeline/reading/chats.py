@@ -1,8 +1,8 @@
 """Conversations as people store them, written out as one text for prompt and response.
 
-A conversation becomes the transcript of hh-rlhf (Bai et al. 2022, arXiv:2204.05862): turns that begin with a blank line
-and `Human:` or `Assistant:`, the prompt ending with the last `Assistant:`. It is written once, when data is prepared:
-SFT, reward model, DPO and PPO all read the same text.
+By default a conversation becomes the transcript of hh-rlhf (Bai et al. 2022, arXiv:2204.05862): turns that begin with a
+blank line and `Human:` or `Assistant:`, the prompt ending with the last `Assistant:`. It is written once, when data is
+prepared: SFT, reward model, DPO and PPO all read the same text.
 """
 
 import re
@@ -144,6 +144,10 @@ def _without_shared_end(first: str, second: str) -> tuple[str, str]:
 
 class Style:
     """How messages and texts are written out: this one as the transcript of hh-rlhf."""
+
+    name = "transcript"
+    template_hash: str | None = None
+    """sha256 of the chat template, where one writes them."""
 
     def __init__(self, separator: str = "") -> None:
         self.separator = separator

@@ -2,14 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.params.schema import Data
 from pipeline.reading.chats import Style, Unreadable
+from pipeline.reading.loose import BROKEN
 from pipeline.reading.pairs import Comparison, read_comparison, read_pair, read_round_robin, read_scored, read_tree
 from pipeline.reading.responses import read_demonstration, read_number, read_prompt, read_responses, read_thumb
-from pipeline.reading.verdicts import Vote, decide, other
+from pipeline.reading.verdicts import Vote
 
 Row = Mapping[str, Any]
 
@@ -21,9 +22,11 @@ class Entry:
     rows: tuple[int, ...]
     """Numbers of its raw rows, from 1."""
     record: dict[str, Any] | None
-    """`prompt` and what else is known of `response`, `chosen` and `rejected`, or `text` and `label`."""
+    """`prompt` and what else is known of `response`, `chosen` and `rejected`, or `text` and `label`; for a comparison
+    also its `votes`, in which a is the chosen response."""
     reason: str = ""
     votes: tuple[Vote, ...] = ()
+    """As given: a is the response that the data has first."""
 
 
 def read_entries(rows: Iterable[Row], data: Data, style: Style) -> Iterator[Entry]:
@@ -32,14 +35,26 @@ def read_entries(rows: Iterable[Row], data: Data, style: Style) -> Iterator[Entr
     Most formats give one for each row. A tree of replies or a list of comparisons gives several; thumbs, ratings and
     votes in rows of their own are put together by prompt, after the last row.
     """
+    broken: list[Entry] = []
+    whole = _whole_rows(rows, broken)
     if data.format in _GROUPED or (data.format == "comparisons" and data.columns.annotator):
-        group = _GROUPED.get(data.format, _voted)
-        return group(rows, style)
-    return _by_row(rows, data.format, style)
+        yield from _GROUPED.get(data.format, _voted)(whole, style)
+    else:
+        yield from _by_row(whole, data.format, style)
+    yield from broken
 
 
-def _by_row(rows: Iterable[Row], form: str, style: Style) -> Iterator[Entry]:
+def _whole_rows(rows: Iterable[Row], broken: list[Entry]) -> Iterator[tuple[int, Row]]:
+    """Rows with their numbers, from 1; those that could not be read go to `broken`."""
     for position, row in enumerate(rows, start=1):
+        if BROKEN in row:
+            broken.append(Entry((position,), None, row[BROKEN]))
+        else:
+            yield position, row
+
+
+def _by_row(rows: Iterable[tuple[int, Row]], form: str, style: Style) -> Iterator[Entry]:
+    for position, row in rows:
         try:
             for entry in _READERS[form](row, style):
                 yield replace(entry, rows=(position,))
@@ -69,12 +84,18 @@ def _binary(label: Any) -> bool:
 
 def _decided(comparison: Comparison) -> Entry:
     try:
-        winner = decide(comparison.votes)
+        winner = comparison.decide(comparison.votes)
     except Unreadable as reason:
         return Entry((), None, str(reason), comparison.votes)
-    first, second = comparison.responses
-    chosen, rejected = (first, second) if winner == "a" else (second, first)
-    return Entry((), {"prompt": comparison.prompt, "chosen": chosen, "rejected": rejected}, "", comparison.votes)
+    chosen, rejected = comparison.responses if winner == "a" else comparison.responses[::-1]
+    votes = comparison.votes if winner == "a" else tuple(vote.reversed() for vote in comparison.votes)
+    record = {
+        "prompt": comparison.prompt,
+        "chosen": chosen,
+        "rejected": rejected,
+        "votes": [asdict(one) for one in votes],
+    }
+    return Entry((), record, "", comparison.votes)
 
 
 def _trees(row: Row, style: Style) -> list[Entry]:
@@ -95,10 +116,10 @@ _READERS: dict[str, Callable[[Row, Style], Sequence[Entry]]] = {
 }
 
 
-def _voted(rows: Iterable[Row], style: Style) -> Iterator[Entry]:
+def _voted(rows: Iterable[tuple[int, Row]], style: Style) -> Iterator[Entry]:
     """Comparisons with a vote a row: those of the same prompt and responses, in whichever order, are one entry."""
     found: dict[tuple[str, frozenset[str]], tuple[list[int], Comparison]] = {}
-    for position, row in enumerate(rows, start=1):
+    for position, row in rows:
         try:
             comparison = read_comparison(row, style)
         except Unreadable as reason:
@@ -110,16 +131,16 @@ def _voted(rows: Iterable[Row], style: Style) -> Iterator[Entry]:
             continue
         votes = comparison.votes
         if comparison.responses != first.responses:
-            votes = tuple(replace(vote, verdict=other(vote.verdict), swapped=not vote.swapped) for vote in votes)
+            votes = tuple(vote.reversed() for vote in votes)
         found[first.prompt, frozenset(first.responses)] = (positions, replace(first, votes=(*first.votes, *votes)))
     for positions, comparison in found.values():
         yield replace(_decided(comparison), rows=tuple(positions))
 
 
-def _thumbs(rows: Iterable[Row], style: Style) -> Iterator[Entry]:
+def _thumbs(rows: Iterable[tuple[int, Row]], style: Style) -> Iterator[Entry]:
     """Liked and disliked responses to one prompt as pairs, in the order of the rows; what is left over is unpaired."""
     waiting: dict[str, tuple[deque[tuple[int, str]], deque[tuple[int, str]]]] = {}
-    for position, row in enumerate(rows, start=1):
+    for position, row in rows:
         try:
             prompt, response, liked = read_thumb(row, style)
         except Unreadable as reason:
@@ -135,11 +156,11 @@ def _thumbs(rows: Iterable[Row], style: Style) -> Iterator[Entry]:
             yield Entry((position,), None, "unpaired")
 
 
-def _rated(rows: Iterable[Row], style: Style, *, field: str = "score") -> Iterator[Entry]:
+def _rated(rows: Iterable[tuple[int, Row]], style: Style, *, field: str = "score") -> Iterator[Entry]:
     """The best and the worst response to each prompt; a lower rank is better."""
     sign = -1.0 if field == "rank" else 1.0
     by_prompt: dict[str, list[tuple[float, int, str]]] = {}
-    for position, row in enumerate(rows, start=1):
+    for position, row in rows:
         try:
             score = sign * read_number(row[field])
             prompt, response = read_responses(row, style, row["response"])
@@ -160,7 +181,7 @@ def _rated(rows: Iterable[Row], style: Style, *, field: str = "score") -> Iterat
                 yield Entry((one[1],), None, reason)
 
 
-_GROUPED: dict[str, Callable[[Iterable[Row], Style], Iterator[Entry]]] = {
+_GROUPED: dict[str, Callable[[Iterable[tuple[int, Row]], Style], Iterator[Entry]]] = {
     "thumbs": _thumbs,
     "ratings": _rated,
     "rankings": lambda rows, style: _rated(rows, style, field="rank"),

@@ -11,6 +11,7 @@ from datasets import Dataset
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Data
 from pipeline.reading.chats import is_chat
+from pipeline.reading.loose import BROKEN, LooseRows
 from pipeline.reading.sources import Source
 from pipeline.reading.verdicts import read_verdict
 
@@ -41,6 +42,8 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
     "demonstrations": ("prompt", "context"),
     "prompts": ("context",),
 }
+HOLD_CHATS = frozenset(FIELDS) - {"labelled_texts", "texts"}
+"""Formats whose texts may be chats."""
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "text": ("text",),
     "label": ("label",),
@@ -79,9 +82,9 @@ def detect_format(source: Source, data: Data) -> Data:
         PipelineError: a column is missing, two fields share one, or no format fits.
     """
     source_data = data.model_copy(update={"source": source.name})
-    if source.unnamed:
+    if source.unnamed and isinstance(source.rows, Dataset):
         source_data = _guess_columns(source_data, source.rows)
-    names, first = source.rows.column_names, source.rows[0]
+    names, first = source.rows.column_names, _first_row(source)
     if data.format != "auto":
         return _resolved(source_data, data.format, names, _columns(source_data, data.format, names, strict=True))
     for candidate in FIELDS:
@@ -93,6 +96,10 @@ def detect_format(source: Source, data: Data) -> Data:
         f"data.format is auto, but the columns of {source.name} ({', '.join(names)}) fit no format ({needs}). "
         f"Name the columns in {_KEY}."
     )
+
+
+def _first_row(source: Source) -> Mapping[str, Any]:
+    return next(row for row in source.rows if BROKEN not in row)
 
 
 def _fits(form: str, columns: Mapping[str, list[str]], first: Mapping[str, Any]) -> bool:
@@ -164,7 +171,7 @@ def prompts_by_file(sources: Sequence[Source], resolved: Sequence[Data]) -> list
     own_names = {re.sub(r"\d+", "", source.name) for source in sources}
     filled = []
     for source, data in zip(sources, resolved, strict=True):
-        if not _lacks_prompt(data, source.rows[0]):
+        if not _lacks_prompt(data, _first_row(source)):
             filled.append(data)
             continue
         if len(own_names) < max(2, len(sources)):
@@ -218,9 +225,15 @@ def select_fields(source: Source, data: Data) -> Iterable[Mapping[str, Any]]:
             renamed[named] = field
         for number, name in enumerate(named if isinstance(named, list) else []):
             renamed[name] = f"{field}.{number}"
-    selected = source.rows.select_columns(list(renamed))
-    rows = selected.rename_columns({old: new for old, new in renamed.items() if old != new})
+    rows = _select(source.rows, renamed)
     if data.columns.prompt != FILE_NAME:
         return rows
     prompt = " ".join(re.split(r"[-_\s]+", Path(source.name).name.split(".")[0])).strip()
-    return ({**row, "prompt": prompt} for row in rows)
+    return (row if BROKEN in row else {**row, "prompt": prompt} for row in rows)
+
+
+def _select(rows: Dataset | LooseRows, renamed: Mapping[str, str]) -> Iterable[Mapping[str, Any]]:
+    if isinstance(rows, LooseRows):
+        return (row if BROKEN in row else {new: row[old] for old, new in renamed.items()} for row in rows)
+    selected = rows.select_columns(list(renamed))
+    return selected.rename_columns({old: new for old, new in renamed.items() if old != new})

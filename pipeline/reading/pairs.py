@@ -1,14 +1,14 @@
 """Rows with two responses or more: which is preferred."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.reading.chats import Message, Style, Unreadable, is_chat, read_messages, split_chats, split_transcripts
 from pipeline.reading.responses import read_number, read_responses
-from pipeline.reading.verdicts import Verdict, Vote, read_verdict
+from pipeline.reading.verdicts import Verdict, Vote, agreement, majority, read_verdict
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Comparison:
     prompt: str
     responses: tuple[str, str]
     votes: tuple[Vote, ...]
+    decide: Callable[[Sequence[Vote]], Literal["a", "b"]] = majority
+    """Whose response was preferred, or Unreadable."""
 
 
 def read_pair(row: Mapping[str, Any], style: Style) -> dict[str, str]:
@@ -77,7 +79,7 @@ def _read_judgement(row: Mapping[str, Any], style: Style) -> Comparison:
     votes = tuple(
         Vote(f"game {game}", verdict, swapped=game == 2) for game, verdict in enumerate(verdicts, start=1) if verdict
     )
-    return Comparison(prompt, (first, second), votes)
+    return Comparison(prompt, (first, second), votes, agreement)
 
 
 def read_round_robin(row: Mapping[str, Any], style: Style) -> list[Comparison]:

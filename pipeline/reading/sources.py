@@ -1,17 +1,23 @@
 """Raw rows from an installed package, files or a hub data set, all through `datasets`."""
 
+import csv
 import glob
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, disable_progress_bars, load_dataset
 from datasets.exceptions import DatasetsError
+from pyarrow import ArrowException
+from zstandard import ZstdError
 
 from pipeline.errors import PipelineError
 from pipeline.packages import package_folder
 from pipeline.params.schema import Data, MixedSource
+from pipeline.reading.loose import LooseRows, load_loose_rows, open_text
 from pipeline.reading.tables import table_options
 
 _READERS = {
@@ -24,6 +30,10 @@ _READERS = {
 }
 _PACKED = (".gz", ".xz", ".bz2", ".zst")
 _KEY = "data.source"
+# what broken files raise on their way through datasets, pandas, pyarrow and the decompressors
+_UNREADABLE = (
+    DatasetsError, ValueError, OSError, EOFError, ArrowException, ZstdError, LZMAError, zlib.error, csv.Error,
+)  # fmt: skip
 WATCHED_FOLDER = Path("data/raw")
 
 
@@ -33,8 +43,8 @@ class Source:
 
     name: str
     """As the user would name it."""
-    rows: Dataset
-    """Memory-mapped, as they are."""
+    rows: Dataset | LooseRows
+    """Memory-mapped, as they are; in memory where they fit into no table."""
     share: float
     """Of its prompts, so many are used (0 to 1]."""
     unnamed: bool = False
@@ -113,16 +123,31 @@ def _check(files: Sequence[Path]) -> None:
 def _load_file(path: Path, share: float) -> Source:
     reader = _READERS[_kind(path)]
     options: dict[str, Any] = {}
+    rows: Dataset | LooseRows
     try:
         if reader == "csv":
             options = table_options(path)
         rows = load_dataset(reader, data_files=[str(path)], split="train", **options)
-    except (DatasetsError, ValueError, OSError, EOFError) as error:
-        reason = " ".join(str(error.__cause__ or error).split())
-        if "corresponds to no data" in reason:
-            raise PipelineError(f"{_KEY}: {path} has no rows.") from error
-        raise PipelineError(f"{_KEY}: cannot read {path}: {reason}") from error
+    except _UNREADABLE as error:
+        if reader != "json":
+            raise PipelineError(f"{_KEY}: cannot read {path}: {_reason(error, path)}") from error
+        try:
+            rows = load_loose_rows(path)
+        except _UNREADABLE as worse:
+            raise PipelineError(f"{_KEY}: cannot read {path}: {_reason(worse, path)}") from worse
     return Source(_name(path), rows, share, unnamed="names" in options)
+
+
+def _reason(error: BaseException, path: Path) -> str:
+    reason = " ".join(str(error.__cause__ or error).split())
+    if "corresponds to no data" in reason:
+        return "it has no rows."
+    if isinstance(error.__cause__ or error, UnicodeDecodeError):
+        with open_text(path, errors="surrogateescape") as stream:
+            lines = enumerate(stream, start=1)
+            at = next((number for number, line in lines if any("\udc80" <= one <= "\udcff" for one in line)), None)
+        return f"line {at} is not UTF-8 ({reason}). Save the file as UTF-8."
+    return reason
 
 
 def _name(path: Path) -> str:

@@ -1,23 +1,14 @@
 """How a CSV file is written: its delimiter, whether it quotes, and whether it has a header line."""
 
-import bz2
 import csv
-import gzip
-import lzma
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import zstandard
 from datasets import Features, Value
 
-_OPENERS: dict[str, Callable[..., IO[str]]] = {
-    ".gz": gzip.open,
-    ".xz": lzma.open,
-    ".bz2": bz2.open,
-    ".zst": zstandard.open,
-}
+from pipeline.reading.loose import open_text
+
 _LONGEST_NAME = 64
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 
@@ -33,14 +24,14 @@ def table_options(path: Path) -> dict[str, Any]:
     """
     csv.field_size_limit(2**31 - 1)
     options: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
-    with _open(path) as stream:
+    with open_text(path) as stream:
         first_line = stream.readline().rstrip("\r\n")
     if "\t" in first_line and first_line.count("\t") >= first_line.count(","):
         options["sep"] = "\t"
         if _is_unquoted(path, first_line.count("\t")):
             options["quoting"] = csv.QUOTE_NONE
     try:
-        with _open(path) as stream:
+        with open_text(path) as stream:
             cells = next(csv.reader(stream, delimiter=options.get("sep", ","), quoting=options.get("quoting", 0)))
     except (csv.Error, StopIteration) as error:
         raise ValueError(f"its first line cannot be read: {error or 'there is none'}") from error
@@ -52,14 +43,8 @@ def table_options(path: Path) -> dict[str, Any]:
     return {**options, "features": Features({name: Value("string") for name in names})}
 
 
-def _open(path: Path) -> IO[str]:
-    opener = _OPENERS.get(path.suffix.lower())
-    # newline="": a line break inside quotation marks belongs to its cell
-    return opener(path, "rt", encoding="utf-8", newline="") if opener else path.open(encoding="utf-8", newline="")
-
-
 def _is_unquoted(path: Path, tabs: int) -> bool:
-    with _open(path) as stream:
+    with open_text(path) as stream:
         return all(line.count("\t") == tabs for line in stream if line.strip())
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ _SECOND = {
     "b", "a2", "2", "model_b", "model_2", "response_b", "response_2", "output_2", "assistant_b", "second", "right"
 }  # fmt: skip
 _TIES = {"tie", "tie (bothbad)", "both", "bothbad", "neither", "equal", "similar", "draw", "same", "0"}
+_OTHER: dict[Verdict, Verdict] = {"a": "b", "b": "a", "tie": "tie"}
 _FREE_TEXT = re.compile(r"(?:text|response|answer|option|output|model|assistant)\s*([12ab])\b", re.IGNORECASE)
 
 
@@ -27,6 +28,10 @@ class Vote:
     """Of the responses in the order of the entry."""
     swapped: bool = False
     """The annotator saw them in the other order."""
+
+    def reversed(self) -> "Vote":
+        """The same vote on the responses in the other order."""
+        return Vote(self.annotator, _OTHER[self.verdict], not self.swapped)
 
 
 def read_verdict(value: Any) -> Verdict | None:
@@ -56,21 +61,29 @@ def _read_word(text: str) -> Verdict | None:
         return None
 
 
-def other(verdict: Verdict) -> Verdict:
-    """The verdict with the responses in the other order."""
-    swapped: dict[Verdict, Verdict] = {"a": "b", "b": "a", "tie": "tie"}
-    return swapped[verdict]
-
-
-def decide(votes: Iterable[Vote]) -> Literal["a", "b"]:
-    """The majority.
+def majority(votes: Sequence[Vote]) -> Literal["a", "b"]:
+    """The response that more annotators preferred; annotators who saw a tie count against both.
 
     Raises:
         Unreadable: there is no vote, or no majority for one of the responses.
     """
     counts = Counter(vote.verdict for vote in votes)
-    if not counts.total():
+    if not votes:
         raise Unreadable("unreadable_verdict")
     if counts["a"] == counts["b"] or counts["tie"] > max(counts["a"], counts["b"]):
         raise Unreadable("tie")
     return "a" if counts["a"] > counts["b"] else "b"
+
+
+def agreement(votes: Sequence[Vote]) -> Literal["a", "b"]:
+    """The response that every vote prefers, as a judge's two games with the responses in both orders.
+
+    Raises:
+        Unreadable: a vote is a tie, or two differ (Zheng et al. 2023, arXiv:2306.05685, section 3.4).
+    """
+    verdicts = {vote.verdict for vote in votes}
+    if verdicts == {"a"}:
+        return "a"
+    if verdicts == {"b"}:
+        return "b"
+    raise Unreadable("tie" if "tie" in verdicts else "games_disagree")

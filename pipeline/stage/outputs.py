@@ -47,6 +47,15 @@ class StagedOutputs:
             (self._scratch / out).replace(target)
         self.discard()
 
+    def set_aside(self, folder: Path) -> Path | None:
+        """Move what was written into `folder`, in place of what lies there; None where nothing was."""
+        shutil.rmtree(folder, ignore_errors=True)
+        if not any(path.is_file() for path in self._scratch.rglob("*")):
+            return None
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self._scratch.replace(folder)
+        return folder
+
     def discard(self) -> None:
         """Remove the scratch folder."""
         shutil.rmtree(self._scratch, ignore_errors=True)

@@ -146,9 +146,14 @@ class Stage:
         self.tracker.finish(succeeded=True)
 
     def fail(self) -> None:
-        """Mark the run failed; half-written outputs stay only beside a state to go on from."""
+        """Mark the run failed. What was written stays beside a state to go on from, else in `.state/failed`.
+
+        DVC keeps no outputs of a stage that failed, but why it failed may be in them, such as a quarantine file.
+        """
         if hasattr(self, "_outputs") and not self.resume.found:
-            self._outputs.discard()
+            kept = self._outputs.set_aside(self.root / ".state" / "failed" / self.name)
+            if kept is not None:
+                print(f"what the stage had written is in {kept.relative_to(self.root)}", file=sys.stderr)
         self.tracker.finish(succeeded=False)
 
 

@@ -194,7 +194,10 @@ def test_given_pairs_keep_their_split_and_their_prompts(preferences: Data) -> No
         # two pairs ask each question: one prompt, both pairs
         assert {pair["prompt"] for pair in chosen} == {row["prompt"] for row in prepared.prompts[split]}
         assert len(prepared.prompts[split]) == len(chosen) / 2
-    assert set(prepared.pairs[0]) == {"id", "prompt", "chosen", "rejected", "split"}
+    assert set(prepared.pairs[0]) == {"id", "prompt", "chosen", "rejected", "split", "origin"}
+    for pair in prepared.pairs:
+        (row,) = pair["origin"]["rows"]
+        assert pair["origin"]["file"] == "rows" and rows[row - 1]["chosen"] == pair["chosen"]
     assert {pair["split"] for pair in prepared.pairs} == {"train", "validation", "test"}
 
 

@@ -12,11 +12,13 @@ from pipeline.models.checkpoints import save_frontier_checkpoint, save_model, sa
 from pipeline.models.compute import Compute
 from pipeline.models.folders import stored_dtype
 from pipeline.models.policy import Policy, load_adapters, load_policy
+from pipeline.models.text_format import TextFormat
 from pipeline.params.base import Finetuning
 from pipeline.stage.hashing import content_hash
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA
 
+TRANSCRIPT = TextFormat("transcript")
 BATCH = collate([TokenizedExample([11, 12], [13, 14, 15]), TokenizedExample([16], [17])], pad_token_id=0)
 
 
@@ -42,7 +44,7 @@ def test_a_saved_policy_is_the_trained_one_and_a_plain_model(
     policy = trained(make_policy, finetuning)
     expected = policy(BATCH).logprobs.detach()
     assert not torch.allclose(expected, make_policy()(BATCH).logprobs, atol=1e-2)
-    save_policy(policy, tokenizer, tmp_path, dtype=torch.float32)
+    save_policy(policy, tokenizer, tmp_path, dtype=torch.float32, texts=TRANSCRIPT)
     assert torch.allclose(load_policy(tmp_path, compute, finetuning=None)(BATCH).logprobs, expected, atol=1e-4)
     network = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert torch.allclose(Policy(network)(BATCH).logprobs, expected, atol=1e-4)
@@ -72,7 +74,7 @@ def test_the_same_weights_give_the_same_bytes_wherever_they_are_written(
     for name in ("here", "elsewhere/deeper"):
         policy = trained(make_policy, finetuning)
         save_frontier_checkpoint(policy, tmp_path / name / "step", dtype=torch.float32)
-        save_policy(policy, tokenizer, tmp_path / name / "policy", dtype=torch.float32)
+        save_policy(policy, tokenizer, tmp_path / name / "policy", dtype=torch.float32, texts=TRANSCRIPT)
         hashes.append(content_hash(tmp_path / name))
     assert hashes[0] == hashes[1]
 
@@ -87,7 +89,7 @@ def test_no_path_is_inside_a_checkpoint(
 ) -> None:
     policy = trained(make_policy, finetuning)
     save_frontier_checkpoint(policy, tmp_path / "step", dtype=torch.float32)
-    save_policy(policy, tokenizer, tmp_path / "policy", dtype=torch.float32)
+    save_policy(policy, tokenizer, tmp_path / "policy", dtype=torch.float32, texts=TRANSCRIPT)
     for file in tmp_path.rglob("*"):
         if file.is_file():
             content = file.read_bytes()
@@ -104,7 +106,7 @@ def test_target_modules_are_sorted(make_policy: PolicyMaker, tmp_path: Path) -> 
 def test_weights_are_stored_in_the_dtype_asked_for(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
-    save_policy(make_policy(LORA), tokenizer, tmp_path / "lora", dtype=torch.bfloat16)
+    save_policy(make_policy(LORA), tokenizer, tmp_path / "lora", dtype=torch.bfloat16, texts=TRANSCRIPT)
     save_frontier_checkpoint(make_policy(FULL), tmp_path / "full", dtype=torch.bfloat16)
     for name in ("lora", "full"):
         assert stored_dtype(tmp_path / name) == torch.bfloat16

@@ -15,6 +15,7 @@ from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code
 from pipeline.models.policy import load_policy
 from pipeline.models.sources import load_source_backbone, load_source_policy, locate, separate_pad_token
+from pipeline.models.text_format import TextFormat
 from pipeline.params.schema import BackboneSource, ModelSource
 from tests.conftest import PolicyMaker
 from tests.tiny_models import byte_level_tokenizer
@@ -218,7 +219,7 @@ def test_trusted_code_is_run_and_passed_on(tmp_path: Path, folder_with_code: Pat
     save_model(network, tokenizer, tmp_path / "stored")
     policy = load_policy(tmp_path / "stored", compute, finetuning=None)
     assert type(policy.causal_lm).__name__ == "OwnForCausalLM"
-    save_policy(policy, tokenizer, tmp_path / "again", dtype=torch.float32)
+    save_policy(policy, tokenizer, tmp_path / "again", dtype=torch.float32, texts=TextFormat("transcript"))
     assert brings_code(tmp_path / "again") and (tmp_path / "again/modeling_own.py").is_file()
 
 

@@ -197,7 +197,8 @@ def test_the_two_games_of_a_judge_have_to_agree(data: Data) -> None:
         return entry
 
     assert texts(game("model_1", "model_1")) == ("Why?", "No", "Yes")
-    assert game("model_1", "model_2").reason == "tie"
+    assert game("model_1", "model_2").reason == "games_disagree"
+    assert game("model_1", "tie").reason == "tie" == game("tie", "tie").reason
     assert game("model_1", "model_2").votes == (Vote("game 1", "a"), Vote("game 2", "b", swapped=True))
     assert game("model_1", "error").reason == "unreadable_verdict"
 

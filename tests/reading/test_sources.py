@@ -14,6 +14,7 @@ from datasets import Dataset
 
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Data, Params
+from pipeline.reading.loose import BROKEN
 from pipeline.reading.sources import load_sources
 from tests.tiny_models import changed
 
@@ -181,10 +182,30 @@ def test_a_header_without_rows_is_named(root: Path, data: Data) -> None:
     assert "rows.csv" in refused(data)
 
 
-@pytest.mark.parametrize("content", ['{"text": "a", "label": 1}\n{"text": "b", "la', "not json at all\n"])
-def test_broken_json_is_named(root: Path, data: Data, content: str) -> None:
-    (root / "data/raw/rows.jsonl").write_text(content)
-    assert "cannot read data/raw/rows.jsonl" in refused(data)
+def test_a_file_in_which_nothing_can_be_read_is_named(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.jsonl").write_text("not json at all\n")
+    assert "cannot read data/raw/rows.jsonl: no row can be read (malformed_json)" in refused(data)
+    (root / "data/raw/rows.jsonl").unlink()
+    (root / "data/raw/rows.json").write_text('[{"text": "a"}, {"text"')
+    assert "cannot read data/raw/rows.json" in refused(data)
+
+
+def test_broken_lines_are_rows_with_a_reason(root: Path, data: Data) -> None:
+    lines = ['{"text": "a", "label": 1}', '{"text": "b", "la', "", "[1]", '"text"', '{"text": ["c"], "label": 0}']
+    (root / "data/raw/rows.jsonl").write_bytes("\n".join(lines).encode() + b"\n{\xff}\n")
+    (source,) = load_sources(data)
+    assert len(source.rows) == 6 and source.rows.column_names == ["text", "label"]
+    assert [row.get(BROKEN) for row in source.rows] == [
+        None, "malformed_json", "not_an_object", "not_an_object", None, "not_utf8",
+    ]  # fmt: skip
+    assert source.rows[1]["line"] == '{"text": "b", "la'
+    # no table has a column of texts and lists
+    assert [row["text"] for row in source.rows if BROKEN not in row] == ["a", ["c"]]
+
+
+def test_a_line_of_a_table_that_is_not_utf8_is_named(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.csv").write_bytes(b"text,label\ngood,1\ncaf\xe9,1\n")
+    assert "rows.csv: line 3 is not UTF-8" in refused(data)
 
 
 def test_a_broken_parquet_file_is_named(root: Path, data: Data) -> None:

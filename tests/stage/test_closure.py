@@ -172,6 +172,7 @@ ALLOWED = {
     "objectives": set[str](),
     "params": {"errors"},
     "reading": {"errors", "packages", "params"},
+    "validation": {"errors", "params", "data", "evaluation.statistics"},
     "data": {"errors", "params", "progress", "seeding", "reading"},
     "judges": {"errors", "params", "data"},
     "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing"},

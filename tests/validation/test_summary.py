@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.contract import REASONS, ValidatedPairs
-from pipeline.data.preference_summary import summarise_pairs
 from pipeline.errors import PipelineError
+from pipeline.validation.contract import REASONS, ValidatedPairs
+from pipeline.validation.summary import summarise_pairs
+from tests.validation.test_contract import SETTINGS, WARNED
 
 
 def pair(chosen: str, rejected: str, **changes: Any) -> dict[str, Any]:
     return {"prompt": "The film is", "chosen": chosen, "rejected": rejected, "split": "train", "margin": None} | changes
 
 
-COUNTS = dict.fromkeys(REASONS, 0) | {"blank_text": 1}
+COUNTS = dict.fromkeys(REASONS, 0) | {"blank_text": 1, "prefix_pair": 2}
 VALIDATED = ValidatedPairs(
     accepted=[
         pair(" good", " good but long", margin=0.5),
@@ -24,18 +25,21 @@ VALIDATED = ValidatedPairs(
     ],
     quarantined=[pair("", "x") | {"reasons": ["blank_text"], "row": 1}],
     counts=COUNTS,
+    warned={0: {"prefix_pair"}, 3: {"prefix_pair"}},
+    truncated_prompts=1,
 )
 
 
 def test_summary_by_hand() -> None:
-    assert summarise_pairs(VALIDATED, ties_without_pair=3) == {
+    assert summarise_pairs(VALIDATED, SETTINGS, ties_without_pair=3) == {
         "raw": 5,
         "accepted": 4,
         "quarantined": 1,
         "by_split": {"train": 2, "validation": 1, "test": 1},
-        "quarantined_by_reason": COUNTS,
+        "quarantined_by_reason": {code: COUNTS[code] for code in REASONS if code not in WARNED},
+        "warned_by_reason": {"prefix_pair": 2, "near_duplicate": 0},
+        "truncated_prompts": 1,
         "ties_without_pair": 3,
-        "prefix_pairs": 2,
         # shorter, longer, as long, longer: (0 + 1 + 0.5 + 1) / 4
         "chosen_longer_share": 0.625,
         "mean_margin": 0.333333,
@@ -48,25 +52,22 @@ def test_summary_by_hand() -> None:
 
 
 def test_margin_is_none_without_scores() -> None:
-    validated = ValidatedPairs([pair("a", "b")], [], dict.fromkeys(REASONS, 0))
-    assert summarise_pairs(validated, ties_without_pair=0)["mean_margin"] is None
+    validated = ValidatedPairs([pair("a", "b")], [], {}, {}, 0)
+    assert summarise_pairs(validated, SETTINGS, ties_without_pair=0)["mean_margin"] is None
 
 
 def test_a_margin_of_zero_counts() -> None:
-    validated = ValidatedPairs([pair("a", "b", margin=0.0), pair("c", "d", margin=1.0)], [], {})
-    assert summarise_pairs(validated, ties_without_pair=0)["mean_margin"] == 0.5
-
-
-def test_responses_that_share_only_their_beginning_are_no_prefix_pair() -> None:
-    validated = ValidatedPairs([pair("good film", "good plot")], [], {})
-    assert summarise_pairs(validated, ties_without_pair=0)["prefix_pairs"] == 0
+    validated = ValidatedPairs([pair("a", "b", margin=0.0), pair("c", "d", margin=1.0)], [], {}, {}, 0)
+    assert summarise_pairs(validated, SETTINGS, ties_without_pair=0)["mean_margin"] == 0.5
 
 
 def test_summary_is_the_same_json_every_time() -> None:
-    first, second = (json.dumps(summarise_pairs(VALIDATED, ties_without_pair=3), allow_nan=False) for _ in range(2))
+    first, second = (
+        json.dumps(summarise_pairs(VALIDATED, SETTINGS, ties_without_pair=3), allow_nan=False) for _ in range(2)
+    )
     assert first == second
 
 
 def test_nothing_accepted_is_an_error() -> None:
     with pytest.raises(PipelineError, match="nothing to summarise"):
-        summarise_pairs(ValidatedPairs([], [], dict.fromkeys(REASONS, 0)), ties_without_pair=0)
+        summarise_pairs(ValidatedPairs([], [], {}, {}, 0), SETTINGS, ties_without_pair=0)

@@ -7,11 +7,11 @@ a leak. So a row's reasons all come from one round.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-from pipeline.data.pair_rules import REASONS, SCORES, SPLITS, find_reasons
 from pipeline.errors import PipelineError
-from pipeline.params.schema import ValidatePreferences
+from pipeline.params.schema import Rule, ValidatePreferences
+from pipeline.validation.pair_rules import REASONS, SCORES, SPLITS, find_reasons
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,25 @@ class ValidatedPairs:
     quarantined: list[dict[str, Any]]
     """Raw rows plus `reasons` (sorted codes) and `row` (0-based position in the raw rows)."""
     counts: dict[str, int]
-    """Quarantined rows by reason, 0 where there are none; a row counts once for each of its reasons."""
+    """Rows by the rule that they break, 0 where there are none; a row counts once for each of its rules."""
+    warned: dict[int, set[str]]
+    """Codes of the rules in `warn` that accepted rows break, by their position among the accepted."""
+    truncated_prompts: int
+    """Accepted pairs whose prompt lost its beginning."""
 
 
-def validate_pairs(rows: Sequence[Mapping[str, Any]], settings: ValidatePreferences) -> ValidatedPairs:
+def validate_pairs(
+    rows: Sequence[Mapping[str, Any]],
+    settings: ValidatePreferences,
+    *,
+    tokens: Sequence[int] | None = None,
+    templated: bool = False,
+) -> ValidatedPairs:
     """Accept or quarantine every pair; fields beyond the contract (as `prompt_id`) pass unseen.
+
+    Args:
+        tokens: of prompt and longer response, for each row; None measures nothing.
+        templated: prompts were written by a chat template.
 
     Raises:
         PipelineError: there are no rows, a row is no mapping, or the environment switches pandera's checks off.
@@ -37,12 +51,19 @@ def validate_pairs(rows: Sequence[Mapping[str, Any]], settings: ValidatePreferen
             "or check data.source and data.limits."
         )
     _require_working_checks()
-    reasons = find_reasons(rows, settings)
-    accepted = [dict(row) for index, row in enumerate(rows) if index not in reasons]
-    quarantined = [{**rows[index], "reasons": sorted(reasons[index]), "row": index} for index in sorted(reasons)]
-    counts = {code: sum(code in found for found in reasons.values()) for code in REASONS}
+    found = find_reasons(rows, settings, tokens=tokens or [0] * len(rows), templated=templated)
+    refused = {index: codes for index, codes in found.items() if codes & settings.reject.keys()}
+    kept = [index for index in range(len(rows)) if index not in refused]
+    accepted = [dict(rows[index]) for index in kept]
+    quarantined = [{**rows[index], "reasons": sorted(refused[index]), "row": index} for index in sorted(refused)]
     assert len(rows) == len(accepted) + len(quarantined), "a pair was lost or counted twice"
-    return ValidatedPairs(accepted, quarantined, counts)
+    return ValidatedPairs(
+        accepted,
+        quarantined,
+        counts={code: sum(code in codes for codes in found.values()) for code in REASONS},
+        warned={at: found[index] for at, index in enumerate(kept) if index in found},
+        truncated_prompts=sum("prompt_truncated" in row for row in accepted),
+    )
 
 
 def check_thresholds(validated: ValidatedPairs, settings: ValidatePreferences) -> None:
@@ -51,9 +72,13 @@ def check_thresholds(validated: ValidatedPairs, settings: ValidatePreferences) -
     Raises:
         PipelineError: naming the counts, the reasons with an example row, and the keys of params.yaml to change.
     """
-    problems = [*_share_problem(validated, settings), *_split_problem(validated, settings)]
+    problems = [
+        *_share_problem(validated, settings),
+        *_rule_problems(validated, settings),
+        *_split_problem(validated, settings),
+    ]
     if problems:
-        raise PipelineError("\n".join([*problems, f"Quarantined by reason: {_describe_reasons(validated)}."]))
+        raise PipelineError("\n".join([*problems, f"Rules that were broken: {_describe_reasons(validated)}."]))
 
 
 def _share_problem(validated: ValidatedPairs, settings: ValidatePreferences) -> list[str]:
@@ -65,6 +90,21 @@ def _share_problem(validated: ValidatedPairs, settings: ValidatePreferences) -> 
         f"{refused} of {raw} pairs ({share:.1%}) are quarantined. "
         "Mend the data, or raise validate_preferences.max_quarantined_share "
         f"(now {settings.max_quarantined_share:g})."
+    ]
+
+
+def _rule_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> list[str]:
+    raw = len(validated.quarantined) + len(validated.accepted)
+    limits = [
+        (severity, code, limit)
+        for severity in ("reject", "warn")
+        for code, limit in getattr(settings, severity).items()
+    ]
+    return [
+        f"{validated.counts[code]} of {raw} pairs break the rule {code} ({REASONS[code]}), a larger share than "
+        f"validate_preferences.{severity}.{code} allows (now {limit:g})."
+        for severity, code, limit in limits
+        if validated.counts[code] > limit * raw
     ]
 
 
@@ -83,11 +123,14 @@ def _split_problem(validated: ValidatedPairs, settings: ValidatePreferences) -> 
 
 def _describe_reasons(validated: ValidatedPairs) -> str:
     """The counts, with a row to look at: the quarantine file is not kept when the stage fails."""
-    first: dict[str, int] = {}
+    first: dict[str, str] = {}
     for row in validated.quarantined:
         for code in row["reasons"]:
-            first.setdefault(code, row["row"])
-    counts = [f"{code} {count} (first: row {first[code]})" for code, count in validated.counts.items() if count]
+            first.setdefault(code, f"row {row['row']}")
+    for at, codes in validated.warned.items():
+        for code in codes:
+            first.setdefault(code, f"id {validated.accepted[at]['id']}")
+    counts = [f"{code} {count} (first: {first[code]})" for code, count in validated.counts.items() if count]
     return ", ".join(counts) or "none"
 
 
@@ -96,8 +139,19 @@ def _require_working_checks() -> None:
     texts = {"prompt": "p", "chosen": "a", "rejected": "b"}
     flags = {"chosen_ended": True, "rejected_ended": True}
     good = {"id": "1", **texts, **flags, "split": "test", "source": "given", **dict.fromkeys(SCORES)}
-    settings = ValidatePreferences(max_characters=9, max_length_ratio=9.0, max_quarantined_share=1.0, min_pairs=1)
-    found = find_reasons([good, {**good, "id": "2", "chosen": " "}, good], settings)
+    settings = ValidatePreferences(
+        max_characters=9,
+        max_length_ratio=9.0,
+        max_tokens=None,
+        over_context="drop",
+        near_duplicate_similarity=1.0,
+        max_quarantined_share=1.0,
+        min_pairs=1,
+        reject=dict.fromkeys(get_args(Rule), 1.0),
+        warn={},
+    )
+    canaries = [good, {**good, "id": "2", "chosen": " "}, good]
+    found = find_reasons(canaries, settings, tokens=[0] * len(canaries), templated=False)
     if found != {1: {"blank_text"}, 2: {"duplicate_id", "duplicate_pair"}}:
         raise PipelineError(
             "pandera lets known-bad pairs pass, so nothing can be validated. "

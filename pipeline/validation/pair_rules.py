@@ -1,6 +1,7 @@
 """The rules of the contract, as pandera schemas: round by round, what makes a pair unfit for training."""
 
 import enum
+import math
 import re
 import sys
 import unicodedata
@@ -12,9 +13,10 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from pipeline.data.records import fold, record_id
+from pipeline.data.records import fold, is_storable, record_id
 from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
+from pipeline.validation.near_duplicates import find_near_duplicates
 
 REASONS = {
     "missing_field": "a field of the contract is absent",
@@ -22,20 +24,24 @@ REASONS = {
     "not_utf8": "a text with a lone surrogate or NUL, which UTF-8 files or tokenizers cannot hold",
     "blank_text": "id, prompt or response of white space and zero-width characters only",
     "too_long": "prompt or response above validate_preferences.max_characters",
+    "control_token": "a text has a control token, such as <|im_end|> or </s>, which would end or begin a turn",
     "negative_margin": "the judge scored the rejected response above the chosen one",
     "identical_pair": "both responses are the same after NFC and white-space folding",
+    "prefix_pair": "one response begins with the whole other one",
     "length_ratio": "the longer response exceeds validate_preferences.max_length_ratio times the shorter",
+    "over_context": "prompt and longer response exceed validate_preferences.max_tokens of the policy",
     "contradictory_pair": "the set holds this pair in the other direction, too; both are quarantined",
     "split_leakage": "the prompt is also in a split that is held out further; that one keeps it",
     "duplicate_id": "an earlier row has this id",
     "duplicate_pair": "an earlier row has this prompt and these responses",
+    "near_duplicate": "an earlier row shares validate_preferences.near_duplicate_similarity of its word trigrams",
 }
-"""Every reason for quarantine, in the order of the rounds."""
+"""What every rule says, in the order of the rounds."""
 
 SPLITS = ("train", "validation", "test")
 """From what is trained on to what is held out furthest."""
 
-_SOURCES = ("sampled", "given")
+_SOURCES = ("sampled", "given", "labelled")
 _TEXTS = ("prompt", "chosen", "rejected")
 _NAMES = ("id", *_TEXTS)
 _FLAGS = ("chosen_ended", "rejected_ended")
@@ -44,6 +50,13 @@ _FIELDS = (*_NAMES, *_FLAGS, "split", "source", *SCORES)
 
 # str.strip() keeps what has no width: soft hyphen, joiners, direction marks, variation selectors, byte order mark
 _VISIBLE = re.compile(r"[^\s\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
+
+
+_CONTROL_TOKEN = re.compile(
+    r"<\|[A-Za-z0-9_ -]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>"
+)
+"""Of the chat templates of ChatML, Llama, Mistral, Gemma and Phi."""
+_BATCH = 50_000
 
 
 class _Cell(enum.Enum):
@@ -58,19 +71,54 @@ def comparable(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def find_reasons(rows: Sequence[Mapping[str, Any]], settings: ValidatePreferences) -> dict[int, set[str]]:
-    """Reasons by position, of the refused rows only."""
+def find_reasons(
+    rows: Sequence[Mapping[str, Any]], settings: ValidatePreferences, *, tokens: Sequence[int], templated: bool
+) -> dict[int, set[str]]:
+    """Codes of the rules that each row breaks, by position, of the rows that break one.
+
+    Only a rule in `settings.reject` keeps a row from the rounds after it.
+
+    Args:
+        tokens: of prompt and longer response, for each row.
+        templated: prompts were written by a chat template, whose control tokens they have by right.
+    """
     reasons: dict[int, set[str]] = {}
-    frame = _refuse(_field_rules(), _as_cells(rows), reasons)
-    frame = _refuse(_text_rules(settings), _as_typed(frame), reasons)
-    frame = _as_keys(frame)
-    for rules in (_pair_rules(settings), _direction_rules(), _leakage_rules(), _repetition_rules()):
-        frame = _refuse(rules, frame, reasons)
+    batches = []
+    for start in range(0, len(rows), _BATCH):
+        batch = range(start, min(start + _BATCH, len(rows)))
+        frame = _refuse(_field_rules(), _as_cells(rows, batch), reasons, settings)
+        frame = _refuse(_text_rules(settings, templated=templated), _as_typed(frame), reasons, settings)
+        batches.append(_refuse(_pair_rules(settings), _as_keys(frame, tokens), reasons, settings))
+    keys = pd.concat(batches)
+    for rules in (_direction_rules(), _leakage_rules(), _repetition_rules()):
+        keys = _refuse(rules, keys, reasons, settings)
+    texts = PairTexts(rows, keys.index.tolist())
+    repeats = find_near_duplicates(texts, similarity=settings.near_duplicate_similarity)
+    _refuse(_similarity_rules(), pd.DataFrame({"repeats": repeats}, index=keys.index), reasons, settings)
     return reasons
 
 
-def _refuse(rules: pa.DataFrameSchema, frame: pd.DataFrame, reasons: dict[int, set[str]]) -> pd.DataFrame:
-    """Run one round: note the reasons of the rows it refuses, and return the others."""
+class PairTexts(Sequence[str]):
+    """Each pair as one text, put together when it is asked for."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], positions: Sequence[int]) -> None:
+        self._rows = rows
+        self._positions = positions
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        row = self._rows[self._positions[index]]
+        return "\n".join(row[name] for name in _TEXTS)
+
+
+def _refuse(
+    rules: pa.DataFrameSchema, frame: pd.DataFrame, reasons: dict[int, set[str]], settings: ValidatePreferences
+) -> pd.DataFrame:
+    """Run one round: note what its rows break, and return those that nothing rejects."""
     if frame.empty:
         return frame
     try:
@@ -82,29 +130,24 @@ def _refuse(rules: pa.DataFrameSchema, frame: pd.DataFrame, reasons: dict[int, s
             raise RuntimeError(f"the contract itself is broken:\n{cases}") from error
         for index, code in zip(cases["index"].tolist(), cases["check"].tolist(), strict=True):
             reasons.setdefault(int(index), set()).add(code)
-        return frame.drop(index=cases["index"].unique())
+        return frame.drop(index=cases["index"][cases["check"].isin(list(settings.reject))].unique())
     return frame
 
 
-def _as_cells(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def _as_cells(rows: Sequence[Mapping[str, Any]], batch: range) -> pd.DataFrame:
     """The fields as they came, in object columns."""
-    for index, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            raise PipelineError(f"pair {index} (counted from 0) is a {type(row).__name__}, not an object with fields")
-    return pd.DataFrame({name: pd.Series([_cell(row, name) for row in rows], dtype=object) for name in _FIELDS})
+    for index in batch:
+        if not isinstance(rows[index], Mapping):
+            raise PipelineError(
+                f"pair {index} (counted from 0) is a {type(rows[index]).__name__}, not an object with fields"
+            )
+    cells = {name: pd.Series([_cell(rows[index], name) for index in batch], dtype=object) for name in _FIELDS}
+    return pd.DataFrame(cells).set_axis(pd.Index(batch))
 
 
 def _cell(row: Mapping[str, Any], name: str) -> Any:
     value = row.get(name, _Cell.MISSING)
-    return _Cell.NOT_UTF8 if isinstance(value, str) and not _is_utf8(value) else value
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text
+    return _Cell.NOT_UTF8 if isinstance(value, str) and not is_storable(value) else value
 
 
 def _as_typed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -113,20 +156,24 @@ def _as_typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(text_columns | dict.fromkeys(_FLAGS, bool) | dict.fromkeys(SCORES, float))
 
 
-def _as_keys(frame: pd.DataFrame) -> pd.DataFrame:
+def _as_keys(frame: pd.DataFrame, tokens: Sequence[int]) -> pd.DataFrame:
     """What rows are compared by: `forward` and `backward` name a pair in its own and in the other direction."""
     texts = [[comparable(text) for text in frame[name]] for name in _TEXTS]
     lengths = [frame[name].str.len().astype(float) for name in ("chosen", "rejected")]
+    triples = list(zip(*texts, strict=True))
     keys = {
         "id": frame["id"],
         "split": frame["split"],
         # as prepare_data folds it before it draws the split
-        "prompt": [fold(text) for text in frame["prompt"]],
-        "forward": [record_id(prompt, chosen, rejected) for prompt, chosen, rejected in zip(*texts, strict=True)],
-        "backward": [record_id(prompt, rejected, chosen) for prompt, chosen, rejected in zip(*texts, strict=True)],
+        "prompt": [record_id(fold(text)) for text in frame["prompt"]],
+        "forward": [record_id(prompt, chosen, rejected) for prompt, chosen, rejected in triples],
+        "backward": [record_id(prompt, rejected, chosen) for prompt, chosen, rejected in triples],
+        "is_prefix": [one != two and (one.startswith(two) or two.startswith(one)) for _, one, two in triples],
         "length_ratio": np.maximum(*lengths) / np.minimum(*lengths),
+        "tokens": [tokens[index] for index in frame.index],
     }
-    return pd.DataFrame(keys, index=frame.index).astype({"prompt": str, "forward": str, "backward": str})
+    kinds = {**dict.fromkeys(("prompt", "forward", "backward"), str), "is_prefix": bool, "tokens": int}
+    return pd.DataFrame(keys, index=frame.index).astype(kinds)
 
 
 def _field_rules() -> pa.DataFrameSchema:
@@ -170,14 +217,16 @@ def _is_finite_number(cell: object) -> bool:
     return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) <= sys.float_info.max
 
 
-def _text_rules(settings: ValidatePreferences) -> pa.DataFrameSchema:
+def _text_rules(settings: ValidatePreferences, *, templated: bool) -> pa.DataFrameSchema:
     """Round 2, each value by itself."""
+    plain = pa.Check(lambda texts: ~texts.str.contains(_CONTROL_TOKEN), name="control_token")
     visible = pa.Check(lambda texts: texts.map(lambda text: bool(_VISIBLE.search(text))), name="blank_text")
     short = pa.Check(lambda texts: texts.str.len() <= settings.max_characters, name="too_long")
     ordered = pa.Check(lambda margins: margins >= 0, name="negative_margin")
     columns = {
         "id": pa.Column(str, visible),
-        **{name: pa.Column(str, [visible, short]) for name in _TEXTS},
+        **{name: pa.Column(str, [visible, short, plain]) for name in _TEXTS},
+        **({"prompt": pa.Column(str, [visible, short])} if templated else {}),
         **{name: pa.Column(bool) for name in _FLAGS},
         **{name: pa.Column(str) for name in ("split", "source")},
         **{name: pa.Column(float, nullable=True) for name in SCORES},
@@ -187,16 +236,22 @@ def _text_rules(settings: ValidatePreferences) -> pa.DataFrameSchema:
 
 
 def _key_rules(on_columns: Mapping[str, pa.Check], on_frame: Sequence[pa.Check] = ()) -> pa.DataFrameSchema:
-    types = dict.fromkeys(("id", "split", "prompt", "forward", "backward"), str) | {"length_ratio": float}
+    types: dict[str, type] = dict.fromkeys(("id", "split", "prompt", "forward", "backward"), str)
+    types |= {"is_prefix": bool, "length_ratio": float, "tokens": int}
     columns = {name: pa.Column(kind, on_columns.get(name)) for name, kind in types.items()}
     return pa.DataFrameSchema(columns, checks=list(on_frame), strict=True)
 
 
 def _pair_rules(settings: ValidatePreferences) -> pa.DataFrameSchema:
     """Round 3, the two responses of a pair."""
+    limit = math.inf if settings.max_tokens is None else settings.max_tokens
+    on_columns = {
+        "is_prefix": pa.Check(lambda prefixes: ~prefixes, name="prefix_pair"),
+        "length_ratio": pa.Check(lambda ratios: ratios <= settings.max_length_ratio, name="length_ratio"),
+        "tokens": pa.Check(lambda counts: counts <= limit, name="over_context"),
+    }
     different = pa.Check(lambda keys: keys["forward"] != keys["backward"], name="identical_pair")
-    alike = pa.Check(lambda ratios: ratios <= settings.max_length_ratio, name="length_ratio")
-    return _key_rules({"length_ratio": alike}, [different])
+    return _key_rules(on_columns, [different])
 
 
 def _direction_rules() -> pa.DataFrameSchema:
@@ -221,4 +276,11 @@ def _repetition_rules() -> pa.DataFrameSchema:
             "id": pa.Check(lambda ids: ~ids.duplicated(), name="duplicate_id"),
             "forward": pa.Check(lambda pairs: ~pairs.duplicated(), name="duplicate_pair"),
         }
+    )
+
+
+def _similarity_rules() -> pa.DataFrameSchema:
+    """Round 7, among what is left."""
+    return pa.DataFrameSchema(
+        {"repeats": pa.Column(bool, pa.Check(lambda repeats: ~repeats, name="near_duplicate"))}, strict=True
     )

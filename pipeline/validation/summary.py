@@ -4,26 +4,29 @@ from collections.abc import Mapping, Sequence
 from math import fsum
 from typing import Any
 
-from pipeline.data.contract import ValidatedPairs
-from pipeline.data.pair_rules import SPLITS, comparable
 from pipeline.errors import PipelineError
+from pipeline.params.schema import ValidatePreferences
+from pipeline.validation.contract import ValidatedPairs
+from pipeline.validation.pair_rules import SPLITS
 
 _DECIMALS = 6
 
 
-def summarise_pairs(validated: ValidatedPairs, ties_without_pair: int) -> dict[str, Any]:
+def summarise_pairs(
+    validated: ValidatedPairs, settings: ValidatePreferences, *, ties_without_pair: int
+) -> dict[str, Any]:
     """Numbers of the accepted pairs, for the report and MLflow.
 
     Args:
         ties_without_pair: prompts whose samples the judge could not tell apart, which gave no pair.
 
     Returns:
-        Counts of pairs: `raw`, `accepted`, `quarantined`, `by_split` and `prefix_pairs` (one response begins with
-        the whole other one, as when sampling cut it: legitimate, but worth a look when frequent) of accepted pairs,
-        `quarantined_by_reason`. Shares and means over accepted pairs, to 6 decimals: `chosen_longer_share` (in
-        characters, equal lengths count half, as in `longer_wins_accuracy`), `mean_margin` (judge-score units, of
-        the pairs that have one; None when none has), `mean_*_words` (lengths in words). `chosen_words` and
-        `rejected_words` list the words of every response in the order of the pairs.
+        Counts of pairs: `raw`, `accepted`, `quarantined`, `by_split` (accepted), `truncated_prompts` (accepted),
+        `quarantined_by_reason` and `warned_by_reason` (a pair counts once for each rule that it breaks). Shares and
+        means over accepted pairs, to 6 decimals: `chosen_longer_share` (in characters, equal lengths count half, as in
+        `longer_wins_accuracy`), `mean_margin` (judge-score units, of the pairs that have one; None when none has),
+        `mean_*_words` (lengths in words). `chosen_words` and `rejected_words` list the words of every response in the
+        order of the pairs.
 
     Raises:
         PipelineError: there is no accepted pair.
@@ -38,9 +41,10 @@ def summarise_pairs(validated: ValidatedPairs, ties_without_pair: int) -> dict[s
         "accepted": len(pairs),
         "quarantined": len(validated.quarantined),
         "by_split": {split: sum(pair["split"] == split for pair in pairs) for split in SPLITS},
-        "quarantined_by_reason": dict(validated.counts),
+        "quarantined_by_reason": {code: count for code, count in validated.counts.items() if code in settings.reject},
+        "warned_by_reason": {code: count for code, count in validated.counts.items() if code in settings.warn},
+        "truncated_prompts": validated.truncated_prompts,
         "ties_without_pair": ties_without_pair,
-        "prefix_pairs": sum(_is_prefix_pair(pair) for pair in pairs),
         "chosen_longer_share": _mean([_longer_share(pair) for pair in pairs]),
         "mean_margin": _mean(margins) if margins else None,
         **{f"mean_{name}_words": _mean(counts) for name, counts in words.items()},
@@ -51,12 +55,6 @@ def summarise_pairs(validated: ValidatedPairs, ties_without_pair: int) -> dict[s
 
 def _mean(values: Sequence[float]) -> float:
     return round(fsum(values) / len(values), _DECIMALS)
-
-
-def _is_prefix_pair(pair: Mapping[str, Any]) -> bool:
-    """Whether one response begins with the whole other one; accepted responses are never equal."""
-    chosen, rejected = comparable(pair["chosen"]), comparable(pair["rejected"])
-    return chosen.startswith(rejected) or rejected.startswith(chosen)
 
 
 def _longer_share(pair: Mapping[str, Any]) -> float:

@@ -1,0 +1,62 @@
+"""What the sources held and what became of it, for people: counts by source, reasons with examples, agreement."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.data.agreement import summarise_votes
+from pipeline.data.preparation import PreparedData
+
+EXAMPLES = 3
+_SHOWN = 300
+
+
+def report_sources(
+    prepared: PreparedData,
+    formats: Mapping[str, str],
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    chat_format: str,
+) -> dict[str, Any]:
+    """The report of prepare_data.
+
+    Args:
+        formats: of each source, in words.
+        rows: of each source, as they are.
+
+    Returns:
+        `sources` (file, format, rows and fates of each), `chat_format`, `examples` (reason to a few rows, shortened)
+        and `votes` (None where nobody voted).
+    """
+    return {
+        "chat_format": chat_format,
+        "sources": [
+            {
+                "file": name,
+                "format": formats[name],
+                "rows": len(rows[name]),
+                "fates": dict(sorted(prepared.rows_of.get(name, {}).items())),
+            }
+            for name in rows
+        ],
+        "examples": _examples(prepared, rows),
+        "votes": summarise_votes(prepared.votes) if prepared.votes else None,
+    }
+
+
+def _examples(
+    prepared: PreparedData, rows: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, list[dict[str, Any]]]:
+    """The first rows of each reason for being dropped."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for fate in prepared.fates:
+        kind, _, reason = fate["fate"].partition(".")
+        if kind == "dropped" and len(found.setdefault(reason, [])) < EXAMPLES:
+            shown = str(rows[fate["source"]][fate["row"] - 1])
+            found[reason].append({"file": fate["source"], "row": fate["row"], "value": shorten(shown)})
+    return dict(sorted(found.items()))
+
+
+def shorten(text: str) -> str:
+    """Text that a page can show: its beginning, lone surrogates escaped."""
+    cut = text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
+    return cut.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")

@@ -1,0 +1,61 @@
+"""The schema of every table that prepare_data hands on, checked when it is written."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.errors import SchemaErrors
+
+from pipeline.data.records import write_records
+from pipeline.errors import PipelineError
+
+_IDENTITY = pa.Column(str, pa.Check.str_matches("^[0-9a-f]{16}$"))
+_TEXT = pa.Column(str, pa.Check.str_length(min_value=1))
+TABLES = {
+    "labels": pa.DataFrameSchema(
+        {"id": _IDENTITY, "text": _TEXT, "label": pa.Column(int, pa.Check.isin([0, 1]))}, strict=True
+    ),
+    "texts": pa.DataFrameSchema(
+        {"id": _IDENTITY, "prompt": pa.Column(str), "response": pa.Column(str), "ended": pa.Column(bool)},
+        unique=["id"],
+        strict=True,
+    ),
+    "prompts": pa.DataFrameSchema({"id": _IDENTITY, "prompt": _TEXT}, unique=["id"], strict=True),
+    "pairs": pa.DataFrameSchema(
+        {
+            "id": _IDENTITY,
+            **{name: pa.Column(str) for name in ("prompt", "chosen", "rejected")},
+            "split": pa.Column(str, pa.Check.isin(["train", "validation", "test"])),
+            "origin": pa.Column(object),
+            "votes": pa.Column(object, required=False, nullable=True),
+        },
+        unique=["id"],
+        strict=True,
+    ),
+}
+_BATCH = 50_000
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]], table: str) -> None:
+    """Write rows as JSON Lines, all of which the schema of `table` accepts.
+
+    Raises:
+        PipelineError: naming file, row and column of what it refuses.
+    """
+    for start in range(0, len(rows), _BATCH):
+        _check(path, rows[start : start + _BATCH], table, start)
+    write_records(path, rows)
+
+
+def _check(path: Path, rows: Iterable[Mapping[str, Any]], table: str, start: int) -> None:
+    try:
+        TABLES[table].validate(pd.DataFrame(rows), lazy=True)
+    except SchemaErrors as error:
+        case = error.failure_cases.iloc[0]
+        row = "" if pd.isna(case["index"]) else f", row {int(case['index']) + start + 1}"
+        raise PipelineError(
+            f"{path.name}{row}, {case['column']}: {case['failure_case']!r} breaks the rule {case['check']} of table "
+            f"{table}. This is an error of the pipeline, not of the data: please report it."
+        ) from error

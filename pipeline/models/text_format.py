@@ -1,0 +1,90 @@
+"""How texts were written for a model, kept beside its weights: two models work together only on the same texts."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+
+FILE = "text_format.json"
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """Style of chats and sha256 of what made tokens of them; None where it does not apply."""
+
+    style: str
+    """transcript, or template."""
+    template: str | None = None
+    """Of the chat template that wrote prompts and responses."""
+    tokenizer: str | None = None
+    """Of the model's own tokenizer.json."""
+
+    def write(self, file: Path) -> None:
+        """As JSON with sorted keys."""
+        file.write_text(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")
+
+
+def read_text_format(file: Path) -> TextFormat:
+    """What `write` wrote."""
+    return TextFormat(**json.loads(file.read_text()))
+
+
+def template_hash(template: str | None) -> str | None:
+    """sha256 of a chat template; None without one."""
+    return None if template is None else hashlib.sha256(template.encode()).hexdigest()
+
+
+def store_text_format(folder: Path, data: TextFormat) -> None:
+    """Say beside a saved model on which texts it was trained, and with which tokenizer."""
+    TextFormat(data.style, data.template, _tokenizer_hash(folder)).write(folder / FILE)
+
+
+def check_tokenizer(folder: Path) -> None:
+    """A model folder must still have the tokenizer that its model was trained with.
+
+    Raises:
+        PipelineError: it has another one.
+    """
+    if (folder / FILE).is_file() and read_text_format(folder / FILE).tokenizer != _tokenizer_hash(folder):
+        raise PipelineError(
+            f"{folder}/tokenizer.json is not the tokenizer that this model was trained with ({FILE} has its hash). "
+            "Restore it with `dvc checkout`, or build the model again."
+        )
+
+
+def check_same_texts(one: Path, other: Path) -> None:
+    """Two models, such as policy and reward model, must have been trained on texts of the same format.
+
+    Raises:
+        PipelineError: one read chats written by another template.
+    """
+    formats = [read_text_format(folder / FILE) for folder in (one, other)]
+    if len({(found.style, found.template) for found in formats}) > 1:
+        described = " and ".join(
+            f"{folder}: {found.style}{f' {found.template[:12]}' if found.template else ''}"
+            for folder, found in zip((one, other), formats, strict=True)
+        )
+        raise PipelineError(
+            f"the models read chats in different formats ({described}), so scores of one mean nothing for the other. "
+            "Build both from the same data.chat_format: `dvc repro`."
+        )
+
+
+def check_template(template: str | None, texts: TextFormat) -> None:
+    """The policy that starts must have the chat template that wrote its texts.
+
+    Raises:
+        PipelineError: it has another one, or none.
+    """
+    if texts.template is not None and template_hash(template) != texts.template:
+        raise PipelineError(
+            "the chats of artifacts/data were written by another chat template than that of artifacts/models/policy. "
+            "`dvc repro prepare_data` writes them again."
+        )
+
+
+def _tokenizer_hash(folder: Path) -> str | None:
+    file = folder / "tokenizer.json"
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None

@@ -1,0 +1,81 @@
+"""Conversations written out by the chat template of the policy's tokenizer."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from pipeline.errors import PipelineError
+from pipeline.reading.chats import Message, Style, Unreadable
+
+
+class TemplateStyle(Style):
+    """The prompt as the template writes it before an answer, the response up to the token that ends it.
+
+    A template is text with control tokens in it. Messages that contain such tokens themselves are Unreadable: they
+    would end a turn, or begin one of another role.
+    """
+
+    name = "template"
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, separator: str = "") -> None:
+        super().__init__(separator)
+        self.template_hash = hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()
+        self._tokenizer = tokenizer
+        self._control_tokens = [token for token in tokenizer.get_added_vocab() if token.strip()]
+        self._control_tokens += [token for token in tokenizer.all_special_tokens if token.strip()]
+
+    def prompt(self, messages: Sequence[Message]) -> str:
+        if not messages or messages[-1].role != "user":
+            raise Unreadable("prompt_does_not_end_with_the_user")
+        return self._render(messages, add_generation_prompt=True)
+
+    def response(self, message: Message) -> str:
+        """Behind any prompt: what the template adds after the generation prompt, without the end of the turn."""
+        if message.role != "assistant":
+            raise Unreadable("response_is_not_the_assistants")
+        question = [Message("user", "?")]
+        before = self._render(question, add_generation_prompt=True)
+        whole = self._render([*question, message], add_generation_prompt=False)
+        if not whole.startswith(before):
+            raise Unreadable("template_rewrites_the_response")
+        text = whole.removeprefix(before)
+        end = self._tokenizer.eos_token
+        # the end of sequence is appended as a token, because a cut response has none
+        return text.rstrip().removesuffix(end) if end and text.rstrip().endswith(end) else text
+
+    def _render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
+        for message in messages:
+            if any(token in message.content for token in self._control_tokens):
+                raise Unreadable("control_token_in_message")
+        entries: list[Mapping[str, Any]] = [{"role": one.role, "content": one.content} for one in messages]
+        try:
+            return str(
+                self._tokenizer.apply_chat_template(
+                    entries, tokenize=False, add_generation_prompt=add_generation_prompt
+                )
+            )
+        except TemplateError:
+            raise Unreadable("template_refuses_the_roles") from None
+
+
+def load_style(name: str, policy: Path, *, separator: str) -> Style:
+    """transcript, template, or for auto the template where the policy's tokenizer has one.
+
+    Raises:
+        PipelineError: a template is asked for and there is none.
+    """
+    if name == "transcript":
+        return Style(separator)
+    tokenizer = AutoTokenizer.from_pretrained(policy)
+    if tokenizer.chat_template:
+        return TemplateStyle(tokenizer, separator)
+    if name == "auto":
+        return Style(separator)
+    raise PipelineError(
+        "data.chat_format is template, but the tokenizer of models.policy.source has no chat template. "
+        "Use transcript, or the instruction-tuned model."
+    )

@@ -1,0 +1,82 @@
+"""Words that tell which response was chosen: a reward model can learn them instead of what was meant."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict
+
+from pipeline.evaluation.statistics import wilson_interval
+
+_MOST_PAIRS = 50_000
+_FEWEST_PAIRS = 10
+_LISTED = 12
+_STRIPPED = ".,;:!?\"'()[]{}*#`-–—…"
+
+
+class Cue(TypedDict):
+    """A word that one response of some pairs has and the other has not."""
+
+    kind: str
+    """word, or first_word."""
+    cue: str
+    pairs: int
+    chosen_share: float
+    """How often the response with it was chosen; 0.5 tells nothing."""
+    low: float
+    high: float
+    """95 % Wilson interval."""
+
+
+def find_cues(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The words that predict the label best, by the distance of their interval from 0.5.
+
+    Args:
+        pairs: with `chosen` and `rejected`; of more than 50,000, evenly spaced ones.
+
+    Returns:
+        `measured_pairs`, and `cues`: at most 12 of each kind, each in 10 pairs or more and with an interval that does
+        not hold 0.5. Single words are tried by the thousand, so a few of the weakest are luck.
+    """
+    step = -(-len(pairs) // _MOST_PAIRS) if pairs else 1
+    measured = pairs[::step]
+    counted = {"word": _count(measured, _words), "first_word": _count(measured, _first_word)}
+    return {
+        "measured_pairs": len(measured),
+        "cues": [cue for kind, counts in counted.items() for cue in _strongest(kind, *counts)],
+    }
+
+
+def _count(pairs: Sequence[Mapping[str, Any]], words_of: Any) -> tuple[Counter[str], Counter[str]]:
+    """Pairs in which only the chosen, and in which only the rejected response has a word."""
+    chosen: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    for pair in pairs:
+        ours, theirs = words_of(pair["chosen"]), words_of(pair["rejected"])
+        chosen.update(ours - theirs)
+        rejected.update(theirs - ours)
+    return chosen, rejected
+
+
+def _words(text: str) -> set[str]:
+    return {word for raw in text.casefold().split() if (word := raw.strip(_STRIPPED))}
+
+
+def _first_word(text: str) -> set[str]:
+    return {word for raw in text.casefold().split()[:1] if (word := raw.strip(_STRIPPED))}
+
+
+def _strongest(kind: str, chosen: Counter[str], rejected: Counter[str]) -> Iterable[Cue]:
+    cues: list[Cue] = []
+    for word in sorted(chosen.keys() | rejected.keys()):
+        count = chosen[word] + rejected[word]
+        if count >= _FEWEST_PAIRS:
+            share = wilson_interval(chosen[word], count)
+            if share["low"] > 0.5 or share["high"] < 0.5:
+                values = {name: round(share[name], 6) for name in ("low", "high")}  # type: ignore[literal-required]
+                cues.append(
+                    {"kind": kind, "cue": word, "pairs": count, "chosen_share": round(share["mean"], 6), **values}  # type: ignore[typeddict-item]
+                )
+    return sorted(cues, key=_strength, reverse=True)[:_LISTED]
+
+
+def _strength(cue: Cue) -> tuple[float, int]:
+    return max(cue["low"] - 0.5, 0.5 - cue["high"]), cue["pairs"]
