@@ -104,6 +104,8 @@ class PreferenceSummary(Document):
     quarantined: Count
     by_split: dict[str, Count]
     quarantined_by_reason: dict[str, Count]
+    warned_by_reason: dict[str, Count]
+    truncated_prompts: Count
     ties_without_pair: Count
     chosen_longer_share: FiniteFloat
     mean_margin: FiniteFloat | None
@@ -112,6 +114,76 @@ class PreferenceSummary(Document):
     mean_rejected_words: FiniteFloat
     chosen_words: list[Count]
     rejected_words: list[Count]
+
+
+class VoteSummary(Document):
+    """What several annotators said of the same responses."""
+
+    comparisons: Count
+    votes: Count
+    annotators: Count
+    verdicts: dict[str, Count]
+    krippendorff_alpha: FiniteFloat | None
+    first_shown_wins: FiniteFloat | None
+    decided_votes: Count
+
+
+class DefectExample(Document):
+    """A pair that breaks a rule; its texts are shortened."""
+
+    id: str
+    file: str
+    rows: list[Count]
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+class CueDocument(Document):
+    kind: str
+    cue: str
+    pairs: Count
+    chosen_share: FiniteFloat
+    low: FiniteFloat
+    high: FiniteFloat
+
+
+class PromptSummary(Document):
+    distinct: Count
+    most_pairs_of_one: Count
+    distinct_beginnings_share: FiniteFloat
+
+
+class PreferenceDetails(Document):
+    """The accepted and the refused pairs in detail."""
+
+    prompts: PromptSummary
+    cues: list[CueDocument]
+    measured_pairs: Count
+    votes: VoteSummary | None
+    examples: dict[str, list[DefectExample]]
+
+
+class SourceRows(Document):
+    file: str
+    format: str
+    rows: Count
+    fates: dict[str, Count]
+
+
+class DroppedExample(Document):
+    file: str
+    row: Count
+    value: str
+
+
+class Sources(Document):
+    """What data preparation read."""
+
+    chat_format: str
+    sources: list[SourceRows]
+    examples: dict[str, list[DroppedExample]]
+    votes: VoteSummary | None
 
 
 class JudgeMetrics(Document):

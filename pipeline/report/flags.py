@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from pipeline.params.schema import WriteReport
-from pipeline.report.documents import PolicyMetrics, PreferenceSummary, RewardMetrics
+from pipeline.report.documents import (
+    PolicyMetrics,
+    PreferenceDetails,
+    PreferenceSummary,
+    RewardMetrics,
+    VoteSummary,
+)
 from pipeline.report.inputs import HistoryRow, ReportInputs
 from pipeline.training.loss_checks import flat_loss_problem, initial_loss_problem
 
@@ -12,6 +18,11 @@ MAX_CALIBRATION_ERROR = 0.1
 MIN_ACCURACY_LEAD = 0.02
 MAX_RATIO = 5.0
 MAX_QUARANTINED_SHARE = 0.05
+MAX_CUE_ACCURACY = 0.85
+MIN_CUE_SHARE = 0.1
+MAX_LENGTH_RULE = 0.65
+MIN_ALPHA = 0.4
+MIN_POSITION_BIAS = 0.05
 LAST_STEPS = 5
 
 
@@ -39,7 +50,7 @@ def find_flags(inputs: ReportInputs, params: WriteReport) -> list[Flag | PolicyF
         found += [PolicyFlag(policy=name, code=code, message=message) for code, message in warnings]
     instruments = {
         "reward_model": reward_model_warnings(inputs.reward_metrics, inputs.histories["train_reward"]),
-        "preferences": preference_warnings(inputs.preferences),
+        "preferences": preference_warnings(inputs),
     }
     for subject, warnings in instruments.items():
         found += [Flag(subject=subject, code=code, message=message) for code, message in warnings]
@@ -128,8 +139,16 @@ def reward_model_warnings(metrics: RewardMetrics, history: Sequence[HistoryRow])
     return warnings
 
 
-def preference_warnings(summary: PreferenceSummary) -> list[tuple[str, str]]:
+def preference_warnings(inputs: ReportInputs) -> list[tuple[str, str]]:
     """Codes and messages about the preference data."""
+    return [
+        *_quarantine_warnings(inputs.preferences),
+        *_shortcut_warnings(inputs.preferences, inputs.preference_details),
+        *_vote_warnings(inputs.sources.votes or inputs.preference_details.votes),
+    ]
+
+
+def _quarantine_warnings(summary: PreferenceSummary) -> list[tuple[str, str]]:
     share = summary.quarantined / summary.raw if summary.raw else 0.0
     if share <= MAX_QUARANTINED_SHARE:
         return []
@@ -137,3 +156,38 @@ def preference_warnings(summary: PreferenceSummary) -> list[tuple[str, str]]:
     seen = f"{share:.1%} of the raw pairs were quarantined, most often for {reason[0]} ({reason[1]})"
     advice = "Look at artifacts/preferences/quarantine.jsonl: the source of the pairs needs repair, not the filter"
     return [("much_quarantined", f"{seen}. {advice}.")]
+
+
+def _shortcut_warnings(summary: PreferenceSummary, details: PreferenceDetails) -> list[tuple[str, str]]:
+    warnings = []
+    for cue in details.cues:
+        strength = max(cue.low, 1 - cue.high)
+        if strength > MAX_CUE_ACCURACY and cue.pairs > MIN_CUE_SHARE * details.measured_pairs:
+            where = "with it as the first word" if cue.kind == "first_word" else "with it"
+            chosen = f"the one {where} was chosen in {cue.chosen_share:.0%}"
+            seen = f'"{cue.cue}" is in one response of {cue.pairs} pairs, and {chosen}'
+            advice = "If that is not what you meant to teach, balance the pairs: the reward model will learn it"
+            warnings.append(("shortcut_word", f"{seen}. {advice}."))
+    longer = max(summary.chosen_longer_share, 1 - summary.chosen_longer_share)
+    if longer > MAX_LENGTH_RULE:
+        rule = "longer" if summary.chosen_longer_share > 0.5 else "shorter"
+        seen = f"The {rule} response was chosen in {longer:.0%} of the pairs"
+        advice = "A reward model can win by length alone. Look at its length-matched accuracy, or balance the pairs"
+        warnings.append(("length_bias", f"{seen}. {advice}."))
+    return warnings
+
+
+def _vote_warnings(votes: VoteSummary | None) -> list[tuple[str, str]]:
+    warnings = []
+    if votes and votes.krippendorff_alpha is not None and votes.krippendorff_alpha < MIN_ALPHA:
+        seen = f"Annotators agree little: Krippendorff's alpha is {votes.krippendorff_alpha:.2f}, below {MIN_ALPHA:g}"
+        advice = "No reward model can be better than its labels. Sharpen the guideline, or keep clear pairs only"
+        warnings.append(("little_agreement", f"{seen}. {advice}."))
+    if votes and votes.first_shown_wins is not None:
+        # three standard errors of a fair coin
+        noise = 1.5 / votes.decided_votes**0.5
+        if abs(votes.first_shown_wins - 0.5) > max(noise, MIN_POSITION_BIAS):
+            seen = f"The response shown first won {votes.first_shown_wins:.0%} of {votes.decided_votes} decided votes"
+            advice = "Show each pair in random order, or in both"
+            warnings.append(("position_bias", f"{seen}. {advice}."))
+    return warnings

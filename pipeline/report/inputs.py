@@ -17,9 +17,11 @@ from pipeline.report.documents import (
     FrontierPoint,
     JudgeMetrics,
     PolicyMetrics,
+    PreferenceDetails,
     PreferenceSummary,
     RewardMetrics,
     Sample,
+    Sources,
     StageCost,
 )
 
@@ -49,6 +51,8 @@ class ReportInputs:
     histories: Mapping[str, Sequence[HistoryRow]]
     """`train_sft`, `train_reward` and one per method: a row of numbers for each step."""
     preferences: PreferenceSummary
+    preference_details: PreferenceDetails
+    sources: Sources
     judge: JudgeMetrics
     costs: Mapping[str, StageCost]
     """By stage name; a stage that ran elsewhere or came from a cache is absent."""
@@ -83,6 +87,8 @@ def load_report_inputs(root: Path, methods: Sequence[str]) -> ReportInputs:
         calibration=_read_json(reports / "reward_model" / "calibration.json", Calibration),
         histories={name: _read_history(reports / "training" / f"{name}.jsonl") for name in histories},
         preferences=_read_json(reports / "preferences" / "summary.json", PreferenceSummary),
+        preference_details=_read_json(reports / "preferences" / "details.json", PreferenceDetails),
+        sources=_read_json(reports / "data" / "sources.json", Sources),
         judge=_read_json(reports / "judge" / "metrics.json", JudgeMetrics),
         costs=_read_json(costs_file, Costs).stages if costs_file.is_file() else {},
     )

@@ -12,6 +12,7 @@ from pipeline.report.formats import number, percent
 from pipeline.report.glossary import GLOSSARY
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.page_costs import cost_table
+from pipeline.report.page_data import data_section
 from pipeline.report.page_policies import comparison_rows
 from pipeline.report.page_samples import sampled_prompts
 from pipeline.report.palette import policy_label, policy_looks
@@ -44,6 +45,7 @@ def render_page(
     environment.filters.update(number=number, percent=percent, label=policy_label)
     return environment.get_template("page.html.j2").render(
         style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
         inputs=inputs,
         looks=policy_looks(inputs.policies),
         verdict=state_verdict(inputs),
@@ -53,6 +55,7 @@ def render_page(
         prompts=sampled_prompts(inputs, params.samples_shown),
         plots=_inline_plots(plots),
         costs=cost_table(inputs),
+        data=data_section(inputs),
         glossary=GLOSSARY,
     )
 

@@ -11,7 +11,8 @@ from typing import Any, get_args
 
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Rule, ValidatePreferences
-from pipeline.validation.pair_rules import REASONS, SCORES, SPLITS, find_reasons
+from pipeline.validation.pair_rules import SCORES, SPLITS, find_reasons
+from pipeline.validation.reasons import REASONS
 
 
 @dataclass(frozen=True)

@@ -17,26 +17,7 @@ from pipeline.data.records import fold, is_storable, record_id
 from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
 from pipeline.validation.near_duplicates import find_near_duplicates
-
-REASONS = {
-    "missing_field": "a field of the contract is absent",
-    "wrong_type": "a field is of another type; split and source outside their values, a number that is not finite",
-    "not_utf8": "a text with a lone surrogate or NUL, which UTF-8 files or tokenizers cannot hold",
-    "blank_text": "id, prompt or response of white space and zero-width characters only",
-    "too_long": "prompt or response above validate_preferences.max_characters",
-    "control_token": "a text has a control token, such as <|im_end|> or </s>, which would end or begin a turn",
-    "negative_margin": "the judge scored the rejected response above the chosen one",
-    "identical_pair": "both responses are the same after NFC and white-space folding",
-    "prefix_pair": "one response begins with the whole other one",
-    "length_ratio": "the longer response exceeds validate_preferences.max_length_ratio times the shorter",
-    "over_context": "prompt and longer response exceed validate_preferences.max_tokens of the policy",
-    "contradictory_pair": "the set holds this pair in the other direction, too; both are quarantined",
-    "split_leakage": "the prompt is also in a split that is held out further; that one keeps it",
-    "duplicate_id": "an earlier row has this id",
-    "duplicate_pair": "an earlier row has this prompt and these responses",
-    "near_duplicate": "an earlier row shares validate_preferences.near_duplicate_similarity of its word trigrams",
-}
-"""What every rule says, in the order of the rounds."""
+from pipeline.validation.reasons import REASONS
 
 SPLITS = ("train", "validation", "test")
 """From what is trained on to what is held out furthest."""

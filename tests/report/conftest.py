@@ -196,9 +196,36 @@ def _documents(rng: random.Random) -> dict[str, Json]:
         "preferences/summary.json": {
             "raw": 560, "accepted": 543, "quarantined": 17, "by_split": {"train": 352, "validation": 44, "test": 147},
             "quarantined_by_reason": {"duplicate_pair": 11, "length_ratio": 6}, "ties_without_pair": 32,
+            "warned_by_reason": {"prefix_pair": 3, "near_duplicate": 0}, "truncated_prompts": 0,
             "chosen_longer_share": 0.51, "mean_margin": 0.41, "mean_prompt_words": 6.0, "mean_chosen_words": 17.6,
             "mean_rejected_words": 17.1, "chosen_words": [max(3, round(rng.gauss(17.6, 3))) for _ in range(543)],
             "rejected_words": [max(3, round(rng.gauss(17.1, 3))) for _ in range(543)],
+        },
+        "preferences/details.json": {
+            "prompts": {"distinct": 540, "most_pairs_of_one": 2, "distinct_beginnings_share": 0.8},
+            "measured_pairs": 543, "votes": None,
+            "cues": [
+                {"kind": "word", "cue": "wonderful", "pairs": 40, "chosen_share": 0.9, "low": 0.77, "high": 0.96},
+                {"kind": "first_word", "cue": "<b>not</b>", "pairs": 12, "chosen_share": 0.1, "low": 0.02, "high": 0.4},
+            ],
+            "examples": {
+                "length_ratio": [
+                    {"id": "0123456789abcdef", "file": "pairs.jsonl", "rows": [7], "prompt": "The film is",
+                     "chosen": " <script>alert(1)</script>", "rejected": " bad"},
+                ],
+            },
+        },
+        "data/sources.json": {
+            "chat_format": "transcript",
+            "sources": [
+                {"file": "reviews.csv", "format": "labelled_texts: text = text", "rows": 9000,
+                 "fates": {"used.train": 560, "unused.sft": 8000, "dropped.empty_text": 400, "dropped.duplicate": 40}},
+            ],
+            "examples": {"empty_text": [{"file": "reviews.csv", "row": 3, "value": "{'text': ''}"}]},
+            "votes": {
+                "comparisons": 50, "votes": 150, "annotators": 3, "verdicts": {"a": 60, "b": 70, "tie": 20},
+                "krippendorff_alpha": 0.61, "first_shown_wins": 0.52, "decided_votes": 130,
+            },
         },
         "judge/metrics.json": {
             "held_out_accuracy": {"mean": 0.861, "low": 0.846, "high": 0.876}, "texts": 1989, "majority_share": 0.503,

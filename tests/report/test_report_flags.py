@@ -1,10 +1,11 @@
 """Every rule: raised just beyond its limit, quiet just before it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from pipeline.report.documents import Interval
+from pipeline.report.documents import CueDocument, Interval
 from pipeline.report.flags import (
     find_flags,
     policy_warnings,
@@ -109,9 +110,47 @@ def test_calibration(inputs, error, raised):
 @pytest.mark.parametrize(("quarantined", "raised"), [(5, False), (6, True)])
 def test_quarantine(inputs, quarantined, raised):
     update = {"raw": 100, "quarantined": quarantined, "quarantined_by_reason": {"duplicate_pair": quarantined}}
-    warnings = preference_warnings(inputs.preferences.model_copy(update=update))
+    warnings = preference_warnings(with_document(inputs, "preferences", update))
     assert codes(warnings) == ["much_quarantined"] * raised
     assert not raised or "duplicate_pair" in warnings[0][1]
+
+
+def with_document(inputs, name, update):
+    return replace(inputs, **{name: getattr(inputs, name).model_copy(update=update)})
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "pairs", "raised"),
+    [(0.86, 0.97, 60, True), (0.84, 0.97, 60, False), (0.02, 0.14, 60, True), (0.02, 0.16, 60, False),
+     (0.86, 0.97, 54, False)],
+)  # fmt: skip
+def test_a_word_that_tells_the_label(inputs, low, high, pairs, raised):
+    cue = CueDocument(kind="word", cue="great", pairs=pairs, chosen_share=0.9, low=low, high=high)
+    found = preference_warnings(with_document(inputs, "preference_details", {"cues": [cue]}))
+    assert codes(found) == ["shortcut_word"] * raised
+
+
+@pytest.mark.parametrize(("share", "raised"), [(0.65, False), (0.66, True), (0.34, True), (0.36, False)])
+def test_length_bias(inputs, share, raised):
+    found = preference_warnings(with_document(inputs, "preferences", {"chosen_longer_share": share}))
+    assert codes(found) == ["length_bias"] * raised
+    assert not raised or ("shorter" if share < 0.5 else "longer") in found[0][1]
+
+
+@pytest.mark.parametrize(("alpha", "raised"), [(0.4, False), (0.39, True), (None, False)])
+def test_agreement(inputs, alpha, raised):
+    votes = inputs.sources.votes.model_copy(update={"krippendorff_alpha": alpha})
+    assert (
+        codes(preference_warnings(with_document(inputs, "sources", {"votes": votes}))) == ["little_agreement"] * raised
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "decided", "raised"), [(0.56, 900, True), (0.549, 900, False), (0.6, 100, False), (0.4, 400, True)]
+)
+def test_position_bias(inputs, share, decided, raised):
+    votes = inputs.sources.votes.model_copy(update={"first_shown_wins": share, "decided_votes": decided})
+    assert codes(preference_warnings(with_document(inputs, "sources", {"votes": votes}))) == ["position_bias"] * raised
 
 
 def test_flags_name_their_policy_or_subject(inputs, write_report_params):

@@ -83,10 +83,19 @@ def test_loads_nothing_and_ids_are_unique(render):
 def test_model_text_is_escaped(render):
     page = render(response=NASTY)
     page.encode("utf-8")
-    assert parse(page).tags["script"] == 0
+    assert parse(page).tags["script"] == 1  # its own, which sorts tables
     assert "&lt;script&gt;alert(" in page
     assert "{{ 7*7 }}" in page
     assert "\x00" not in page
+
+
+def test_the_data_is_told(render):
+    page = render()
+    assert "440 (empty_text 400, duplicate 40)" in page
+    assert "<code>duplicate_pair</code>" in page and "No pair broke near_duplicate." in page
+    assert "&lt;b&gt;not&lt;/b&gt;" in page and "<b>not</b>" not in page
+    assert " &lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "Krippendorff" in page and "0.610" in page and "on 50 comparisons by 3 annotators" in page
 
 
 def test_one_method_only(render):

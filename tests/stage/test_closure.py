@@ -178,7 +178,7 @@ ALLOWED = {
     "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing"},
     "training": {*COMMON, "objectives", "models", "data.tokens", "data.preferences"},
     "evaluation": {*COMMON, "judges", "models", "data.tokens", "data.preferences"},
-    "report": {"errors", "params", "stage.costs", "training.loss_checks"},
+    "report": {"errors", "params", "stage.costs", "training.loss_checks", "validation.reasons"},
     "release": set(),
     "lineage": {"errors", "launch", "params", "stage"},
     "stage": {"errors", "params", "launch", "resume", "models.compute"},

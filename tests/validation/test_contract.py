@@ -11,7 +11,8 @@ from pandera.config import config_context
 
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Rule, ValidatePreferences
-from pipeline.validation.contract import REASONS, ValidatedPairs, check_thresholds, validate_pairs
+from pipeline.validation.contract import ValidatedPairs, check_thresholds, validate_pairs
+from pipeline.validation.reasons import REASONS
 
 ROOT = Path(__file__).resolve().parents[2]
 WARNED = ("prefix_pair", "near_duplicate")

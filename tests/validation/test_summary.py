@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.validation.contract import REASONS, ValidatedPairs
+from pipeline.validation.contract import ValidatedPairs
+from pipeline.validation.reasons import REASONS
 from pipeline.validation.summary import summarise_pairs
 from tests.validation.test_contract import SETTINGS, WARNED
 

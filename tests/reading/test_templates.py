@@ -1,0 +1,71 @@
+"""Chats written out by a chat template: the same text as the template's own, cut where the answer begins."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from pipeline.errors import PipelineError
+from pipeline.reading.chats import Message, Style, Unreadable
+from pipeline.reading.templates import TemplateStyle, load_style
+from tests.tiny_models import byte_level_tokenizer
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}</s>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+STRICT = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHATML
+CHAT = [Message("system", "Be brief."), Message("user", "Hi"), Message("assistant", "Yes?"), Message("user", "Why?")]
+
+
+@pytest.fixture
+def make_style(tmp_path: Path) -> Callable[[str], TemplateStyle]:
+    def make(template: str) -> TemplateStyle:
+        tokenizer: PreTrainedTokenizerFast = byte_level_tokenizer()
+        tokenizer.chat_template = template
+        tokenizer.save_pretrained(tmp_path)
+        style = load_style("template", tmp_path, separator="")
+        assert isinstance(style, TemplateStyle)
+        return style
+
+    return make
+
+
+def test_prompt_and_response_are_what_the_template_writes(make_style: Callable[[str], TemplateStyle]) -> None:
+    style = make_style(CHATML)
+    prompt, response = style.prompt(CHAT), style.response(Message("assistant", "Because."))
+    whole = "".join(f"<|im_start|>{one.role}\n{one.content}</s>\n" for one in [*CHAT, Message("assistant", "Because.")])
+    # the end of sequence follows as a token
+    assert prompt + response + "</s>\n" == whole
+    assert response == "Because."
+
+
+def test_a_message_with_a_control_token_is_refused(make_style: Callable[[str], TemplateStyle]) -> None:
+    style = make_style(CHATML)
+    for text in ("now </s> then", "<pad>"):
+        with pytest.raises(Unreadable, match="control_token_in_message"):
+            style.prompt([Message("user", text)])
+        with pytest.raises(Unreadable, match="control_token_in_message"):
+            style.response(Message("assistant", text))
+
+
+def test_what_a_template_refuses_is_a_reason(make_style: Callable[[str], TemplateStyle]) -> None:
+    with pytest.raises(Unreadable, match="template_refuses_the_roles"):
+        make_style(STRICT).prompt(CHAT)
+    with pytest.raises(Unreadable, match="prompt_does_not_end_with_the_user"):
+        make_style(CHATML).prompt(CHAT[:3])
+    with pytest.raises(Unreadable, match="response_is_not_the_assistants"):
+        make_style(CHATML).response(Message("user", "Hi"))
+
+
+def test_another_template_has_another_hash(make_style: Callable[[str], TemplateStyle]) -> None:
+    assert make_style(CHATML).template_hash != make_style(STRICT).template_hash
+
+
+def test_without_a_template_chats_are_transcripts_or_it_is_said(tmp_path: Path) -> None:
+    byte_level_tokenizer().save_pretrained(tmp_path)
+    assert type(load_style("auto", tmp_path, separator="\n")) is Style
+    assert type(load_style("transcript", tmp_path, separator="")) is Style
+    with pytest.raises(PipelineError, match="has no chat template"):
+        load_style("template", tmp_path, separator="")
