@@ -63,7 +63,7 @@ def load_loose_rows(path: Path) -> LooseRows:
         rows = [_parse_line(line) for line in text.split("\n") if line.strip()]
     names = list(dict.fromkeys(name for row in rows if BROKEN not in row for name in row))
     if not names:
-        reasons = sorted({str(row[BROKEN]) for row in rows}) or ["it is empty"]
+        reasons = sorted({str(row.get(BROKEN, "empty_object")) for row in rows}) or ["it is empty"]
         raise ValueError(f"no row can be read ({', '.join(reasons)})")
     return LooseRows(rows, names)
 

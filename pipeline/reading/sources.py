@@ -30,9 +30,11 @@ _READERS = {
 }
 _PACKED = (".gz", ".xz", ".bz2", ".zst")
 _KEY = "data.source"
-# what broken files raise on their way through datasets, pandas, pyarrow and the decompressors
+# what broken files raise on their way through datasets (StopIteration where nothing is inside), pandas, pyarrow and the
+# decompressors
 _UNREADABLE = (
     DatasetsError, ValueError, OSError, EOFError, ArrowException, ZstdError, LZMAError, zlib.error, csv.Error,
+    StopIteration,
 )  # fmt: skip
 WATCHED_FOLDER = Path("data/raw")
 
@@ -143,11 +145,19 @@ def _reason(error: BaseException, path: Path) -> str:
     if "corresponds to no data" in reason:
         return "it has no rows."
     if isinstance(error.__cause__ or error, UnicodeDecodeError):
-        with open_text(path, errors="surrogateescape") as stream:
-            lines = enumerate(stream, start=1)
-            at = next((number for number, line in lines if any("\udc80" <= one <= "\udcff" for one in line)), None)
-        return f"line {at} is not UTF-8 ({reason}). Save the file as UTF-8."
+        return f"{_place_of_bad_bytes(path)} is not UTF-8 ({reason}). Save the file as UTF-8."
     return reason
+
+
+def _place_of_bad_bytes(path: Path) -> str:
+    try:
+        with open_text(path, errors="surrogateescape") as stream:
+            for number, line in enumerate(stream, start=1):
+                if any("\udc80" <= character <= "\udcff" for character in line):
+                    return f"line {number}"
+    except _UNREADABLE:  # it is cut short, too
+        pass
+    return "it"
 
 
 def _name(path: Path) -> str:
