@@ -18,7 +18,8 @@ def main(stage: Stage, method: str) -> None:
     baseline = [ScoredSample(**row) for row in read_records(stage.input("reports/policies/sft/samples.jsonl"))]
     evaluator = Evaluator.load(
         judge=stage.input("artifacts/judge"),
-        reward_model=stage.input("artifacts/reward_model"),
+        # the one that PPO optimises, which may be a bought one
+        reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
         reference=stage.input("artifacts/sft"),
         settings=settings,
         sampling=stage.params.sampling,

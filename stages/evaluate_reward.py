@@ -1,38 +1,74 @@
-"""evaluate_reward: measure the reward model on test pairs, and hand it to PPO with the figures of its gate."""
+"""evaluate_reward: measure the own and finished reward models on test pairs, and hand one to PPO with its gate."""
 
 import json
 import shutil
+from pathlib import Path
+from time import perf_counter
+from typing import Any
 
-from pipeline.data.preferences import TextPair
 from pipeline.data.records import read_records
-from pipeline.evaluation.reward import evaluate_reward
+from pipeline.evaluation.pairs import EvaluationPair
+from pipeline.evaluation.reward import evaluate_reward, warnings_of
+from pipeline.evaluation.reward_choice import OWN, choose_model, comparison_lines, shift_to_responses, table_row
+from pipeline.models.compute import Compute
 from pipeline.models.reward import load_reward_model
 from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    """Score the test pairs, write metrics and calibration."""
+    """Score the same pairs with every model, choose one, write its metrics and the inputs of PPO."""
+    settings = stage.params.evaluate_reward
     compute = stage.start_compute()
-    rows = read_records(stage.input("artifacts/preferences/accepted/test.jsonl"))
-    model = load_reward_model(stage.input("artifacts/reward_model"), compute)
-    metrics, plot_data = evaluate_reward(
-        model,
-        [TextPair.of(row) for row in rows],
-        [(len(row["chosen"]), len(row["rejected"])) for row in rows],
-        stage.params.evaluate_reward,
-    )
-    print(f"accuracy {metrics['accuracy']['mean']:.3f} on {len(rows)} pairs", flush=True)
-    stage.write_json("reports/reward_model/metrics.json", metrics)
+    pairs, validation = read_pairs(stage, "test"), read_pairs(stage, "validation")
+    own = stage.input("artifacts/reward_model")
+    bought = stage.input("artifacts/models/reward_candidates")
+    folders = {OWN: own, **{candidate.name: bought / candidate.name for candidate in settings.candidates}}
+    measured: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    for name, folder in folders.items():
+        start = perf_counter()
+        metrics, plot_data = evaluate_reward(load_reward_model(folder, compute), pairs, validation, settings)
+        measured[name] = metrics, plot_data
+        for warning in warnings_of(name, metrics, settings):
+            print(f"warning: {warning}", flush=True)
+        # measured, so it goes to the log and the run, not into an output
+        seconds = perf_counter() - start
+        print(f"{name}: {len(pairs)} test pairs in {seconds:.1f} s", flush=True)
+        stage.tracker.log({f"cost.evaluate_reward.{name}.seconds": seconds})
+
+    table = [table_row(name, metrics) for name, (metrics, _) in measured.items()]
+    chosen = choose_model(table, settings.use)
+    print("\n".join(comparison_lines(table, chosen)), flush=True)
+    metrics, plot_data = measured[chosen]
+    stage.write_json("reports/reward_model/metrics.json", {**metrics, "model": chosen, "models": table})
     stage.write_json("reports/reward_model/calibration.json", plot_data)
     stage.log_final(metrics)
 
     inputs = stage.output("artifacts/inputs/ppo")
-    shutil.copytree(stage.input("artifacts/reward_model"), inputs / "reward_model")
+    if chosen == OWN:
+        shutil.copytree(own, inputs / "reward_model")
+    else:
+        adopt(stage, folders[chosen], inputs / "reward_model", compute)
     shutil.copy(stage.input("artifacts/data/prompts/train.jsonl"), inputs / "prompts.jsonl")
-    gate = {"accuracy": metrics["accuracy"], "pairs": metrics["pairs"]}
+    gate = {"model": chosen, **{key: metrics[key] for key in ("accuracy", "longer_wins_accuracy", "pairs")}}
     (inputs / "gate.json").write_text(json.dumps(gate, indent=2, sort_keys=True) + "\n")
     # with PPO's other inputs, so that only PPO depends on it
     (inputs / "sampling.json").write_text(stage.params.sampling.model_dump_json(indent=2) + "\n")
+
+
+def read_pairs(stage: Stage, split: str) -> list[EvaluationPair]:
+    """The accepted pairs of a split."""
+    return [
+        EvaluationPair.of(row) for row in read_records(stage.input(f"artifacts/preferences/accepted/{split}.jsonl"))
+    ]
+
+
+def adopt(stage: Stage, folder: Path, target: Path, compute: Compute) -> None:
+    """A finished model, shifted to mean 0 on the training responses."""
+    model = load_reward_model(folder, compute)
+    batch_size = 2 * stage.params.evaluate_reward.batch_size
+    mean = shift_to_responses(model, read_pairs(stage, "train"), batch_size=batch_size)
+    print(f"scores shifted by {-mean:.3f} to mean 0 on the training responses", flush=True)
+    model.save(target)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ def main(stage: Stage) -> None:
     texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
     evaluator = Evaluator.load(
         judge=stage.input("artifacts/judge"),
-        reward_model=stage.input("artifacts/reward_model"),
+        # the one that PPO optimises, which may be a bought one
+        reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
         reference=stage.input("artifacts/sft"),
         settings=settings,
         sampling=stage.params.sampling,

@@ -13,7 +13,8 @@ def main(stage: Stage) -> None:
     comparison = json.loads(stage.input("reports/comparison.json").read_text())
     rows = json.loads(stage.input("reports/data/metrics.json").read_text())
     facts = {name: policy_facts(name, comparison, rows) for name in ("sft", *stage.params.optimize.methods)}
-    facts["reward_model"] = reward_model_facts(comparison)
+    reward_metrics = json.loads(stage.input("reports/reward_model/metrics.json").read_text())
+    facts["reward_model"] = reward_model_facts(comparison, reward_metrics)
     for name, known in facts.items():
         source, producer, section = _origin(name)
         folder = stage.output("artifacts/release") / name

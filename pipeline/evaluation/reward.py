@@ -1,48 +1,145 @@
 """How far a reward model can be trusted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from pipeline.data.preferences import TextPair
-from pipeline.evaluation.statistics import calibration, wilson_interval, win_shares
+from pipeline.evaluation.pairs import (
+    EvaluationPair,
+    accuracy_by_group,
+    accuracy_of,
+    judge_agreement,
+    length_matched_accuracy,
+    margin_bins,
+    score_pairs,
+)
+from pipeline.evaluation.robustness import score_deviations
+from pipeline.evaluation.statistics import calibration, win_shares
+from pipeline.evaluation.temperature import bradley_terry_nll, fit_temperature
 from pipeline.models.reward import RewardModel
-from pipeline.params.schema import EvaluateReward
+from pipeline.params.evaluation import EvaluateReward
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def evaluate_reward(
     model: RewardModel,
-    pairs: Sequence[TextPair],
-    response_lengths: Sequence[tuple[int, int]],
+    pairs: Sequence[EvaluationPair],
+    validation: Sequence[EvaluationPair],
     settings: EvaluateReward,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Metrics and plot data on test pairs.
+    """Everything that is measured of a reward model on test pairs.
 
     Args:
-        response_lengths: characters of the chosen and the rejected response of each pair.
+        pairs: at least one.
+        validation: other pairs, at least one, on which the temperature is fitted.
 
     Returns:
-        Metrics (`accuracy` with a Wilson interval, `longer_wins_accuracy`, `expected_calibration_error`, `pairs`,
-        `mean_margin` in score units, `truncated_texts`), and the calibration bins with all scores.
+        Metrics (those of `pair_metrics`, `calibration`, `robustness` and `truncated_texts`), and the data of the
+        calibration plot: bins and all scores.
     """
-    texts = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
-    scores = model.score(texts, batch_size=2 * settings.batch_size, title="scoring test pairs").numpy()
-    chosen, rejected = scores[: len(pairs)], scores[len(pairs) :]
-    margins = chosen - rejected
-    error, bins = calibration(margins, bins=settings.calibration_bins)
-    longer = win_shares([length[0] for length in response_lengths], [length[1] for length in response_lengths])
+
+    def score(texts: Sequence[str]) -> np.ndarray:
+        return model.score(texts, batch_size=2 * settings.batch_size, title="scoring pairs").numpy()
+
+    chosen, rejected = score_pairs(score, pairs)
+    held_out, other = score_pairs(score, validation)
+    temperature = temperature_metrics(chosen - rejected, held_out - other, bins=settings.calibration_bins)
+    texts = [text for pair in pairs for text in (pair.texts.chosen, pair.texts.rejected)]
     metrics = {
-        "accuracy": wilson_interval(int((margins > 0).sum()), len(pairs)),
-        "longer_wins_accuracy": float(longer.mean()),
-        "expected_calibration_error": error,
-        "pairs": len(pairs),
-        "mean_margin": float(np.mean(margins)),
+        **pair_metrics(chosen, rejected, pairs, settings),
+        "calibration": temperature,
+        "robustness": robustness_metrics(model, texts[: 2 * settings.robustness_pairs], settings),
         "truncated_texts": model.truncated(texts),
     }
     plot_data = {
-        "bins": bins,
-        "chosen_scores": [round(float(score), 6) for score in chosen],
-        "rejected_scores": [round(float(score), 6) for score in rejected],
+        "bins": calibration(chosen - rejected, bins=settings.calibration_bins)[1],
+        "bins_after_temperature": calibration(
+            (chosen - rejected) / temperature["temperature"], bins=settings.calibration_bins
+        )[1],
+        "chosen_scores": [round(float(one), 6) for one in chosen],
+        "rejected_scores": [round(float(one), 6) for one in rejected],
     }
     return metrics, plot_data
+
+
+def pair_metrics(
+    chosen: np.ndarray, rejected: np.ndarray, pairs: Sequence[EvaluationPair], settings: EvaluateReward
+) -> dict[str, Any]:
+    """What the scores of the pairs say.
+
+    Args:
+        chosen, rejected: (N,) scores of the responses of N pairs.
+    """
+    margins = chosen - rejected
+    longer = win_shares([pair.lengths[0] for pair in pairs], [pair.lengths[1] for pair in pairs])
+    return {
+        "accuracy": accuracy_of(margins),
+        "longer_wins_accuracy": float(longer.mean()),
+        "length_matched": length_matched_accuracy(margins, pairs, max_ratio=settings.length_matched_ratio),
+        "expected_calibration_error": calibration(margins, bins=settings.calibration_bins)[0],
+        "pairs": len(pairs),
+        "mean_margin": float(np.mean(margins)),
+        "scores": {"chosen": score_distribution(chosen), "rejected": score_distribution(rejected)},
+        "equal_scores_share": float(np.mean(margins == 0)),
+        "near_ties_share": float(np.mean(np.abs(margins) < settings.near_tie_margin)),
+        "judge_agreement": judge_agreement(margins, pairs),
+        "groups": accuracy_by_group(margins, pairs),
+        **margin_bins(margins, pairs, bins=settings.margin_bins),
+    }
+
+
+def score_distribution(scores: np.ndarray) -> dict[str, float]:
+    """Mean, standard deviation (of these scores, not of a larger population) and quantiles, in score units."""
+    quantiles = zip(QUANTILES, np.quantile(scores, QUANTILES), strict=True)
+    return {
+        "mean": float(scores.mean()),
+        "standard_deviation": float(scores.std()),
+        **{f"quantile_{int(100 * share):02d}": float(value) for share, value in quantiles},
+    }
+
+
+def temperature_metrics(margins: np.ndarray, validation: np.ndarray, *, bins: int) -> dict[str, Any]:
+    """The temperature fitted on validation margins, and loss (nats) and calibration error on test before and after."""
+    temperature, at_limit = fit_temperature(validation)
+    return {
+        "temperature": temperature,
+        "temperature_at_limit": at_limit,
+        "validation_pairs": len(validation),
+        "loss_before": bradley_terry_nll(margins),
+        "loss_after": bradley_terry_nll(margins, temperature=temperature),
+        "error_before": calibration(margins, bins=bins)[0],
+        "error_after": calibration(margins / temperature, bins=bins)[0],
+    }
+
+
+def robustness_metrics(model: RewardModel, texts: Sequence[str], settings: EvaluateReward) -> dict[str, Any]:
+    """Deviations of `score_deviations`, the largest of them, and whether it exceeds the limit."""
+    deviations = score_deviations(model, texts, batch_size=settings.batch_size)
+    largest = max(value for value in deviations.values() if value is not None)
+    return {
+        "texts": len(texts),
+        **{f"{name}_deviation": value for name, value in deviations.items()},
+        "max_deviation": largest,
+        "exceeds_limit": not largest <= settings.max_score_deviation,  # NaN exceeds it, too
+    }
+
+
+def warnings_of(name: str, metrics: Mapping[str, Any], settings: EvaluateReward) -> list[str]:
+    """What to say at once about a model's metrics: what was seen, and what to do."""
+    found = []
+    robustness, temperature = metrics["robustness"], metrics["calibration"]
+    if robustness["exceeds_limit"]:
+        found.append(
+            f"scores of {name} move by up to {robustness['max_deviation']:.3g} with the batch and its padding, more "
+            f"than evaluate_reward.max_score_deviation {settings.max_score_deviation:g}. A float32 copy (dtype) moves "
+            "least; if it moves, too, the model's code does not mask its padding."
+        )
+    if temperature["temperature_at_limit"]:
+        found.append(
+            f"the temperature of {name} ends at its limit {temperature['temperature']:.3g}: on the "
+            f"{temperature['validation_pairs']} validation pairs it is always right, or no better than a coin. "
+            "Use more pairs (data.limits.validation) to calibrate it."
+        )
+    return found

@@ -96,37 +96,54 @@ def load_source_policy(model: ModelSource, *, key: str) -> tuple[PreTrainedModel
 
 def load_source_backbone(model: BackboneSource, *, key: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The reward model's backbone without any head, or a finished reward model with its own, and its tokenizer."""
-    located = locate(model, key=key)
-    dtype = getattr(torch, model.dtype)
-    options = {"trust_remote_code": model.trust_remote_code, **located.options}
     if model.is_reward_model:
-        network = _load_reward_model(located.name, key, dtype=dtype, **options)
-    else:
-        network = _load(AutoModel, located.name, key, dtype=dtype, **options)
-    tokenizer = _load(AutoTokenizer, located.name, key, **options)
-    if tokenizer.eos_token_id is not None:
-        separate_pad_token(network, tokenizer)
-    return network, tokenizer
+        advice = "set models.reward_backbone.is_reward_model to false to train one from it"
+        return load_source_reward_model(model, key=key, advice=advice)
+    located = locate(model, key=key)
+    options = {"trust_remote_code": model.trust_remote_code, **located.options}
+    network = _load(AutoModel, located.name, key, dtype=getattr(torch, model.dtype), **options)
+    return network, _load_tokenizer(network, located.name, key, options)
 
 
-def _load_reward_model(name: str, key: str, **options: Any) -> PreTrainedModel:
-    """A sequence classifier with one output, all of whose weights are in the checkpoint.
+def load_source_reward_model(
+    model: ModelSource, *, key: str, advice: str = "name it in models.reward_backbone to train one from it"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A finished reward model: a sequence classifier with one output, whose weights are all there, and its tokenizer.
+
+    Args:
+        advice: what to do with a model that is none.
 
     Raises:
         PipelineError: it has several outputs, or its score head would be made up.
     """
-    network, info = _load(AutoModelForSequenceClassification, name, key, output_loading_info=True, **options)
+    located = locate(model, key=key)
+    options = {"trust_remote_code": model.trust_remote_code, **located.options}
+    network, info = _load(
+        AutoModelForSequenceClassification,
+        located.name,
+        key,
+        output_loading_info=True,
+        dtype=getattr(torch, model.dtype),
+        **options,
+    )
     if info["missing_keys"]:
         raise PipelineError(
-            f"{key}: {name!r} holds no weights for {', '.join(sorted(info['missing_keys']))}: it is no "
-            "finished reward model. Set models.reward_backbone.is_reward_model to false to train one from it."
+            f"{key}: {located.name!r} holds no weights for {', '.join(sorted(info['missing_keys']))}: it is no "
+            f"finished reward model. Use another one, or {advice}."
         )
     if network.config.num_labels != 1:
         raise PipelineError(
-            f"{key}: {name!r} gives {network.config.num_labels} numbers for a text, and a reward model gives "
-            "one. Use another model, or set models.reward_backbone.is_reward_model to false to train its backbone."
+            f"{key}: {located.name!r} gives {network.config.num_labels} numbers for a text, and a reward model gives "
+            f"one. Use another one, or {advice}."
         )
-    return network
+    return network, _load_tokenizer(network, located.name, key, options)
+
+
+def _load_tokenizer(network: Any, name: str, key: str, options: dict[str, Any]) -> PreTrainedTokenizerBase:
+    tokenizer = _load(AutoTokenizer, name, key, **options)
+    if tokenizer.eos_token_id is not None:
+        separate_pad_token(network, tokenizer)
+    return tokenizer
 
 
 def _load(auto_class: Any, name: str, key: str, **options: Any) -> Any:

@@ -17,6 +17,13 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
+class ModelSource(Section):
+    source: Annotated[str, Field(min_length=1)]
+    revision: str | None
+    trust_remote_code: bool
+    dtype: Literal["bfloat16", "float32"]
+
+
 class Finetuning(Section):
     method: Literal["lora", "full"]
     lora_r: PositiveInt

@@ -50,6 +50,7 @@ class Dpo(SupervisedSchedule):
 class Ppo(Section):
     finetuning: Finetuning
     min_reward_accuracy: Share
+    require_above_longer_wins: bool
     total_episodes: PositiveInt
     rollout_batch_size: PositiveInt
     samples_per_prompt: PositiveInt

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from pipeline.params.base import (
     Count,
     Finetuning,
+    ModelSource,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
@@ -18,6 +19,7 @@ from pipeline.params.base import (
     Share,
     SupervisedSchedule,
 )
+from pipeline.params.evaluation import EvaluateReward
 from pipeline.params.optimize import Optimize
 
 
@@ -41,13 +43,6 @@ class Sampling(Section):
     top_p: Annotated[float, Field(gt=0, le=1)]
     stop_tokens: list[Annotated[str, Field(min_length=1)]]
     batch_size: PositiveInt
-
-
-class ModelSource(Section):
-    source: Annotated[str, Field(min_length=1)]
-    revision: str | None
-    trust_remote_code: bool
-    dtype: Literal["bfloat16", "float32"]
 
 
 class BackboneSource(ModelSource):
@@ -214,11 +209,6 @@ class TrainReward(SupervisedSchedule):
     use_margin: bool
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)]
     centering_coef: NonNegativeFloat
-
-
-class EvaluateReward(Section):
-    batch_size: PositiveInt
-    calibration_bins: PositiveInt
 
 
 class ScoreReference(Section):

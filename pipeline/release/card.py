@@ -63,15 +63,21 @@ def policy_facts(name: str, comparison: Mapping[str, Any], rows: Mapping[str, An
     return Facts("text-generation", metrics, data, flags)
 
 
-def reward_model_facts(comparison: Mapping[str, Any]) -> Facts:
-    """Of the reward model."""
-    entry = comparison["reward_model"]
+def reward_model_facts(comparison: Mapping[str, Any], reward_metrics: Mapping[str, Any]) -> Facts:
+    """Of the own reward model, also where a finished one is used in its place.
+
+    Args:
+        reward_metrics: reports/reward_model/metrics.json, which has the model in use and a row for each one measured.
+    """
+    own = next(row for row in reward_metrics["models"] if row["name"] == "own")
     metrics = [
-        _interval("accuracy", "Accuracy on test pairs", entry["accuracy"]),
-        Metric("accuracy", 'Accuracy of "the longer one wins"', entry["longer_wins_accuracy"]),
-        Metric("ece", "Expected calibration error", entry["expected_calibration_error"]),
+        _interval("accuracy", "Accuracy on test pairs", own["accuracy"]),
+        Metric("accuracy", 'Accuracy of "the longer one wins"', reward_metrics["longer_wins_accuracy"]),
+        Metric("ece", "Expected calibration error", own["expected_calibration_error"]),
     ]
-    flags = [flag["message"] for flag in comparison["flags"] if flag.get("subject") == "reward_model"]
+    # the flags are about the model in use
+    flagged = comparison["flags"] if reward_metrics["model"] == "own" else []
+    flags = [flag["message"] for flag in flagged if flag.get("subject") == "reward_model"]
     return Facts("text-classification", metrics, [_pairs(comparison)], flags)
 
 

@@ -1,23 +1,66 @@
-"""Reward-model metrics, from a model whose scores are known."""
+"""Reward-model metrics, from models whose scores are known."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from pipeline.data.preferences import TextPair
-from pipeline.evaluation.reward import evaluate_reward
-from pipeline.params.schema import EvaluateReward
+from pipeline.evaluation.pairs import EvaluationPair
+from pipeline.evaluation.reward import evaluate_reward, pair_metrics, warnings_of
+from pipeline.evaluation.robustness import score_deviations
+from pipeline.models.compute import Compute
+from pipeline.models.reward import create_reward_model
+from pipeline.params.evaluation import EvaluateReward
+from tests.tiny_models import SENTENCES
 
-SETTINGS = EvaluateReward(batch_size=2, calibration_bins=5)
-PAIRS = [TextPair("aaa", "a"), TextPair("a", "aa"), TextPair("aaaa", "a"), TextPair("aa", "aa")]
+SETTINGS = EvaluateReward(
+    batch_size=2,
+    calibration_bins=5,
+    margin_bins=2,
+    length_matched_ratio=1.0,
+    near_tie_margin=1.5,
+    robustness_pairs=2,
+    max_score_deviation=0.01,
+    candidates=[],
+    use="own",
+)
+
+
+def pair(chosen: str, rejected: str, lengths: tuple[int, int]) -> EvaluationPair:
+    return EvaluationPair(TextPair(chosen, rejected), lengths, {}, None)
+
+
+PAIRS = [pair("aaa", "a", (5, 9)), pair("a", "aa", (5, 9)), pair("aaaa", "a", (5, 5)), pair("aa", "aa", (9, 5))]
 
 
 class CountingModel:
-    """Scores a text with the number of its letters."""
+    """Scores a text with the number of its letters, plus a mistake for every column of padding."""
 
-    def score(self, texts: Sequence[str], *, batch_size: int, title: str | None = None) -> torch.Tensor:
+    is_decoder = True
+
+    def __init__(self, mistake: float = 0.0) -> None:
+        self.mistake = mistake
+        self.tokenizer = SimpleNamespace(padding_side="right")
+
+    def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        width = max(map(len, texts))
+        mask = torch.zeros(len(texts), width)
+        for row, text in enumerate(texts):
+            columns = range(len(text)) if self.tokenizer.padding_side == "right" else range(width - len(text), width)
+            mask[row, list(columns)] = 1
+        return mask, mask
+
+    def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        left = 1 - attention_mask[:, 0]
+        return attention_mask.sum(1) + self.mistake * left
+
+    def score(self, texts: Sequence[str], *, batch_size: int, title: str | None = None) -> Tensor:
         return torch.tensor([float(len(text)) for text in texts])
 
     def truncated(self, texts: Sequence[str]) -> int:
@@ -26,10 +69,48 @@ class CountingModel:
 
 def test_metrics_by_hand() -> None:
     model: Any = CountingModel()
-    metrics, plot = evaluate_reward(model, PAIRS, [(5, 9), (5, 9), (5, 5), (9, 5)], SETTINGS)
+    metrics, plot = evaluate_reward(model, PAIRS, PAIRS[:2], SETTINGS)
     assert metrics["accuracy"]["mean"] == 0.5  # a tie is no success
     assert metrics["longer_wins_accuracy"] == pytest.approx((0 + 0 + 0.5 + 1) / 4)
     assert metrics["mean_margin"] == pytest.approx((2 - 1 + 3 + 0) / 4)
     assert metrics["pairs"] == 4 and metrics["truncated_texts"] == 1
+    assert metrics["length_matched"]["pairs"] == 1 and metrics["length_matched"]["accuracy"]["mean"] == 1.0
+    assert metrics["equal_scores_share"] == 0.25 and metrics["near_ties_share"] == 0.5  # margins 0 and -1
+    assert metrics["calibration"]["validation_pairs"] == 2 and metrics["judge_agreement"] is None
     assert plot["chosen_scores"] == [3.0, 1.0, 4.0, 2.0] and plot["rejected_scores"] == [1.0, 2.0, 1.0, 2.0]
-    assert sum(entry["count"] for entry in plot["bins"]) == 4 and len(plot["bins"]) == 5
+    for bins in (plot["bins"], plot["bins_after_temperature"]):
+        assert sum(entry["count"] for entry in bins) == 4 and len(bins) == 5
+
+
+def test_the_distribution_of_scores_by_hand() -> None:
+    scores = pair_metrics(np.array([3.0, 1.0, 4.0, 2.0]), np.array([1.0, 2.0, 1.0, 2.0]), PAIRS, SETTINGS)["scores"]
+    assert scores["chosen"]["mean"] == 2.5 and scores["chosen"]["standard_deviation"] == pytest.approx(1.25**0.5)
+    assert scores["rejected"]["mean"] == 1.5 and scores["rejected"]["standard_deviation"] == pytest.approx(0.5)
+    assert [scores["chosen"][f"quantile_{share}"] for share in ("05", "50", "95")] == pytest.approx([1.15, 2.5, 3.85])
+
+
+def test_a_model_that_reads_its_padding_is_found_and_said() -> None:
+    model: Any = CountingModel(mistake=0.25)
+    texts = ["aaa", "a", "aa", "aaaa"]
+    deviations = score_deviations(model, texts, batch_size=2)
+    assert deviations == {"batch": 0.0, "right_padding": 0.0, "left_padding": 0.25}
+    assert model.tokenizer.padding_side == "right"
+    metrics, _ = evaluate_reward(model, PAIRS, PAIRS[:2], SETTINGS)
+    assert metrics["robustness"]["exceeds_limit"] and metrics["robustness"]["max_deviation"] == 0.25
+    assert any("by up to 0.25" in warning for warning in warnings_of("own", metrics, SETTINGS))
+
+
+def test_scores_that_are_no_numbers_exceed_every_limit() -> None:
+    model: Any = CountingModel(mistake=float("nan"))
+    metrics, _ = evaluate_reward(model, PAIRS, PAIRS[:2], SETTINGS)
+    assert metrics["robustness"]["exceeds_limit"]
+
+
+@pytest.mark.parametrize("kind", ["encoder", "decoder"])
+def test_our_models_hardly_deviate(kind: str, encoder_folder: Path, decoder_folder: Path, compute: Compute) -> None:
+    folder = encoder_folder if kind == "encoder" else decoder_folder
+    model = create_reward_model(folder, compute, max_length=64, seed=0).eval()
+    deviations = score_deviations(model, ["dull", *SENTENCES], batch_size=3)
+    assert (deviations["left_padding"] is None) == (kind == "encoder")
+    known = [value for value in deviations.values() if value is not None]
+    assert max(known) < 1e-5 and any(known), "no deviation at all: nothing was padded"

@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 
 PARAMS_FILE = ROOT / "params.yaml"
 REMOVED = object()
+CANDIDATE = {"name": "bought", "source": "a/b", "revision": None, "trust_remote_code": False, "dtype": "float32"}
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,9 @@ def test_a_wrong_value_is_named_by_its_dotted_key(
         ("optimize.methods", ["dpo", "dpo"], "optimize", "twice"),
         ("data.splits.judge", 0.9, "data.splits", "must add up to 1"),
         ("data.min_words", 3, "data", "must exceed prompt_words"),
+        ("evaluate_reward.use", "bought", "evaluate_reward", "takes one of own, best"),
+        ("evaluate_reward.candidates", [CANDIDATE, CANDIDATE | {"name": "Bought"}], "evaluate_reward", "bought twice"),
+        ("evaluate_reward.candidates", [CANDIDATE | {"name": "best"}], "evaluate_reward", "has a meaning"),
         ("evaluate_policy.best_of_n", [2, 4], "evaluate_policy", "rise from 1"),
         ("evaluate_policy.best_of_n", [1, 4, 2], "evaluate_policy", "rise from 1"),
         ("collect_preferences.source", "given", "(top level)", "preference_pairs"),
@@ -177,3 +181,14 @@ def test_every_key_has_a_comment_above_it() -> None:
     assert len(keys) > 80
     bare = [lines[i].strip() for i in keys if not lines[i - 1].lstrip().startswith("#")]
     assert bare == []
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"name": "a/b"}, "evaluate_reward.candidates.0.name: "),
+        ({"dtype": "int4"}, "evaluate_reward.candidates.0.dtype: "),
+    ],
+)
+def test_a_wrong_candidate_is_named_by_its_place(values: dict[str, Any], change: dict[str, Any], line: str) -> None:
+    assert line in problem(values, "evaluate_reward.candidates", [CANDIDATE | change])

@@ -178,6 +178,7 @@ ALLOWED = {
     "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing"},
     "training": {*COMMON, "objectives", "models", "data.tokens", "data.preferences"},
     "evaluation": {*COMMON, "judges", "models", "data.tokens", "data.preferences"},
+    "external": {"errors", "launch", "params", "reading", "judges", "models", "evaluation"},
     "report": {"errors", "params", "stage.costs", "training.loss_checks", "validation.reasons"},
     "release": set(),
     "lineage": {"errors", "launch", "params", "stage"},

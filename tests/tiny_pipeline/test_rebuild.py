@@ -41,6 +41,7 @@ PARAMETERS: list[tuple[str, Any, set[str]]] = [
     ("validate_preferences.max_length_ratio", 5.0, {"validate_preferences"}),
     ("train_reward.label_smoothing", 0.1, {"train_reward"}),
     ("evaluate_reward.calibration_bins", 5, {"evaluate_reward"}),
+    ("evaluate_reward.candidates", [{"name": "bought"}], {"fetch_models", "evaluate_reward"}),
     ("score_reference.max_length", 64, {"score_reference"}),
     ("optimize.dpo.beta", 0.2, {"optimize_policy@dpo"}),
     ("optimize.dpo.finetuning.lora_r", 8, {"optimize_policy@dpo"}),

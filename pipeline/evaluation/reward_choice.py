@@ -1,0 +1,70 @@
+"""Buy or build: reward models on the same pairs, and the one that goes on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.evaluation.pairs import EvaluationPair
+from pipeline.models.reward import RewardModel
+
+OWN = "own"
+BEST = "best"
+
+
+def table_row(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's line of the comparison, from its metrics."""
+    return {
+        "name": name,
+        "accuracy": metrics["accuracy"],
+        "length_matched": metrics["length_matched"],
+        "expected_calibration_error": metrics["expected_calibration_error"],
+        "error_after_temperature": metrics["calibration"]["error_after"],
+        "max_deviation": metrics["robustness"]["max_deviation"],
+        "truncated_texts": metrics["truncated_texts"],
+        "pairs": metrics["pairs"],
+    }
+
+
+def choose_model(table: Sequence[Mapping[str, Any]], use: str) -> str:
+    """Name of the model that goes to PPO and to the evaluation of policies.
+
+    Args:
+        table: rows of `table_row`, the own model first.
+        use: a name in it, or best: the highest accuracy, then the lower calibration error, then the first.
+
+    Raises:
+        PipelineError: no model has that name.
+    """
+    if use == BEST:
+        return min(table, key=lambda row: (-row["accuracy"]["mean"], row["expected_calibration_error"]))["name"]
+    names = [row["name"] for row in table]
+    if use not in names:
+        raise PipelineError(f"evaluate_reward.use is {use!r}; it takes {BEST}, {', '.join(names)}.")
+    return use
+
+
+def shift_to_responses(model: RewardModel, pairs: Sequence[EvaluationPair], *, batch_size: int) -> float:
+    """Shift the scores to mean 0 over all responses of the training pairs, as those of the own model are.
+
+    Returns:
+        What was subtracted, in score units.
+    """
+    texts = [text for pair in pairs for text in (pair.texts.chosen, pair.texts.rejected)]
+    mean = model.score(texts, batch_size=batch_size).mean().item()
+    model.shift(mean)
+    return mean
+
+
+def comparison_lines(table: Sequence[Mapping[str, Any]], chosen: str) -> list[str]:
+    """The table for the terminal, a line a model; the chosen one has a star."""
+    width = max(len(row["name"]) for row in table)
+    lines = []
+    for row in table:
+        accuracy, matched = row["accuracy"], row["length_matched"]
+        alike = f"{matched['accuracy']['mean']:.3f}" if matched["accuracy"] else "-"
+        lines.append(
+            f"{'*' if row['name'] == chosen else ' '} {row['name']:<{width}}  accuracy {accuracy['mean']:.3f} "
+            f"[{accuracy['low']:.3f}, {accuracy['high']:.3f}]  of equal length {alike} ({matched['pairs']} pairs)  "
+            f"calibration error {row['expected_calibration_error']:.3f}"
+        )
+    return lines

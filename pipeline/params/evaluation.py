@@ -1,0 +1,38 @@
+"""The `evaluate_reward` section of params.yaml, with the finished reward models that are compared."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.params.base import ModelSource, NonNegativeFloat, PositiveFloat, PositiveInt, Section
+
+
+class CandidateModel(ModelSource):
+    """A finished reward model; its name is that of a folder."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
+
+
+class EvaluateReward(Section):
+    batch_size: PositiveInt
+    calibration_bins: PositiveInt
+    margin_bins: PositiveInt
+    length_matched_ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)]
+    near_tie_margin: PositiveFloat
+    robustness_pairs: PositiveInt
+    max_score_deviation: NonNegativeFloat
+    candidates: list[CandidateModel]
+    use: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_are_known_and_told_apart(self) -> Self:
+        # folders of names that differ in case alone are one folder on some disks
+        names = [candidate.name.casefold() for candidate in self.candidates]
+        if reserved := {"own", "best"} & set(names):
+            raise ValueError(f"a candidate is named {', '.join(sorted(reserved))}, which has a meaning; rename it")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"candidates are named {', '.join(twice)} twice; give each a name of its own")
+        known = ["own", "best", *(candidate.name for candidate in self.candidates)]
+        if self.use not in known:
+            raise ValueError(f"use is {self.use!r}; it takes one of {', '.join(known)}")
+        return self

@@ -1,0 +1,80 @@
+"""Accuracy in groups, by size of the margin, at equal length, and against the judge: all worked by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.data.preferences import TextPair
+from pipeline.evaluation.pairs import (
+    EvaluationPair,
+    accuracy_by_group,
+    accuracy_by_size,
+    judge_agreement,
+    length_matched_accuracy,
+    margin_bins,
+)
+
+
+def pair(
+    *, lengths: tuple[int, int] = (1, 1), judge: float | None = None, groups: dict[str, str] | None = None
+) -> EvaluationPair:
+    return EvaluationPair(TextPair("a", "b"), lengths, groups or {}, judge)
+
+
+def means(table: list[dict[str, Any]]) -> list[tuple[float, int]]:
+    return [(row["accuracy"]["mean"], row["pairs"]) for row in table]
+
+
+def test_a_record_gives_lengths_groups_and_the_judges_margin() -> None:
+    row = {"id": "1", "prompt": "p ", "chosen": "good", "rejected": "bad", "source": "sampled", "subset": "chat"}
+    scored = EvaluationPair.of({**row, "chosen_score": 0.9, "rejected_score": 0.6, "margin": 9.0, "category": None})
+    assert scored.texts.chosen == "p good" and scored.lengths == (4, 3)
+    assert scored.groups == {"source": "sampled", "subset": "chat"}
+    assert scored.judge_margin == pytest.approx(0.3)  # the scores say it, whatever the margin is
+    assert EvaluationPair.of({**row, "margin": 2.0}).judge_margin == 2.0
+    assert EvaluationPair.of({**row, "chosen_score": None, "rejected_score": None}).judge_margin is None
+
+
+def test_every_group_has_its_accuracy_and_its_pairs() -> None:
+    groups: list[dict[str, str]] = [
+        {"source": "given", "subset": "math"}, {"source": "given", "subset": "chat"}, {"source": "given"},
+    ]  # fmt: skip
+    table = accuracy_by_group(np.array([1.0, -1.0, 2.0]), [pair(groups=one) for one in groups])
+    assert [(row["field"], row["value"]) for row in table] == [
+        ("source", "given"), ("subset", "chat"), ("subset", "math"),
+    ]  # fmt: skip
+    assert means(table) == [(pytest.approx(2 / 3), 3), (0.0, 1), (1.0, 1)]
+
+
+def test_bins_hold_equal_numbers_of_pairs_in_the_order_of_their_size() -> None:
+    margins = np.array([1.0, -1.0, 1.0, 1.0, -1.0])
+    table = accuracy_by_size(margins, np.array([5.0, 1.0, 3.0, 4.0, 2.0]), bins=2)
+    assert [(row["low"], row["high"]) for row in table] == [(1.0, 3.0), (4.0, 5.0)]
+    assert means(table) == [(pytest.approx(1 / 3), 3), (1.0, 2)]
+    assert sum(row["pairs"] for row in accuracy_by_size(margins, np.ones(5), bins=9)) == 5
+
+
+def test_margin_bins_of_the_judge_need_a_judge() -> None:
+    table = margin_bins(np.array([1.0, -3.0]), [pair(), pair(judge=-0.5)], bins=4)
+    assert [(row["low"], row["pairs"]) for row in table["judge_margin_bins"]] == [(0.5, 1)]
+    assert [row["high"] for row in table["model_margin_bins"]] == [1.0, 3.0]
+    assert margin_bins(np.array([1.0]), [pair()], bins=4)["judge_margin_bins"] == []
+
+
+def test_length_matched_pairs_are_those_within_the_ratio_either_way() -> None:
+    pairs = [pair(lengths=lengths) for lengths in ((11, 10), (10, 11), (12, 10), (10, 12), (0, 0), (1, 0))]
+    matched = length_matched_accuracy(np.array([1.0, -1.0, 1.0, 1.0, 1.0, 1.0]), pairs, max_ratio=1.1)
+    assert matched["pairs"] == 3 and matched["accuracy"]["mean"] == pytest.approx(2 / 3)
+    assert length_matched_accuracy(np.array([1.0]), pairs[2:3], max_ratio=1.1) == {"accuracy": None, "pairs": 0}
+
+
+def test_agreement_with_the_judge_by_hand() -> None:
+    pairs = [pair(judge=margin) for margin in (0.1, 0.2, 0.4)] + [pair()]
+    found = judge_agreement(np.array([1.0, -2.0, 3.0, -9.0]), pairs)
+    assert found is not None and found["pairs"] == 3
+    # ranks of the judge 1 2 3, of the model 2 1 3: 1 - 6 * (1 + 1 + 0) / (3 * 8)
+    assert found["spearman"] == pytest.approx(0.5)
+    assert found["weighted_accuracy"] == pytest.approx((0.1 + 0.4) / 0.7)
+    assert judge_agreement(np.array([1.0]), [pair()]) is None
+    assert judge_agreement(np.zeros(3), pairs[:3]) == {"pairs": 3, "spearman": None, "weighted_accuracy": 0.0}

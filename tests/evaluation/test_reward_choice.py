@@ -1,0 +1,55 @@
+"""Which of several reward models goes on."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.data.preferences import TextPair
+from pipeline.errors import PipelineError
+from pipeline.evaluation.pairs import EvaluationPair
+from pipeline.evaluation.reward_choice import choose_model, comparison_lines, shift_to_responses
+
+
+def row(name: str, accuracy: float, error: float) -> dict[str, Any]:
+    interval = {"mean": accuracy, "low": accuracy - 0.1, "high": accuracy + 0.1}
+    matched = {"accuracy": None, "pairs": 0}
+    return {"name": name, "accuracy": interval, "length_matched": matched, "expected_calibration_error": error}
+
+
+TABLE = [row("own", 0.7, 0.01), row("big", 0.8, 0.3), row("small", 0.8, 0.2)]
+
+
+def test_best_is_the_most_accurate_then_the_better_calibrated_then_the_first() -> None:
+    assert choose_model(TABLE, "best") == "small"
+    assert choose_model([row("own", 0.8, 0.2), TABLE[2]], "best") == "own"
+    assert choose_model(TABLE, "own") == "own" and choose_model(TABLE, "big") == "big"
+
+
+def test_a_name_that_is_none_is_an_error_with_those_there_are() -> None:
+    with pytest.raises(PipelineError, match="'huge'; it takes best, own, big, small"):
+        choose_model(TABLE, "huge")
+
+
+def test_the_table_marks_the_chosen_one() -> None:
+    lines = comparison_lines(TABLE, "big")
+    assert [line[0] for line in lines] == [" ", "*", " "]
+    assert "accuracy 0.800 [0.700, 0.900]" in lines[1] and "(0 pairs)" in lines[1]
+
+
+def test_a_candidate_is_shifted_to_mean_0_over_all_responses() -> None:
+    class Lengths:
+        shifted = 0.0
+
+        def score(self, texts: list[str], *, batch_size: int) -> torch.Tensor:
+            return torch.tensor([float(len(text)) for text in texts])
+
+        def shift(self, offset: float) -> None:
+            self.shifted += offset
+
+    model: Any = Lengths()
+    pairs = [
+        EvaluationPair(TextPair("aaaa", "a"), (4, 1), {}, None),
+        EvaluationPair(TextPair("aa", "a"), (2, 1), {}, None),
+    ]
+    assert shift_to_responses(model, pairs, batch_size=2) == 2.0 == model.shifted
