@@ -1,0 +1,108 @@
+"""Who scores a benchmark's texts: a reward model or a fitted judge, and how a text is written out for it."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+from pipeline.evaluation.pairs import Scorer
+from pipeline.judges.text_classifier import TextClassifierJudge
+from pipeline.models.checkpoints import save_model
+from pipeline.models.compute import Compute
+from pipeline.models.reward import load_reward_model
+from pipeline.models.sources import load_source_reward_model
+from pipeline.params.base import ModelSource
+from pipeline.reading.chats import Message, render_prompt, render_response
+
+
+@dataclass(frozen=True)
+class TextWriter:
+    """Writes prompt and response as one text."""
+
+    separator: str = ""
+    """Between a prompt and a response that are texts."""
+    tokenizer: Any = None
+    """Its chat template is used; None writes plain texts."""
+
+    @property
+    def style(self) -> str:
+        return "plain" if self.tokenizer is None else "chat"
+
+    def write(self, prompt: Sequence[Message], response: str) -> str:
+        """Plain, one turn is `prompt + separator + response`, and several are a transcript; else the chat template.
+
+        Raises:
+            Unreadable: the prompt does not end with the user's turn.
+        """
+        if self.tokenizer is None:
+            if len(prompt) == 1:
+                return prompt[0].content + self.separator + response
+            return render_prompt(prompt) + render_response(Message("assistant", response))
+        turns = [*prompt, Message("assistant", response)]
+        text = self.tokenizer.apply_chat_template(
+            [{"role": turn.role, "content": turn.content} for turn in turns], tokenize=False
+        )
+        return _without_double_start(text, self.tokenizer)
+
+
+def _without_double_start(text: str, tokenizer: Any) -> str:
+    """Templates write the BOS that many tokenizers add once more; a doubled one moves scores."""
+    start = tokenizer.bos_token
+    adds_it = start is not None and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
+    return text.removeprefix(start) if adds_it else text
+
+
+@dataclass(frozen=True)
+class BenchmarkScorer:
+    """A reward model or judge that is measured, or measures."""
+
+    name: str
+    score: Scorer
+    writer: TextWriter
+    gives_log_odds: bool
+    """A difference of scores is the log-odds that the first is better, as of a Bradley-Terry model."""
+
+
+def reward_scorer(
+    source: ModelSource, compute: Compute, *, style: str, separator: str, batch_size: int, max_length: int | None
+) -> BenchmarkScorer:
+    """A reward model from a folder, a package or the hub, loaded as fetch_models would store it.
+
+    Args:
+        style: plain, chat, or auto: chat where the tokenizer has a template, as RewardBench does.
+        max_length: tokens read of a text; None is what the model is stored with.
+
+    Raises:
+        PipelineError: it is no finished reward model, or has no chat template and `style` asks for it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        network, tokenizer = load_source_reward_model(source, key="--reward-model", advice="train one from it")
+        save_model(network, tokenizer, Path(folder), with_code=source.trust_remote_code)
+        del network
+        model = load_reward_model(Path(folder), compute, max_length=max_length)
+    has_template = bool(getattr(tokenizer, "chat_template", None))
+    if style == "chat" and not has_template:
+        raise PipelineError(f"--text chat: {source.source!r} has no chat template. Use --text plain.")
+    chat = style == "chat" or (style == "auto" and has_template)
+    writer = TextWriter(separator, model.tokenizer if chat else None)
+
+    def score(texts: Sequence[str]) -> np.ndarray:
+        return model.score(texts, batch_size=batch_size, title="scoring").numpy()
+
+    return BenchmarkScorer(source.source, score, writer, gives_log_odds=True)
+
+
+def judge_scorer(folder: Path, *, separator: str) -> BenchmarkScorer:
+    """The classifier that fit_judge stores.
+
+    Raises:
+        PipelineError: there is none in the folder.
+    """
+    if not (folder / "judge.json").is_file():
+        raise PipelineError(f"--judge: {folder} holds no judge. Name the folder that fit_judge writes.")
+    judge = TextClassifierJudge.load(folder)
+    return BenchmarkScorer(folder.as_posix(), judge.score, TextWriter(separator), gives_log_odds=False)
