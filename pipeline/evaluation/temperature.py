@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 LARGEST = 100.0
-"""Temperatures are sought between 1 / LARGEST and LARGEST."""
+"""Temperatures are sought up to so many times the mean size of the margins, and down to it divided by this."""
 
 
 def bradley_terry_nll(margins: np.ndarray, *, temperature: float = 1.0) -> float:
@@ -30,11 +30,14 @@ def fit_temperature(margins: np.ndarray) -> tuple[float, bool]:
     Returns:
         The temperature, and whether it is at a limit, where it says nothing.
     """
+    scale = float(np.abs(margins).mean())
+    if scale == 0:
+        return 1.0, True
     limit = math.log(LARGEST)
     found = minimize_scalar(
-        lambda log: bradley_terry_nll(margins, temperature=math.exp(log)),
+        lambda log: bradley_terry_nll(margins, temperature=scale * math.exp(log)),
         bounds=(-limit, limit),
         method="bounded",
         options={"xatol": 1e-6},
     )
-    return math.exp(found.x), bool(abs(found.x) > limit - 1e-3)
+    return scale * math.exp(found.x), bool(abs(found.x) > limit - 1e-3)

@@ -32,7 +32,15 @@ def test_margins_that_are_too_sure_by_a_factor_get_it_back() -> None:
     assert calibration(margins / temperature, bins=10)[0] < 0.02 < calibration(margins, bins=10)[0]
 
 
-@pytest.mark.parametrize(("margins", "limit"), [([0.5, 2.0], 1 / LARGEST), ([-1.0, 0.5], LARGEST)])
-def test_limits_are_said(margins: list[float], limit: float) -> None:
-    temperature, at_limit = fit_temperature(np.array(margins))
-    assert temperature == pytest.approx(limit, rel=1e-2) and at_limit
+@pytest.mark.parametrize("scale", [1.0, 1e-4])
+@pytest.mark.parametrize(("margins", "limit"), [([0.5, 2.0], 1.25 / LARGEST), ([-1.0, 0.5], 0.75 * LARGEST)])
+def test_limits_are_said_whatever_the_scale_of_the_scores(margins: list[float], limit: float, scale: float) -> None:
+    temperature, at_limit = fit_temperature(scale * np.array(margins))
+    assert temperature == pytest.approx(scale * limit, rel=1e-2) and at_limit
+
+
+def test_scores_of_any_scale_are_calibrated_alike() -> None:
+    margins = np.array([0.5, 1.0, -0.4, 2.0])
+    temperature, at_limit = fit_temperature(margins)
+    assert fit_temperature(margins * 1e-5)[0] == pytest.approx(temperature * 1e-5, rel=1e-4) and not at_limit
+    assert fit_temperature(np.zeros(3)) == (1.0, True)
