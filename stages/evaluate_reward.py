@@ -12,6 +12,13 @@ from pipeline.evaluation.reward import evaluate_reward, warnings_of
 from pipeline.evaluation.reward_choice import OWN, choose_model, comparison_lines, shift_to_responses, table_row
 from pipeline.models.compute import Compute
 from pipeline.models.reward import load_reward_model
+from pipeline.models.text_format import (
+    FILE,
+    TextFormat,
+    foreign_template_warning,
+    read_text_format,
+    store_text_format,
+)
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -47,7 +54,7 @@ def main(stage: Stage) -> None:
     if chosen == OWN:
         shutil.copytree(own, inputs / "reward_model")
     else:
-        adopt(stage, folders[chosen], inputs / "reward_model", compute)
+        adopt(stage, folders[chosen], inputs / "reward_model", compute, read_text_format(own / FILE))
     shutil.copy(stage.input("artifacts/data/prompts/train.jsonl"), inputs / "prompts.jsonl")
     gate = {"model": chosen, **{key: metrics[key] for key in ("accuracy", "longer_wins_accuracy", "pairs")}}
     (inputs / "gate.json").write_text(json.dumps(gate, indent=2, sort_keys=True) + "\n")
@@ -62,13 +69,16 @@ def read_pairs(stage: Stage, split: str) -> list[EvaluationPair]:
     ]
 
 
-def adopt(stage: Stage, folder: Path, target: Path, compute: Compute) -> None:
-    """A finished model, shifted to mean 0 on the training responses."""
+def adopt(stage: Stage, folder: Path, target: Path, compute: Compute, texts: TextFormat) -> None:
+    """A finished model, shifted to mean 0 on the training responses; `texts` is what it scores from now on."""
     model = load_reward_model(folder, compute)
+    if warning := foreign_template_warning(model.tokenizer.chat_template, texts):
+        print(f"warning: {warning}", flush=True)
     batch_size = 2 * stage.params.evaluate_reward.batch_size
     mean = shift_to_responses(model, read_pairs(stage, "train"), batch_size=batch_size)
     print(f"scores shifted by {-mean:.3f} to mean 0 on the training responses", flush=True)
     model.save(target)
+    store_text_format(target, texts)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from pipeline.data.preferences import TextPair
 from pipeline.data.records import read_records
 from pipeline.models.reward import create_reward_model, load_reward_model
-from pipeline.models.text_format import read_text_format, store_text_format, template_hash
+from pipeline.models.text_format import foreign_template_warning, read_text_format, store_text_format
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.reward import adopt_reward_model, train_reward
 
@@ -27,13 +27,8 @@ def main(stage: Stage) -> None:
     print(f"{len(pairs)} pairs, {truncated} texts longer than {settings.max_length} tokens", flush=True)
     if finished:
         print("a finished reward model: nothing is trained", flush=True)
-        own = template_hash(model.tokenizer.chat_template)
-        if texts.template is not None and own not in (None, texts.template):
-            print(
-                "warning: chats were written by the policy's chat template, and this reward model brings another: it "
-                "has probably never seen such texts. Look at its accuracy, or set data.chat_format to transcript.",
-                flush=True,
-            )
+        if warning := foreign_template_warning(model.tokenizer.chat_template, texts):
+            print(f"warning: {warning}", flush=True)
         stage.log_step(0, adopt_reward_model(model, pairs))
     else:
         train_reward(

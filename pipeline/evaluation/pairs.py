@@ -10,8 +10,8 @@ from scipy.stats import spearmanr
 from pipeline.data.preferences import TextPair
 from pipeline.evaluation.statistics import Interval, wilson_interval
 
-GROUP_FIELDS = ("source", "subset", "category")
-"""Fields of a pair record that say what kind of pair it is; those that a record lacks are no group."""
+GROUP_FIELDS = ("source", "file", "subset", "category")
+"""What a pair record may say of the kind of pair it is, `file` inside its `origin`; what it lacks is no group."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class EvaluationPair:
         """From a pair record."""
         chosen, rejected = row.get("chosen_score"), row.get("rejected_score")
         margin = row.get("margin") if chosen is None or rejected is None else chosen - rejected
-        groups = {field: str(row[field]) for field in GROUP_FIELDS if row.get(field) is not None}
+        named = {**row, **(row.get("origin") or {})}
+        groups = {field: str(named[field]) for field in GROUP_FIELDS if named.get(field) is not None}
         return cls(TextPair.of(row), (len(row["chosen"]), len(row["rejected"])), groups, margin)
 
 

@@ -43,17 +43,12 @@ class TextWriter:
                 return prompt[0].content + self.separator + response
             return render_prompt(prompt) + render_response(Message("assistant", response))
         turns = [*prompt, Message("assistant", response)]
-        text = self.tokenizer.apply_chat_template(
-            [{"role": turn.role, "content": turn.content} for turn in turns], tokenize=False
+        # a BOS that the template writes and the tokenizer adds once more is dropped when it becomes tokens
+        return str(
+            self.tokenizer.apply_chat_template(
+                [{"role": turn.role, "content": turn.content} for turn in turns], tokenize=False
+            )
         )
-        return _without_double_start(text, self.tokenizer)
-
-
-def _without_double_start(text: str, tokenizer: Any) -> str:
-    """Templates write the BOS that many tokenizers add once more; a doubled one moves scores."""
-    start = tokenizer.bos_token
-    adds_it = start is not None and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
-    return text.removeprefix(start) if adds_it else text
 
 
 @dataclass(frozen=True)

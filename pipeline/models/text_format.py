@@ -85,6 +85,16 @@ def check_template(template: str | None, texts: TextFormat) -> None:
         )
 
 
+def foreign_template_warning(template: str | None, texts: TextFormat) -> str | None:
+    """What to say of a finished model whose chat template, if it has one, is not that of the texts; None: nothing."""
+    if texts.template is None or template_hash(template) in (None, texts.template):
+        return None
+    return (
+        "chats were written by the policy's chat template, and this reward model brings another: it has probably never "
+        "seen such texts. Look at its accuracy, or set data.chat_format to transcript."
+    )
+
+
 def _tokenizer_hash(folder: Path) -> str | None:
     file = folder / "tokenizer.json"
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None

@@ -32,6 +32,8 @@ def test_a_record_gives_lengths_groups_and_the_judges_margin() -> None:
     assert scored.texts.chosen == "p good" and scored.lengths == (4, 3)
     assert scored.groups == {"source": "sampled", "subset": "chat"}
     assert scored.judge_margin == pytest.approx(0.3)  # the scores say it, whatever the margin is
+    origin = {"origin": {"file": "data/raw/a.jsonl", "rows": [3]}}
+    assert EvaluationPair.of(row | origin).groups == scored.groups | {"file": "data/raw/a.jsonl"}
     assert EvaluationPair.of({**row, "margin": 2.0}).judge_margin == 2.0
     assert EvaluationPair.of({**row, "chosen_score": None, "rejected_score": None}).judge_margin is None
 

@@ -29,22 +29,10 @@ def test_plain_texts_are_joined_and_conversations_become_transcripts() -> None:
         writer.write([USER, BOT], "Ho")
 
 
-def test_a_chat_template_is_used_and_its_start_is_not_doubled() -> None:
+def test_a_chat_template_is_used() -> None:
     tokenizer = byte_level_tokenizer()
     tokenizer.chat_template = TEMPLATE
     assert TextWriter(tokenizer=tokenizer).write([USER], "Ho") == "<s><user>Hi<assistant>Ho"
-    tokenizer.add_bos_token = True
-
-    class AddsStart:
-        """A tokenizer that begins every text with BOS by itself."""
-
-        bos_token, bos_token_id = "<s>", tokenizer.bos_token_id
-        apply_chat_template = staticmethod(tokenizer.apply_chat_template)
-
-        def __call__(self, text: str) -> dict[str, list[int]]:
-            return {"input_ids": [tokenizer.bos_token_id, 7]}
-
-    assert TextWriter(tokenizer=AddsStart()).write([USER], "Ho") == "<user>Hi<assistant>Ho"
 
 
 @pytest.mark.parametrize("kind", ["deberta", "llama"])
