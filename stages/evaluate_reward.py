@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -24,39 +25,49 @@ from pipeline.stage.run import Stage, run_stage
 
 def main(stage: Stage) -> None:
     """Score the same pairs with every model, choose one, write its metrics and the inputs of PPO."""
-    settings = stage.params.evaluate_reward
     compute = stage.start_compute()
-    pairs, validation = read_pairs(stage, "test"), read_pairs(stage, "validation")
-    own = stage.input("artifacts/reward_model")
     bought = stage.input("artifacts/models/reward_candidates")
-    folders = {OWN: own, **{candidate.name: bought / candidate.name for candidate in settings.candidates}}
-    measured: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
-    for name, folder in folders.items():
-        start = perf_counter()
-        metrics, plot_data = evaluate_reward(load_reward_model(folder, compute), pairs, validation, settings)
-        measured[name] = metrics, plot_data
-        for warning in warnings_of(name, metrics, settings):
-            print(f"warning: {warning}", flush=True)
-        # measured, so it goes to the log and the run, not into an output
-        seconds = perf_counter() - start
-        print(f"{name}: {len(pairs)} test pairs in {seconds:.1f} s", flush=True)
-        stage.tracker.log({f"cost.evaluate_reward.{name}.seconds": seconds})
-
+    names = [candidate.name for candidate in stage.params.evaluate_reward.candidates]
+    folders = {OWN: stage.input("artifacts/reward_model"), **{name: bought / name for name in names}}
+    measured = measure(stage, folders, compute)
     table = [table_row(name, metrics) for name, (metrics, _) in measured.items()]
-    chosen = choose_model(table, settings.use)
+    chosen = choose_model(table, stage.params.evaluate_reward.use)
     print("\n".join(comparison_lines(table, chosen)), flush=True)
     metrics, plot_data = measured[chosen]
     stage.write_json("reports/reward_model/metrics.json", {**metrics, "model": chosen, "models": table})
     stage.write_json("reports/reward_model/calibration.json", plot_data)
     stage.log_final(metrics)
+    gate = {"model": chosen, **{key: metrics[key] for key in ("accuracy", "longer_wins_accuracy", "pairs")}}
+    write_inputs(stage, folders[chosen], gate, compute)
 
-    inputs = stage.output("artifacts/inputs/ppo")
-    if chosen == OWN:
+
+def measure(
+    stage: Stage, folders: Mapping[str, Path], compute: Compute
+) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Metrics and plot data of each model; the seconds, which differ from run to run, go to the log and the run."""
+    pairs, validation = read_pairs(stage, "test"), read_pairs(stage, "validation")
+    settings = stage.params.evaluate_reward
+    measured = {}
+    for name, folder in folders.items():
+        start = perf_counter()
+        model = load_reward_model(folder, compute)
+        measured[name] = evaluate_reward(model, pairs, validation, settings)
+        for warning in warnings_of(name, measured[name][0], settings):
+            print(f"warning: {warning}", flush=True)
+        seconds = perf_counter() - start
+        print(f"{name}: {len(pairs)} test pairs in {seconds:.1f} s", flush=True)
+        stage.tracker.log({f"cost.evaluate_reward.{name}.seconds": seconds})
+    return measured
+
+
+def write_inputs(stage: Stage, folder: Path, gate: Mapping[str, Any], compute: Compute) -> None:
+    """What PPO reads: the chosen model, the figures of its gate, prompts, and how to sample."""
+    own, inputs = stage.input("artifacts/reward_model"), stage.output("artifacts/inputs/ppo")
+    if folder == own:
         shutil.copytree(own, inputs / "reward_model")
     else:
-        adopt(stage, folders[chosen], inputs / "reward_model", compute, read_text_format(own / FILE))
+        adopt(stage, folder, inputs / "reward_model", compute, read_text_format(own / FILE))
     shutil.copy(stage.input("artifacts/data/prompts/train.jsonl"), inputs / "prompts.jsonl")
-    gate = {"model": chosen, **{key: metrics[key] for key in ("accuracy", "longer_wins_accuracy", "pairs")}}
     (inputs / "gate.json").write_text(json.dumps(gate, indent=2, sort_keys=True) + "\n")
     # with PPO's other inputs, so that only PPO depends on it
     (inputs / "sampling.json").write_text(stage.params.sampling.model_dump_json(indent=2) + "\n")

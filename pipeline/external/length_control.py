@@ -22,7 +22,8 @@ def length_controlled_winrate(preferences: Sequence[float | None], outputs: Sequ
     """`100 * sigmoid(theta)` of `logit P(model wins) = phi * tanh(d / sd(d)) + theta`, in percent.
 
     d is the characters of the baseline's output minus those of the model's. phi and theta are fitted by logistic
-    regression with an L1 penalty, whose strength cross-validation chooses.
+    regression with an L1 penalty, whose strength cross-validation chooses; on a few dozen rows it may choose one that
+    pulls theta to 0, which is 50 %.
 
     Args:
         preferences: 1 to 2; None is left out.
@@ -55,6 +56,8 @@ def _loss(model: LogisticRegression, features: np.ndarray, shares: np.ndarray) -
 
 def _fit(features: np.ndarray, shares: np.ndarray, strength: float) -> LogisticRegression:
     """A row counts twice: as a win with its share, and as a loss with the rest."""
+    # a class without any weight would be no class to the solver
+    shares = np.clip(shares, 1e-6, 1 - 1e-6)
     model = LogisticRegression(C=strength, l1_ratio=1.0, solver="liblinear", fit_intercept=False, random_state=123)
     labels = np.concatenate([np.ones(len(shares)), np.zeros(len(shares))])
     return model.fit(np.tile(features, (2, 1)), labels, sample_weight=np.concatenate([shares, 1 - shares]))

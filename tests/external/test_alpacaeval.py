@@ -70,6 +70,11 @@ def test_length_control_needs_lengths_that_differ_and_enough_rows() -> None:
     assert length_controlled_winrate(*annotated([1, 2, 3, 4], [2.0] * 4)) is None
 
 
+def test_a_model_that_always_wins_wins_at_equal_length_too(capfd: pytest.CaptureFixture[str]) -> None:
+    assert length_controlled_winrate(*annotated([1, -2, 3, 4, 9, 7], [2.0] * 6)) == pytest.approx(100, abs=0.1)
+    assert capfd.readouterr().out == ""  # the solver says what it misses on standard output
+
+
 def counting_scorer(*, log_odds: bool) -> BenchmarkScorer:
     def score(texts: Sequence[str]) -> np.ndarray:
         return np.array([float(len(text)) for text in texts])
