@@ -7,7 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.data.preparation import PreparedData, RawRows, joined_without_space, prepare
+from pipeline.data.preparation import PreparedData, joined_without_space, prepare
+from pipeline.data.raw_rows import RawRows
 from pipeline.data.records import write_records
 from pipeline.data.source_report import report_sources
 from pipeline.data.tables import write_table

@@ -6,30 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.data.raw_rows import Place, RawRows, join_votes
 from pipeline.data.records import fold, is_storable, record_id
 from pipeline.data.splits import SPLITS, held_out_edge, lend_to_empty_splits, split_of, unit_hash
 from pipeline.params.schema import Data
-from pipeline.reading.chats import Style
 from pipeline.reading.entries import read_entries
 from pipeline.reading.verdicts import Vote
 
 _JUDGE_HELD_OUT = 0.1
 _SIDES = ("chosen", "rejected")
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class RawRows:
-    """The rows of one source, under the names of the fields of its format."""
-
-    name: str
-    rows: Iterable[Mapping[str, Any]]
-    data: Data
-    """With the format and the columns of this source."""
-    share: float = 1.0
-    """Of its prompts, so many are used, by their hash."""
-    style: Style = field(default_factory=Style)
-    """How chats are written out."""
 
 
 @dataclass
@@ -55,11 +41,12 @@ class PreparedData:
     votes: list[tuple[Vote, ...]] = field(default_factory=list)
     """What annotators said of each comparison."""
 
-    def note(self, source: str, rows: Sequence[int], identity: str | None, fate: str) -> None:
+    def note(self, places: Sequence[Place], identity: str | None, fate: str) -> None:
         """Say what became of the raw rows of a record."""
-        self.counts[fate] += len(rows)
-        self.rows_of.setdefault(source, Counter())[fate] += len(rows)
-        self.fates += [{"source": source, "row": row, "id": identity, "fate": fate} for row in rows]
+        self.counts[fate] += len(places)
+        for source, row in places:
+            self.rows_of.setdefault(source, Counter())[fate] += 1
+            self.fates.append({"source": source, "row": row, "id": identity, "fate": fate})
 
 
 def prepare(sources: Iterable[RawRows], *, seed: int) -> PreparedData:
@@ -74,10 +61,11 @@ def prepare(sources: Iterable[RawRows], *, seed: int) -> PreparedData:
     seen: set[str] = set()
     order: dict[str, int] = {}
     data: Data | None = None
-    for source in sources:
-        order[source.name], data = len(order), source.data
+    for source in join_votes(sources):
+        order |= {name: len(order) + number for number, name in enumerate(source.names or (source.name,))}
+        data = source.data
         for record in _read(source, prepared):
-            whence = (source.name, record["rows"], record["id"])
+            whence = (record["places"], record["id"])
             if record["id"] in seen:
                 prepared.note(*whence, "dropped.duplicate")
                 continue
@@ -100,11 +88,11 @@ def _read(source: RawRows, prepared: PreparedData) -> Iterator[dict[str, Any]]:
         if entry.votes:
             prepared.votes.append(entry.votes)
         if entry.record is None:
-            prepared.note(source.name, entry.rows, None, f"dropped.{entry.reason}")
+            prepared.note(source.places(entry.rows), None, f"dropped.{entry.reason}")
         elif not all(is_storable(text) for text in entry.record.values() if isinstance(text, str)):
-            prepared.note(source.name, entry.rows, None, "dropped.not_utf8")
+            prepared.note(source.places(entry.rows), None, "dropped.not_utf8")
         else:
-            yield {**_complete(entry.record, source.data), "source": source.name, "rows": entry.rows}
+            yield {**_complete(entry.record, source.data), "places": source.places(entry.rows)}
 
 
 def _complete(record: dict[str, Any], data: Data) -> dict[str, Any]:
@@ -147,7 +135,7 @@ def _limited(records: list[dict[str, Any]], split: str, data: Data, prepared: Pr
     for record in sorted(records, key=lambda record: (record["hash"], record["id"])):
         refusal = _refusal(record, split, prompts)
         if refusal:
-            prepared.note(record["source"], record["rows"], record["id"], refusal)
+            prepared.note(record["places"], record["id"], refusal)
         else:
             prompts.add(fold(record["prompt"]))
             usable.append(record)
@@ -155,7 +143,7 @@ def _limited(records: list[dict[str, Any]], split: str, data: Data, prepared: Pr
     prepared.counts.update({f"used.{split}": 0, f"unused.{split}": 0})  # said even where there are none
     for number, record in enumerate(usable):
         fate = f"{'used' if number < limit else 'unused'}.{split}"
-        prepared.note(record["source"], record["rows"], record["id"], fate)
+        prepared.note(record["places"], record["id"], fate)
     return usable[:limit]
 
 

@@ -65,6 +65,7 @@ class Columns(Section):
     response_b: str | None
     winner: str | list[str] | None
     annotator: str | None
+    item: str | None
     responses: str | list[str] | None
     scores: str | None
     response: str | None
@@ -157,7 +158,7 @@ class TrainSft(SupervisedSchedule):
 
 
 class CollectPreferences(Section):
-    source: Literal["sampled", "given"]
+    source: Literal["sampled", "given", "labelled"]
     samples_per_prompt: Annotated[int, Field(ge=2)]
     min_margin: Share
 

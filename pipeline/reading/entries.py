@@ -38,7 +38,7 @@ def read_entries(rows: Iterable[Row], data: Data, style: Style) -> Iterator[Entr
     broken: list[Entry] = []
     whole = _whole_rows(rows, broken)
     if data.format in _GROUPED or (data.format == "comparisons" and data.columns.annotator):
-        yield from _GROUPED.get(data.format, _voted)(whole, style)
+        yield from _GROUPED.get(data.format, read_votes)(whole, style)
     else:
         yield from _by_row(whole, data.format, style)
     yield from broken
@@ -116,11 +116,20 @@ _READERS: dict[str, Callable[[Row, Style], Sequence[Entry]]] = {
 }
 
 
-def _voted(rows: Iterable[tuple[int, Row]], style: Style) -> Iterator[Entry]:
-    """Comparisons with a vote a row: those of the same prompt and responses, in whichever order, are one entry."""
+def read_votes(rows: Iterable[tuple[int, Row]], style: Style) -> Iterator[Entry]:
+    """Comparisons with a vote a row: those of the same prompt and responses, in whichever order, are one entry.
+
+    Where rows name their `item`, an annotator's last row on it replaces the earlier ones, which are `superseded`;
+    without it every row is a vote, as those of a judge that is asked in both orders.
+
+    Args:
+        rows: with their numbers, from 1.
+    """
     found: dict[tuple[str, frozenset[str]], tuple[list[int], Comparison]] = {}
-    for position, row in rows:
+    for position, row, superseded in _with_standing(rows):
         try:
+            if superseded:
+                raise Unreadable("superseded")
             comparison = read_comparison(row, style)
         except Unreadable as reason:
             yield Entry((position,), None, str(reason))
@@ -135,6 +144,21 @@ def _voted(rows: Iterable[tuple[int, Row]], style: Style) -> Iterator[Entry]:
         found[first.prompt, frozenset(first.responses)] = (positions, replace(first, votes=(*first.votes, *votes)))
     for positions, comparison in found.values():
         yield replace(_decided(comparison), rows=tuple(positions))
+
+
+def _with_standing(rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, Row, bool]]:
+    """Number, row, and whether its annotator said something later of the same item."""
+    last: dict[tuple[str, str], tuple[int, Row]] = {}
+    for position, row in rows:
+        if row.get("item") is None:
+            yield position, row, False
+            continue
+        key = (str(row.get("annotator")), str(row["item"]))
+        if key in last:
+            yield *last.pop(key), True
+        last[key] = (position, row)
+    for position, row in last.values():
+        yield position, row, False
 
 
 def _thumbs(rows: Iterable[tuple[int, Row]], style: Style) -> Iterator[Entry]:

@@ -34,7 +34,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "preference_pairs": ("prompt", "context"),
     "round_robin": ("prompt", "context"),
-    "comparisons": ("prompt", "context", "annotator"),
+    "comparisons": ("prompt", "context", "annotator", "item"),
     "scored_responses": ("prompt", "context", "scores"),
     "ratings": ("prompt", "context"),
     "rankings": ("prompt", "context"),
@@ -55,6 +55,7 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "response_b": ("response_b", "response2", "response_2", "output_2", "answer_b", "conversation_b", "second", "a2"),
     "winner": ("winner", "preference", "label", "utterance"),
     "annotator": ("annotator", "annotator_id", "workerid", "worker_id", "worker", "rater", "judge"),
+    "item": ("item",),
     "responses": ("responses", "completions", "candidates"),
     "scores": ("scores", "ratings"),
     "response": ("response", "completion", "answer", "messages", "output", "argument", "conversations"),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pipeline.reading.chats import Message, Style, Unreadable, is_chat, read_messages, split_chats, split_transcripts
 from pipeline.reading.responses import read_number, read_responses
-from pipeline.reading.verdicts import Verdict, Vote, agreement, majority, read_verdict
+from pipeline.reading.verdicts import NO_VERDICTS, Verdict, Vote, agreement, majority, read_verdict
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,15 @@ def read_comparison(row: Mapping[str, Any], style: Style) -> Comparison:
     who = str(row["annotator"]) if row.get("annotator") is not None else None
     votes = tuple(Vote(who or key, verdict) for key, verdict in read.items() if verdict)
     if not votes:
-        raise Unreadable("unreadable_verdict")
+        raise Unreadable(_without_verdict(row))
     prompt, first, second = read_responses(row, style, row["response_a"], row["response_b"])
     return Comparison(prompt, (first, second), votes)
+
+
+def _without_verdict(row: Mapping[str, Any]) -> str:
+    """Why a row has no vote: nobody meant to give one, or what is there cannot be read."""
+    words = {str(value) for key, value in row.items() if key.startswith("winner") and value is not None}
+    return NO_VERDICTS.get(words.pop(), "unreadable_verdict") if len(words) == 1 else "unreadable_verdict"
 
 
 _JUDGED = re.compile(

@@ -15,6 +15,8 @@ _SECOND = {
     "b", "a2", "2", "model_b", "model_2", "response_b", "response_2", "output_2", "assistant_b", "second", "right"
 }  # fmt: skip
 _TIES = {"tie", "tie (bothbad)", "both", "bothbad", "neither", "equal", "similar", "draw", "same", "0"}
+NO_VERDICTS = {"skip": "skipped", "undo": "undone"}
+"""Words of the labelling page that are no verdict, with the reason that is counted."""
 _OTHER: dict[Verdict, Verdict] = {"a": "b", "b": "a", "tie": "tie"}
 _FREE_TEXT = re.compile(r"(?:text|response|answer|option|output|model|assistant)\s*([12ab])\b", re.IGNORECASE)
 

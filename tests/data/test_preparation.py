@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.preparation import PreparedData, RawRows, joined_without_space
+from pipeline.data.preparation import PreparedData, joined_without_space
 from pipeline.data.preparation import prepare as prepare_sources
+from pipeline.data.raw_rows import RawRows
 from pipeline.data.records import fold, record_id
 from pipeline.params.schema import Data, Params
 from tests.tiny_models import changed

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.data.preparation import RawRows, prepare
+from pipeline.data.preparation import prepare
+from pipeline.data.raw_rows import RawRows
 from pipeline.params.schema import Params
 from pipeline.reading.chats import Style
 from pipeline.reading.entries import read_entries

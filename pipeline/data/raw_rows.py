@@ -1,0 +1,59 @@
+"""Rows of the sources, before they are read; vote files of several annotators as one."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.params.schema import Data
+from pipeline.reading.chats import Style
+
+Place = tuple[str, int]
+"""A raw row: the name of its source, and its number from 1."""
+
+
+@dataclass(frozen=True)
+class RawRows:
+    """The rows of one source, under the names of the fields of its format."""
+
+    name: str
+    rows: Iterable[Any]
+    data: Data
+    """With the format and the columns of this source."""
+    share: float = 1.0
+    """Of its prompts, so many are used, by their hash."""
+    style: Style = field(default_factory=Style)
+    """How chats are written out."""
+    names: tuple[str, ...] = ()
+    """Of the sources that were joined; none where it is one."""
+    joined: list[Place] = field(default_factory=list)
+    """Where each of the joined rows comes from, as far as they have been read."""
+
+    def places(self, rows: Sequence[int]) -> list[Place]:
+        """Source and number of rows that are numbered through from 1."""
+        return [self.joined[row - 1] if self.names else (self.name, row) for row in rows]
+
+
+def join_votes(sources: Iterable[RawRows]) -> Iterator[RawRows]:
+    """The sources with a vote a row as one behind the others, so that what several files say of a pair is counted
+    together; sources of which another share is used stay apart."""
+    by_share: dict[float, list[RawRows]] = {}
+    for source in sources:
+        if source.data.format == "comparisons" and source.data.columns.annotator:
+            by_share.setdefault(source.share, []).append(source)
+        else:
+            yield source
+    for parts in by_share.values():
+        yield parts[0] if len(parts) == 1 else _join(parts)
+
+
+def _join(parts: Sequence[RawRows]) -> RawRows:
+    places: list[Place] = []
+
+    def rows() -> Iterator[Any]:
+        for part in parts:
+            for number, row in enumerate(part.rows, start=1):
+                places.append((part.name, number))
+                yield row
+
+    names = tuple(part.name for part in parts)
+    return RawRows(parts[0].name, rows(), parts[0].data, parts[0].share, parts[0].style, names, places)
