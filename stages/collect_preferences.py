@@ -1,9 +1,12 @@
-"""collect_preferences: samples of the SFT policy ranked by the judge (RLAIF), or pairs as given (human)."""
+"""collect_preferences: samples of the SFT policy ranked by the judge (RLAIF) or by people, or pairs as given."""
 
 from time import perf_counter
+from typing import Any
 
+from pipeline.data.labelled import labelled_pairs, read_ballots
 from pipeline.data.preferences import given_pairs, rank_samples
 from pipeline.data.records import read_records, write_records
+from pipeline.errors import PipelineError
 from pipeline.judges.text_classifier import TextClassifierJudge
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.sampling import Continuation, decode_responses, sample_batches
@@ -12,26 +15,47 @@ from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    """Write raw pairs, and how many prompts gave none."""
+    """Write raw pairs, and what gave none."""
     settings = stage.params.collect_preferences
     prompts = [
         {**row, "split": split}
         for split in ("train", "validation", "test")
         for row in read_records(stage.input(f"artifacts/data/prompts/{split}.jsonl"), fields=("id", "prompt"))
     ]
-    if settings.source == "given":
-        pairs, ties = given_pairs(read_records(stage.input("artifacts/data/pairs.jsonl"))), 0
-    else:
-        samples = _sample(stage, [row["prompt"] for row in prompts for _ in range(settings.samples_per_prompt)])
-        judge = TextClassifierJudge.load(stage.input("artifacts/judge"))
-        pairs, ties = rank_samples(
-            prompts, samples, judge, copies=settings.samples_per_prompt, min_margin=settings.min_margin
-        )
+    details: dict[str, Any] = {}
+    match settings.source:
+        case "given":
+            pairs, ties = given_pairs(read_records(stage.input("artifacts/data/pairs.jsonl"))), 0
+        case "labelled":
+            pairs, ties, details = _labelled(stage, prompts)
+        case "sampled":
+            samples = _sample(stage, [row["prompt"] for row in prompts for _ in range(settings.samples_per_prompt)])
+            judge = TextClassifierJudge.load(stage.input("artifacts/judge"))
+            pairs, ties = rank_samples(
+                prompts, samples, judge, copies=settings.samples_per_prompt, min_margin=settings.min_margin
+            )
     write_records(stage.output("artifacts/preferences/raw.jsonl"), pairs)
-    counts = {"pairs": len(pairs), "prompts": len(prompts), "ties_without_pair": ties}
+    counts = {"pairs": len(pairs), "prompts": len(prompts), "ties_without_pair": ties, **details}
     print(f"{len(pairs)} pairs from {len(prompts)} prompts, {ties} ties", flush=True)
     stage.write_json("reports/preferences/collection.json", counts)
     stage.log_final(counts)
+
+
+def _labelled(stage: Stage, prompts: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int, dict[str, Any]]:
+    """Pairs, undecided ones, and the fate of every vote."""
+    ballots = read_ballots(stage.input("data/labels"))
+    for name in ballots.torn:
+        print(
+            f"warning: the last line of data/labels/{name} was cut off; the vote in it was never confirmed.", flush=True
+        )
+    found = labelled_pairs(ballots, prompts)
+    if not found.pairs:
+        raise PipelineError(
+            f"data/labels: no vote gives a pair ({found.votes}). prompt_in_no_split counts votes on prompts that are "
+            "not in artifacts/data/prompts/{train,validation,test}.jsonl; label the samples of this policy with "
+            "`make label`, or set collect_preferences.source to sampled."
+        )
+    return found.pairs, found.undecided, {"votes": found.votes, "compared": found.compared}
 
 
 def _sample(stage: Stage, prompts: list[str]) -> list[Continuation]:

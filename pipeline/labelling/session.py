@@ -1,0 +1,102 @@
+"""What one annotator has said so far, and what comes next."""
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.labelling.items import Item
+from pipeline.labelling.vote_log import VoteLog
+
+WINNERS = ("a", "b", "tie", "skip")
+"""What can be said of an item: a is the response that is shown first, b the other one."""
+UNDO = "undo"
+
+
+def utc_now() -> str:
+    """The time, to the second, as ISO 8601 in UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Session:
+    """Takes votes from any number of threads; all of its state is in the vote file."""
+
+    def __init__(
+        self, items: Sequence[Item], log: VoteLog, annotator: str, *, seed: int, now: Callable[[], str] = utc_now
+    ) -> None:
+        self._items = {item.id: item for item in items}
+        self._log = log
+        self._annotator = annotator
+        self._seed = seed
+        self._now = now
+        self._lock = threading.Lock()
+        self._winners: dict[str, str] = {}  # by item, the last vote last
+        for row in log.rows:
+            if row["annotator"] == annotator and row.get("item") in self._items:
+                self._note(row["item"], row["winner"])
+
+    def state(self) -> dict[str, Any]:
+        """What the page shows: progress, the next item, and the item that undo would take back."""
+        with self._lock:
+            return self._state()
+
+    def vote(self, item: str, winner: str) -> dict[str, Any]:
+        """Record a vote, or take one back with `undo`, and return the new state.
+
+        The same vote again, as when its confirmation was lost, writes nothing. Another vote on the same item replaces
+        the first, which stays in the file.
+
+        Raises:
+            PipelineError: there is no such item or choice.
+            OSError: the file cannot be written; nothing has changed.
+        """
+        if item not in self._items:
+            raise PipelineError(f"no item {item!r} here: the items have changed. Reload the page.")
+        if winner not in (*WINNERS, UNDO):
+            raise PipelineError(f"winner is {winner!r}; it must be one of {', '.join((*WINNERS, UNDO))}.")
+        with self._lock:
+            if self._winners.get(item, UNDO) != winner:
+                self._log.append(self._row(self._items[item], winner))
+                self._note(item, winner)
+            return self._state()
+
+    def _note(self, item: str, winner: str) -> None:
+        self._winners.pop(item, None)
+        if winner != UNDO:
+            self._winners[item] = winner
+
+    def _row(self, item: Item, winner: str) -> dict[str, Any]:
+        """A line of the vote file. It needs no other file to be understood."""
+        order = item.order_for(self._annotator, self._seed)
+        first, second = (0, 1) if order == "ab" else (1, 0)
+        return {
+            "item": item.id,
+            "prompt": item.prompt,
+            "response_a": item.responses[first],
+            "response_b": item.responses[second],
+            "response_a_ended": item.ended[first],
+            "response_b_ended": item.ended[second],
+            "winner": winner,
+            "annotator": self._annotator,
+            "order": order,
+            "time": self._now(),
+        }
+
+    def _state(self) -> dict[str, Any]:
+        following = next((item for item in self._items.values() if item.id not in self._winners), None)
+        said = list(self._winners.values())
+        return {
+            "annotator": self._annotator,
+            "done": len(said),
+            "total": len(self._items),
+            "ties": said.count("tie"),
+            "skipped": said.count("skip"),
+            "previous": next(reversed(self._winners), None),
+            "item": self._shown(following) if following else None,
+        }
+
+    def _shown(self, item: Item) -> dict[str, Any]:
+        row = self._row(item, UNDO)
+        sides = [{"text": row[f"response_{side}"], "ended": row[f"response_{side}_ended"]} for side in ("a", "b")]
+        return {"id": item.id, "prompt": item.prompt, "responses": sides}

@@ -1,0 +1,91 @@
+"""One annotator's vote file, open for writing: a line is on the disk before anyone is told that it was taken."""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.reading.vote_files import is_whole, read_vote_lines
+
+
+class VoteLog:
+    """Appends votes; one process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file, and mend what a killed writer left.
+
+        Raises:
+            PipelineError: another process writes to it, or a line before the last is no vote.
+        """
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # a+ creates it and cannot overwrite a line; the system gives the lock back however this process ends
+        self._stream = path.open("ab")
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._stream.close()
+            raise PipelineError(f"{path} is in use: its page is already served. Use that one, or stop it.") from None
+        _sync_folder(path.parent)
+        self.mended: str | None = None
+        """What was done about a line that had been cut off, for people; None when there was none."""
+        self.rows: list[dict[str, Any]] = self._read()
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a line, whole or not at all.
+
+        Raises:
+            OSError: the disk is full or not writable; the file is as it was before.
+        """
+        before = os.fstat(self._stream.fileno()).st_size
+        try:
+            # ASCII escapes keep even a lone surrogate
+            self._write(json.dumps(row, sort_keys=True).encode() + b"\n")
+        except OSError:
+            self._cut(before)
+            raise
+        self.rows.append(dict(row))
+
+    def close(self) -> None:
+        """Give the file to other processes."""
+        self._stream.close()
+
+    def _read(self) -> list[dict[str, Any]]:
+        lines = read_vote_lines(self.path)
+        if is_whole(lines.rest):
+            self._write(b"\n")
+        elif lines.rest:
+            torn = self.path.with_suffix(".torn")
+            with torn.open("ab") as stream:
+                stream.write(lines.rest + b"\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+            self._cut(lines.whole)
+            self.mended = (
+                f"the last line of {self.path} was cut off ({len(lines.rest)} bytes), as by a kill; it "
+                f"was never confirmed, is now in {torn}, and its item comes again."
+            )
+        return lines.rows
+
+    def _write(self, content: bytes) -> None:
+        # unbuffered, or what fails to be written would be tried again with the next line
+        done = 0
+        while done < len(content):
+            done += os.write(self._stream.fileno(), content[done:])
+        os.fsync(self._stream.fileno())
+
+    def _cut(self, size: int) -> None:
+        os.ftruncate(self._stream.fileno(), size)
+        os.fsync(self._stream.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file survives a power cut only when its folder is on the disk, too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,61 @@
+"""The files that the labelling page writes: one line a vote, never changed again."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+
+FOLDER = Path("data/labels")
+FIELDS = ("prompt", "response_a", "response_b", "winner", "annotator")
+
+
+@dataclass(frozen=True)
+class VoteLines:
+    """The lines of one file."""
+
+    rows: list[dict[str, Any]]
+    whole: int
+    """Bytes of the lines that end with a line break."""
+    rest: bytes
+    """What follows them: a line that its writer did not finish, because it was killed."""
+
+
+def read_vote_lines(path: Path) -> VoteLines:
+    """The votes of a file in the order in which they were given.
+
+    A last line without a line break counts when it is a whole vote; else it is the `rest` alone, which whoever reads
+    it has to tell of.
+
+    Raises:
+        PipelineError: naming file and line of what is no vote.
+    """
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    lines, rest = content[:whole].split(b"\n")[:-1], content[whole:]
+    rows = [_vote(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    if is_whole(rest):
+        rows.append(_vote(rest, f"{path}, line {len(lines) + 1}"))
+    return VoteLines(rows, whole, rest)
+
+
+def is_whole(line: bytes) -> bool:
+    """Whether a line is JSON: one that was cut off lacks at least its closing brace."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _vote(line: bytes, place: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise PipelineError(f"{place}: not JSON ({error}). Mend the line, or remove it.") from error
+    missing = [name for name in FIELDS if not isinstance(row, dict) or name not in row]
+    if missing:
+        raise PipelineError(f"{place}: lacks {', '.join(missing)}, which every vote has. Mend the line, or remove it.")
+    found: dict[str, Any] = row
+    return found
