@@ -10,7 +10,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEM
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint typecheck unit ui sync report plots bench lock clean
+.PHONY: help setup repro test lint typecheck unit label ui sync report plots bench lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -41,6 +41,9 @@ typecheck: $(READY) ## mypy
 
 unit: $(READY) ## pytest, a whole tiny pipeline included
 	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
+
+label: $(READY) ## vote on pairs of responses in the browser, with ANNOTATOR=your-name
+	$(RUN) python -m pipeline.labelling --annotator '$(ANNOTATOR)'
 
 ui: $(READY) ## MLflow on http://127.0.0.1:5000 (takes about half a minute to answer)
 	$(RUN) $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db

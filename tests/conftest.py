@@ -1,9 +1,10 @@
 """Tiny models on disk, the repository's own parameters, and a CPU to compute on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
+from playwright.sync_api import Browser
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 from xdist.remote import Producer
@@ -15,6 +16,7 @@ from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.params.base import Finetuning
 from pipeline.params.loading import load_params
 from pipeline.params.schema import Params, Runtime
+from tests.browser import chromium
 from tests.tiny_models import byte_level_tokenizer, save_bert_backbone, save_llama_backbone, save_llama_policy
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,6 +42,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tiny pipeline first: it takes longest, and with several processes the others fill the time beside it."""
     items.sort(key=lambda item: item.path.parent.name != "tiny_pipeline")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, or a skip; for a module and no longer, because playwright's event loop is in the way of others."""
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

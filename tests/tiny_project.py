@@ -37,6 +37,8 @@ def create_tiny_project(root: Path) -> Path:
             shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, root / name)
+    (root / "data/labels").mkdir(parents=True)
+    shutil.copy(ROOT / "data/labels/README.md", root / "data/labels")
     reviews = write_reviews(root / "data/raw/reviews.csv", rows=420)
     save_tiny_models(root / "data/models", reviews)
     edit_params(root, TINY_PARAMS)

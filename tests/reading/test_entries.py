@@ -191,6 +191,38 @@ def test_votes_in_rows_of_their_own_are_put_together_in_either_order(data: Data)
     assert other.rows == (4,) and texts(other) == ("Q", "z", "x")
 
 
+def test_of_an_annotators_rows_on_an_item_the_last_one_counts(data: Data) -> None:
+    def vote(who: str, item: str | None, winner: str, first: str = "x", second: str = "y") -> dict[str, Any]:
+        texts = {"prompt": f"Q{item}", "response_a": first, "response_b": second}
+        return {
+            **texts,
+            "item": item,
+            "winner": winner,
+            "annotator": who,
+            "order": "ab",
+            "time": "2025-01-01T00:00:00Z",
+        }
+
+    rows = [
+        vote("ann", "1", "a"), vote("bob", "1", "a"), vote("ann", "1", "undo"), vote("ann", "1", "b"),
+        vote("cy", "1", "a", "y", "x"), vote("ann", "2", "a"), vote("ann", "2", "undo"), vote("ann", "3", "skip"),
+    ]  # fmt: skip
+    form, entries = read(rows, data)
+    assert form == "comparisons"
+    assert sorted(row for entry in entries for row in entry.rows) == list(range(1, 9))
+    reasons = {entry.rows: entry.reason for entry in entries if entry.record is None}
+    assert reasons == {(1,): "superseded", (3,): "superseded", (6,): "superseded", (7,): "undone", (8,): "skipped"}
+    (pair,) = (entry for entry in entries if entry.record is not None)
+    assert texts(pair) == ("Q1", "y", "x") and pair.rows == (2, 4, 5)
+    assert pair.votes == (Vote("bob", "a"), Vote("ann", "b"), Vote("cy", "b", swapped=True))
+
+
+def test_without_items_every_row_is_a_vote(data: Data) -> None:
+    row = {"prompt": "Q", "response_a": "x", "response_b": "y", "annotator": "judge"}
+    (entry,) = read([{**row, "winner": "a"}, {**row, "winner": "tie"}], data)[1]
+    assert entry.votes == (Vote("judge", "a"), Vote("judge", "tie")) and texts(entry) == ("Q", "x", "y")
+
+
 def test_the_two_games_of_a_judge_have_to_agree(data: Data) -> None:
     def game(first: str, second: str) -> Entry:
         _, (entry,) = read([{"g1_user_prompt": JUDGED, "g1_winner": first, "g2_winner": second}], data)

@@ -174,6 +174,7 @@ ALLOWED = {
     "reading": {"errors", "packages", "params"},
     "validation": {"errors", "params", "data", "evaluation.statistics"},
     "data": {"errors", "params", "progress", "seeding", "reading"},
+    "labelling": {"errors", "seeding", "reading", "data"},
     "judges": {"errors", "params", "data"},
     "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing"},
     "training": {*COMMON, "objectives", "models", "data.tokens", "data.preferences"},
