@@ -103,12 +103,13 @@ def _pair(entry: Entry, row: Mapping[str, Any], prompt: Mapping[str, Any]) -> di
     texts = {name: entry.record[name] for name in ("prompt", "chosen", "rejected")}
     a_won = texts["chosen"] == row["response_a"]
     ended = [bool(row.get(f"response_{side}_ended", True)) for side in ("a", "b")]
-    (pair,) = given_pairs([{**texts, "id": record_id(*texts.values()), "split": prompt["split"]}])
+    (pair,) = given_pairs(
+        [{**texts, "id": record_id(*texts.values()), "split": prompt["split"], "votes": entry.record["votes"]}]
+    )
     return {
         **pair,
         "prompt_id": prompt["id"],
         "chosen_ended": ended[0] if a_won else ended[1],
         "rejected_ended": ended[1] if a_won else ended[0],
         "source": "labelled",
-        "votes": entry.record["votes"],
     }

@@ -189,7 +189,9 @@ def _fill_labels(prepared: PreparedData, records: list[dict[str, Any]], *, seed:
 
 def _pair(record: dict[str, Any], split: str) -> dict[str, Any]:
     pair = {**_keep(record, "id", "prompt", "chosen", "rejected"), "split": split}
-    pair["origin"] = {"file": record["source"], "rows": list(record["rows"])}
+    # votes on it may be in several files; each row is numbered in its own
+    files = dict.fromkeys(file for file, _ in record["places"])
+    pair["origin"] = {"file": ", ".join(files), "rows": [row for _, row in record["places"]]}
     return {**pair, "votes": record["votes"]} if "votes" in record else pair
 
 

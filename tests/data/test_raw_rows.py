@@ -42,6 +42,9 @@ def test_the_majority_of_all_files_decides(data: Data) -> None:
     prepared = prepare(files, seed=0)
     pairs = {pair["prompt"]: (pair["chosen"], pair["rejected"]) for pair in prepared.pairs}
     assert pairs == {"P0": ("x", "y"), "P1": ("y", "x"), "P2": ("y", "x")}
+    origins = {pair["prompt"]: pair["origin"] for pair in prepared.pairs}
+    assert origins["P1"] == {"file": "ann.jsonl, bob.jsonl, cy.jsonl", "rows": [2, 2, 2]}
+    assert origins["P2"] == {"file": "ann.jsonl", "rows": [3]}
     assert [(fate["source"], fate["row"]) for fate in prepared.fates] == [
         ("ann.jsonl", 1), ("ann.jsonl", 2), ("ann.jsonl", 3), ("bob.jsonl", 1), ("bob.jsonl", 2),
         ("cy.jsonl", 1), ("cy.jsonl", 2),
