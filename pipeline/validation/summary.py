@@ -18,7 +18,7 @@ def summarise_pairs(
     """Numbers of the accepted pairs, for the report and MLflow.
 
     Args:
-        ties_without_pair: prompts whose samples the judge could not tell apart, which gave no pair.
+        ties_without_pair: prompts whose samples the judge or people could not tell apart, which gave no pair.
 
     Returns:
         Counts of pairs: `raw`, `accepted`, `quarantined`, `by_split` (accepted), `truncated_prompts` (accepted),
