@@ -33,8 +33,8 @@ function show() {
     write("second", item.responses[1].text, item.responses[1].ended);
     scrollTo(0, 0);
   } else {
-    element("summary").textContent = `${total} items: ${total - state.ties - state.skipped} with a winner, ` +
-      `${state.ties} ties, ${state.skipped} skipped. Every vote is saved; this page can be closed.`;
+    element("summary").textContent = `Winners: ${total - state.ties - state.skipped}, ` +
+      `ties: ${state.ties}, skipped: ${state.skipped}. Every vote is saved; this page can be closed.`;
   }
   allow();
 }

@@ -69,7 +69,7 @@ def test_votes_by_keyboard_through_reloads_and_a_killed_server(folder: Path, pag
             press(page, "1", done=done)
         page.keyboard.press("1")
         expect(page.locator("#finished")).to_contain_text("All done")
-        expect(page.locator("#summary")).to_contain_text("7 with a winner, 0 ties, 1 skipped")
+        expect(page.locator("#summary")).to_contain_text("Winners: 7, ties: 0, skipped: 1")
         assert all("ERR_CONNECTION" in one for one in seen.complaints[complaints:])
         assert asked(seen) == {urlsplit(served.url).netloc}
     winners = [line["winner"] for line in read_lines(path)]
