@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.data.agreement import summarise_votes
+from pipeline.data.excerpts import EXAMPLES, shorten
 from pipeline.data.preparation import PreparedData
-
-EXAMPLES = 3
-_SHOWN = 300
 
 
 def report_sources(
@@ -54,9 +52,3 @@ def _examples(
             shown = str(rows[fate["source"]][fate["row"] - 1])
             found[reason].append({"file": fate["source"], "row": fate["row"], "value": shorten(shown)})
     return dict(sorted(found.items()))
-
-
-def shorten(text: str) -> str:
-    """Text that a page can show: its beginning, lone surrogates escaped."""
-    cut = text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
-    return cut.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.agreement import summarise_votes, votes_of
+from pipeline.data.excerpts import EXAMPLES, shorten
 from pipeline.data.records import fold
-from pipeline.data.source_report import EXAMPLES, shorten
 from pipeline.validation.contract import ValidatedPairs
 from pipeline.validation.cues import find_cues
 

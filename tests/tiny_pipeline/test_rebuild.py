@@ -59,7 +59,7 @@ MODULES: list[tuple[str, set[str]]] = [
     ("pipeline/objectives/ppo.py", OPTIMIZERS | PUBLISH),
     ("pipeline/objectives/preference.py", {"train_reward", *OPTIMIZERS, *PUBLISH}),
     ("pipeline/judges/text_classifier.py", {"fit_judge", "collect_preferences", *EVALUATORS, *PUBLISH}),
-    ("pipeline/data/contract.py", {"validate_preferences", *PUBLISH}),
+    ("pipeline/validation/contract.py", {"validate_preferences", *PUBLISH}),
     ("pipeline/data/preparation.py", {"prepare_data", *PUBLISH}),
     ("pipeline/report/flags.py", {"write_report"}),
     ("pipeline/evaluation/best_of_n.py", {"evaluate_sft"}),
