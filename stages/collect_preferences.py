@@ -7,7 +7,8 @@ from pipeline.data.labelled import labelled_pairs, read_ballots
 from pipeline.data.preferences import given_pairs, rank_samples
 from pipeline.data.records import read_records, write_records
 from pipeline.errors import PipelineError
-from pipeline.judges.text_classifier import TextClassifierJudge
+from pipeline.judges.loading import load_judge
+from pipeline.models.compute import Compute
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.sampling import Continuation, decode_responses, sample_batches
 from pipeline.seeding import torch_generator
@@ -22,6 +23,7 @@ def main(stage: Stage) -> None:
         for split in ("train", "validation", "test")
         for row in read_records(stage.input(f"artifacts/data/prompts/{split}.jsonl"), fields=("id", "prompt"))
     ]
+    verdicts: list[dict[str, Any]] = []
     details: dict[str, Any] = {}
     match settings.source:
         case "given":
@@ -29,12 +31,9 @@ def main(stage: Stage) -> None:
         case "labelled":
             pairs, ties, details = _labelled(stage, prompts)
         case "sampled":
-            samples = _sample(stage, [row["prompt"] for row in prompts for _ in range(settings.samples_per_prompt)])
-            judge = TextClassifierJudge.load(stage.input("artifacts/judge"))
-            pairs, ties = rank_samples(
-                prompts, samples, judge, copies=settings.samples_per_prompt, min_margin=settings.min_margin
-            )
+            pairs, ties, verdicts, details = _sampled(stage, prompts)
     write_records(stage.output("artifacts/preferences/raw.jsonl"), pairs)
+    write_records(stage.output("artifacts/preferences/verdicts.jsonl"), verdicts)
     counts = {"pairs": len(pairs), "prompts": len(prompts), "ties_without_pair": ties, **details}
     print(f"{len(pairs)} pairs from {len(prompts)} prompts, {ties} ties", flush=True)
     stage.write_json("reports/preferences/collection.json", counts)
@@ -58,8 +57,22 @@ def _labelled(stage: Stage, prompts: list[dict[str, Any]]) -> tuple[list[dict[st
     return found.pairs, found.undecided, {"votes": found.votes, "compared": found.compared}
 
 
-def _sample(stage: Stage, prompts: list[str]) -> list[Continuation]:
+def _sampled(
+    stage: Stage, prompts: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], int, list[dict[str, Any]], dict[str, Any]]:
+    """Pairs, ties, the judge's verdicts as data, and their counts."""
+    settings = stage.params.collect_preferences
     compute = stage.start_compute()
+    samples = _sample(stage, compute, [row["prompt"] for row in prompts for _ in range(settings.samples_per_prompt)])
+    judge = load_judge(stage.input("artifacts/judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store)
+    pairs, ties = rank_samples(
+        prompts, samples, judge, copies=settings.samples_per_prompt, min_margin=settings.min_margin
+    )
+    counts = judge.counts()
+    return pairs, ties, judge.verdicts(), {"judge_verdicts": counts} if counts else {}
+
+
+def _sample(stage: Stage, compute: Compute, prompts: list[str]) -> list[Continuation]:
     folder = stage.input("artifacts/sft")
     tokenizer = load_tokenizer(folder)
     policy = load_policy(folder, compute, finetuning=None)

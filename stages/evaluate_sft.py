@@ -5,6 +5,7 @@ from time import perf_counter
 from pipeline.data.records import read_records, write_records
 from pipeline.evaluation.best_of_n import best_of_n_points
 from pipeline.evaluation.policy import Evaluator, policy_metrics
+from pipeline.judges.loading import load_judge
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -13,14 +14,17 @@ def main(stage: Stage) -> None:
     settings = stage.params.evaluate_policy
     prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=("id", "prompt"))
     texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
+    compute = stage.start_compute()
     evaluator = Evaluator.load(
-        judge=stage.input("artifacts/judge"),
+        judge=load_judge(
+            stage.input("artifacts/judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
+        ),
         # the one that PPO optimises, which may be a bought one
         reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
         reference=stage.input("artifacts/sft"),
         settings=settings,
         sampling=stage.params.sampling,
-        compute=stage.start_compute(),
+        compute=compute,
         seed=stage.params.seed,
         resume=stage.resume,
     )
@@ -28,12 +32,17 @@ def main(stage: Stage) -> None:
     samples = evaluator.sample_and_score(evaluator.reference, prompts, title="sft samples")
     copies = max(settings.best_of_n)
     drawn = evaluator.sample_and_score(
-        evaluator.reference, prompts[: settings.frontier_prompts], copies=copies, title=f"sft best of {copies}"
+        evaluator.reference,
+        prompts[: settings.frontier_prompts],
+        copies=copies,
+        title=f"sft best of {copies}",
+        baseline=samples,
     )
     stage.costs.add_work(sum(sample.tokens for sample in samples + drawn), perf_counter() - start)
     perplexity = evaluator.perplexity(evaluator.reference, texts, title="sft perplexity")
     metrics = policy_metrics(evaluator, samples, samples, perplexity)
     write_records(stage.output("reports/policies/sft/samples.jsonl"), [sample.as_row() for sample in samples])
+    write_records(stage.output("reports/policies/sft/verdicts.jsonl"), evaluator.judge.verdicts())
     stage.write_json("reports/policies/sft/metrics.json", metrics)
     points = best_of_n_points(evaluator, drawn, settings.best_of_n)
     stage.write_json("reports/policies/sft/frontier.json", {"points": points})

@@ -10,10 +10,10 @@ from pipeline.data.records import record_id
 
 
 class Judge(Protocol):
-    """Scores texts; higher is better."""
+    """Ranks the samples of a prompt among themselves."""
 
-    def score(self, texts: Sequence[str]) -> np.ndarray:
-        """Scores (len(texts),)."""
+    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[str]]) -> np.ndarray:
+        """How good each is, shape (prompts, copies), higher is better; NaN where the judge could not tell."""
         ...
 
 
@@ -47,7 +47,7 @@ class TextPair:
 def rank_samples(
     prompts: Sequence[Mapping[str, Any]], samples: Sequence[Sampled], judge: Judge, *, copies: int, min_margin: float
 ) -> tuple[list[dict[str, Any]], int]:
-    """The best and the worst of each prompt's samples, as the judge scores prompt and response together.
+    """The best and the worst of each prompt's samples, as the judge ranks them.
 
     Args:
         prompts: rows with `id`, `prompt` and `split`.
@@ -55,13 +55,17 @@ def rank_samples(
         min_margin: judge-score units; below it a prompt is a tie and gives no pair.
 
     Returns:
-        Pairs, and the number of ties.
+        Pairs, and the number of ties, among them prompts with fewer than two samples that the judge could rank.
     """
-    texts = [row["prompt"] + samples[i * copies + k].text for i, row in enumerate(prompts) for k in range(copies)]
-    scores = judge.score(texts).reshape(len(prompts), copies)
+    drawn = [[sample.text for sample in samples[i * copies : (i + 1) * copies]] for i in range(len(prompts))]
+    if len(samples) != copies * len(prompts):
+        raise ValueError(f"{len(samples)} samples for {len(prompts)} prompts of {copies} each")
+    scores = judge.rank([row["prompt"] for row in prompts], drawn)
     pairs = []
     for index, row in enumerate(prompts):
-        best, worst = int(scores[index].argmax()), int(scores[index].argmin())
+        if np.isnan(scores[index]).all():
+            continue
+        best, worst = int(np.nanargmax(scores[index])), int(np.nanargmin(scores[index]))
         margin = float(scores[index, best] - scores[index, worst])
         if best == worst or margin < min_margin:
             continue

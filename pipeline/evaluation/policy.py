@@ -1,7 +1,7 @@
 """What a policy is worth on prompts that nothing was trained on."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_example
-from pipeline.evaluation.statistics import bootstrap_mean, distinct_n, win_shares
-from pipeline.judges.text_classifier import TextClassifierJudge
+from pipeline.evaluation.statistics import bootstrap_mean, distinct_n
+from pipeline.judges.protocol import Judge
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.models.reward import RewardModel, load_reward_model
@@ -46,7 +46,7 @@ class ScoredSample:
 class Evaluator:
     """The frozen measuring instruments, the same for every policy."""
 
-    judge: TextClassifierJudge
+    judge: Judge
     reward_model: RewardModel
     reference: Policy
     tokenizer: PreTrainedTokenizerBase
@@ -61,7 +61,7 @@ class Evaluator:
     def load(
         cls,
         *,
-        judge: Path,
+        judge: Judge,
         reward_model: Path,
         reference: Path,
         settings: EvaluatePolicy,
@@ -70,14 +70,14 @@ class Evaluator:
         seed: int,
         resume: Resume | None = None,
     ) -> "Evaluator":
-        """From the checkpoint folders of the judge, the reward model and the SFT policy (the reference).
+        """From the judge, and the checkpoint folders of the reward model and the SFT policy (the reference).
 
         Raises:
             PipelineError: reward model and policy were trained on texts of different formats.
         """
         check_same_texts(reference, reward_model)
         return cls(
-            judge=TextClassifierJudge.load(judge),
+            judge=judge,
             reward_model=load_reward_model(reward_model, compute),
             reference=load_policy(reference, compute, finetuning=None),
             tokenizer=load_tokenizer(reference),
@@ -90,11 +90,21 @@ class Evaluator:
         )
 
     def sample_and_score(
-        self, policy: Policy, prompts: Sequence[dict[str, str]], *, copies: int = 1, title: str
+        self,
+        policy: Policy,
+        prompts: Sequence[dict[str, str]],
+        *,
+        copies: int = 1,
+        title: str,
+        baseline: Sequence[ScoredSample] | None = None,
     ) -> list[ScoredSample]:
         """`copies` continuations of each prompt, those of one prompt adjacent.
 
         Every policy draws the same random numbers, which makes comparisons between them less noisy.
+
+        Args:
+            baseline: the SFT policy's samples, which a judge that compares rates these against; None when these are
+                the baseline themselves.
         """
         rows = [prompt for prompt in prompts for _ in range(copies)]
         generator = torch_generator(self.seed, "evaluate_policy/samples", self.compute.device)
@@ -109,7 +119,9 @@ class Evaluator:
         )
         continuations = [one for batch in batches for one in decode_responses(batch, self.tokenizer)]
         texts = [row["prompt"] + one.text for row, one in zip(rows, continuations, strict=True)]
-        judged = self.judge.score(texts)
+        responses = [one.text for one in continuations]
+        against = _responses_of(baseline, [row["id"] for row in rows]) if baseline is not None else responses
+        judged = _ties_where_unknown(self.judge.rate([row["prompt"] for row in rows], responses, against))
         rewards = self.reward_model.score(texts, batch_size=self.batch_size)
         kl = self._sequence_kl(policy, batches)
         return [
@@ -158,13 +170,29 @@ class Evaluator:
         return bootstrap_mean(values, resamples=self.resamples, seed=self.seed, name=name)
 
 
+def _responses_of(samples: Sequence[ScoredSample], ids: Sequence[str]) -> list[str]:
+    """The response to the prompt of each id."""
+    responses: Mapping[str, str] = {sample.id: sample.response for sample in samples}
+    return [responses[one] for one in ids]
+
+
+def _ties_where_unknown(preferences: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(preferences), 0.5, preferences)
+
+
 def policy_metrics(
     evaluator: Evaluator, samples: Sequence[ScoredSample], baseline: Sequence[ScoredSample], perplexity: float
 ) -> dict[str, Any]:
-    """The metrics of one policy against the SFT policy's samples on the same prompts."""
+    """The metrics of one policy against the SFT policy's samples on the same prompts.
+
+    A comparison for which the judge gave no usable verdict counts as a tie; `judge_verdicts` says how many did.
+    """
     judged = [sample.judge_score for sample in samples]
     kl = evaluator.interval([sample.kl_nats for sample in samples], "kl")
-    wins = win_shares(judged, [sample.judge_score for sample in baseline])
+    responses = [sample.response for sample in samples]
+    against = _responses_of(baseline, [sample.id for sample in samples])
+    wins = _ties_where_unknown(evaluator.judge.compare([sample.prompt for sample in samples], responses, against))
+    counts = evaluator.judge.counts()
     return {
         "judge_score": evaluator.interval(judged, "judge_score"),
         "reward_score": evaluator.interval([sample.reward_score for sample in samples], "reward_score"),
@@ -172,10 +200,11 @@ def policy_metrics(
         "kl_nats_per_sequence": kl["mean"],
         "kl_interval": kl,
         "perplexity_held_out": perplexity,
-        "distinct_2": distinct_n([sample.response for sample in samples], 2),
+        "distinct_2": distinct_n(responses, 2),
         "mean_response_tokens": float(np.mean([sample.tokens for sample in samples])),
         "eos_rate": float(np.mean([sample.ended for sample in samples])),
         "evaluation_prompts": len(samples),
+        **({"judge_verdicts": counts} if counts else {}),
     }
 
 

@@ -34,8 +34,12 @@ def bootstrap_mean(values: Sequence[float] | np.ndarray, *, resamples: int, seed
     return {"mean": float(array.mean()), "low": float(low), "high": float(high)}
 
 
-def wilson_interval(successes: int, trials: int) -> Interval:
-    """A proportion with its 95 % Wilson score interval, which stays inside [0, 1] near the ends (Wilson 1927)."""
+def wilson_interval(successes: float, trials: int) -> Interval:
+    """A proportion with its 95 % Wilson score interval, which stays inside [0, 1] near the ends (Wilson 1927).
+
+    Args:
+        successes: of the trials; a tie may count half.
+    """
     if trials <= 0:
         raise ValueError("a proportion needs at least one trial")
     z = 1.959963984540054

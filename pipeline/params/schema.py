@@ -20,6 +20,7 @@ from pipeline.params.base import (
     SupervisedSchedule,
 )
 from pipeline.params.evaluation import EvaluateReward
+from pipeline.params.judge import Judge
 from pipeline.params.optimize import Optimize
 
 
@@ -260,6 +261,7 @@ class Params(Section):
     sampling: Sampling
     models: Models
     data: Data
+    judge: Judge
     fit_judge: FitJudge
     train_sft: TrainSft
     collect_preferences: CollectPreferences

@@ -13,6 +13,10 @@ BOOKKEEPING = (
     "pipeline/progress.py",
     "pipeline/errors.py",
     "pipeline/resume.py",
+    # how a reply of a chat judge is fetched and kept; what is asked and how it is read is in rules.py and chat.py
+    "pipeline/judges/endpoint.py",
+    "pipeline/judges/pace.py",
+    "pipeline/judges/replies.py",
 )
 
 

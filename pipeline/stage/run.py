@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
+from pipeline.params.judge import JudgeEndpoint
 from pipeline.params.loading import flatten, load_params
 from pipeline.params.schema import Params
 from pipeline.resume import Resume, resume_key
@@ -56,6 +57,16 @@ class Stage:
         if not (self.root / path).exists():
             raise PipelineError(f"{path}: missing input of stage {self.name}. Run `dvc repro` to build it.")
         return self.root / path
+
+    @property
+    def judge_endpoint(self) -> JudgeEndpoint:
+        """How a chat judge is reached. It decides no result, so no stage declares it and no run tells of it."""
+        return self.params.judge.endpoint
+
+    @property
+    def verdict_store(self) -> Path:
+        """Where replies of chat judges are kept for all stages and all later executions."""
+        return self.root / ".state" / "verdicts"
 
     def output(self, path: str) -> Path:
         """Where to write a declared output; it moves into place when the stage has succeeded."""

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.data.preferences import TextPair, given_pairs, rank_samples
 from pipeline.data.records import record_id
+from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.models.sampling import Continuation
 
 PROMPTS = [
@@ -14,13 +15,14 @@ PROMPTS = [
 ]
 
 
-class Stars:
+class Stars(PointwiseJudge):
     """A judge that counts stars and remembers what it read."""
 
     def __init__(self) -> None:
+        super().__init__(self.count)
         self.read: list[str] = []
 
-    def score(self, texts: Sequence[str]) -> np.ndarray:
+    def count(self, texts: Sequence[str]) -> np.ndarray:
         self.read += texts
         return np.array([text.count("*") / 10 for text in texts])
 
@@ -63,6 +65,25 @@ def test_the_order_of_the_samples_does_not_decide_who_wins() -> None:
 def test_too_few_samples_raise() -> None:
     with pytest.raises((ValueError, IndexError)):
         rank_samples(PROMPTS, DRAWN[:-1], Stars(), copies=3, min_margin=0.0)
+
+
+class Known(PointwiseJudge):
+    """A judge whose ranks are given; NaN where it could not tell."""
+
+    def __init__(self, ranks: list[list[float]]) -> None:
+        super().__init__(lambda texts: np.zeros(len(texts)))
+        self.ranks = ranks
+
+    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[str]]) -> np.ndarray:
+        return np.array(self.ranks)
+
+
+def test_samples_that_the_judge_could_not_rank_are_in_no_pair() -> None:
+    unknown = float("nan")
+    ranks = [[unknown, 0.75, 0.25], [unknown] * 3, [unknown, unknown, 1.0]]
+    pairs, ties = rank_samples(PROMPTS, DRAWN, Known(ranks), copies=3, min_margin=0.1)
+    assert [(pair["chosen"], pair["rejected"], pair["margin"]) for pair in pairs] == [(" b ***", " c **", 0.5)]
+    assert ties == 2
 
 
 def test_given_pairs_are_complete_and_have_no_scores() -> None:

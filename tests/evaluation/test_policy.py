@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from pipeline.data.tokens import tokenize_example
 from pipeline.evaluation.policy import Evaluator, frontier_point, policy_metrics
+from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.judges.text_classifier import fit_judge
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
@@ -28,10 +29,9 @@ def evaluator(policy_folder: Path, encoder_folder: Path, tmp_path: Path, compute
         [1, 0] * 3,
         FitJudge(window_words=5, windows_per_text=2, ngram_max=1, inverse_regularization=1.0),
     )
-    judge.save(tmp_path / "judge")
     create_reward_model(encoder_folder, compute, max_length=48, seed=0).save(tmp_path / "reward_model")
     return Evaluator.load(
-        judge=tmp_path / "judge",
+        judge=PointwiseJudge(judge.score),
         reward_model=tmp_path / "reward_model",
         reference=policy_folder,
         settings=changed(params.evaluate_policy, batch_size=4, bootstrap_resamples=50),

@@ -175,7 +175,7 @@ ALLOWED = {
     "validation": {"errors", "params", "data", "evaluation.statistics"},
     "data": {"errors", "params", "progress", "seeding", "reading"},
     "labelling": {"errors", "seeding", "reading", "data"},
-    "judges": {"errors", "params", "data"},
+    "judges": {"errors", "params", "progress", "data", "models"},
     "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing"},
     "training": {*COMMON, "objectives", "models", "data.tokens", "data.preferences"},
     "evaluation": {*COMMON, "judges", "models", "data.tokens", "data.preferences"},

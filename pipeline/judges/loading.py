@@ -1,0 +1,36 @@
+"""The judge of `artifacts/judge`, of whatever kind."""
+
+import json
+from pathlib import Path
+
+from pipeline.judges.chat import ChatJudge
+from pipeline.judges.endpoint import ChatEndpoint
+from pipeline.judges.pointwise import PointwiseJudge
+from pipeline.judges.protocol import Judge
+from pipeline.judges.replies import ReplyStore
+from pipeline.judges.reward_model import load_reward_judge
+from pipeline.judges.rules import ChatRules
+from pipeline.judges.text_classifier import TextClassifierJudge
+from pipeline.models.compute import Compute
+from pipeline.params.judge import JudgeEndpoint
+
+
+def load_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint, store: Path) -> Judge:
+    """What stage fit_judge wrote.
+
+    Args:
+        compute: for a reward model.
+        endpoint: where a chat model is, and how to call it.
+        store: folder of the replies of chat models.
+    """
+    kind = json.loads((folder / "judge.json").read_text())["kind"]
+    if kind == "chat":
+        return open_chat_judge(ChatRules.load(folder), endpoint=endpoint, store=store)
+    if kind == "reward_model":
+        return load_reward_judge(folder, compute)
+    return PointwiseJudge(TextClassifierJudge.load(folder).score)
+
+
+def open_chat_judge(rules: ChatRules, *, endpoint: JudgeEndpoint, store: Path) -> ChatJudge:
+    """A chat judge that asks the endpoint what `store` does not hold."""
+    return ChatJudge(rules, ChatEndpoint(endpoint), ReplyStore(store), concurrency=endpoint.concurrency)

@@ -1,0 +1,57 @@
+"""A judge that scores single texts: one response is better than another when its raw score is higher."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def _as_it_is(scores: np.ndarray) -> np.ndarray:
+    return scores
+
+
+class PointwiseJudge:
+    """Compares by raw scores; rates and ranks by the same scores on a scale from 0 to 1."""
+
+    def __init__(
+        self,
+        raw_scores: Callable[[Sequence[str]], np.ndarray],
+        to_unit: Callable[[np.ndarray], np.ndarray] = _as_it_is,
+    ) -> None:
+        """
+        Args:
+            raw_scores: scores (N,) of texts, each prompt and response together; higher is better.
+            to_unit: a rising function from raw scores to [0, 1].
+        """
+        self._raw_scores = raw_scores
+        self._to_unit = to_unit
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        """Scores (len(texts),) in [0, 1]."""
+        return self._to_unit(self._raw_scores(texts))
+
+    def compare(self, prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+        """See `Judge.compare`."""
+        ours = [prompt + text for prompt, text in zip(prompts, first, strict=True)]
+        theirs = [prompt + text for prompt, text in zip(prompts, second, strict=True)]
+        # each text once: in another batch a network's score of the same text may round in another way
+        unique = list(dict.fromkeys(ours + theirs))
+        scores = dict(zip(unique, self._raw_scores(unique).tolist(), strict=True))
+        return np.array([(1 + np.sign(scores[a] - scores[b])) / 2 for a, b in zip(ours, theirs, strict=True)])
+
+    def rate(self, prompts: Sequence[str], responses: Sequence[str], against: Sequence[str]) -> np.ndarray:
+        """See `Judge.rate`; `against` is not read."""
+        return self.score([prompt + response for prompt, response in zip(prompts, responses, strict=True)])
+
+    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[str]]) -> np.ndarray:
+        """See `Judge.rank`."""
+        texts = [prompt + text for prompt, drawn in zip(prompts, samples, strict=True) for text in drawn]
+        return self.score(texts).reshape(len(prompts), -1)
+
+    def counts(self) -> dict[str, float]:
+        """None: a score is never missing."""
+        return {}
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """None: they are computed again at no cost."""
+        return []

@@ -1,0 +1,35 @@
+"""What a judge does, whatever it is: a fitted classifier, a reward model or a chat model."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Judge(Protocol):
+    """Prefers one response to another. Training pairs are ranked, and policies measured, by this alone."""
+
+    def compare(self, prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+        """Preference for `first`, shape (N,): 1 it is better, 0 `second` is, 0.5 a tie, NaN no usable verdict."""
+        ...
+
+    def rate(self, prompts: Sequence[str], responses: Sequence[str], against: Sequence[str]) -> np.ndarray:
+        """How good each response is, shape (N,), in [0, 1] or NaN.
+
+        Args:
+            against: a response of the baseline to each prompt. A judge that scores single responses ignores it; the
+                rating of one that compares is its preference over it, so the baseline itself has 0.5.
+        """
+        ...
+
+    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[str]]) -> np.ndarray:
+        """How good the samples of each prompt are among themselves, shape (prompts, copies), in [0, 1] or NaN."""
+        ...
+
+    def counts(self) -> dict[str, float]:
+        """What became of the comparisons so far, for the reports; empty where every comparison gives a verdict."""
+        ...
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """Every verdict so far as a record, in the order of the first use; empty where they can be computed again."""
+        ...

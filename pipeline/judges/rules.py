@@ -1,0 +1,81 @@
+"""What a chat judge is asked, and how its answers are read: all that decides a verdict, wherever the model runs."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.params.judge import ChatJudge as Settings
+
+_PROMPTS = Path(__file__).parent / "prompts"
+_RUBRIC = "rubric-v1"
+_PLACE = re.compile(r"\{(rubric|prompt|first|second)\}")
+_VERDICT = re.compile(r"\[\[([ABC])\]\]")
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True)
+class ChatRules:
+    """Model, prompt, rubric and limits of a chat judge; no address, no key."""
+
+    model: str
+    prompt: str
+    """Name and version of the prompt."""
+    question: str
+    reminder: str
+    rubric: str
+    request: dict[str, Any]
+    """Fields of a request besides model and messages."""
+    max_asks: int
+    opponents: int | None
+    max_malformed_share: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ChatRules":
+        """From params.yaml and the prompts of the package.
+
+        Raises:
+            PipelineError: there is no prompt of that name.
+        """
+        path = _PROMPTS / f"{settings.prompt}.md"
+        if not path.is_file():
+            names = sorted(file.stem for file in _PROMPTS.glob("pairwise-*.md"))
+            raise PipelineError(f"judge.chat.prompt: no prompt {settings.prompt!r}. There are: {', '.join(names)}.")
+        question, _, reminder = path.read_text().removeprefix("# question\n").partition("# reminder\n")
+        rubric = settings.rubric or (_PROMPTS / f"{_RUBRIC}.md").read_text()
+        limits = settings.model_dump(exclude={"rubric"})
+        return cls(**limits, question=question.strip(), reminder=reminder.strip(), rubric=rubric.strip())
+
+    def save(self, folder: Path) -> None:
+        """Write `judge.json`, with the whole text of prompt and rubric."""
+        folder.mkdir(parents=True, exist_ok=True)
+        facts = {"kind": "chat", **asdict(self)}
+        (folder / "judge.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> "ChatRules":
+        """Rules that `save` wrote."""
+        facts = json.loads((folder / "judge.json").read_text())
+        del facts["kind"]
+        return cls(**facts)
+
+    def messages(self, prompt: str, first: str, second: str, replies: Sequence[str] = ()) -> list[Message]:
+        """The conversation so far: the question, and a reminder after each reply that held no verdict."""
+        values = {"rubric": self.rubric, "prompt": prompt, "first": first, "second": second}
+        # in one pass: a response may itself hold `{second}`
+        question = _PLACE.sub(lambda match: values[match[1]], self.question)
+        conversation = [{"role": "user", "content": question}]
+        for reply in replies:
+            conversation.append({"role": "assistant", "content": reply})
+            conversation.append({"role": "user", "content": self.reminder})
+        return conversation
+
+
+def read_verdict(reply: str) -> str | None:
+    """`A`, `B` or `C` (a tie): the last one in double brackets, because a reply may quote others; None without any."""
+    found = _VERDICT.findall(reply)
+    return found[-1] if found else None
