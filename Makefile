@@ -67,6 +67,6 @@ lock: $(READY) ## resolve pyproject.toml again into requirements.txt
 		| grep -v -E '^(nvidia-|cuda-|triton)' >> requirements.tmp
 	mv requirements.tmp requirements.txt
 
-clean: ## remove what the pipeline built; the environment, the DVC cache and runs not yet in MLflow stay
+clean: ## remove what the pipeline built; environment, DVC cache, verdicts and runs not yet in MLflow stay
 	rm -rf artifacts reports/index.html reports/costs.json reports/plots
-	[ ! -d .state ] || find .state -mindepth 1 -maxdepth 1 ! -name tracking -exec rm -rf {} +
+	[ ! -d .state ] || find .state -mindepth 1 -maxdepth 1 ! -name tracking ! -name verdicts -exec rm -rf {} +

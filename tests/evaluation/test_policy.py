@@ -1,6 +1,8 @@
 """What is measured on a policy: its distance from the SFT policy, its perplexity, and its wins."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,41 @@ def test_copies_of_a_prompt_are_adjacent_and_scored_with_it(evaluator: Evaluator
     assert [sample.judge_score for sample in samples] == pytest.approx(evaluator.judge.score(texts).tolist())
     scores = [evaluator.reward_model.score([text], batch_size=1).item() for text in texts]
     assert [sample.reward_score for sample in samples] == pytest.approx(scores, abs=1e-4)
+
+
+class Longer(PointwiseJudge):
+    """Compares by length, as a chat judge does: it has no score of its own."""
+
+    def rate(self, prompts: Sequence[str], responses: Sequence[str], against: Sequence[str]) -> np.ndarray:
+        return self.compare(prompts, responses, against)
+
+    def counts(self) -> dict[str, float]:
+        return {"malformed": 1}
+
+
+def test_a_judge_that_compares_rates_against_the_sft_samples(evaluator: Evaluator, make_policy: PolicyMaker) -> None:
+    judge = Longer(lambda texts: np.array([float(len(text)) for text in texts]))
+    evaluator = replace(evaluator, judge=judge)
+    baseline = evaluator.sample_and_score(evaluator.reference, PROMPTS, title="test")
+    assert [sample.judge_score for sample in baseline] == [0.5] * len(PROMPTS)
+    samples = evaluator.sample_and_score(moved(make_policy), PROMPTS, copies=2, title="test", baseline=baseline)
+    lengths = {sample.id: len(sample.response) for sample in baseline}
+    expected = [(1 + np.sign(len(sample.response) - lengths[sample.id])) / 2 for sample in samples]
+    assert [sample.judge_score for sample in samples] == expected
+    assert {0.0, 1.0} <= set(expected)
+    metrics = policy_metrics(evaluator, samples, baseline, 12.0)
+    assert metrics["win_rate_vs_sft"]["mean"] == metrics["judge_score"]["mean"] == pytest.approx(np.mean(expected))
+    assert metrics["judge_verdicts"] == {"malformed": 1}
+
+
+def test_a_comparison_without_verdict_counts_as_a_tie_of_policies(evaluator: Evaluator) -> None:
+    class Silent(Longer):
+        def compare(self, prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+            return np.full(len(prompts), np.nan)
+
+    evaluator = replace(evaluator, judge=Silent(lambda texts: np.zeros(len(texts))))
+    samples = evaluator.sample_and_score(evaluator.reference, PROMPTS, title="test")
+    assert policy_metrics(evaluator, samples, samples, 12.0)["win_rate_vs_sft"]["mean"] == 0.5
 
 
 def test_sampled_log_ratios_estimate_a_kl_that_is_positive(evaluator: Evaluator, make_policy: PolicyMaker) -> None:

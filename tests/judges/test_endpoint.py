@@ -1,7 +1,7 @@
 """The endpoint: what is tried again and when, what is refused at once, and where the key never is."""
 
 import logging
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
@@ -113,7 +113,7 @@ def test_waits_double_up_to_a_limit_and_are_jittered() -> None:
 
 
 def test_retry_after_in_each_form() -> None:
-    date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=90), usegmt=True)
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
     assert retry_after_seconds("12.5") == 12.5
     assert retry_after_seconds(date) == pytest.approx(90, abs=2)
     assert retry_after_seconds("-3") == 0.0

@@ -18,7 +18,8 @@ from tests.tiny_project import edit_params
 
 SAMPLERS = {"collect_preferences", "evaluate_reward", "evaluate_sft", "evaluate_policy@dpo", "evaluate_policy@ppo"}
 COMPUTERS = SAMPLERS | {
-    "fetch_models", "train_sft", "train_reward", "score_reference", "optimize_policy@dpo", "optimize_policy@ppo",
+    "fetch_models", "fit_judge", "train_sft", "train_reward", "score_reference", "optimize_policy@dpo",
+    "optimize_policy@ppo",
 }  # fmt: skip
 OPTIMIZERS = {"optimize_policy@dpo", "optimize_policy@ppo"}
 EVALUATORS = {"evaluate_sft", "evaluate_policy@dpo", "evaluate_policy@ppo"}
@@ -35,6 +36,9 @@ PARAMETERS: list[tuple[str, Any, set[str]]] = [
     ("models.reward_backbone.is_reward_model", True, {"fetch_models", "train_reward"}),
     ("data.prompt_words", 5, {"prepare_data"}),
     ("fit_judge.ngram_max", 2, {"fit_judge"}),
+    ("judge.kind", "chat", {"fit_judge"}),
+    ("judge.chat.rubric", "Prefer short responses.", {"fit_judge"}),
+    ("judge.endpoint.base_url", "http://127.0.0.1:8000/v1", set()),
     ("train_sft.learning_rate", 0.1, {"train_sft"}),
     ("train_sft.finetuning.lora_r", 8, {"train_sft"}),
     ("collect_preferences.min_margin", 0.2, {"collect_preferences"}),
@@ -59,6 +63,8 @@ MODULES: list[tuple[str, set[str]]] = [
     ("pipeline/objectives/ppo.py", OPTIMIZERS | PUBLISH),
     ("pipeline/objectives/preference.py", {"train_reward", *OPTIMIZERS, *PUBLISH}),
     ("pipeline/judges/text_classifier.py", {"fit_judge", "collect_preferences", *EVALUATORS, *PUBLISH}),
+    ("pipeline/judges/chat.py", {"fit_judge", "collect_preferences", *EVALUATORS, *PUBLISH}),
+    ("pipeline/judges/prompts/rubric-v1.md", {"fit_judge", *PUBLISH}),
     ("pipeline/validation/contract.py", {"validate_preferences", *PUBLISH}),
     ("pipeline/data/preparation.py", {"prepare_data", *PUBLISH}),
     ("pipeline/report/flags.py", {"write_report"}),
@@ -69,6 +75,7 @@ MODULES: list[tuple[str, set[str]]] = [
     ("pipeline/params/schema.py", set()),
     ("pipeline/progress.py", set()),
     ("pipeline/resume.py", set()),
+    ("pipeline/judges/endpoint.py", set()),
     ("pipeline/lineage/tree.py", set()),
 ]
 
@@ -114,8 +121,8 @@ def test_a_line_of_code(project: Path, module: str, stages: set[str]) -> None:
     ("file", "stages"),
     [
         ("data/raw/reviews.csv", {"prepare_data", *PUBLISH}),
-        ("data/models/policy/config.json", {"fetch_models", *PUBLISH}),
-        ("requirements-embedded.txt", {"fetch_models", "prepare_data", *PUBLISH}),
+        ("data/models/policy/config.json", {"fetch_models", "fit_judge", *PUBLISH}),
+        ("requirements-embedded.txt", {"fetch_models", "fit_judge", "prepare_data", *PUBLISH}),
         ("requirements.txt", PUBLISH),
         ("README.md", set()),
     ],
