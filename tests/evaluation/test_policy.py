@@ -17,6 +17,7 @@ from pipeline.judges.text_classifier import fit_judge
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
 from pipeline.models.reward import create_reward_model
+from pipeline.models.text_format import TextFormat, store_text_format
 from pipeline.params.schema import FitJudge, Params
 from tests.conftest import PolicyMaker
 from tests.tiny_models import LORA, SENTENCES, changed
@@ -32,6 +33,8 @@ def evaluator(policy_folder: Path, encoder_folder: Path, tmp_path: Path, compute
         FitJudge(window_words=5, windows_per_text=2, ngram_max=1, inverse_regularization=1.0),
     )
     create_reward_model(encoder_folder, compute, max_length=48, seed=0).save(tmp_path / "reward_model")
+    for folder in (policy_folder, tmp_path / "reward_model"):
+        store_text_format(folder, TextFormat("transcript"))
     return Evaluator.load(
         judge=PointwiseJudge(judge.score),
         reward_model=tmp_path / "reward_model",
