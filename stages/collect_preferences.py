@@ -64,7 +64,9 @@ def _sampled(
     settings = stage.params.collect_preferences
     compute = stage.start_compute()
     samples = _sample(stage, compute, [row["prompt"] for row in prompts for _ in range(settings.samples_per_prompt)])
-    judge = load_judge(stage.input("artifacts/judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store)
+    judge = load_judge(
+        stage.input("artifacts/judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
+    )
     pairs, ties = rank_samples(
         prompts, samples, judge, copies=settings.samples_per_prompt, min_margin=settings.min_margin
     )
