@@ -32,7 +32,7 @@ class ChatEndpoint:
 
     def __init__(self, settings: JudgeEndpoint) -> None:
         self._settings = settings
-        self._key = os.environ.get(settings.key_variable) or None
+        self._key = _read_key(settings.key_variable)
         self._pace = Pace(settings.requests_per_minute)
 
     def complete(self, request: Mapping[str, Any]) -> str:
@@ -46,25 +46,31 @@ class ChatEndpoint:
             Stopped: another thread failed for good.
         """
         tries = self._settings.max_retries + 1
+        reason = ""
         for attempt in range(tries):
             self._pace.wait()
             try:
                 return self._without_key(self._send(request))
             except _TryLater as failure:
                 reason = self._without_key(str(failure))
-                if failure.after is not None and failure.after > _LONGEST_PAUSE:
-                    raise PipelineError(
-                        f"judge.endpoint: {self._settings.base_url} asks to wait {failure.after:.0f} seconds "
-                        f"({reason}). {_KEPT}"
-                    ) from None
-                if failure.after is not None:
-                    self._pace.pause(failure.after)
-                elif attempt + 1 < tries:
-                    self._pace.sleep(backoff_seconds(attempt, self._settings.first_retry_seconds))
+                after = failure.after
+            if attempt + 1 < tries:
+                self._hold_back(attempt, after, reason)
         raise PipelineError(
             f"judge.endpoint: {self._settings.base_url} failed {tries} times in a row (the last: {reason}). Check "
             f"that the server runs. {_KEPT}"
         )
+
+    def _hold_back(self, attempt: int, after: float | None, reason: str) -> None:
+        """Wait as the server asks, all threads together, or else this thread longer each time."""
+        if after is None:
+            self._pace.sleep(backoff_seconds(attempt, self._settings.first_retry_seconds))
+        elif after <= _LONGEST_PAUSE:
+            self._pace.pause(after)
+        else:
+            raise PipelineError(
+                f"judge.endpoint: {self._settings.base_url} asks to wait {after:.0f} seconds ({reason}). {_KEPT}"
+            )
 
     def stop(self) -> None:
         """Let all threads end: one failed for good."""
@@ -97,7 +103,9 @@ class ChatEndpoint:
         except openai.APITimeoutError:
             raise _TryLater(f"no answer within {self._settings.timeout_seconds:g} seconds") from None
         except openai.APIError as error:
-            raise _TryLater(f"{type(error).__name__}: {error} {error.__cause__ or ''}".strip()) from None
+            # the kind of the cause alone: the text of some names the headers
+            cause = f", {type(error.__cause__).__name__}" if error.__cause__ else ""
+            raise _TryLater(f"{type(error).__name__}{cause}") from None
         except (ValueError, AttributeError, IndexError, TypeError) as error:
             # a body that is cut, no JSON, or has no choices
             raise _TryLater(f"an answer that is no chat completion ({type(error).__name__})") from None
@@ -116,3 +124,11 @@ class ChatEndpoint:
     def _without_key(self, text: str) -> str:
         """Servers quote keys back in errors, and nothing that is shown or stored may hold one."""
         return text.replace(self._key, "[key]") if self._key else text
+
+
+def _read_key(variable: str) -> str | None:
+    key = os.environ.get(variable, "").strip()
+    # refused here, because what fails to become a header is quoted in the error of who tried
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise PipelineError(f"the environment variable {variable} holds characters that no key has. Set it again.")
+    return key or None

@@ -73,6 +73,21 @@ def test_a_key_that_the_server_quotes_is_in_no_error_log_or_reply(
     assert KEY not in caplog.text
 
 
+@pytest.mark.parametrize("key", [f"{KEY}\n{KEY}", f"{KEY} x", f"{KEY}é"])
+def test_what_is_no_key_is_refused_without_being_quoted(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("JUDGE_TEST_KEY", key)
+    with pytest.raises(PipelineError, match="JUDGE_TEST_KEY") as error:
+        ChatEndpoint(Fake(lambda messages: "ok").settings())
+    assert KEY not in str(error.value)
+
+
+def test_a_line_break_after_the_key_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_TEST_KEY", f"{KEY}\n")
+    with serve(Fake(lambda messages: "ok")) as fake:
+        assert ChatEndpoint(fake.settings()).complete(REQUEST) == "ok"
+    assert fake.headers == [f"Bearer {KEY}"]
+
+
 def test_the_wait_that_a_server_asks_for_holds_for_all_threads() -> None:
     with serve(Fake(lambda messages: "ok")) as fake:
         fake.faults, fake.retry_after = [429], "0.3"

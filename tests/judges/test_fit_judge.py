@@ -1,0 +1,88 @@
+"""The stage fit_judge: each kind of judge in artifacts/judge, measured on held-out labels."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.data.records import read_records, write_records
+from pipeline.judges.loading import load_judge
+from pipeline.models.compute import Compute
+from pipeline.models.reward import create_reward_model
+from pipeline.params.judge import JudgeEndpoint
+from pipeline.params.schema import Params
+from stages.fit_judge import main
+from tests.judges.fake_endpoint import Fake, serve
+from tests.judges.test_chat import stars
+from tests.tiny_models import changed
+
+LIKED, DISLIKED = ("good ***", "fine **", "so *"), ("bad *", "poor", "weak **")
+
+
+class FakeStage:
+    """The parts of a stage that fit_judge uses, in one folder."""
+
+    def __init__(self, root: Path, params: Params, compute: Compute, endpoint: JudgeEndpoint) -> None:
+        self.root, self.params, self._compute = root, params, compute
+        self.judge_endpoint, self.verdict_store = endpoint, root / "verdicts"
+        rows = [{"text": text, "label": 1} for text in LIKED] + [{"text": text, "label": 0} for text in DISLIKED]
+        for name in ("train", "test"):
+            write_records(root / f"artifacts/data/labels/{name}.jsonl", rows)
+        self.metrics: dict[str, Any] = {}
+
+    def input(self, path: str) -> Path:
+        return self.root / path
+
+    output = input
+
+    def start_compute(self) -> Compute:
+        return self._compute
+
+    def write_json(self, path: str, value: Any) -> None:
+        self.metrics = json.loads(json.dumps(value))
+
+    def log_final(self, metrics: Any) -> None:
+        assert metrics
+
+
+def run(root: Path, params: Params, compute: Compute, endpoint: JudgeEndpoint, **judge: Any) -> FakeStage:
+    chosen = params.model_copy(update={"judge": changed(params.judge, **judge)})
+    stage = FakeStage(root, chosen, compute, endpoint)
+    main(stage)  # type: ignore[arg-type]
+    return stage
+
+
+def test_a_chat_model(tmp_path: Path, params: Params, compute: Compute) -> None:
+    with serve(Fake(stars)) as fake:
+        stage = run(tmp_path, params, compute, fake.settings(), kind="chat", measured_pairs=2)
+        # *** against *, ** against nothing; the third pair is not read
+        assert stage.metrics["held_out_accuracy"]["mean"] == 1.0
+        assert stage.metrics["texts"] == 4 and stage.metrics["verdicts"]["decided"] == 2
+        first, _ = read_records(tmp_path / "reports/judge/verdicts.jsonl")
+        assert (first["first"], first["second"], first["preference"]) == ("good ***", "bad *", 1.0)
+        assert len(fake.requests) == 4
+        judge = load_judge(tmp_path / "artifacts/judge", compute, endpoint=fake.settings(), store=stage.verdict_store)
+        assert judge.compare(["P"], ["a"], ["*"]).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("backbone", ["encoder_folder", "decoder_folder"])
+def test_a_reward_model(
+    tmp_path: Path, params: Params, compute: Compute, backbone: str, request: pytest.FixtureRequest
+) -> None:
+    bought = tmp_path / "bought"
+    create_reward_model(request.getfixturevalue(backbone), compute, max_length=48, seed=0).save(bought)
+    settings = params.judge.reward_model.model_dump() | {"source": str(bought)}
+    stage = run(tmp_path, params, compute, params.judge.endpoint, kind="reward_model", reward_model=settings)
+    judge = load_judge(tmp_path / "artifacts/judge", compute, endpoint=params.judge.endpoint, store=stage.verdict_store)
+    right = judge.compare([""] * 3, LIKED, DISLIKED)
+    assert stage.metrics["held_out_accuracy"]["mean"] == pytest.approx(right.mean())
+    assert stage.metrics["texts"] == 6 and "verdicts" not in stage.metrics
+    assert read_records(tmp_path / "reports/judge/verdicts.jsonl") == []
+    assert str(tmp_path) not in (tmp_path / "artifacts/judge/judge.json").read_text()
+
+
+def test_a_classifier_keeps_its_files_and_keys(tmp_path: Path, params: Params, compute: Compute) -> None:
+    stage = run(tmp_path, params, compute, params.judge.endpoint)
+    assert sorted(path.name for path in (tmp_path / "artifacts/judge").iterdir()) == ["judge.json", "judge.safetensors"]
+    assert set(stage.metrics) == {"held_out_accuracy", "majority_share", "texts"}
