@@ -54,7 +54,15 @@ def _labelled(stage: Stage, prompts: list[dict[str, Any]]) -> tuple[list[dict[st
             "not in artifacts/data/prompts/{train,validation,test}.jsonl; label the samples of this policy with "
             "`make label`, or set collect_preferences.source to sampled."
         )
-    return found.pairs, found.undecided, {"votes": found.votes, "compared": found.compared}
+    return (
+        found.pairs,
+        found.undecided,
+        {
+            "votes": found.votes,
+            "compared": found.compared,
+            "agreement": found.agreement,
+        },
+    )
 
 
 def _sampled(

@@ -31,7 +31,7 @@ def main(stage: Stage) -> None:
         write_records(folder / f"{split}.jsonl", [row for row in validated.accepted if row["split"] == split])
     summary = summarise_pairs(validated, settings, ties_without_pair=collection["ties_without_pair"])
     stage.write_json("reports/preferences/summary.json", summary)
-    stage.write_json("reports/preferences/details.json", detail_pairs(validated))
+    stage.write_json("reports/preferences/details.json", detail_pairs(validated, agreement=collection.get("agreement")))
     stage.log_final(summary)
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.agreement import summarise_votes
 from pipeline.data.preferences import given_pairs
 from pipeline.data.records import fold, record_id
 from pipeline.errors import PipelineError
 from pipeline.reading.chats import Style
 from pipeline.reading.entries import Entry, read_votes
+from pipeline.reading.verdicts import Vote
 from pipeline.reading.vote_files import is_whole, read_vote_lines
 
 
@@ -24,6 +26,8 @@ class LabelledPairs:
     """Lines of the vote files by what became of them: `in_pairs`, or the reason why they are in none."""
     compared: dict[str, int]
     """Pairs of responses by the same; a pair that has only skipped or undone votes is none."""
+    agreement: dict[str, Any]
+    """Of the votes on all compared pairs: those with a winner alone would say nothing of who disagrees."""
 
     @property
     def undecided(self) -> int:
@@ -67,14 +71,19 @@ def labelled_pairs(ballots: Ballots, prompts: Sequence[Mapping[str, Any]]) -> La
     pairs = []
     votes = Counter({"torn_line": len(ballots.torn)})
     compared: Counter[str] = Counter()
+    said: list[tuple[Vote, ...]] = []
     for entry in read_votes(enumerate(ballots.rows, start=1), Style()):
         row = ballots.rows[entry.rows[0] - 1]
         fate = _fate(entry, fold(str(row["prompt"])) in by_prompt)
         votes[fate] += len(entry.rows)
-        compared[fate] += bool(entry.votes)
+        if entry.votes:
+            compared[fate] += 1
+            said.append(entry.votes)
         if fate == "in_pairs":
             pairs.append(_pair(entry, row, by_prompt[fold(row["prompt"])]))
-    return LabelledPairs(pairs, _counts(votes, _VOTE_FATES), _counts(compared, _PAIR_FATES))
+    return LabelledPairs(
+        pairs, _counts(votes, _VOTE_FATES), _counts(compared, _PAIR_FATES), agreement=summarise_votes(said)
+    )
 
 
 _PAIR_FATES = ("in_pairs", "tie", "no_majority", "prompt_in_no_split")

@@ -16,14 +16,17 @@ _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _DECIMALS = 6
 
 
-def detail_pairs(validated: ValidatedPairs) -> dict[str, Any]:
+def detail_pairs(validated: ValidatedPairs, *, agreement: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The report of validate_preferences.
+
+    Args:
+        agreement: of `summarise_votes`, over all that was voted on, where votes made the pairs.
 
     Returns:
         `by_source` (file to raw, accepted and rows by rule), `words` (quantiles of the lengths of prompts, chosen and
         rejected responses in words, of accepted pairs), `prompts` (accepted pairs, distinct prompts, largest number
         of pairs of one prompt, share of distinct first three words), `cues` and `measured_pairs` of `find_cues`,
-        `votes` (None where accepted pairs carry none; ties have given no pair), `examples` (rule to a few rows).
+        `votes` (`agreement`, or that of accepted pairs; None where they carry none), `examples` (rule to a few rows).
     """
     pairs = validated.accepted
     votes = votes_of(pairs)
@@ -32,7 +35,7 @@ def detail_pairs(validated: ValidatedPairs) -> dict[str, Any]:
         "words": {name: _quantiles([len(pair[name].split()) for pair in pairs]) for name in _TEXTS},
         "prompts": _prompts(pairs),
         **find_cues(pairs),
-        "votes": summarise_votes(votes) if votes else None,
+        "votes": agreement or (summarise_votes(votes) if votes else None),
         "examples": _examples(validated),
     }
 

@@ -12,6 +12,7 @@ from pipeline.data.records import record_id
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Params
 from pipeline.validation.contract import validate_pairs
+from pipeline.validation.details import detail_pairs
 
 PROMPTS = [{"id": f"p{i}", "prompt": f"Prompt {i}:", "split": s} for i, s in enumerate(("train", "test", "validation"))]
 
@@ -79,6 +80,20 @@ def test_every_line_has_a_fate(tmp_path: Path) -> None:
     assert found.undecided == 2 and len(found.pairs) == 1
 
 
+def test_agreement_is_of_all_that_was_compared_not_of_the_pairs_with_a_winner(tmp_path: Path) -> None:
+    votes = ["aa", "aa", "bb", "bb", "ab", "ba"]
+    lines = [
+        line(number, who, winner, prompt=f"Prompt {number % 3}:", response_a=f" x{number}")
+        for number, pair in enumerate(votes)
+        for who, winner in zip(("ann", "bob"), pair, strict=True)
+    ]
+    found = read(tmp_path, *lines)
+    assert len(found.pairs) == 4 and found.agreement["comparisons"] == 6 and found.agreement["annotators"] == 2
+    # 12 votes, 6 of each verdict: observed disagreement 4/12, expected 2 x 6 x 6 / (12 x 11) = 72/132
+    assert found.agreement["krippendorff_alpha"] == pytest.approx(1 - (4 / 12) / (72 / 132), abs=1e-6)
+    assert found.agreement["first_shown_wins"] == 0.5
+
+
 @pytest.mark.parametrize(("winners", "fate"), [("ab", "no_majority"), ("abt", "no_majority"), ("att", "tie")])
 def test_what_has_no_winner_gives_no_pair(tmp_path: Path, winners: str, fate: str) -> None:
     named = {"a": "a", "b": "b", "t": "tie"}
@@ -95,6 +110,8 @@ def test_the_contract_takes_them(tmp_path: Path, params: Params) -> None:
     found = read(tmp_path, *(line(number, "ann", "a") for number in range(3)))
     validated = validate_pairs(found.pairs, params.validate_preferences)
     assert len(validated.accepted) == 3 and all(pair["votes"] for pair in validated.accepted)
+    assert detail_pairs(validated, agreement={"comparisons": 9})["votes"] == {"comparisons": 9}
+    assert detail_pairs(validated)["votes"]["comparisons"] == 3
 
 
 def test_no_votes_is_an_error_that_names_the_command(tmp_path: Path) -> None:

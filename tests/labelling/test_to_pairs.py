@@ -59,6 +59,7 @@ def test_votes_become_raw_pairs_and_their_items_can_be_voted_on_again(stage: Fol
     assert counts == stage.logged
     assert (counts["pairs"], counts["prompts"], counts["ties_without_pair"]) == (2, 3, 1)
     assert counts["votes"]["prompt_in_no_split"] == counts["votes"]["tie"] == 1
+    assert counts["agreement"]["comparisons"] == 4 and counts["agreement"]["verdicts"]["tie"] == 1
     with serving(stage.root, annotator="bob") as page:
         assert "bob: 0 of 4 done" in page.said
 
