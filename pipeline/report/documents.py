@@ -72,12 +72,66 @@ class Sample(Document):
     kl_nats: FiniteFloat
 
 
-class RewardMetrics(Document):
-    """The reward model on test pairs."""
+class MatchedAccuracy(Document):
+    """On pairs of similar length; None where there are none."""
 
+    accuracy: Interval | None
+    pairs: Count
+
+
+class Temperature(Document):
+    temperature: FiniteFloat
+    error_after: FiniteFloat
+
+
+class Robustness(Document):
+    max_deviation: FiniteFloat
+    exceeds_limit: bool
+
+
+class JudgeAgreement(Document):
+    spearman: FiniteFloat | None
+
+
+class AccuracyGroup(Document):
+    field: str
+    value: str
+    pairs: Count
+    accuracy: Interval
+
+
+class MarginBin(Document):
+    low: FiniteFloat
+    high: FiniteFloat
+    pairs: Count
+    accuracy: Interval
+
+
+class ComparedRewardModel(Document):
+    name: str
+    accuracy: Interval
+    length_matched: MatchedAccuracy
+    expected_calibration_error: FiniteFloat
+    error_after_temperature: FiniteFloat
+    max_deviation: FiniteFloat
+
+
+class RewardMetrics(Document):
+    """The reward model that PPO trains against on test pairs, and the others beside it."""
+
+    model: str
     accuracy: Interval
     longer_wins_accuracy: FiniteFloat
+    length_matched: MatchedAccuracy
     expected_calibration_error: FiniteFloat
+    calibration: Temperature
+    robustness: Robustness
+    judge_agreement: JudgeAgreement | None
+    near_ties_share: FiniteFloat
+    groups: list[AccuracyGroup]
+    judge_margin_bins: list[MarginBin]
+    model_margin_bins: list[MarginBin]
+    models: list[ComparedRewardModel]
     pairs: Count
     mean_margin: FiniteFloat
 

@@ -136,6 +136,10 @@ def reward_model_warnings(metrics: RewardMetrics, history: Sequence[HistoryRow])
         seen = f"Expected calibration error {metrics.expected_calibration_error:.3f} exceeds {MAX_CALIBRATION_ERROR:g}"
         advice = "Score differences misstate how sure it is. Train for fewer epochs, or use label_smoothing"
         warnings.append(("poorly_calibrated", f"{seen}. {advice}."))
+    if metrics.robustness.exceeds_limit:
+        seen = f"Scores of the same text move by up to {metrics.robustness.max_deviation:.3g} with batch and padding"
+        advice = "The model reads padding. Use a float32 copy, or another model"
+        warnings.append(("unstable_scores", f"{seen}. {advice}."))
     return warnings
 
 

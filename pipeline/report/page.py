@@ -14,6 +14,7 @@ from pipeline.report.inputs import ReportInputs
 from pipeline.report.page_costs import cost_table
 from pipeline.report.page_data import data_section
 from pipeline.report.page_policies import comparison_rows
+from pipeline.report.page_reward import group_rows
 from pipeline.report.page_samples import sampled_prompts
 from pipeline.report.palette import policy_label, policy_looks
 from pipeline.report.svg_inline import inline_svg
@@ -56,6 +57,7 @@ def render_page(
         plots=_inline_plots(plots),
         costs=cost_table(inputs),
         data=data_section(inputs),
+        reward_groups=group_rows(inputs.reward_metrics),
         glossary=GLOSSARY,
     )
 

@@ -191,6 +191,25 @@ def _documents(rng: random.Random) -> dict[str, Json]:
         "reward_model/metrics.json": {
             "accuracy": {"mean": 0.79, "low": 0.73, "high": 0.85}, "longer_wins_accuracy": 0.52,
             "expected_calibration_error": 0.043, "pairs": 160, "mean_margin": 1.4, "truncated_texts": 0,
+            "model": "own", "length_matched": {"accuracy": {"mean": 0.75, "low": 0.6, "high": 0.86}, "pairs": 40},
+            "calibration": {"temperature": 1.31, "error_after": 0.021},
+            "robustness": {"max_deviation": 1e-6, "exceeds_limit": False},
+            "judge_agreement": {"spearman": 0.71}, "near_ties_share": 0.02,
+            "groups": [
+                {"field": "source", "value": "<i>given</i>", "pairs": 160,
+                 "accuracy": {"mean": 0.79, "low": 0.73, "high": 0.85}},
+            ],
+            "judge_margin_bins": [
+                {"low": 0.1, "high": 0.4, "pairs": 80, "accuracy": {"mean": 0.7, "low": 0.6, "high": 0.8}},
+                {"low": 0.4, "high": 0.9, "pairs": 80, "accuracy": {"mean": 0.9, "low": 0.8, "high": 0.95}},
+            ],
+            "model_margin_bins": [],
+            "models": [
+                {"name": name, "accuracy": {"mean": mean, "low": mean - 0.06, "high": mean + 0.06},
+                 "length_matched": {"accuracy": None, "pairs": 0}, "expected_calibration_error": 0.04,
+                 "error_after_temperature": 0.02, "max_deviation": 1e-6}
+                for name, mean in (("own", 0.79), ("bought", 0.84), ("weak", 0.6))
+            ],
         },
         "reward_model/calibration.json": {"bins": bins, "chosen_scores": chosen, "rejected_scores": rejected},
         "preferences/summary.json": {
