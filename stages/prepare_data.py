@@ -30,12 +30,14 @@ def main(stage: Stage) -> None:
     style = _style(stage, resolved)
     for found, files in Counter(map(describe_format, resolved)).items():
         print(f"  format  {found}{f' ({files} files)' if files > 1 else ''}", flush=True)
-    print(f"  chats   {style.name}", flush=True)
     total = sum(len(source.rows) for source in sources)
     with progress_bar(total=total, title="rows", unit="row") as bar:
         prepared = prepare(_raw_rows(sources, resolved, style, bar), seed=stage.params.seed)
     assert len({(fate["source"], fate["row"]) for fate in prepared.fates}) == total, "every raw row has a fate"
     _warn_of_glued_pairs(prepared)
+    if not style.written:
+        style = Style()  # no chat was among the texts
+    print(f"  chats   {style.name}", flush=True)
     _write(stage, prepared, sources, style)
     counts = {"rows": total, "entries": len(prepared.fates), **dict(sorted(prepared.counts.items()))}
     stage.write_json("reports/data/metrics.json", counts)

@@ -146,6 +146,7 @@ class Style:
     """How messages and texts are written out: this one as the transcript of hh-rlhf."""
 
     name = "transcript"
+    written = True
     template_hash: str | None = None
     """sha256 of the chat template, where one writes them."""
 

@@ -20,10 +20,13 @@ class TemplateStyle(Style):
     """
 
     name = "template"
+    written: bool
+    """Whether it has written a chat: the texts of a data set may all be transcripts already."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, separator: str = "") -> None:
         super().__init__(separator)
         self.template_hash = hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()
+        self.written = False
         self._tokenizer = tokenizer
         self._control_tokens = [token for token in tokenizer.get_added_vocab() if token.strip()]
         self._control_tokens += [token for token in tokenizer.all_special_tokens if token.strip()]
@@ -53,13 +56,13 @@ class TemplateStyle(Style):
                 raise Unreadable("control_token_in_message")
         entries: list[Mapping[str, Any]] = [{"role": one.role, "content": one.content} for one in messages]
         try:
-            return str(
-                self._tokenizer.apply_chat_template(
-                    entries, tokenize=False, add_generation_prompt=add_generation_prompt
-                )
+            text = self._tokenizer.apply_chat_template(
+                entries, tokenize=False, add_generation_prompt=add_generation_prompt
             )
         except TemplateError:
             raise Unreadable("template_refuses_the_roles") from None
+        self.written = True
+        return str(text)
 
 
 def load_style(name: str, policy: Path, *, separator: str) -> Style:

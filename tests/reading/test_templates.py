@@ -63,6 +63,16 @@ def test_another_template_has_another_hash(make_style: Callable[[str], TemplateS
     assert make_style(CHATML).template_hash != make_style(STRICT).template_hash
 
 
+def test_a_style_knows_whether_it_has_written(make_style: Callable[[str], TemplateStyle]) -> None:
+    style = make_style(CHATML)
+    assert not style.written
+    with pytest.raises(Unreadable):
+        style.prompt(CHAT[:3])
+    assert not style.written
+    style.prompt(CHAT)
+    assert style.written
+
+
 def test_without_a_template_chats_are_transcripts_or_it_is_said(tmp_path: Path) -> None:
     byte_level_tokenizer().save_pretrained(tmp_path)
     assert type(load_style("auto", tmp_path, separator="\n")) is Style
