@@ -14,9 +14,18 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from pipeline.progress import progress_bar
-from tests.tiny_project import create_tiny_project
+from tests.tiny_project import create_tiny_project, edit_params
+
+# enough steps that a good part of each stage is training, where there is a state to go on from
+_LONGER: dict[str, Any] = {
+    "train_sft.num_train_epochs": 40,
+    "train_reward.num_train_epochs": 20,
+    "optimize.dpo.num_train_epochs": 12,
+    "optimize.ppo.total_episodes": 160,
+}
 
 
 def main() -> None:
@@ -28,6 +37,7 @@ def main() -> None:
     rng = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         root = create_tiny_project(Path(folder))
+        edit_params(root, _LONGER)
         start = time.monotonic()
         if _repro(root, seconds=None) != 0:
             raise SystemExit("the run that nobody kills failed")
