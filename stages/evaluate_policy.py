@@ -5,6 +5,7 @@ from time import perf_counter
 from typing import Any
 
 from pipeline.data.records import read_records, write_records
+from pipeline.data.tables import write_table
 from pipeline.evaluation.policy import Evaluator, ScoredSample, frontier_point, policy_metrics
 from pipeline.judges.loading import load_judge
 from pipeline.models.policy import load_adapters, load_policy
@@ -39,7 +40,9 @@ def main(stage: Stage, method: str) -> None:
     del policy
     metrics = policy_metrics(evaluator, samples, baseline, perplexity)
     points = _frontier(stage, evaluator, method, prompts[: settings.frontier_prompts], baseline)
-    write_records(stage.output(f"reports/policies/{method}/samples.jsonl"), [sample.as_row() for sample in samples])
+    write_table(
+        stage.output(f"reports/policies/{method}/samples.jsonl"), [sample.as_row() for sample in samples], "samples"
+    )
     write_records(stage.output(f"reports/policies/{method}/verdicts.jsonl"), evaluator.judge.verdicts())
     stage.write_json(f"reports/policies/{method}/metrics.json", metrics)
     stage.write_json(f"reports/policies/{method}/frontier.json", {"points": points})

@@ -3,6 +3,7 @@
 from time import perf_counter
 
 from pipeline.data.records import read_records, write_records
+from pipeline.data.tables import write_table
 from pipeline.evaluation.best_of_n import best_of_n_points
 from pipeline.evaluation.policy import Evaluator, policy_metrics
 from pipeline.judges.loading import load_judge
@@ -41,7 +42,7 @@ def main(stage: Stage) -> None:
     stage.costs.add_work(sum(sample.tokens for sample in samples + drawn), perf_counter() - start)
     perplexity = evaluator.perplexity(evaluator.reference, texts, title="sft perplexity")
     metrics = policy_metrics(evaluator, samples, samples, perplexity)
-    write_records(stage.output("reports/policies/sft/samples.jsonl"), [sample.as_row() for sample in samples])
+    write_table(stage.output("reports/policies/sft/samples.jsonl"), [sample.as_row() for sample in samples], "samples")
     write_records(stage.output("reports/policies/sft/verdicts.jsonl"), evaluator.judge.verdicts())
     stage.write_json("reports/policies/sft/metrics.json", metrics)
     points = best_of_n_points(evaluator, drawn, settings.best_of_n)

@@ -2,7 +2,8 @@
 
 from time import perf_counter
 
-from pipeline.data.records import read_records, write_records
+from pipeline.data.records import read_records
+from pipeline.data.tables import write_table
 from pipeline.data.tokens import tokenize_example
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.scoring import score_responses
@@ -33,18 +34,16 @@ def main(stage: Stage) -> None:
         title="reference log-probs",
     )
     stage.costs.add_work(sum(map(len, examples)), perf_counter() - start)
-    write_records(
-        stage.output("artifacts/inputs/dpo/pairs.jsonl"),
-        (
-            {
-                "id": rows[i]["id"],
-                **{f"{side}_prompt_ids": pairs[i][k].prompt_ids for k, side in enumerate(SIDES)},
-                **{f"{side}_response_ids": pairs[i][k].response_ids for k, side in enumerate(SIDES)},
-                **{f"ref_{side}_logps": logps[2 * at + k] for k, side in enumerate(SIDES)},
-            }
-            for at, i in enumerate(kept)
-        ),
-    )
+    records = [
+        {
+            "id": rows[i]["id"],
+            **{f"{side}_prompt_ids": pairs[i][k].prompt_ids for k, side in enumerate(SIDES)},
+            **{f"{side}_response_ids": pairs[i][k].response_ids for k, side in enumerate(SIDES)},
+            **{f"ref_{side}_logps": logps[2 * at + k] for k, side in enumerate(SIDES)},
+        }
+        for at, i in enumerate(kept)
+    ]
+    write_table(stage.output("artifacts/inputs/dpo/pairs.jsonl"), records, "reference_pairs")
     counts = {"pairs": len(rows), "scored": len(kept), "dropped_too_long": len(rows) - len(kept)}
     print(counts, flush=True)
     stage.log_final(counts)

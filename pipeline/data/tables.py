@@ -1,9 +1,13 @@
-"""The schema of every table that prepare_data hands on, checked when it is written."""
+"""The schema of every table that one stage hands to another, checked when it is written.
+
+Preference pairs on their way into training have a contract of their own, in `pipeline.validation`.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
@@ -13,6 +17,9 @@ from pipeline.errors import PipelineError
 
 _IDENTITY = pa.Column(str, pa.Check.str_matches("^[0-9a-f]{16}$"))
 _TEXT = pa.Column(str, pa.Check.str_length(min_value=1))
+_FINITE = pa.Check(lambda values: np.isfinite(values), name="finite")
+_TOKEN_IDS = pa.Column(object, pa.Check(lambda cells: cells.map(len) > 0, name="not_empty"))
+_SIDES = ("chosen", "rejected")
 TABLES = {
     "labels": pa.DataFrameSchema(
         {"id": _IDENTITY, "text": _TEXT, "label": pa.Column(int, pa.Check.isin([0, 1]))}, strict=True
@@ -30,6 +37,30 @@ TABLES = {
             "split": pa.Column(str, pa.Check.isin(["train", "validation", "test"])),
             "origin": pa.Column(object),
             "votes": pa.Column(object, required=False, nullable=True),
+        },
+        unique=["id"],
+        strict=True,
+    ),
+    "reference_pairs": pa.DataFrameSchema(
+        {
+            "id": pa.Column(str),
+            **{f"{side}_{part}_ids": _TOKEN_IDS for side in _SIDES for part in ("prompt", "response")},
+            # of a whole response, in nats: certain at best
+            **{f"ref_{side}_logps": pa.Column(float, [_FINITE, pa.Check.le(0)]) for side in _SIDES},
+        },
+        unique=["id"],
+        strict=True,
+    ),
+    "samples": pa.DataFrameSchema(
+        {
+            "id": _IDENTITY,
+            "prompt": _TEXT,
+            "response": pa.Column(str),
+            "ended": pa.Column(bool),
+            "tokens": pa.Column(int, pa.Check.ge(0)),
+            "judge_score": pa.Column(float, pa.Check.in_range(0, 1)),
+            "reward_score": pa.Column(float, _FINITE),
+            "kl_nats": pa.Column(float, _FINITE),
         },
         unique=["id"],
         strict=True,
