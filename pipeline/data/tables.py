@@ -45,8 +45,8 @@ TABLES = {
         {
             "id": pa.Column(str),
             **{f"{side}_{part}_ids": _TOKEN_IDS for side in _SIDES for part in ("prompt", "response")},
-            # of a whole response, in nats: certain at best
-            **{f"ref_{side}_logps": pa.Column(float, [_FINITE, pa.Check.le(0)]) for side in _SIDES},
+            # of a whole response, in nats: certain at best, up to rounding
+            **{f"ref_{side}_logps": pa.Column(float, [_FINITE, pa.Check.le(1e-3)]) for side in _SIDES},
         },
         unique=["id"],
         strict=True,
