@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.params.schema import WriteReport
 from pipeline.report.documents import Interval
+from pipeline.report.efficiency import kl_spent
 from pipeline.report.flags import find_flags
 from pipeline.report.inputs import PolicyReport, ReportInputs
 
@@ -17,8 +18,8 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
     Costs are left out, as they differ from run to run: equal inputs and params give an equal result.
 
     Returns:
-        `policies` by name (sft first), `reward_model`, `preferences`, and `flags`: a list of mappings with `policy`
-        or `subject`, `code` and `message`.
+        `policies` by name (sft first), `reward_model`, `kl_for_judge_score` (see `kl_spent`), `preferences`, and
+        `flags`: a list of mappings with `policy` or `subject`, `code` and `message`.
     """
     reward, preferences = inputs.reward_metrics, inputs.preferences
     return {
@@ -29,6 +30,7 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
             "initial_loss": inputs.histories["train_reward"][0].get("loss"),
             "expected_calibration_error": reward.expected_calibration_error,
         },
+        "kl_for_judge_score": kl_spent(inputs),
         "preferences": {
             "raw": preferences.raw,
             "accepted": preferences.accepted,

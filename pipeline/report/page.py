@@ -13,6 +13,7 @@ from pipeline.report.glossary import GLOSSARY
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.page_costs import cost_table
 from pipeline.report.page_data import data_section
+from pipeline.report.page_decision import decide
 from pipeline.report.page_policies import comparison_rows
 from pipeline.report.page_reward import group_rows
 from pipeline.report.page_samples import sampled_prompts
@@ -57,6 +58,7 @@ def render_page(
         plots=_inline_plots(plots),
         costs=cost_table(inputs),
         data=data_section(inputs),
+        decision=decide(inputs),
         reward_groups=group_rows(inputs.reward_metrics),
         glossary=GLOSSARY,
     )

@@ -12,7 +12,7 @@ _BEFORE_METHODS = (
     "train_reward", "evaluate_reward", "score_reference",
 )  # fmt: skip
 # Stages that only one method needs; for other methods just their own training counts.
-_NEEDED_BY = {"dpo": ("score_reference",), "ppo": ("train_reward", "evaluate_reward")}
+NEEDED_BY = {"dpo": ("score_reference",), "ppo": ("train_reward", "evaluate_reward")}
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _row(name: str, cost: StageCost, total: float) -> CostRow:
 
 
 def _method_cost(inputs: ReportInputs, method: str) -> MethodCost:
-    stages = [*_NEEDED_BY.get(method, ()), f"optimize_policy@{method}"]
+    stages = [*NEEDED_BY.get(method, ()), f"optimize_policy@{method}"]
     costs = [inputs.costs[stage] for stage in stages if stage in inputs.costs]
     memory = [cost.peak_memory_mib for cost in costs if cost.peak_memory_mib is not None]
     complete = len(costs) == len(stages)

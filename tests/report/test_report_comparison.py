@@ -14,7 +14,7 @@ POLICY_KEYS = {
 
 def test_keys_are_stable(inputs, write_report_params):
     comparison = build_comparison(inputs, write_report_params)
-    assert set(comparison) == {"policies", "reward_model", "preferences", "flags"}
+    assert set(comparison) == {"policies", "reward_model", "kl_for_judge_score", "preferences", "flags"}
     assert list(comparison["policies"]) == ["sft", "dpo", "ppo"]
     for entry in comparison["policies"].values():
         assert set(entry) == POLICY_KEYS
