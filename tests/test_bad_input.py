@@ -21,7 +21,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(template: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(template, tmp_path / "project"))
+    """As after fetch_models, whose policy only chats are written out with."""
+    root = Path(shutil.copytree(template, tmp_path / "project"))
+    (root / "artifacts/models/policy").mkdir(parents=True)
+    return root
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +46,7 @@ def assert_stops(root: Path, stage: str, *messages: str) -> None:
     assert "Traceback" not in result.stderr
     for message in messages:
         assert message in result.stderr, result.stderr
-    assert not (root / "artifacts").exists()
+    assert [path.name for path in (root / "artifacts").rglob("*")] == ["models", "policy"]
     assert not (root / ".state/staging" / stage).exists()
 
 
@@ -80,7 +83,7 @@ def test_a_model_folder_without_weights_is_named(project: Path) -> None:
 
 
 def test_a_missing_input_names_the_command_that_builds_it(project: Path) -> None:
-    assert_stops(project, "train_sft", "artifacts/models/policy", "dvc repro")
+    assert_stops(project, "train_sft", "artifacts/data/texts/train.jsonl", "dvc repro")
 
 
 def test_a_failed_stage_is_a_failed_run(project: Path, shared_store: str) -> None:

@@ -41,7 +41,9 @@ def test_the_tree_of_a_checkpoint_ends_at_the_raw_data(project: Path) -> None:
         assert node["stage"]["outputs"] == {out["path"]: out["md5"] for out in lock[node["stage"]["name"]]["outs"]}
         assert len(node["runs"]) >= 1 and node["runs"][0]["versions"]["torch"], node["path"]
         todo += node["inputs"]
-    assert leaves == {"data/raw", "data/labels", "data/models", "requirements-embedded.txt"}
+    assert leaves == {
+        "data/raw", "data/labels", "data/models", "pipeline/judges/prompts", "requirements-embedded.txt",
+    }  # fmt: skip
     assert {"optimize_policy@dpo", "score_reference", "train_sft", "prepare_data", "fetch_models"} <= set(stages)
     assert "optimize_policy@ppo" not in stages and "train_reward" not in stages
     assert stages["optimize_policy@dpo"]["params"]["optimize.dpo.beta"] == 0.1
