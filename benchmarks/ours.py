@@ -117,7 +117,7 @@ def dpo(workload: Workload, params: Params, compute: Compute, steps: Steps) -> N
     del frozen
     scored = [ScoredPair(pair[0], pair[1], logps[2 * i], logps[2 * i + 1]) for i, pair in enumerate(pairs)]
     policy = load_policy(workload.folder, compute, finetuning=finetuning(workload))
-    settings = params.optimize.dpo.model_copy(update={**schedule(workload), "frontier_checkpoints": 0})
+    settings = params.optimize.dpo.model_copy(update={**schedule(workload), "save_steps": 0})
     train_dpo(
         policy,
         scored,
@@ -145,7 +145,7 @@ def ppo(workload: Workload, params: Params, compute: Compute, steps: Steps) -> N
             "per_device_train_batch_size": PPO_FORWARD_BATCH,
             "learning_rate": workload.learning_rate,
             "kl_coef": 0.05,
-            "frontier_checkpoints": 0,
+            "save_steps": 0,
         }
     )
     sampling = params.sampling.model_copy(update={"max_new_tokens": NEW_TOKENS})

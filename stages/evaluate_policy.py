@@ -1,20 +1,21 @@
 """evaluate_policy: one policy on the evaluation prompts, against the SFT policy."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from pipeline.data.records import read_records, write_records
 from pipeline.data.tables import write_table
-from pipeline.evaluation.policy import Evaluator, ScoredSample, frontier_point, policy_metrics
+from pipeline.evaluation.policy import Evaluator, ScoredSample, policy_metrics
 from pipeline.judges.loading import load_judge
-from pipeline.models.policy import load_adapters, load_policy
+from pipeline.models.policy import load_policy
 from pipeline.stage.run import Stage, run_stage
 
 
-def main(stage: Stage, method: str) -> None:
-    """Sample, score and compare, then the same for the checkpoints kept on the way."""
-    settings = stage.params.evaluate_policy
+def main(stage: Stage, method: str, seed: str) -> None:
+    """Sample, score and compare the selected checkpoint, and the last one where that is another."""
     prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=("id", "prompt"))
     texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
     baseline = [ScoredSample(**row) for row in read_records(stage.input("reports/policies/sft/samples.jsonl"))]
@@ -26,44 +27,45 @@ def main(stage: Stage, method: str) -> None:
         # the one that PPO optimises, which may be a bought one
         reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
         reference=stage.input("artifacts/sft"),
-        settings=settings,
+        settings=stage.params.evaluate_policy,
         sampling=stage.params.sampling,
         compute=compute,
         seed=stage.params.seed,
         resume=stage.resume,
     )
-    policy = load_policy(stage.input(f"artifacts/policies/{method}"), evaluator.compute, finetuning=None)
+    policy = load_policy(stage.input(f"artifacts/selected/{method}/seed-{seed}"), compute, finetuning=None)
     start = perf_counter()
     samples = evaluator.sample_and_score(policy, prompts, title=f"{method} samples", baseline=baseline)
     stage.costs.add_work(sum(sample.tokens for sample in samples), perf_counter() - start)
     perplexity = evaluator.perplexity(policy, texts, title=f"{method} perplexity")
     del policy
     metrics = policy_metrics(evaluator, samples, baseline, perplexity)
-    points = _frontier(stage, evaluator, method, prompts[: settings.frontier_prompts], baseline)
-    write_table(
-        stage.output(f"reports/policies/{method}/samples.jsonl"), [sample.as_row() for sample in samples], "samples"
-    )
-    write_records(stage.output(f"reports/policies/{method}/verdicts.jsonl"), evaluator.judge.verdicts())
-    stage.write_json(f"reports/policies/{method}/metrics.json", metrics)
-    stage.write_json(f"reports/policies/{method}/frontier.json", {"points": points})
+    steps = json.loads(stage.input(f"reports/checkpoints/{method}/seed-{seed}.json").read_text())
+    metrics |= {name: steps[name] for name in ("selected_step", "last_step")}
+    changed = metrics["selected_step"] != metrics["last_step"]
+    last = stage.input(f"artifacts/policies/{method}/seed-{seed}")
+    metrics["last"] = last_metrics(evaluator, last, prompts, baseline) if changed else None
+    rows = [sample.as_row() for sample in samples]
+    write_table(stage.output(f"reports/policies/{method}/seed-{seed}/samples.jsonl"), rows, "samples")
+    verdicts = stage.output(f"reports/policies/{method}/seed-{seed}/verdicts.jsonl")
+    write_records(verdicts, evaluator.judge.verdicts())
+    stage.write_json(f"reports/policies/{method}/seed-{seed}/metrics.json", metrics)
     stage.log_final(metrics)
 
 
-def _frontier(
-    stage: Stage,
-    evaluator: Evaluator,
-    method: str,
-    prompts: Sequence[dict[str, str]],
-    baseline: Sequence[ScoredSample],
-) -> list[dict[str, Any]]:
-    points = []
-    for folder in sorted(stage.input(f"artifacts/policies/{method}").glob("checkpoints/step-*")):
-        step = int(folder.name.removeprefix("step-"))
-        policy = load_adapters(folder, stage.input("artifacts/sft"), evaluator.compute)
-        samples = evaluator.sample_and_score(policy, prompts, title=f"{method} step {step}", baseline=baseline)
-        points.append(frontier_point(evaluator, samples, step=step))
-    return points
+def last_metrics(
+    evaluator: Evaluator, folder: Path, prompts: Sequence[dict[str, Any]], baseline: Sequence[ScoredSample]
+) -> dict[str, Any]:
+    """Scores and KL of the policy at the end of training, which was not selected."""
+    policy = load_policy(folder, evaluator.compute, finetuning=None)
+    samples = evaluator.sample_and_score(policy, prompts, title="last checkpoint", baseline=baseline)
+    kl = evaluator.interval([sample.kl_nats for sample in samples], "kl")
+    return {
+        "judge_score": evaluator.interval([sample.judge_score for sample in samples], "judge_score"),
+        "reward_score": evaluator.interval([sample.reward_score for sample in samples], "reward_score"),
+        "kl_nats_per_sequence": kl["mean"],
+    }
 
 
 if __name__ == "__main__":
-    run_stage(main, description=__doc__, variant="method")
+    run_stage(main, description=__doc__, matrix=("method", "seed"))

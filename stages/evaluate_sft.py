@@ -1,4 +1,4 @@
-"""evaluate_sft: the SFT policy on the evaluation prompts, with the best-of-n line that training has to beat."""
+"""evaluate_sft: the SFT policy on the evaluation prompts, and the best-of-n line that training has to beat."""
 
 from time import perf_counter
 
@@ -11,7 +11,7 @@ from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    """One continuation of each prompt, as for every policy, and enough for the largest n on the frontier prompts."""
+    """One continuation of each prompt, as for every policy; for the largest n on the prompts that checkpoints get."""
     settings = stage.params.evaluate_policy
     prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=("id", "prompt"))
     texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
@@ -32,12 +32,11 @@ def main(stage: Stage) -> None:
     start = perf_counter()
     samples = evaluator.sample_and_score(evaluator.reference, prompts, title="sft samples")
     copies = max(settings.best_of_n)
+    rows = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=("id", "prompt"))
+    fewer = rows[: stage.params.select_checkpoint.prompts]
+    single = evaluator.sample_and_score(evaluator.reference, fewer, title="step 0")
     drawn = evaluator.sample_and_score(
-        evaluator.reference,
-        prompts[: settings.frontier_prompts],
-        copies=copies,
-        title=f"sft best of {copies}",
-        baseline=samples,
+        evaluator.reference, fewer, copies=copies, title=f"sft best of {copies}", baseline=single
     )
     stage.costs.add_work(sum(sample.tokens for sample in samples + drawn), perf_counter() - start)
     perplexity = evaluator.perplexity(evaluator.reference, texts, title="sft perplexity")

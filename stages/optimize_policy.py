@@ -1,38 +1,40 @@
-"""optimize_policy: train the SFT policy on preferences, with one of optimize.methods."""
+"""optimize_policy: train the SFT policy on preferences, with one of optimize.methods and one of optimize.seeds."""
 
 import json
+import shutil
 from pathlib import Path
 
 from pipeline.data.records import read_records
 from pipeline.data.tokens import TokenizedExample
 from pipeline.errors import PipelineError
-from pipeline.models.checkpoints import save_frontier_checkpoint, save_policy
+from pipeline.models.checkpoints import save_checkpoint, save_policy
 from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic, critic_from_policy, critic_from_reward_model
 from pipeline.models.folders import stored_dtype
-from pipeline.models.policy import load_policy, load_tokenizer
+from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.models.reward import load_reward_model
 from pipeline.models.text_format import FILE, check_same_texts, read_text_format
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.dpo import ScoredPair, train_dpo
-from pipeline.training.ppo import train_ppo
+from pipeline.training.ppo import ppo_iterations, train_ppo
 from pipeline.training.reward_gate import check_reward_gate
 from pipeline.training.rollout import Roles
+from pipeline.training.schedule import checkpoint_steps, supervised_steps
 
 
-def main(stage: Stage, method: str) -> None:
+def main(stage: Stage, method: str, seed: str) -> None:
     """Train with `method` and save the policy with its checkpoints on the way."""
     if method not in TRAINERS:
         raise PipelineError(f"unknown method {method!r}; optimize.methods takes {', '.join(TRAINERS)}")
-    TRAINERS[method](stage)
-    stage.write_history(f"reports/training/{method}.jsonl")
+    TRAINERS[method](stage, int(seed))
+    stage.write_history(f"reports/training/{method}/seed-{seed}.jsonl")
 
 
-def optimize_dpo(stage: Stage) -> None:
+def optimize_dpo(stage: Stage, seed: int) -> None:
     """DPO on the training pairs, with the cached reference log-probs."""
-    settings, seed = stage.params.optimize.dpo, stage.params.seed
+    settings = stage.params.optimize.dpo
     pairs = [
         ScoredPair(
             TokenizedExample(row["chosen_prompt_ids"], row["chosen_response_ids"]),
@@ -43,81 +45,114 @@ def optimize_dpo(stage: Stage) -> None:
         for row in read_records(stage.input("artifacts/inputs/dpo/pairs.jsonl"))
     ]
     sft = stage.input("artifacts/sft")
-    compute = stage.start_compute(like=sft, copies=2 * (1 + settings.frontier_checkpoints))
-    tokenizer = load_tokenizer(sft)
+    kept = checkpoint_steps(supervised_steps(len(pairs), settings), settings.save_steps)
+    compute = stage.start_compute(like=sft, copies=2 * (1 + len(kept)))
     policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed)
-    folder = stage.output("artifacts/policies/dpo")
+    folder = stage.output(f"artifacts/policies/dpo/seed-{seed}")
     train_dpo(
         policy,
         pairs,
         settings,
         compute,
         reference=load_policy(sft, compute, finetuning=None) if settings.reference == "frozen_copy" else None,
-        pad_token_id=tokenizer.pad_token_id,
+        pad_token_id=load_tokenizer(sft).pad_token_id,
         seed=seed,
         on_step=stage.log_step,
         on_tokens=stage.costs.add_work,
         resume=stage.resume,
-        on_checkpoint=lambda step: save_frontier_checkpoint(
-            policy, folder / "checkpoints" / f"step-{step:05d}", dtype=stored_dtype(sft)
-        ),
+        on_checkpoint=lambda step: _save_checkpoint(policy, folder, step, like=sft),
     )
-    save_policy(policy, tokenizer, folder, dtype=stored_dtype(sft), texts=read_text_format(sft / FILE))
+    _save(policy, folder, like=sft)
 
 
-def optimize_ppo(stage: Stage) -> None:
+def optimize_ppo(stage: Stage, seed: int) -> None:
     """PPO on the training prompts, with the reward model's scores."""
-    settings, seed = stage.params.optimize.ppo, stage.params.seed
-    check_gate(stage, settings)
-    prompts = read_records(stage.input("artifacts/inputs/ppo/prompts.jsonl"), fields=("prompt",))
-    sampling = Sampling.model_validate_json(stage.input("artifacts/inputs/ppo/sampling.json").read_text())
+    folder = stage.output(f"artifacts/policies/ppo/seed-{seed}")
+    inputs, sft = stage.input("artifacts/inputs/ppo"), stage.input("artifacts/sft")
+    run_ppo(stage, stage.params.optimize.ppo, inputs, folder, start=sft, seed=seed)
+
+
+def optimize_hybrid(stage: Stage, seed: int) -> None:
+    """PPO from the first method's policy, on the prompts of the categories that it made worse.
+
+    Step 1 is that policy; iteration i of PPO is step 1 + i. Where no category had regressed, it stays as it is.
+    """
+    folder = stage.output(f"artifacts/policies/hybrid/seed-{seed}")
+    inputs, settings = stage.input(f"artifacts/inputs/hybrid/seed-{seed}"), stage.params.optimize.hybrid
+    prompts = read_records(inputs / "prompts.jsonl")
+    stage.log_step(1, {"prompts": len(prompts)})
+    if not prompts:
+        print("no category has regressed: hybrid is the first method's policy", flush=True)
+        shutil.copytree(inputs / "policy", folder, dirs_exist_ok=True)
+        return
+    run_ppo(stage, settings, inputs, folder, start=inputs / "policy", seed=seed, first_step=1)
+
+
+def run_ppo(
+    stage: Stage, settings: Ppo, inputs: Path, folder: Path, *, start: Path, seed: int, first_step: int = 0
+) -> None:
+    """PPO from the policy in `start`, with the KL to the SFT policy.
+
+    Args:
+        inputs: prompts, reward model, its gate, and how to sample.
+        first_step: steps of the history and of checkpoints that lie before the first iteration.
+    """
+    check_gate(inputs, settings)
+    prompts = [row["prompt"] for row in read_records(inputs / "prompts.jsonl", fields=("prompt",))]
     sft = stage.input("artifacts/sft")
-    compute = stage.start_compute(like=sft, copies=2 * (1 + settings.frontier_checkpoints))
-    tokenizer = load_tokenizer(sft)
-    with_critic = settings.advantage_estimator == "gae"
-    shared = with_critic and settings.critic == "shared"
-    policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed, with_values=shared)
-    reward_folder = stage.input("artifacts/inputs/ppo/reward_model")
-    check_same_texts(sft, reward_folder)
-    reward_model = load_reward_model(reward_folder, compute)
+    kept = checkpoint_steps(ppo_iterations(settings), settings.save_steps)
+    compute = stage.start_compute(like=sft, copies=2 * (1 + len(kept)))
+    shared = settings.advantage_estimator == "gae" and settings.critic == "shared"
+    policy = load_policy(start, compute, finetuning=settings.finetuning, seed=seed, with_values=shared)
+    check_same_texts(sft, inputs / "reward_model")
+    reward_model = load_reward_model(inputs / "reward_model", compute)
+    # adapters switched off are the reference, where training starts from it and does not touch it
+    inside = policy.has_adapters and start == sft
     roles = Roles(
         policy=policy,
-        # adapters switched off are the reference; full fine-tuning needs a frozen copy
-        reference=None if policy.has_adapters else load_policy(sft, compute, finetuning=None),
-        critic=_critic(settings, sft, reward_folder, compute, seed=seed) if with_critic and not shared else None,
+        reference=None if inside else load_policy(sft, compute, finetuning=None),
+        critic=_critic(settings, start, inputs / "reward_model", compute, seed=seed),
         score=lambda texts: reward_model.score(texts, batch_size=settings.rollout_batch_size),
-        tokenizer=tokenizer,
+        tokenizer=load_tokenizer(sft),
     )
-    folder = stage.output("artifacts/policies/ppo")
     train_ppo(
         roles,
-        [row["prompt"] for row in prompts],
+        prompts,
         settings,
-        sampling,
+        Sampling.model_validate_json((inputs / "sampling.json").read_text()),
         compute,
         seed=seed,
-        on_step=stage.log_step,
+        on_step=lambda step, metrics: stage.log_step(first_step + step, metrics),
         on_tokens=stage.costs.add_work,
         resume=stage.resume,
-        on_checkpoint=lambda step: save_frontier_checkpoint(
-            policy, folder / "checkpoints" / f"step-{step:05d}", dtype=stored_dtype(sft)
-        ),
+        on_checkpoint=lambda step: _save_checkpoint(policy, folder, first_step + step, like=sft),
     )
-    save_policy(policy, tokenizer, folder, dtype=stored_dtype(sft), texts=read_text_format(sft / FILE))
+    _save(policy, folder, like=sft)
 
 
-def _critic(settings: Ppo, sft: Path, reward_folder: Path, compute: Compute, *, seed: int) -> Critic:
-    """A critic of its own, not a value head on the policy's backbone."""
+def _critic(settings: Ppo, start: Path, reward_folder: Path, compute: Compute, *, seed: int) -> Critic | None:
+    """A critic of its own, None where the policy has a value head or the advantages need no critic."""
+    if settings.advantage_estimator != "gae" or settings.critic == "shared":
+        return None
     if settings.critic == "policy":
-        return critic_from_policy(sft, compute, finetuning=settings.finetuning, seed=seed)
+        return critic_from_policy(start, compute, finetuning=settings.finetuning, seed=seed)
     # another copy than the one that scores, because this one is trained
-    start = load_reward_model(reward_folder, compute)
-    return critic_from_reward_model(start, load_tokenizer(sft), compute, finetuning=settings.finetuning, seed=seed)
+    scorer, tokenizer = load_reward_model(reward_folder, compute), load_tokenizer(start)
+    return critic_from_reward_model(scorer, tokenizer, compute, finetuning=settings.finetuning, seed=seed)
 
 
-def check_gate(stage: Stage, settings: Ppo) -> None:
+def _save_checkpoint(policy: Policy, folder: Path, step: int, *, like: Path) -> None:
+    save_checkpoint(policy, folder / "checkpoints" / f"step-{step:05d}", dtype=stored_dtype(like))
+
+
+def _save(policy: Policy, folder: Path, *, like: Path) -> None:
+    """The whole policy, with tokenizer, number format and texts of the SFT policy."""
+    save_policy(policy, load_tokenizer(like), folder, dtype=stored_dtype(like), texts=read_text_format(like / FILE))
+
+
+def check_gate(inputs: Path, settings: Ppo) -> None:
     """The reward model is good enough, as evaluate_reward measured it, or PPO stops here."""
-    figures = json.loads(stage.input("artifacts/inputs/ppo/gate.json").read_text())
+    figures = json.loads((inputs / "gate.json").read_text())
     for warning in check_reward_gate(
         figures,
         min_accuracy=settings.min_reward_accuracy,
@@ -126,7 +161,7 @@ def check_gate(stage: Stage, settings: Ppo) -> None:
         print(f"warning: {warning}", flush=True)
 
 
-TRAINERS = {"dpo": optimize_dpo, "ppo": optimize_ppo}
+TRAINERS = {"dpo": optimize_dpo, "ppo": optimize_ppo, "hybrid": optimize_hybrid}
 
 if __name__ == "__main__":
-    run_stage(main, description=__doc__, variant="method")
+    run_stage(main, description=__doc__, matrix=("method", "seed"))

@@ -1,6 +1,8 @@
 """publish_models: every model as a folder to share, with a model card and a provenance statement."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from pipeline.release.card import model_card, policy_facts, reward_model_facts
 from pipeline.release.folder import link_files, sha256
@@ -16,7 +18,7 @@ def main(stage: Stage) -> None:
     reward_metrics = json.loads(stage.input("reports/reward_model/metrics.json").read_text())
     facts["reward_model"] = reward_model_facts(comparison, reward_metrics)
     for name, known in facts.items():
-        source, producer, section = _origin(name)
+        source, producer, section = _origin(name, comparison)
         folder = stage.output("artifacts/release") / name
         files = link_files(stage.input(source), folder)
         digests = {file.name: sha256(file) for file in files}
@@ -32,15 +34,16 @@ def main(stage: Stage) -> None:
         print(f"artifacts/release/{name}: {len(files)} files of {source}, README.md, provenance.json", flush=True)
 
 
-def _origin(name: str) -> tuple[str, str, str]:
-    """Folder, stage and section of params.yaml of a model."""
+def _origin(name: str, comparison: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Folder, stage and section of params.yaml of a model; of a method with several seeds, the one that is reported."""
     match name:
         case "sft":
             return "artifacts/sft", "train_sft", "train_sft"
         case "reward_model":
             return "artifacts/reward_model", "train_reward", "train_reward"
         case _:
-            return f"artifacts/policies/{name}", f"optimize_policy@{name}", f"optimize.{name}"
+            seed = comparison["policies"][name]["seed"]
+            return f"artifacts/selected/{name}/seed-{seed}", f"select_checkpoint@{name}-{seed}", f"optimize.{name}"
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from pipeline.models.reward import RewardModel, load_reward_model
 from pipeline.models.sampling import decode_responses, sample_batches
 from pipeline.models.scoring import score_responses
 from pipeline.models.text_format import check_same_texts
-from pipeline.params.schema import EvaluatePolicy, Sampling
+from pipeline.params.evaluation import Measuring
+from pipeline.params.schema import Sampling
 from pipeline.resume import Resume
 from pipeline.seeding import torch_generator
 
@@ -64,7 +65,7 @@ class Evaluator:
         judge: Judge,
         reward_model: Path,
         reference: Path,
-        settings: EvaluatePolicy,
+        settings: Measuring,
         sampling: Sampling,
         compute: Compute,
         seed: int,
@@ -205,15 +206,4 @@ def policy_metrics(
         "eos_rate": float(np.mean([sample.ended for sample in samples])),
         "evaluation_prompts": len(samples),
         **({"judge_verdicts": counts} if counts else {}),
-    }
-
-
-def frontier_point(evaluator: Evaluator, samples: Sequence[ScoredSample], *, step: int) -> dict[str, Any]:
-    """Where a checkpoint on the way stands: KL, reward-model score and judge score."""
-    return {
-        "label": f"step {step}",
-        "step": step,
-        "kl_nats_per_sequence": float(np.mean([sample.kl_nats for sample in samples])),
-        "reward_score": evaluator.interval([sample.reward_score for sample in samples], "frontier/reward"),
-        "judge_score": evaluator.interval([sample.judge_score for sample in samples], "frontier/judge"),
     }

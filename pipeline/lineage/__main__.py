@@ -1,9 +1,9 @@
 """Audit which data, parameters and code produced a checkpoint or report.
 
-python -m pipeline.lineage audit artifacts/policies/dpo            the tree down to the raw data
-python -m pipeline.lineage audit --verify artifacts/policies/dpo   is all of it still what it was?
-python -m pipeline.lineage audit --record ID                       where a raw record went, or why it was dropped
-python -m pipeline.lineage audit --diff REV1 REV2 [PATH]           what differs between two versions
+python -m pipeline.lineage audit artifacts/selected/dpo/seed-0           the tree down to the raw data
+python -m pipeline.lineage audit --verify artifacts/selected/dpo/seed-0  is all of it still what it was?
+python -m pipeline.lineage audit --record ID               where a raw record went, or why it was dropped
+python -m pipeline.lineage audit --diff REV1 REV2 [PATH]   what differs between two versions
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main() -> None:
     audit.add_argument("--json", action="store_true", help="for programs")
     arguments = parser.parse_args()
     if not arguments.record and not arguments.diff and not arguments.path:
-        audit.error("name a PATH, such as artifacts/policies/dpo")
+        audit.error("name a PATH, such as artifacts/selected/dpo/seed-0")
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     try:

@@ -49,7 +49,7 @@ def save_policy(
     store_text_format(folder, texts)
 
 
-def save_frontier_checkpoint(policy: Policy, folder: Path, *, dtype: torch.dtype) -> None:
+def save_checkpoint(policy: Policy, folder: Path, *, dtype: torch.dtype) -> None:
     """A checkpoint on the way: the adapters alone, or the whole model when it is trained in full."""
     shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left half of it
     if not policy.has_adapters:

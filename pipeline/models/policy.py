@@ -190,7 +190,7 @@ def load_network(folder: Path | str, compute: Compute, *, finetuning: Finetuning
 
 
 def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
-    """A frontier checkpoint: adapters on `base_folder`, or a whole model when the run was full fine-tuning."""
+    """A checkpoint on the way: adapters on `base_folder`, or a whole model when the run was full fine-tuning."""
     if not (folder / "adapter_config.json").is_file():
         return load_policy(folder, compute, finetuning=None)
     from peft import PeftModel

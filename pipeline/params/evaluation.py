@@ -1,10 +1,10 @@
-"""The `evaluate_reward` section of params.yaml, with the finished reward models that are compared."""
+"""The sections of params.yaml of the stages that measure: reward models, checkpoints and policies."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.params.base import ModelSource, NonNegativeFloat, PositiveFloat, PositiveInt, Section
+from pipeline.params.base import ModelSource, NonNegativeFloat, PositiveFloat, PositiveInt, Section, Share
 
 
 class CandidateModel(ModelSource):
@@ -35,4 +35,32 @@ class EvaluateReward(Section):
         known = ["own", "best", *(candidate.name for candidate in self.candidates)]
         if self.use not in known:
             raise ValueError(f"use is {self.use!r}; it takes one of {', '.join(known)}")
+        return self
+
+
+class Measuring(Section):
+    """What every stage has that measures policies."""
+
+    batch_size: PositiveInt
+    bootstrap_resamples: PositiveInt
+
+
+class FindRegressions(Measuring):
+    max_drop: Share
+    prompts_per_category: PositiveInt
+
+
+class SelectCheckpoint(Measuring):
+    select: Literal["best", "last"]
+    max_kl: PositiveFloat
+    prompts: PositiveInt
+
+
+class EvaluatePolicy(Measuring):
+    best_of_n: Annotated[list[PositiveInt], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _starts_at_one(self) -> Self:
+        if self.best_of_n != sorted(set(self.best_of_n)) or self.best_of_n[0] != 1:
+            raise ValueError(f"best_of_n must rise from 1 without repeats, got {self.best_of_n}")
         return self

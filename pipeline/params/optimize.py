@@ -15,7 +15,7 @@ from pipeline.params.base import (
     SupervisedSchedule,
 )
 
-Method = Literal["dpo", "ppo"]
+Method = Literal["dpo", "ppo", "hybrid"]
 
 
 class Dpo(SupervisedSchedule):
@@ -28,7 +28,7 @@ class Dpo(SupervisedSchedule):
     reference: Literal["cached", "adapter_off", "frozen_copy"]
     reference_sync_steps: Count
     reference_mixup_alpha: Annotated[float, Field(gt=0, le=1)]
-    frontier_checkpoints: Count
+    save_steps: Count
 
     @model_validator(mode="after")
     def _keys_fit_the_loss_and_the_reference(self) -> Self:
@@ -84,7 +84,7 @@ class Ppo(Section):
     target_kl_per_update: PositiveFloat
     max_ratio: Annotated[float, Field(gt=1)] | None
     max_kl: PositiveFloat
-    frontier_checkpoints: Count
+    save_steps: Count
 
     @model_validator(mode="after")
     def _batches_divide(self) -> Self:
@@ -115,11 +115,20 @@ class Ppo(Section):
 
 class Optimize(Section):
     methods: Annotated[list[Method], Field(min_length=1)]
+    seeds: Annotated[list[Count], Field(min_length=1)]
     dpo: Dpo
     ppo: Ppo
+    hybrid: Ppo
 
     @model_validator(mode="after")
-    def _methods_once(self) -> Self:
-        if len(set(self.methods)) != len(self.methods):
-            raise ValueError(f"methods names a method twice: {self.methods}")
+    def _methods_and_seeds_once(self) -> Self:
+        for name, values in (("methods", self.methods), ("seeds", self.seeds)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} names one twice: {values}")
+        return self
+
+    @model_validator(mode="after")
+    def _hybrid_has_a_start(self) -> Self:
+        if "hybrid" in self.methods and self.methods[0] != "dpo":
+            raise ValueError(f"hybrid repairs the first of the methods, which has to be dpo, not {self.methods[0]}")
         return self

@@ -19,7 +19,7 @@ from pipeline.params.base import (
     Share,
     SupervisedSchedule,
 )
-from pipeline.params.evaluation import EvaluateReward
+from pipeline.params.evaluation import EvaluatePolicy, EvaluateReward, FindRegressions, SelectCheckpoint
 from pipeline.params.judge import Judge
 from pipeline.params.optimize import Optimize
 
@@ -218,19 +218,6 @@ class ScoreReference(Section):
     max_length: PositiveInt
 
 
-class EvaluatePolicy(Section):
-    best_of_n: Annotated[list[PositiveInt], Field(min_length=1)]
-    frontier_prompts: PositiveInt
-    batch_size: PositiveInt
-    bootstrap_resamples: PositiveInt
-
-    @model_validator(mode="after")
-    def _starts_at_one(self) -> Self:
-        if self.best_of_n != sorted(set(self.best_of_n)) or self.best_of_n[0] != 1:
-            raise ValueError(f"best_of_n must rise from 1 without repeats, got {self.best_of_n}")
-        return self
-
-
 class WriteReport(Section):
     samples_shown: PositiveInt
     max_kl: PositiveFloat
@@ -270,6 +257,8 @@ class Params(Section):
     evaluate_reward: EvaluateReward
     score_reference: ScoreReference
     optimize: Optimize
+    find_regressions: FindRegressions
+    select_checkpoint: SelectCheckpoint
     evaluate_policy: EvaluatePolicy
     write_report: WriteReport
     publish_models: PublishModels

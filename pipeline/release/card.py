@@ -13,6 +13,7 @@ METHODS = {
     "sft": "supervised fine-tuning (SFT)",
     "dpo": "Direct Preference Optimization (DPO) of the SFT policy",
     "ppo": "Proximal Policy Optimization (PPO) of the SFT policy against a reward model",
+    "hybrid": "DPO, then PPO on the prompts of the categories that DPO made worse",
     "reward_model": "reward-model training with the Bradley-Terry loss",
 }
 

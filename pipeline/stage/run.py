@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +30,16 @@ if TYPE_CHECKING:
 class Stage:
     """One execution of one stage, handed to the script's `main`."""
 
-    def __init__(self, name: str, root: Path, params: Params, declaration: StageDeclaration) -> None:
+    def __init__(
+        self,
+        name: str,
+        root: Path,
+        params: Params,
+        declaration: StageDeclaration,
+        place: Mapping[str, str],
+    ) -> None:
         self.name = name
+        self.place = place
         self.root = root
         self.params = params
         self.declaration = declaration
@@ -126,7 +134,7 @@ class Stage:
         hashes = {dep: content_hash(self.root / dep) for dep in [*deps, *self.declaration.code_deps]}
         self.declared_params = chosen
         self.input_hashes = {dep.as_posix(): digest for dep, digest in hashes.items()}
-        tags = {"stage": self.name, "stage.kind": self.name.partition("@")[0], **code_tags(self.root)}
+        tags = {"stage": self.name, "stage.kind": self.name.partition("@")[0], **self.place, **code_tags(self.root)}
         inputs = {f"dvc.dep/{dep.as_posix()}": hashes[dep] for dep in deps}
         inputs |= {f"dvc.code/{dep.as_posix()}": hashes[dep] for dep in self.declaration.code_deps}
         tags |= inputs | environment_tags()
@@ -168,13 +176,13 @@ class Stage:
         self.tracker.finish(succeeded=False)
 
 
-def run_stage(main: Callable[..., None], *, description: str, variant: str | None = None) -> None:
+def run_stage(main: Callable[..., None], *, description: str, matrix: Sequence[str] = ()) -> None:
     """Entry point of a stage script: parse the command line, run `main(stage)`, exit with 0, 1 or 130.
 
     Args:
-        main: takes the `Stage`, and the variant when the stage has one.
+        main: takes the `Stage`, and of a matrix stage its place in the matrix, as texts.
         description: the script's docstring, shown by `--help`.
-        variant: name of the positional argument of a matrix stage (`method`), None for others.
+        matrix: the axes of a matrix stage, such as `method` and `seed`, in the order of dvc.yaml.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m stages.{_script_name()}",
@@ -182,24 +190,24 @@ def run_stage(main: Callable[..., None], *, description: str, variant: str | Non
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--traceback", action="store_true", help="show the Python traceback of an error")
-    if variant:
-        parser.add_argument(variant, help=f"the {variant} of this run, such as one of optimize.methods")
+    for axis in matrix:
+        parser.add_argument(axis, help=f"one of optimize.{axis}s in params.yaml")
     arguments = vars(parser.parse_args())
-    chosen = arguments.get(variant) if variant else None
-    name = f"{_script_name()}@{chosen}" if chosen else _script_name()
-    sys.exit(_execute(main, name, chosen, show_traceback=arguments["traceback"]))
+    place = {axis: str(arguments[axis]) for axis in matrix}
+    sys.exit(_execute(main, place, show_traceback=arguments["traceback"]))
 
 
-def _execute(main: Callable[..., None], name: str, variant: str | None, *, show_traceback: bool) -> int:
+def _execute(main: Callable[..., None], place: Mapping[str, str], *, show_traceback: bool) -> int:
+    name = f"{_script_name()}@{'-'.join(place.values())}" if place else _script_name()
     root = Path.cwd()
     stage: Stage | None = None
     try:
         params = load_params(root / "params.yaml")
         declaration = stage_declaration(name, root)
         with stage_lock(root, name):
-            stage = Stage(name, root, params, declaration)
+            stage = Stage(name, root, params, declaration, place)
             stage.begin()
-            main(stage, *([variant] if variant else []))
+            main(stage, *place.values())
             stage.succeed()
     except (Exception, KeyboardInterrupt) as error:
         if stage is not None:

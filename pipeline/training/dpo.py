@@ -58,7 +58,7 @@ def train_dpo(
             `rejected_rewards` (implicit rewards), `chosen_logps_change`, `rejected_logps_change` (nats per
             response against the reference), `learning_rate`, `grad_norm`.
         on_tokens: called with the tokens of a step and its seconds.
-        on_checkpoint: called at `frontier_checkpoints` evenly spaced steps, after the update.
+        on_checkpoint: called with the step after every `save_steps` steps but the last.
         resume: where an earlier execution may have left its state, and this one leaves its own.
 
     Raises:
@@ -67,7 +67,7 @@ def train_dpo(
     steps = plan_batches(
         [len(pair) for pair in pairs], settings, seed=seed, name="dpo", max_tokens=compute.max_forward_tokens
     )
-    keep = checkpoint_steps(len(steps), settings.frontier_checkpoints)
+    keep = checkpoint_steps(len(steps), settings.save_steps)
     optimization = supervised_optimization(policy, settings, compute.accelerator, total_steps=len(steps))
     state = restore_training(resume, optimization, policy)
     done = state["step"]

@@ -47,14 +47,14 @@ def train_ppo(
         on_step: called with the iteration (1-based), the metrics of `rollout_metrics` and `update_policy`, and
             `kl_coef`.
         on_tokens: called with the tokens of an iteration's episodes and its seconds.
-        on_checkpoint: called at `frontier_checkpoints` evenly spaced iterations, after the update.
+        on_checkpoint: called with the iteration after every `save_steps` iterations but the last.
         resume: where an earlier execution may have left its state, and this one leaves its own.
 
     Raises:
         PipelineError: the first ratio is not 1, or a loss is not finite.
     """
-    iterations = settings.total_episodes // settings.rollout_batch_size
-    keep = checkpoint_steps(iterations, settings.frontier_checkpoints)
+    iterations = ppo_iterations(settings)
+    keep = checkpoint_steps(iterations, settings.save_steps)
     optimization = ppo_optimization(roles, settings, compute, iterations)
     controller, moments = KlController.of(settings), RunningMoments()
     stream = prompt_stream(prompts, seed=seed)
@@ -122,6 +122,11 @@ def train_ppo(
             if stopped:
                 bar.write(f"PPO stops early: KL {metrics['kl_k1']:.1f} nats exceeds max_kl {settings.max_kl}")
                 break
+
+
+def ppo_iterations(settings: Ppo) -> int:
+    """Rollouts of the whole run, each with its update."""
+    return settings.total_episodes // settings.rollout_batch_size
 
 
 def prompt_stream(prompts: Sequence[str], *, seed: int) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Optimiser, learning-rate schedule and batches, the same for every trainer on a fixed data set."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,12 @@ def plan_batches(
     if max_tokens is None:
         return steps
     return [[part for batch in step for part in split_batch(batch, lengths, max_tokens)] for step in steps]
+
+
+def supervised_steps(examples: int, schedule: SupervisedSchedule) -> int:
+    """Optimiser steps that `plan_batches` gives."""
+    batches = math.ceil(examples / schedule.per_device_train_batch_size)
+    return schedule.num_train_epochs * math.ceil(batches / schedule.gradient_accumulation_steps)
 
 
 @dataclass
@@ -101,9 +108,9 @@ def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def checkpoint_steps(total_steps: int, count: int) -> set[int]:
-    """Up to `count` steps, 1-based and evenly spaced, at which to keep a checkpoint; the last step is none of them."""
-    return {step for k in range(1, count + 1) if 0 < (step := total_steps * k // (count + 1)) < total_steps}
+def checkpoint_steps(total_steps: int, every: int) -> list[int]:
+    """Steps, 1-based, at which to keep a checkpoint; none for 0, and never the last step, which is kept anyway."""
+    return list(range(every, total_steps, every)) if every else []
 
 
 def mean_of(metrics: Iterable[dict[str, float]]) -> dict[str, float]:

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from pipeline.data.tokens import TokenizedExample, collate
-from pipeline.models.checkpoints import save_frontier_checkpoint, save_model, save_policy
+from pipeline.models.checkpoints import save_checkpoint, save_model, save_policy
 from pipeline.models.compute import Compute
 from pipeline.models.folders import stored_dtype
 from pipeline.models.policy import Policy, load_adapters, load_policy
@@ -58,7 +58,7 @@ def test_a_frontier_checkpoint_is_the_policy_of_that_moment(
 ) -> None:
     policy = trained(make_policy, finetuning)
     expected = policy(BATCH).logprobs.detach()
-    save_frontier_checkpoint(policy, tmp_path / "step", dtype=torch.float32)
+    save_checkpoint(policy, tmp_path / "step", dtype=torch.float32)
     # the policy is still the same, trainable, and not used up
     assert torch.equal(policy(BATCH).logprobs, expected)
     assert any(parameter.requires_grad for parameter in policy.parameters())
@@ -73,7 +73,7 @@ def test_the_same_weights_give_the_same_bytes_wherever_they_are_written(
     hashes = []
     for name in ("here", "elsewhere/deeper"):
         policy = trained(make_policy, finetuning)
-        save_frontier_checkpoint(policy, tmp_path / name / "step", dtype=torch.float32)
+        save_checkpoint(policy, tmp_path / name / "step", dtype=torch.float32)
         save_policy(policy, tokenizer, tmp_path / name / "policy", dtype=torch.float32, texts=TRANSCRIPT)
         hashes.append(content_hash(tmp_path / name))
     assert hashes[0] == hashes[1]
@@ -88,7 +88,7 @@ def test_no_path_is_inside_a_checkpoint(
     finetuning: Finetuning,
 ) -> None:
     policy = trained(make_policy, finetuning)
-    save_frontier_checkpoint(policy, tmp_path / "step", dtype=torch.float32)
+    save_checkpoint(policy, tmp_path / "step", dtype=torch.float32)
     save_policy(policy, tokenizer, tmp_path / "policy", dtype=torch.float32, texts=TRANSCRIPT)
     for file in tmp_path.rglob("*"):
         if file.is_file():
@@ -98,7 +98,7 @@ def test_no_path_is_inside_a_checkpoint(
 
 
 def test_target_modules_are_sorted(make_policy: PolicyMaker, tmp_path: Path) -> None:
-    save_frontier_checkpoint(make_policy(LORA), tmp_path, dtype=torch.float32)
+    save_checkpoint(make_policy(LORA), tmp_path, dtype=torch.float32)
     modules = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
     assert modules == sorted(modules) and any(name.endswith("q_proj") for name in modules)
 
@@ -107,7 +107,7 @@ def test_weights_are_stored_in_the_dtype_asked_for(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
     save_policy(make_policy(LORA), tokenizer, tmp_path / "lora", dtype=torch.bfloat16, texts=TRANSCRIPT)
-    save_frontier_checkpoint(make_policy(FULL), tmp_path / "full", dtype=torch.bfloat16)
+    save_checkpoint(make_policy(FULL), tmp_path / "full", dtype=torch.bfloat16)
     for name in ("lora", "full"):
         assert stored_dtype(tmp_path / name) == torch.bfloat16
         network = AutoModelForCausalLM.from_pretrained(tmp_path / name, dtype="auto")
@@ -116,7 +116,7 @@ def test_weights_are_stored_in_the_dtype_asked_for(
 
 def test_saving_a_full_checkpoint_in_bf16_does_not_round_the_policy(make_policy: PolicyMaker, tmp_path: Path) -> None:
     policy = make_policy(FULL)
-    save_frontier_checkpoint(policy, tmp_path, dtype=torch.bfloat16)
+    save_checkpoint(policy, tmp_path, dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in policy.parameters()} == {torch.float32}
 
 

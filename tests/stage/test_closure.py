@@ -1,6 +1,7 @@
 """dvc.yaml declares exactly the code and the parameters that each stage uses, and layers import one way."""
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.conftest import ROOT
 
 STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 SCRIPTS = sorted(path.stem for path in ROOT.glob("stages/[!_]*.py"))
-METHODS = ("dpo", "ppo")
+METHODS = ("dpo", "ppo", "hybrid")
 # those that a model comes from, not those that measure it or tell of it
 MODEL_STAGES = [
     name for name in STAGES if name not in ("evaluate_sft", "evaluate_policy", "write_report", "publish_models")
@@ -139,7 +140,7 @@ def literal(node: ast.expr) -> str | None:
 
 def matches(path: str, declared: str) -> bool:
     """Whether `path` is `declared` or inside it, or the other way round, templates matching anything in a name."""
-    pairs = zip(Path(path).parts, Path(declared.replace("${item.method}", "*")).parts, strict=False)
+    pairs = zip(Path(path).parts, Path(re.sub(r"\$\{.*?\}", "*", declared)).parts, strict=False)
     return all(one == other or "*" in one + other for one, other in pairs)
 
 

@@ -27,7 +27,7 @@ def copy(project: Path, tmp_path: Path) -> Path:
 
 
 def test_the_tree_of_a_checkpoint_ends_at_the_raw_data(project: Path) -> None:
-    result = audit(project, "--json", "artifacts/policies/dpo")
+    result = audit(project, "--json", "artifacts/policies/dpo/seed-0")
     assert result.returncode == 0, result.stderr
     tree = json.loads(result.stdout)
     lock = YAML(typ="safe").load((project / "dvc.lock").read_text())["stages"]
@@ -44,21 +44,21 @@ def test_the_tree_of_a_checkpoint_ends_at_the_raw_data(project: Path) -> None:
     assert leaves == {
         "data/raw", "data/labels", "data/models", "pipeline/judges/prompts", "requirements-embedded.txt",
     }  # fmt: skip
-    assert {"optimize_policy@dpo", "score_reference", "train_sft", "prepare_data", "fetch_models"} <= set(stages)
-    assert "optimize_policy@ppo" not in stages and "train_reward" not in stages
-    assert stages["optimize_policy@dpo"]["params"]["optimize.dpo.beta"] == 0.1
+    assert {"optimize_policy@dpo-0", "score_reference", "train_sft", "prepare_data", "fetch_models"} <= set(stages)
+    assert "optimize_policy@ppo-0" not in stages and "train_reward" not in stages
+    assert stages["optimize_policy@dpo-0"]["params"]["optimize.dpo.beta"] == 0.1
 
 
 def test_the_text_shows_stage_run_and_rows(project: Path) -> None:
-    text = audit(project, "reports/policies/dpo/metrics.json").stdout
-    for words in ("<- evaluate_policy@dpo", "<- optimize_policy@dpo", "FINISHED", "rows", "[source]"):
+    text = audit(project, "reports/policies/dpo/seed-0/metrics.json").stdout
+    for words in ("<- evaluate_policy@dpo-0", "<- optimize_policy@dpo-0", "FINISHED", "rows", "[source]"):
         assert words in text
     full = audit(project, "--full", "artifacts/sft").stdout
     assert "train_sft.learning_rate" in full and "pipeline/training/sft.py" in full
 
 
 def test_an_untouched_project_verifies(project: Path) -> None:
-    result = audit(project, "--verify", "artifacts/policies/ppo")
+    result = audit(project, "--verify", "artifacts/policies/ppo/seed-0")
     assert result.returncode == 0, result.stdout
 
 
@@ -79,7 +79,7 @@ def edit_row(project: Path) -> None:
 
 
 def swap_checkpoint(project: Path) -> None:
-    target = project / "artifacts/policies/ppo/model.safetensors"
+    target = project / "artifacts/policies/ppo/seed-0/model.safetensors"
     target.unlink()
     shutil.copy(project / "artifacts/sft/model.safetensors", target)
 
@@ -102,7 +102,7 @@ def edit_raw_data(project: Path) -> None:
     ("change", "message"),
     [
         (edit_row, "artifacts/data/prompts/train.jsonl: changed from line 3 on (1 lines differ)"),
-        (swap_checkpoint, "artifacts/policies/ppo/model.safetensors: changed (written by optimize_policy@ppo)"),
+        (swap_checkpoint, "artifacts/policies/ppo/seed-0/model.safetensors: changed (written by optimize_policy@ppo-0)"),
         (edit_parameter, "params.yaml, train_sft.learning_rate: 0.5 now, 0.0005 when train_sft ran"),
         (edit_code, "pipeline/training/sft.py: changed since train_sft ran with it"),
         (edit_raw_data, "data/raw: changed"),
@@ -111,7 +111,7 @@ def edit_raw_data(project: Path) -> None:
 )
 def test_a_break_is_named(copy: Path, change: Callable[[Path], None], message: str) -> None:
     change(copy)
-    result = audit(copy, "--verify", "artifacts/policies/ppo")
+    result = audit(copy, "--verify", "artifacts/policies/ppo/seed-0")
     assert result.returncode == 1
     (line,) = result.stdout.splitlines()
     assert message in line
@@ -122,7 +122,7 @@ def test_a_record_is_followed_to_every_checkpoint(project: Path) -> None:
     trained = read_records(project / "artifacts/data/texts/train.jsonl")[0]["id"]
     trace = json.loads(audit(project, "--json", "--record", trained).stdout)
     assert list(trace["files"]) == ["artifacts/data/texts/train.jsonl"]
-    assert "train_sft" in trace["stages"] and "artifacts/policies/ppo" in trace["outputs"]
+    assert "train_sft" in trace["stages"] and "artifacts/policies/ppo/seed-0" in trace["outputs"]
     assert any("used.sft" in fate for fate in trace["fates"])
     pair = read_records(project / "artifacts/preferences/accepted/train.jsonl")[0]
     trace = json.loads(audit(project, "--json", "--record", pair["prompt_id"]).stdout)
@@ -142,24 +142,24 @@ def test_a_record_that_was_left_out_says_why(project: Path) -> None:
 def test_a_method_that_was_taken_off_the_list_is_part_of_no_lineage(project: Path, copy: Path) -> None:
     trained = read_records(project / "artifacts/data/texts/train.jsonl")[0]["id"]
     edit_params(copy, {"optimize.methods": ["dpo"]})
-    assert "optimize_policy@ppo" in (copy / "dvc.lock").read_text(), "DVC leaves its entry"
-    gone = audit(copy, "artifacts/policies/ppo")
-    assert gone.returncode != 0 and "optimize_policy@ppo, which dvc.yaml no longer has" in gone.stderr
+    assert "optimize_policy@ppo-0" in (copy / "dvc.lock").read_text(), "DVC leaves its entry"
+    gone = audit(copy, "artifacts/policies/ppo/seed-0")
+    assert gone.returncode != 0 and "optimize_policy@ppo-0, which dvc.yaml no longer has" in gone.stderr
     trace = json.loads(audit(copy, "--json", "--record", trained).stdout)
-    assert "artifacts/policies/dpo" in trace["outputs"] and "artifacts/policies/ppo" not in trace["outputs"]
+    assert "artifacts/policies/dpo/seed-0" in trace["outputs"] and "artifacts/policies/ppo/seed-0" not in trace["outputs"]
 
 
 def test_two_versions_are_compared(copy: Path) -> None:
     commit(copy)
     yaml = YAML()
     values = yaml.load((copy / "dvc.lock").read_text())
-    stage = values["stages"]["optimize_policy@dpo"]
+    stage = values["stages"]["optimize_policy@dpo-0"]
     stage["params"]["params.yaml"]["optimize.dpo"]["beta"] = 0.3
     stage["outs"][0]["md5"] = "0" * 32 + ".dir"
     yaml.dump(values, copy / "dvc.lock")
-    text = audit(copy, "--diff", "HEAD", "workspace", "artifacts/policies/dpo").stdout
-    assert "optimize_policy@dpo: parameter optimize.dpo.beta: 0.1 -> 0.3" in text
-    assert "artifacts/policies/dpo:" in text and "train_sft" not in text
+    text = audit(copy, "--diff", "HEAD", "workspace", "artifacts/policies/dpo/seed-0").stdout
+    assert "optimize_policy@dpo-0: parameter optimize.dpo.beta: 0.1 -> 0.3" in text
+    assert "artifacts/policies/dpo/seed-0:" in text and "train_sft" not in text
     assert "no difference" in audit(copy, "--diff", "HEAD", "HEAD", "artifacts/sft").stdout
 
 

@@ -23,7 +23,7 @@ def outputs(project: Path, stage: str) -> dict[str, str]:
     return {out["path"]: content_hash(project / out["path"]) for out in lock["stages"][stage]["outs"]}
 
 
-STAGES = ("train_sft", "collect_preferences", "train_reward", "optimize_policy@dpo", "optimize_policy@ppo")
+STAGES = ("train_sft", "collect_preferences", "train_reward", "optimize_policy@dpo-0", "optimize_policy@ppo-0")
 
 
 @pytest.fixture(scope="module")
@@ -61,23 +61,23 @@ def test_the_run_in_mlflow_goes_on_without_a_jump(project: Path) -> None:
     assert experiment is not None
 
     def runs() -> list[mlflow.entities.Run]:
-        return client.search_runs([experiment.experiment_id], "tags.stage = 'optimize_policy@ppo'")
+        return client.search_runs([experiment.experiment_id], "tags.stage = 'optimize_policy@ppo-0'")
 
     known = {one.info.run_id for one in runs()}
-    before = outputs(project, "optimize_policy@ppo")
+    before = outputs(project, "optimize_policy@ppo-0")
     command = [sys.executable, "-m", "pipeline.launch", "optimize_policy", "ppo"]
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, cwd=project, env=environment, **quiet)
     deadline = time.monotonic() + 60
-    while not list((project / ".state/resume/optimize_policy@ppo").glob("*/training.pt")):
+    while not list((project / ".state/resume/optimize_policy@ppo-0").glob("*/training.pt")):
         assert process.poll() is None and time.monotonic() < deadline, "no state was saved"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     second = run(project, *command)
     assert second.returncode == 0 and "resumes from the state" in second.stdout, second.stdout + second.stderr
-    assert outputs(project, "optimize_policy@ppo") == before
+    assert outputs(project, "optimize_policy@ppo-0") == before
     (new,) = [one for one in runs() if one.info.run_id not in known]
     assert new.info.status == "FINISHED"
     assert [point.step for point in client.get_metric_history(new.info.run_id, "score")] == [1, 2]

@@ -16,13 +16,13 @@ from dvc.repo import Repo
 from tests.tiny_pipeline.conftest import dvc
 from tests.tiny_project import edit_params
 
-SAMPLERS = {"collect_preferences", "evaluate_reward", "evaluate_sft", "evaluate_policy@dpo", "evaluate_policy@ppo"}
+SAMPLERS = {"collect_preferences", "evaluate_reward", "evaluate_sft", "evaluate_policy@dpo-0", "evaluate_policy@ppo-0"}
 COMPUTERS = SAMPLERS | {
-    "fetch_models", "fit_judge", "train_sft", "train_reward", "score_reference", "optimize_policy@dpo",
-    "optimize_policy@ppo",
+    "fetch_models", "fit_judge", "train_sft", "train_reward", "score_reference", "optimize_policy@dpo-0",
+    "optimize_policy@ppo-0",
 }  # fmt: skip
-OPTIMIZERS = {"optimize_policy@dpo", "optimize_policy@ppo"}
-EVALUATORS = {"evaluate_sft", "evaluate_policy@dpo", "evaluate_policy@ppo"}
+OPTIMIZERS = {"optimize_policy@dpo-0", "optimize_policy@ppo-0"}
+EVALUATORS = {"evaluate_sft", "evaluate_policy@dpo-0", "evaluate_policy@ppo-0"}
 # it tells of all parameters, and of all code that models come from
 PUBLISH = {"publish_models"}
 SEEDED = {"prepare_data", "train_sft", "collect_preferences", "train_reward", *OPTIMIZERS, *EVALUATORS}
@@ -47,9 +47,9 @@ PARAMETERS: list[tuple[str, Any, set[str]]] = [
     ("evaluate_reward.calibration_bins", 5, {"evaluate_reward"}),
     ("evaluate_reward.candidates", [{"name": "bought"}], {"fetch_models", "evaluate_reward"}),
     ("score_reference.max_length", 64, {"score_reference"}),
-    ("optimize.dpo.beta", 0.2, {"optimize_policy@dpo"}),
-    ("optimize.dpo.finetuning.lora_r", 8, {"optimize_policy@dpo"}),
-    ("optimize.ppo.kl_coef", 0.2, {"optimize_policy@ppo"}),
+    ("optimize.dpo.beta", 0.2, {"optimize_policy@dpo-0"}),
+    ("optimize.dpo.finetuning.lora_r", 8, {"optimize_policy@dpo-0"}),
+    ("optimize.ppo.kl_coef", 0.2, {"optimize_policy@ppo-0"}),
     ("evaluate_policy.bootstrap_resamples", 50, EVALUATORS),
     ("write_report.samples_shown", 1, {"write_report"}),
     ("resume.every_steps", 3, set()),
@@ -135,4 +135,4 @@ def test_a_file(project: Path, file: str, stages: set[str]) -> None:
 def test_the_command_says_the_same(project: Path) -> None:
     with edited(project / "params.yaml"):
         edit_params(project, {"optimize.dpo.beta": 0.2})
-        assert set(json.loads(dvc(project, "status", "--json").stdout)) == {"optimize_policy@dpo", *PUBLISH}
+        assert set(json.loads(dvc(project, "status", "--json").stdout)) == {"optimize_policy@dpo-0", *PUBLISH}

@@ -13,8 +13,8 @@ from pipeline.stage.hashing import content_hash
 
 SOURCES = {
     "sft": "artifacts/sft",
-    "dpo": "artifacts/policies/dpo",
-    "ppo": "artifacts/policies/ppo",
+    "dpo": "artifacts/selected/dpo/seed-0",
+    "ppo": "artifacts/selected/ppo/seed-0",
     "reward_model": "artifacts/reward_model",
 }
 
@@ -67,7 +67,7 @@ def test_the_statement_names_every_file_and_what_it_came_from(project: Path, fol
     assert all(content_hash(project / path) == digest for path, digest in inputs.items())
     assert build["externalParameters"]["params"]["optimize.dpo.beta"] == 0.1
     stages = {"sft": "train_sft", "reward_model": "train_reward"}
-    assert build["externalParameters"]["stage"] == stages.get(name, f"optimize_policy@{name}")
+    assert build["externalParameters"]["stage"] == stages.get(name, f"select_checkpoint@{name}-0")
 
 
 def test_nothing_says_where_or_when(project: Path, folder: Path) -> None:

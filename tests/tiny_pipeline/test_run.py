@@ -11,8 +11,8 @@ from tests.tiny_pipeline.conftest import dvc
 
 STAGES = (
     "fetch_models", "prepare_data", "fit_judge", "train_sft", "collect_preferences", "validate_preferences",
-    "train_reward", "evaluate_reward", "score_reference", "optimize_policy@dpo", "optimize_policy@ppo",
-    "evaluate_sft", "evaluate_policy@dpo", "evaluate_policy@ppo", "write_report", "publish_models",
+    "train_reward", "evaluate_reward", "score_reference", "optimize_policy@dpo-0", "optimize_policy@ppo-0",
+    "evaluate_sft", "evaluate_policy@dpo-0", "evaluate_policy@ppo-0", "write_report", "publish_models",
 )  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def test_the_comparison_has_its_stable_keys(project: Path) -> None:
 
 
 def test_policies_and_reward_model_load_with_transformers(project: Path) -> None:
-    for folder in ("artifacts/sft", "artifacts/policies/dpo", "artifacts/policies/ppo"):
+    for folder in ("artifacts/sft", "artifacts/policies/dpo/seed-0", "artifacts/policies/ppo/seed-0"):
         AutoModelForCausalLM.from_pretrained(project / folder)
     model = AutoModelForSequenceClassification.from_pretrained(project / "artifacts/reward_model")
     assert model.config.num_labels == 1
@@ -66,7 +66,7 @@ def test_training_runs_have_parameters_and_a_curve(project: Path) -> None:
     client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("reproducible-rlhf")
     assert experiment is not None
-    run = client.search_runs([experiment.experiment_id], "tags.stage = 'optimize_policy@ppo'")[-1]  # the first one
+    run = client.search_runs([experiment.experiment_id], "tags.stage = 'optimize_policy@ppo-0'")[-1]  # the first one
     assert run.data.params["optimize.ppo.kl_coef"] == "0.1"
     assert "optimize.dpo.beta" not in run.data.params
     assert [point.step for point in client.get_metric_history(run.info.run_id, "score")] == [1, 2]

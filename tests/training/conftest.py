@@ -19,5 +19,5 @@ def settings(params: Params) -> Ppo:
         learning_rate=1e-3,
         target_kl_per_update=100.0,
         max_kl=1000.0,
-        frontier_checkpoints=0,
+        save_steps=0,
     )

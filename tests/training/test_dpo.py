@@ -31,7 +31,7 @@ def settings(params: Params) -> Dpo:
         num_train_epochs=2,
         per_device_train_batch_size=4,
         gradient_accumulation_steps=1,
-        frontier_checkpoints=1,
+        save_steps=1,
     )
 
 
@@ -177,16 +177,16 @@ def test_the_same_seed_gives_the_same_bytes(
         assert_same_bytes(policies[0], policies[2])
 
 
-@pytest.mark.parametrize(("count", "steps"), [(0, []), (1, [4]), (3, [2, 4, 6])])
+@pytest.mark.parametrize(("every", "steps"), [(0, []), (4, [4]), (2, [2, 4, 6]), (8, [])])
 def test_checkpoints_are_kept_on_the_way(
     make_policy: PolicyMaker,
     pairs: list[ScoredPair],
     settings: Dpo,
     compute: Compute,
-    count: int,
+    every: int,
     steps: list[int],
 ) -> None:
-    plan = changed(settings, num_train_epochs=4, frontier_checkpoints=count)
+    plan = changed(settings, num_train_epochs=4, save_steps=every)
     assert train(make_policy(LORA), pairs, plan, compute).checkpoints == steps
 
 

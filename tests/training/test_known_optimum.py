@@ -78,7 +78,7 @@ def test_ppo_and_rloo_reach_the_optimum(
         whiten_advantages=False,
         cliprange_value=10.0,
         target_kl_per_update=100.0,
-        frontier_checkpoints=0,
+        save_steps=0,
     )
     policy = load(FULL, with_values=estimator == "gae")
     roles = Roles(policy, load(), None, count_wanted, load_tokenizer(tmp_path))
@@ -96,7 +96,7 @@ def test_dpo_reaches_the_optimum(
         per_device_train_batch_size=256,
         learning_rate=5e-3,
         finetuning=FULL.model_dump(),
-        frontier_checkpoints=0,
+        save_steps=0,
     )
     policy = load(FULL)
     train_dpo(

@@ -172,16 +172,16 @@ def test_the_value_head_has_its_own_learning_rate(
     assert sum(len(group["params"]) for group in groups) == sum(p.requires_grad for p in policy.parameters())
 
 
-@pytest.mark.parametrize(("count", "steps"), [(0, []), (1, [2]), (3, [1, 2, 3])])
+@pytest.mark.parametrize(("every", "steps"), [(0, []), (2, [2]), (1, [1, 2, 3])])
 def test_checkpoints_are_kept_on_the_way(
     make_policy: PolicyMaker,
     tokenizer: PreTrainedTokenizerBase,
     settings: Ppo,
     compute: Compute,
-    count: int,
+    every: int,
     steps: list[int],
 ) -> None:
-    plan = changed(settings, total_episodes=64, frontier_checkpoints=count)
+    plan = changed(settings, total_episodes=64, save_steps=every)
     assert train(make_policy(LORA, with_values=True), tokenizer, plan, compute).checkpoints == steps
 
 

@@ -103,7 +103,7 @@ def test_sft(
 @pytest.mark.parametrize("synced", [False, True], ids=["cached", "synced reference"])
 def test_dpo(make_policy: PolicyMaker, params: Params, compute: Compute, tmp_path: Path, synced: bool) -> None:
     moving = {"reference": "frozen_copy", "reference_sync_steps": 2} if synced else {}
-    settings = changed(params.optimize.dpo, **SCHEDULE, frontier_checkpoints=1, finetuning=FULL, **moving)
+    settings = changed(params.optimize.dpo, **SCHEDULE, save_steps=1, finetuning=FULL, **moving)
     pairs = [ScoredPair(EXAMPLES[i], EXAMPLES[(i + 3) % 8], 0.0, 0.0) for i in range(8)]
     if not synced:
         logps = score_responses(make_policy(), EXAMPLES, compute, pad_token_id=0, batch_size=3, title="reference")
@@ -154,7 +154,7 @@ def test_ppo(
         normalize_scores=True,
         critic=critic,
         finetuning=LORA,
-        frontier_checkpoints=1,
+        save_steps=1,
     )
 
     def run(recorder: Recorder, resume: Resume | None) -> list[nn.Module]:

@@ -13,6 +13,7 @@ from pipeline.training.schedule import (
     mean_of,
     plan_batches,
     supervised_optimization,
+    supervised_steps,
     trainable_parameters,
 )
 
@@ -80,11 +81,21 @@ def test_no_examples_give_no_steps() -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "count", "steps"),
-    [(12, 3, {3, 6, 9}), (12, 0, set()), (10, 1, {5}), (2, 3, {1}), (1, 3, set()), (0, 3, set()), (5, 9, {1, 2, 3, 4})],
+    ("total", "every", "steps"),
+    [(12, 3, [3, 6, 9]), (12, 0, []), (10, 4, [4, 8]), (2, 1, [1]), (1, 1, []), (0, 3, []), (5, 9, [])],
 )
-def test_checkpoints_are_evenly_spaced_and_leave_the_last_step_out(total: int, count: int, steps: set[int]) -> None:
-    assert checkpoint_steps(total, count) == steps
+def test_checkpoints_are_every_so_many_steps_and_leave_the_last_one_out(
+    total: int, every: int, steps: list[int]
+) -> None:
+    assert checkpoint_steps(total, every) == steps
+
+
+@pytest.mark.parametrize("examples", [1, 7, 8, 64, 65, 200])
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_the_number_of_steps_is_that_of_the_plan(examples: int, accumulate: int) -> None:
+    settings = schedule(gradient_accumulation_steps=accumulate, num_train_epochs=2)
+    plan = plan_batches([1] * examples, settings, seed=0, name="test")
+    assert supervised_steps(examples, settings) == len(plan)
 
 
 def test_learning_rate_warms_up_and_decays_to_zero(compute: Compute) -> None:

@@ -1,0 +1,40 @@
+"""Which checkpoint of a training run goes on: the judge's peak within a KL budget, or the last."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.evaluation.policy import Evaluator, ScoredSample
+from pipeline.evaluation.statistics import distinct_n
+from pipeline.params.evaluation import SelectCheckpoint
+
+
+def checkpoint_point(evaluator: Evaluator, samples: Sequence[ScoredSample], *, step: int) -> dict[str, Any]:
+    """Where a checkpoint stands: KL from SFT (nats per sequence), reward-model and judge score, diversity."""
+    kl = evaluator.interval([sample.kl_nats for sample in samples], "checkpoint/kl")
+    return {
+        "step": step,
+        "kl_nats_per_sequence": kl["mean"],
+        "kl_interval": kl,
+        "reward_score": evaluator.interval([sample.reward_score for sample in samples], "checkpoint/reward"),
+        "judge_score": evaluator.interval([sample.judge_score for sample in samples], "checkpoint/judge"),
+        "distinct_2": distinct_n([sample.response for sample in samples], 2),
+    }
+
+
+def choose_step(points: Sequence[dict[str, Any]], settings: SelectCheckpoint) -> int:
+    """The step of the checkpoint that goes on.
+
+    Args:
+        points: of `checkpoint_point`, in the order of training, the SFT policy (step 0) among them: it is no choice.
+
+    Returns:
+        For `last` the last step. For `best` the one with the highest judge score among those within `max_kl`, at
+        equal scores the earlier one; where none is within, the one with the smallest KL.
+    """
+    trained = [point for point in points if point["step"] > 0]
+    if settings.select == "last":
+        return int(trained[-1]["step"])
+    within = [point for point in trained if point["kl_nats_per_sequence"] <= settings.max_kl]
+    if not within:
+        return int(min(trained, key=lambda point: point["kl_nats_per_sequence"])["step"])
+    return int(max(within, key=lambda point: point["judge_score"]["mean"])["step"])

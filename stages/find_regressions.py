@@ -1,0 +1,60 @@
+"""find_regressions: categories that the first method made worse than SFT, the inputs of hybrid."""
+
+import json
+import shutil
+
+from pipeline.data.records import read_records, write_records
+from pipeline.evaluation.policy import Evaluator
+from pipeline.evaluation.regressions import compare_categories, first_of_each_category
+from pipeline.judges.loading import load_judge
+from pipeline.models.policy import load_policy
+from pipeline.stage.run import Stage, run_stage
+
+
+def main(stage: Stage, seed: str) -> None:
+    """Sample both policies on training prompts, compare the judge's scores by category, keep what got worse."""
+    folder = stage.output(f"artifacts/inputs/hybrid/seed-{seed}")
+    folder.mkdir(parents=True)
+    if "hybrid" not in stage.params.optimize.methods:
+        print("optimize.methods has no hybrid: nothing to do", flush=True)
+        (folder / "unused.json").write_text("{}\n")
+        return
+    settings = stage.params.find_regressions
+    prompts = read_records(stage.input("artifacts/data/prompts/train.jsonl"), fields=("id", "prompt", "category"))
+    measured = first_of_each_category(prompts, settings.prompts_per_category)
+    start = stage.input(f"artifacts/selected/{stage.params.optimize.methods[0]}/seed-{seed}")
+    inputs = stage.input("artifacts/inputs/ppo")
+    compute = stage.start_compute()
+    evaluator = Evaluator.load(
+        judge=load_judge(
+            stage.input("artifacts/judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
+        ),
+        reward_model=inputs / "reward_model",
+        reference=stage.input("artifacts/sft"),
+        settings=settings,
+        sampling=stage.params.sampling,
+        compute=compute,
+        seed=stage.params.seed,
+        resume=stage.resume,
+    )
+    sft = evaluator.sample_and_score(evaluator.reference, measured, title="sft samples")
+    policy = load_policy(start, compute, finetuning=None)
+    samples = evaluator.sample_and_score(policy, measured, title="samples", baseline=sft)
+    table = compare_categories(
+        evaluator, [row["category"] for row in measured], sft, samples, max_drop=settings.max_drop
+    )
+    regressed = {row["category"] for row in table if row["regressed"]}
+    trained = [row for row in prompts if row["category"] in regressed]
+    for row in table:
+        print(f"  {row['category']}: judge score {row['sft']:.3f} -> {row['before']:.3f}", flush=True)
+    found = {"threshold": settings.max_drop, "categories": table, "prompts_trained": len(trained)}
+    (folder / "regressions.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
+    write_records(folder / "measured.jsonl", measured)
+    shutil.copytree(start, folder / "policy")
+    shutil.copytree(inputs, folder, dirs_exist_ok=True)
+    write_records(folder / "prompts.jsonl", trained)
+    stage.log_final({"regressed": len(regressed), "prompts_trained": len(trained)})
+
+
+if __name__ == "__main__":
+    run_stage(main, description=__doc__, matrix=("seed",))
