@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from pipeline.data.tokens import tokenize_example
-from pipeline.evaluation.policy import Evaluator, frontier_point, policy_metrics
+from pipeline.evaluation.policy import Evaluator, policy_metrics
 from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.judges.text_classifier import fit_judge
 from pipeline.models.compute import Compute
@@ -143,13 +143,3 @@ def test_metrics_of_the_baseline_against_itself(evaluator: Evaluator) -> None:
     assert metrics["evaluation_prompts"] == len(PROMPTS)
     assert metrics["mean_response_tokens"] == np.mean([sample.tokens for sample in samples])
     assert metrics["judge_score"]["mean"] == pytest.approx(np.mean([sample.judge_score for sample in samples]))
-
-
-def test_a_frontier_point_holds_the_means(evaluator: Evaluator, make_policy: PolicyMaker) -> None:
-    samples = evaluator.sample_and_score(moved(make_policy), PROMPTS, title="test")
-    point = frontier_point(evaluator, samples, step=7)
-    assert (point["step"], point["label"]) == (7, "step 7")
-    assert point["kl_nats_per_sequence"] == pytest.approx(np.mean([sample.kl_nats for sample in samples]))
-    assert point["reward_score"]["mean"] == pytest.approx(
-        np.mean([sample.reward_score for sample in samples]), abs=1e-6
-    )

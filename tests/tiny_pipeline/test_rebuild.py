@@ -16,16 +16,16 @@ from dvc.repo import Repo
 from tests.tiny_pipeline.conftest import dvc
 from tests.tiny_project import edit_params
 
-SAMPLERS = {"collect_preferences", "evaluate_reward", "evaluate_sft", "evaluate_policy@dpo-0", "evaluate_policy@ppo-0"}
-COMPUTERS = SAMPLERS | {
-    "fetch_models", "fit_judge", "train_sft", "train_reward", "score_reference", "optimize_policy@dpo-0",
-    "optimize_policy@ppo-0",
-}  # fmt: skip
-OPTIMIZERS = {"optimize_policy@dpo-0", "optimize_policy@ppo-0"}
-EVALUATORS = {"evaluate_sft", "evaluate_policy@dpo-0", "evaluate_policy@ppo-0"}
+METHODS = ("dpo", "ppo", "hybrid")
+OPTIMIZERS = {f"optimize_policy@{method}-0" for method in METHODS}
+SELECTORS = {f"select_checkpoint@{method}-0" for method in METHODS}
+EVALUATORS = {"evaluate_sft", *(f"evaluate_policy@{method}-0" for method in METHODS)}
+JUDGED = {"find_regressions@0", *SELECTORS, *EVALUATORS}
+SAMPLERS = {"collect_preferences", "evaluate_reward", *JUDGED}
+COMPUTERS = SAMPLERS | OPTIMIZERS | {"fetch_models", "fit_judge", "train_sft", "train_reward", "score_reference"}
 # it tells of all parameters, and of all code that models come from
 PUBLISH = {"publish_models"}
-SEEDED = {"prepare_data", "train_sft", "collect_preferences", "train_reward", *OPTIMIZERS, *EVALUATORS}
+SEEDED = {"prepare_data", "train_sft", "collect_preferences", "train_reward", *JUDGED}
 
 PARAMETERS: list[tuple[str, Any, set[str]]] = [
     ("seed", 1, SEEDED),
@@ -49,7 +49,11 @@ PARAMETERS: list[tuple[str, Any, set[str]]] = [
     ("score_reference.max_length", 64, {"score_reference"}),
     ("optimize.dpo.beta", 0.2, {"optimize_policy@dpo-0"}),
     ("optimize.dpo.finetuning.lora_r", 8, {"optimize_policy@dpo-0"}),
-    ("optimize.ppo.kl_coef", 0.2, {"optimize_policy@ppo-0"}),
+    ("optimize.ppo.kl_coef", 0.2, {"optimize_policy@ppo-0", "optimize_policy@hybrid-0"}),
+    ("optimize.hybrid.total_episodes", 8, {"optimize_policy@hybrid-0"}),
+    ("find_regressions.max_drop", 0.5, {"find_regressions@0"}),
+    ("select_checkpoint.select", "last", SELECTORS),
+    ("select_checkpoint.prompts", 2, {"evaluate_sft", *SELECTORS}),
     ("evaluate_policy.bootstrap_resamples", 50, EVALUATORS),
     ("write_report.samples_shown", 1, {"write_report"}),
     ("resume.every_steps", 3, set()),
@@ -62,13 +66,14 @@ MODULES: list[tuple[str, set[str]]] = [
     ("pipeline/training/dpo.py", OPTIMIZERS | PUBLISH),
     ("pipeline/objectives/ppo.py", OPTIMIZERS | PUBLISH),
     ("pipeline/objectives/preference.py", {"train_reward", *OPTIMIZERS, *PUBLISH}),
-    ("pipeline/judges/text_classifier.py", {"fit_judge", "collect_preferences", *EVALUATORS, *PUBLISH}),
-    ("pipeline/judges/chat.py", {"fit_judge", "collect_preferences", *EVALUATORS, *PUBLISH}),
+    ("pipeline/judges/text_classifier.py", {"fit_judge", "collect_preferences", *JUDGED, *PUBLISH}),
+    ("pipeline/judges/chat.py", {"fit_judge", "collect_preferences", *JUDGED, *PUBLISH}),
     ("pipeline/judges/prompts/rubric-v1.md", {"fit_judge", *PUBLISH}),
     ("pipeline/validation/contract.py", {"validate_preferences", *PUBLISH}),
     ("pipeline/data/preparation.py", {"prepare_data", *PUBLISH}),
     ("pipeline/report/flags.py", {"write_report"}),
     ("pipeline/evaluation/best_of_n.py", {"evaluate_sft"}),
+    ("pipeline/evaluation/checkpoints.py", SELECTORS | PUBLISH),
     ("pipeline/release/card.py", PUBLISH),
     # bookkeeping: a better message retrains nothing
     ("pipeline/stage/run.py", set()),

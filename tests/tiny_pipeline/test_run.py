@@ -11,14 +11,16 @@ from tests.tiny_pipeline.conftest import dvc
 
 STAGES = (
     "fetch_models", "prepare_data", "fit_judge", "train_sft", "collect_preferences", "validate_preferences",
-    "train_reward", "evaluate_reward", "score_reference", "optimize_policy@dpo-0", "optimize_policy@ppo-0",
-    "evaluate_sft", "evaluate_policy@dpo-0", "evaluate_policy@ppo-0", "write_report", "publish_models",
+    "train_reward", "evaluate_reward", "score_reference", "find_regressions@0", "evaluate_sft",
+    *(f"{stage}@{method}-0" for stage in ("optimize_policy", "select_checkpoint", "evaluate_policy")
+      for method in ("dpo", "ppo", "hybrid")),
+    "write_report", "publish_models",
 )  # fmt: skip
 
 
 def test_the_comparison_has_its_stable_keys(project: Path) -> None:
     comparison = json.loads((project / "reports/comparison.json").read_text())
-    assert set(comparison["policies"]) == {"sft", "dpo", "ppo"}
+    assert set(comparison["policies"]) == {"sft", "dpo", "ppo", "hybrid"}
     for policy in comparison["policies"].values():
         for interval in ("judge_score", "reward_score", "win_rate_vs_sft"):
             assert set(policy[interval]) == {"mean", "low", "high"}

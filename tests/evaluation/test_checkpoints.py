@@ -1,0 +1,117 @@
+"""Which checkpoint goes on, and what became of the categories that a policy made worse."""
+
+from typing import Any, cast
+
+import pytest
+
+from pipeline.evaluation.checkpoints import checkpoint_point, choose_step
+from pipeline.evaluation.policy import Evaluator, ScoredSample
+from pipeline.evaluation.regressions import add_repaired, compare_categories, first_of_each_category
+from pipeline.params.evaluation import SelectCheckpoint
+from pipeline.params.schema import Params
+from tests.tiny_models import changed
+
+SCORES = {"judge": [0.2, 0.4, 0.9], "reward": [1.0, 2.0, 6.0], "kl": [-1.0, 1.0, 3.0]}
+
+
+@pytest.fixture
+def evaluator() -> Evaluator:
+    """Intervals need no models."""
+    nothing = cast(Any, None)
+    return Evaluator(nothing, nothing, nothing, nothing, nothing, nothing, batch_size=1, resamples=200, seed=0)
+
+
+def samples(judge: list[float], *, reward: list[float] | None = None, kl: list[float] | None = None) -> Any:
+    count = len(judge)
+    made = [
+        {
+            "id": f"{number:016x}",
+            "prompt": "the film",
+            "response": " is good",
+            "ended": True,
+            "tokens": 2,
+            "judge_score": judge[number],
+            "reward_score": (reward or [0.0] * count)[number],
+            "kl_nats": (kl or [0.0] * count)[number],
+        }
+        for number in range(count)
+    ]
+    return [ScoredSample(**cast(Any, one)) for one in made]
+
+
+def point(step: int, judge: float, kl: float) -> dict[str, Any]:
+    return {"step": step, "judge_score": {"mean": judge}, "kl_nats_per_sequence": kl}
+
+
+@pytest.fixture
+def settings(params: Params) -> SelectCheckpoint:
+    return changed(params.select_checkpoint, select="best", max_kl=5.0)
+
+
+def test_a_point_holds_the_means(evaluator: Evaluator) -> None:
+    made = samples(SCORES["judge"], reward=SCORES["reward"], kl=SCORES["kl"])
+    found = checkpoint_point(evaluator, made, step=7)
+    assert found["step"] == 7 and found["kl_nats_per_sequence"] == pytest.approx(1.0)
+    assert found["judge_score"]["mean"] == pytest.approx(0.5) and found["reward_score"]["mean"] == pytest.approx(3.0)
+    assert found["kl_interval"]["low"] < 1.0 < found["kl_interval"]["high"]
+    assert found["distinct_2"] == pytest.approx(1 / 3), "three times the same two words"
+
+
+@pytest.mark.parametrize(
+    ("points", "step"),
+    [
+        # the peak, not the end
+        ([point(0, 0.5, 0), point(4, 0.7, 1), point(8, 0.8, 3), point(12, 0.6, 4)], 8),
+        # the end, where it is the peak
+        ([point(0, 0.5, 0), point(4, 0.7, 1), point(8, 0.8, 3)], 8),
+        # the highest score is beyond the budget
+        ([point(0, 0.5, 0), point(4, 0.6, 1), point(8, 0.7, 5), point(12, 0.9, 5.1)], 8),
+        # all are beyond it
+        ([point(0, 0.5, 0), point(4, 0.6, 7), point(8, 0.7, 6), point(12, 0.9, 9)], 8),
+        # equal scores: the earlier one
+        ([point(0, 0.5, 0), point(4, 0.7, 1), point(8, 0.7, 2)], 4),
+        # SFT itself is no choice
+        ([point(0, 0.9, 0), point(4, 0.3, 1), point(8, 0.4, 2)], 8),
+    ],
+)
+def test_the_judges_peak_within_the_budget_goes_on(
+    settings: SelectCheckpoint, points: list[dict[str, Any]], step: int
+) -> None:
+    assert choose_step(points, settings) == step
+
+
+def test_the_last_one_goes_on_where_it_is_asked_for(settings: SelectCheckpoint) -> None:
+    points = [point(0, 0.5, 0), point(4, 0.9, 1), point(8, 0.1, 30)]
+    assert choose_step(points, changed(settings, select="last")) == 8
+
+
+def test_of_each_category_the_first_prompts_are_measured() -> None:
+    rows = [{"id": str(number), "category": category} for number, category in enumerate("aabab")]
+    assert [row["id"] for row in first_of_each_category(rows, 2)] == ["0", "1", "2", "4"]
+
+
+def test_a_category_that_lost_more_than_the_threshold_has_regressed(evaluator: Evaluator) -> None:
+    sft, policy = samples([0.5, 0.6, 0.5, 0.4]), samples([0.4, 0.5, 0.9, 0.35])
+    categories = ["old", "old", "new", "short"]
+    table = compare_categories(evaluator, categories, sft, policy, max_drop=0.06)
+    assert [(row["category"], row["prompts"], row["regressed"]) for row in table] == [
+        ("new", 1, False),
+        ("old", 2, True),
+        ("short", 1, False),
+    ]
+    old = table[1]
+    assert (old["sft"], old["before"]) == pytest.approx((0.55, 0.45))
+    assert old["difference"] == pytest.approx({"mean": -0.1, "low": -0.1, "high": -0.1})
+
+
+def test_repaired_and_untouched_categories_are_checked_afterwards(evaluator: Evaluator) -> None:
+    prompts = [{"category": category} for category in ("old", "old", "new")]
+    categories = [row["category"] for row in prompts]
+    table = compare_categories(evaluator, categories, samples([0.5] * 3), samples([0.3, 0.3, 0.8]), max_drop=0.1)
+    found = {"threshold": 0.1, "categories": table, "prompts_trained": 20}
+    repaired = add_repaired(found, prompts, samples([0.6, 0.8, 0.75]))
+    assert repaired["prompts_trained"] == 20
+    assert repaired["categories"] == [
+        {"category": "new", "prompts": 1, "sft": 0.5, "before": 0.8, "after": 0.75, "repaired": False},
+        {"category": "old", "prompts": 2, "sft": 0.5, "before": 0.3, "after": pytest.approx(0.7), "repaired": True},
+    ]
