@@ -19,12 +19,15 @@ from typing import Any
 from pipeline.progress import progress_bar
 from tests.tiny_project import create_tiny_project, edit_params
 
-# enough steps that a good part of each stage is training, where there is a state to go on from
+# a stage takes five seconds to start: as long again for training, where there is a state to go on from
 _LONGER: dict[str, Any] = {
-    "train_sft.num_train_epochs": 40,
-    "train_reward.num_train_epochs": 20,
-    "optimize.dpo.num_train_epochs": 12,
-    "optimize.ppo.total_episodes": 160,
+    "train_sft.num_train_epochs": 250,
+    "train_reward.num_train_epochs": 60,
+    "optimize.methods": ["dpo", "ppo"],
+    "optimize.dpo.num_train_epochs": 40,
+    "optimize.dpo.save_steps": 200,
+    "optimize.ppo.total_episodes": 800,
+    "optimize.ppo.save_steps": 50,
 }
 
 

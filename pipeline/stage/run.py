@@ -194,11 +194,11 @@ def run_stage(main: Callable[..., None], *, description: str, matrix: Sequence[s
         parser.add_argument(axis, help=f"one of optimize.{axis}s in params.yaml")
     arguments = vars(parser.parse_args())
     place = {axis: str(arguments[axis]) for axis in matrix}
-    sys.exit(_execute(main, place, show_traceback=arguments["traceback"]))
+    sys.exit(_execute(main, place, script=_script_name(), show_traceback=arguments["traceback"]))
 
 
-def _execute(main: Callable[..., None], place: Mapping[str, str], *, show_traceback: bool) -> int:
-    name = f"{_script_name()}@{'-'.join(place.values())}" if place else _script_name()
+def _execute(main: Callable[..., None], place: Mapping[str, str], *, script: str, show_traceback: bool) -> int:
+    name = f"{script}@{'-'.join(place.values())}" if place else script
     root = Path.cwd()
     stage: Stage | None = None
     try:

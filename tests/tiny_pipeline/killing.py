@@ -33,7 +33,8 @@ def kill_stage(name: str, *, kills: int, rng: random.Random) -> dict[str, float]
     How long it takes undisturbed is the shorter of two executions; the first one is slower. One that ended before it
     was killed does not count.
     """
-    script, _, variant = name.partition("@")
+    script, _, matrix = name.partition("@")
+    place = dict(zip(("method", "seed"), matrix.split("-"), strict=True)) if matrix else {}
     stage = importlib.import_module(f"stages.{script}").main
     log = Path(f".state/killing-{name}.log")
     log.parent.mkdir(exist_ok=True)
@@ -45,7 +46,7 @@ def kill_stage(name: str, *, kills: int, rng: random.Random) -> dict[str, float]
             descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
             os.dup2(descriptor, 1)
             os.dup2(descriptor, 2)
-            os._exit(_execute(stage, name, variant or None, show_traceback=True))
+            os._exit(_execute(stage, place, script=script, show_traceback=True))
         return pid
 
     def finish() -> None:
