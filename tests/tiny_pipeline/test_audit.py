@@ -14,6 +14,8 @@ from pipeline.data.records import read_records
 from tests.tiny_pipeline.conftest import dvc, run
 from tests.tiny_project import edit_params
 
+PPO = "artifacts/policies/ppo/seed-0"
+
 
 def audit(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run(project, sys.executable, "-m", "pipeline.lineage", "audit", *arguments)
@@ -102,7 +104,7 @@ def edit_raw_data(project: Path) -> None:
     ("change", "message"),
     [
         (edit_row, "artifacts/data/prompts/train.jsonl: changed from line 3 on (1 lines differ)"),
-        (swap_checkpoint, "artifacts/policies/ppo/seed-0/model.safetensors: changed (written by optimize_policy@ppo-0)"),
+        (swap_checkpoint, f"{PPO}/model.safetensors: changed (written by optimize_policy@ppo-0)"),
         (edit_parameter, "params.yaml, train_sft.learning_rate: 0.5 now, 0.0005 when train_sft ran"),
         (edit_code, "pipeline/training/sft.py: changed since train_sft ran with it"),
         (edit_raw_data, "data/raw: changed"),
@@ -146,7 +148,7 @@ def test_a_method_that_was_taken_off_the_list_is_part_of_no_lineage(project: Pat
     gone = audit(copy, "artifacts/policies/ppo/seed-0")
     assert gone.returncode != 0 and "optimize_policy@ppo-0, which dvc.yaml no longer has" in gone.stderr
     trace = json.loads(audit(copy, "--json", "--record", trained).stdout)
-    assert "artifacts/policies/dpo/seed-0" in trace["outputs"] and "artifacts/policies/ppo/seed-0" not in trace["outputs"]
+    assert "artifacts/policies/dpo/seed-0" in trace["outputs"] and PPO not in trace["outputs"]
 
 
 def test_two_versions_are_compared(copy: Path) -> None:
