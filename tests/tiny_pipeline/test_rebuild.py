@@ -111,6 +111,15 @@ def test_a_parameter(project: Path, key: str, value: Any, stages: set[str]) -> N
         assert outdated(project) == (stages | PUBLISH if stages else set())
 
 
+def test_a_further_seed_runs_its_own_stages_only(project: Path) -> None:
+    """It adds hybrid's inputs to a folder that the hybrids of all seeds read."""
+    with edited(project / "params.yaml"):
+        edit_params(project, {"optimize.seeds": [0, 1]})
+        stages = ("optimize_policy", "select_checkpoint", "evaluate_policy")
+        new = {f"{stage}@{method}-1" for stage in stages for method in METHODS}
+        assert outdated(project) == {*new, "find_regressions@1", "write_report", *PUBLISH}
+
+
 def test_a_comment_in_the_parameters(project: Path) -> None:
     with edited(project / "params.yaml", lambda text: f"# a comment\n{text}"):
         assert outdated(project) == set()

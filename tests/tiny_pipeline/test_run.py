@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import mlflow
+import pytest
 from ruamel.yaml import YAML
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
@@ -39,6 +40,23 @@ def test_policies_and_reward_model_load_with_transformers(project: Path) -> None
         AutoModelForCausalLM.from_pretrained(project / folder)
     model = AutoModelForSequenceClassification.from_pretrained(project / "artifacts/reward_model")
     assert model.config.num_labels == 1
+
+
+@pytest.mark.parametrize("method", ["dpo", "ppo"])
+def test_a_selected_checkpoint_is_measured_beside_the_last(project: Path, method: str) -> None:
+    scored = json.loads((project / f"reports/checkpoints/{method}/seed-0.json").read_text())
+    metrics = json.loads((project / f"reports/policies/{method}/seed-0/metrics.json").read_text())
+    selected, last = scored["selected_step"], scored["last_step"]
+    assert (metrics["selected_step"], metrics["last_step"]) == (selected, last)
+    folder = project / f"artifacts/policies/{method}/seed-0"
+    weights = (project / f"artifacts/selected/{method}/seed-0/model.safetensors").read_bytes()
+    steps = {int(path.name.removeprefix("step-")) for path in folder.glob("checkpoints/step-*")} | {last}
+    assert [point["step"] for point in scored["points"]] == [0, *sorted(steps)] and len(steps) > 1
+    if selected == last:
+        assert weights == (folder / "model.safetensors").read_bytes() and metrics["last"] is None
+    else:
+        assert weights != (folder / "model.safetensors").read_bytes()
+        assert set(metrics["last"]) == {"judge_score", "reward_score", "kl_nats_per_sequence"}
 
 
 def test_the_sft_policy_is_at_no_distance_from_itself(project: Path) -> None:
