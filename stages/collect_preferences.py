@@ -1,5 +1,6 @@
 """collect_preferences: samples of the SFT policy ranked by the judge (RLAIF) or by people, or pairs as given."""
 
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -15,32 +16,40 @@ from pipeline.seeding import torch_generator
 from pipeline.stage.run import Stage, run_stage
 
 
+@dataclass(frozen=True)
+class Collected:
+    """Raw pairs, prompts that gave none, and what is told of them."""
+
+    pairs: list[dict[str, Any]]
+    ties: int
+    details: dict[str, Any] = field(default_factory=dict)
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    """Of a judge that keeps its own."""
+
+
 def main(stage: Stage) -> None:
     """Write raw pairs, and what gave none."""
-    settings = stage.params.collect_preferences
     prompts = [
         {**row, "split": split}
         for split in ("train", "validation", "test")
         for row in read_records(stage.input(f"artifacts/data/prompts/{split}.jsonl"), fields=("id", "prompt"))
     ]
-    verdicts: list[dict[str, Any]] = []
-    details: dict[str, Any] = {}
-    match settings.source:
+    match stage.params.collect_preferences.source:
         case "given":
-            pairs, ties = given_pairs(read_records(stage.input("artifacts/data/pairs.jsonl"))), 0
+            found = Collected(given_pairs(read_records(stage.input("artifacts/data/pairs.jsonl"))), 0)
         case "labelled":
-            pairs, ties, details = _labelled(stage, prompts)
+            found = _labelled(stage, prompts)
         case "sampled":
-            pairs, ties, verdicts, details = _sampled(stage, prompts)
-    write_records(stage.output("artifacts/preferences/raw.jsonl"), pairs)
-    write_records(stage.output("artifacts/preferences/verdicts.jsonl"), verdicts)
-    counts = {"pairs": len(pairs), "prompts": len(prompts), "ties_without_pair": ties, **details}
-    print(f"{len(pairs)} pairs from {len(prompts)} prompts, {ties} ties", flush=True)
+            found = _sampled(stage, prompts)
+    write_records(stage.output("artifacts/preferences/raw.jsonl"), found.pairs)
+    write_records(stage.output("artifacts/preferences/verdicts.jsonl"), found.verdicts)
+    counts = {"pairs": len(found.pairs), "prompts": len(prompts), "ties_without_pair": found.ties, **found.details}
+    print(f"{len(found.pairs)} pairs from {len(prompts)} prompts, {found.ties} ties", flush=True)
     stage.write_json("reports/preferences/collection.json", counts)
     stage.log_final(counts)
 
 
-def _labelled(stage: Stage, prompts: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int, dict[str, Any]]:
+def _labelled(stage: Stage, prompts: list[dict[str, Any]]) -> Collected:
     """Pairs, undecided ones, and the fate of every vote."""
     ballots = read_ballots(stage.input("data/labels"))
     for name in ballots.torn:
@@ -54,21 +63,12 @@ def _labelled(stage: Stage, prompts: list[dict[str, Any]]) -> tuple[list[dict[st
             "not in artifacts/data/prompts/{train,validation,test}.jsonl; label the samples of this policy with "
             "`make label`, or set collect_preferences.source to sampled."
         )
-    return (
-        found.pairs,
-        found.undecided,
-        {
-            "votes": found.votes,
-            "compared": found.compared,
-            "agreement": found.agreement,
-        },
-    )
+    details = {"votes": found.votes, "compared": found.compared, "agreement": found.agreement}
+    return Collected(found.pairs, found.undecided, details)
 
 
-def _sampled(
-    stage: Stage, prompts: list[dict[str, Any]]
-) -> tuple[list[dict[str, Any]], int, list[dict[str, Any]], dict[str, Any]]:
-    """Pairs, ties, the judge's verdicts as data, and their counts."""
+def _sampled(stage: Stage, prompts: list[dict[str, Any]]) -> Collected:
+    """Pairs of the best and the worst sample, ties, and what the judge said."""
     settings = stage.params.collect_preferences
     compute = stage.start_compute()
     samples = _sample(stage, compute, [row["prompt"] for row in prompts for _ in range(settings.samples_per_prompt)])
@@ -79,7 +79,7 @@ def _sampled(
         prompts, samples, judge, copies=settings.samples_per_prompt, min_margin=settings.min_margin
     )
     counts = judge.counts()
-    return pairs, ties, judge.verdicts(), {"judge_verdicts": counts} if counts else {}
+    return Collected(pairs, ties, {"judge_verdicts": counts} if counts else {}, judge.verdicts())
 
 
 def _sample(stage: Stage, compute: Compute, prompts: list[str]) -> list[Continuation]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 
+from pipeline.data.records import is_storable
 from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
 
@@ -21,7 +22,7 @@ class MeasuredPairs:
     rows: list[Mapping[str, Any]]
     """As given, but for shortened prompts, which have `prompt_truncated`: the tokens that were cut."""
     tokens: list[int]
-    """Prompt and longer response with its EOS; 0 where a row has no texts to measure."""
+    """Prompt and longer response with its EOS; 0 where a row has no texts to measure, or there is no limit."""
 
 
 def load_pair_tokenizer(file: Path) -> Tokenizer:
@@ -43,6 +44,8 @@ def measure_pairs(
     Raises:
         PipelineError: over_context is error and a pair is too long, naming the first.
     """
+    if settings.max_tokens is None:
+        return MeasuredPairs(list(rows), [0] * len(rows))
     measured = MeasuredPairs([], [])
     for start in range(0, len(rows), _BATCH):
         for row, encodings in _encoded(rows[start : start + _BATCH], tokenizer):
@@ -61,27 +64,20 @@ def measure_pairs(
 def _encoded(
     rows: Sequence[Mapping[str, Any]], tokenizer: Tokenizer
 ) -> Iterator[tuple[Mapping[str, Any], list[Encoding] | None]]:
-    readable = [all(_is_text(row.get(name)) for name in _TEXTS) for row in rows]
+    # the tokenizer library takes no lone surrogates; the rule not_utf8 finds these
+    readable = [all(isinstance(text := row.get(name), str) and is_storable(text) for name in _TEXTS) for row in rows]
     texts = [row[name] for row, fine in zip(rows, readable, strict=True) if fine for name in _TEXTS]
     encodings = iter(tokenizer.encode_batch(texts, add_special_tokens=False))
     for row, fine in zip(rows, readable, strict=True):
         yield row, [next(encodings) for _ in _TEXTS] if fine else None
 
 
-def _is_text(value: Any) -> bool:
-    # the tokenizer library takes no lone surrogates
-    return (isinstance(value, str) and value.isascii()) or (isinstance(value, str) and _encodes(value))
-
-
-def _encodes(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
 def _shorten(
     row: Mapping[str, Any], prompt: Encoding, longest: int, settings: ValidatePreferences, position: int
 ) -> tuple[Mapping[str, Any], int]:
     """The row and the tokens of its prompt."""
-    if settings.max_tokens is None or len(prompt) + longest <= settings.max_tokens:
+    assert settings.max_tokens is not None, "without a limit nothing is measured"
+    if len(prompt) + longest <= settings.max_tokens:
         return row, len(prompt)
     if settings.over_context == "error":
         raise PipelineError(

@@ -32,13 +32,13 @@ ROW = {"id": "1", "prompt": "This film was a joy from start to end", "chosen": "
 
 
 def test_tokens_are_prompt_and_longer_response_with_its_end(tokenizer: Tokenizer) -> None:
-    measured = measure_pairs([ROW, {"prompt": None}], tokenizer, settings(max_tokens=None))
+    measured = measure_pairs([ROW, {"prompt": None}], tokenizer, settings(max_tokens=10_000))
     assert measured.tokens == [count(tokenizer, ROW["prompt"]) + count(tokenizer, ROW["rejected"]) + 1, 0]
     assert measured.rows == [ROW, {"prompt": None}]
 
 
 def test_a_prompt_loses_its_beginning_and_the_responses_stay(tokenizer: Tokenizer) -> None:
-    whole = measure_pairs([ROW], tokenizer, settings(max_tokens=None)).tokens[0]
+    whole = measure_pairs([ROW], tokenizer, settings(max_tokens=10_000)).tokens[0]
     measured = measure_pairs([ROW], tokenizer, settings(max_tokens=whole - 3, over_context="truncate_prompt"))
     (row,) = measured.rows
     assert measured.tokens == [whole - 3] and row["prompt_truncated"] == 3
@@ -62,6 +62,11 @@ def test_dropping_changes_nothing_and_an_error_names_the_pair(tokenizer: Tokeniz
 
 def test_what_no_tokenizer_takes_is_left_to_the_other_rules(tokenizer: Tokenizer) -> None:
     rows = [{**ROW, "chosen": "\ud800"}, {**ROW, "chosen": 3}, {}, ROW]
-    assert [tokens > 0 for tokens in measure_pairs(rows, tokenizer, settings(max_tokens=None)).tokens] == [
+    assert [tokens > 0 for tokens in measure_pairs(rows, tokenizer, settings(max_tokens=10_000)).tokens] == [
         False, False, False, True,
     ]  # fmt: skip
+
+
+def test_without_a_limit_nothing_is_counted(tokenizer: Tokenizer) -> None:
+    measured = measure_pairs([ROW, ROW], tokenizer, settings(max_tokens=None))
+    assert measured.rows == [ROW, ROW] and measured.tokens == [0, 0]
