@@ -22,7 +22,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
     compute = stage.start_compute()
     evaluator = Evaluator.load(
         judge=load_judge(
-            stage.input("artifacts/judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
+            stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
         ),
         # the one that PPO optimises, which may be a bought one
         reward_model=stage.input("artifacts/inputs/ppo/reward_model"),

@@ -27,7 +27,7 @@ def main(stage: Stage, seed: str) -> None:
     compute = stage.start_compute()
     evaluator = Evaluator.load(
         judge=load_judge(
-            stage.input("artifacts/judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
+            stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
         ),
         reward_model=inputs / "reward_model",
         reference=stage.input("artifacts/sft"),

@@ -1,22 +1,23 @@
-"""fit_judge: make the judge ready, and measure it on human labels that it has not seen."""
+"""fit_judge: make the judges ready, and measure them on human labels that they have not seen."""
 
+import shutil
 from typing import Any
 
 from pipeline.data.records import read_records, write_records
-from pipeline.evaluation.judge import judge_agreement, liked_and_disliked
-from pipeline.evaluation.statistics import wilson_interval
+from pipeline.evaluation.judge import classifier_accuracy, classifier_agreement, judge_agreement, liked_and_disliked
 from pipeline.judges.loading import open_chat_judge
 from pipeline.judges.protocol import Judge
 from pipeline.judges.reward_model import MODEL, save_reward_judge
 from pipeline.judges.rules import ChatRules
-from pipeline.judges.text_classifier import cut_windows, fit_judge
+from pipeline.judges.text_classifier import TextClassifierJudge, fit_judge, split_labels
 from pipeline.models.checkpoints import save_model
 from pipeline.models.sources import load_source_reward_model
+from pipeline.params.schema import FitJudge
 from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    """Write the judge that judge.kind names."""
+    """Write the judge that ranks training pairs, of the kind judge.kind, and the one that measures policies."""
     test = read_records(stage.input("artifacts/data/labels/test.jsonl"), fields=("text", "label"))
     verdicts: list[dict[str, Any]] = []
     if stage.params.judge.kind == "classifier":
@@ -27,28 +28,29 @@ def main(stage: Stage) -> None:
         judge = _describe_chat(stage) if stage.params.judge.kind == "chat" else _fetch_reward_model(stage, texts)
         metrics = judge_agreement(judge, pairs)
         verdicts = judge.verdicts()
+        shutil.copytree(stage.output("artifacts/judge"), stage.output("artifacts/evaluation_judge"))
     write_records(stage.output("reports/judge/verdicts.jsonl"), verdicts)
     stage.write_json("reports/judge/metrics.json", metrics)
     stage.log_final(metrics)
 
 
 def _fit_classifier(stage: Stage, test: list[dict[str, Any]]) -> dict[str, Any]:
-    """Fit, measure on the first window of every held-out text, save."""
+    """Fit, measure, save; a second judge from the labels that the first one has not seen."""
     settings = stage.params.fit_judge
-    train = read_records(stage.input("artifacts/data/labels/train.jsonl"), fields=("text", "label"))
-    print(f"fitting on {len(train)} texts", flush=True)
-    judge = fit_judge([row["text"] for row in train], [row["label"] for row in train], settings)
+    train = read_records(stage.input("artifacts/data/labels/train.jsonl"), fields=("id", "text", "label"))
+    halves = split_labels(train) if settings.independent else (train, train)
+    judge, other = (_fit(half, settings) for half in halves)
     judge.save(stage.output("artifacts/judge"))
+    other.save(stage.output("artifacts/evaluation_judge"))
+    metrics, second = (classifier_accuracy(one, test, settings) for one in (judge, other))
+    if not settings.independent:
+        return metrics
+    return {**metrics, "evaluation": {**second, "agreement": classifier_agreement(judge, other, test, settings)}}
 
-    windows = [cut_windows(row["text"], words=settings.window_words, at_most=1)[0] for row in test]
-    labels = [row["label"] for row in test]
-    right = sum((score > 0.5) == bool(label) for score, label in zip(judge.score(windows), labels, strict=True))
-    share = sum(labels) / len(labels)
-    return {
-        "held_out_accuracy": wilson_interval(int(right), len(test)),
-        "majority_share": max(share, 1 - share),
-        "texts": len(test),
-    }
+
+def _fit(rows: list[dict[str, Any]], settings: FitJudge) -> TextClassifierJudge:
+    print(f"fitting on {len(rows)} texts", flush=True)
+    return fit_judge([row["text"] for row in rows], [row["label"] for row in rows], settings)
 
 
 def _fetch_reward_model(stage: Stage, texts: list[str]) -> Judge:

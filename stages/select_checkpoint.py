@@ -45,7 +45,7 @@ def start_evaluator(stage: Stage) -> Evaluator:
     sft = stage.input("artifacts/sft")
     compute = stage.start_compute(like=sft)
     judge = load_judge(
-        stage.input("artifacts/judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
+        stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
     )
     return Evaluator.load(
         judge=judge,

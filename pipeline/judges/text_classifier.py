@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -73,6 +74,22 @@ def fit_judge(texts: Sequence[str], labels: Sequence[int], settings: FitJudge) -
     return TextClassifierJudge(
         ngram_max=settings.ngram_max, idf=tfidf.idf_, weights=model.coef_[0], bias=float(model.intercept_[0])
     )
+
+
+def split_labels(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Two halves by the record ids, so that the texts of one record stay together and new rows move no old one.
+
+    Raises:
+        PipelineError: one of them has a single label.
+    """
+    first, second = ([row for row in rows if int(row["id"], 16) % 2 == half] for half in (0, 1))
+    for half in (first, second):
+        if len({row["label"] for row in half}) < 2:
+            raise PipelineError(
+                f"{len(rows)} labels are too few for two judges: half of them do not hold both labels. Add labelled "
+                "texts, or set fit_judge.independent to false, which lets one judge rank pairs and measure policies."
+            )
+    return first, second
 
 
 def cut_windows(text: str, *, words: int, at_most: int) -> list[str]:

@@ -147,6 +147,7 @@ class Data(Section):
 
 
 class FitJudge(Section):
+    independent: bool
     window_words: PositiveInt
     windows_per_text: PositiveInt
     ngram_max: PositiveInt

@@ -30,7 +30,7 @@ def evaluator(policy_folder: Path, encoder_folder: Path, tmp_path: Path, compute
     judge = fit_judge(
         ["clever funny joy", "weak dull boring"] * 3,
         [1, 0] * 3,
-        FitJudge(window_words=5, windows_per_text=2, ngram_max=1, inverse_regularization=1.0),
+        FitJudge(independent=True, window_words=5, windows_per_text=2, ngram_max=1, inverse_regularization=1.0),
     )
     create_reward_model(encoder_folder, compute, max_length=48, seed=0).save(tmp_path / "reward_model")
     for folder in (policy_folder, tmp_path / "reward_model"):

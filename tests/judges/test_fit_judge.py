@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from pipeline.data.records import read_records, write_records
+from pipeline.errors import PipelineError
 from pipeline.judges.loading import load_judge
+from pipeline.judges.text_classifier import TextClassifierJudge, fit_judge, split_labels
 from pipeline.models.compute import Compute
 from pipeline.models.reward import create_reward_model
 from pipeline.params.judge import JudgeEndpoint
@@ -26,7 +28,8 @@ class FakeStage:
     def __init__(self, root: Path, params: Params, compute: Compute, endpoint: JudgeEndpoint) -> None:
         self.root, self.params, self._compute = root, params, compute
         self.judge_endpoint, self.verdict_store = endpoint, root / "verdicts"
-        rows = [{"text": text, "label": 1} for text in LIKED] + [{"text": text, "label": 0} for text in DISLIKED]
+        labelled = [(text, 1) for text in LIKED] + [(text, 0) for text in DISLIKED]
+        rows = [{"id": f"{at // 2:016x}", "text": text, "label": label} for at, (text, label) in enumerate(labelled)]
         for name in ("train", "test"):
             write_records(root / f"artifacts/data/labels/{name}.jsonl", rows)
         self.metrics: dict[str, Any] = {}
@@ -85,4 +88,31 @@ def test_a_reward_model(
 def test_a_classifier_keeps_its_files_and_keys(tmp_path: Path, params: Params, compute: Compute) -> None:
     stage = run(tmp_path, params, compute, params.judge.endpoint)
     assert sorted(path.name for path in (tmp_path / "artifacts/judge").iterdir()) == ["judge.json", "judge.safetensors"]
-    assert set(stage.metrics) == {"held_out_accuracy", "majority_share", "texts"}
+    assert set(stage.metrics) == {"held_out_accuracy", "majority_share", "texts", "evaluation"}
+    assert set(stage.metrics["evaluation"]) == {"held_out_accuracy", "majority_share", "texts", "agreement"}
+
+
+def test_the_judge_that_measures_has_seen_other_labels(tmp_path: Path, params: Params, compute: Compute) -> None:
+    stage = run(tmp_path, params, compute, params.judge.endpoint)
+    rows = read_records(tmp_path / "artifacts/data/labels/train.jsonl")
+    for name, half in zip(("judge", "evaluation_judge"), split_labels(rows), strict=True):
+        fitted = fit_judge([row["text"] for row in half], [row["label"] for row in half], params.fit_judge)
+        saved = TextClassifierJudge.load(tmp_path / "artifacts" / name)
+        assert saved.score(LIKED).tolist() == fitted.score(LIKED).tolist()
+    judges = [TextClassifierJudge.load(tmp_path / f"artifacts/{name}") for name in ("judge", "evaluation_judge")]
+    sides = [(judge.score([row["text"] for row in rows]) > 0.5).tolist() for judge in judges]
+    same = sum(one == other for one, other in zip(*sides, strict=True)) / len(rows)
+    assert stage.metrics["evaluation"]["agreement"] == pytest.approx(same)
+
+
+def test_one_judge_does_both_where_it_is_asked_to(tmp_path: Path, params: Params, compute: Compute) -> None:
+    one = params.model_copy(update={"fit_judge": changed(params.fit_judge, independent=False)})
+    stage = run(tmp_path, one, compute, params.judge.endpoint)
+    files = [tmp_path / f"artifacts/{name}/judge.safetensors" for name in ("judge", "evaluation_judge")]
+    assert files[0].read_bytes() == files[1].read_bytes() and "evaluation" not in stage.metrics
+
+
+def test_too_few_labels_for_two_judges_are_an_error_that_says_what_to_do() -> None:
+    rows = [{"id": "02", "text": "good", "label": 1}, {"id": "01", "text": "bad", "label": 0}]
+    with pytest.raises(PipelineError, match=r"2 labels are too few .* fit_judge\.independent to false"):
+        split_labels(rows)

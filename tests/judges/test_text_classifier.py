@@ -11,7 +11,7 @@ from pipeline.judges.text_classifier import TextClassifierJudge, cut_windows, fi
 from pipeline.params.schema import FitJudge
 from pipeline.stage.hashing import content_hash
 
-SETTINGS = FitJudge(window_words=4, windows_per_text=2, ngram_max=2, inverse_regularization=1.0)
+SETTINGS = FitJudge(independent=True, window_words=4, windows_per_text=2, ngram_max=2, inverse_regularization=1.0)
 GOOD = ["clever and funny film", "a great clever story", "funny and great music"]
 BAD = ["dull and boring film", "a weak boring story", "weak and dull music"]
 
@@ -68,7 +68,7 @@ def test_windows_by_hand() -> None:
 
 
 def test_only_the_first_windows_of_a_text_are_learned() -> None:
-    tail = FitJudge(window_words=2, windows_per_text=1, ngram_max=1, inverse_regularization=1.0)
+    tail = FitJudge(independent=True, window_words=2, windows_per_text=1, ngram_max=1, inverse_regularization=1.0)
     judge = fit_judge(["fine film dreadful", "bad film splendid"], [1, 0], tail)
     splendid, dreadful = judge.score(["splendid", "dreadful"])
     assert splendid == pytest.approx(dreadful)
