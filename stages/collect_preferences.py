@@ -32,7 +32,9 @@ def main(stage: Stage) -> None:
     prompts = [
         {**row, "split": split}
         for split in ("train", "validation", "test")
-        for row in read_records(stage.input(f"artifacts/data/prompts/{split}.jsonl"), fields=("id", "prompt"))
+        for row in read_records(
+            stage.input(f"artifacts/data/prompts/{split}.jsonl"), fields=("id", "prompt", "category")
+        )
     ]
     match stage.params.collect_preferences.source:
         case "given":

@@ -16,6 +16,7 @@ from pipeline.errors import PipelineError
 from pipeline.models.text_format import TextFormat
 from pipeline.params.schema import Data
 from pipeline.progress import progress_bar
+from pipeline.reading.categories import default_category
 from pipeline.reading.chats import Style
 from pipeline.reading.formats import HOLD_CHATS, describe_format, detect_format, prompts_by_file, select_fields
 from pipeline.reading.sources import Source, load_sources
@@ -27,6 +28,7 @@ def main(stage: Stage) -> None:
     settings = stage.params.data
     sources = load_sources(settings)
     resolved = prompts_by_file(sources, [detect_format(source, settings) for source in sources])
+    _warn_of_missing_categories(settings, resolved)
     style = _style(stage, resolved)
     for found, files in Counter(map(describe_format, resolved)).items():
         print(f"  format  {found}{f' ({files} files)' if files > 1 else ''}", flush=True)
@@ -48,6 +50,15 @@ def main(stage: Stage) -> None:
     _check(prepared, settings)
 
 
+def _warn_of_missing_categories(settings: Data, resolved: Sequence[Data]) -> None:
+    if settings.columns.category is not None and not any(data.columns.category for data in resolved):
+        print(
+            f"warning: no source has a column {settings.columns.category!r} (data.columns.category) that says the "
+            "kind of prompt; nothing is broken down by it.",
+            flush=True,
+        )
+
+
 def _style(stage: Stage, resolved: Sequence[Data]) -> Style:
     """How chats are written out; a template needs the policy's tokenizer, which takes seconds to load."""
     settings = stage.params.data
@@ -60,8 +71,10 @@ def _style(stage: Stage, resolved: Sequence[Data]) -> Style:
 
 
 def _raw_rows(sources: Sequence[Source], resolved: Sequence[Data], style: Style, bar: "tqdm[Any]") -> Iterator[RawRows]:
+    names = [source.name for source in sources]
     for source, data in zip(sources, resolved, strict=True):
-        yield RawRows(source.name, _counted(select_fields(source, data), bar), data, source.share, style)
+        rows = select_fields(source, data, category=default_category(source.name, names))
+        yield RawRows(source.name, _counted(rows, bar), data, source.share, style)
 
 
 def _counted(rows: Iterable[Any], bar: "tqdm[Any]") -> Iterator[Any]:

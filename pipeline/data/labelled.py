@@ -65,7 +65,8 @@ def labelled_pairs(ballots: Ballots, prompts: Sequence[Mapping[str, Any]]) -> La
     """Pairs by the majority of their votes, each in the split of its prompt.
 
     Args:
-        prompts: rows with `id`, `prompt` and `split`. Prompts are compared folded, as when the splits were drawn.
+        prompts: rows with `id`, `prompt`, `category` and `split`. Prompts are compared folded, as when the splits were
+            drawn.
     """
     by_prompt = {fold(row["prompt"]): row for row in prompts}
     pairs = []
@@ -112,9 +113,8 @@ def _pair(entry: Entry, row: Mapping[str, Any], prompt: Mapping[str, Any]) -> di
     texts = {name: entry.record[name] for name in ("prompt", "chosen", "rejected")}
     a_won = texts["chosen"] == row["response_a"]
     ended = [bool(row.get(f"response_{side}_ended", True)) for side in ("a", "b")]
-    (pair,) = given_pairs(
-        [{**texts, "id": record_id(*texts.values()), "split": prompt["split"], "votes": entry.record["votes"]}]
-    )
+    place = {name: prompt[name] for name in ("category", "split")}
+    (pair,) = given_pairs([{**texts, **place, "id": record_id(*texts.values()), "votes": entry.record["votes"]}])
     return {
         **pair,
         "prompt_id": prompt["id"],

@@ -50,7 +50,7 @@ def rank_samples(
     """The best and the worst of each prompt's samples, as the judge ranks them.
 
     Args:
-        prompts: rows with `id`, `prompt` and `split`.
+        prompts: rows with `id`, `prompt`, `category` and `split`.
         samples: `copies` for each prompt, adjacent.
         min_margin: judge-score units; below it a prompt is a tie and gives no pair.
 
@@ -75,6 +75,7 @@ def rank_samples(
                 "id": record_id(row["prompt"], chosen.text, rejected.text),
                 "prompt_id": row["id"],
                 "prompt": row["prompt"],
+                "category": row["category"],
                 "chosen": chosen.text,
                 "rejected": rejected.text,
                 "chosen_ended": chosen.ended,
@@ -93,7 +94,7 @@ def given_pairs(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Pairs as people gave them: complete responses, without scores."""
     return [
         {
-            **{key: row[key] for key in ("id", "prompt", "chosen", "rejected", "split")},
+            **{key: row[key] for key in ("id", "prompt", "category", "chosen", "rejected", "split")},
             "prompt_id": row["id"],
             "chosen_ended": True,
             "rejected_ended": True,

@@ -92,7 +92,9 @@ def _read(source: RawRows, prepared: PreparedData) -> Iterator[dict[str, Any]]:
         elif not all(is_storable(text) for text in entry.record.values() if isinstance(text, str)):
             prepared.note(source.places(entry.rows), None, "dropped.not_utf8")
         else:
-            yield {**_complete(entry.record, source.data), "places": source.places(entry.rows)}
+            # beside the record, whose texts are its id
+            known = {"places": source.places(entry.rows), "category": entry.category}
+            yield {**_complete(entry.record, source.data), **known}
 
 
 def _complete(record: dict[str, Any], data: Data) -> dict[str, Any]:
@@ -174,7 +176,7 @@ def _fill(prepared: PreparedData, split: str, records: list[dict[str, Any]], *, 
     for record in records:
         if record["prompt"] not in seen:
             seen.add(record["prompt"])
-            prepared.prompts[split].append(_keep(record, "id", "prompt"))
+            prepared.prompts[split].append(_keep(record, "id", "prompt", "category"))
         if "chosen" in record and split != "evaluation":
             prepared.pairs.append(_pair(record, split))
 
@@ -188,7 +190,7 @@ def _fill_labels(prepared: PreparedData, records: list[dict[str, Any]], *, seed:
 
 
 def _pair(record: dict[str, Any], split: str) -> dict[str, Any]:
-    pair = {**_keep(record, "id", "prompt", "chosen", "rejected"), "split": split}
+    pair = {**_keep(record, "id", "prompt", "category", "chosen", "rejected"), "split": split}
     # votes on it may be in several files; each row is numbered in its own
     files = dict.fromkeys(file for file, _ in record["places"])
     pair["origin"] = {"file": ", ".join(files), "rows": [row for _, row in record["places"]]}

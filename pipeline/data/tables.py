@@ -29,11 +29,12 @@ TABLES = {
         unique=["id"],
         strict=True,
     ),
-    "prompts": pa.DataFrameSchema({"id": _IDENTITY, "prompt": _TEXT}, unique=["id"], strict=True),
+    "prompts": pa.DataFrameSchema({"id": _IDENTITY, "prompt": _TEXT, "category": _TEXT}, unique=["id"], strict=True),
     "pairs": pa.DataFrameSchema(
         {
             "id": _IDENTITY,
             **{name: pa.Column(str) for name in ("prompt", "chosen", "rejected")},
+            "category": _TEXT,
             "split": pa.Column(str, pa.Check.isin(["train", "validation", "test"])),
             "origin": pa.Column(object),
             "votes": pa.Column(object, required=False, nullable=True),
@@ -55,12 +56,15 @@ TABLES = {
         {
             "id": _IDENTITY,
             "prompt": _TEXT,
+            "category": _TEXT,
             "response": pa.Column(str),
             "ended": pa.Column(bool),
             "tokens": pa.Column(int, pa.Check.ge(0)),
             "judge_score": pa.Column(float, pa.Check.in_range(0, 1)),
             "reward_score": pa.Column(float, _FINITE),
             "kl_nats": pa.Column(float, _FINITE),
+            # never negative, up to rounding
+            "kl_k3_nats": pa.Column(float, [_FINITE, pa.Check.ge(-1e-3)]),
         },
         unique=["id"],
         strict=True,

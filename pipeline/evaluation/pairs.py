@@ -44,12 +44,16 @@ def accuracy_of(margins: np.ndarray) -> Interval | None:
 def accuracy_by_group(margins: np.ndarray, pairs: Sequence[EvaluationPair]) -> list[dict[str, Any]]:
     """Accuracy of each value of each group field, in the order of their names.
 
+    A field whose value all pairs share is left out: its group would be all pairs.
+
     Args:
         margins: (N,), chosen minus rejected score of each pair.
     """
     table = []
     for field in GROUP_FIELDS:
         values = [pair.groups.get(field) for pair in pairs]
+        if len(set(values)) == 1:
+            continue
         for value in sorted({one for one in values if one is not None}):
             inside = margins[[one == value for one in values]]
             table.append({"field": field, "value": value, "accuracy": accuracy_of(inside), "pairs": len(inside)})

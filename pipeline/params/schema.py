@@ -74,6 +74,7 @@ class Columns(Section):
     rank: str | None
     judge_prompt: str | None
     tree: str | None
+    category: str | list[str] | None
 
 
 _ALWAYS_REJECTED = ("missing_field", "wrong_type", "not_utf8", "blank_text", "identical_pair", "duplicate_id")

@@ -1,11 +1,13 @@
 """Raw rows to entries: what one row says, or several together. No row is without one."""
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.params.schema import Data
+from pipeline.reading.categories import EVERYTHING
 from pipeline.reading.chats import Style, Unreadable
 from pipeline.reading.loose import BROKEN
 from pipeline.reading.pairs import Comparison, read_comparison, read_pair, read_round_robin, read_scored, read_tree
@@ -27,6 +29,8 @@ class Entry:
     reason: str = ""
     votes: tuple[Vote, ...] = ()
     """As given: a is the response that the data has first."""
+    category: str = EVERYTHING
+    """The kind of prompt, of the first of its rows."""
 
 
 def read_entries(rows: Iterable[Row], data: Data, style: Style) -> Iterator[Entry]:
@@ -36,21 +40,27 @@ def read_entries(rows: Iterable[Row], data: Data, style: Style) -> Iterator[Entr
     votes in rows of their own are put together by prompt, after the last row.
     """
     broken: list[Entry] = []
-    whole = _whole_rows(rows, broken)
+    categories: dict[int, str] = {}
+    whole = _whole_rows(rows, broken, categories)
     if data.format in _GROUPED or (data.format == "comparisons" and data.columns.annotator):
-        yield from _GROUPED.get(data.format, read_votes)(whole, style)
+        entries = _GROUPED.get(data.format, read_votes)(whole, style)
     else:
-        yield from _by_row(whole, data.format, style)
+        entries = _by_row(whole, data.format, style)
+    for entry in entries:
+        yield replace(entry, category=categories.get(min(entry.rows), EVERYTHING))
     yield from broken
 
 
-def _whole_rows(rows: Iterable[Row], broken: list[Entry]) -> Iterator[tuple[int, Row]]:
-    """Rows with their numbers, from 1; those that could not be read go to `broken`."""
+def _whole_rows(rows: Iterable[Row], broken: list[Entry], categories: dict[int, str]) -> Iterator[tuple[int, Row]]:
+    """Rows with their numbers, from 1; those that could not be read go to `broken`, the kinds of the others to
+    `categories`."""
     for position, row in enumerate(rows, start=1):
         if BROKEN in row:
             broken.append(Entry((position,), None, row[BROKEN]))
-        else:
-            yield position, row
+            continue
+        if "category" in row:
+            categories[position] = sys.intern(row["category"])  # few different ones
+        yield position, row
 
 
 def _by_row(rows: Iterable[tuple[int, Row]], form: str, style: Style) -> Iterator[Entry]:

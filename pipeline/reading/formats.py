@@ -10,6 +10,7 @@ from datasets import Dataset
 
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Data
+from pipeline.reading.categories import EVERYTHING, VERDICTS, category_of
 from pipeline.reading.chats import is_chat
 from pipeline.reading.loose import BROKEN, LooseRows
 from pipeline.reading.sources import Source
@@ -63,6 +64,7 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "rank": ("rank",),
     "judge_prompt": ("g1_user_prompt",),
     "tree": ("tree", "prompt"),
+    "category": ("category", "subset", "task"),
 }
 """Column names that a field with null in `data.columns` is looked for under; case, and the `Input.` and `Answer.` of
 labelling sites, do not matter."""
@@ -137,7 +139,20 @@ def _columns(data: Data, form: str, names: Sequence[str], *, strict: bool) -> di
                 f"{_KEY}.{field} is null and {data.source} has none of the usual columns "
                 f"({', '.join(USUAL_NAMES[field])}) but {', '.join(names)}. Name the column of {field}."
             )
+    if category := _category_columns(data, form, names, columns):
+        columns["category"] = category
     return columns
+
+
+def _category_columns(data: Data, form: str, names: Sequence[str], columns: Mapping[str, list[str]]) -> list[str]:
+    """What says the kind of prompt: it may have another use, too, and a source without it has no category."""
+    named = data.columns.category
+    if named is None:
+        taken = {name for used in columns.values() for name in used}
+        return _usual(form, "category", [name for name in names if name not in taken])
+    verdicts = {name for field in VERDICTS if form != "labelled_texts" for name in columns.get(field, [])}
+    wanted = [named] if isinstance(named, str) else named
+    return wanted if set(wanted) <= set(names) - verdicts else []
 
 
 def _usual(form: str, field: str, names: Sequence[str]) -> list[str]:
@@ -153,11 +168,11 @@ def _usual(form: str, field: str, names: Sequence[str]) -> list[str]:
 
 
 def _resolved(data: Data, form: str, names: Sequence[str], columns: dict[str, list[str]]) -> Data:
-    used = Counter(name for found in columns.values() for name in found)
+    used = Counter(name for field, found in columns.items() if field != "category" for name in found)
     if any(count > 1 for count in used.values()):
         named = ", ".join(f"{_KEY}.{field}: {', '.join(found)}" for field, found in columns.items())
         raise PipelineError(f"each field needs a column of its own, but two share one ({named}).")
-    several = {"winner", "responses"} if form == "round_robin" else {"winner"}
+    several = {"winner", "category"} | ({"responses"} if form == "round_robin" else set())
     update = {field: found if field in several else found[0] for field, found in columns.items()}
     unused = {field: None for field in type(data.columns).model_fields if field not in columns}
     return data.model_copy(update={"format": form, "columns": data.columns.model_copy(update={**unused, **update})})
@@ -216,25 +231,35 @@ def describe_format(data: Data) -> str:
     return f"{data.format}: {', '.join(fields)}"
 
 
-def select_fields(source: Source, data: Data) -> Iterable[Mapping[str, Any]]:
-    """The rows with the columns that a resolved `data` names, under the names of their fields; several columns of one
-    field are `winner.0`, `winner.1`."""
+def select_fields(source: Source, data: Data, *, category: str = EVERYTHING) -> Iterable[Mapping[str, Any]]:
+    """The rows with the columns that a resolved `data` names, under the names of their fields.
+
+    Several columns of one field are `winner.0`, `winner.1`; those of `category` are one text.
+
+    Args:
+        category: of the rows of a source without a column for it.
+    """
     renamed = {}
     for field in type(data.columns).model_fields:
-        named = getattr(data.columns, field)
+        named = None if field == "category" else getattr(data.columns, field)
         if isinstance(named, str) and (field, named) != ("prompt", FILE_NAME):
             renamed[named] = field
         for number, name in enumerate(named if isinstance(named, list) else []):
             renamed[name] = f"{field}.{number}"
-    rows = _select(source.rows, renamed)
-    if data.columns.prompt != FILE_NAME:
-        return rows
-    prompt = " ".join(re.split(r"[-_\s]+", Path(source.name).name.split(".")[0])).strip()
-    return (row if BROKEN in row else {**row, "prompt": prompt} for row in rows)
+    fixed = {"prompt": _file_prompt(source.name)} if data.columns.prompt == FILE_NAME else {}
+    kinds = data.columns.category or []
+    for row in _select(source.rows, [*renamed, *kinds]):
+        if BROKEN in row:
+            yield row
+            continue
+        kind = category_of(row, kinds) if kinds else category
+        yield {**{new: row[old] for old, new in renamed.items()}, **fixed, "category": kind}
 
 
-def _select(rows: Dataset | LooseRows, renamed: Mapping[str, str]) -> Iterable[Mapping[str, Any]]:
-    if isinstance(rows, LooseRows):
-        return (row if BROKEN in row else {new: row[old] for old, new in renamed.items()} for row in rows)
-    selected = rows.select_columns(list(renamed))
-    return selected.rename_columns({old: new for old, new in renamed.items() if old != new})
+def _file_prompt(name: str) -> str:
+    return " ".join(re.split(r"[-_\s]+", Path(name).name.split(".")[0])).strip()
+
+
+def _select(rows: Dataset | LooseRows, names: Sequence[str]) -> Iterable[Mapping[str, Any]]:
+    """Rows of a table with these columns alone: to read the others of a row would take longer."""
+    return rows if isinstance(rows, LooseRows) else rows.select_columns(list(dict.fromkeys(names)))

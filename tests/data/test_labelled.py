@@ -14,7 +14,10 @@ from pipeline.params.schema import Params
 from pipeline.validation.contract import validate_pairs
 from pipeline.validation.details import detail_pairs
 
-PROMPTS = [{"id": f"p{i}", "prompt": f"Prompt {i}:", "split": s} for i, s in enumerate(("train", "test", "validation"))]
+PROMPTS = [
+    {"id": f"p{i}", "prompt": f"Prompt {i}:", "category": f"kind {i}", "split": split}
+    for i, split in enumerate(("train", "test", "validation"))
+]
 
 
 def line(item: int, who: str, winner: str, *, order: str = "ab", **more: Any) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def test_the_majority_is_the_pair_and_votes_are_told_from_its_side(tmp_path: Pat
     (pair,) = found.pairs
     assert (pair["prompt"], pair["chosen"], pair["rejected"]) == ("Prompt 1:", " y", " x")
     assert (pair["split"], pair["prompt_id"], pair["source"]) == ("test", "p1", "labelled")
-    assert pair["id"] == record_id("Prompt 1:", " y", " x")
+    assert pair["id"] == record_id("Prompt 1:", " y", " x") and pair["category"] == "kind 1"
     assert (pair["chosen_ended"], pair["rejected_ended"]) == (True, False)
     assert pair["votes"] == [
         {"annotator": "ann", "verdict": "a", "swapped": True},

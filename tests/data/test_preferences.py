@@ -11,7 +11,8 @@ from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.models.sampling import Continuation
 
 PROMPTS = [
-    {"id": f"p{i}", "prompt": f"Prompt {i}:", "split": split} for i, split in enumerate(("train", "test", "train"))
+    {"id": f"p{i}", "prompt": f"Prompt {i}:", "category": f"kind {i}", "split": split}
+    for i, split in enumerate(("train", "test", "train"))
 ]
 
 
@@ -48,6 +49,7 @@ def test_the_best_and_the_worst_sample_become_a_pair() -> None:
     assert (first["chosen_ended"], first["rejected_ended"]) == (False, True)
     assert (first["chosen_score"], first["rejected_score"], first["margin"]) == (0.3, 0.1, 0.2)
     assert (first["split"], first["source"], first["prompt"]) == ("train", "sampled", "Prompt 0:")
+    assert [pair["category"] for pair in pairs] == ["kind 0", "kind 2"]
 
 
 @pytest.mark.parametrize(("min_margin", "pairs"), [(0.0, 2), (0.19, 2), (0.21, 0)])
@@ -87,16 +89,16 @@ def test_samples_that_the_judge_could_not_rank_are_in_no_pair() -> None:
 
 
 def test_given_pairs_are_complete_and_have_no_scores() -> None:
-    row = {"id": "x", "prompt": "P", "chosen": " c", "rejected": " r", "split": "test", "extra": 1}
+    row = {"id": "x", "prompt": "P", "category": "k", "chosen": " c", "rejected": " r", "split": "test", "extra": 1}
     (pair,) = given_pairs([row])
     assert pair["chosen_ended"] and pair["rejected_ended"]
     assert pair["margin"] is None and pair["chosen_score"] is None and pair["rejected_score"] is None
     assert (pair["id"], pair["prompt_id"], pair["split"], pair["source"]) == ("x", "x", "test", "given")
-    assert "extra" not in pair
+    assert "extra" not in pair and pair["category"] == "k"
 
 
 def test_both_ways_give_the_same_fields() -> None:
-    row = {"id": "x", "prompt": "P", "chosen": " c", "rejected": " r", "split": "test"}
+    row = {"id": "x", "prompt": "P", "category": "k", "chosen": " c", "rejected": " r", "split": "test"}
     sampled, _ = rank_samples(PROMPTS, DRAWN, Stars(), copies=3, min_margin=0.1)
     assert set(given_pairs([row])[0]) == set(sampled[0])
 

@@ -195,7 +195,7 @@ def test_given_pairs_keep_their_split_and_their_prompts(preferences: Data) -> No
         # two pairs ask each question: one prompt, both pairs
         assert {pair["prompt"] for pair in chosen} == {row["prompt"] for row in prepared.prompts[split]}
         assert len(prepared.prompts[split]) == len(chosen) / 2
-    assert set(prepared.pairs[0]) == {"id", "prompt", "chosen", "rejected", "split", "origin"}
+    assert set(prepared.pairs[0]) == {"id", "prompt", "category", "chosen", "rejected", "split", "origin"}
     for pair in prepared.pairs:
         (row,) = pair["origin"]["rows"]
         assert pair["origin"]["file"] == "rows" and rows[row - 1]["chosen"] == pair["chosen"]
@@ -313,3 +313,23 @@ def test_prompts_and_demonstrations_serve_where_they_can(labelled: Data) -> None
     assert demonstrated.texts["evaluation"] and not demonstrated.counts["unused.without_response"]
     # the same prompt is in the same split, whatever the source knows of it
     assert {row["prompt"] for row in demonstrated.prompts["test"]} == {row["prompt"] for row in only.prompts["test"]}
+
+
+def test_a_category_goes_to_prompts_and_pairs_and_decides_nothing(preferences: Data) -> None:
+    rows = pairs(400)
+    kinds = [{**row, "category": f"kind {number % 3}"} for number, row in enumerate(rows)]
+    plain, kind = prepare(rows, preferences, seed=0), prepare(kinds, preferences, seed=0)
+    assert {row["category"] for split in kind.prompts.values() for row in split} == {"kind 0", "kind 1", "kind 2"}
+    for pair in kind.pairs:
+        (row,) = pair["origin"]["rows"]
+        assert pair["category"] == kinds[row - 1]["category"]
+    # ids, splits, order and fates stay as they are
+    assert kind.fates == plain.fates and kind.texts == plain.texts and kind.labels == plain.labels
+    assert _without_category(kind.pairs) == _without_category(plain.pairs)
+    for split, prompts in plain.prompts.items():
+        assert {row["category"] for row in prompts} == {"all"}
+        assert _without_category(kind.prompts[split]) == _without_category(prompts)
+
+
+def _without_category(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "category"} for row in rows]

@@ -11,20 +11,21 @@ from pipeline.errors import PipelineError
 
 ID = "0123456789abcdef"
 SAMPLE = {
-    "id": ID, "prompt": "p", "response": "", "ended": True, "tokens": 1, "judge_score": 0.5, "reward_score": -1.0,
-    "kl_nats": -0.1,
+    "id": ID, "prompt": "p", "category": "all", "response": "", "ended": True, "tokens": 1, "judge_score": 0.5,
+    "reward_score": -1.0, "kl_nats": -0.1, "kl_k3_nats": 0.02,
 }  # fmt: skip
 REFERENCE = {
     "id": "x", "chosen_prompt_ids": [1], "chosen_response_ids": [2], "rejected_prompt_ids": [1],
     "rejected_response_ids": [3], "ref_chosen_logps": -1.5, "ref_rejected_logps": 0.0,
 }  # fmt: skip
 PAIR = {
-    "id": ID, "prompt": "p", "chosen": "a", "rejected": "b", "split": "test", "origin": {"file": "f", "rows": [1]},
+    "id": ID, "prompt": "p", "category": "all", "chosen": "a", "rejected": "b", "split": "test",
+    "origin": {"file": "f", "rows": [1]},
 }  # fmt: skip
 GOOD: dict[str, dict[str, Any]] = {
     "labels": {"id": ID, "text": "t", "label": 1},
     "texts": {"id": ID, "prompt": "", "response": "r", "ended": False},
-    "prompts": {"id": ID, "prompt": "p"},
+    "prompts": {"id": ID, "prompt": "p", "category": "label=1"},
     "pairs": PAIR,
     "samples": SAMPLE,
     "reference_pairs": REFERENCE,
@@ -49,6 +50,8 @@ def test_a_good_table_is_written_as_it_is(table: str, tmp_path: Path) -> None:
         ("pairs", "split", "evaluation"),
         ("samples", "judge_score", 1.5),
         ("samples", "kl_nats", float("nan")),
+        ("samples", "kl_k3_nats", -0.1),
+        ("samples", "category", ""),
         ("samples", "tokens", -1),
         ("reference_pairs", "ref_chosen_logps", 0.1),
         ("reference_pairs", "ref_rejected_logps", float("-inf")),

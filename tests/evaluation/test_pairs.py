@@ -44,9 +44,10 @@ def test_every_group_has_its_accuracy_and_its_pairs() -> None:
     ]  # fmt: skip
     table = accuracy_by_group(np.array([1.0, -1.0, 2.0]), [pair(groups=one) for one in groups])
     assert [(row["field"], row["value"]) for row in table] == [
-        ("source", "given"), ("subset", "chat"), ("subset", "math"),
-    ]  # fmt: skip
-    assert means(table) == [(pytest.approx(2 / 3), 3), (0.0, 1), (1.0, 1)]
+        ("subset", "chat"),
+        ("subset", "math"),
+    ]  # fmt: skip, source says nothing that the total does not
+    assert means(table) == [(0.0, 1), (1.0, 1)]
 
 
 def test_bins_hold_equal_numbers_of_pairs_in_the_order_of_their_size() -> None:

@@ -80,7 +80,7 @@ def test_columns_may_change_places(data: Data) -> None:
     columns = {**data.columns.model_dump(), "chosen": "rejected", "rejected": "chosen"}
     raw = source(rows=[{"prompt": "Q?", "chosen": " worse", "rejected": " better"}])
     (row,) = select_fields(raw, detect_format(raw, changed(data, columns=columns)))
-    assert row == {"prompt": "Q?", "chosen": " better", "rejected": " worse"}
+    assert row == {"prompt": "Q?", "chosen": " better", "rejected": " worse", "category": "all"}
 
 
 def test_two_fields_may_not_share_a_column(data: Data) -> None:

@@ -1,0 +1,55 @@
+"""The kind of prompt that a row is, as a short text: what results are broken down by, and nothing is trained on."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+EVERYTHING = "all"
+"""The category of a row of which nothing says one."""
+JOINED = " / "
+_LONGEST = 80
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?|true|false", re.IGNORECASE)
+VERDICTS = ("winner", "label", "score", "scores", "rank")
+"""Fields that say which response is better: what one finds out of a pair is no kind of prompt."""
+
+
+def category_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """The values of these columns of a raw row, joined by ` / `.
+
+    A number or a boolean, also as the text of a table, reads `column=value`; so does a missing one, as `column=none`.
+    Runs of white space are one space, and what is longer than 80 characters is cut: a category is a name.
+    """
+    return JOINED.join(_name(column, row.get(column)) for column in columns)
+
+
+def _name(column: str, value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, str):
+        value = "none" if value is None else json.dumps(value, sort_keys=True, default=str)
+        # a list or a mapping is a name of its own
+        return _short(value if value[:1] in "[{" else f"{column}={value}")
+    text = " ".join(value.split())
+    if not text or _NUMBER.fullmatch(text):
+        return _short(f"{column}={text or 'none'}")
+    return _short(text)
+
+
+def _short(text: str) -> str:
+    """At most 80 characters that UTF-8 can hold."""
+    clean = text.encode("utf-8", "replace").decode("utf-8").replace("\0", "?")
+    return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "…"
+
+
+def default_category(name: str, names: Sequence[str]) -> str:
+    """The category of the rows of a source without a column for it.
+
+    Args:
+        name: of the source.
+        names: of all sources. Files whose names differ in numbers only are parts of one data set.
+
+    Returns:
+        The name, or `all` where there is one data set.
+    """
+    return name if len({re.sub(r"\d+", "", one) for one in names}) > 1 else EVERYTHING

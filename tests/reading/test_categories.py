@@ -1,0 +1,115 @@
+"""The kind of prompt of a row: from which columns, how it is written, and which row of several says it."""
+
+from typing import Any
+
+import pytest
+from datasets import Dataset
+
+from pipeline.params.schema import Data, Params
+from pipeline.reading.categories import category_of, default_category
+from pipeline.reading.chats import Style
+from pipeline.reading.entries import read_entries
+from pipeline.reading.formats import describe_format, detect_format, select_fields
+from pipeline.reading.loose import BROKEN, LooseRows
+from pipeline.reading.sources import Source
+from tests.tiny_models import changed
+
+PAIR = {"prompt": "Q?", "chosen": " yes", "rejected": " no"}
+
+
+@pytest.fixture
+def data(params: Params) -> Data:
+    columns = dict.fromkeys(params.data.columns.model_dump())
+    return changed(params.data, format="auto", source="rows.jsonl", columns=columns)
+
+
+def categories(rows: list[dict[str, Any]], data: Data, column: str | list[str] | None = None) -> list[str]:
+    """Of the entries of a source, in their order."""
+    source = Source("rows.jsonl", Dataset.from_list(rows), 1.0)
+    named = changed(data, columns={**data.columns.model_dump(), "category": column})
+    resolved = detect_format(source, named)
+    return [entry.category for entry in read_entries(select_fields(source, resolved), resolved, Style())]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("chat", "chat"),
+        ("  two \n words ", "two words"),
+        ("0", "kind=0"),  # the cell of a table
+        (1, "kind=1"),
+        (1.0, "kind=1"),
+        (-0.5, "kind=-0.5"),
+        (True, "kind=true"),
+        ("False", "kind=False"),
+        (None, "kind=none"),
+        ("", "kind=none"),
+        (["a", "b"], '["a", "b"]'),
+        ("\ud800 cut", "? cut"),
+        ("x" * 200, "x" * 79 + "…"),
+    ],
+)
+def test_a_value_as_a_category(value: Any, text: str) -> None:
+    assert category_of({"kind": value, "other": 1}, ["kind"]) == text
+
+
+def test_values_of_several_columns_are_joined_in_their_order() -> None:
+    assert category_of({"hard": 1, "task": "code", "x": "y"}, ["task", "hard"]) == "code / hard=1"
+
+
+@pytest.mark.parametrize(
+    ("column", "found"), [("Subset", "math"), ("task", "math"), ("category", "math"), ("x", "all")]
+)
+def test_usual_columns_are_taken_and_others_are_not(column: str, found: str, data: Data) -> None:
+    assert categories([{**PAIR, column: "math"}], data) == [found]
+
+
+def test_a_named_column_comes_before_the_usual_ones(data: Data) -> None:
+    row = {**PAIR, "category": "math", "level": 3}
+    assert categories([row], data, "level") == ["level=3"]
+    assert categories([row], data, ["category", "level"]) == ["math / level=3"]
+    assert categories([row], data, ["category", "missing"]) == ["all"]
+
+
+def test_the_label_of_a_text_is_a_category_but_the_verdict_on_a_pair_is_none(data: Data) -> None:
+    assert categories([{"text": "Good.", "label": 1}, {"text": "Bad.", "label": 0}], data, "label") == [
+        "label=1", "label=0",
+    ]  # fmt: skip
+    thumbs = [{"prompt": "Q?", "response": "a", "label": True}, {"prompt": "Q?", "response": "b", "label": False}]
+    assert categories(thumbs, data, "label") == ["all"]
+
+
+def test_of_several_rows_the_first_one_says_it(data: Data) -> None:
+    scores = {"a": 2, "b": 1, "c": 3}
+    rated = [{"prompt": "Q?", "response": text, "score": score, "task": text} for text, score in scores.items()]
+    # c and b are the pair, a is between them
+    assert categories(rated, data) == ["b", "a"]
+    votes = [
+        {"prompt": "Q?", "response_a": "x", "response_b": "y", "winner": "a", "annotator": who, "task": task}
+        for who, task in (("ann", "first"), ("bob", "second"))
+    ]
+    assert categories(votes, data) == ["first"]
+
+
+def test_one_row_gives_all_its_pairs_its_category(data: Data) -> None:
+    row = {"prompt": "Q?", "answer_1": "a", "answer_2": "b", "answer_3": "c", "preference": ["a", "b", "a"]}
+    assert categories([{**row, "subset": "s"}], data) == ["s"] * 3
+
+
+def test_a_broken_line_keeps_its_reason_and_the_others_their_category(data: Data) -> None:
+    rows = LooseRows([{**PAIR, "task": "t"}, {BROKEN: "not_json"}], [*PAIR, "task"])
+    source = Source("rows.jsonl", rows, 1.0)
+    resolved = detect_format(source, data)
+    entries = list(read_entries(select_fields(source, resolved), resolved, Style()))
+    assert [(entry.category, entry.reason) for entry in entries] == [("t", ""), ("all", "not_json")]
+
+
+def test_a_data_set_in_parts_is_one_kind_and_several_have_their_names() -> None:
+    assert default_category("a-1.csv", ["a-1.csv", "a-2.csv"]) == default_category("a", ["a"]) == "all"
+    assert default_category("helpful", ["helpful", "harmless"]) == "helpful"
+
+
+def test_the_format_in_words_names_the_columns(data: Data) -> None:
+    source = Source("rows.jsonl", Dataset.from_list([{**PAIR, "task": "t", "level": 1}]), 1.0)
+    named = changed(data, columns={**data.columns.model_dump(), "category": ["task", "level"]})
+    assert describe_format(detect_format(source, named)).endswith("category = task + level")
