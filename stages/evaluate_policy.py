@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline.data.records import read_records, write_records
 from pipeline.data.tables import write_table
-from pipeline.evaluation.policy import Evaluator, ScoredSample, policy_metrics
+from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ScoredSample
+from pipeline.evaluation.policy_metrics import policy_metrics
 from pipeline.judges.loading import load_judge
 from pipeline.models.policy import load_policy
 from pipeline.stage.run import Stage, run_stage
@@ -16,7 +17,7 @@ from pipeline.stage.run import Stage, run_stage
 
 def main(stage: Stage, method: str, seed: str) -> None:
     """Sample, score and compare the selected checkpoint, and the last one where that is another."""
-    prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=("id", "prompt"))
+    prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=PROMPT_FIELDS)
     texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
     baseline = [ScoredSample(**row) for row in read_records(stage.input("reports/policies/sft/samples.jsonl"))]
     compute = stage.start_compute()

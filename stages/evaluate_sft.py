@@ -5,7 +5,8 @@ from time import perf_counter
 from pipeline.data.records import read_records, write_records
 from pipeline.data.tables import write_table
 from pipeline.evaluation.best_of_n import best_of_n_points
-from pipeline.evaluation.policy import Evaluator, policy_metrics
+from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator
+from pipeline.evaluation.policy_metrics import policy_metrics
 from pipeline.judges.loading import load_judge
 from pipeline.stage.run import Stage, run_stage
 
@@ -13,7 +14,7 @@ from pipeline.stage.run import Stage, run_stage
 def main(stage: Stage) -> None:
     """One continuation of each prompt, as for every policy; for the largest n on the prompts that checkpoints get."""
     settings = stage.params.evaluate_policy
-    prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=("id", "prompt"))
+    prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=PROMPT_FIELDS)
     texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
     compute = stage.start_compute()
     evaluator = Evaluator.load(

@@ -4,7 +4,7 @@ import json
 import shutil
 
 from pipeline.data.records import read_records, write_records
-from pipeline.evaluation.policy import Evaluator
+from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator
 from pipeline.evaluation.regressions import compare_categories, first_of_each_category
 from pipeline.judges.loading import load_judge
 from pipeline.models.policy import load_policy
@@ -20,7 +20,7 @@ def main(stage: Stage, seed: str) -> None:
         (folder / "unused.json").write_text("{}\n")
         return
     settings = stage.params.find_regressions
-    prompts = read_records(stage.input("artifacts/data/prompts/train.jsonl"), fields=("id", "prompt", "category"))
+    prompts = read_records(stage.input("artifacts/data/prompts/train.jsonl"), fields=PROMPT_FIELDS)
     measured = first_of_each_category(prompts, settings.prompts_per_category)
     start = stage.input(f"artifacts/selected/{stage.params.optimize.methods[0]}/seed-{seed}")
     inputs = stage.input("artifacts/inputs/ppo")

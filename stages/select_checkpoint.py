@@ -12,7 +12,7 @@ import torch
 
 from pipeline.data.records import read_records, write_records
 from pipeline.evaluation.checkpoints import checkpoint_point, choose_step
-from pipeline.evaluation.policy import Evaluator
+from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator
 from pipeline.evaluation.regressions import add_repaired
 from pipeline.judges.loading import load_judge
 from pipeline.models.checkpoints import save_policy
@@ -76,7 +76,7 @@ def find_checkpoints(stage: Stage, method: str, seed: str) -> tuple[Path, dict[i
 
 def score(stage: Stage, evaluator: Evaluator, base: Path, checkpoints: Mapping[int, Path]) -> list[dict[str, Any]]:
     """A point for the SFT policy (step 0) and for each checkpoint, all on the same prompts and random numbers."""
-    rows = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=("id", "prompt"))
+    rows = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=PROMPT_FIELDS)
     prompts = rows[: stage.params.select_checkpoint.prompts]
     sft = evaluator.sample_and_score(evaluator.reference, prompts, title="step 0")
     points = [checkpoint_point(evaluator, sft, step=0)]
@@ -104,7 +104,7 @@ def keep(folder: Path, base: Path, target: Path, evaluator: Evaluator) -> None:
 def check_repair(stage: Stage, evaluator: Evaluator, seed: str, policy: Path) -> dict[str, Any]:
     """What hybrid did to the categories that had regressed, and to those that it was not trained on."""
     inputs = stage.input("artifacts/inputs/hybrid") / f"seed-{seed}"
-    prompts = read_records(inputs / "measured.jsonl", fields=("id", "prompt", "category"))
+    prompts = read_records(inputs / "measured.jsonl", fields=PROMPT_FIELDS)
     sft = evaluator.sample_and_score(evaluator.reference, prompts, title="repair, step 0")
     samples = evaluator.sample_and_score(
         load_adapters(policy, policy, evaluator.compute), prompts, title="repair", baseline=sft

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.evaluation.diversity import distinct_n
 from pipeline.evaluation.policy import Evaluator, ScoredSample
-from pipeline.evaluation.statistics import distinct_n
 from pipeline.params.evaluation import SelectCheckpoint
 
 

@@ -1,7 +1,7 @@
 """What a policy is worth on prompts that nothing was trained on."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_example
-from pipeline.evaluation.statistics import bootstrap_mean, distinct_n
+from pipeline.evaluation.statistics import Interval, bootstrap_mean, paired_bootstrap
 from pipeline.judges.protocol import Judge
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
@@ -19,10 +19,14 @@ from pipeline.models.reward import RewardModel, load_reward_model
 from pipeline.models.sampling import decode_responses, sample_batches
 from pipeline.models.scoring import score_responses
 from pipeline.models.text_format import check_same_texts
+from pipeline.objectives.kl import kl_estimates
 from pipeline.params.evaluation import Measuring
 from pipeline.params.schema import Sampling
 from pipeline.resume import Resume
 from pipeline.seeding import torch_generator
+
+PROMPT_FIELDS = ("id", "prompt", "category")
+"""What a prompt record has, and its samples keep."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,17 @@ class ScoredSample:
 
     id: str
     prompt: str
+    category: str
+    """The kind of prompt."""
     response: str
     ended: bool
     tokens: int
     judge_score: float
     reward_score: float
     kl_nats: float
-    """log pi(response) - log pi_sft(response): an estimate, negative for some samples."""
+    """log pi(response) - log pi_sft(response), the k1 estimate: negative for some samples."""
+    kl_k3_nats: float
+    """The k3 estimate, summed over the tokens: never negative."""
 
     def as_row(self) -> dict[str, Any]:
         return asdict(self)
@@ -99,7 +107,7 @@ class Evaluator:
         title: str,
         baseline: Sequence[ScoredSample] | None = None,
     ) -> list[ScoredSample]:
-        """`copies` continuations of each prompt, those of one prompt adjacent.
+        """`copies` continuations of each prompt (`id`, `prompt`, `category`), those of one prompt adjacent.
 
         Every policy draws the same random numbers, which makes comparisons between them less noisy.
 
@@ -121,31 +129,44 @@ class Evaluator:
         continuations = [one for batch in batches for one in decode_responses(batch, self.tokenizer)]
         texts = [row["prompt"] + one.text for row, one in zip(rows, continuations, strict=True)]
         responses = [one.text for one in continuations]
-        against = _responses_of(baseline, [row["id"] for row in rows]) if baseline is not None else responses
-        judged = _ties_where_unknown(self.judge.rate([row["prompt"] for row in rows], responses, against))
+        against = responses
+        if baseline is not None:
+            against = [sample.response for sample in matched(baseline, [row["id"] for row in rows])]
+        judged = ties_where_unknown(self.judge.rate([row["prompt"] for row in rows], responses, against))
         rewards = self.reward_model.score(texts, batch_size=self.batch_size)
-        kl = self._sequence_kl(policy, batches)
+        k1, k3 = self._sequence_kl(policy, batches)
         return [
             ScoredSample(
-                row["id"], row["prompt"], one.text, one.ended, one.tokens, float(judged[i]), float(rewards[i]), kl[i]
+                **{name: row[name] for name in PROMPT_FIELDS},
+                response=one.text,
+                ended=one.ended,
+                tokens=one.tokens,
+                judge_score=float(judged[i]),
+                reward_score=float(rewards[i]),
+                kl_nats=k1[i],
+                kl_k3_nats=k3[i],
             )
             for i, (row, one) in enumerate(zip(rows, continuations, strict=True))
         ]
 
     @torch.no_grad()
-    def _sequence_kl(self, policy: Policy, batches: Sequence[ResponseBatch]) -> list[float]:
-        """log pi - log pi_sft of each sampled response, in nats, at the sampling temperature."""
+    def _sequence_kl(self, policy: Policy, batches: Sequence[ResponseBatch]) -> tuple[list[float], list[float]]:
+        """k1 and k3 of each sampled response against the SFT policy, in nats, at the sampling temperature."""
         if policy is self.reference:
-            return [0.0] * sum(len(batch.input_ids) for batch in batches)
-        values: list[float] = []
+            zeros = [0.0] * sum(len(batch.input_ids) for batch in batches)
+            return zeros, zeros
+        k1: list[float] = []
+        k3: list[float] = []
         for batch in batches:
             for rows in batched(range(len(batch.input_ids)), self.batch_size):
                 part = batch.rows(torch.tensor(rows))
                 with self.compute.accelerator.autocast():
                     ours = policy(part, temperature=self.sampling.temperature).logprobs
                     theirs = self.reference(part, temperature=self.sampling.temperature).logprobs
-                values += (ours - theirs).sum(1).tolist()
-        return values
+                estimates = kl_estimates(ours, theirs)
+                k1 += estimates.k1.sum(1).tolist()
+                k3 += estimates.k3.sum(1).tolist()
+        return k1, k3
 
     def perplexity(self, policy: Policy, texts: Sequence[dict[str, Any]], *, title: str) -> float:
         """exp(mean negative log-prob of a response token) over real texts, at temperature 1.
@@ -166,44 +187,21 @@ class Evaluator:
         )
         return math.exp(-sum(logps) / sum(len(example.response_ids) for example in examples))
 
-    def interval(self, values: Sequence[float] | np.ndarray, name: str) -> Any:
+    def interval(self, values: Sequence[float] | np.ndarray, name: str) -> Interval:
         """Bootstrap mean over prompts."""
         return bootstrap_mean(values, resamples=self.resamples, seed=self.seed, name=name)
 
-
-def _responses_of(samples: Sequence[ScoredSample], ids: Sequence[str]) -> list[str]:
-    """The response to the prompt of each id."""
-    responses: Mapping[str, str] = {sample.id: sample.response for sample in samples}
-    return [responses[one] for one in ids]
+    def paired_interval(self, ours: Sequence[float], theirs: Sequence[float], name: str) -> Interval:
+        """Bootstrap mean of the difference on the same prompts."""
+        return paired_bootstrap(ours, theirs, resamples=self.resamples, seed=self.seed, name=name)
 
 
-def _ties_where_unknown(preferences: np.ndarray) -> np.ndarray:
+def matched(samples: Sequence[ScoredSample], ids: Sequence[str]) -> list[ScoredSample]:
+    """The sample on the prompt of each id."""
+    by_id = {sample.id: sample for sample in samples}
+    return [by_id[one] for one in ids]
+
+
+def ties_where_unknown(preferences: np.ndarray) -> np.ndarray:
+    """Shares (N,) with a tie, 0.5, where the judge gave no usable verdict."""
     return np.where(np.isnan(preferences), 0.5, preferences)
-
-
-def policy_metrics(
-    evaluator: Evaluator, samples: Sequence[ScoredSample], baseline: Sequence[ScoredSample], perplexity: float
-) -> dict[str, Any]:
-    """The metrics of one policy against the SFT policy's samples on the same prompts.
-
-    A comparison for which the judge gave no usable verdict counts as a tie; `judge_verdicts` says how many did.
-    """
-    judged = [sample.judge_score for sample in samples]
-    kl = evaluator.interval([sample.kl_nats for sample in samples], "kl")
-    responses = [sample.response for sample in samples]
-    against = _responses_of(baseline, [sample.id for sample in samples])
-    wins = _ties_where_unknown(evaluator.judge.compare([sample.prompt for sample in samples], responses, against))
-    counts = evaluator.judge.counts()
-    return {
-        "judge_score": evaluator.interval(judged, "judge_score"),
-        "reward_score": evaluator.interval([sample.reward_score for sample in samples], "reward_score"),
-        "win_rate_vs_sft": evaluator.interval(wins, "win_rate_vs_sft"),
-        "kl_nats_per_sequence": kl["mean"],
-        "kl_interval": kl,
-        "perplexity_held_out": perplexity,
-        "distinct_2": distinct_n(responses, 2),
-        "mean_response_tokens": float(np.mean([sample.tokens for sample in samples])),
-        "eos_rate": float(np.mean([sample.ended for sample in samples])),
-        "evaluation_prompts": len(samples),
-        **({"judge_verdicts": counts} if counts else {}),
-    }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.external.length_control import GLM_NAME, length_controlled_winrate
+from pipeline.evaluation.length_control import GLM_NAME, length_controlled_winrate
 from pipeline.external.rows import Row, text_field
 from pipeline.external.scorers import BenchmarkScorer
 from pipeline.reading.chats import Message

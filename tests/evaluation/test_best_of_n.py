@@ -18,7 +18,7 @@ def evaluator() -> Any:
 
 
 def scored(prompt: str, reward: float, judge: float) -> ScoredSample:
-    return ScoredSample(prompt, prompt, " x", True, 1, judge, reward, 0.0)
+    return ScoredSample(prompt, prompt, "all", " x", True, 1, judge, reward, 0.0, 0.0)
 
 
 # the first prompt's reward agrees with the judge, the second's is its opposite

@@ -11,18 +11,23 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from pipeline.data.tokens import tokenize_example
-from pipeline.evaluation.policy import Evaluator, policy_metrics
+from pipeline.evaluation.policy import Evaluator
+from pipeline.evaluation.policy_metrics import policy_metrics
 from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.judges.text_classifier import fit_judge
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
 from pipeline.models.reward import create_reward_model
+from pipeline.models.sampling import sample_batches
 from pipeline.models.text_format import TextFormat, store_text_format
 from pipeline.params.schema import FitJudge, Params
 from tests.conftest import PolicyMaker
 from tests.tiny_models import LORA, SENTENCES, changed
 
-PROMPTS = [{"id": f"p{i}", "prompt": " ".join(text.split()[:3])} for i, text in enumerate(SENTENCES)]
+PROMPTS = [
+    {"id": f"p{i}", "prompt": " ".join(text.split()[:3]), "category": f"kind {i % 2}"}
+    for i, text in enumerate(SENTENCES)
+]
 
 
 @pytest.fixture
@@ -61,6 +66,8 @@ def test_the_reference_is_at_no_distance_from_itself(evaluator: Evaluator, make_
     copy = evaluator.sample_and_score(make_policy(), PROMPTS, title="test")
     assert [sample.kl_nats for sample in itself] == [0.0] * len(PROMPTS)
     assert [sample.kl_nats for sample in copy] == pytest.approx([0.0] * len(PROMPTS), abs=1e-4)
+    assert [sample.kl_k3_nats for sample in itself] == [0.0] * len(PROMPTS)
+    assert [sample.category for sample in itself] == [row["category"] for row in PROMPTS]
     # the same random numbers for every policy
     assert [sample.response for sample in copy] == [sample.response for sample in itself]
 
@@ -111,7 +118,34 @@ def test_a_comparison_without_verdict_counts_as_a_tie_of_policies(evaluator: Eva
 
 def test_sampled_log_ratios_estimate_a_kl_that_is_positive(evaluator: Evaluator, make_policy: PolicyMaker) -> None:
     samples = evaluator.sample_and_score(moved(make_policy), PROMPTS, copies=20, title="test")
-    assert np.mean([sample.kl_nats for sample in samples]) > 0.05
+    k1, k3 = (np.array([getattr(one, name) for one in samples]) for name in ("kl_nats", "kl_k3_nats"))
+    assert k1.mean() > 0.05 and k1.min() < 0
+    # the same expectation, never negative, and less noise
+    assert k3.min() >= 0 and k3.std() < k1.std()
+    assert k3.mean() == pytest.approx(k1.mean(), abs=3 * k1.std() / len(k1) ** 0.5)
+
+
+def test_kl_of_a_sample_is_summed_over_its_tokens(
+    evaluator: Evaluator, make_policy: PolicyMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(
+        "pipeline.evaluation.policy.sample_batches",
+        lambda *args, **more: drawn.extend(sample_batches(*args, **more)) or drawn,
+    )
+    policy = moved(make_policy)
+    (sample,) = evaluator.sample_and_score(policy, PROMPTS[:1], title="test")
+    ids, count = drawn[0].input_ids, int(drawn[0].response_mask.sum())
+    with torch.no_grad():
+        ours, theirs = (
+            (one.language_model(ids).logits[0, :-1].double() / 0.8).log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0]
+            for one in (policy, evaluator.reference)
+        )
+    start = ids.shape[1] - drawn[0].response_ids.shape[1] - 1
+    ratio = (theirs - ours)[start : start + count]
+    assert sample.tokens == count > 1
+    assert sample.kl_nats == pytest.approx(-ratio.sum().item(), abs=1e-4)
+    assert sample.kl_k3_nats == pytest.approx((ratio.exp() - 1 - ratio).sum().item(), abs=1e-4)
 
 
 def test_perplexity_equals_that_of_a_plain_forward(evaluator: Evaluator, policy_folder: Path) -> None:

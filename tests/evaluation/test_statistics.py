@@ -1,4 +1,4 @@
-"""Intervals, calibration, diversity and best-of-n against known values, a peer library and brute force."""
+"""Intervals, calibration and best-of-n against known values, a peer library and brute force."""
 
 import itertools
 import math
@@ -11,8 +11,8 @@ from pipeline.evaluation.statistics import (
     best_of_n_kl,
     bootstrap_mean,
     calibration,
-    distinct_n,
     expected_best_of_n,
+    paired_bootstrap,
     wilson_interval,
     win_shares,
 )
@@ -37,6 +37,32 @@ def test_no_trials_and_no_values_raise() -> None:
         wilson_interval(0, 0)
     with pytest.raises(ValueError, match="at least one value"):
         bootstrap_mean([], resamples=10, seed=0, name="test")
+
+
+def test_the_paired_bootstrap_has_the_quantiles_of_all_resamples() -> None:
+    ours, theirs = [0.9, 0.2, 0.7, 0.4], [0.5, 0.3, 0.1, 0.4]
+    differences = [0.4, -0.1, 0.6, 0.0]
+    means = [sum(drawn) / 4 for drawn in itertools.product(differences, repeat=4)]
+    low, high = np.quantile(means, (0.025, 0.975))
+    found = paired_bootstrap(ours, theirs, resamples=40_000, seed=0, name="test")
+    assert found["mean"] == pytest.approx(0.225)
+    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=0.026)  # the next value of a mean
+
+
+def test_pairing_finds_a_difference_that_two_intervals_hide() -> None:
+    ease = np.random.default_rng(0).normal(0.0, 1.0, 100)  # of each prompt, for both
+    ours = ease + np.random.default_rng(1).normal(0.1, 0.1, 100)
+    paired = paired_bootstrap(ours, ease, resamples=500, seed=0, name="test")
+    alone = [bootstrap_mean(side, resamples=500, seed=0, name="test") for side in (ours, ease)]
+    assert paired["low"] > 0 and alone[0]["low"] < alone[1]["high"]
+    assert paired_bootstrap(ease, ease, resamples=50, seed=0, name="test") == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    back = paired_bootstrap(ease, ours, resamples=500, seed=0, name="test")
+    assert [back["low"], back["high"]] == pytest.approx([-paired["high"], -paired["low"]])
+
+
+def test_values_of_other_units_are_not_paired() -> None:
+    with pytest.raises(ValueError, match="same units"):
+        paired_bootstrap([1.0, 2.0], [1.0], resamples=10, seed=0, name="test")
 
 
 def test_the_bootstrap_interval_is_about_the_normal_one() -> None:
@@ -106,14 +132,6 @@ def test_certain_margins_and_empty_bins() -> None:
     assert error == pytest.approx(0.5)
     assert bins[-1]["count"] == 2 and bins[-1]["confidence"] == 1.0
     assert bins[0] == {"low": 0.5, "high": 0.55, "confidence": None, "accuracy": None, "count": 0}
-
-
-def test_distinct_bigrams_by_hand() -> None:
-    # the cat, cat sat, the cat, cat ran: 3 different of 4
-    assert distinct_n(["the cat sat", "the cat ran"], 2) == 0.75
-    assert distinct_n(["a b", "c d"], 2) == 1.0
-    assert distinct_n(["good good good good"], 1) == 0.25
-    assert distinct_n(["word", ""], 2) == 0.0
 
 
 @pytest.mark.parametrize(("n", "nats"), [(1, 0.0), (4, 0.636), (16, 1.835), (64, 3.175), (1000, 5.909)])

@@ -179,7 +179,7 @@ ALLOWED = {
     "judges": {"errors", "params", "progress", "data", "models"},
     "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing"},
     "training": {*COMMON, "objectives", "models", "data.tokens", "data.preferences"},
-    "evaluation": {*COMMON, "judges", "models", "data.tokens", "data.preferences"},
+    "evaluation": {*COMMON, "judges", "models", "objectives", "data.tokens", "data.preferences"},
     "external": {"errors", "launch", "params", "reading", "judges", "models", "evaluation"},
     "report": {"errors", "params", "stage.costs", "training.loss_checks", "validation.reasons"},
     "release": set(),

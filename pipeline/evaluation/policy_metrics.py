@@ -1,0 +1,143 @@
+"""The metrics of a policy, from its samples and those of the SFT policy on the same prompts."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.evaluation.diversity import distinct_n, repetition, self_bleu
+from pipeline.evaluation.length_control import length_controlled_winrate
+from pipeline.evaluation.policy import Evaluator, ScoredSample, matched, ties_where_unknown
+
+MOST_CATEGORIES = 20
+"""Categories with a row of their own; more are more than anybody reads."""
+
+
+def policy_metrics(
+    evaluator: Evaluator, samples: Sequence[ScoredSample], baseline: Sequence[ScoredSample], perplexity: float
+) -> dict[str, Any]:
+    """The metrics of one policy against the SFT policy's samples on the same prompts.
+
+    A comparison for which the judge gave no usable verdict counts as a tie; `judge_verdicts` says how many did.
+
+    Args:
+        samples: one for each prompt.
+        baseline: of the SFT policy, among them one for each of these prompts.
+    """
+    before = matched(baseline, [sample.id for sample in samples])
+    ours, theirs = ([sample.response for sample in side] for side in (samples, before))
+    wins = ties_where_unknown(evaluator.judge.compare([sample.prompt for sample in samples], ours, theirs))
+    counts = evaluator.judge.counts()
+    return {
+        **score_metrics(evaluator, samples, before),
+        "win_rate_vs_sft": evaluator.interval(wins, "win_rate_vs_sft"),
+        "length_controlled_win_rate": length_controlled(wins, theirs, ours),
+        **kl_metrics(evaluator, samples),
+        "perplexity_held_out": perplexity,
+        **diversity_metrics(ours),
+        **length_metrics(samples, limit=evaluator.sampling.max_new_tokens),
+        "evaluation_prompts": len(samples),
+        "by_category": category_metrics(evaluator, samples, before, wins),
+        **({"judge_verdicts": counts} if counts else {}),
+    }
+
+
+def score_metrics(
+    evaluator: Evaluator, samples: Sequence[ScoredSample], before: Sequence[ScoredSample]
+) -> dict[str, Any]:
+    """Judge and reward score, and how much higher they are than those of the SFT policy on the same prompts."""
+    found = {}
+    for kind in ("judge", "reward"):
+        ours, theirs = ([getattr(sample, f"{kind}_score") for sample in side] for side in (samples, before))
+        found[f"{kind}_score"] = evaluator.interval(ours, f"{kind}_score")
+        found[f"{kind}_gain"] = evaluator.paired_interval(ours, theirs, f"{kind}_gain")
+    return found
+
+
+def length_controlled(wins: np.ndarray, theirs: Sequence[str], ours: Sequence[str]) -> float | None:
+    """The win rate at equal length, 0 to 1: `length_controlled_winrate` of shares instead of preferences.
+
+    Args:
+        wins: (N,) 1 where ours wins, 0.5 at a tie, 0 where theirs wins.
+
+    Returns:
+        None where it cannot be fitted: too few prompts, or no difference in length.
+    """
+    percent = length_controlled_winrate((1.0 + wins).tolist(), list(zip(theirs, ours, strict=True)))
+    return None if percent is None else percent / 100
+
+
+def kl_metrics(evaluator: Evaluator, samples: Sequence[ScoredSample]) -> dict[str, Any]:
+    """KL from the SFT policy in nats, by both estimators: per sequence, and per token (all nats / all tokens)."""
+    tokens = sum(sample.tokens for sample in samples)
+    found: dict[str, Any] = {}
+    for estimator, values in (
+        ("kl", [sample.kl_nats for sample in samples]),
+        ("kl_k3", [sample.kl_k3_nats for sample in samples]),
+    ):
+        interval = evaluator.interval(values, estimator)
+        found[f"{estimator}_nats_per_sequence"] = interval["mean"]
+        found[f"{estimator}_interval"] = interval
+        found[f"{estimator}_nats_per_token"] = sum(values) / tokens if tokens else 0.0
+    return found
+
+
+def diversity_metrics(responses: Sequence[str]) -> dict[str, Any]:
+    """What repeats: between the responses (distinct-n, self-BLEU), and inside each (3-grams)."""
+    return {
+        **{f"distinct_{n}": distinct_n(responses, n) for n in (1, 2, 3)},
+        "self_bleu": self_bleu(responses),
+        "repeated_3grams": repetition(responses, 3),
+    }
+
+
+def length_metrics(samples: Sequence[ScoredSample], *, limit: int) -> dict[str, float]:
+    """Response lengths in tokens, and how responses end: by EOS, or cut at `limit` tokens without a stop token."""
+    tokens = [sample.tokens for sample in samples]
+    return {
+        "mean_response_tokens": float(np.mean(tokens)),
+        "median_response_tokens": float(np.median(tokens)),
+        "p90_response_tokens": float(np.quantile(tokens, 0.9)),
+        "longest_response_tokens": float(max(tokens)),
+        "eos_rate": float(np.mean([sample.ended for sample in samples])),
+        "cut_rate": float(np.mean([not sample.ended and sample.tokens >= limit for sample in samples])),
+    }
+
+
+def category_metrics(
+    evaluator: Evaluator, samples: Sequence[ScoredSample], before: Sequence[ScoredSample], wins: np.ndarray
+) -> list[dict[str, Any]]:
+    """Scores, gain, wins and KL on the prompts of each category, the largest first; none where all have the same.
+
+    Beyond `MOST_CATEGORIES` the smallest share a last row, which says how many they are.
+
+    Args:
+        samples, before, wins: (N,) of the same prompts.
+    """
+    names = row_names([sample.category for sample in samples])
+    rows = []
+    for name in dict.fromkeys(names.values()) if len(names) > 1 else ():
+        inside = [at for at, sample in enumerate(samples) if names[sample.category] == name]
+        ours = [samples[at] for at in inside]
+        judged, sft_judged = ([side[at].judge_score for at in inside] for side in (samples, before))
+        rows.append({
+            "category": name,
+            "prompts": len(inside),
+            "judge_score": evaluator.interval(judged, f"judge_score/{name}"),
+            "judge_gain": evaluator.paired_interval(judged, sft_judged, f"judge_gain/{name}"),
+            "reward_score": float(np.mean([sample.reward_score for sample in ours])),
+            "win_rate_vs_sft": evaluator.interval(wins[inside], f"win_rate_vs_sft/{name}"),
+            "kl_nats_per_sequence": float(np.mean([sample.kl_nats for sample in ours])),
+        })  # fmt: skip
+    return rows
+
+
+def row_names(categories: Sequence[str]) -> dict[str, str]:
+    """Name of the row of each category, those with most prompts first, equals by name."""
+    counts = Counter(categories)
+    ordered = sorted(counts, key=lambda name: (-counts[name], name))
+    if len(ordered) <= MOST_CATEGORIES:
+        return {name: name for name in ordered}
+    rest = f"{len(ordered) - MOST_CATEGORIES + 1} others"
+    return {name: name if place < MOST_CATEGORIES - 1 else rest for place, name in enumerate(ordered)}

@@ -1,0 +1,123 @@
+"""The metrics of a policy from samples written by hand."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation.policy import Evaluator, ScoredSample
+from pipeline.evaluation.policy_metrics import (
+    MOST_CATEGORIES,
+    category_metrics,
+    length_controlled,
+    length_metrics,
+    policy_metrics,
+    row_names,
+)
+
+
+class Listed:
+    """A judge whose preferences are known."""
+
+    def __init__(self, wins: Sequence[float]) -> None:
+        self.wins = wins
+
+    def compare(self, prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+        return np.array(self.wins)
+
+    def counts(self) -> dict[str, float]:
+        return {}
+
+
+def evaluator(wins: Sequence[float] = ()) -> Any:
+    """Judge, intervals and limit are all that is used."""
+    bare = SimpleNamespace(judge=Listed(wins), resamples=200, seed=0, sampling=SimpleNamespace(max_new_tokens=4))
+    bare.interval = lambda values, name: Evaluator.interval(bare, values, name)
+    bare.paired_interval = lambda ours, theirs, name: Evaluator.paired_interval(bare, ours, theirs, name)
+    return bare
+
+
+def scored(number: int, **more: Any) -> ScoredSample:
+    usual: dict[str, Any] = {
+        "id": f"p{number}", "prompt": f"Prompt {number}", "category": "all", "response": " one two three four",
+        "ended": True, "tokens": 4, "judge_score": 0.5, "reward_score": 0.0, "kl_nats": 0.0, "kl_k3_nats": 0.0,
+    }  # fmt: skip
+    return ScoredSample(**{**usual, **more})
+
+
+def test_kl_is_per_sequence_and_per_token_by_both_estimators() -> None:
+    samples = [scored(0, tokens=1, kl_nats=-1.0, kl_k3_nats=0.5), scored(1, tokens=3, kl_nats=3.0, kl_k3_nats=1.5)]
+    found = policy_metrics(evaluator([0.5, 0.5]), samples, samples, 12.0)
+    assert (found["kl_nats_per_sequence"], found["kl_k3_nats_per_sequence"]) == (1.0, 1.0)
+    # 2 nats over 4 tokens, not the mean of -1 and 1
+    assert (found["kl_nats_per_token"], found["kl_k3_nats_per_token"]) == (0.5, 0.5)
+    assert found["kl_interval"]["low"] == -1.0 and found["kl_k3_interval"]["low"] == 0.5
+
+
+def test_gains_are_on_the_same_prompts_whatever_their_order() -> None:
+    before = [scored(number, judge_score=number / 10, reward_score=number) for number in range(5)]
+    samples = [scored(n, judge_score=n / 10 + 0.2, reward_score=n - 1.0) for n in (3, 1, 4, 0, 2)]
+    found = policy_metrics(evaluator([1.0] * 5), samples, before, 12.0)
+    # the same on each prompt, so without any uncertainty
+    assert found["judge_gain"] == {name: pytest.approx(0.2) for name in ("mean", "low", "high")}
+    assert found["reward_gain"] == {name: pytest.approx(-1.0) for name in ("mean", "low", "high")}
+    assert found["judge_score"]["high"] - found["judge_score"]["low"] > 0.1
+
+
+def test_lengths_and_ends_by_hand() -> None:
+    ends = [(4, False), (4, False), (1, True), (2, False), (4, True)]  # 2 tokens and no EOS: a stop token
+    samples = [scored(number, tokens=tokens, ended=ended) for number, (tokens, ended) in enumerate(ends)]
+    assert length_metrics(samples, limit=4) == {
+        "mean_response_tokens": 3.0, "median_response_tokens": 4.0, "p90_response_tokens": 4.0,
+        "longest_response_tokens": 4.0, "eos_rate": pytest.approx(0.4), "cut_rate": pytest.approx(0.4),
+    }  # fmt: skip
+    tens = [scored(number, tokens=10 * number) for number in range(11)]
+    assert length_metrics(tens, limit=1000)["p90_response_tokens"] == pytest.approx(90.0)
+
+
+def test_a_win_rate_that_length_explains_falls_at_equal_length() -> None:
+    theirs = ["x" * 40] * 80
+    ours = ["x" * (70 if number % 4 else 10) for number in range(80)]
+    wins = np.array([0.9 if len(one) > 40 else 0.1 for one in ours])
+    controlled = length_controlled(wins, theirs, ours)
+    assert wins.mean() == pytest.approx(0.7) and controlled is not None and abs(controlled - 0.5) < 0.04
+    # of lengths that have nothing to do with it, the win rate stays
+    mixed = ["x" * (30 + 20 * (number % 2)) for number in range(80)]
+    even = length_controlled(np.full(80, 0.8), theirs, mixed)
+    assert even == pytest.approx(0.8, abs=0.02)
+    assert length_controlled(np.full(80, 0.8), theirs, theirs) is None
+
+
+def test_every_category_has_its_own_numbers() -> None:
+    before = [scored(n, category="b" if n < 2 else "a", judge_score=0.5) for n in range(5)]
+    judged, kl = [0.6, 0.6, 0.4, 0.3, 0.5], [1.0, 3.0, 0.0, 6.0, 3.0]
+    samples = [
+        scored(n, category="b" if n < 2 else "a", judge_score=judged[n], kl_nats=kl[n], reward_score=float(n))
+        for n in range(5)
+    ]
+    found = policy_metrics(evaluator([1.0, 1.0, 0.0, 0.5, 0.5]), samples, before, 12.0)["by_category"]
+    assert [(row["category"], row["prompts"]) for row in found] == [("a", 3), ("b", 2)]
+    assert [row["kl_nats_per_sequence"] for row in found] == [3.0, 2.0]
+    assert [row["reward_score"] for row in found] == [3.0, 0.5]
+    assert [row["judge_gain"]["mean"] for row in found] == pytest.approx([-0.1, 0.1])
+    assert [row["win_rate_vs_sft"]["mean"] for row in found] == pytest.approx([1 / 3, 1.0])
+    assert found[1]["judge_gain"]["low"] == pytest.approx(0.1) and found[0]["judge_score"]["mean"] == pytest.approx(0.4)
+
+
+def test_one_category_is_none() -> None:
+    samples = [scored(0), scored(1)]
+    assert category_metrics(evaluator(), samples, samples, np.array([0.5, 0.5])) == []
+
+
+def test_of_many_categories_the_smallest_share_a_row() -> None:
+    names = [f"kind {number:02d}" for number in range(MOST_CATEGORIES + 5)]
+    prompts = [name for name in names for _ in range(2)] + [names[7]]
+    rows = row_names(prompts)
+    assert next(iter(rows)) == "kind 07" and set(rows) == set(names)
+    assert len(set(rows.values())) == MOST_CATEGORIES and rows["kind 24"] == "6 others"
+    samples = [scored(number, category=name) for number, name in enumerate(prompts)]
+    found = category_metrics(evaluator(), samples, samples, np.full(len(samples), 0.5))
+    assert sum(row["prompts"] for row in found) == len(samples)
+    assert (found[-1]["category"], found[-1]["prompts"]) == ("6 others", 12)
