@@ -51,6 +51,7 @@ def policy_facts(name: str, comparison: Mapping[str, Any], rows: Mapping[str, An
         _interval("judge_score", "Judge score", entry["judge_score"]),
         _interval("reward_score", "Reward score", entry["reward_score"]),
         _interval("win_rate", "Win rate against SFT", entry["win_rate_vs_sft"]),
+        *_where_known("win_rate", "Win rate against SFT at equal length", entry["length_controlled_win_rate"]),
         Metric("kl", "KL from SFT (nats per response)", entry["kl_nats_per_sequence"]),
         Metric("perplexity", "Perplexity of held-out texts", entry["perplexity_held_out"]),
         Metric("distinct-2", "Distinct bigrams", entry["distinct_2"]),
@@ -137,6 +138,10 @@ def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: s
 
 def _interval(kind: str, name: str, value: Mapping[str, float]) -> Metric:
     return Metric(kind, name, value["mean"], (value["low"], value["high"]))
+
+
+def _where_known(kind: str, name: str, value: float | None) -> list[Metric]:
+    return [] if value is None else [Metric(kind, name, value)]
 
 
 def _pairs(comparison: Mapping[str, Any]) -> str:

@@ -41,16 +41,8 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
 
 
 def _policy_entry(policy: PolicyReport) -> dict[str, Any]:
-    metrics = policy.metrics
-    return {
-        "judge_score": metrics.judge_score.model_dump(),
-        "reward_score": metrics.reward_score.model_dump(),
-        "win_rate_vs_sft": metrics.win_rate_vs_sft.model_dump(),
-        "kl_nats_per_sequence": metrics.kl_nats_per_sequence,
-        "perplexity_held_out": metrics.perplexity_held_out,
-        "distinct_2": metrics.distinct_2,
-        "mean_response_tokens": metrics.mean_response_tokens,
-    }
+    """All that was measured; the number of prompts is the same for all."""
+    return policy.metrics.model_dump(exclude={"evaluation_prompts"})
 
 
 def comparison_table(comparison: dict[str, Any]) -> str:

@@ -29,19 +29,47 @@ class Interval(Document):
         return self.low > other.high
 
 
+class CategoryMetrics(Document):
+    """One policy on the evaluation prompts of one category; `judge_gain` is over SFT on the same prompts."""
+
+    category: str
+    prompts: Count
+    judge_score: Interval
+    judge_gain: Interval
+    reward_score: FiniteFloat
+    win_rate_vs_sft: Interval
+    kl_nats_per_sequence: FiniteFloat
+
+
 class PolicyMetrics(Document):
     """One policy on the evaluation prompts; KL in nats per sequence, measured from the SFT policy."""
 
     judge_score: Interval
+    judge_gain: Interval
     reward_score: Interval
+    reward_gain: Interval
     win_rate_vs_sft: Interval
+    length_controlled_win_rate: FiniteFloat | None
     kl_nats_per_sequence: FiniteFloat
     kl_interval: Interval
+    kl_nats_per_token: FiniteFloat
+    kl_k3_nats_per_sequence: FiniteFloat
+    kl_k3_interval: Interval
+    kl_k3_nats_per_token: FiniteFloat
     perplexity_held_out: FiniteFloat
+    distinct_1: FiniteFloat
     distinct_2: FiniteFloat
+    distinct_3: FiniteFloat
+    self_bleu: FiniteFloat | None
+    repeated_3grams: FiniteFloat
     mean_response_tokens: FiniteFloat
+    median_response_tokens: FiniteFloat
+    p90_response_tokens: FiniteFloat
+    longest_response_tokens: FiniteFloat
     eos_rate: FiniteFloat
+    cut_rate: FiniteFloat
     evaluation_prompts: Count
+    by_category: list[CategoryMetrics]
 
 
 class FrontierPoint(Document):

@@ -31,8 +31,26 @@ GLOSSARY = (
         "One continuation of each policy for the same prompt. 50 % is no difference.",
     ),
     Term(
+        "Win rate at equal length",
+        "sigmoid(θ) of logit P(win) = φ · tanh(d / sd(d)) + θ, d the characters of SFT's response minus the policy's",
+        "share of prompts",
+        "AlpacaEval's minimal length control: the win rate if both were as long. None without differences in length.",
+    ),
+    Term(
+        "Change against SFT",
+        "mean of judge(policy) − judge(SFT) on the same prompt, prompts resampled with both",
+        "as the judge score",
+        "A paired bootstrap: what makes a prompt easy for both cancels, so smaller differences show.",
+    ),
+    Term(
+        "Category",
+        "the value of data.columns.category, of the first row of a prompt",
+        "kind of prompt",
+        "Nothing is trained on it. It shows whom a gain in the mean leaves behind.",
+    ),
+    Term(
         "KL from SFT",
-        "mean of Σ log π(token) − log π_SFT(token) over response tokens",
+        "mean of Σ log π(token) − log π_SFT(token) over response tokens; per token: all nats / all tokens",
         "nats per sequence",
         "How far the policy moved, estimated on its own samples. Single samples may be negative.",
     ),
@@ -55,6 +73,18 @@ GLOSSARY = (
         "Diversity. A fall shows that continuations repeat each other.",
     ),
     Term(
+        "Self-BLEU",
+        "mean BLEU-4 of a continuation with up to 99 others as its references",
+        "0 to 1 (lower is better)",
+        "Diversity of longer phrases: 1 is the same text for every prompt. It depends on how many are compared.",
+    ),
+    Term(
+        "Repetition",
+        "1 − different / all word 3-grams of a continuation, mean",
+        "share, 0 to 1",
+        "How much a continuation says again what it said. Human text is near 0.",
+    ),
+    Term(
         "Accuracy of the reward model",
         "share of test pairs with r(chosen) > r(rejected)",
         "share, 0 to 1",
@@ -73,7 +103,7 @@ GLOSSARY = (
         "The reward that a DPO policy stands for. Chosen log-prob change is the same without β, for chosen responses.",
     ),
     Term(
-        "k1 and k3 (PPO)",
+        "k1 and k3",
         "with x = log π_SFT − log π: k1 = −x, k3 = exp(x) − 1 − x, summed over tokens",
         "nats per sequence",
         "Two unbiased estimates of the same KL; k3 is never negative and less noisy near 0. They should agree.",

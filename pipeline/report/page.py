@@ -11,6 +11,7 @@ from pipeline.params.schema import WriteReport
 from pipeline.report.formats import number, percent
 from pipeline.report.glossary import GLOSSARY
 from pipeline.report.inputs import ReportInputs
+from pipeline.report.page_categories import category_rows
 from pipeline.report.page_costs import cost_table
 from pipeline.report.page_data import data_section
 from pipeline.report.page_decision import decide
@@ -52,6 +53,7 @@ def render_page(
         looks=policy_looks(inputs.policies),
         verdict=state_verdict(inputs),
         rows=comparison_rows(inputs, params),
+        category_rows=category_rows(inputs),
         flags=comparison["flags"],
         initial_loss=comparison["reward_model"]["initial_loss"],
         prompts=sampled_prompts(inputs, params.samples_shown),

@@ -1,7 +1,7 @@
 """The comparison table of the page: a row for each metric, a column for each policy."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.params.schema import WriteReport
 from pipeline.report.documents import Interval, PolicyMetrics
@@ -37,20 +37,30 @@ class Row:
     label: str
     hint: str
     cells: Sequence[Cell]
+    group: str = ""
+    """The heading of the rows from this one on, where one begins."""
 
 
 def comparison_rows(inputs: ReportInputs, params: WriteReport) -> list[Row]:
     """Rows in the order in which one reads a result: gain, then price, then side effects."""
-    return [
-        _interval_row(inputs, "Judge score", "0 to 1, higher is better", lambda one: one.judge_score, digits=3),
-        _win_row(inputs),
-        _interval_row(inputs, "Reward score", "reward model, higher is better", lambda one: one.reward_score, digits=2),
-        _kl_row(inputs, params),
-        _perplexity_row(inputs, params),
-        _distinct_row(inputs, params),
-        _plain_row(inputs, "Response length", "tokens", lambda one: number(one.mean_response_tokens, 1)),
-        _plain_row(inputs, "Ended by itself", "EOS rate", lambda one: percent(one.eos_rate)),
-    ]
+    groups = {
+        "Gain": [
+            _interval_row(inputs, "Judge score", "0 to 1, higher is better", lambda one: one.judge_score, digits=3),
+            _win_row(inputs),
+            _equal_length_row(inputs),
+            _interval_row(
+                inputs, "Reward score", "reward model, higher is better", lambda one: one.reward_score, digits=2
+            ),
+        ],
+        "Price": [_kl_row(inputs, params), _k3_row(inputs), _perplexity_row(inputs, params)],
+        "Variety": [
+            _distinct_row(inputs, params),
+            _plain_row(inputs, "Self-BLEU", "likeness to each other, lower is better", _self_bleu),
+            _plain_row(inputs, "Repetition", "3-grams again in one response", lambda one: _fine(one.repeated_3grams)),
+        ],
+        "Length": [_length_row(inputs), _end_row(inputs)],
+    }
+    return [replace(row, group="" if at else title) for title, rows in groups.items() for at, row in enumerate(rows)]
 
 
 def _interval_row(
@@ -76,6 +86,20 @@ def _win_row(inputs: ReportInputs) -> Row:
     return Row("Win rate against SFT", "share of prompts, by the judge", [Cell("–", "is the baseline"), *cells])
 
 
+def _equal_length_row(inputs: ReportInputs) -> Row:
+    cells = [Cell("–", "is the baseline")]
+    for name in inputs.methods:
+        share, plain = (
+            inputs.policies[name].metrics.length_controlled_win_rate,
+            inputs.policies[name].metrics.win_rate_vs_sft.mean,
+        )
+        if share is None:
+            cells.append(Cell("–", "too few prompts, or no difference"))
+        else:
+            cells.append(Cell(percent(share), f"{signed(100 * (share - plain), 0)} points"))
+    return Row("Win rate at equal length", "what is left when length is no reason", cells)
+
+
 def _kl_row(inputs: ReportInputs, params: WriteReport) -> Row:
     methods = [inputs.policies[name].metrics for name in inputs.methods]
     bars = _bars([one.kl_interval for one in methods], low=0.0)
@@ -91,6 +115,16 @@ def _kl_row(inputs: ReportInputs, params: WriteReport) -> Row:
     return Row(
         "KL from SFT", f"nats per sequence, flagged above {params.max_kl:g}", [Cell("0", "by definition"), *cells]
     )
+
+
+def _k3_row(inputs: ReportInputs) -> Row:
+    cells = [Cell("0", "by definition")]
+    for name in inputs.methods:
+        metrics = inputs.policies[name].metrics
+        cells.append(
+            Cell(number(metrics.kl_k3_nats_per_sequence, 2), f"{number(metrics.kl_k3_nats_per_token, 3)} per token")
+        )
+    return Row("KL, k3 estimate", "less noisy, never negative", cells)
 
 
 def _perplexity_row(inputs: ReportInputs, params: WriteReport) -> Row:
@@ -111,6 +145,33 @@ def _distinct_row(inputs: ReportInputs, params: WriteReport) -> Row:
         tone = WORSE if value < before * params.min_distinct_ratio else SAME
         cells.append(Cell(number(value, 3), f"{signed(100 * (value / before - 1), 1)} %" if before else "", tone))
     return Row("Distinct-2", "diversity, higher is better", cells)
+
+
+def _length_row(inputs: ReportInputs) -> Row:
+    cells = [
+        Cell(
+            number(one.mean_response_tokens, 1),
+            f"median {number(one.median_response_tokens, 0)}, 90 %: {number(one.p90_response_tokens, 0)}",
+        )
+        for one in (policy.metrics for policy in inputs.policies.values())
+    ]
+    return Row("Response length", "tokens, mean; 90 % are at most", cells)
+
+
+def _end_row(inputs: ReportInputs) -> Row:
+    cells = [
+        Cell(percent(one.eos_rate), f"{percent(one.cut_rate)} cut")
+        for one in (policy.metrics for policy in inputs.policies.values())
+    ]
+    return Row("Ended by itself", "EOS rate; cut at the limit", cells)
+
+
+def _self_bleu(metrics: PolicyMetrics) -> str:
+    return "–" if metrics.self_bleu is None else number(metrics.self_bleu, 3)
+
+
+def _fine(share: float) -> str:
+    return f"{number(100 * share, 1)}\N{NO-BREAK SPACE}%"
 
 
 def _plain_row(inputs: ReportInputs, label: str, hint: str, text: Callable[[PolicyMetrics], str]) -> Row:

@@ -1,10 +1,10 @@
-"""What the card of the reward model says when a bought one is in use."""
+"""What the cards say: of a policy, and of the reward model when a bought one is in use."""
 
 from typing import Any
 
 import pytest
 
-from pipeline.release.card import reward_model_facts
+from pipeline.release.card import policy_facts, reward_model_facts
 
 COMPARISON: dict[str, Any] = {
     "preferences": {"accepted": 9, "raw": 10},
@@ -23,3 +23,14 @@ def test_it_tells_of_the_own_model_and_flags_belong_to_the_one_in_use(used: str,
     facts = reward_model_facts(COMPARISON, metrics)
     assert [metric.value for metric in facts.metrics] == [0.7, 0.5, pytest.approx(0.07)]
     assert facts.flags == flags
+
+
+@pytest.mark.parametrize(("share", "texts"), [(0.61, ["0.610"]), (None, [])])
+def test_the_win_rate_at_equal_length_is_told_where_there_is_one(share: float | None, texts: list[str]) -> None:
+    interval = {"mean": 0.7, "low": 0.6, "high": 0.8}
+    entry = {
+        "judge_score": interval, "reward_score": interval, "win_rate_vs_sft": interval, "kl_nats_per_sequence": 2.0,
+        "perplexity_held_out": 40.0, "distinct_2": 0.7, "length_controlled_win_rate": share,
+    }  # fmt: skip
+    facts = policy_facts("dpo", {**COMPARISON, "policies": {"dpo": entry}}, {})
+    assert [metric.text for metric in facts.metrics if metric.name.endswith("at equal length")] == texts

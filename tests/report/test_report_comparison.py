@@ -6,9 +6,13 @@ from pipeline.report.comparison import build_comparison, comparison_table
 from pipeline.report.inputs import load_report_inputs
 from pipeline.report.verdict import paired_difference, state_verdict
 
-POLICY_KEYS = {
-    "judge_score", "reward_score", "win_rate_vs_sft", "kl_nats_per_sequence", "perplexity_held_out", "distinct_2",
-    "mean_response_tokens",
+INTERVALS = {"judge_score", "judge_gain", "reward_score", "reward_gain", "win_rate_vs_sft", "kl_interval",
+             "kl_k3_interval"}  # fmt: skip
+POLICY_KEYS = INTERVALS | {
+    "length_controlled_win_rate", "kl_nats_per_sequence", "kl_nats_per_token", "kl_k3_nats_per_sequence",
+    "kl_k3_nats_per_token", "perplexity_held_out", "distinct_1", "distinct_2", "distinct_3", "self_bleu",
+    "repeated_3grams", "mean_response_tokens", "median_response_tokens", "p90_response_tokens",
+    "longest_response_tokens", "eos_rate", "cut_rate", "by_category",
 }  # fmt: skip
 
 
@@ -18,8 +22,9 @@ def test_keys_are_stable(inputs, write_report_params):
     assert list(comparison["policies"]) == ["sft", "dpo", "ppo"]
     for entry in comparison["policies"].values():
         assert set(entry) == POLICY_KEYS
-        for key in ("judge_score", "reward_score", "win_rate_vs_sft"):
+        for key in INTERVALS:
             assert set(entry[key]) == {"mean", "low", "high"}
+        assert [row["category"] for row in entry["by_category"]] == ["praise", "blame"]
     reward_keys = {"accuracy", "longer_wins_accuracy", "initial_loss", "expected_calibration_error"}
     assert set(comparison["reward_model"]) == reward_keys
     assert comparison["preferences"] == {"raw": 560, "accepted": 543, "quarantined": 17}

@@ -1,0 +1,84 @@
+"""The table of policies, and the one of categories: what the cells say, and when they are marked."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.report.documents import Interval
+from pipeline.report.page_categories import category_rows, gain_tone
+from pipeline.report.page_policies import comparison_rows
+
+
+def row_of(inputs, params, label):
+    return next(row for row in comparison_rows(inputs, params) if row.label == label)
+
+
+def changed(inputs, name, **update):
+    """The inputs with other metrics of one policy."""
+    policy = inputs.policies[name]
+    metrics = policy.metrics.model_copy(update=update)
+    return replace(inputs, policies={**inputs.policies, name: replace(policy, metrics=metrics)})
+
+
+def test_rows_stand_in_groups(inputs, write_report_params):
+    rows = comparison_rows(inputs, write_report_params)
+    assert [row.group for row in rows if row.group] == ["Gain", "Price", "Variety", "Length"]
+    assert rows[0].group == "Gain" and all(len(row.cells) == 3 for row in rows)
+
+
+def test_the_win_rate_at_equal_length_says_what_length_gave(inputs, write_report_params):
+    win = Interval(mean=0.7, low=0.6, high=0.8)
+    given = changed(inputs, "dpo", win_rate_vs_sft=win, length_controlled_win_rate=0.61)
+    given = changed(given, "ppo", length_controlled_win_rate=None)
+    sft, dpo, ppo = row_of(given, write_report_params, "Win rate at equal length").cells
+    assert (dpo.value, dpo.detail) == ("61\N{NO-BREAK SPACE}%", "\N{MINUS SIGN}9 points")
+    assert sft.value == ppo.value == "–" and ppo.detail.startswith("too few")
+
+
+def test_kl_by_k3_is_per_sequence_and_per_token(inputs, write_report_params):
+    given = changed(inputs, "dpo", kl_k3_nats_per_sequence=2.5, kl_k3_nats_per_token=0.125)
+    assert row_of(given, write_report_params, "KL, k3 estimate").cells[1].value == "2.50"
+    assert row_of(given, write_report_params, "KL, k3 estimate").cells[1].detail == "0.125 per token"
+
+
+def test_lengths_and_likeness(inputs, write_report_params):
+    given = changed(
+        inputs, "ppo", mean_response_tokens=20.25, median_response_tokens=19.0, p90_response_tokens=31.6, eos_rate=0.75,
+        cut_rate=0.25, self_bleu=None, repeated_3grams=0.0123,
+    )  # fmt: skip
+    length, end, likeness, repetition = (
+        row_of(given, write_report_params, label).cells[2]
+        for label in ("Response length", "Ended by itself", "Self-BLEU", "Repetition")
+    )
+    assert (length.value, length.detail) == ("20.2", "median 19, 90 %: 32")
+    assert (end.value, end.detail) == ("75\N{NO-BREAK SPACE}%", "25\N{NO-BREAK SPACE}% cut")
+    assert likeness.value == "–" and repetition.value == "1.2\N{NO-BREAK SPACE}%"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "tone"), [(0.01, 0.2, "better"), (-0.2, -0.01, "worse"), (-0.1, 0.1, "same"), (0.0, 0.1, "same")]
+)
+def test_a_change_is_marked_where_its_interval_excludes_0(low, high, tone):
+    assert gain_tone(Interval(mean=(low + high) / 2, low=low, high=high)) == tone
+
+
+def category(inputs, name, kind, gain):
+    """A row of a policy's categories with this change against SFT."""
+    row = next(row for row in inputs.policies[name].metrics.by_category if row.category == kind)
+    return row.model_copy(update={"judge_gain": Interval(mean=gain, low=gain - 0.05, high=gain + 0.05)})
+
+
+def test_every_category_has_a_row_behind_all_prompts(inputs):
+    given = changed(inputs, "ppo", by_category=[category(inputs, "ppo", "blame", -0.1)])
+    given = changed(given, "dpo", by_category=[category(inputs, "dpo", kind, 0.1) for kind in ("blame", "praise")])
+    everything, praise, blame = category_rows(given)
+    assert [(row.category, row.prompts) for row in (everything, praise, blame)] == [
+        ("All", 48), ("praise", 24), ("blame", 24),
+    ]  # fmt: skip
+    assert blame.cells[2].tone == "worse" and blame.cells[2].detail.startswith("\N{MINUS SIGN}0.100")
+    assert praise.cells[1].tone == "better" and praise.cells[1].detail == "+0.100 (+0.050 to +0.150)"
+    assert praise.cells[2].value == "–" and praise.cells[0].tone == "same"
+
+
+def test_one_category_needs_no_table(inputs):
+    assert category_rows(changed(inputs, "sft", by_category=[])) == []
