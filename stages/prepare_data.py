@@ -28,7 +28,7 @@ def main(stage: Stage) -> None:
     settings = stage.params.data
     sources = load_sources(settings)
     resolved = prompts_by_file(sources, [detect_format(source, settings) for source in sources])
-    _warn_of_missing_categories(settings, resolved)
+    warn_of_missing_categories(settings, resolved)
     style = _style(stage, resolved)
     for found, files in Counter(map(describe_format, resolved)).items():
         print(f"  format  {found}{f' ({files} files)' if files > 1 else ''}", flush=True)
@@ -50,7 +50,8 @@ def main(stage: Stage) -> None:
     _check(prepared, settings)
 
 
-def _warn_of_missing_categories(settings: Data, resolved: Sequence[Data]) -> None:
+def warn_of_missing_categories(settings: Data, resolved: Sequence[Data]) -> None:
+    """Say where data.columns.category is in no source: rows then have the category that they would have without it."""
     if settings.columns.category is not None and not any(data.columns.category for data in resolved):
         print(
             f"warning: no source has a column {settings.columns.category!r} (data.columns.category) that says the "

@@ -145,14 +145,14 @@ def _columns(data: Data, form: str, names: Sequence[str], *, strict: bool) -> di
 
 
 def _category_columns(data: Data, form: str, names: Sequence[str], columns: Mapping[str, list[str]]) -> list[str]:
-    """What says the kind of prompt: it may have another use, too, and a source without it has no category."""
+    """What says the kind of prompt: it may have another use, too. Where the named columns are not there, the usual."""
     named = data.columns.category
-    if named is None:
-        taken = {name for used in columns.values() for name in used}
-        return _usual(form, "category", [name for name in names if name not in taken])
     verdicts = {name for field in VERDICTS if form != "labelled_texts" for name in columns.get(field, [])}
     wanted = [named] if isinstance(named, str) else named
-    return wanted if set(wanted) <= set(names) - verdicts else []
+    if wanted and set(wanted) <= set(names) - verdicts:
+        return wanted
+    taken = {name for used in columns.values() for name in used}
+    return _usual(form, "category", [name for name in names if name not in taken])
 
 
 def _usual(form: str, field: str, names: Sequence[str]) -> list[str]:

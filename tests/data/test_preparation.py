@@ -315,10 +315,20 @@ def test_prompts_and_demonstrations_serve_where_they_can(labelled: Data) -> None
     assert {row["prompt"] for row in demonstrated.prompts["test"]} == {row["prompt"] for row in only.prompts["test"]}
 
 
-def test_a_category_goes_to_prompts_and_pairs_and_decides_nothing(preferences: Data) -> None:
-    rows = pairs(400)
+def demonstrations(count: int) -> list[dict[str, str]]:
+    return [{"prompt": f"Question {number}?", "response": f" Yes, {number}."} for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("form", "rows"),
+    [("preference_pairs", pairs(400)), ("demonstrations", demonstrations(400)), ("labelled_texts", texts(400))],
+)
+def test_a_category_goes_to_prompts_and_pairs_and_decides_nothing(
+    form: str, rows: list[dict[str, Any]], labelled: Data
+) -> None:
+    data = changed(labelled, format=form)
     kinds = [{**row, "category": f"kind {number % 3}"} for number, row in enumerate(rows)]
-    plain, kind = prepare(rows, preferences, seed=0), prepare(kinds, preferences, seed=0)
+    plain, kind = prepare(rows, data, seed=0), prepare(kinds, data, seed=0)
     assert {row["category"] for split in kind.prompts.values() for row in split} == {"kind 0", "kind 1", "kind 2"}
     for pair in kind.pairs:
         (row,) = pair["origin"]["rows"]

@@ -27,12 +27,14 @@ def samples(judge: list[float], *, reward: list[float] | None = None, kl: list[f
         {
             "id": f"{number:016x}",
             "prompt": "the film",
+            "category": "all",
             "response": " is good",
             "ended": True,
             "tokens": 2,
             "judge_score": judge[number],
             "reward_score": (reward or [0.0] * count)[number],
             "kl_nats": (kl or [0.0] * count)[number],
+            "kl_k3_nats": 0.0,
         }
         for number in range(count)
     ]

@@ -172,7 +172,10 @@ def test_metrics_of_the_baseline_against_itself(evaluator: Evaluator) -> None:
     samples = evaluator.sample_and_score(evaluator.reference, PROMPTS, title="test")
     metrics = policy_metrics(evaluator, samples, samples, 12.0)
     assert metrics["win_rate_vs_sft"] == {"mean": 0.5, "low": 0.5, "high": 0.5}
-    assert metrics["kl_nats_per_sequence"] == 0.0
+    assert metrics["length_controlled_win_rate"] is None
+    assert metrics["judge_gain"] == metrics["reward_gain"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert metrics["kl_nats_per_sequence"] == metrics["kl_k3_nats_per_sequence"] == metrics["kl_nats_per_token"] == 0.0
+    assert [(row["category"], row["prompts"]) for row in metrics["by_category"]] == [("kind 0", 3), ("kind 1", 3)]
     assert metrics["perplexity_held_out"] == 12.0
     assert metrics["evaluation_prompts"] == len(PROMPTS)
     assert metrics["mean_response_tokens"] == np.mean([sample.tokens for sample in samples])

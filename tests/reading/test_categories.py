@@ -12,6 +12,7 @@ from pipeline.reading.entries import read_entries
 from pipeline.reading.formats import describe_format, detect_format, select_fields
 from pipeline.reading.loose import BROKEN, LooseRows
 from pipeline.reading.sources import Source
+from stages.prepare_data import warn_of_missing_categories
 from tests.tiny_models import changed
 
 PAIR = {"prompt": "Q?", "chosen": " yes", "rejected": " no"}
@@ -68,7 +69,8 @@ def test_a_named_column_comes_before_the_usual_ones(data: Data) -> None:
     row = {**PAIR, "category": "math", "level": 3}
     assert categories([row], data, "level") == ["level=3"]
     assert categories([row], data, ["category", "level"]) == ["math / level=3"]
-    assert categories([row], data, ["category", "missing"]) == ["all"]
+    # a column that a source lacks is no reason to overlook those that it has
+    assert categories([row], data, ["level", "missing"]) == ["math"]
 
 
 def test_the_label_of_a_text_is_a_category_but_the_verdict_on_a_pair_is_none(data: Data) -> None:
@@ -113,3 +115,12 @@ def test_the_format_in_words_names_the_columns(data: Data) -> None:
     source = Source("rows.jsonl", Dataset.from_list([{**PAIR, "task": "t", "level": 1}]), 1.0)
     named = changed(data, columns={**data.columns.model_dump(), "category": ["task", "level"]})
     assert describe_format(detect_format(source, named)).endswith("category = task + level")
+
+
+def test_a_column_that_no_source_has_is_told(data: Data, capsys: pytest.CaptureFixture[str]) -> None:
+    named = changed(data, columns={**data.columns.model_dump(), "category": "topic"})
+    resolved = [detect_format(Source("rows.jsonl", Dataset.from_list([PAIR]), 1.0), named)]
+    warn_of_missing_categories(named, resolved)
+    assert "data.columns.category" in capsys.readouterr().out
+    warn_of_missing_categories(data, resolved)
+    assert capsys.readouterr().out == ""

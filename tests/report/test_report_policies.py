@@ -56,7 +56,7 @@ def test_lengths_and_likeness(inputs, write_report_params):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "tone"), [(0.01, 0.2, "better"), (-0.2, -0.01, "worse"), (-0.1, 0.1, "same"), (0.0, 0.1, "same")]
+    ("low", "high", "tone"), [(0.01, 0.2, "better"), (-0.2, -0.01, "worse"), (-0.2, 0.1, "same"), (0.0, 0.1, "same")]
 )
 def test_a_change_is_marked_where_its_interval_excludes_0(low, high, tone):
     assert gain_tone(Interval(mean=(low + high) / 2, low=low, high=high)) == tone
