@@ -1,4 +1,4 @@
-"""The kind of prompt that a row is, as a short text: what results are broken down by, and nothing is trained on."""
+"""The kind of prompt that a row is, as a short text: what results are broken down by. No model reads it."""
 
 import json
 import re

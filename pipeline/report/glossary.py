@@ -46,7 +46,7 @@ GLOSSARY = (
         "Category",
         "the value of data.columns.category, of the first row of a prompt",
         "kind of prompt",
-        "Nothing is trained on it. It shows whom a gain in the mean leaves behind.",
+        "No model reads it. It shows whom a gain in the mean leaves behind.",
     ),
     Term(
         "KL from SFT",

@@ -38,7 +38,7 @@ def stage(tmp_path: Path, params: Params) -> Folder:
     write_items(tmp_path / "artifacts/preferences/raw.jsonl")
     (tmp_path / "data/labels").mkdir(parents=True)
     for number, split in enumerate(("train", "validation", "test")):
-        prompts = [{"id": f"p{split}", "prompt": ITEMS[number]["prompt"]}]
+        prompts = [{"id": f"p{split}", "prompt": ITEMS[number]["prompt"], "category": "all"}]
         write_items(tmp_path / f"artifacts/data/prompts/{split}.jsonl", prompts)
     return Folder(tmp_path, params)
 
