@@ -33,7 +33,7 @@ def main(stage: Stage) -> None:
     start = perf_counter()
     samples = evaluator.sample_and_score(evaluator.reference, prompts, title="sft samples")
     copies = max(settings.best_of_n)
-    rows = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=("id", "prompt"))
+    rows = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=PROMPT_FIELDS)
     fewer = rows[: stage.params.select_checkpoint.prompts]
     single = evaluator.sample_and_score(evaluator.reference, fewer, title="step 0")
     drawn = evaluator.sample_and_score(
