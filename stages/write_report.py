@@ -9,7 +9,14 @@ from pipeline.stage.run import Stage, run_stage
 
 def main(stage: Stage) -> None:
     """Compare, draw, render. The page shows measured costs too, so it is no output that DVC hashes."""
-    inputs = load_report_inputs(stage.root, stage.params.optimize.methods)
+    samples_per_step = {
+        "dpo": stage.params.optimize.dpo.per_device_train_batch_size
+        * stage.params.optimize.dpo.gradient_accumulation_steps,
+        "ppo": stage.params.optimize.ppo.rollout_batch_size,
+        "hybrid": stage.params.optimize.hybrid.rollout_batch_size,
+    }
+    methods, seeds = stage.params.optimize.methods, stage.params.optimize.seeds
+    inputs = load_report_inputs(stage.root, methods, seeds, samples_per_step)
     comparison = build_comparison(inputs, stage.params.write_report)
     stage.write_json("reports/comparison.json", comparison)
     plots = draw_plots(inputs, stage.output("reports/plots"))

@@ -4,10 +4,13 @@ from textwrap import fill
 from typing import Any
 
 from pipeline.params.schema import WriteReport
+from pipeline.report.curves import overoptimization_entries
 from pipeline.report.documents import Interval
 from pipeline.report.efficiency import kl_spent
 from pipeline.report.flags import find_flags
 from pipeline.report.inputs import PolicyReport, ReportInputs
+from pipeline.report.pairs import compare_pairs, pair_entries
+from pipeline.report.seeds import seed_entries, seed_tables
 
 TABLE_WIDTH = 110
 
@@ -18,8 +21,9 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
     Costs are left out, as they differ from run to run: equal inputs and params give an equal result.
 
     Returns:
-        `policies` by name (sft first), `reward_model`, `kl_for_judge_score` (see `kl_spent`), `preferences`, and
-        `flags`: a list of mappings with `policy` or `subject`, `code` and `message`.
+        `policies` by name (sft first), `pairs`, `seeds` (empty with one), `overoptimization`, `kl_for_judge_score`
+        (see `kl_spent`), `reward_model`, `preferences`, and `flags`: a list of mappings with `policy` (and `seed`) or
+        `subject`, `code`, `message` and perhaps `examples`.
     """
     reward, preferences = inputs.reward_metrics, inputs.preferences
     return {
@@ -30,6 +34,9 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
             "initial_loss": inputs.histories["train_reward"][0].get("loss"),
             "expected_calibration_error": reward.expected_calibration_error,
         },
+        "pairs": pair_entries(compare_pairs(inputs)),
+        "seeds": seed_entries(seed_tables(inputs, params)),
+        "overoptimization": overoptimization_entries(inputs),
         "kl_for_judge_score": kl_spent(inputs),
         "preferences": {
             "raw": preferences.raw,
@@ -90,6 +97,10 @@ def _reward_line(comparison: dict[str, Any]) -> str:
 def _flag_lines(comparison: dict[str, Any]) -> list[str]:
     if not comparison["flags"]:
         return ["flags: none"]
-    named = [(flag.get("policy", flag.get("subject")), flag) for flag in comparison["flags"]]
-    texts = [f"{name}: {flag['code']}: {flag['message']}" for name, flag in named]
+    texts = [f"{_subject(flag)}: {flag['code']}: {flag['message']}" for flag in comparison["flags"]]
     return ["flags:", *(fill(text, TABLE_WIDTH, initial_indent="  ", subsequent_indent="    ") for text in texts)]
+
+
+def _subject(flag: dict[str, Any]) -> str:
+    seed = f", seed {flag['seed']}" if "seed" in flag else ""
+    return f"{flag.get('policy', flag.get('subject'))}{seed}"

@@ -73,11 +73,10 @@ class PolicyMetrics(Document):
 
 
 class FrontierPoint(Document):
-    """A checkpoint on the way (`step`), or best-of-n of the SFT policy (`best_of_n`)."""
+    """Best-of-n of the SFT policy."""
 
     label: str
-    step: Count | None = None
-    best_of_n: Count | None = None
+    best_of_n: Count
     kl_nats_per_sequence: FiniteFloat
     reward_score: Interval
     judge_score: Interval

@@ -31,18 +31,13 @@ def score_at_kl(line: Sequence[Point], kl: float) -> float | None:
 
 
 def lines(inputs: ReportInputs) -> dict[str, list[Point]]:
-    """`best_of_n`, and each method through its checkpoints to the final policy.
+    """`best_of_n`, and each method through its checkpoints to the end of training, all on the validation prompts.
 
-    Checkpoints and best-of-n are measured on fewer prompts than final policies, so lines start at their own SFT score:
-    best-of-1 for both.
+    Each starts at the SFT policy: with best-of-1, and with step 0.
     """
-    best = [(point.kl_nats_per_sequence, point.judge_score.mean) for point in inputs.sft.frontier]
-    found = {"best_of_n": best}
-    for name in inputs.methods:
-        policy = inputs.policies[name]
-        line = [(point.kl_nats_per_sequence, point.judge_score.mean) for point in policy.frontier]
-        final = (policy.metrics.kl_nats_per_sequence, policy.metrics.judge_score.mean)
-        found[name] = [(0.0, inputs.sft.metrics.judge_score.mean), *line, final]
+    found = {"best_of_n": [(point.kl_nats_per_sequence, point.judge_score.mean) for point in inputs.sft.frontier]}
+    for name, run in inputs.trained.items():
+        found[name] = [(point.kl_nats_per_sequence, point.judge_score.mean) for point in run.checkpoints.points]
     return found
 
 

@@ -1,7 +1,7 @@
 """Rules that turn numbers into warnings: what was seen, what it means, what to try."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from pipeline.params.schema import WriteReport
 from pipeline.report.documents import (
@@ -11,7 +11,10 @@ from pipeline.report.documents import (
     RewardMetrics,
     VoteSummary,
 )
-from pipeline.report.inputs import HistoryRow, ReportInputs
+from pipeline.report.hacking import find_examples, hacking_message, peak_message
+from pipeline.report.inputs import HistoryRow, ReportInputs, TrainedPolicy
+from pipeline.report.palette import policy_label
+from pipeline.report.seeds import SeedTable, seed_tables
 from pipeline.training.loss_checks import flat_loss_problem, initial_loss_problem
 
 MAX_CALIBRATION_ERROR = 0.1
@@ -35,25 +38,58 @@ class Flag(TypedDict):
 
 
 class PolicyFlag(TypedDict):
+    """`seed` where several were run; `examples` of `find_examples`."""
+
     policy: str
     code: str
     message: str
+    seed: NotRequired[int]
+    examples: NotRequired[list[dict[str, Any]]]
 
 
 def find_flags(inputs: ReportInputs, params: WriteReport) -> list[Flag | PolicyFlag]:
     """All warnings: policies first, in their order, then the reward model and the preferences."""
     found: list[Flag | PolicyFlag] = []
-    sft = inputs.sft.metrics
-    for name in inputs.methods:
-        warnings = policy_warnings(inputs.policies[name].metrics, sft, params)
-        warnings += training_warnings(inputs.histories[name])
-        found += [PolicyFlag(policy=name, code=code, message=message) for code, message in warnings]
+    tables = seed_tables(inputs, params)
+    for name, run in inputs.trained.items():
+        warnings = policy_warnings(run.metrics, inputs.sft.metrics, params)
+        warnings += training_warnings(run.history)
+        found += [_about(inputs, run, code, message) for code, message in warnings]
+        for one in inputs.runs[name]:
+            found += _course_flags(inputs, one, params)
+        found += _collapse_flags(inputs, tables.get(name))
     instruments = {
         "reward_model": reward_model_warnings(inputs.reward_metrics, inputs.histories["train_reward"]),
         "preferences": preference_warnings(inputs),
     }
     for subject, warnings in instruments.items():
         found += [Flag(subject=subject, code=code, message=message) for code, message in warnings]
+    return found
+
+
+def _about(inputs: ReportInputs, run: TrainedPolicy, code: str, message: str) -> PolicyFlag:
+    flag = PolicyFlag(policy=run.name, code=code, message=message)
+    return PolicyFlag(**flag, seed=run.seed) if len(inputs.seeds) > 1 else flag
+
+
+def _course_flags(inputs: ReportInputs, run: TrainedPolicy, params: WriteReport) -> list[PolicyFlag]:
+    """How one run went: reward hacking with its examples, and a peak of the judge before the end."""
+    found = []
+    if (message := hacking_message(run, inputs.sft, params)) is not None:
+        flag = _about(inputs, run, "reward_hacking", message)
+        found.append(PolicyFlag(**flag, examples=find_examples(run, inputs.sft)))
+    if (message := peak_message(run, inputs.sft)) is not None:
+        found.append(_about(inputs, run, "peak_passed", message))
+    return found
+
+
+def _collapse_flags(inputs: ReportInputs, table: SeedTable | None) -> list[PolicyFlag]:
+    found = []
+    for row in table.runs if table else ():
+        if row.collapsed:
+            seen = f"Seed {row.run.seed} of {policy_label(row.run.name)} collapsed: {', '.join(row.collapsed)}"
+            advice = "The method is not stable with these settings. Lower the learning rate, or raise kl_coef or beta"
+            found.append(_about(inputs, row.run, "seed_collapsed", f"{seen}. {advice}."))
     return found
 
 
@@ -72,13 +108,6 @@ def _score_warnings(policy: PolicyMetrics, sft: PolicyMetrics) -> list[tuple[str
     elif ours.overlaps(before):
         advice = "There is no evidence of an improvement. Train longer, or evaluate on more prompts."
         warnings.append(("no_improvement", f"{scores}: the intervals overlap. {advice}"))
-    if policy.reward_score.above(sft.reward_score) and not ours.above(before):
-        rise = policy.reward_score.mean - sft.reward_score.mean
-        meaning = "Reward hacking: the policy exploits errors of the reward model"
-        advice = "Stop at lower KL, raise kl_coef or beta, or collect preferences from the new policy"
-        warnings.append(
-            ("reward_hacking", f"The reward score rose by {rise:.2f}, the judge score did not. {meaning}. {advice}.")
-        )
     return warnings
 
 

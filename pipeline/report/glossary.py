@@ -61,6 +61,30 @@ GLOSSARY = (
         "What it costs to take the highest reward among n SFT samples (an upper bound).",
     ),
     Term(
+        "Fitted gain (Gao et al. 2022)",
+        "d = √KL; best of n: d (α − β d), peak at d = α / (2β); trained: d (α − β ln d), peak at d = exp(α/β − 1)",
+        "score units over SFT",
+        "Least squares over the points with KL above 0; rmse is the root of the mean squared residual. β ≤ 0: no peak.",
+    ),
+    Term(
+        "Paired noise",
+        "1.96 · s / √n, s: deviation of judge(policy) − judge(SFT) by prompt, n: validation prompts",
+        "judge score",
+        "What two checkpoints may differ by chance. Rather too large: checkpoints of one run are more alike.",
+    ),
+    Term(
+        "Difference prompt by prompt",
+        "mean of judge(first) − judge(second), prompts resampled 2,000 times with both",
+        "judge score",
+        "An interval on one side of 0 is a difference beyond chance, also where the intervals of both means overlap.",
+    ),
+    Term(
+        "Collapsed seed",
+        "below SFT, beyond a limit, or > 3 · 1.4826 · median distance (and ≥ 0.05) below the median judge score",
+        "yes or no",
+        "It stays in the mean over seeds; the mean without it stands beside.",
+    ),
+    Term(
         "Held-out perplexity",
         "exp(−mean log π(token)) over responses of real texts",
         "1 (lower is better)",

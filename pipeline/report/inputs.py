@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from pipeline.errors import PipelineError
+from pipeline.report.checkpoint_documents import Checkpoints, TrainedMetrics
 from pipeline.report.documents import (
     Calibration,
     Costs,
@@ -32,24 +34,42 @@ D = TypeVar("D", bound=Document)
 
 @dataclass(frozen=True)
 class PolicyReport:
-    """One policy: its metrics, the points on the way to it (for sft: best-of-n), and its samples."""
+    """One policy on the evaluation prompts."""
 
     name: str
     metrics: PolicyMetrics
-    frontier: Sequence[FrontierPoint]
     samples: Sequence[Sample]
+    frontier: Sequence[FrontierPoint] = ()
+    """Best-of-n, on the validation prompts; the SFT policy's alone."""
+
+
+@dataclass(frozen=True)
+class TrainedPolicy(PolicyReport):
+    """A method trained with one seed: the selected checkpoint, and all of them on the validation prompts."""
+
+    metrics: TrainedMetrics
+    seed: int = 0
+    checkpoints: Checkpoints = field(kw_only=True)
+    history: Sequence[HistoryRow] = field(kw_only=True)
+
+    def stage(self, name: str) -> str:
+        """Name of a stage that runs for each method and seed."""
+        return f"{name}@{self.name}-{self.seed}"
 
 
 @dataclass(frozen=True)
 class ReportInputs:
     """All that the report is made from. Only `costs` differs between runs with the same parameters."""
 
-    policies: Mapping[str, PolicyReport]
-    """sft first, then the methods in the order of params.yaml."""
+    sft: PolicyReport
+    runs: Mapping[str, Sequence[TrainedPolicy]]
+    """Every seed's policy, by method in the order of params.yaml."""
+    samples_per_step: Mapping[str, int]
+    """By method: pairs, or episodes, of one row of its history."""
     reward_metrics: RewardMetrics
     calibration: Calibration
-    histories: Mapping[str, Sequence[HistoryRow]]
-    """`train_sft`, `train_reward` and one per method: a row of numbers for each step."""
+    stage_histories: Mapping[str, Sequence[HistoryRow]]
+    """`train_sft` and `train_reward`: a row of numbers for each step."""
     preferences: PreferenceSummary
     preference_details: PreferenceDetails
     sources: Sources
@@ -57,60 +77,112 @@ class ReportInputs:
     costs: Mapping[str, StageCost]
     """By stage name; a stage that ran elsewhere or came from a cache is absent."""
 
-    @property
-    def sft(self) -> PolicyReport:
-        return self.policies[SFT]
+    @cached_property
+    def trained(self) -> dict[str, TrainedPolicy]:
+        """The run that stands for each method: the one with the median judge score, never the best for its score."""
+        return {name: median_run(runs) for name, runs in self.runs.items()}
+
+    @cached_property
+    def policies(self) -> dict[str, PolicyReport]:
+        """sft first, then each method's run in the order of params.yaml."""
+        return {SFT: self.sft, **self.trained}
+
+    @cached_property
+    def histories(self) -> dict[str, Sequence[HistoryRow]]:
+        """A row of numbers for each step of `train_sft`, `train_reward` and each method's run."""
+        return {**self.stage_histories, **{name: run.history for name, run in self.trained.items()}}
 
     @property
     def methods(self) -> list[str]:
-        return [name for name in self.policies if name != SFT]
+        return list(self.runs)
+
+    @property
+    def seeds(self) -> list[int]:
+        return [run.seed for run in next(iter(self.runs.values()))]
 
 
-def load_report_inputs(root: Path, methods: Sequence[str]) -> ReportInputs:
+def median_run(runs: Sequence[TrainedPolicy]) -> TrainedPolicy:
+    """The run with the median judge score on the evaluation prompts, the lower median of an even number."""
+    ranked = sorted(runs, key=lambda run: (run.metrics.judge_score.mean, run.seed))
+    return ranked[(len(ranked) - 1) // 2]
+
+
+def load_report_inputs(
+    root: Path, methods: Sequence[str], seeds: Sequence[int], samples_per_step: Mapping[str, int]
+) -> ReportInputs:
     """Read the reports of all stages before this one.
 
     Args:
         root: of the repository; files are read from `root/reports`.
-        methods: optimisation methods, as in params.yaml.
+        methods, seeds: of `optimize` in params.yaml.
+        samples_per_step: by method, pairs or episodes of one row of its history.
 
     Raises:
         PipelineError: a file is missing or malformed, or policies were sampled on different prompts.
     """
     reports = root / "reports"
-    policies = {name: _read_policy(reports / "policies" / name, name) for name in [SFT, *methods]}
-    _check_same_prompts(policies, reports)
-    histories = ["train_sft", "train_reward", *methods]
     costs_file = reports / "costs.json"
-    return ReportInputs(
-        policies=policies,
+    inputs = ReportInputs(
+        sft=_read_sft(reports),
+        runs={name: [_read_trained(reports, name, seed) for seed in seeds] for name in methods},
+        samples_per_step=samples_per_step,
         reward_metrics=_read_json(reports / "reward_model" / "metrics.json", RewardMetrics),
         calibration=_read_json(reports / "reward_model" / "calibration.json", Calibration),
-        histories={name: _read_history(reports / "training" / f"{name}.jsonl") for name in histories},
+        stage_histories={
+            name: _read_history(reports / "training" / f"{name}.jsonl") for name in ("train_sft", "train_reward")
+        },
         preferences=_read_json(reports / "preferences" / "summary.json", PreferenceSummary),
         preference_details=_read_json(reports / "preferences" / "details.json", PreferenceDetails),
         sources=_read_json(reports / "data" / "sources.json", Sources),
         judge=_read_json(reports / "judge" / "metrics.json", JudgeMetrics),
         costs=_read_json(costs_file, Costs).stages if costs_file.is_file() else {},
     )
+    _check_same_prompts(inputs, reports)
+    return inputs
 
 
-def _read_policy(folder: Path, name: str) -> PolicyReport:
-    samples_file = folder / "samples.jsonl"
+def _read_sft(reports: Path) -> PolicyReport:
+    folder = reports / "policies" / SFT
     return PolicyReport(
-        name=name,
+        name=SFT,
         metrics=_read_json(folder / "metrics.json", PolicyMetrics),
+        samples=_read_samples(folder / "samples.jsonl"),
         frontier=_read_json(folder / "frontier.json", Frontier).points,
-        samples=[_validate(row, Sample, f"{samples_file}:{line}") for line, row in _read_lines(samples_file)],
     )
 
 
-def _check_same_prompts(policies: Mapping[str, PolicyReport], reports: Path) -> None:
-    expected = [sample.id for sample in policies[SFT].samples]
-    for name, policy in policies.items():
-        if [sample.id for sample in policy.samples] != expected:
+def _read_trained(reports: Path, method: str, seed: int) -> TrainedPolicy:
+    folder = reports / "policies" / method / f"seed-{seed}"
+    checkpoints_file = reports / "checkpoints" / method / f"seed-{seed}.json"
+    checkpoints = _read_json(checkpoints_file, Checkpoints)
+    steps = [point.step for point in checkpoints.points]
+    if steps[0] != 0 or steps != sorted(set(steps)) or checkpoints.selected_step not in steps:
+        raise PipelineError(
+            f"{checkpoints_file}: points are at steps {steps}; they start with the SFT policy at step 0, ascend, and "
+            f"have the selected step {checkpoints.selected_step}. Run select_checkpoint@{method}-{seed} again."
+        )
+    return TrainedPolicy(
+        name=method,
+        seed=seed,
+        metrics=_read_json(folder / "metrics.json", TrainedMetrics),
+        samples=_read_samples(folder / "samples.jsonl"),
+        checkpoints=checkpoints,
+        history=_read_history(reports / "training" / method / f"seed-{seed}.jsonl"),
+    )
+
+
+def _read_samples(path: Path) -> list[Sample]:
+    return [_validate(row, Sample, f"{path}:{line}") for line, row in _read_lines(path)]
+
+
+def _check_same_prompts(inputs: ReportInputs, reports: Path) -> None:
+    expected = [sample.id for sample in inputs.sft.samples]
+    for run in (run for runs in inputs.runs.values() for run in runs):
+        if [sample.id for sample in run.samples] != expected:
+            path = reports / "policies" / run.name / f"seed-{run.seed}" / "samples.jsonl"
             raise PipelineError(
-                f"{reports / 'policies' / name / 'samples.jsonl'}: not the prompts of {SFT}/samples.jsonl in the "
-                f"same order, so samples cannot be compared. Run evaluate_{SFT} and evaluate_policy@{name} again."
+                f"{path}: not the prompts of {SFT}/samples.jsonl in the same order, so samples cannot be compared. "
+                f"Run evaluate_{SFT} and {run.stage('evaluate_policy')} again."
             )
 
 

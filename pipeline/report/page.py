@@ -13,19 +13,20 @@ from pipeline.report.glossary import GLOSSARY
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.page_categories import category_rows
 from pipeline.report.page_costs import cost_table
+from pipeline.report.page_curves import fit_rows, pair_rows
 from pipeline.report.page_data import data_section
 from pipeline.report.page_decision import decide
 from pipeline.report.page_policies import comparison_rows
 from pipeline.report.page_reward import group_rows
-from pipeline.report.page_samples import sampled_prompts
+from pipeline.report.page_samples import printable, sampled_prompts
+from pipeline.report.page_seeds import method_seeds, repair_table
 from pipeline.report.palette import policy_label, policy_looks
 from pipeline.report.svg_inline import inline_svg
 from pipeline.report.verdict import state_verdict
 
 _HERE = Path(__file__).parent
 _DESCRIPTIONS = {
-    "reward_vs_kl": "Reward-model score of every policy against its KL from the SFT policy",
-    "judge_vs_kl": "Judge score of every policy against its KL from the SFT policy",
+    "overoptimization": "Judge and reward-model gain of every policy over SFT against its KL from the SFT policy",
     "reward_calibration": "Accuracy of the reward model against its confidence, and its score distributions",
     "preferences": "Word counts of chosen and rejected responses",
 }
@@ -45,7 +46,7 @@ def render_page(
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(number=number, percent=percent, label=policy_label)
+    environment.filters.update(number=number, percent=percent, label=policy_label, printable=printable)
     return environment.get_template("page.html.j2").render(
         style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
         script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
@@ -61,6 +62,11 @@ def render_page(
         costs=cost_table(inputs),
         data=data_section(inputs),
         decision=decide(inputs),
+        pairs=pair_rows(inputs),
+        fits=fit_rows(inputs),
+        validation_prompts=next(iter(inputs.trained.values())).checkpoints.prompts,
+        seeds=method_seeds(inputs, params),
+        repair=repair_table(inputs),
         reward_groups=group_rows(inputs.reward_metrics),
         glossary=GLOSSARY,
     )

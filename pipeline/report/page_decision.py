@@ -1,5 +1,6 @@
 """PPO against DPO, measured on this run: what each needs, what it gives, and which to take."""
 
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -7,13 +8,14 @@ from pipeline.report.documents import StageCost
 from pipeline.report.efficiency import JUDGE_SCORES, kl_spent, lines, score_at_kl
 from pipeline.report.formats import duration, number
 from pipeline.report.inputs import ReportInputs
-from pipeline.report.page_costs import NEEDED_BY
+from pipeline.report.page_costs import stages_of
+from pipeline.report.pairs import paired_difference
 from pipeline.report.palette import policy_label
-from pipeline.report.verdict import paired_difference
 
 _MODELS = {
     "dpo": "policy; the reference's log-probs are computed once, before",
     "ppo": "policy, reference, critic, reward model; with adapters the first three share one backbone",
+    "hybrid": "policy, reference, critic, reward model; the reference is a model of its own",
 }
 
 
@@ -34,8 +36,8 @@ class Decision:
 
 def decide(inputs: ReportInputs) -> Decision:
     """The article's decision table with measured figures, and a recommendation that follows from them."""
-    shared = min(inputs.policies[name].metrics.kl_nats_per_sequence for name in inputs.methods)
     found, spent = lines(inputs), kl_spent(inputs)
+    shared = min(max(kl for kl, _ in found[name]) for name in inputs.methods)
     rows = [
         DecisionRow("Models in memory", "while it trains", [_MODELS.get(name, "–") for name in inputs.methods]),
         _cost_row(inputs, "Training time", "of the stage", lambda cost: duration(cost.seconds)),
@@ -43,7 +45,15 @@ def decide(inputs: ReportInputs) -> Decision:
         _cost_row(inputs, "Peak memory", "MiB", lambda cost: _optional(cost.peak_memory_mib)),
         _cost_row(inputs, "Tokens per second", "", lambda cost: _optional(cost.tokens_per_second)),
         DecisionRow(
-            "Optimiser steps", "rollouts for PPO", [number(len(inputs.histories[name]), 0) for name in inputs.methods]
+            "Optimiser steps", "rollouts for PPO", [number(_steps(inputs, name), 0) for name in inputs.methods]
+        ),
+        DecisionRow(
+            "Samples seen", "in training, repeats counted", [_samples_seen(inputs, name) for name in inputs.methods]
+        ),
+        DecisionRow(
+            "Stability over seeds",
+            "standard deviation and range of the judge score",
+            [_stability(inputs, name) for name in inputs.methods],
         ),
         DecisionRow(
             f"Judge score at {number(shared, 1)} nats",
@@ -59,8 +69,29 @@ def decide(inputs: ReportInputs) -> Decision:
 
 
 def _cost_row(inputs: ReportInputs, label: str, hint: str, shown: Callable[[StageCost], str]) -> DecisionRow:
-    costs = [inputs.costs.get(f"optimize_policy@{name}") for name in inputs.methods]
+    costs = [inputs.costs.get(run.stage("optimize_policy")) for run in inputs.trained.values()]
     return DecisionRow(label, hint, ["–" if cost is None else shown(cost) for cost in costs])
+
+
+def _steps(inputs: ReportInputs, name: str) -> int:
+    """Rows of the history that trained: the first of hybrid tells where it starts."""
+    return sum("loss" in row or "score" in row for row in inputs.histories[name])
+
+
+def _samples_seen(inputs: ReportInputs, name: str) -> str:
+    """Steps times what a full one holds; the last batch of pairs of an epoch may be smaller."""
+    count = number(_steps(inputs, name) * inputs.samples_per_step[name], 0)
+    if name == "dpo":
+        return f"up to {count} pairs"
+    return f"{count} episodes" + (f", after {policy_label(inputs.methods[0])}" if name == "hybrid" else "")
+
+
+def _stability(inputs: ReportInputs, name: str) -> str:
+    scores = [run.metrics.judge_score.mean for run in inputs.runs[name]]
+    if len(scores) < 2:
+        return "not measured: one seed"
+    spread = f"{number(statistics.stdev(scores), 3)}, {number(min(scores), 3)} to {number(max(scores), 3)}"
+    return f"{spread} over {len(scores)} seeds"
 
 
 def _whole_times(inputs: ReportInputs) -> list[str]:
@@ -69,7 +100,7 @@ def _whole_times(inputs: ReportInputs) -> list[str]:
 
 
 def _seconds(inputs: ReportInputs, name: str) -> float | None:
-    costs = [inputs.costs.get(stage) for stage in (*NEEDED_BY.get(name, ()), f"optimize_policy@{name}")]
+    costs = [inputs.costs.get(stage) for stage in stages_of(inputs, inputs.trained[name])]
     return None if None in costs else sum(cost.seconds for cost in costs if cost is not None)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 SFT_COLOUR = "#5f6b7a"
 # Okabe and Ito's colours, told apart with every kind of colour blindness; the markers tell them apart in print.
-_KNOWN = {"sft": (SFT_COLOUR, "o"), "dpo": ("#0072b2", "s"), "ppo": ("#d55e00", "D")}
-_OTHERS = [("#009e73", "^"), ("#cc79a7", "v"), ("#b8860b", "P"), ("#56b4e9", "X")]
+_KNOWN = {"sft": (SFT_COLOUR, "o"), "dpo": ("#0072b2", "s"), "ppo": ("#d55e00", "D"), "hybrid": ("#009e73", "^")}
+_OTHERS = [("#cc79a7", "v"), ("#b8860b", "P"), ("#56b4e9", "X")]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Look:
 
 
 def policy_looks(names: Iterable[str]) -> dict[str, Look]:
-    """A look for each policy: fixed for sft, dpo and ppo, by order of appearance for others."""
+    """A look for each policy: fixed for sft, dpo, ppo and hybrid, by order of appearance for others."""
     looks: dict[str, Look] = {}
     others = 0
     for name in names:

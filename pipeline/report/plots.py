@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.plot_style import plot_style, save_svg
-from pipeline.report.plots_policies import draw_judge_vs_kl, draw_reward_vs_kl
+from pipeline.report.plots_policies import draw_overoptimization
 from pipeline.report.plots_preferences import draw_preferences, draw_reward_calibration
 from pipeline.report.plots_training import draw_training
 
@@ -17,8 +17,8 @@ def draw_plots(inputs: ReportInputs, folder: Path) -> dict[str, Path]:
     """Draw every plot into `folder`; equal inputs give equal bytes.
 
     Returns:
-        The files by name: `reward_vs_kl`, `judge_vs_kl`, `training_sft`, `training_reward`, `training_METHOD` for
-        each method, `reward_calibration`, `preferences`.
+        The files by name: `overoptimization`, `training_sft`, `training_reward`, `training_METHOD` for each method,
+        `reward_calibration`, `preferences`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return {name: _draw(name, draw, folder) for name, draw in _drawings(inputs).items()}
@@ -27,8 +27,7 @@ def draw_plots(inputs: ReportInputs, folder: Path) -> dict[str, Path]:
 def _drawings(inputs: ReportInputs) -> dict[str, Callable[[], Figure]]:
     histories = {name.removeprefix("train_"): name for name in inputs.histories}
     return {
-        "reward_vs_kl": partial(draw_reward_vs_kl, inputs),
-        "judge_vs_kl": partial(draw_judge_vs_kl, inputs),
+        "overoptimization": partial(draw_overoptimization, inputs),
         **{
             f"training_{short}": partial(draw_training, name, inputs.histories[name])
             for short, name in histories.items()

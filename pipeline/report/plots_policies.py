@@ -1,116 +1,166 @@
-"""Scores against KL: what each policy gained, and how far it moved from the SFT policy for it."""
+"""Judge and reward-model score against KL: what training gained, what it optimised, and where the two part."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from pipeline.report.documents import FrontierPoint, Interval, PolicyMetrics
-from pipeline.report.inputs import PolicyReport, ReportInputs
+from pipeline.report.curves import Curve, best_of_n_curve, run_curve
+from pipeline.report.documents import Interval, PolicyMetrics
+from pipeline.report.inputs import ReportInputs, TrainedPolicy
+from pipeline.report.pairs import paired_difference, paired_reward_difference
 from pipeline.report.palette import SFT_COLOUR, Look, policy_looks
-from pipeline.report.plot_style import MUTED, legend_above, new_figure
+from pipeline.report.plot_style import MUTED, new_figure
 
-ScoreOf = Callable[[PolicyMetrics | FrontierPoint], Interval]
 _TICKS = (0, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80, 100, 150, 200, 300, 500, 1000, 2000, 5000)
+_FIT_POINTS = 60
+PANELS = {"gold": "Judge: what it is worth", "proxy": "Reward model: what is optimised"}
 
 
-def draw_reward_vs_kl(inputs: ReportInputs) -> Figure:
-    """Reward-model score, which the policies were trained on, against KL."""
-    return _draw_frontier(inputs, lambda point: point.reward_score, "reward-model score")
+def draw_overoptimization(inputs: ReportInputs) -> Figure:
+    """Gains over SFT against the distance from it: the judge above, the reward model below, on one KL axis.
 
-
-def draw_judge_vs_kl(inputs: ReportInputs) -> Figure:
-    """Judge score, which policies were not trained on directly, against KL."""
-    return _draw_frontier(inputs, lambda point: point.judge_score, "judge score")
-
-
-def _draw_frontier(inputs: ReportInputs, score_of: ScoreOf, score_label: str) -> Figure:
-    figure = new_figure(4.2)
-    axes = figure.add_subplot()
+    KL is drawn as its square root, on which gains grow about linearly at first (Gao et al. 2022, arXiv:2210.10760).
+    Roots are plotted on a linear axis with ticks named in nats: a function scale has no inverse below 0, where margins
+    and whiskers may reach.
+    """
+    figure = new_figure(7.4)
+    panels = dict(zip(PANELS, figure.subplots(2, 1, sharex=True), strict=True))
     looks = policy_looks(inputs.policies)
-    _draw_best_of_n(axes, inputs.sft, score_of)
-    for method in inputs.methods:
-        _draw_trajectory(axes, inputs.sft, inputs.policies[method], looks[method], score_of)
-    for name, policy in inputs.policies.items():
-        _draw_final(axes, policy.metrics, looks[name], score_of)
-    _sqrt_kl_axis(axes, _largest_kl(inputs))
-    axes.set_ylabel(score_label)
-    legend_above(axes, columns=4)
+    for quantity, axes in panels.items():
+        axes.axhline(0, color=MUTED, linewidth=0.9, zorder=1)
+        _draw_best_of_n(axes, best_of_n_curve(inputs, quantity))
+        for method, runs in inputs.runs.items():
+            shown = inputs.trained[method]
+            for run in runs:
+                if run is not shown:
+                    _draw_other_seed(axes, run_curve(run, quantity), looks[method])
+            _draw_run(axes, run_curve(shown, quantity), shown, looks[method])
+            axes.axvline(run_curve(shown, "gold").peak.kl ** 0.5, color=looks[method].colour, **_PEAK_LINE)
+            _draw_final(axes, inputs, shown, quantity, looks[method])
+        axes.set_title(PANELS[quantity])
+        axes.set_ylabel("gain over SFT")
+        axes.margins(y=0.1)
+    _root_axis(panels["proxy"], _largest_kl(inputs))
+    handles = _legend(inputs, looks)
+    figure.legend(handles=handles, loc="outside upper left", ncols=3, handlelength=1.8, columnspacing=1.0)
     return figure
 
 
-def _draw_best_of_n(axes: Axes, sft: PolicyReport, score_of: ScoreOf) -> None:
+_PEAK_LINE: dict = {"linewidth": 1.0, "linestyle": (0, (1, 2)), "alpha": 0.9, "zorder": 1.5}
+_FIT_LINE: dict = {"linewidth": 1.1, "linestyle": (0, (5, 2))}
+
+
+def _roots(curve: Curve) -> list[float]:
+    return [point.kl**0.5 for point in curve.points]
+
+
+def _gains(curve: Curve) -> list[float]:
+    return [point.gain.mean for point in curve.points]
+
+
+def _draw_best_of_n(axes: Axes, curve: Curve | None) -> None:
     """The line that any training has to beat at equal KL, from best-of-1, which is the SFT policy."""
-    points = sorted(sft.frontier, key=lambda point: point.kl_nats_per_sequence)
-    if not points:
+    if curve is None:
         return
-    kl, scores = _coordinates(points, score_of)
-    axes.plot(kl, scores, color=SFT_COLOUR, linewidth=1.6, linestyle=(0, (4, 2)), label="SFT, best of n")
-    for point, x, y in zip(points, kl, scores, strict=True):
-        if point.best_of_n and point.best_of_n > 1:
-            axes.plot([x], [y], "o", color="white", markeredgecolor=SFT_COLOUR, markersize=4.5, zorder=4)
+    axes.plot(_roots(curve), _gains(curve), "o", color="white", markeredgecolor=SFT_COLOUR, markersize=4.5, zorder=4)
+    _draw_fit(axes, curve, SFT_COLOUR)
+    for point in curve.points:
+        if point.at > 1:
             axes.annotate(
-                f"n={point.best_of_n}", (x, y), (5, -4), textcoords="offset points", va="top", fontsize=8.5, color=MUTED
-            )
+                f"n={point.at}", (point.kl**0.5, point.gain.mean), (-4, 4), textcoords="offset points", ha="right",
+                fontsize=8.5, color=MUTED,
+            )  # fmt: skip
 
 
-def _draw_trajectory(axes: Axes, sft: PolicyReport, policy: PolicyReport, look: Look, score_of: ScoreOf) -> None:
-    """From the SFT policy over the checkpoints on the way, in order of their steps, to the final policy."""
-    checkpoints = sorted(policy.frontier, key=lambda point: point.step or 0)
-    kl, scores = _coordinates([sft.metrics, *checkpoints, policy.metrics], score_of)
-    axes.plot(kl, scores, color=look.colour, linewidth=1.4, alpha=0.6, zorder=3)
-    axes.plot(kl[1:-1], scores[1:-1], look.marker, color=look.colour, markersize=4, alpha=0.75, zorder=4)
+def _draw_fit(axes: Axes, curve: Curve, colour: str) -> None:
+    """The fitted curve up to the largest measured KL: beyond it would be a guess. The points joined where none is."""
+    if curve.fit is None:
+        axes.plot(_roots(curve), _gains(curve), color=colour, zorder=2.5, **_FIT_LINE)
+        return
+    roots = np.linspace(0, max(_roots(curve)), _FIT_POINTS)
+    axes.plot(roots, [curve.fit.gain(root**2) for root in roots], color=colour, zorder=2.5, **_FIT_LINE)
 
 
-def _draw_final(axes: Axes, metrics: PolicyMetrics, look: Look, score_of: ScoreOf) -> None:
-    kl, score = metrics.kl_interval, score_of(metrics)
-    x, y = max(metrics.kl_nats_per_sequence, 0.0), score.mean
-    kl_whiskers = _whiskers(Interval(mean=x, low=max(kl.low, 0.0), high=max(kl.high, 0.0)))
-    axes.errorbar(
-        x,
-        y,
-        xerr=kl_whiskers,
-        yerr=_whiskers(score),
-        fmt="none",
-        color=look.colour,
-        elinewidth=1.5,
-        capsize=3,
-        zorder=5,
-        clip_on=False,
-    )
-    # drawn apart, so that the legend shows the marker without the bars
+def _draw_run(axes: Axes, curve: Curve, run: TrainedPolicy, look: Look) -> None:
+    """Checkpoints with 95 % intervals in order of their steps, the selected one ringed."""
+    roots, gains = _roots(curve), _gains(curve)
+    axes.plot(roots, gains, color=look.colour, linewidth=1.4, alpha=0.45, zorder=3)
+    for point in curve.points[1:]:
+        axes.plot(
+            [point.kl**0.5] * 2, [point.gain.low, point.gain.high], color=look.colour, linewidth=1, alpha=0.25, zorder=2
+        )
+    axes.plot(roots[1:], gains[1:], look.marker, color=look.colour, markersize=4.5, alpha=0.9, zorder=4)
+    _draw_fit(axes, curve, look.colour)
+    for point in curve.points:
+        if point.at == run.checkpoints.selected_step:
+            axes.plot(
+                [point.kl**0.5], [point.gain.mean], "o", markersize=11, markerfacecolor="none",
+                markeredgecolor=look.colour, markeredgewidth=1.3, zorder=5, clip_on=False,
+            )  # fmt: skip
+
+
+def _draw_other_seed(axes: Axes, curve: Curve, look: Look) -> None:
+    axes.plot(_roots(curve), _gains(curve), color=look.colour, linewidth=1, alpha=0.3, zorder=2)
+
+
+def _draw_final(axes: Axes, inputs: ReportInputs, run: TrainedPolicy, quantity: str, look: Look) -> None:
+    """The selected checkpoint again, on the evaluation prompts, as a gain over SFT on the same."""
+    gain, kl = final_gain(inputs, run, quantity), run.metrics.kl_interval
+    x = _root(run.metrics.kl_nats_per_sequence)
+    # bars apart from the marker: those that leave the plot are cut, it is not
+    axes.plot([_root(kl.low), _root(kl.high)], [gain.mean] * 2, color=look.colour, linewidth=1.5, zorder=5)
+    axes.plot([x, x], [gain.low, gain.high], color=look.colour, linewidth=1.5, zorder=5)
     axes.plot(
-        [x], [y], look.marker, color=look.colour, markersize=9, markeredgecolor="white", label=look.label, zorder=6,
-        linestyle="none", clip_on=False,
+        [x], [gain.mean], look.marker, color=look.colour, markersize=9, markeredgecolor="white", zorder=6,
+        clip_on=False, label=look.label,
     )  # fmt: skip
 
 
-def _whiskers(interval: Interval) -> list[list[float]]:
-    return [[max(interval.mean - interval.low, 0.0)], [max(interval.high - interval.mean, 0.0)]]
+def final_gain(inputs: ReportInputs, run: TrainedPolicy, quantity: str) -> Interval:
+    """Score on the evaluation prompts minus that of SFT on the same, prompt by prompt."""
+    difference = paired_difference if quantity == "gold" else paired_reward_difference
+    return difference(run.samples, inputs.sft.samples)
 
 
-def _coordinates(points: Sequence[PolicyMetrics | FrontierPoint], score_of: ScoreOf) -> tuple[list[float], list[float]]:
+def _root(kl: float) -> float:
     # an estimate of a KL near 0 can be negative, which has no square root
-    return [max(point.kl_nats_per_sequence, 0.0) for point in points], [score_of(point).mean for point in points]
+    return max(kl, 0.0) ** 0.5
 
 
 def _largest_kl(inputs: ReportInputs) -> float:
-    points = [point.kl_nats_per_sequence for policy in inputs.policies.values() for point in policy.frontier]
-    finals = [policy.metrics for policy in inputs.policies.values()]
-    return max([0.1, *points, *(max(one.kl_nats_per_sequence, one.kl_interval.high) for one in finals)])
+    runs = [run for runs in inputs.runs.values() for run in runs]
+    points = [point.kl_nats_per_sequence for run in runs for point in run.checkpoints.points]
+    best = [point.kl_nats_per_sequence for point in inputs.sft.frontier]
+    finals: list[PolicyMetrics] = [run.metrics for run in inputs.trained.values()]
+    return max([0.1, *points, *best, *(max(one.kl_nats_per_sequence, one.kl_interval.high) for one in finals)])
 
 
-def _sqrt_kl_axis(axes: Axes, largest: float) -> None:
-    """Square-root scale, on which reward grows about linearly at first (Gao et al. 2022, arXiv:2210.10760)."""
-    axes.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
-    limit = largest * 1.12
-    axes.set_xlim(0, limit)
+def _root_axis(axes: Axes, largest: float) -> None:
+    """Ticks in nats at their square roots, as many as do not run into each other."""
+    limit = np.sqrt(largest) * 1.06
+    axes.set_xlim(-0.02 * limit, limit)
     ticks: list[float] = []
     for tick in _TICKS:
-        if tick <= limit and (not ticks or np.sqrt(tick) - np.sqrt(ticks[-1]) >= 0.085 * np.sqrt(limit)):
+        if np.sqrt(tick) <= limit and (not ticks or np.sqrt(tick) - np.sqrt(ticks[-1]) >= 0.085 * limit):
             ticks.append(tick)
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_xticks([], minor=True)
+    axes.set_xticks(np.sqrt(ticks), [f"{tick:g}" for tick in ticks])
     axes.set_xlabel("KL from SFT, nats per sequence (square-root scale)")
-    axes.margins(y=0.1)
+
+
+def _legend(inputs: ReportInputs, looks: dict[str, Look]) -> Sequence[Line2D]:
+    policies = [
+        Line2D([], [], color=looks[name].colour, marker=looks[name].marker, linewidth=1.4, label=looks[name].label)
+        for name in inputs.methods
+    ]
+    best = Line2D([], [], color="none", marker="o", markerfacecolor="white", markeredgecolor=SFT_COLOUR,
+                  markersize=4.5, label="SFT, best of n")  # fmt: skip
+    ring = Line2D([], [], color="none", marker="o", markersize=10, markerfacecolor="none", markeredgecolor=MUTED,
+                  label="selected checkpoint")  # fmt: skip
+    final = Line2D([], [], color=MUTED, marker="s", markersize=8, markeredgecolor="white", linewidth=1.5,
+                   label="on evaluation prompts")  # fmt: skip
+    fit = Line2D([], [], color=MUTED, label="fitted curve", **_FIT_LINE)
+    peak = Line2D([], [], color=MUTED, label="judge's peak", **_PEAK_LINE)
+    return [*policies, best, ring, peak, fit, final]

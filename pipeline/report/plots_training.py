@@ -57,6 +57,7 @@ _PANELS = {
         Panel("EOS rate", ("eos_rate",)),
     ],
 }
+_PANELS["hybrid"] = _PANELS["ppo"]
 
 
 def draw_training(name: str, history: Sequence[HistoryRow]) -> Figure:
@@ -77,6 +78,8 @@ def draw_training(name: str, history: Sequence[HistoryRow]) -> Figure:
         place = index + wide if index else 0
         cell = grid[0, :] if wide and index == 0 else grid[place // 2, place % 2]
         _draw_panel(figure.add_subplot(cell), panel, history)
+    if not panels:
+        figure.text(0.5, 0.5, "nothing was trained", ha="center", va="center", color=MUTED)
     figure.supxlabel("PPO iteration" if name == "ppo" else "step", fontsize=9.5, color=MUTED)
     return figure
 

@@ -1,15 +1,12 @@
 """The result in words, computed from the numbers: what is better, by how much, and at what cost."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.report.documents import Interval, Sample
 from pipeline.report.formats import duration, percent, signed
 from pipeline.report.inputs import PolicyReport, ReportInputs
+from pipeline.report.pairs import paired_difference
 from pipeline.report.palette import policy_label
-
-Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -28,20 +25,9 @@ def state_verdict(inputs: ReportInputs) -> Verdict:
     better = [name for name in ranked if differences[name].low > 0]
     sentences = [_method_sentence(inputs, name) for name in ranked]
     sentences += [_pair_sentence(inputs, ranked[0], other) for other in ranked[1:]]
+    if len(inputs.seeds) > 1:
+        sentences.append(_representatives(inputs))
     return Verdict(_headline(inputs, ranked, better), sentences)
-
-
-def paired_difference(ours: Sequence[Sample], theirs: Sequence[Sample]) -> Interval:
-    """Mean judge score of `ours` minus `theirs` over the same prompts, with a 95 % normal interval.
-
-    Pairing removes what the prompts themselves contribute, so small differences can be told from noise.
-    """
-    differences = [a.judge_score - b.judge_score for a, b in zip(ours, theirs, strict=True)]
-    count = len(differences)
-    mean = sum(differences) / count
-    variance = sum((value - mean) ** 2 for value in differences) / max(count - 1, 1)
-    half = Z_95 * math.sqrt(variance / count)
-    return Interval(mean=mean, low=mean - half, high=mean + half)
 
 
 def _headline(inputs: ReportInputs, ranked: Sequence[str], better: Sequence[str]) -> str:
@@ -64,7 +50,7 @@ def _headline(inputs: ReportInputs, ranked: Sequence[str], better: Sequence[str]
 
 
 def _listed(words: Sequence[str]) -> str:
-    return f"{', '.join(words[:-1])} and {words[-1]}"
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
 def _clearly_better(inputs: ReportInputs, first: str, second: str) -> bool:
@@ -79,7 +65,7 @@ def _method_sentence(inputs: ReportInputs, name: str) -> str:
     result += f"{percent(wins.mean)} of the prompts ({percent(wins.low)} to {percent(wins.high)})."
     price = f" It moved {policy.kl_nats_per_sequence:.1f} nats per sequence away from SFT, held-out perplexity changed "
     price += f"by {signed(100 * perplexity, 1)} %"
-    cost = inputs.costs.get(f"optimize_policy@{name}")
+    cost = inputs.costs.get(inputs.trained[name].stage("optimize_policy"))
     return f"{result}{price}{f', and training took {duration(cost.seconds)}' if cost else ''}."
 
 
@@ -104,3 +90,10 @@ def _kl_clause(first: PolicyReport, second: PolicyReport) -> str:
     nearer, farther = (second, first) if ours.above(theirs) else (first, second)
     near, far = nearer.metrics.kl_nats_per_sequence, farther.metrics.kl_nats_per_sequence
     return f" {policy_label(nearer.name)} stays closer to SFT ({near:.1f} against {far:.1f} nats)."
+
+
+def _representatives(inputs: ReportInputs) -> str:
+    """Which run stands for each method where there are several."""
+    which = _listed([f"seed {run.seed} of {policy_label(name)}" for name, run in inputs.trained.items()])
+    median = "the lower median" if len(inputs.seeds) % 2 == 0 else "the median"
+    return f"{len(inputs.seeds)} seeds were run. Shown for each method is the run with {median} judge score: {which}."

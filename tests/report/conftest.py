@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from pipeline.params.schema import WriteReport
-from pipeline.report.inputs import ReportInputs, load_report_inputs
+from pipeline.report.inputs import ReportInputs
 from pipeline.report.plots import draw_plots
+from tests.report.trained_files import LAST_STEPS, LEVELS, load, rising_checkpoints
 
 Json = dict[str, Any]
 WriteReports = Callable[..., Path]
 
-LEVELS = {"sft": (0.47, 0.0), "dpo": (0.72, 5.0), "ppo": (0.70, 4.0), "hybrid": (0.75, 6.2)}
 OPENINGS = ["This film is", "I watched it twice and", "The acting was", "My wife thought it", "Nobody expected that"]
 WORDS = {
     "sft": "not the worst but the plot drags and the ending makes little sense to anyone who read the book",
@@ -34,8 +34,10 @@ def write_report_params() -> WriteReport:
 def write_reports(tmp_path: Path) -> WriteReports:
     """Writes the reports of all stages under a temporary root and returns the root."""
 
-    def write(methods: Sequence[str] = ("dpo", "ppo"), *, prompts: int = 48, costs: bool = True) -> Path:
-        write_synthetic_reports(tmp_path, methods, prompts=prompts, costs=costs)
+    def write(
+        methods: Sequence[str] = ("dpo", "ppo"), *, seeds: Sequence[int] = (0,), prompts: int = 48, costs: bool = True
+    ) -> Path:
+        write_synthetic_reports(tmp_path, methods, seeds=seeds, prompts=prompts, costs=costs)
         return tmp_path
 
     return write
@@ -43,35 +45,51 @@ def write_reports(tmp_path: Path) -> WriteReports:
 
 @pytest.fixture
 def inputs(write_reports: WriteReports) -> ReportInputs:
-    return load_report_inputs(write_reports(), ["dpo", "ppo"])
+    return load(write_reports())
 
 
 @pytest.fixture(scope="session")
 def drawn_plots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The plots of `inputs`, drawn once: drawing is the slow part."""
     root = tmp_path_factory.mktemp("drawn")
-    write_synthetic_reports(root, ["dpo", "ppo"], prompts=48, costs=True)
-    return draw_plots(load_report_inputs(root, ["dpo", "ppo"]), root / "plots")
+    write_synthetic_reports(root, ["dpo", "ppo"], seeds=[0], prompts=48, costs=True)
+    return draw_plots(load(root), root / "plots")
 
 
-def write_synthetic_reports(root: Path, methods: Sequence[str], *, prompts: int, costs: bool) -> None:
+def write_synthetic_reports(
+    root: Path, methods: Sequence[str], *, seeds: Sequence[int], prompts: int, costs: bool
+) -> None:
     rng = random.Random(0)
     baseline = _samples("sft", prompts, rng)
-    for name in ["sft", *methods]:
-        samples = baseline if name == "sft" else _samples(name, prompts, rng)
-        folder = root / "reports" / "policies" / name
-        _write_lines(folder / "samples.jsonl", samples)
-        _write(folder / "metrics.json", _policy_metrics(name, samples, baseline))
-        _write(folder / "frontier.json", {"points": _best_of_n() if name == "sft" else _checkpoints(name)})
-    for name in ["train_sft", "train_reward", *methods]:
-        history = {"train_sft": _sft_row, "train_reward": _reward_row, "ppo": _ppo_row}.get(name, _dpo_row)
-        steps = {"train_sft": 32, "train_reward": 72, "ppo": 15}.get(name, 48)
-        rows = [{"step": step, **history(step / steps, rng, step)} for step in range(1, steps + 1)]
-        _write_lines(root / "reports" / "training" / f"{name}.jsonl", rows)
+    folder = root / "reports" / "policies" / "sft"
+    _write_lines(folder / "samples.jsonl", baseline)
+    _write(folder / "metrics.json", _policy_metrics("sft", baseline, baseline))
+    _write(folder / "frontier.json", {"points": _best_of_n()})
+    for name in methods:
+        for seed in seeds:
+            _write_trained(root / "reports", name, seed, _samples(name, prompts, rng), baseline)
+    for name, steps, row_of in (("train_sft", 32, _sft_row), ("train_reward", 72, _reward_row)):
+        _write_lines(root / "reports" / "training" / f"{name}.jsonl", _history(steps, row_of, rng))
     for path, document in _documents(rng).items():
         _write(root / "reports" / path, document)
     if costs:
-        _write(root / "reports" / "costs.json", {"stages": _costs(methods)})
+        _write(root / "reports" / "costs.json", {"stages": _costs(methods, seeds)})
+
+
+def _write_trained(reports: Path, name: str, seed: int, samples: list[Json], baseline: list[Json]) -> None:
+    found = rising_checkpoints(name)
+    steps = {"selected_step": found["selected_step"], "last_step": found["last_step"], "last": None}
+    folder = reports / "policies" / name / f"seed-{seed}"
+    _write_lines(folder / "samples.jsonl", samples)
+    _write(folder / "metrics.json", _policy_metrics(name, samples, baseline) | steps)
+    _write(reports / "checkpoints" / name / f"seed-{seed}.json", found)
+    row_of = _dpo_row if name == "dpo" else _ppo_row
+    rows = _history(LAST_STEPS[name], row_of, random.Random(seed))
+    _write_lines(reports / "training" / name / f"seed-{seed}.jsonl", rows)
+
+
+def _history(steps: int, row_of: Callable[[float, random.Random, int], Json], rng: random.Random) -> list[Json]:
+    return [{"step": step, **row_of(step / steps, rng, step)} for step in range(1, steps + 1)]
 
 
 def _samples(name: str, count: int, rng: random.Random) -> list[Json]:
@@ -154,15 +172,6 @@ def _best_of_n() -> list[Json]:
         {"label": f"best of {n}", "best_of_n": n, **_point(math.log(n) - (n - 1) / n, mean)}
         for n, mean in judge.items()
     ]  # fmt: skip
-
-
-def _checkpoints(name: str) -> list[Json]:
-    judge, kl = LEVELS[name]
-    shares = {8: 0.3, 16: 0.62, 24: 0.9}
-    return [
-        {"label": f"step {step}", "step": step, **_point(kl * share**1.6, 0.47 + (judge - 0.47) * share)}
-        for step, share in shares.items()
-    ]
 
 
 def _point(kl: float, judge: float) -> Json:
@@ -285,18 +294,19 @@ def _documents(rng: random.Random) -> dict[str, Json]:
     }  # fmt: skip
 
 
-def _costs(methods: Sequence[str]) -> Json:
+def _costs(methods: Sequence[str], seeds: Sequence[int]) -> Json:
+    runs = [(one, f"{one}-{seed}") for one in methods for seed in seeds]
     seconds = {
         "fetch_models": 14.2, "prepare_data": 3.1, "fit_judge": 11.8, "train_sft": 61.0, "collect_preferences": 98.4,
         "validate_preferences": 0.8, "train_reward": 52.3, "evaluate_reward": 4.1, "score_reference": 21.7,
-        "evaluate_sft": 84.0, **{f"optimize_policy@{one}": 88.0 + 130.0 * (one == "ppo") for one in methods},
-        **{f"evaluate_policy@{one}": 61.5 for one in methods},
+        "evaluate_sft": 84.0, **{f"optimize_policy@{run}": 88.0 + 130.0 * (one != "dpo") for one, run in runs},
+        **{f"select_checkpoint@{run}": 40.0 for _, run in runs},
+        **{f"evaluate_policy@{run}": 61.5 for _, run in runs}, **{f"find_regressions@{seed}": 30.0 for seed in seeds},
     }  # fmt: skip
     rates = {
         "train_sft": 540.0,
         "collect_preferences": 460.0,
-        "optimize_policy@dpo": 498.0,
-        "optimize_policy@ppo": 344.0,
+        **{f"optimize_policy@{run}": 498.0 - 154.0 * (one != "dpo") for one, run in runs},
     }
     return {
         stage: {"seconds": value, "peak_memory_mib": 400 + 12 * value, "tokens_per_second": rates.get(stage),

@@ -36,7 +36,7 @@ def test_the_page_is_whole_by_itself(page: Page, address: str, size: str) -> Non
     assert seen.complaints == []
     assert [url for url in seen.requests if not url.startswith("data:")] == [address]
     boxes = [plot.bounding_box() for plot in page.locator("figure svg").all()]
-    assert len(boxes) == 8 and all(box and box["width"] > 200 and box["height"] > 100 for box in boxes)
+    assert len(boxes) == 7 and all(box and box["width"] > 200 and box["height"] > 100 for box in boxes)
     # wide tables scroll in their cards, the page itself does not
     assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size]["width"]
 

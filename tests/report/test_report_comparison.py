@@ -3,8 +3,8 @@
 import json
 
 from pipeline.report.comparison import build_comparison, comparison_table
-from pipeline.report.inputs import load_report_inputs
-from pipeline.report.verdict import paired_difference, state_verdict
+from pipeline.report.verdict import state_verdict
+from tests.report.trained_files import load
 
 INTERVALS = {"judge_score", "judge_gain", "reward_score", "reward_gain", "win_rate_vs_sft", "kl_interval",
              "kl_k3_interval"}  # fmt: skip
@@ -18,7 +18,9 @@ POLICY_KEYS = INTERVALS | {
 
 def test_keys_are_stable(inputs, write_report_params):
     comparison = build_comparison(inputs, write_report_params)
-    assert set(comparison) == {"policies", "reward_model", "kl_for_judge_score", "preferences", "flags"}
+    assert set(comparison) == {
+        "policies", "pairs", "seeds", "overoptimization", "reward_model", "kl_for_judge_score", "preferences", "flags",
+    }  # fmt: skip
     assert list(comparison["policies"]) == ["sft", "dpo", "ppo"]
     for entry in comparison["policies"].values():
         assert set(entry) == POLICY_KEYS
@@ -38,9 +40,9 @@ def test_initial_loss_is_the_first_row_of_the_history(inputs, write_report_param
 
 def test_costs_do_not_change_it(write_reports, write_report_params):
     root = write_reports()
-    with_costs = build_comparison(load_report_inputs(root, ["dpo", "ppo"]), write_report_params)
+    with_costs = build_comparison(load(root), write_report_params)
     (root / "reports/costs.json").unlink()
-    without = build_comparison(load_report_inputs(root, ["dpo", "ppo"]), write_report_params)
+    without = build_comparison(load(root), write_report_params)
     assert json.dumps(with_costs) == json.dumps(without)
 
 
@@ -58,18 +60,6 @@ def test_table_names_flags(inputs, write_report_params):
     assert max(map(len, table.splitlines())) <= 120
 
 
-def test_paired_difference_worked_by_hand(inputs):
-    scores = [(0.9, 0.5), (0.7, 0.5), (0.8, 0.5), (0.6, 0.5)]
-    template = inputs.sft.samples[0]
-    ours = [template.model_copy(update={"judge_score": a}) for a, _ in scores]
-    theirs = [template.model_copy(update={"judge_score": b}) for _, b in scores]
-    # differences 0.4 0.2 0.3 0.1: mean 0.25, sample variance 0.05 / 3, standard error 0.0645
-    difference = paired_difference(ours, theirs)
-    assert abs(difference.mean - 0.25) < 1e-12
-    assert abs(difference.high - (0.25 + 1.959964 * 0.0645497)) < 1e-6
-    assert abs(difference.low - (0.25 - 1.959964 * 0.0645497)) < 1e-6
-
-
 def test_verdict_names_the_winners_with_their_scores(inputs):
     headline = state_verdict(inputs).headline
     best = max(inputs.methods, key=lambda name: inputs.policies[name].metrics.judge_score.mean)
@@ -80,5 +70,5 @@ def test_verdict_names_the_winners_with_their_scores(inputs):
 def test_verdict_does_not_praise_a_policy_that_changed_nothing(write_reports):
     root = write_reports(["dpo"])
     folder = root / "reports/policies"
-    (folder / "dpo/samples.jsonl").write_text((folder / "sft/samples.jsonl").read_text())
-    assert state_verdict(load_report_inputs(root, ["dpo"])).headline.startswith("DPO does not beat")
+    (folder / "dpo/seed-0/samples.jsonl").write_text((folder / "sft/samples.jsonl").read_text())
+    assert state_verdict(load(root, ["dpo"])).headline.startswith("DPO does not beat")

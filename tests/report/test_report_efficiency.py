@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.report.efficiency import kl_for_score, kl_spent, score_at_kl
+from pipeline.report.efficiency import kl_for_score, kl_spent, lines, score_at_kl
+from pipeline.report.page_costs import cost_table, stages_of
 from pipeline.report.page_decision import decide
+from tests.report.trained_files import load, with_metrics, with_policy
 
 LINE = [(0.0, 0.5), (1.0, 0.6), (3.0, 0.8), (5.0, 0.7)]
 
@@ -33,13 +35,19 @@ def test_ratios_are_to_best_of_n(inputs):
             assert row[f"{name}_ratio"] == pytest.approx(row[name] / row["best_of_n"], rel=1e-3)
 
 
+def test_lines_start_at_the_sft_policy_and_run_over_the_checkpoints(inputs):
+    found = lines(inputs)
+    assert found["best_of_n"][0] == (0.0, 0.47) and len(found["best_of_n"]) == 4
+    assert found["dpo"][0] == (0.0, 0.47) and found["dpo"][-1] == (5.0, pytest.approx(0.72))
+    assert len(found["dpo"]) == 5
+
+
 def shifted(inputs, name, by):
     """The judge scores of a policy, every sample by as much."""
     policy = inputs.policies[name]
     samples = [sample.model_copy(update={"judge_score": sample.judge_score + by}) for sample in policy.samples]
     score = policy.metrics.judge_score.model_copy(update={"mean": policy.metrics.judge_score.mean + by})
-    changed = replace(policy, samples=samples, metrics=policy.metrics.model_copy(update={"judge_score": score}))
-    return replace(inputs, policies={**inputs.policies, name: changed})
+    return with_policy(inputs, replace(with_metrics(policy, judge_score=score), samples=samples))
 
 
 def test_the_clearly_better_or_the_cheaper_is_recommended(inputs):
@@ -54,3 +62,37 @@ def test_the_clearly_better_or_the_cheaper_is_recommended(inputs):
 
 def test_every_method_has_a_cell_in_every_row(inputs):
     assert all(len(row.cells) == 2 for row in decide(inputs).rows)
+
+
+def row_of(inputs, label):
+    return next(row for row in decide(inputs).rows if row.label.startswith(label))
+
+
+def test_samples_seen_are_steps_times_batch(write_reports):
+    inputs = load(write_reports(["dpo", "ppo", "hybrid"]), ["dpo", "ppo", "hybrid"])
+    hybrid = inputs.trained["hybrid"]
+    given = with_policy(inputs, replace(hybrid, history=[{"step": 1.0, "prompts": 40.0}, *hybrid.history]))
+    # 48 steps of 8 pairs; 15 rollouts of 64, where the first row of hybrid is none
+    assert list(row_of(given, "Samples seen").cells) == ["up to 384 pairs", "960 episodes", "960 episodes, after DPO"]
+    assert list(row_of(given, "Optimiser steps").cells) == ["48", "15", "15"]
+
+
+def test_stability_is_measured_with_several_seeds_only(write_reports):
+    inputs = load(write_reports(["dpo"], seeds=[0, 1]), ["dpo"], [0, 1])
+    assert list(row_of(load(write_reports(["dpo"]), ["dpo"]), "Stability").cells) == ["not measured: one seed"]
+    for run, score in zip(inputs.runs["dpo"], (0.70, 0.76), strict=True):
+        changed = run.metrics.judge_score.model_copy(update={"mean": score})
+        inputs = with_policy(inputs, with_metrics(run, judge_score=changed))
+    # two values 0.06 apart: 0.06 / sqrt 2
+    assert list(row_of(inputs, "Stability").cells) == ["0.042, 0.700 to 0.760 over 2 seeds"]
+
+
+def test_hybrid_costs_what_its_start_cost_too(write_reports):
+    inputs = load(write_reports(["dpo", "ppo", "hybrid"]), ["dpo", "ppo", "hybrid"])
+    assert stages_of(inputs, inputs.trained["hybrid"]) == [
+        "train_reward", "evaluate_reward", "score_reference", "optimize_policy@dpo-0", "select_checkpoint@dpo-0",
+        "find_regressions@0", "optimize_policy@hybrid-0",
+    ]  # fmt: skip
+    # 52.3 + 4.1 + 21.7 + 88 + 40 + 30 + 218 s
+    assert row_of(inputs, "With its own inputs").cells[2] == "7 min 34 s"
+    assert cost_table(inputs).missing == []

@@ -62,8 +62,8 @@ def test_limits_of_params(good, sft, write_report_params, field, quiet, raised, 
     [
         (0.55, 1.0, []),
         (0.53, 0.0, ["no_improvement"]),
-        (0.53, 1.0, ["no_improvement", "reward_hacking"]),
-        (0.40, 1.0, ["judge_below_sft", "reward_hacking"]),
+        (0.53, 1.0, ["no_improvement"]),
+        (0.40, 1.0, ["judge_below_sft"]),
         (0.40, 0.0, ["judge_below_sft"]),
     ],
 )

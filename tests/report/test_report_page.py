@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.report.comparison import build_comparison
 from pipeline.report.formats import duration, number, signed
-from pipeline.report.inputs import load_report_inputs
 from pipeline.report.page import render_page
+from tests.report.trained_files import load
 
 NASTY = "<script>alert('x')</script> </div> {{ 7*7 }} & \ud83d \x00 \u202e done"
 
@@ -57,10 +57,10 @@ def render(write_reports, write_report_params, drawn_plots):
         unused = {f"training_{name}" for name in {"dpo", "ppo"} - set(methods)}
         root = write_reports(methods, prompts=48, costs=costs)
         if response is not None:
-            path = root / f"reports/policies/{methods[0]}/samples.jsonl"
+            path = root / f"reports/policies/{methods[0]}/seed-0/samples.jsonl"
             rows = [json.loads(line) | {"response": response, "prompt": response} for line in path.open()]
             path.write_text("\n".join(map(json.dumps, rows)))
-        inputs = load_report_inputs(root, methods)
+        inputs = load(root, methods)
         plots = {name: path for name, path in drawn_plots.items() if name not in unused}
         return render_page(inputs, build_comparison(inputs, write_report_params), plots, write_report_params)
 
@@ -77,7 +77,7 @@ def test_loads_nothing_and_ids_are_unique(render):
     targets = {address[1:] for address in parser.addresses if address.startswith("#")}
     targets |= set(re.findall(r"url\(#([^)]*)\)", page))
     assert targets <= set(parser.ids)
-    assert parser.tags["svg"] == 8
+    assert parser.tags["svg"] == 7
 
 
 def test_model_text_is_escaped(render):
@@ -102,7 +102,7 @@ def test_one_method_only(render):
     page = render(["dpo"])
     assert "DPO beats the SFT policy" in page
     assert "PPO</span>" not in page
-    assert parse(page).tags["svg"] == 7
+    assert parse(page).tags["svg"] == 6
 
 
 def test_costs(render):

@@ -181,7 +181,10 @@ ALLOWED = {
     "training": {*COMMON, "objectives", "models", "data.tokens", "data.preferences"},
     "evaluation": {*COMMON, "judges", "models", "objectives", "data.tokens", "data.preferences"},
     "external": {"errors", "launch", "params", "reading", "judges", "models", "evaluation"},
-    "report": {"errors", "params", "stage.costs", "training.loss_checks", "validation.reasons"},
+    "report": {
+        "errors", "params", "evaluation.overoptimization", "evaluation.statistics", "stage.costs",
+        "training.loss_checks", "validation.reasons",
+    },  # fmt: skip
     "release": set(),
     "lineage": {"errors", "launch", "params", "stage"},
     "stage": {"errors", "params", "launch", "resume", "models.compute"},

@@ -1,0 +1,103 @@
+"""Proxy and gold gain against KL: best-of-n and every run, measured, fitted, and where each peaks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.evaluation.overoptimization import Fit, fit_best_of_n, fit_rl
+from pipeline.report.checkpoint_documents import CheckpointPoint
+from pipeline.report.documents import FrontierPoint, Interval
+from pipeline.report.inputs import ReportInputs, TrainedPolicy
+
+BEST_OF_N = "best_of_n"
+ScoreOf = Callable[[CheckpointPoint | FrontierPoint], Interval]
+SCORES: Mapping[str, ScoreOf] = {
+    "proxy": lambda point: point.reward_score,
+    "gold": lambda point: point.judge_score,
+}
+"""Reward model and judge, in the words of Gao et al. 2022."""
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One measured point; `at` is n, or the step of a checkpoint."""
+
+    at: int
+    kl: float
+    """Nats per sequence, at least 0: an estimate near 0 can be negative."""
+    gain: Interval
+    """Score minus the mean score of the SFT policy on the same prompts."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One score along best-of-n or along the checkpoints of a run, starting at the SFT policy."""
+
+    points: Sequence[CurvePoint]
+    fit: Fit | None
+
+    @property
+    def peak(self) -> CurvePoint:
+        """The measured point with the highest gain, the earlier one at equal gains; the SFT policy where none rose."""
+        return max(self.points, key=lambda point: point.gain.mean)
+
+
+def best_of_n_curve(inputs: ReportInputs, quantity: str) -> Curve | None:
+    """Over n; None without points.
+
+    Args:
+        quantity: of `SCORES`.
+    """
+    frontier = sorted(inputs.sft.frontier, key=lambda point: point.best_of_n)
+    if not frontier:
+        return None
+    points = _gains([point.best_of_n for point in frontier], frontier, SCORES[quantity])
+    return Curve(points, fit_best_of_n(*_columns(points)))
+
+
+def run_curve(run: TrainedPolicy, quantity: str) -> Curve:
+    """Over the checkpoints of a run, the SFT policy (step 0) first; every method is fitted with the form for RL."""
+    points = _gains([point.step for point in run.checkpoints.points], run.checkpoints.points, SCORES[quantity])
+    return Curve(points, fit_rl(*_columns(points)))
+
+
+def _gains(
+    labels: Sequence[int], points: Sequence[CheckpointPoint | FrontierPoint], score_of: ScoreOf
+) -> list[CurvePoint]:
+    start = score_of(points[0]).mean
+    return [
+        CurvePoint(label, max(point.kl_nats_per_sequence, 0.0), _shifted(score_of(point), -start))
+        for label, point in zip(labels, points, strict=True)
+    ]
+
+
+def _shifted(interval: Interval, by: float) -> Interval:
+    """The interval moved along its axis."""
+    return Interval(mean=interval.mean + by, low=interval.low + by, high=interval.high + by)
+
+
+def _columns(points: Sequence[CurvePoint]) -> tuple[list[float], list[float]]:
+    return [point.kl for point in points], [point.gain.mean for point in points]
+
+
+def overoptimization_entries(inputs: ReportInputs) -> dict[str, Any]:
+    """As it stands in comparison.json: `best_of_n`, and for each method its runs by `seed-N`."""
+    best = {quantity: best_of_n_curve(inputs, quantity) for quantity in SCORES}
+    entries: dict[str, Any] = {
+        BEST_OF_N: {quantity: None if curve is None else _entry(curve, "best_of_n") for quantity, curve in best.items()}
+    }
+    for method, runs in inputs.runs.items():
+        entries[method] = {
+            f"seed-{run.seed}": {quantity: _entry(run_curve(run, quantity), "step") for quantity in SCORES}
+            for run in runs
+        }
+    return entries
+
+
+def _entry(curve: Curve, label: str) -> dict[str, Any]:
+    peak = curve.peak
+    return {
+        "fit": None if curve.fit is None else asdict(curve.fit),
+        "measured_peak": {label: peak.at, "kl": peak.kl, "gain": peak.gain.mean},
+        "largest_measured_kl": max(point.kl for point in curve.points),
+    }

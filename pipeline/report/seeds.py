@@ -1,0 +1,134 @@
+"""Stability over seeds: every run of a method, their mean and spread, and which of them collapsed."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.params.schema import WriteReport
+from pipeline.report.inputs import PolicyReport, ReportInputs, TrainedPolicy
+
+ROBUST_DEVIATIONS = 3.0
+MIN_FALL = 0.05
+# makes the median distance from the median an estimate of the standard deviation of normal values
+_NORMAL = 1.4826
+
+MEASURES: Mapping[str, Callable[[TrainedPolicy], float]] = {
+    "judge_score": lambda run: run.metrics.judge_score.mean,
+    "reward_score": lambda run: run.metrics.reward_score.mean,
+    "kl_nats_per_sequence": lambda run: run.metrics.kl_nats_per_sequence,
+    "win_rate_vs_sft": lambda run: run.metrics.win_rate_vs_sft.mean,
+    "perplexity_held_out": lambda run: run.metrics.perplexity_held_out,
+    "distinct_2": lambda run: run.metrics.distinct_2,
+}
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """One seed of a method, and why it counts as collapsed (empty where it does not)."""
+
+    run: TrainedPolicy
+    collapsed: Sequence[str]
+    representative: bool
+
+    @property
+    def selected_minus_last(self) -> float | None:
+        """Judge score of the selected checkpoint minus that of the last; None where they are the same."""
+        last = self.run.metrics.last
+        return None if last is None else self.run.metrics.judge_score.mean - last.judge_score.mean
+
+
+@dataclass(frozen=True)
+class SeedTable:
+    """All seeds of a method; figures by the names of `MEASURES`."""
+
+    method: str
+    runs: Sequence[SeedRun]
+    mean: Mapping[str, float]
+    deviation: Mapping[str, float]
+    """Sample standard deviation (n - 1)."""
+    low: Mapping[str, float]
+    high: Mapping[str, float]
+    mean_without_collapsed: Mapping[str, float] | None
+    """None where no seed collapsed, or all did."""
+
+
+def seed_tables(inputs: ReportInputs, params: WriteReport) -> dict[str, SeedTable]:
+    """By method; empty with one seed, of which nothing can be said."""
+    if len(inputs.seeds) < 2:
+        return {}
+    return {method: _table(inputs, method, params) for method in inputs.methods}
+
+
+def _table(inputs: ReportInputs, method: str, params: WriteReport) -> SeedTable:
+    runs = inputs.runs[method]
+    outliers = far_below([run.metrics.judge_score.mean for run in runs])
+    rows = [
+        SeedRun(run, _collapse(run, inputs.sft, params, outlier), run is inputs.trained[method])
+        for run, outlier in zip(runs, outliers, strict=True)
+    ]
+    sound = [row.run for row in rows if not row.collapsed]
+    values = {name: [of(run) for run in runs] for name, of in MEASURES.items()}
+    return SeedTable(
+        method=method,
+        runs=rows,
+        mean={name: statistics.fmean(found) for name, found in values.items()},
+        deviation={name: statistics.stdev(found) for name, found in values.items()},
+        low={name: min(found) for name, found in values.items()},
+        high={name: max(found) for name, found in values.items()},
+        mean_without_collapsed=_means(sound) if 0 < len(sound) < len(runs) else None,
+    )
+
+
+def _means(runs: Sequence[TrainedPolicy]) -> dict[str, float]:
+    return {name: statistics.fmean(of(run) for run in runs) for name, of in MEASURES.items()}
+
+
+def far_below(scores: Sequence[float]) -> list[bool]:
+    """For each score whether it lies more than 3 robust deviations, and at least 0.05, below the median of all.
+
+    A robust deviation is 1.4826 times the median distance from the median: one collapsed seed among three moves
+    neither, where it would inflate a standard deviation until it hides in it.
+    """
+    middle = statistics.median(scores)
+    limit = ROBUST_DEVIATIONS * _NORMAL * statistics.median(abs(score - middle) for score in scores)
+    return [middle - score > limit and middle - score >= MIN_FALL for score in scores]
+
+
+def _collapse(run: TrainedPolicy, sft: PolicyReport, params: WriteReport, outlier: bool) -> list[str]:
+    ours, before = run.metrics, sft.metrics
+    perplexity_limit = before.perplexity_held_out * params.max_perplexity_ratio
+    reasons = {
+        "judge score below SFT's": before.judge_score.above(ours.judge_score),
+        "distinct-2 below its limit": ours.distinct_2 < before.distinct_2 * params.min_distinct_ratio,
+        "perplexity above its limit": ours.perplexity_held_out > perplexity_limit,
+        "judge score far below the other seeds'": outlier,
+    }
+    return [reason for reason, true in reasons.items() if true]
+
+
+def seed_entries(tables: Mapping[str, SeedTable]) -> dict[str, Any]:
+    """As it stands in comparison.json."""
+    return {method: _entry(table) for method, table in tables.items()}
+
+
+def _entry(table: SeedTable) -> dict[str, Any]:
+    return {
+        "runs": [
+            {
+                "seed": row.run.seed,
+                **{name: of(row.run) for name, of in MEASURES.items()},
+                "selected_step": row.run.metrics.selected_step,
+                "last_step": row.run.metrics.last_step,
+                "selected_minus_last": row.selected_minus_last,
+                "collapsed": list(row.collapsed),
+                "representative": row.representative,
+            }
+            for row in table.runs
+        ],
+        "mean": dict(table.mean),
+        "standard_deviation": dict(table.deviation),
+        "low": dict(table.low),
+        "high": dict(table.high),
+        "mean_without_collapsed": None if table.mean_without_collapsed is None else dict(table.mean_without_collapsed),
+    }

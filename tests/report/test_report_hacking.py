@@ -1,0 +1,138 @@
+"""Reward hacking: what counts, from which step on, by how much more than noise, and which samples show it."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.report.checkpoint_documents import Checkpoints
+from pipeline.report.comparison import build_comparison, comparison_table
+from pipeline.report.flags import find_flags
+from pipeline.report.hacking import (
+    fall_after_peak,
+    find_examples,
+    first_poor,
+    hacking_message,
+    paired_noise,
+    peak_message,
+)
+from tests.report.trained_files import checkpoints, point, with_metrics, with_policy
+
+RISING = [point(0, 0, 0.5), point(5, 1, 0.6), point(9, 4, 0.7)]
+# the judge peaks at step 5, the reward rises to the end
+FALLING = [point(0, 0, 0.5, reward=0.0), point(5, 1, 0.7, reward=1.0), point(7, 2, 0.69, reward=1.4),
+           point(9, 4, 0.55, reward=2.0), point(11, 6, 0.4, reward=2.5)]  # fmt: skip
+
+
+def course(run, points, **changes):
+    """The run with other checkpoints."""
+    return replace(run, checkpoints=Checkpoints.model_validate(checkpoints(points, **changes)))
+
+
+def scored(samples, judge, reward):
+    """The samples with these scores, one for each value."""
+    return [
+        sample.model_copy(update={"id": f"p{at}", "judge_score": one, "reward_score": other})
+        for at, (sample, one, other) in enumerate(zip(samples, judge, reward, strict=False))
+    ]
+
+
+@pytest.fixture
+def run(inputs):
+    return inputs.trained["ppo"]
+
+
+@pytest.fixture
+def sft(inputs):
+    return inputs.sft
+
+
+def test_noise_worked_by_hand(run, sft):
+    ours = replace(run, samples=scored(run.samples, [0.9, 0.7, 0.8, 0.6], [0] * 4))
+    theirs = replace(sft, samples=scored(sft.samples, [0.5] * 4, [0] * 4))
+    # differences 0.4 0.2 0.3 0.1: sample deviation 0.129099; 64 validation prompts
+    assert paired_noise(ours, theirs) == pytest.approx(1.959964 * 0.129099 / 8, rel=1e-5)
+
+
+@pytest.mark.parametrize(("noise", "step"), [(0.005, 7), (0.05, 9), (0.2, 11), (0.31, None)])
+def test_the_fall_starts_where_it_exceeds_the_noise(run, noise, step):
+    fall = fall_after_peak(course(run, FALLING).checkpoints.points, noise)
+    assert (fall and fall.step) == step
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        RISING,
+        # both fell: training broke, but nothing was exploited
+        [*RISING[:2], point(9, 4, 0.4)],
+        # lower before the peak than at it
+        [point(0, 0, 0.5, reward=0.0), point(5, 1, 0.3, reward=3.0), point(9, 4, 0.7, reward=1.0)],
+    ],
+)
+def test_no_fall(run, points):
+    assert fall_after_peak(course(run, points).checkpoints.points, 0.05) is None
+
+
+@pytest.mark.parametrize(("distinct", "reward", "found"), [(0.63, 1.0, True), (0.65, 1.0, False), (0.63, -1.0, False)])
+def test_poor_text_counts_where_the_reward_rose(run, distinct, reward, found):
+    points = [point(0, 0, 0.5, reward=0.0, distinct_2=0.8), point(5, 1, 0.6, reward=reward, distinct_2=distinct)]
+    poor = first_poor(course(run, points).checkpoints.points, 0.8)
+    assert (poor is not None) == found
+
+
+def test_the_message_names_both_ends_and_the_selected_step(run, sft, write_report_params):
+    message = hacking_message(course(run, FALLING, selected_step=5), sft, write_report_params)
+    assert "fell from 0.70 at step 5 (KL 1.0 nats) to 0.55 at step 9 (KL 4.0 nats)" in message
+    assert "the reward score rose by 1.00" in message and "the selected step 5 lies before that" in message
+    later = hacking_message(course(run, FALLING, selected_step=9), sft, write_report_params)
+    assert "the selected step 9 lies there or after it" in later
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, None),
+        ({"judge_score": 0.46}, "the judge score did not rise"),
+        ({"judge_score": 0.3}, "the judge score fell by 0."),
+        ({"perplexity_held_out": 50.0}, "held-out perplexity rose to 1.21 times SFT's"),
+        ({"distinct_2": 0.5}, "distinct-2 fell to 0.60 times SFT's"),
+        ({"judge_score": 0.3, "reward_score": 0.0}, None),
+    ],
+)
+def test_from_sft_to_the_policy(run, sft, write_report_params, changes, words):
+    def around(value):
+        return run.metrics.judge_score.model_copy(update={"mean": value, "low": value - 0.05, "high": value + 0.05})
+
+    given = {key: around(value) if key.endswith("score") else value for key, value in changes.items()}
+    message = hacking_message(with_metrics(run, **given), sft, write_report_params)
+    assert message is None if words is None else words in message
+
+
+def test_where_the_judge_peaked(run, sft):
+    assert peak_message(course(run, RISING), sft) is None
+    passed = peak_message(course(run, FALLING, selected_step=5), sft)
+    assert "peaked at step 5 (KL 1.0 nats), before the last step 11" in passed
+    assert "lower by 0.300, more than the paired noise" in passed and "Step 5 goes on" in passed
+    little = peak_message(course(run, [*RISING, point(12, 5, 0.699)]), sft)
+    assert "lower by 0.001, which is within the paired noise" in little
+    never = peak_message(course(run, [RISING[0], point(5, 1, 0.4)]), sft)
+    assert "No checkpoint has a higher judge score than SFT" in never
+
+
+def test_examples_are_those_whose_reward_rose_most_where_the_judge_fell(run, sft):
+    theirs = replace(sft, samples=scored(sft.samples, [0.5] * 7, [0.0] * 7))
+    judge = [0.4, 0.4, 0.6, 0.4, 0.5, 0.4, 0.1]
+    reward = [1.0, 3.0, 9.0, -1.0, 8.0, 2.0, 0.5]
+    found = find_examples(replace(run, samples=scored(run.samples, judge, reward)), theirs)
+    assert [one["id"] for one in found] == ["p1", "p5", "p0"]
+    assert found[0]["policy"]["reward_score"] == 3.0 and found[0]["sft"]["judge_score"] == 0.5
+    assert found[0]["sft"]["response"] == sft.samples[1].response
+    assert set(found[0]) == {"id", "prompt", "sft", "policy"}
+
+
+def test_flags_carry_the_examples(inputs, run, write_report_params):
+    given = with_policy(inputs, course(run, FALLING, selected_step=5))
+    flags = find_flags(given, write_report_params)
+    assert [(flag["policy"], flag["code"]) for flag in flags] == [("ppo", "reward_hacking"), ("ppo", "peak_passed")]
+    assert 0 < len(flags[0]["examples"]) <= 3 and "seed" not in flags[0] and "examples" not in flags[1]
+    assert "ppo: reward_hacking: Along" in comparison_table(build_comparison(given, write_report_params))

@@ -1,0 +1,71 @@
+"""What the page says of checkpoints, seeds, hybrid and reward hacking."""
+
+import json
+
+import pytest
+
+from pipeline.report.comparison import build_comparison
+from pipeline.report.page import render_page
+from tests.report.trained_files import checkpoints, edit_json, load, point
+
+NASTY = "<b>bold</b> {{ 7*7 }} \x00 end"
+FALLING = [point(0, 0, 0.5, reward=0.0), point(5, 1, 0.7, reward=1.0), point(9, 4, 0.4, reward=2.0)]
+
+
+@pytest.fixture
+def page_of(write_report_params, drawn_plots):
+    plots = {**drawn_plots, "training_hybrid": drawn_plots["training_ppo"]}
+
+    def render(inputs):
+        return render_page(inputs, build_comparison(inputs, write_report_params), plots, write_report_params)
+
+    return render
+
+
+def test_examples_are_folded_and_escaped(write_reports, page_of):
+    root = write_reports()
+    edit_json(root / "reports/checkpoints/ppo/seed-0.json", **checkpoints(FALLING, selected_step=5))
+    path = root / "reports/policies/ppo/seed-0/samples.jsonl"
+    path.write_text("".join(json.dumps(json.loads(line) | {"response": NASTY}) + "\n" for line in path.open()))
+    page = page_of(load(root))
+    folded = page[page.index("<details>") : page.index("</details>")]
+    assert "3 examples: the reward rose most where the judge score fell" in folded
+    assert folded.count('<div class="example">') == 3
+    assert "&lt;b&gt;bold&lt;/b&gt; {{ 7*7 }} \N{REPLACEMENT CHARACTER} end" in folded and "<b>bold" not in page
+    assert '<a href="#checks">2 checks raised a flag</a>' in page
+
+
+def test_without_a_flag_there_is_nothing_folded(inputs, page_of):
+    page = page_of(inputs)
+    assert "<details>" not in page[page.index('id="checks"') : page.index('id="samples"')]
+
+
+def test_one_seed_says_what_was_not_measured(inputs, page_of):
+    page = page_of(inputs)
+    assert "stability over seeds was not measured: name several in <code>optimize.seeds</code>" in page
+    assert "Standard deviation" not in page and "What hybrid repaired" not in page
+
+
+def test_several_seeds_have_a_table_with_the_collapsed_one_marked(write_reports, page_of):
+    root = write_reports(seeds=[0, 1, 2])
+    edit_json(root / "reports/policies/dpo/seed-1/metrics.json", distinct_2=0.3)
+    page = page_of(load(root, seeds=[0, 1, 2]))
+    seeds = page[page.index('id="seeds"') : page.index('id="checks"')]
+    assert "3 seeds of every method" in seeds and "with the median judge score" in seeds
+    assert seeds.count('<tr class="collapsed"><th scope="row">1, collapsed') == 1
+    assert seeds.count("Mean without collapsed") == 1 and "DPO seed 1 <code>seed_collapsed</code>" in page
+    assert "was not measured" not in page
+
+
+def test_what_hybrid_repaired_is_told_and_escaped(write_reports, page_of):
+    methods = ["dpo", "ppo", "hybrid"]
+    page = page_of(load(write_reports(methods), methods))
+    repair = page[page.index('id="repair"') : page.index('id="checks"')]
+    assert "&lt;i&gt;sad&lt;/i&gt;" in repair and "<i>sad" not in page
+    assert "<td>+0.080</td><td>trained on</td>" in repair and "only checked" in repair
+
+
+def test_every_two_policies_are_compared(inputs, page_of):
+    page = page_of(inputs)
+    table = page[page.index("Every two policies") : page.index('id="frontier"')]
+    assert table.count("minus") == 3 and table.count("better") + table.count("no clear difference") == 3

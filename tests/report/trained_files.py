@@ -1,0 +1,75 @@
+"""The files of a method that was trained with a seed, made up, and reading all of them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.report.inputs import SFT, PolicyReport, ReportInputs, TrainedPolicy, load_report_inputs
+
+Json = dict[str, Any]
+
+SAMPLES_PER_STEP = {"dpo": 8, "ppo": 64, "hybrid": 64}
+LAST_STEPS = {"dpo": 48, "ppo": 15, "hybrid": 15}
+LEVELS = {"sft": (0.47, 0.0), "dpo": (0.72, 5.0), "ppo": (0.70, 4.0), "hybrid": (0.75, 6.2)}
+
+
+def load(root: Path, methods: Sequence[str] = ("dpo", "ppo"), seeds: Sequence[int] = (0,)) -> ReportInputs:
+    return load_report_inputs(root, methods, seeds, SAMPLES_PER_STEP)
+
+
+def point(step: int, kl: float, judge: float, *, reward: float | None = None, distinct_2: float = 0.83) -> Json:
+    """A checkpoint; its reward score follows the judge's unless it is given."""
+    score = 4 * (judge - 0.47) if reward is None else reward
+    return {
+        "step": step,
+        "kl_nats_per_sequence": kl,
+        "kl_interval": {"mean": kl, "low": kl - 0.1 * (step > 0), "high": kl + 0.1 * (step > 0)},
+        "judge_score": {"mean": judge, "low": judge - 0.04, "high": judge + 0.04},
+        "reward_score": {"mean": score, "low": score - 0.2, "high": score + 0.2},
+        "distinct_2": distinct_2,
+    }
+
+
+def checkpoints(points: Sequence[Json], **changes: object) -> Json:
+    """A file of reports/checkpoints, the last of the points selected."""
+    last = points[-1]["step"]
+    facts = {"select": "best", "max_kl": 10.0, "prompts": 64, "repair": None}
+    return {"points": list(points), "selected_step": last, "last_step": last, **facts, **changes}
+
+
+def rising_checkpoints(method: str) -> Json:
+    """The judge rises up to the end of training."""
+    judge, kl = LEVELS[method]
+    steps = [(LAST_STEPS[method] * quarter // 4, quarter / 4) for quarter in range(5)]
+    points = [point(step, kl * share**1.6, 0.47 + (judge - 0.47) * share) for step, share in steps]
+    return checkpoints(points, repair=REPAIR if method == "hybrid" else None)
+
+
+REPAIR = {
+    "threshold": 0.02,
+    "prompts_trained": 40,
+    "categories": [
+        {"category": "<i>sad</i>", "prompts": 40, "sft": 0.5, "before": 0.47, "after": 0.55, "repaired": True},
+        {"category": "glad", "prompts": 60, "sft": 0.6, "before": 0.77, "after": 0.74, "repaired": False},
+    ],
+}
+
+
+def edit_json(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def with_policy(inputs: ReportInputs, policy: PolicyReport) -> ReportInputs:
+    """The inputs with this policy in the place of the one of its name and seed."""
+    if policy.name == SFT:
+        return replace(inputs, sft=policy)
+    assert isinstance(policy, TrainedPolicy)
+    runs = [policy if run.seed == policy.seed else run for run in inputs.runs[policy.name]]
+    return replace(inputs, runs={**inputs.runs, policy.name: runs})
+
+
+def with_metrics(policy: PolicyReport, **changes: object) -> PolicyReport:
+    """A policy with other metrics."""
+    return replace(policy, metrics=policy.metrics.model_copy(update=changes))
