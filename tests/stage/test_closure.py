@@ -182,9 +182,14 @@ ALLOWED = {
     "evaluation": {*COMMON, "judges", "models", "objectives", "data.tokens", "data.preferences"},
     "external": {"errors", "launch", "params", "reading", "judges", "models", "evaluation"},
     "report": {
-        "errors", "params", "evaluation.overoptimization", "evaluation.statistics", "stage.costs",
-        "training.loss_checks", "validation.reasons",
-    },  # fmt: skip
+        "errors",
+        "params",
+        "evaluation.overoptimization",
+        "evaluation.statistics",
+        "stage.costs",
+        "training.loss_checks",
+        "validation.reasons",
+    },
     "release": set(),
     "lineage": {"errors", "launch", "params", "stage"},
     "stage": {"errors", "params", "launch", "resume", "models.compute"},
