@@ -67,5 +67,5 @@ def test_what_hybrid_repaired_is_told_and_escaped(write_reports, page_of):
 
 def test_every_two_policies_are_compared(inputs, page_of):
     page = page_of(inputs)
-    table = page[page.index("Every two policies") : page.index('id="frontier"')]
+    table = page[page.index("Every two policies") : page.index("Paired bootstrap")]
     assert table.count("minus") == 3 and table.count("better") + table.count("no clear difference") == 3

@@ -1,12 +1,11 @@
 """The table of policies, and the one of categories: what the cells say, and when they are marked."""
 
-from dataclasses import replace
-
 import pytest
 
 from pipeline.report.documents import Interval
 from pipeline.report.page_categories import category_rows, gain_tone
 from pipeline.report.page_policies import comparison_rows
+from tests.report.trained_files import with_metrics, with_policy
 
 
 def row_of(inputs, params, label):
@@ -15,9 +14,7 @@ def row_of(inputs, params, label):
 
 def changed(inputs, name, **update):
     """The inputs with other metrics of one policy."""
-    policy = inputs.policies[name]
-    metrics = policy.metrics.model_copy(update=update)
-    return replace(inputs, policies={**inputs.policies, name: replace(policy, metrics=metrics)})
+    return with_policy(inputs, with_metrics(inputs.policies[name], **update))
 
 
 def test_rows_stand_in_groups(inputs, write_report_params):
