@@ -8,7 +8,7 @@ from pipeline.report.curves import overoptimization_entries
 from pipeline.report.documents import Interval
 from pipeline.report.efficiency import kl_spent
 from pipeline.report.flags import find_flags
-from pipeline.report.inputs import PolicyReport, ReportInputs
+from pipeline.report.inputs import PolicyReport, ReportInputs, TrainedPolicy
 from pipeline.report.pairs import compare_pairs, pair_entries
 from pipeline.report.seeds import seed_entries, seed_tables
 
@@ -48,8 +48,9 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
 
 
 def _policy_entry(policy: PolicyReport) -> dict[str, Any]:
-    """All that was measured; the number of prompts is the same for all."""
-    return policy.metrics.model_dump(exclude={"evaluation_prompts"})
+    """All that was measured, and of a method the seed of the run; the number of prompts is the same for all."""
+    seed = {"seed": policy.seed} if isinstance(policy, TrainedPolicy) else {}
+    return {**seed, **policy.metrics.model_dump(exclude={"evaluation_prompts"})}
 
 
 def comparison_table(comparison: dict[str, Any]) -> str:

@@ -34,3 +34,16 @@ def test_the_win_rate_at_equal_length_is_told_where_there_is_one(share: float | 
     }  # fmt: skip
     facts = policy_facts("dpo", {**COMPARISON, "policies": {"dpo": entry}}, {})
     assert [metric.text for metric in facts.metrics if metric.name.endswith("at equal length")] == texts
+
+
+@pytest.mark.parametrize(("seed", "flags"), [(0, ["of all", "of seed 0"]), (1, ["of all", "of seed 1"])])
+def test_flags_of_other_seeds_are_not_those_of_the_published_run(seed: int, flags: list[str]) -> None:
+    interval = {"mean": 0.7, "low": 0.6, "high": 0.8}
+    entry = {
+        "judge_score": interval, "reward_score": interval, "win_rate_vs_sft": interval, "kl_nats_per_sequence": 2.0,
+        "perplexity_held_out": 40.0, "distinct_2": 0.7, "length_controlled_win_rate": None, "seed": seed,
+    }  # fmt: skip
+    raised = [{"policy": "dpo", "message": "of all"}, {"policy": "ppo", "seed": 0, "message": "of another method"}]
+    raised += [{"policy": "dpo", "seed": one, "message": f"of seed {one}"} for one in (0, 1)]
+    comparison = {**COMPARISON, "policies": {"dpo": entry}, "flags": raised}
+    assert policy_facts("dpo", comparison, {}).flags == flags

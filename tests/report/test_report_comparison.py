@@ -23,7 +23,7 @@ def test_keys_are_stable(inputs, write_report_params):
     }  # fmt: skip
     assert list(comparison["policies"]) == ["sft", "dpo", "ppo"]
     for name, entry in comparison["policies"].items():
-        assert set(entry) == POLICY_KEYS | ({"selected_step", "last_step", "last"} if name != "sft" else set())
+        assert set(entry) == POLICY_KEYS | ({"seed", "selected_step", "last_step", "last"} if name != "sft" else set())
         for key in INTERVALS:
             assert set(entry[key]) == {"mean", "low", "high"}
         assert [row["category"] for row in entry["by_category"]] == ["praise", "blame"]

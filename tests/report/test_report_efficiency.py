@@ -96,3 +96,9 @@ def test_hybrid_costs_what_its_start_cost_too(write_reports):
     # 52.3 + 4.1 + 21.7 + 88 + 40 + 30 + 218 s
     assert row_of(inputs, "With its own inputs").cells[2] == "7 min 34 s"
     assert cost_table(inputs).missing == []
+
+
+def test_hybrid_costs_the_start_of_its_own_seed_only(write_reports):
+    inputs = load(write_reports(["dpo", "hybrid"], seeds=[0, 1]), ["dpo", "hybrid"], [0, 1])
+    stages = stages_of(inputs, inputs.runs["hybrid"][1])
+    assert [stage for stage in stages if "dpo" in stage] == ["optimize_policy@dpo-1", "select_checkpoint@dpo-1"]

@@ -59,7 +59,9 @@ def test_a_collapsed_seed_stays_in_the_mean_and_is_named(three, write_report_par
     flags = [flag for flag in find_flags(three, write_report_params) if flag["code"] == "seed_collapsed"]
     assert [(flag["policy"], flag["seed"]) for flag in flags] == [("ppo", 1)]
     assert "Seed 1 of PPO collapsed" in flags[0]["message"]
-    entry = build_comparison(three, write_report_params)["seeds"]["ppo"]
+    comparison = build_comparison(three, write_report_params)
+    assert comparison["policies"]["ppo"]["seed"] == 0 and comparison["policies"]["dpo"]["seed"] == 2
+    entry = comparison["seeds"]["ppo"]
     assert entry["runs"][1]["collapsed"] and entry["runs"][0]["representative"]
     assert entry["mean"]["judge_score"] == pytest.approx(0.63)
 
