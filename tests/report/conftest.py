@@ -12,6 +12,7 @@ import pytest
 from pipeline.params.schema import WriteReport
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.plots import draw_plots
+from tests.report.policy_files import policy_metrics
 from tests.report.trained_files import LAST_STEPS, LEVELS, load, rising_checkpoints
 
 Json = dict[str, Any]
@@ -63,7 +64,7 @@ def write_synthetic_reports(
     baseline = _samples("sft", prompts, rng)
     folder = root / "reports" / "policies" / "sft"
     _write_lines(folder / "samples.jsonl", baseline)
-    _write(folder / "metrics.json", _policy_metrics("sft", baseline, baseline))
+    _write(folder / "metrics.json", policy_metrics("sft", baseline, baseline))
     _write(folder / "frontier.json", {"points": _best_of_n()})
     for name in methods:
         for seed in seeds:
@@ -81,7 +82,7 @@ def _write_trained(reports: Path, name: str, seed: int, samples: list[Json], bas
     steps = {"selected_step": found["selected_step"], "last_step": found["last_step"], "last": None}
     folder = reports / "policies" / name / f"seed-{seed}"
     _write_lines(folder / "samples.jsonl", samples)
-    _write(folder / "metrics.json", _policy_metrics(name, samples, baseline) | steps)
+    _write(folder / "metrics.json", policy_metrics(name, samples, baseline) | steps)
     _write(reports / "checkpoints" / name / f"seed-{seed}.json", found)
     row_of = _dpo_row if name == "dpo" else _ppo_row
     rows = _history(LAST_STEPS[name], row_of, random.Random(seed))
@@ -106,64 +107,6 @@ def _samples(name: str, count: int, rng: random.Random) -> list[Json]:
             "kl_nats": rng.gauss(kl, 1.5) if kl else 0.0,
         })  # fmt: skip
     return rows
-
-
-def _interval(values: Sequence[float]) -> Json:
-    mean = sum(values) / len(values)
-    half = 1.96 * math.sqrt(sum((value - mean) ** 2 for value in values)) / len(values)
-    return {"mean": mean, "low": mean - half, "high": mean + half}
-
-
-def _policy_metrics(name: str, samples: list[Json], baseline: list[Json]) -> Json:
-    kl = _interval([row["kl_nats"] for row in samples])
-    pairs = zip((row["judge_score"] for row in samples), (row["judge_score"] for row in baseline), strict=True)
-    wins = [0.5 if ours == theirs else float(ours > theirs) for ours, theirs in pairs]
-    level = LEVELS[name][1]
-    kinds = {"praise": slice(0, None, 2), "blame": slice(1, None, 2)}
-    return {
-        "judge_score": _interval([row["judge_score"] for row in samples]),
-        "judge_gain": _gain("judge_score", samples, baseline),
-        "reward_score": _interval([row["reward_score"] for row in samples]),
-        "reward_gain": _gain("reward_score", samples, baseline),
-        "win_rate_vs_sft": _interval(wins),
-        "length_controlled_win_rate": None if name == "sft" else 0.64,
-        "kl_nats_per_sequence": kl["mean"],
-        "kl_interval": kl,
-        "kl_nats_per_token": kl["mean"] / 23.4,
-        "kl_k3_nats_per_sequence": 1.1 * level,
-        "kl_k3_interval": {"mean": 1.1 * level, "low": level, "high": 1.2 * level},
-        "kl_k3_nats_per_token": 1.1 * level / 23.4,
-        "perplexity_held_out": 41.3 * (1 + 0.009 * level),
-        "distinct_1": 0.41 - 0.01 * level,
-        "distinct_2": 0.83 - 0.011 * level,
-        "distinct_3": 0.95 - 0.01 * level,
-        "self_bleu": 0.15 + 0.02 * level,
-        "repeated_3grams": 0.005 + 0.002 * level,
-        "mean_response_tokens": 23.4 - 0.1 * level,
-        "median_response_tokens": 24.0,
-        "p90_response_tokens": 24.0,
-        "longest_response_tokens": 24.0,
-        "eos_rate": 0.06,
-        "cut_rate": 0.94,
-        "evaluation_prompts": len(samples),
-        "by_category": [_category(kind, samples[part], baseline[part]) for kind, part in kinds.items()],
-    }
-
-
-def _gain(score: str, samples: list[Json], baseline: list[Json]) -> Json:
-    return _interval([ours[score] - theirs[score] for ours, theirs in zip(samples, baseline, strict=True)])
-
-
-def _category(kind: str, samples: list[Json], baseline: list[Json]) -> Json:
-    return {
-        "category": kind,
-        "prompts": len(samples),
-        "judge_score": _interval([row["judge_score"] for row in samples]),
-        "judge_gain": _gain("judge_score", samples, baseline),
-        "reward_score": 1.0,
-        "win_rate_vs_sft": _interval([0.5] * len(samples)),
-        "kl_nats_per_sequence": 2.0,
-    }
 
 
 def _best_of_n() -> list[Json]:
