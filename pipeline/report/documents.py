@@ -267,12 +267,20 @@ class Sources(Document):
     votes: VoteSummary | None
 
 
+class SecondJudge(Document):
+    """The judge that measures, where it is another than the one that ranked; `agreement` is with that one."""
+
+    held_out_accuracy: Interval
+    agreement: FiniteFloat
+
+
 class JudgeMetrics(Document):
-    """The judge on texts with human labels that it was not fitted on."""
+    """The judge that ranked, on texts with human labels that it was not fitted on."""
 
     held_out_accuracy: Interval
     texts: Count
     majority_share: FiniteFloat
+    evaluation: SecondJudge | None = None
 
 
 class StageCost(Document):

@@ -14,9 +14,10 @@ class Term:
 GLOSSARY = (
     Term(
         "Judge score",
-        "mean of P(positive | prompt + continuation)",
+        "mean over prompts of what the judge says of a continuation",
         "share, 0 to 1",
-        "From the judge fitted on human labels. Policies learn from it only through the pairs that it ranked, if any.",
+        "Of a classifier: how likely people would label the text 1. Of a reward model: its score, from 0 to 1. "
+        "Of a chat model: its preference over the SFT continuation, so SFT itself has 0.5.",
     ),
     Term(
         "Reward score",

@@ -125,3 +125,7 @@ def test_numbers_as_people_read_them():
     assert [number(value, 1) for value in (1234.56, -0.04, -2.0)] == ["1,234.6", "0.0", "\N{MINUS SIGN}2.0"]
     assert [signed(value, 1) for value in (0.26, -0.26, 0.04)] == ["+0.3", "\N{MINUS SIGN}0.3", "0.0"]
     assert [duration(value) for value in (0.24, 42, 185, 7620)] == ["0.2 s", "42 s", "3 min 05 s", "2 h 07 min"]
+
+
+def test_it_says_which_judge_measured(render):
+    assert "a second judge" in render() and "Both say the same" in render()
