@@ -43,7 +43,7 @@ def compare_categories(
     table = []
     for category in sorted(set(categories)):
         inside = np.array([one == category for one in categories])
-        difference = evaluator.interval(after[inside] - before[inside], f"regressions/{category}")
+        difference = evaluator.paired_interval(after[inside], before[inside], f"regressions/{category}")
         table.append(
             {
                 "category": category,
