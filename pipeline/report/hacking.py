@@ -111,20 +111,18 @@ def first_poor(points: Sequence[CheckpointPoint], min_ratio: float) -> Checkpoin
 
 
 def peak_message(run: TrainedPolicy, sft: PolicyReport) -> str | None:
-    """Where the judge peaked, if the end of training is lower; None where it is not."""
+    """Where the judge peaked, if the end of training is lower beyond the paired noise; None where it is not."""
     points, noise = run.checkpoints.points, paired_noise(run, sft)
     peak, last = judge_peak(points), points[-1]
     drop = peak.judge_score.mean - last.judge_score.mean
-    if drop <= 0:
+    if drop <= noise:
         return None
     seen = f"The judge score peaked at {_place(peak)}, before the last step {last.step}"
     if peak.step == 0:
         seen = f"No checkpoint has a higher judge score than SFT; the last is step {last.step}"
-    sure = "more than the paired noise" if drop > noise else "which is within the paired noise"
-    fall = f"There it is lower by {drop:.3f}, {sure} of {noise:.3f}"
+    fall = f"There it is lower by {drop:.3f}, more than the paired noise of {noise:.3f}"
     went = f"Step {run.checkpoints.selected_step} goes on (select_checkpoint.select: {run.checkpoints.select})"
-    advice = "If it lasts over seeds, train for fewer steps" if drop <= noise else "Train for fewer steps"
-    return f"{seen}. {fall}. {went}. {advice}."
+    return f"{seen}. {fall}. {went}. Train for fewer steps."
 
 
 def find_examples(run: TrainedPolicy, sft: PolicyReport) -> list[dict[str, Any]]:

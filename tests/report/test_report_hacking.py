@@ -113,8 +113,7 @@ def test_where_the_judge_peaked(run, sft):
     passed = peak_message(course(run, FALLING, selected_step=5), sft)
     assert "peaked at step 5 (KL 1.0 nats), before the last step 11" in passed
     assert "lower by 0.300, more than the paired noise" in passed and "Step 5 goes on" in passed
-    little = peak_message(course(run, [*RISING, point(12, 5, 0.699)]), sft)
-    assert "lower by 0.001, which is within the paired noise" in little
+    assert peak_message(course(run, [*RISING, point(12, 5, 0.699)]), sft) is None, "within the noise"
     never = peak_message(course(run, [RISING[0], point(5, 1, 0.4)]), sft)
     assert "No checkpoint has a higher judge score than SFT" in never
 
