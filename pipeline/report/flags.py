@@ -13,6 +13,7 @@ from pipeline.report.documents import (
 )
 from pipeline.report.hacking import find_examples, hacking_message, peak_message
 from pipeline.report.inputs import HistoryRow, ReportInputs, TrainedPolicy
+from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_ratio, unlearns_language
 from pipeline.report.palette import policy_label
 from pipeline.report.seeds import SeedTable, seed_tables
 from pipeline.training.loss_checks import flat_loss_problem, initial_loss_problem
@@ -117,14 +118,12 @@ def _drift_warnings(policy: PolicyMetrics, sft: PolicyMetrics, params: WriteRepo
         seen = f"KL {policy.kl_nats_per_sequence:.1f} nats per sequence exceeds {params.max_kl:g}"
         advice = "The policy is far from SFT, where the reward model was not trained. Raise kl_coef or beta"
         warnings.append(("kl_above_budget", f"{seen}. {advice}, lower the learning rate, or stop earlier."))
-    perplexity_ratio = policy.perplexity_held_out / sft.perplexity_held_out
-    if perplexity_ratio > params.max_perplexity_ratio:
-        seen = f"Perplexity on held-out text is {perplexity_ratio:.2f} times SFT's"
+    if unlearns_language(policy, sft, params):
+        seen = f"Perplexity on held-out text is {perplexity_ratio(policy, sft):.2f} times SFT's"
         advice = "The policy unlearns ordinary language. Stop earlier or lower the learning rate"
         warnings.append(("perplexity_up", f"{seen}, more than {params.max_perplexity_ratio:g}. {advice}."))
-    distinct_ratio = policy.distinct_2 / sft.distinct_2 if sft.distinct_2 else 1.0
-    if distinct_ratio < params.min_distinct_ratio:
-        seen = f"Distinct-2 fell to {distinct_ratio:.2f} times SFT's"
+    if loses_diversity(policy, sft, params):
+        seen = f"Distinct-2 fell to {distinct_ratio(policy.distinct_2, sft.distinct_2):.2f} times SFT's"
         advice = "Continuations repeat the same phrases (mode collapse). Raise kl_coef or beta, or stop earlier"
         warnings.append(("diversity_down", f"{seen}, less than {params.min_distinct_ratio:g}. {advice}."))
     return warnings

@@ -8,6 +8,7 @@ from pipeline.params.schema import WriteReport
 from pipeline.report.checkpoint_documents import CheckpointPoint
 from pipeline.report.documents import Sample
 from pipeline.report.inputs import PolicyReport, TrainedPolicy
+from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_ratio, unlearns_language
 
 Z_95 = 1.959963984540054
 MAX_EXAMPLES = 3
@@ -34,11 +35,10 @@ def _against_sft(run: TrainedPolicy, sft: PolicyReport, params: WriteReport) -> 
         fell = before.judge_score.above(ours.judge_score)
         drop = before.judge_score.mean - ours.judge_score.mean
         worse.append(f"the judge score fell by {drop:.2f}" if fell else "the judge score did not rise")
-    perplexity = ours.perplexity_held_out / before.perplexity_held_out
-    if perplexity > params.max_perplexity_ratio:
-        worse.append(f"held-out perplexity rose to {perplexity:.2f} times SFT's")
-    if ours.distinct_2 < before.distinct_2 * params.min_distinct_ratio:
-        worse.append(f"distinct-2 fell to {ours.distinct_2 / before.distinct_2:.2f} times SFT's")
+    if unlearns_language(ours, before, params):
+        worse.append(f"held-out perplexity rose to {perplexity_ratio(ours, before):.2f} times SFT's")
+    if loses_diversity(ours, before, params):
+        worse.append(f"distinct-2 fell to {distinct_ratio(ours.distinct_2, before.distinct_2):.2f} times SFT's")
     rise = ours.reward_score.mean - before.reward_score.mean
     return [f"From SFT to this policy the reward score rose by {rise:.2f}, while {' and '.join(worse)}."] * bool(worse)
 
@@ -55,7 +55,7 @@ def _along_checkpoints(run: TrainedPolicy, sft: PolicyReport, params: WriteRepor
             f"the reward score rose by {rise:.2f}; {_selected(run, fall)}."
         )
     if (poor := first_poor(points, params.min_distinct_ratio)) is not None:
-        share = poor.distinct_2 / points[0].distinct_2
+        share = distinct_ratio(poor.distinct_2, points[0].distinct_2)
         rise = poor.reward_score.mean - points[0].reward_score.mean
         seen.append(
             f"From {_place(poor)} on distinct-2 is {share:.2f} times SFT's, with the reward score up by {rise:.2f}; "
@@ -105,7 +105,8 @@ def first_poor(points: Sequence[CheckpointPoint], min_ratio: float) -> Checkpoin
     """The first checkpoint with a higher reward score than SFT and a distinct-2 below `min_ratio` times SFT's."""
     sft = points[0]
     for point in points[1:]:
-        if point.distinct_2 < min_ratio * sft.distinct_2 and point.reward_score.mean > sft.reward_score.mean:
+        poor = distinct_ratio(point.distinct_2, sft.distinct_2) < min_ratio
+        if poor and point.reward_score.mean > sft.reward_score.mean:
             return point
     return None
 

@@ -7,6 +7,7 @@ from pipeline.params.schema import WriteReport
 from pipeline.report.documents import Interval, PolicyMetrics
 from pipeline.report.formats import number, percent, signed
 from pipeline.report.inputs import SFT, ReportInputs
+from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_ratio, unlearns_language
 
 BETTER, WORSE, SAME = "better", "worse", "same"
 
@@ -128,22 +129,25 @@ def _k3_row(inputs: ReportInputs) -> Row:
 
 
 def _perplexity_row(inputs: ReportInputs, params: WriteReport) -> Row:
-    before = inputs.sft.metrics.perplexity_held_out
-    cells = [Cell(number(before, 1))]
+    sft = inputs.sft.metrics
+    cells = [Cell(number(sft.perplexity_held_out, 1))]
     for name in inputs.methods:
-        value = inputs.policies[name].metrics.perplexity_held_out
-        tone = WORSE if value > before * params.max_perplexity_ratio else SAME
-        cells.append(Cell(number(value, 1), f"{signed(100 * (value / before - 1), 1)} %", tone))
+        policy = inputs.policies[name].metrics
+        change = f"{signed(100 * (perplexity_ratio(policy, sft) - 1), 1)} %"
+        tone = WORSE if unlearns_language(policy, sft, params) else SAME
+        cells.append(Cell(number(policy.perplexity_held_out, 1), change, tone))
     return Row("Held-out perplexity", "on human text, lower is better", cells)
 
 
 def _distinct_row(inputs: ReportInputs, params: WriteReport) -> Row:
-    before = inputs.sft.metrics.distinct_2
+    sft = inputs.sft.metrics
+    before = sft.distinct_2
     cells = [Cell(number(before, 3))]
     for name in inputs.methods:
-        value = inputs.policies[name].metrics.distinct_2
-        tone = WORSE if value < before * params.min_distinct_ratio else SAME
-        cells.append(Cell(number(value, 3), f"{signed(100 * (value / before - 1), 1)} %" if before else "", tone))
+        policy = inputs.policies[name].metrics
+        change = f"{signed(100 * (distinct_ratio(policy.distinct_2, before) - 1), 1)} %" if before else ""
+        tone = WORSE if loses_diversity(policy, sft, params) else SAME
+        cells.append(Cell(number(policy.distinct_2, 3), change, tone))
     return Row("Distinct-2", "diversity, higher is better", cells)
 
 

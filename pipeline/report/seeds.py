@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.params.schema import WriteReport
 from pipeline.report.inputs import PolicyReport, ReportInputs, TrainedPolicy
+from pipeline.report.limits import loses_diversity, unlearns_language
 
 ROBUST_DEVIATIONS = 3.0
 MIN_FALL = 0.05
@@ -97,11 +98,10 @@ def far_below(scores: Sequence[float]) -> list[bool]:
 
 def _collapse(run: TrainedPolicy, sft: PolicyReport, params: WriteReport, outlier: bool) -> list[str]:
     ours, before = run.metrics, sft.metrics
-    perplexity_limit = before.perplexity_held_out * params.max_perplexity_ratio
     reasons = {
         "judge score below SFT's": before.judge_score.above(ours.judge_score),
-        "distinct-2 below its limit": ours.distinct_2 < before.distinct_2 * params.min_distinct_ratio,
-        "perplexity above its limit": ours.perplexity_held_out > perplexity_limit,
+        "distinct-2 below its limit": loses_diversity(ours, before, params),
+        "perplexity above its limit": unlearns_language(ours, before, params),
         "judge score far below the other seeds'": outlier,
     }
     return [reason for reason, true in reasons.items() if true]
