@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.data.records import read_records, write_records
 from pipeline.data.tables import write_table
-from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ScoredSample
-from pipeline.evaluation.policy_metrics import policy_metrics
+from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ScoredSample, matched
+from pipeline.evaluation.policy_metrics import kl_metrics, policy_metrics, score_metrics
 from pipeline.judges.loading import load_judge
 from pipeline.models.policy import load_policy
 from pipeline.stage.run import Stage, run_stage
@@ -60,12 +60,9 @@ def last_metrics(
     """Scores and KL of the policy at the end of training, which was not selected."""
     policy = load_policy(folder, evaluator.compute, finetuning=None)
     samples = evaluator.sample_and_score(policy, prompts, title="last checkpoint", baseline=baseline)
-    kl = evaluator.interval([sample.kl_nats for sample in samples], "kl")
-    return {
-        "judge_score": evaluator.interval([sample.judge_score for sample in samples], "judge_score"),
-        "reward_score": evaluator.interval([sample.reward_score for sample in samples], "reward_score"),
-        "kl_nats_per_sequence": kl["mean"],
-    }
+    before = matched(baseline, [sample.id for sample in samples])
+    found = {**score_metrics(evaluator, samples, before), **kl_metrics(evaluator, samples)}
+    return {name: found[name] for name in ("judge_score", "reward_score", "kl_nats_per_sequence")}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import shutil
 
 from pipeline.data.records import read_records, write_records
+from pipeline.data.tables import write_table
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator
 from pipeline.evaluation.regressions import compare_categories, first_of_each_category
 from pipeline.judges.loading import load_judge
@@ -49,7 +50,7 @@ def main(stage: Stage, seed: str) -> None:
         print(f"  {row['category']}: judge score {row['sft']:.3f} -> {row['before']:.3f}", flush=True)
     found = {"threshold": settings.max_drop, "categories": table, "prompts_trained": len(trained)}
     (folder / "regressions.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
-    write_records(folder / "measured.jsonl", measured)
+    write_table(folder / "sft_samples.jsonl", [sample.as_row() for sample in sft], "samples")
     shutil.copytree(start, folder / "policy")
     shutil.copytree(inputs, folder, dirs_exist_ok=True)
     write_records(folder / "prompts.jsonl", trained)

@@ -12,7 +12,7 @@ import torch
 
 from pipeline.data.records import read_records, write_records
 from pipeline.evaluation.checkpoints import checkpoint_point, choose_step
-from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator
+from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ScoredSample
 from pipeline.evaluation.regressions import add_repaired
 from pipeline.judges.loading import load_judge
 from pipeline.models.checkpoints import save_policy
@@ -104,8 +104,8 @@ def keep(folder: Path, base: Path, target: Path, evaluator: Evaluator) -> None:
 def check_repair(stage: Stage, evaluator: Evaluator, seed: str, policy: Path) -> dict[str, Any]:
     """What hybrid did to the categories that had regressed, and to those that it was not trained on."""
     inputs = stage.input("artifacts/inputs/hybrid") / f"seed-{seed}"
-    prompts = read_records(inputs / "measured.jsonl", fields=PROMPT_FIELDS)
-    sft = evaluator.sample_and_score(evaluator.reference, prompts, title="repair, step 0")
+    prompts = read_records(inputs / "sft_samples.jsonl", fields=PROMPT_FIELDS)
+    sft = [ScoredSample(**row) for row in prompts]
     samples = evaluator.sample_and_score(
         load_adapters(policy, policy, evaluator.compute), prompts, title="repair", baseline=sft
     )
