@@ -129,6 +129,13 @@ def edit_params(root: Path, changes: dict[str, Any]) -> None:
     yaml.dump(values, root / "params.yaml")
 
 
+TINY_PPO: dict[str, Any] = {
+    "min_reward_accuracy": 0.0,
+    "total_episodes": 16,
+    "rollout_batch_size": 8,
+    "per_device_train_batch_size": 4,
+    "save_steps": 1,
+}
 TINY_PARAMS: dict[str, Any] = {
     "runtime.device": "cpu",
     "runtime.precision": "fp32",
@@ -149,12 +156,8 @@ TINY_PARAMS: dict[str, Any] = {
     "validate_preferences.max_quarantined_share": 0.9,
     "train_reward.num_train_epochs": 1,
     "train_reward.learning_rate": 0.001,
-    "optimize.ppo.min_reward_accuracy": 0.0,
-    "optimize.ppo.total_episodes": 16,
-    "optimize.ppo.rollout_batch_size": 8,
-    "optimize.ppo.per_device_train_batch_size": 4,
     "optimize.methods": ["dpo", "ppo", "hybrid"],
-    "optimize.ppo.save_steps": 1,
+    **{f"optimize.{method}.{key}": value for method in ("ppo", "hybrid") for key, value in TINY_PPO.items()},
     "optimize.dpo.save_steps": 2,
     "evaluate_policy.best_of_n": [1, 2],
     "select_checkpoint.prompts": 4,

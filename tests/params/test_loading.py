@@ -180,7 +180,9 @@ def test_every_key_has_a_comment_above_it() -> None:
     keys = [i for i, line in enumerate(lines) if re.match(r"\s*[a-z_]\w*:", line)]
     assert len(keys) > 80
     bare = [lines[i].strip() for i in keys if not lines[i - 1].lstrip().startswith("#")]
-    assert bare == []
+    # DVC's writer drops a comment that follows a list, so these are explained, by name, above the list
+    assert [key for key in bare if f"# {key.partition(':')[0]}: " not in PARAMS_FILE.read_text()] == []
+    assert len(bare) == 5
 
 
 @pytest.mark.parametrize(
