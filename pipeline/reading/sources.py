@@ -80,7 +80,8 @@ def _files(source: str) -> list[Path]:
         return [_package_file(source)]
     pattern = f"{source}/**/*" if Path(source).is_dir() else source
     matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
-    found = sorted(Path(name) for name in matches if Path(name).is_file())
+    # what `dvc add` writes beside a file is no data
+    found = sorted(Path(name) for name in matches if Path(name).is_file() and not name.endswith(".dvc"))
     if pattern != source:  # of a folder what can be read, not its README
         found = [path for path in found if _kind(path) in _READERS]
     if not found:

@@ -2,13 +2,18 @@
 
 import hashlib
 import json
+from fnmatch import fnmatch
 from pathlib import Path
+
+IGNORED = ("__pycache__/", ".DS_Store", ".gitignore", "*.tmp")
+"""The patterns of .dvcignore: a folder's hash counts neither such files nor what lies in such folders."""
 
 
 def content_hash(path: Path) -> str:
     """DVC's md5 of a file or folder; the same string that dvc.lock holds for it.
 
-    A folder's hash is the md5 of its file list, as JSON sorted by relative path, with `.dir` appended.
+    A folder's hash is the md5 of its file list, as JSON sorted by relative path, with `.dir` appended. What .dvcignore
+    leaves out does not count; `dvc add` writes a .gitignore beside a file, for one.
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -19,8 +24,24 @@ def content_hash(path: Path) -> str:
 def content_size(path: Path) -> int:
     """Bytes of a file, or of all files of a folder."""
     if path.is_dir():
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        return sum(file.stat().st_size for file in counted_files(path).values())
     return path.stat().st_size
+
+
+def counted_files(folder: Path) -> dict[str, Path]:
+    """The files of a folder, at any depth, that its hash counts, by their path in it."""
+    found = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    return {name: file for name, file in found.items() if not _is_ignored(name)}
+
+
+def _is_ignored(name: str) -> bool:
+    *folders, last = name.split("/")
+    return any(
+        any(fnmatch(part, pattern[:-1]) for part in folders)
+        if pattern.endswith("/")
+        else any(fnmatch(part, pattern) for part in (*folders, last))
+        for pattern in IGNORED
+    )
 
 
 def _file_hash(path: Path) -> str:
@@ -29,7 +50,7 @@ def _file_hash(path: Path) -> str:
 
 
 def _folder_hash(folder: Path) -> str:
-    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    files = counted_files(folder)
     # by the plain string: sorting by path parts gives another order, and so another hash
     rows = [{"md5": _file_hash(files[name]), "relpath": name} for name in sorted(files)]
     listing = json.dumps(rows, sort_keys=True).encode()

@@ -9,7 +9,8 @@ from dvc_data.hashfile.db import HashFileDB
 from dvc_objects.fs.local import LocalFileSystem
 from dvc_objects.fs.memory import MemoryFileSystem
 
-from pipeline.stage.hashing import content_hash, content_size
+from pipeline.stage.hashing import IGNORED, content_hash, content_size
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -79,3 +80,17 @@ def test_sizes_add_up(tree: Path) -> None:
     assert content_size(tree / "plain.txt") == 6
     assert content_size(tree / "a") == 2
     assert content_size(tree) == sum(path.stat().st_size for path in tree.rglob("*") if path.is_file())
+
+
+def test_what_dvcignore_names_does_not_count(tmp_path: Path) -> None:
+    lines = (ROOT / ".dvcignore").read_text().splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == list(IGNORED)
+    (tmp_path / "tree/deep").mkdir(parents=True)
+    (tmp_path / "tree/rows.csv").write_text("a row")
+    bare = content_hash(tmp_path / "tree")
+    for name in ("__pycache__/a.pyc", "deep/.gitignore", ".DS_Store", "rows.csv.tmp"):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("not counted")
+    assert content_hash(tmp_path / "tree") == bare
+    assert content_size(tmp_path / "tree") == len("a row")
