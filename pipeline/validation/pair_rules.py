@@ -5,7 +5,7 @@ import math
 import re
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
 from pipeline.validation.near_duplicates import find_near_duplicates
 from pipeline.validation.reasons import REASONS
+from pipeline.validation.text_defects import has_bidi_control, has_replacement_character, is_mojibake, repeats_prompt
 
 SPLITS = ("train", "validation", "test")
 """From what is trained on to what is held out furthest."""
@@ -28,6 +29,7 @@ _NAMES = ("id", *_TEXTS)
 _FLAGS = ("chosen_ended", "rejected_ended")
 SCORES = ("margin", "chosen_score", "rejected_score")
 _FIELDS = (*_NAMES, *_FLAGS, "split", "source", *SCORES)
+_FOUND = ("is_prefix", "is_echo", "contradicts")
 
 # str.strip() keeps what has no width: soft hyphen, joiners, direction marks, variation selectors, byte order mark
 _VISIBLE = re.compile(r"[^\s\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
@@ -150,10 +152,15 @@ def _as_keys(frame: pd.DataFrame, tokens: Sequence[int]) -> pd.DataFrame:
         "forward": [record_id(prompt, chosen, rejected) for prompt, chosen, rejected in triples],
         "backward": [record_id(prompt, rejected, chosen) for prompt, chosen, rejected in triples],
         "is_prefix": [one != two and (one.startswith(two) or two.startswith(one)) for _, one, two in triples],
+        "is_echo": [
+            any(repeats_prompt(prompt, response) for response in responses)
+            for prompt, *responses in zip(*(frame[name] for name in _TEXTS), strict=True)
+        ],
+        "contradicts": frame["chosen_score"] < frame["rejected_score"],
         "length_ratio": np.maximum(*lengths) / np.minimum(*lengths),
         "tokens": [tokens[index] for index in frame.index],
     }
-    kinds = {**dict.fromkeys(("prompt", "forward", "backward"), str), "is_prefix": bool, "tokens": int}
+    kinds = {**dict.fromkeys(("prompt", "forward", "backward"), str), **dict.fromkeys(_FOUND, bool), "tokens": int}
     return pd.DataFrame(keys, index=frame.index).astype(kinds)
 
 
@@ -201,13 +208,15 @@ def _is_finite_number(cell: object) -> bool:
 def _text_rules(settings: ValidatePreferences, *, templated: bool) -> pa.DataFrameSchema:
     """Round 2, each value by itself."""
     plain = pa.Check(lambda texts: ~texts.str.contains(_CONTROL_TOKEN), name="control_token")
+    odd = [_never(has_bidi_control, "bidi_control"), _never(has_replacement_character, "replacement_character")]
+    odd.append(_never(is_mojibake, "mojibake"))
     visible = pa.Check(lambda texts: texts.map(lambda text: bool(_VISIBLE.search(text))), name="blank_text")
     short = pa.Check(lambda texts: texts.str.len() <= settings.max_characters, name="too_long")
     ordered = pa.Check(lambda margins: margins >= 0, name="negative_margin")
     columns = {
         "id": pa.Column(str, visible),
-        **{name: pa.Column(str, [visible, short, plain]) for name in _TEXTS},
-        **({"prompt": pa.Column(str, [visible, short])} if templated else {}),
+        **{name: pa.Column(str, [visible, short, plain, *odd]) for name in _TEXTS},
+        **({"prompt": pa.Column(str, [visible, short, *odd])} if templated else {}),
         **{name: pa.Column(bool) for name in _FLAGS},
         **{name: pa.Column(str) for name in ("split", "source")},
         **{name: pa.Column(float, nullable=True) for name in SCORES},
@@ -216,9 +225,13 @@ def _text_rules(settings: ValidatePreferences, *, templated: bool) -> pa.DataFra
     return pa.DataFrameSchema(columns, strict=True)
 
 
+def _never(has_defect: Callable[[str], bool], code: str) -> pa.Check:
+    return pa.Check(lambda texts: ~texts.map(has_defect).astype(bool), name=code)
+
+
 def _key_rules(on_columns: Mapping[str, pa.Check], on_frame: Sequence[pa.Check] = ()) -> pa.DataFrameSchema:
     types: dict[str, type] = dict.fromkeys(("id", "split", "prompt", "forward", "backward"), str)
-    types |= {"is_prefix": bool, "length_ratio": float, "tokens": int}
+    types |= {**dict.fromkeys(_FOUND, bool), "length_ratio": float, "tokens": int}
     columns = {name: pa.Column(kind, on_columns.get(name)) for name, kind in types.items()}
     return pa.DataFrameSchema(columns, checks=list(on_frame), strict=True)
 
@@ -228,6 +241,8 @@ def _pair_rules(settings: ValidatePreferences) -> pa.DataFrameSchema:
     limit = math.inf if settings.max_tokens is None else settings.max_tokens
     on_columns = {
         "is_prefix": pa.Check(lambda prefixes: ~prefixes, name="prefix_pair"),
+        "is_echo": pa.Check(lambda echoes: ~echoes, name="prompt_repeated"),
+        "contradicts": pa.Check(lambda lower: ~lower, name="scores_contradict_label"),
         "length_ratio": pa.Check(lambda ratios: ratios <= settings.max_length_ratio, name="length_ratio"),
         "tokens": pa.Check(lambda counts: counts <= limit, name="over_context"),
     }

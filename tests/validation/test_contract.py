@@ -15,7 +15,10 @@ from pipeline.validation.contract import ValidatedPairs, check_thresholds, valid
 from pipeline.validation.reasons import REASONS
 
 ROOT = Path(__file__).resolve().parents[2]
-WARNED = ("prefix_pair", "near_duplicate")
+WARNED = (
+    "prefix_pair", "prompt_repeated", "scores_contradict_label", "bidi_control", "replacement_character", "mojibake",
+    "near_duplicate",
+)  # fmt: skip
 SETTINGS = ValidatePreferences(
     max_characters=200,
     max_length_ratio=4.0,
@@ -251,7 +254,7 @@ def test_every_reason_at_once_loses_no_row() -> None:
     validated = validate_pairs(rows, SETTINGS)
     assert reasons_by_row(validated) == {2 * index + 1: [code] for index, (_, code) in enumerate(planted)}
     assert validated.accepted == good
-    never = dict.fromkeys(("prefix_pair", "over_context", "near_duplicate", "control_token"), 0)
+    never = dict.fromkeys((*WARNED, "over_context", "control_token"), 0)
     assert validated.counts == dict.fromkeys(REASONS, 1) | {"contradictory_pair": 2} | never
     unmarked = [
         {name: value for name, value in row.items() if name not in ("reasons", "row")} for row in validated.quarantined

@@ -1,5 +1,7 @@
 """Rules of texts and lengths, and what the severity of a rule does: reject, or count and keep."""
 
+from typing import Any
+
 import pytest
 
 from pipeline.errors import PipelineError
@@ -36,8 +38,26 @@ def test_a_rule_that_warns_counts_and_keeps_the_pair() -> None:
     validated = validate_pairs([pair(0), prefix], SETTINGS)
     assert len(validated.accepted) == 2 and validated.counts["prefix_pair"] == 1
     assert validated.warned == {1: {"prefix_pair"}}
-    strict = SETTINGS.model_copy(update={"reject": {**SETTINGS.reject, "prefix_pair": 1.0}, "warn": {}})
+    strict = SETTINGS.model_copy(update={"reject": {**SETTINGS.reject, "prefix_pair": 1.0}})
     assert reasons_by_row(validate_pairs([pair(0), prefix], strict)) == {1: ["prefix_pair"]}
+
+
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("bidi_control", {"rejected": "a \u202eevil film"}),
+        ("replacement_character", {"prompt": "The caf\ufffd is"}),
+        ("mojibake", {"chosen": "a café film".encode().decode("latin-1")}),
+        ("prompt_repeated", {"rejected": "The film number 1 is a bore."}),
+        ("scores_contradict_label", {"source": "given", "margin": None, "chosen_score": 1.0, "rejected_score": 2.0}),
+    ],
+)
+def test_what_is_odd_is_counted_and_may_be_refused(code: str, changes: dict[str, Any]) -> None:
+    rows = [pair(0), pair(1, **changes)]
+    validated = validate_pairs(rows, SETTINGS)
+    assert validated.warned == {1: {code}} and validated.counts[code] == 1
+    strict = SETTINGS.model_copy(update={"reject": {**SETTINGS.reject, code: 1.0}})
+    assert reasons_by_row(validate_pairs(rows, strict)) == {1: [code]}
 
 
 def test_a_near_duplicate_is_the_later_of_two() -> None:
@@ -50,9 +70,9 @@ def test_a_near_duplicate_is_the_later_of_two() -> None:
 def test_a_share_above_the_threshold_of_a_rule_fails_by_its_name() -> None:
     rows = [pair(number) for number in range(9)]
     rows[4] = pair(4, chosen="a good film", rejected="a good film indeed")
-    allowed = SETTINGS.model_copy(update={"warn": {"prefix_pair": 1 / 9, "near_duplicate": 1.0}})
+    allowed = SETTINGS.model_copy(update={"warn": {**SETTINGS.warn, "prefix_pair": 1 / 9}})
     check_thresholds(validate_pairs(rows, allowed), allowed)
-    stricter = SETTINGS.model_copy(update={"warn": {"prefix_pair": 0.1, "near_duplicate": 1.0}})
+    stricter = SETTINGS.model_copy(update={"warn": {**SETTINGS.warn, "prefix_pair": 0.1}})
     with pytest.raises(PipelineError, match=r"1 of 9 pairs break the rule prefix_pair .* validate_preferences\.warn"):
         check_thresholds(validate_pairs(rows, stricter), stricter)
 

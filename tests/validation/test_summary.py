@@ -38,7 +38,7 @@ def test_summary_by_hand() -> None:
         "quarantined": 1,
         "by_split": {"train": 2, "validation": 1, "test": 1},
         "quarantined_by_reason": {code: COUNTS[code] for code in REASONS if code not in WARNED},
-        "warned_by_reason": {"prefix_pair": 2, "near_duplicate": 0},
+        "warned_by_reason": dict.fromkeys(WARNED, 0) | {"prefix_pair": 2},
         "truncated_prompts": 1,
         "ties_without_pair": 3,
         # shorter, longer, as long, longer: (0 + 1 + 0.5 + 1) / 4
