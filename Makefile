@@ -27,6 +27,7 @@ $(READY): requirements.txt requirements-embedded.txt
 	touch $(READY)
 
 repro: $(READY) ## run the whole pipeline; a second time only what changed
+	@$(RUN) python -m pipeline.params.loading
 	$(RUN) dvc repro
 	@$(BIN)/python -m pipeline.report.show
 

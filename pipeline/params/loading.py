@@ -1,5 +1,6 @@
 """params.yaml to `Params`, with errors that name the dotted key."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,12 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML, YAMLError
 
 from pipeline.errors import PipelineError
+from pipeline.params.aliases import refuse_bombs
 from pipeline.params.schema import Params
 
 PARAMS_FILE = Path("params.yaml")
+_LARGEST_FILE = 2**20
+"""Bytes; the file of the repository has less than a twentieth of them."""
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
@@ -23,9 +27,13 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     """
     if not path.is_file():
         raise PipelineError(f"{path}: no such file. Run the command in the root of the repository.")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise PipelineError(f"{path}: {path.stat().st_size:,} bytes, more than {_LARGEST_FILE:,}: these are no params.")
     try:
-        values = YAML(typ="safe").load(path)
-    except YAMLError as error:
+        text = path.read_text(encoding="utf-8-sig")
+        refuse_bombs(text, source=str(path))
+        values = YAML(typ="safe").load(text)
+    except (YAMLError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(values, Mapping):
         raise PipelineError(f"{path}: expected sections, found {type(values).__name__}")
@@ -55,6 +63,8 @@ def _dotted(location: tuple[Any, ...]) -> str:
     return ".".join(keys) or "(top level)"
 
 
+_SHOWN = 200
+"""Characters of a wrong value in an error."""
 _UNION_MEMBERS = {"int", "constrained-int", "str", "list"}
 
 
@@ -64,4 +74,21 @@ def _explain(item: Any) -> str:
     if item["type"] == "missing":
         return "missing key; add it (`git diff params.yaml` shows what was removed)"
     message = item["msg"].removeprefix("Value error, ")
-    return message if item["type"] == "value_error" else f"{message}, got {item['input']!r}"
+    return message if item["type"] == "value_error" else f"{message}, got {_shown(item['input'])}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
+
+
+def main() -> None:
+    """Check params.yaml before anything else reads it, such as DVC, which unfolds every alias."""
+    try:
+        load_params()
+    except PipelineError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
