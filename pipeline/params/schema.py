@@ -131,6 +131,7 @@ class Data(Section):
     revision: str | None
     split: str
     columns: Columns
+    max_row_megabytes: PositiveFloat
     separator: str
     chat_format: Literal["auto", "transcript", "template"]
     prompt_words: PositiveInt

@@ -9,9 +9,9 @@ from typing import Any
 from pipeline.params.schema import Data
 from pipeline.reading.categories import EVERYTHING
 from pipeline.reading.chats import Style, Unreadable
-from pipeline.reading.loose import BROKEN
 from pipeline.reading.pairs import Comparison, read_comparison, read_pair, read_round_robin, read_scored, read_tree
 from pipeline.reading.responses import read_demonstration, read_number, read_prompt, read_responses, read_thumb
+from pipeline.reading.rows import BROKEN
 from pipeline.reading.verdicts import Vote
 
 Row = Mapping[str, Any]

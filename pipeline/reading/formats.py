@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError
 from pipeline.params.schema import Data
 from pipeline.reading.categories import EVERYTHING, VERDICTS, category_of
 from pipeline.reading.chats import is_chat
-from pipeline.reading.loose import BROKEN, LooseRows
+from pipeline.reading.rows import BROKEN, SpanRows
 from pipeline.reading.sources import Source
 from pipeline.reading.verdicts import read_verdict
 
@@ -85,7 +85,7 @@ def detect_format(source: Source, data: Data) -> Data:
         PipelineError: a column is missing, two fields share one, or no format fits.
     """
     source_data = data.model_copy(update={"source": source.name})
-    if source.unnamed and isinstance(source.rows, Dataset):
+    if source.unnamed:
         source_data = _guess_columns(source_data, source.rows)
     names, first = source.rows.column_names, _first_row(source)
     if data.format != "auto":
@@ -208,9 +208,11 @@ def _lacks_prompt(data: Data, first: Mapping[str, Any]) -> bool:
     return data.format != "prompts" and not is_chat(value)
 
 
-def _guess_columns(data: Data, rows: Dataset) -> Data:
+def _guess_columns(data: Data, rows: Dataset | SpanRows) -> Data:
     """The columns of a table without a header, by what the last one holds: a verdict, or a score."""
-    names, last = rows.column_names, rows[: min(len(rows), 100)][rows.column_names[-1]]
+    names = rows.column_names
+    head = [row for row in (rows[index] for index in range(min(len(rows), 100))) if BROKEN not in row]
+    last = [row[names[-1]] for row in head]
     fields = ["prompt", "context"]
     if len(names) >= 4 and all(read_verdict(cell) and not str(cell).isdigit() for cell in last):
         answers = ["response_a", "response_b", "winner"]
@@ -260,6 +262,6 @@ def _file_prompt(name: str) -> str:
     return " ".join(re.split(r"[-_\s]+", Path(name).name.split(".")[0])).strip()
 
 
-def _select(rows: Dataset | LooseRows, names: Sequence[str]) -> Iterable[Mapping[str, Any]]:
+def _select(rows: Dataset | SpanRows, names: Sequence[str]) -> Iterable[Mapping[str, Any]]:
     """Rows of a table with these columns alone: to read the others of a row would take longer."""
-    return rows if isinstance(rows, LooseRows) else rows.select_columns(list(dict.fromkeys(names)))
+    return rows.select_columns(list(dict.fromkeys(names)))

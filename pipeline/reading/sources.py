@@ -1,41 +1,31 @@
-"""Raw rows from an installed package, files or a hub data set, all through `datasets`."""
+"""Raw rows from an installed package, files or a hub data set."""
 
-import csv
 import glob
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from lzma import LZMAError
 from pathlib import Path
-from typing import Any
 
 from datasets import Dataset, disable_progress_bars, load_dataset
 from datasets.exceptions import DatasetsError
-from pyarrow import ArrowException
-from zstandard import ZstdError
 
 from pipeline.errors import PipelineError
 from pipeline.packages import package_folder
 from pipeline.params.schema import Data, MixedSource
-from pipeline.reading.loose import LooseRows, load_loose_rows, open_text
-from pipeline.reading.tables import table_options
+from pipeline.reading.arrow_rows import load_arrow_rows
+from pipeline.reading.json_rows import load_json_rows
+from pipeline.reading.rows import SpanRows
+from pipeline.reading.table_rows import load_table_rows
+from pipeline.reading.unpacking import PACKED
 
 _READERS = {
     ".json": "json",
     ".jsonl": "json",
     ".csv": "csv",
     ".tsv": "csv",
-    ".parquet": "parquet",
+    ".parquet": "arrow",
     ".arrow": "arrow",
 }
-_PACKED = (".gz", ".xz", ".bz2", ".zst")
 _KEY = "data.source"
-# what broken files raise on their way through datasets (StopIteration where nothing is inside), pandas, pyarrow and the
-# decompressors
-_UNREADABLE = (
-    DatasetsError, ValueError, OSError, EOFError, ArrowException, ZstdError, LZMAError, zlib.error, csv.Error,
-    StopIteration,
-)  # fmt: skip
 WATCHED_FOLDER = Path("data/raw")
 
 
@@ -45,8 +35,8 @@ class Source:
 
     name: str
     """As the user would name it."""
-    rows: Dataset | LooseRows
-    """Memory-mapped, as they are; in memory where they fit into no table."""
+    rows: Dataset | SpanRows
+    """As they are, each read from the disk when it is asked for."""
     share: float
     """Of its prompts, so many are used (0 to 1]."""
     unnamed: bool = False
@@ -62,11 +52,12 @@ def load_sources(data: Data) -> list[Source]:
     disable_progress_bars()
     mixed = [MixedSource(name=data.source, share=1.0)] if isinstance(data.source, str) else data.source
     found: list[Source] = []
+    limit = int(data.max_row_megabytes * 2**20)
     for source in mixed:
         if source.name.startswith("hub:"):
             found.append(Source(source.name, _load_hub(source.name, data), source.share))
         else:
-            found += [_load_file(path, source.share) for path in _files(source.name)]
+            found += [_load_file(path, source.share, limit) for path in _files(source.name)]
     names = [source.name for source in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise PipelineError(f"{_KEY}: {', '.join(twice)} is named twice. Name each file once.")
@@ -111,7 +102,7 @@ def _package_file(source: str) -> Path:
 
 def _kind(path: Path) -> str:
     """The suffix that says how a file is written, without that of its compression."""
-    return (path.with_suffix("") if path.suffix.lower() in _PACKED else path).suffix.lower()
+    return (path.with_suffix("") if path.suffix.lower() in PACKED else path).suffix.lower()
 
 
 def _check(files: Sequence[Path]) -> None:
@@ -123,42 +114,20 @@ def _check(files: Sequence[Path]) -> None:
         raise PipelineError(f"{_KEY}: {', '.join(empty)} is empty.")
 
 
-def _load_file(path: Path, share: float) -> Source:
-    reader = _READERS[_kind(path)]
-    options: dict[str, Any] = {}
-    rows: Dataset | LooseRows
+def _load_file(path: Path, share: float, limit: int) -> Source:
+    kind = _READERS[_kind(path)]
+    rows: Dataset | SpanRows
+    unnamed = False
     try:
-        if reader == "csv":
-            options = table_options(path)
-        rows = load_dataset(reader, data_files=[str(path)], split="train", **options)
-    except _UNREADABLE as error:
-        if reader != "json":
-            raise PipelineError(f"{_KEY}: cannot read {path}: {_reason(error, path)}") from error
-        try:
-            rows = load_loose_rows(path)
-        except _UNREADABLE as worse:
-            raise PipelineError(f"{_KEY}: cannot read {path}: {_reason(worse, path)}") from worse
-    return Source(_name(path), rows, share, unnamed="names" in options)
-
-
-def _reason(error: BaseException, path: Path) -> str:
-    reason = " ".join(str(error.__cause__ or error).split())
-    if "corresponds to no data" in reason:
-        return "it has no rows."
-    if isinstance(error.__cause__ or error, UnicodeDecodeError):
-        return f"{_place_of_bad_bytes(path)} is not UTF-8 ({reason}). Save the file as UTF-8."
-    return reason
-
-
-def _place_of_bad_bytes(path: Path) -> str:
-    try:
-        with open_text(path, errors="surrogateescape") as stream:
-            for number, line in enumerate(stream, start=1):
-                if any("\udc80" <= character <= "\udcff" for character in line):
-                    return f"line {number}"
-    except _UNREADABLE:  # it is cut short, too
-        pass
-    return "it"
+        if kind == "json":
+            rows = load_json_rows(path, limit=limit)
+        elif kind == "csv":
+            rows, unnamed = load_table_rows(path, limit=limit)
+        else:
+            rows = load_arrow_rows(path, limit=limit)
+    except (ValueError, OSError) as error:
+        raise PipelineError(f"{_KEY}: cannot read {path}: {error}") from error
+    return Source(_name(path), rows, share, unnamed)
 
 
 def _name(path: Path) -> str:

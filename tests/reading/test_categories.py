@@ -1,5 +1,7 @@
 """The kind of prompt of a row: from which columns, how it is written, and which row of several says it."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from pipeline.reading.categories import category_of, default_category
 from pipeline.reading.chats import Style
 from pipeline.reading.entries import read_entries
 from pipeline.reading.formats import describe_format, detect_format, select_fields
-from pipeline.reading.loose import BROKEN, LooseRows
+from pipeline.reading.json_rows import load_json_rows
 from pipeline.reading.sources import Source
 from stages.prepare_data import warn_of_missing_categories
 from tests.tiny_models import changed
@@ -98,12 +100,13 @@ def test_one_row_gives_all_its_pairs_its_category(data: Data) -> None:
     assert categories([{**row, "subset": "s"}], data) == ["s"] * 3
 
 
-def test_a_broken_line_keeps_its_reason_and_the_others_their_category(data: Data) -> None:
-    rows = LooseRows([{**PAIR, "task": "t"}, {BROKEN: "not_json"}], [*PAIR, "task"])
+def test_a_broken_line_keeps_its_reason_and_the_others_their_category(data: Data, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps({**PAIR, "task": "t"}) + "\nnot json\n")
+    rows = load_json_rows(tmp_path / "rows.jsonl", limit=1000)
     source = Source("rows.jsonl", rows, 1.0)
     resolved = detect_format(source, data)
     entries = list(read_entries(select_fields(source, resolved), resolved, Style()))
-    assert [(entry.category, entry.reason) for entry in entries] == [("t", ""), ("all", "not_json")]
+    assert [(entry.category, entry.reason) for entry in entries] == [("t", ""), ("all", "malformed_json")]
 
 
 def test_a_data_set_in_parts_is_one_kind_and_several_have_their_names() -> None:

@@ -8,13 +8,15 @@ import lzma
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import zstandard
 from datasets import Dataset
+from pyarrow import parquet
 
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Data, Params
-from pipeline.reading.loose import BROKEN
+from pipeline.reading.rows import BROKEN
 from pipeline.reading.sources import load_sources
 from tests.tiny_models import changed
 
@@ -166,9 +168,43 @@ def test_a_table_without_a_header_keeps_its_first_row(root: Path, data: Data) ->
     assert not source.unnamed and source.rows[0]["prompt"] == "Why?"
 
 
-def test_a_line_with_more_cells_than_the_header_is_refused(root: Path, data: Data) -> None:
-    (root / "data/raw/rows.csv").write_text("text,label\na,1\nb,0,extra\n")
-    assert "line 3" in refused(data)
+def test_a_line_with_more_cells_than_the_header_is_a_row_with_a_reason(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.csv").write_text("text,label\na,1\nb,0,extra\nc,0,\nd\n")
+    assert [row.get(BROKEN, row.get("text")) for row in rows_of(data)] == ["a", "too_many_cells", "c", "d"]
+    # as R writes it: the names of rows have no heading
+    (root / "data/raw/rows.csv").write_text("text,label\n1,a,1\n2,b,0\n")
+    assert "no row can be read (too_many_cells); its first line has 2 cells" in refused(data)
+
+
+def test_a_quotation_mark_that_is_never_closed_is_named(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.csv").write_text('text,label\na,1\n"b,0\nc,0\n')
+    assert "the row that begins in line 3 opens a quotation mark that nothing closes" in refused(data)
+
+
+def test_an_index_of_pandas_is_a_column_without_a_name(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.csv").write_text(",text,label\n0,a,1\n1,b,0\n")
+    (source,) = load_sources(data)
+    assert not source.unnamed and source.rows[0] == {"Unnamed: 0": "0", "text": "a", "label": "1"}
+
+
+def test_a_heading_that_is_repeated_is_named(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.csv").write_text("prompt,chosen,chosen\na,b,c\n")
+    assert "has 'chosen' twice" in refused(data)
+
+
+def test_semicolons_separate_where_there_are_no_commas(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.csv").write_text("text;label\na, or b;1\n")
+    assert rows_of(data) == [{"text": "a, or b", "label": "1"}]
+
+
+def test_a_table_of_too_many_columns_is_refused(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.csv").write_text(",".join(f"c{n}" for n in range(2000)) + "\n" + "," * 1999 + "\n")
+    assert "2,000 cells" in refused(data)
+    (root / "data/raw/rows.csv").unlink()
+    (root / "data/raw/rows.jsonl").write_text(
+        "".join(json.dumps({f"c{n}": 1, "text": "a"}) + "\n" for n in range(2000))
+    )
+    assert "different keys" in refused(data)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
@@ -203,9 +239,76 @@ def test_broken_lines_are_rows_with_a_reason(root: Path, data: Data) -> None:
     assert [row["text"] for row in source.rows if BROKEN not in row] == ["a", ["c"]]
 
 
-def test_a_line_of_a_table_that_is_not_utf8_is_named(root: Path, data: Data) -> None:
-    (root / "data/raw/rows.csv").write_bytes(b"text,label\ngood,1\ncaf\xe9,1\n")
-    assert "rows.csv: line 3 is not UTF-8" in refused(data)
+def test_a_line_of_a_table_that_is_not_utf8_is_a_row_with_a_reason(root: Path, data: Data) -> None:
+    (root / "data/raw/rows.csv").write_bytes(b"text,label\ngood,1\ncaf\xe9,1\nfine,0\n")
+    first, second, third = rows_of(data)
+    assert (first["text"], third["text"]) == ("good", "fine")
+    assert second == {BROKEN: "not_utf8", "line": "caf\\xe9,1"}
+
+
+def test_json_of_every_layout_gives_the_same_rows(root: Path, data: Data) -> None:
+    path = root / "data/raw/rows.json"
+    lines = [json.dumps(row, ensure_ascii=False) for row in ROWS]
+    for text in (
+        "\n".join(lines), "\r".join(lines), "\r\n\r\n".join(lines) + "\r\n", json.dumps(ROWS, indent=2),
+        f"\n [{lines[0]}\n,{lines[1]} ] \n", "\n".join(json.dumps(row, indent=1) for row in ROWS),
+        "[" + "\n,".join(lines) + "]",
+    ):  # fmt: skip
+        path.write_bytes(text.encode())
+        assert rows_of(data) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[{"text": "a"}, {"text": "b"}', "cut short behind row 2"),
+        ('[{"text": "a"}, {"text": "b', "broken or cut short behind row 1"),
+        ('[{"text": "a"} {"text": "b"}]', "broken behind row 1"),
+        ('[{"text": "a"}] {"text": "b"}', "something behind its array"),
+        ("[]", "no row can be read (it has none)"),
+        ("[" + "[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_an_array_that_is_broken_says_where(root: Path, data: Data, text: str, problem: str) -> None:
+    (root / "data/raw/rows.json").write_text(text)
+    assert problem in refused(data)
+
+
+def test_rows_that_say_a_thing_twice_or_nest_too_deeply_are_broken(root: Path, data: Data) -> None:
+    deep = '{"text": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    lines = ['{"text": "a"}', '{"text": "a", "text": "b"}', deep, json.dumps({"k" * 1000: 1})]
+    (root / "data/raw/rows.jsonl").write_text("\n".join(lines))
+    assert [row.get(BROKEN) for row in rows_of(data)] == [
+        None, "repeated_key", "nested_too_deeply", "keys_too_many_or_long",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_a_table_without_rows_or_with_columns_of_one_name_is_named(root: Path, data: Data, kind: str) -> None:
+    path = root / f"data/raw/rows.{kind}"
+    for table, problem in (
+        (pa.table({"text": pa.array([], pa.string())}), "it has no rows"),
+        (pa.table([pa.array(["a"]), pa.array(["b"])], names=["text", "text"]), "it has the column 'text' twice"),
+    ):
+        write_table(path, table)
+        assert f"cannot read data/raw/rows.{kind}: {problem}" in refused(data)
+    write_table(path, pa.table({"text": ["a" * 99] * 1000}))
+    path.write_bytes(path.read_bytes()[:-300])
+    assert f"rows.{kind}: it is no whole .{kind} file" in refused(data)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    if path.suffix == ".parquet":
+        parquet.write_table(table, path)
+    else:
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
+
+
+def test_categories_of_pandas_are_texts(root: Path, data: Data) -> None:
+    for kind in ("parquet", "arrow"):
+        write_table(root / f"data/raw/rows.{kind}", pa.table({"text": pa.array(["a", "b", "a"]).dictionary_encode()}))
+    assert rows_of(data) == [{"text": text} for text in "abaaba"]
 
 
 def test_a_broken_parquet_file_is_named(root: Path, data: Data) -> None:

@@ -1,0 +1,43 @@
+"""Which encoding a file of texts has, where it is not plain UTF-8."""
+
+import codecs
+import os
+from typing import BinaryIO
+
+_HEAD = 4096
+_MARKS = {  # the longer first: that of UTF-32 begins with that of UTF-16
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_LEAST_NULS = 0.02
+"""Share of NUL bytes; brackets, quotation marks and commas have one each in UTF-16, whatever the language."""
+_ONE_SIDED = 0.95
+
+
+def skip_mark(stream: BinaryIO) -> int:
+    """Where the texts of a UTF-8 file begin: behind its byte order mark, if it has one.
+
+    Raises:
+        ValueError: the file is UTF-16 or UTF-32, with a mark or without.
+    """
+    head = os.pread(stream.fileno(), _HEAD, 0)
+    name = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None) or _guess(head)
+    if name:
+        raise ValueError(f"it is {name}, not UTF-8. Save it as UTF-8, as with `iconv -f {name} -t UTF-8 OLD > NEW`.")
+    return len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+
+
+def _guess(head: bytes) -> str | None:
+    """By the NUL bytes, which texts do not have, and on which side of each character they are."""
+    for part in (head[:64], head):
+        nuls = [part[side::4].count(0) for side in range(4)]
+        total = sum(nuls)
+        if total < max(2, _LEAST_NULS * len(part)):
+            continue
+        if total > len(part) / 2 and min(nuls[:3]) * min(nuls[1:]) == 0 and sorted(nuls)[1] > 0:
+            return "UTF-32LE" if nuls[0] < nuls[3] else "UTF-32BE"
+        if max(nuls[0] + nuls[2], nuls[1] + nuls[3]) >= _ONE_SIDED * total:
+            return "UTF-16BE" if nuls[0] + nuls[2] > nuls[1] + nuls[3] else "UTF-16LE"
+    return None

@@ -1,0 +1,62 @@
+"""Rows of a file of texts, each read when it is asked for."""
+
+import os
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+BROKEN = "broken_row"
+"""Key of a row that could not be read; its value is the reason, and `line` what stands there."""
+MOST_COLUMNS = 1000
+"""A table with more has data where its names should be."""
+LONGEST_NAME = 256
+"""Characters of a name of a column; a longer one is a text."""
+_SHOWN = 2000
+
+
+class Unparsable(Exception):
+    """A row that cannot be read; the message is the reason that is counted."""
+
+
+class SpanRows:
+    """Rows by where they are in a file: 16 bytes of memory each, however long they are."""
+
+    def __init__(self, stream: BinaryIO, parse: Callable[[bytes], Mapping[str, Any]]) -> None:
+        self.column_names: list[str] = []
+        self._stream, self._parse = stream, parse
+        self._starts, self._sizes = array("Q"), array("Q")
+        self.broken: dict[int, str] = {}
+        """Why rows cannot be read, by their index."""
+
+    def append(self, start: int, size: int, *, broken: str | None = None) -> None:
+        """The next row: its bytes in the file, and why it cannot be read."""
+        if broken:
+            self.broken[len(self)] = broken
+        self._starts.append(start)
+        self._sizes.append(size)
+
+    def reasons(self) -> list[str]:
+        """Those of `broken`, each once."""
+        return sorted(set(self.broken.values()))
+
+    def select_columns(self, names: Sequence[str]) -> "SpanRows":
+        """The same rows with these columns alone."""
+        chosen = SpanRows(self._stream, self._parse)
+        chosen.column_names = list(names)
+        chosen._starts, chosen._sizes, chosen.broken = self._starts, self._sizes, self.broken
+        return chosen
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        """One row; a column that it lacks is None."""
+        start, size = self._starts[index], self._sizes[index]
+        if reason := self.broken.get(index):
+            line = os.pread(self._stream.fileno(), min(size, _SHOWN), start)
+            return {BROKEN: reason, "line": line.decode("utf-8", "backslashreplace").rstrip("\r\n")}
+        row = self._parse(os.pread(self._stream.fileno(), size, start))
+        return {name: row.get(name) for name in self.column_names}
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return (self[index] for index in range(len(self)))
