@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline.stage.home import project_home
 from pipeline.stage.journal import new_journal_path
 from pipeline.stage.mirror_process import start_mirror
 
@@ -52,7 +53,9 @@ def main() -> None:
     environment["CUBLAS_WORKSPACE_CONFIG"] = ENVIRONMENT["CUBLAS_WORKSPACE_CONFIG"]
     stage, *arguments = sys.argv[1:]
     with suppress(OSError):  # the stage tries again, and says what is wrong
-        environment |= start_mirror(new_journal_path(Path.cwd(), stage), Path.cwd(), environment).variable()
+        environment |= start_mirror(
+            new_journal_path(project_home(Path.cwd()), stage), Path.cwd(), environment
+        ).variable()
     os.execve(sys.executable, [sys.executable, "-m", f"stages.{stage}", *arguments], environment)
 
 

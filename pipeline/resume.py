@@ -1,14 +1,18 @@
 """State of an unfinished stage, from which its next execution goes on.
 
 It lies under `.state/resume/STAGE/KEY`, outside the outputs. The key is a hash of everything that decides the outputs
-(inputs, code, parameters, library versions), so a state of other inputs is never used: it is removed.
+(inputs, code, parameters, library versions), so a state of other inputs is never used: it is removed, unless a process
+that still works with it holds a lock on its folder.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +29,13 @@ def resume_key(facts: Mapping[str, Any]) -> str:
 class Resume:
     """Saves states as the work goes on; hands them out when it starts again."""
 
-    def __init__(self, root: Path, stage: str, key: str, *, every_steps: int) -> None:
-        """Remove the states of other keys, and what a killed process left half-written."""
+    def __init__(self, root: Path, stage: str, key: str, *, every_steps: int, keep_others: bool = False) -> None:
+        """Remove the states of other keys that no process holds, and what a killed process left half-written."""
         self.folder = root / FOLDER / stage / key
         self._every_steps = every_steps
-        for other in self.folder.parent.glob("*"):
+        for other in [] if keep_others else self.folder.parent.glob("*"):
             if other != self.folder:
-                shutil.rmtree(other)
+                _remove_unheld(other)
         for draft in self.folder.glob("*.tmp"):
             draft.unlink()
 
@@ -83,9 +87,67 @@ class Resume:
         draft.write_text(text)
         draft.replace(self.folder / f"{name}.txt")
 
+    def clear(self, *, keep: Path | None = None) -> None:
+        """Nothing is left to go on from; the folder stays, and `keep`, a folder in it."""
+        for path in self.folder.glob("*"):
+            if path.is_dir() and path != keep:
+                shutil.rmtree(path)
+            elif not path.is_dir():
+                path.unlink()
+
     def discard(self) -> None:
-        """The stage has succeeded: nothing is left to go on from."""
-        shutil.rmtree(self.folder.parent, ignore_errors=True)
+        """Remove the folder: the stage has succeeded."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):  # states of other executions lie there
+            self.folder.parent.rmdir()
 
     def _path(self, part: str) -> Path:
         return self.folder / f"{part.replace(' ', '-').replace('/', '-')}.pt"
+
+
+@contextmanager
+def held_key(root: Path, stage: str, key: str) -> Iterator[str]:
+    """Lock the folder of a state, so that no other process uses or removes it.
+
+    Yields:
+        The key. When an execution with the same inputs holds it, as two experiments may, a key beside it.
+    """
+    for number in count():
+        name = f"{key}-{number}" if number else key
+        descriptor = _hold(root / FOLDER / stage / name)
+        if descriptor is None:
+            continue
+        try:
+            yield name
+        finally:
+            os.close(descriptor)
+        return
+
+
+def _hold(folder: Path) -> int | None:
+    """The descriptor of a folder that is there and locked, None when another process has it."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # it was removed just now
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        with suppress(FileNotFoundError):
+            if os.fstat(descriptor).st_ino == folder.stat().st_ino:
+                return descriptor
+        os.close(descriptor)
+
+
+def _remove_unheld(folder: Path) -> None:
+    with suppress(BlockingIOError, FileNotFoundError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
+        finally:
+            os.close(descriptor)

@@ -81,14 +81,14 @@ def test_history_goes_on_where_the_state_was_saved(tmp_path: Path) -> None:
     first = History(path, costs)
     for step in (1, 2, 3):
         costs.add_work(10, 1.0)
-        first.add(step, {"loss": 1 / step})
+        first.add(step, {"loss": 1 / step}, at=step)
     with path.open("a") as stream:
         stream.write('{"row": {"step": 4')  # killed in the middle of a line
     costs = CostMeter()
     again = History(path, costs)
     assert [again.was_logged(step) for step in (2, 3, 4)] == [True, True, False]
     for step in (3, 4):  # the state was that of step 2
-        again.add(step, {"loss": 1 / step})
+        again.add(step, {"loss": 1 / step}, at=step)
     rows = [json.loads(line) for line in again.as_text().splitlines()]
     assert rows == [{"step": step, "loss": 1 / step} for step in (1, 2, 3, 4)]
     measured = costs.measure("cpu")
@@ -97,7 +97,7 @@ def test_history_goes_on_where_the_state_was_saved(tmp_path: Path) -> None:
 
 def test_a_history_that_was_complete_is_whole(tmp_path: Path) -> None:
     costs = CostMeter()
-    History(tmp_path / "history.jsonl", costs).add(1, {"loss": 2.0})
+    History(tmp_path / "history.jsonl", costs).add(1, {"loss": 2.0}, at=1)
     assert json.loads(History(tmp_path / "history.jsonl", CostMeter()).as_text()) == {"step": 1, "loss": 2.0}
 
 

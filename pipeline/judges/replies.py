@@ -1,5 +1,6 @@
 """Replies of a chat model on disk: what was once answered is never asked again."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -10,16 +11,53 @@ from typing import Any
 
 
 class ReplyStore:
-    """An append-only file of JSON Lines, each a request, its key and the reply; on the disk before it is used."""
+    """An append-only file of JSON Lines, each a request, its key and the reply; on the disk before it is used.
+
+    Several processes may share it, such as those of queued experiments: each finds what the others have paid for.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Read what is there; a line that a killed process left half-written is skipped."""
         self.path = folder / "replies.jsonl"
         self._lock = Lock()
         self._replies: dict[str, str] = {}
-        content = self.path.read_bytes() if self.path.exists() else b""
-        self._unfinished = bool(content) and not content.endswith(b"\n")
-        for line in content.splitlines():
+        self._read_to = 0
+        self._refresh()
+
+    def get(self, request: Mapping[str, Any]) -> str | None:
+        """The reply to exactly this request, None when nobody asked yet."""
+        key = request_key(request)
+        with self._lock:
+            if key not in self._replies:
+                self._refresh()
+            return self._replies.get(key)
+
+    def add(self, request: Mapping[str, Any], reply: str) -> None:
+        """Keep a reply; it survives a crash of the machine from here on.
+
+        Raises:
+            OSError: the disk is full or not writable.
+        """
+        key = request_key(request)
+        line = json.dumps({"key": key, "request": request, "reply": reply}, sort_keys=True).encode() + b"\n"
+        with self._lock:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a+b") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                _append(stream.fileno(), line)
+                os.fsync(stream.fileno())
+            self._replies[key] = reply
+
+    def _refresh(self) -> None:
+        """Take in the whole lines that this or another process has appended since."""
+        if not self.path.exists() or self.path.stat().st_size <= self._read_to:
+            return
+        with self.path.open("rb") as stream:
+            stream.seek(self._read_to)
+            content = stream.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        self._read_to += len(whole)
+        for line in whole.splitlines():
             self._read(line)
 
     def _read(self, line: bytes) -> None:
@@ -29,26 +67,19 @@ class ReplyStore:
         except (ValueError, KeyError, TypeError):
             return
 
-    def get(self, request: Mapping[str, Any]) -> str | None:
-        """The reply to exactly this request, None when it was not asked yet."""
-        return self._replies.get(request_key(request))
 
-    def add(self, request: Mapping[str, Any], reply: str) -> None:
-        """Keep a reply; it survives a crash of the machine from here on.
-
-        Raises:
-            OSError: the disk is full or not writable.
-        """
-        key = request_key(request)
-        line = json.dumps({"key": key, "request": request, "reply": reply}, sort_keys=True) + "\n"
-        with self._lock:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as stream:
-                stream.write((b"\n" if self._unfinished else b"") + line.encode())
-                stream.flush()
-                os.fsync(stream.fileno())
-            self._unfinished = False
-            self._replies[key] = reply
+def _append(descriptor: int, line: bytes) -> None:
+    """Write a line whole or not at all, on a line of its own."""
+    size = os.fstat(descriptor).st_size
+    unfinished = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+    content = b"\n" + line if unfinished else line
+    try:
+        written = os.write(descriptor, content)
+        while written < len(content):
+            written += os.write(descriptor, content[written:])
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
 
 
 def request_key(request: Mapping[str, Any]) -> str:

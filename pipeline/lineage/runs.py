@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.lineage.lockfile import Artifact
 from pipeline.params.schema import Tracking
+from pipeline.stage.home import project_home
 from pipeline.stage.mirror import connect
 from pipeline.stage.tracking import masked, tracking_uri
 
@@ -44,7 +45,7 @@ class Runs:
             self.missing = f"{masked(uri)} is not here: run ids, commits and environments are unknown"
             return
         try:
-            self._client = connect(uri, root / ".state" / "mlflow.lock")
+            self._client = connect(uri, project_home(root) / ".state" / "mlflow.lock")
             self._experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
         except Exception as error:  # MLflow raises anything from SQLAlchemy to requests
             self.missing = masked(f"{uri} does not answer ({error}): run ids, commits and environments are unknown")

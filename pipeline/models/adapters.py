@@ -1,6 +1,7 @@
 """LoRA adapters, through PEFT, which is imported where adapters are used: that takes two seconds."""
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -45,7 +46,9 @@ def add_adapters(
         lora_dropout=0.0,
         target_modules=finetuning.lora_target_modules,
     )
-    with seeded_globals(seed, name):
+    with seeded_globals(seed, name), warnings.catch_warnings():
+        # PEFT asks for a property under the name that transformers has given up
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         adapted = get_peft_model(network, config)
     for module in adapted.modules():
         if isinstance(module, BaseTunerLayer):

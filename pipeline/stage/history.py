@@ -1,7 +1,7 @@
 """The training history of a stage: a row a step, kept on disk while it grows, so that a killed stage has it again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,25 @@ class History:
         """Whether an earlier execution has logged this step already, with the same values."""
         return any(entry["row"]["step"] == step for entry in self._earlier)
 
-    def add(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Append a row, in memory and on disk."""
+    def earlier(self) -> Iterator[tuple[int, int, dict[str, float]]]:
+        """Steps that an earlier execution did, with the time (ms since 1970) and the metrics of each.
+
+        It may have been killed between its line of the history and that of the journal.
+        """
+        for entry in self._earlier:
+            metrics = {key: value for key, value in entry["row"].items() if key != "step"}
+            if "time" in entry:
+                yield entry["row"]["step"], entry["time"], metrics
+
+    def add(self, step: int, metrics: Mapping[str, float], *, at: int) -> None:
+        """Append a row, in memory and on disk; `at` is the time (ms since 1970)."""
         if not self._continued:
             self._continue_at(step)
         row = {"step": step, **{key: float(value) for key, value in metrics.items()}}
         self._rows.append(row)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as stream:
-            stream.write(json.dumps({"row": row, "costs": self._costs.so_far()}) + "\n")
+            stream.write(json.dumps({"row": row, "time": at, "costs": self._costs.so_far()}) + "\n")
 
     def as_text(self) -> str:
         """The rows as JSON Lines."""

@@ -21,9 +21,14 @@ from pipeline.errors import PipelineError
 FOLDER = Path(".state/tracking")
 
 
+def milliseconds() -> int:
+    """The time now, in ms since 1970, as MLflow counts it."""
+    return int(time.time() * 1000)
+
+
 def new_journal_path(root: Path, name: str) -> Path:
     """Where a run of stage `name` that starts now keeps its journal; no other run has this path."""
-    return root.resolve() / FOLDER / f"{int(time.time() * 1000)}-{name}-{uuid.uuid4().hex[:12]}.jsonl"
+    return root.resolve() / FOLDER / f"{milliseconds()}-{name}-{uuid.uuid4().hex[:12]}.jsonl"
 
 
 class Journal:
@@ -56,7 +61,7 @@ class Journal:
         Raises:
             OSError: the disk is full or not writable.
         """
-        line = json.dumps({"event": event, "time": int(time.time() * 1000), **fields}).encode() + b"\n"
+        line = json.dumps({"event": event, "time": milliseconds(), **fields}).encode() + b"\n"
         size = os.fstat(self._fd).st_size
         if os.write(self._fd, line) < len(line):
             os.ftruncate(self._fd, size)

@@ -22,13 +22,17 @@ from typing import Any
 from pipeline.errors import PipelineError
 from pipeline.launch import ENVIRONMENT
 from pipeline.params.loading import load_params
+from pipeline.stage.home import project_home
 from pipeline.stage.journal import FOLDER, JournalReader, hold, read_progress, remove_journal, write_progress
-from pipeline.stage.tracking import masked, tracking_uri
+from pipeline.stage.run_status import KILLED, RUNNING, RunStatus
+from pipeline.stage.tracking import absolute_store, masked, tracking_uri
 
 _BATCH = 500  # metrics in one request; the server takes 1000
 _SEND_SECONDS = 5.0
 _RETRY_SECONDS = 15.0
 _POLL_SECONDS = 0.05
+_EXECUTION = "journal.newest"
+"""Tag of a run: the journal of the newest execution of its stage that the store knows of."""
 
 
 class Mirror:
@@ -36,8 +40,10 @@ class Mirror:
 
     def __init__(self, journal: Path, uri: str) -> None:
         self.journal = journal
-        self.status = "RUNNING"
+        self.status = RUNNING
         self._uri = uri
+        self._lock_file = journal.parent.with_name("mlflow.lock")
+        self._newest = True
         self._reader = JournalReader(journal)
         self._progress = read_progress(journal)
         self._client: Any = None
@@ -51,7 +57,7 @@ class Mirror:
             self._end_time = event["time"]
             if event["event"] == "end":
                 self.status = event["status"]
-        return self.status != "RUNNING"
+        return self.status != RUNNING
 
     def send(self) -> None:
         """Send what was read, and store after each batch how far it went."""
@@ -59,24 +65,32 @@ class Mirror:
             self._open()
         while self._pending:
             batch = self._pending[: _batch_length(self._pending)]
-            self._client.log_batch(self._progress.run_id, **_entities(batch), synchronous=True)
+            entities = _entities(batch)
+            if not self._newest:
+                del entities["tags"]  # what a later execution said of the run holds
+            self._client.log_batch(self._progress.run_id, **entities, synchronous=True)
             del self._pending[: len(batch)]
             self._note(lines=self._progress.lines + len(batch), error=None)
 
-    def close(self) -> None:
-        """After `send`: end the run as its stage did, and remove the journal.
+    def close(self) -> str:
+        """After `send`: end the run as its stage did, and remove the journal; returns the status of the run.
 
         A stage that left no end was killed: MLflow's KILLED, since FAILED says that it stopped with an error of its
-        own. Its run ends with the last sign of life.
+        own. Its run ends with the last sign of life, unless another execution has gone on with it.
         """
-        if self.status == "RUNNING":
-            self.status = "KILLED"
-        run_id = self._progress.run_id
-        # the stage may have gone on in another process since, and that one is done
-        if self.status != "KILLED" or self._client.get_run(run_id).info.status != "FINISHED":
-            self._client.set_terminated(run_id, self.status, self._end_time)
+        if self.status == RUNNING:
+            self.status = KILLED
+        run_id, execution = self._progress.run_id, self.journal.stem
+        with _locked(self._lock_file):
+            known = _known_status(self._client.get_run(run_id))
+            then = known.closed(execution, self.status)
+            if then != known or known.status == RUNNING:
+                self._client.set_tag(run_id, _EXECUTION, then.execution)
+                if then.status == self.status:
+                    self._client.set_terminated(run_id, then.status, self._end_time)
         self._reader.close()
         remove_journal(self.journal)
+        return then.status
 
     def note_error(self, error: Exception) -> None:
         """Leave the reason of a failure to the stage."""
@@ -84,18 +98,23 @@ class Mirror:
 
     def _open(self) -> None:
         start = self._pending[0]
-        lock_file = self.journal.parent.with_name("mlflow.lock")
-        client = connect(self._uri, lock_file)
-        with _locked(lock_file):
+        client = connect(self._uri, self._lock_file)
+        with _locked(self._lock_file):
             experiment = client.get_experiment_by_name(start["experiment"])
             experiment_id = experiment.experiment_id if experiment else client.create_experiment(start["experiment"])
-        found = client.search_runs([experiment_id], f"tags.journal = '{start['journal']}'", max_results=1)
-        run_id = (found[0] if found else _create_run(client, experiment_id, start)).info.run_id
-        if found and start["journal"] != self.journal.stem:
-            client.update_run(run_id, status="RUNNING")  # it was killed, and goes on
+            found = client.search_runs([experiment_id], f"tags.journal = '{start['journal']}'", max_results=1)
+            run = found[0] if found else _create_run(client, experiment_id, start)
+            run_id = run.info.run_id
+            then = _known_status(run).opened(self.journal.stem)
+            self._newest = then.execution == self.journal.stem
+            if self._newest:
+                more = {**start["tags"], _EXECUTION: then.execution}
+                client.log_batch(run_id, tags=_tags(more), synchronous=True)
+            if then.status != run.info.status:
+                client.update_run(run_id, status=then.status)  # it was killed, and goes on
         client.log_batch(run_id, params=_params(start), synchronous=True)
         # another run than before: the store is a new one, or somebody deleted the run
-        sent = self._progress.lines if self._progress.run_id == run_id else 0
+        sent = min(self._progress.lines, len(self._pending)) if self._progress.run_id == run_id else 0
         del self._pending[:sent]
         self._note(run_id=run_id, lines=sent, error=None)
         self._client = client
@@ -112,7 +131,12 @@ def follow(journal: Path, stage_pid: int, root: Path) -> int:
     while not journal.exists() and os.getppid() == stage_pid:
         time.sleep(_POLL_SECONDS)
     with hold(journal, alone=False) as held:
-        return _follow_to_end(Mirror(journal, _store(root)), stage_pid) if held else 0
+        if not held:
+            return 0
+        mirror = Mirror(journal, _store(root))
+        # the folder of an experiment is removed when it ends; and MLflow puts artifacts below where it is
+        os.chdir(project_home(root))
+        return _follow_to_end(mirror, stage_pid)
 
 
 def _follow_to_end(mirror: Mirror, stage_pid: int) -> int:
@@ -142,12 +166,13 @@ def sync(root: Path, uri: str) -> int:
     Raises:
         PipelineError: the store cannot be reached.
     """
-    journals = sorted((root / FOLDER).glob("*.jsonl"))
+    folder = project_home(root) / FOLDER
+    journals = sorted(folder.glob("*.jsonl"))
     if not journals:
         print("no run is left to upload")
         return 0
     try:
-        connect(uri, root / FOLDER.with_name("mlflow.lock"))
+        connect(uri, folder.with_name("mlflow.lock"))
     except Exception as error:
         raise PipelineError(masked(f"MLflow at {uri} cannot be reached: {_reason(error)}")) from None
     outcomes = [_upload(journal, uri) for journal in journals]
@@ -164,11 +189,12 @@ def _upload(journal: Path, uri: str) -> str:
             mirror = Mirror(journal, uri)
             mirror.read()
             mirror.send()
-            mirror.close()
+            status = mirror.close()
         except Exception as error:  # one run that the store refuses must not keep the others back
             print(f"{journal.stem}: {_reason(error)}", file=sys.stderr)
             return "failed"
-        print(f"{journal.stem}: uploaded, {mirror.status}")
+        more = "" if status == mirror.status else f"; its run, which went on, is {status}"
+        print(f"{journal.stem}: uploaded, {mirror.status}{more}")
         return "uploaded"
 
 
@@ -185,7 +211,8 @@ def connect(uri: str, lock_file: Path) -> Any:
 
 def _store(root: Path) -> str:
     # params.yaml is read only where it decides: a stage hands its store on
-    return os.environ.get("MLFLOW_TRACKING_URI") or tracking_uri(load_params(root / "params.yaml").tracking, root)
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    return absolute_store(named, root) if named else tracking_uri(load_params(root / "params.yaml").tracking, root)
 
 
 @contextmanager
@@ -196,14 +223,27 @@ def _locked(file: Path) -> Iterator[None]:
 
 
 def _create_run(client: Any, experiment_id: str, start: Mapping[str, Any]) -> Any:
+    # a run begins with its first execution, whose journal may reach the store after this one
+    first = start["journal"].partition("-")[0]
+    began = int(first) if first.isdigit() else start["time"]
     tags = {**start["tags"], "journal": start["journal"]}
-    return client.create_run(experiment_id, start_time=start["time"], run_name=start["name"], tags=tags)
+    return client.create_run(experiment_id, start_time=began, run_name=start["name"], tags=tags)
+
+
+def _known_status(run: Any) -> RunStatus:
+    return RunStatus(run.info.status, run.data.tags.get(_EXECUTION, ""))
 
 
 def _params(start: Mapping[str, Any]) -> list[Any]:
     from mlflow.entities import Param
 
     return [Param(key, value) for key, value in start["params"].items()]
+
+
+def _tags(tags: Mapping[str, str]) -> list[Any]:
+    from mlflow.entities import RunTag
+
+    return [RunTag(key, value) for key, value in tags.items()]
 
 
 def _batch_length(events: Sequence[Mapping[str, Any]]) -> int:
@@ -217,16 +257,16 @@ def _batch_length(events: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _entities(events: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    from mlflow.entities import Metric, RunTag
+    from mlflow.entities import Metric
 
     metrics = [
-        Metric(key, value, event["time"], event["step"])
+        Metric(key, value, event.get("at", event["time"]), event["step"])
         for event in events
         if event["event"] == "metrics"
         for key, value in event["values"].items()
     ]
     tags = {key: value for event in events if event["event"] == "tags" for key, value in event["tags"].items()}
-    return {"metrics": metrics, "tags": [RunTag(key, value) for key, value in tags.items()]}
+    return {"metrics": metrics, "tags": _tags(tags)}
 
 
 def _reason(error: Exception) -> str:

@@ -44,7 +44,7 @@ class StagedOutputs:
             if target.is_dir():
                 shutil.rmtree(target)
             target.parent.mkdir(parents=True, exist_ok=True)
-            (self._scratch / out).replace(target)
+            shutil.move(self._scratch / out, target)  # a rename, unless another disk is mounted below the project
         self.discard()
 
     def set_aside(self, folder: Path) -> Path | None:

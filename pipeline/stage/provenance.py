@@ -1,6 +1,7 @@
 """What code and which libraries a run used, for its MLflow tags."""
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -17,6 +18,12 @@ def code_tags(root: Path) -> dict[str, str]:
         return {}
     changed = _git(root, "status", "--porcelain", "--", *_SOURCES)
     return {"git.commit": commit, "git.dirty": str(bool(changed)).lower()}
+
+
+def experiment_tags() -> dict[str, str]:
+    """Name and baseline commit of the DVC experiment that the run is part of; empty outside of one."""
+    known = {"dvc.experiment": "DVC_EXP_NAME", "dvc.experiment.baseline": "DVC_EXP_BASELINE_REV"}
+    return {tag: os.environ[variable] for tag, variable in known.items() if os.environ.get(variable)}
 
 
 def environment_tags() -> dict[str, str]:

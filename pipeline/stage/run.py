@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,17 @@ from pipeline.errors import PipelineError
 from pipeline.params.judge import JudgeEndpoint
 from pipeline.params.loading import flatten, load_params
 from pipeline.params.schema import Params
-from pipeline.resume import Resume, resume_key
+from pipeline.resume import Resume, held_key, resume_key
+from pipeline.stage.announcement import announcement
 from pipeline.stage.costs import CostMeter, record_costs
 from pipeline.stage.graph import StageDeclaration, stage_declaration
 from pipeline.stage.hashing import content_hash, content_size
 from pipeline.stage.history import History
+from pipeline.stage.home import project_home
+from pipeline.stage.journal import milliseconds
 from pipeline.stage.lock import stage_lock
 from pipeline.stage.outputs import StagedOutputs, require_disk_space
-from pipeline.stage.provenance import code_tags, environment_tags
+from pipeline.stage.provenance import code_tags, environment_tags, experiment_tags
 from pipeline.stage.tracking import RunTracker
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ class Stage:
         self.name = name
         self.place = place
         self.root = root
+        self.home = project_home(root)
+        self._apart = self.home != root.resolve()
         self.params = params
         self.declaration = declaration
         self.costs = CostMeter()
@@ -51,6 +56,7 @@ class Stage:
         # what a statement of provenance tells: values by dotted key, DVC's content hashes by path
         self.declared_params: dict[str, Any] = {}
         self.input_hashes: dict[str, str] = {}
+        self._locks = ExitStack()
         self._outputs: StagedOutputs
         self._history: History
 
@@ -73,8 +79,8 @@ class Stage:
 
     @property
     def verdict_store(self) -> Path:
-        """Where replies of chat judges are kept for all stages and all later executions."""
-        return self.root / ".state" / "verdicts"
+        """Where replies of chat judges are kept for all stages, later executions and experiments."""
+        return self.home / ".state" / "verdicts"
 
     def output(self, path: str) -> Path:
         """Where to write a declared output; it moves into place when the stage has succeeded."""
@@ -102,9 +108,12 @@ class Stage:
 
     def log_step(self, step: int, metrics: Mapping[str, float]) -> None:
         """One line of the training history, and the same metrics to MLflow."""
-        if not self._history.was_logged(step):
-            self.tracker.log(metrics, step=step)
-        self._history.add(step, metrics)
+        now = milliseconds()
+        logged = self._history.was_logged(step)
+        # first to the history: what it holds, the next execution sends again, with the same time
+        self._history.add(step, metrics, at=now)
+        if not logged:
+            self.tracker.log(metrics, step=step, at=now)
 
     def write_history(self, path: str) -> None:
         """Write the training history as JSON Lines."""
@@ -124,45 +133,48 @@ class Stage:
         missing = [dep.as_posix() for dep in deps if not (self.root / dep).exists()]
         if missing:
             raise PipelineError(f"missing input of stage {self.name}: {', '.join(missing)}. Run `dvc repro`.")
-        reads = [f"{dep.as_posix()} ({_size(content_size(self.root / dep))})" for dep in deps]
-        keys = ", ".join(self.declaration.params)
-        print(f"▶ {self.name}")
-        print(f"  reads   {', '.join([*reads, f'params: {keys}'])}")
-        print(f"  writes  {', '.join(out.as_posix() for out in self.declaration.outs)}", flush=True)
+        print(announcement(self.name, self.declaration, self.root), flush=True)
         values = flatten(self.params.model_dump())
         chosen = {key: value for key, value in values.items() if _covers(self.declaration.params, key)}
         hashes = {dep: content_hash(self.root / dep) for dep in [*deps, *self.declaration.code_deps]}
         self.declared_params = chosen
         self.input_hashes = {dep.as_posix(): digest for dep, digest in hashes.items()}
-        tags = {"stage": self.name, "stage.kind": self.name.partition("@")[0], **self.place, **code_tags(self.root)}
+        tags = {"stage": self.name, "stage.kind": self.name.partition("@")[0], **self.place}
+        tags |= code_tags(self.root) | experiment_tags()
         inputs = {f"dvc.dep/{dep.as_posix()}": hashes[dep] for dep in deps}
         inputs |= {f"dvc.code/{dep.as_posix()}": hashes[dep] for dep in self.declaration.code_deps}
         tags |= inputs | environment_tags()
         every = self.params.resume.every_steps
         key = resume_key({"params": chosen, "inputs": inputs, "environment": environment_tags()})
-        self.resume = Resume(self.root, self.name, key, every_steps=every)
+        key = self._locks.enter_context(held_key(self.home, self.name, key))
+        # what an experiment in a folder of its own finds there is of others
+        self.resume = Resume(self.home, self.name, key, every_steps=every, keep_others=self._apart)
         if self.resume.found:
             print("  resumes from the state that an earlier execution left", flush=True)
         else:
-            self.resume.discard()
-        scratch = self.root / ".state" / "staging" / self.name
+            self.resume.clear()
+        scratch = self.resume.folder / "outputs"
         self._outputs = StagedOutputs(self.root, scratch, self.declaration.outs, keep=self.resume.found)
         self._history = History(self.resume.folder / "history.jsonl", self.costs)
         run = self.tracker.start(self.name, params=chosen, tags=tags, continues=self.resume.read_note("run"))
         if run is not None:
             self.resume.write_note("run", run)
+        for step, at, metrics in self._history.earlier():
+            self.tracker.log(metrics, step=step, at=at)
 
     def succeed(self) -> None:
         """Publish the outputs and close the run with their hashes and costs."""
         # before, because a state whose outputs have partly moved is one to go on from no more
-        self.resume.discard()
+        self.resume.clear(keep=self.resume.folder / "outputs")
         self._outputs.publish()
+        self.resume.discard()
         outs = {f"dvc.out/{out.as_posix()}": content_hash(self.root / out) for out in self.declaration.outs}
         costs = self.costs.measure(self.device)
         record_costs(self.root, self.name, costs)
         self.tracker.log({f"cost.{key}": value for key, value in costs.items() if isinstance(value, float)})
         self.tracker.tag({**outs, "device": self.device})
         self.tracker.finish(succeeded=True)
+        self._locks.close()
 
     def fail(self) -> None:
         """Mark the run failed. What was written stays beside a state to go on from, else in `.state/failed`.
@@ -170,10 +182,12 @@ class Stage:
         DVC keeps no outputs of a stage that failed, but why it failed may be in them, such as a quarantine file.
         """
         if hasattr(self, "_outputs") and not self.resume.found:
-            kept = self._outputs.set_aside(self.root / ".state" / "failed" / self.name)
+            folder = self.home / ".state" / "failed"
+            kept = self._outputs.set_aside((folder / self.root.name if self._apart else folder) / self.name)
             if kept is not None:
-                print(f"what the stage had written is in {kept.relative_to(self.root)}", file=sys.stderr)
+                print(f"what the stage had written is in {kept.relative_to(self.home)}", file=sys.stderr)
         self.tracker.finish(succeeded=False)
+        self._locks.close()
 
 
 def run_stage(main: Callable[..., None], *, description: str, matrix: Sequence[str] = ()) -> None:
@@ -233,11 +247,3 @@ def _covers(declared: list[str], key: str) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _size(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"
-
-
-# DVC_ROOT names the main repository even under `dvc exp run --temp`; data paths are relative to the working folder
-os.environ.setdefault("DVC_ROOT", str(Path.cwd()))

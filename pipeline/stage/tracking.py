@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
+from pipeline.stage.home import project_home
 from pipeline.stage.journal import Journal, new_journal_path, read_progress
 from pipeline.stage.mirror_process import MirrorProcess, inherited_mirror, start_mirror
 
@@ -33,6 +34,7 @@ class RunTracker:
         self._experiment = tracking.experiment
         self._uri = tracking_uri(tracking, root)
         self._root = root.resolve()
+        self._home = project_home(root)
         self._journal: Journal | None = None
         self._mirror: MirrorProcess | None = None
         self._warned = False
@@ -58,7 +60,7 @@ class RunTracker:
         values = {key: str(value)[:_VALUE_LIMIT] for key, value in sorted(params.items())}
         start = {"name": name, "experiment": self._experiment, "params": values, "tags": dict(tags)}
         self._mirror = inherited_mirror()
-        path = self._mirror.journal if self._mirror is not None else new_journal_path(self._root, name)
+        path = self._mirror.journal if self._mirror is not None else new_journal_path(self._home, name)
         try:
             self._journal = Journal(path, continues=continues, **start)
             if self._mirror is None:
@@ -70,9 +72,10 @@ class RunTracker:
             self._await_open()
         return self._journal.name if self._journal is not None else None
 
-    def log(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
-        """Write metrics of one step."""
-        self._append("metrics", step=step, values={key: float(value) for key, value in metrics.items()})
+    def log(self, metrics: Mapping[str, float], *, step: int = 0, at: int | None = None) -> None:
+        """Write metrics of one step; `at` is their time (ms since 1970) when it is not now."""
+        values = {key: float(value) for key, value in metrics.items()}
+        self._append("metrics", step=step, values=values, **({} if at is None else {"at": at}))
         if self._journal is not None and time.monotonic() - self._last_check > _CHECK_SECONDS:
             self._last_check = time.monotonic()
             if read_progress(self._journal.path).error:
@@ -141,7 +144,7 @@ class RunTracker:
             return
         self._warned = True
         if self._journal is not None:
-            kept = self._journal.path.relative_to(self._root)
+            kept = self._journal.path.relative_to(self._home)
             message += f". What it has not taken is kept at {kept}; `make sync` uploads it."
         print(masked(f"warning: {message}"), file=sys.stderr, flush=True)
 
@@ -152,19 +155,20 @@ class RunTracker:
 
 
 def tracking_uri(tracking: "Tracking", root: Path) -> str:
-    """Where runs go: MLFLOW_TRACKING_URI, else `tracking.uri` with a relative SQLite path under `root`."""
+    """Where runs go: MLFLOW_TRACKING_URI, else `tracking.uri`."""
     # always explicit: a leftover mlruns/ folder would flip MLflow's default store
-    return os.environ.get("MLFLOW_TRACKING_URI") or _absolute_sqlite(tracking.uri, root)
+    return absolute_store(os.environ.get("MLFLOW_TRACKING_URI") or tracking.uri, root)
+
+
+def absolute_store(uri: str, root: Path) -> str:
+    """The address of a store, which for a relative SQLite path lies in the home of the project in `root`."""
+    prefix = "sqlite:///"
+    relative = uri.removeprefix(prefix)
+    if not uri.startswith(prefix) or relative.startswith("/"):
+        return uri
+    return f"{prefix}{(project_home(root) / relative).resolve()}"
 
 
 def masked(text: str) -> str:
     """The text without user names, passwords and query values of the addresses in it."""
     return re.sub(r"(://[^\s?]*)\?\S+", r"\1?***", re.sub(r"://\S*@", "://***@", text))
-
-
-def _absolute_sqlite(uri: str, root: Path) -> str:
-    prefix = "sqlite:///"
-    relative = uri.removeprefix(prefix)
-    if not uri.startswith(prefix) or relative.startswith("/"):
-        return uri
-    return f"{prefix}{(root / relative).resolve()}"
