@@ -17,9 +17,10 @@ from pipeline.models.text_format import TextFormat
 from pipeline.params.schema import Data
 from pipeline.progress import progress_bar
 from pipeline.reading.categories import default_category
-from pipeline.reading.chats import Style
+from pipeline.reading.control_tokens import control_tokens
 from pipeline.reading.formats import HOLD_CHATS, describe_format, detect_format, prompts_by_file, select_fields
 from pipeline.reading.sources import Source, load_sources
+from pipeline.reading.styles import Style
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -29,12 +30,10 @@ def main(stage: Stage) -> None:
     sources = load_sources(settings)
     resolved = prompts_by_file(sources, [detect_format(source, settings) for source in sources])
     warn_of_missing_categories(settings, resolved)
-    style = _style(stage, resolved)
     for found, files in Counter(map(describe_format, resolved)).items():
         print(f"  format  {found}{f' ({files} files)' if files > 1 else ''}", flush=True)
     total = sum(len(source.rows) for source in sources)
-    with progress_bar(total=total, title="rows", unit="row") as bar:
-        prepared = prepare(_raw_rows(sources, resolved, style, bar), seed=stage.params.seed)
+    prepared, style = _prepare(stage, sources, resolved, wraps=False)
     assert len({(fate["source"], fate["row"]) for fate in prepared.fates}) == total, "every raw row has a fate"
     _warn_of_glued_pairs(prepared)
     if not style.written:
@@ -60,26 +59,53 @@ def warn_of_missing_categories(settings: Data, resolved: Sequence[Data]) -> None
         )
 
 
-def _style(stage: Stage, resolved: Sequence[Data]) -> Style:
-    """How chats are written out; a template needs the policy's tokenizer, which takes seconds to load."""
+class _Mixed(Exception):
+    """Some rows are chats and some are texts."""
+
+
+def _prepare(
+    stage: Stage, sources: Sequence[Source], resolved: Sequence[Data], *, wraps: bool
+) -> tuple[PreparedData, Style]:
+    """All rows, written alike: once more from the first where texts turn out to stand beside chats."""
+    style = _style(stage, resolved, wraps=wraps)
+    total = sum(len(source.rows) for source in sources)
+    try:
+        with progress_bar(total=total, title="rows", unit="row") as bar:
+            prepared = prepare(_raw_rows(sources, resolved, style, bar), seed=stage.params.seed)
+            _refuse_mixed(style)
+    except _Mixed:
+        print("  texts are written as turns of a chat, because other rows are chats", flush=True)
+        return _prepare(stage, sources, resolved, wraps=True)
+    return prepared, style
+
+
+def _refuse_mixed(style: Style) -> None:
+    if style.is_mixed:
+        raise _Mixed
+
+
+def _style(stage: Stage, resolved: Sequence[Data], *, wraps: bool) -> Style:
+    """How rows are written out; a template needs the policy's tokenizer, which takes seconds to load."""
     settings = stage.params.data
     policy = stage.input("artifacts/models/policy")
-    if settings.chat_format == "transcript" or not any(data.format in HOLD_CHATS for data in resolved):
-        return Style(settings.separator)
+    has_chats = any(data.format in HOLD_CHATS for data in resolved)
+    if settings.chat_format == "transcript" or not (has_chats or settings.chat_format == "template"):
+        return Style(settings.separator, control_tokens=control_tokens(policy), wraps=wraps)
     from pipeline.reading.templates import load_style
 
-    return load_style(settings.chat_format, policy, separator=settings.separator)
+    return load_style(settings.chat_format, policy, separator=settings.separator, wraps=wraps)
 
 
 def _raw_rows(sources: Sequence[Source], resolved: Sequence[Data], style: Style, bar: "tqdm[Any]") -> Iterator[RawRows]:
     names = [source.name for source in sources]
     for source, data in zip(sources, resolved, strict=True):
         rows = select_fields(source, data, category=default_category(source.name, names))
-        yield RawRows(source.name, _counted(rows, bar), data, source.share, style)
+        yield RawRows(source.name, _counted(rows, style, bar), data, source.share, style)
 
 
-def _counted(rows: Iterable[Any], bar: "tqdm[Any]") -> Iterator[Any]:
+def _counted(rows: Iterable[Any], style: Style, bar: "tqdm[Any]") -> Iterator[Any]:
     for row in rows:
+        _refuse_mixed(style)
         bar.update()
         yield row
 

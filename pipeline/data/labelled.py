@@ -10,8 +10,8 @@ from pipeline.data.agreement import summarise_votes
 from pipeline.data.preferences import given_pairs
 from pipeline.data.records import fold, record_id
 from pipeline.errors import PipelineError
-from pipeline.reading.chats import Style
 from pipeline.reading.entries import Entry, read_votes
+from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote
 from pipeline.reading.vote_files import is_whole, read_vote_lines
 

@@ -11,6 +11,7 @@ from pipeline.data.records import fold, is_storable, record_id
 from pipeline.data.splits import SPLITS, held_out_edge, lend_to_empty_splits, split_of, unit_hash
 from pipeline.params.schema import Data
 from pipeline.reading.entries import read_entries
+from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote
 
 _JUDGE_HELD_OUT = 0.1
@@ -94,29 +95,29 @@ def _read(source: RawRows, prepared: PreparedData) -> Iterator[dict[str, Any]]:
         else:
             # beside the record, whose texts are its id
             known = {"places": source.places(entry.rows), "category": entry.category}
-            yield {**_complete(entry.record, source.data), **known}
+            yield {**_complete(entry.record, source.data, source.style), **known}
 
 
-def _complete(record: dict[str, Any], data: Data) -> dict[str, Any]:
+def _complete(record: dict[str, Any], data: Data, style: Style) -> dict[str, Any]:
     """The record with its id, and with a prompt and a response where it has other texts."""
     if "text" in record:
-        return _cut_text(record, data)
+        return _cut_text(record, data, style)
     if "chosen" in record:
         texts = [record[name] for name in ("prompt", *_SIDES)]
         return {**record, "id": record_id(*texts), "response": record["chosen"], "ended": True}
     return {**record, "id": record_id(*record.values()), "ended": True}
 
 
-def _cut_text(record: dict[str, Any], data: Data) -> dict[str, Any]:
+def _cut_text(record: dict[str, Any], data: Data, style: Style) -> dict[str, Any]:
     words = _LINE_BREAK.sub(" ", record["text"]).split()
     prompt, response = words[: data.prompt_words], words[data.prompt_words :]
+    written = style.continuation(" ".join(prompt), " ".join(response[: data.response_words]))
     return {
         **record,
         "id": record_id(record["text"]),
         "text": " ".join(words),
-        "prompt": " ".join(prompt),
-        # the space belongs to the response: byte-level tokenizers write it into the first token
-        "response": " " + " ".join(response[: data.response_words]) if response else "",
+        "prompt": written[0],
+        "response": written[1],
         "ended": len(response) <= data.response_words,
         "short": len(words) < data.min_words,
     }

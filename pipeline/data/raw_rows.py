@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.params.schema import Data
-from pipeline.reading.chats import Style
+from pipeline.reading.styles import Style
 
 Place = tuple[str, int]
 """A raw row: the name of its source, and its number from 1."""

@@ -21,6 +21,7 @@ ROLES = {
     "bot": "assistant",
     "model": "assistant",
 }
+_WRAPPERS = ("messages", "conversations", "conversation")
 _NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}
 ASSISTANT_TURN = "\n\nAssistant:"
 _TURNS = (
@@ -49,13 +50,18 @@ def is_chat(value: Any) -> bool:
 
 
 def read_messages(value: Any) -> list[Message]:
-    """Messages of a list, or of one alone: `role` and `content`, `from` and `value`, `role` and `text`.
+    """Messages of a list, of one alone, or of an object with `messages` or `conversations`.
 
-    A content may be a list of parts, each with its `text` or `value`.
+    A message has `role` and `content`, `from` and `value`, or `role` and `text`. A content may be a list of parts, each
+    with its `text` or `value`.
 
     Raises:
         Unreadable: no message, an unknown role, a part that is no text, or turns out of order.
     """
+    if value is None:
+        raise Unreadable("empty_text")
+    if isinstance(value, Mapping) and not ("role" in value or "from" in value):
+        value = next((value[key] for key in _WRAPPERS if isinstance(value.get(key), Sequence)), value)
     entries = [value] if isinstance(value, Mapping) else value
     if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries:
         raise Unreadable("no_messages")
@@ -142,34 +148,14 @@ def _without_shared_end(first: str, second: str) -> tuple[str, str]:
     return first[:-cut].rstrip("\n"), second[:-cut].rstrip("\n")
 
 
-class Style:
-    """How messages and texts are written out: this one as the transcript of hh-rlhf."""
-
-    name = "transcript"
-    written = True
-    template_hash: str | None = None
-    """sha256 of the chat template, where one writes them."""
-
-    def __init__(self, separator: str = "") -> None:
-        self.separator = separator
-        """What comes between a prompt and a response that are texts."""
-
-    def prompt(self, messages: Sequence[Message]) -> str:
-        """Everything before the response; the last turn is the user's, or it is Unreadable."""
-        return render_prompt(messages)
-
-    def response(self, message: Message) -> str:
-        """The response behind its prompt; it is the assistant's, or it is Unreadable."""
-        return render_response(message)
+_SPEAKER = re.compile(r"\n\n(System|Human|Assistant):[ \n]?")
 
 
-def split_chats(first: Any, second: Any, style: Style) -> tuple[str, str, str]:
-    """Prompt and both responses of two conversations that differ in their last message.
-
-    Raises:
-        Unreadable: another message differs, too, or there is no prompt.
-    """
-    one, two = read_messages(first), read_messages(second)
-    if one[:-1] != two[:-1]:
-        raise Unreadable("no_shared_turn")
-    return style.prompt(one[:-1]), style.response(one[-1]), style.response(two[-1])
+def read_transcript(prompt: str) -> list[Message] | None:
+    """The turns of a transcript of hh-rlhf that ends where the assistant is to answer; None of another text."""
+    before, *parts = _SPEAKER.split(prompt)
+    names, contents = parts[::2], parts[1::2]
+    if before.strip() or len(names) < 2 or names[-1] != "Assistant" or contents[-1].strip():
+        return None
+    roles = {name: role for role, name in _NAMES.items()}
+    return [Message(roles[name], content) for name, content in zip(names[:-1], contents[:-1], strict=True)]

@@ -8,10 +8,11 @@ from typing import Any
 
 from pipeline.params.schema import Data
 from pipeline.reading.categories import EVERYTHING
-from pipeline.reading.chats import Style, Unreadable
+from pipeline.reading.chats import Unreadable
 from pipeline.reading.pairs import Comparison, read_comparison, read_pair, read_round_robin, read_scored, read_tree
 from pipeline.reading.responses import read_demonstration, read_number, read_prompt, read_responses, read_thumb
 from pipeline.reading.rows import BROKEN
+from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote
 
 Row = Mapping[str, Any]
@@ -78,8 +79,11 @@ def _one(record: dict[str, Any]) -> list[Entry]:
 
 def _labelled_text(row: Row, style: Style) -> list[Entry]:
     text = row["text"]
-    if not isinstance(text, str) or not text.strip():
+    if text is None or (isinstance(text, str) and not text.strip()):
         raise Unreadable("empty_text")
+    if not isinstance(text, str):
+        raise Unreadable("text_is_no_string")
+    style.check(text)
     if "label" not in row:
         return _one({"text": text})
     return _one({"text": text, "label": int(_binary(row["label"]))})

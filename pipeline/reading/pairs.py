@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
-from pipeline.reading.chats import Message, Style, Unreadable, is_chat, read_messages, split_chats, split_transcripts
+from pipeline.reading.chats import Message, Unreadable, is_chat, read_messages, split_transcripts
 from pipeline.reading.responses import read_number, read_responses
+from pipeline.reading.styles import Style, split_chats
 from pipeline.reading.verdicts import NO_VERDICTS, Verdict, Vote, agreement, majority, read_verdict
 
 
@@ -32,10 +33,10 @@ def read_pair(row: Mapping[str, Any], style: Style) -> dict[str, str]:
     if row.get("prompt") is not None:
         return _named(read_responses(row, style, chosen, rejected))
     if isinstance(chosen, str) and isinstance(rejected, str):
-        return _named(split_transcripts(chosen, rejected))
+        return _named(style.transcript(*split_transcripts(chosen, rejected)))
     if is_chat(chosen) and is_chat(rejected):
         return _named(split_chats(chosen, rejected, style))
-    raise Unreadable("text_is_no_string")
+    raise Unreadable("empty_text" if chosen is None or rejected is None else "text_is_no_string")
 
 
 def _named(texts: tuple[str, ...]) -> dict[str, str]:

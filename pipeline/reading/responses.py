@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.reading.chats import Style, Unreadable, is_chat, read_messages
+from pipeline.reading.chats import Unreadable, is_chat, read_messages
+from pipeline.reading.styles import Style
 
 _ABSENT = ("", "nan", "none", "n/a")
 """How tables write that there is no context."""
@@ -39,9 +40,11 @@ def _responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tuple[s
         if any(head != heads[0] for head in heads):
             raise Unreadable("no_shared_turn")
         return style.prompt(heads[0]), *(style.response(messages[-1]) for messages in turns)
+    if any(response is None for response in responses):
+        raise Unreadable("empty_text")
     if not all(isinstance(response, str) for response in responses):
         raise Unreadable("text_is_no_string")
-    return text, *(style.separator + response for response in responses)
+    return style.texts(text, *responses)
 
 
 def _prompt_text(row: Mapping[str, Any]) -> str:

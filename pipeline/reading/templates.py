@@ -9,34 +9,39 @@ from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from pipeline.errors import PipelineError
-from pipeline.reading.chats import Message, Style, Unreadable
+from pipeline.reading.chats import Message, Unreadable
+from pipeline.reading.control_tokens import control_tokens
+from pipeline.reading.styles import Style
 
 
 class TemplateStyle(Style):
-    """The prompt as the template writes it before an answer, the response up to the token that ends it.
-
-    A template is text with control tokens in it. Messages that contain such tokens themselves are Unreadable: they
-    would end a turn, or begin one of another role.
-    """
+    """The prompt as the template writes it before an answer, the response up to the token that ends it."""
 
     name = "template"
     written: bool
     """Whether it has written a chat: the texts of a data set may all be transcripts already."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, separator: str = "") -> None:
-        super().__init__(separator)
+    keeps_transcripts = False
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        separator: str = "",
+        *,
+        control_tokens: Sequence[str] = (),
+        wraps: bool = False,
+    ) -> None:
+        super().__init__(separator, control_tokens=control_tokens, wraps=wraps)
         self.template_hash = hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()
         self.written = False
         self._tokenizer = tokenizer
-        self._control_tokens = [token for token in tokenizer.get_added_vocab() if token.strip()]
-        self._control_tokens += [token for token in tokenizer.all_special_tokens if token.strip()]
 
-    def prompt(self, messages: Sequence[Message]) -> str:
+    def _prompt(self, messages: Sequence[Message]) -> str:
         if not messages or messages[-1].role != "user":
             raise Unreadable("prompt_does_not_end_with_the_user")
         return self._render(messages, add_generation_prompt=True)
 
-    def response(self, message: Message) -> str:
+    def _response(self, message: Message) -> str:
         """Behind any prompt: what the template adds after the generation prompt, without the end of the turn."""
         if message.role != "assistant":
             raise Unreadable("response_is_not_the_assistants")
@@ -51,9 +56,6 @@ class TemplateStyle(Style):
         return text.rstrip().removesuffix(end) if end and text.rstrip().endswith(end) else text
 
     def _render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
-        for message in messages:
-            if any(token in message.content for token in self._control_tokens):
-                raise Unreadable("control_token_in_message")
         entries: list[Mapping[str, Any]] = [{"role": one.role, "content": one.content} for one in messages]
         try:
             text = self._tokenizer.apply_chat_template(
@@ -65,19 +67,23 @@ class TemplateStyle(Style):
         return str(text)
 
 
-def load_style(name: str, policy: Path, *, separator: str) -> Style:
+def load_style(name: str, policy: Path, *, separator: str, wraps: bool = False) -> Style:
     """transcript, template, or for auto the template where the policy's tokenizer has one.
+
+    Args:
+        wraps: texts are written as turns, too, as they are where a template is asked for by its name.
 
     Raises:
         PipelineError: a template is asked for and there is none.
     """
+    tokens = control_tokens(policy)
     if name == "transcript":
-        return Style(separator)
+        return Style(separator, control_tokens=tokens, wraps=wraps)
     tokenizer = AutoTokenizer.from_pretrained(policy)
     if tokenizer.chat_template:
-        return TemplateStyle(tokenizer, separator)
+        return TemplateStyle(tokenizer, separator, control_tokens=tokens, wraps=wraps or name == "template")
     if name == "auto":
-        return Style(separator)
+        return Style(separator, control_tokens=tokens, wraps=wraps)
     raise PipelineError(
         "data.chat_format is template, but the tokenizer of models.policy.source has no chat template. "
         "Use transcript, or the instruction-tuned model."

@@ -188,7 +188,7 @@ def test_given_pairs_keep_their_split_and_their_prompts(preferences: Data) -> No
     assert sum(prepared.counts.values()) == len(rows)
     assert prepared.counts["dropped.duplicate"] == 1
     assert prepared.counts["dropped.empty_prompt"] == 1
-    assert prepared.counts["dropped.text_is_no_string"] == 1
+    assert prepared.counts["dropped.empty_text"] == 1
     for split in ("train", "validation", "test"):
         chosen = [pair for pair in prepared.pairs if pair["split"] == split]
         assert len(chosen) == prepared.counts[f"used.{split}"]

@@ -9,11 +9,11 @@ from datasets import Dataset
 
 from pipeline.params.schema import Data, Params
 from pipeline.reading.categories import category_of, default_category
-from pipeline.reading.chats import Style
 from pipeline.reading.entries import read_entries
 from pipeline.reading.formats import describe_format, detect_format, select_fields
 from pipeline.reading.json_rows import load_json_rows
 from pipeline.reading.sources import Source
+from pipeline.reading.styles import Style
 from stages.prepare_data import warn_of_missing_categories
 from tests.tiny_models import changed
 

@@ -6,14 +6,14 @@ import pytest
 
 from pipeline.reading.chats import (
     Message,
-    Style,
     Unreadable,
     read_messages,
+    read_transcript,
     render_prompt,
     render_response,
-    split_chats,
     split_transcripts,
 )
+from pipeline.reading.styles import Style, split_chats
 
 QUESTION = Message("user", "Why?")
 ANSWER = Message("assistant", "Because.")
@@ -35,12 +35,34 @@ def test_every_spelling_is_read(value: list[dict[str, Any]]) -> None:
     assert read_messages(value) == [QUESTION, ANSWER]
 
 
+def test_an_object_around_messages_is_opened() -> None:
+    assert read_messages({"messages": [{"role": "user", "content": "Why?"}]}) == [QUESTION]
+    assert read_messages({"id": 1, "conversations": [{"from": "human", "value": "Why?"}]}) == [QUESTION]
+
+
+@pytest.mark.parametrize(
+    "transcript",
+    [
+        "\n\nHuman: Why?\n\nAssistant:",
+        "\n\nSystem: Be kind.\n\nHuman: Why?\n\nAssistant: So.\n\nHuman: Why?\n\nAssistant:",
+    ],
+)
+def test_a_transcript_is_read_as_it_is_written(transcript: str) -> None:
+    turns = read_transcript(transcript)
+    assert turns is not None and render_prompt(turns) == transcript
+
+
+@pytest.mark.parametrize("text", ["Why?", "", "\n\nHuman: Why?", "\n\nHuman: Why?\n\nAssistant: So", "\n\nAssistant:"])
+def test_other_texts_are_no_transcripts(text: str) -> None:
+    assert read_transcript(text) is None
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
         ([], "no_messages"),
         ("text", "no_messages"),
-        (None, "no_messages"),
+        (None, "empty_text"),
         (["text"], "message_malformed"),
         ([{"role": "critic", "content": "x"}], "unknown_role"),
         ([{"role": "user"}], "content_is_no_text"),

@@ -6,10 +6,10 @@ import pytest
 from datasets import Dataset
 
 from pipeline.params.schema import Data, Params
-from pipeline.reading.chats import Style
 from pipeline.reading.entries import Entry, read_entries
 from pipeline.reading.formats import detect_format, select_fields
 from pipeline.reading.sources import Source
+from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote, read_verdict
 from tests.tiny_models import changed
 
@@ -126,7 +126,7 @@ def test_every_shape_gives_the_pair(row: dict[str, Any], form: str, expected: An
     [
         ({"prompt": "Q", "response_a": "a", "response_b": "b", "winner": "tie"}, "comparisons", "tie"),
         ({"prompt": "Q", "response_a": "a", "response_b": "b", "winner": "who?"}, "comparisons", "unreadable_verdict"),
-        ({"prompt": "Q", "response_a": "a", "response_b": None, "winner": "b"}, "comparisons", "text_is_no_string"),
+        ({"prompt": "Q", "response_a": "a", "response_b": None, "winner": "b"}, "comparisons", "empty_text"),
         ({"prompt": " ", "chosen": "a", "rejected": "b"}, "preference_pairs", "empty_prompt"),
         ({"prompt": 3, "chosen": "a", "rejected": "b"}, "preference_pairs", "text_is_no_string"),
         ({"prompt": None, "chosen": 3, "rejected": "b"}, "preference_pairs", "text_is_no_string"),

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pipeline.data.preparation import prepare
 from pipeline.data.raw_rows import RawRows
 from pipeline.params.schema import Params
-from pipeline.reading.chats import Style
 from pipeline.reading.entries import read_entries
 from pipeline.reading.formats import FIELDS, OPTIONAL
+from pipeline.reading.styles import Style
 from tests.tiny_models import changed
 
 FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -7,7 +7,8 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from pipeline.errors import PipelineError
-from pipeline.reading.chats import Message, Style, Unreadable
+from pipeline.reading.chats import Message, Unreadable
+from pipeline.reading.styles import Style
 from pipeline.reading.templates import TemplateStyle, load_style
 from tests.tiny_models import byte_level_tokenizer
 
@@ -44,9 +45,9 @@ def test_prompt_and_response_are_what_the_template_writes(make_style: Callable[[
 def test_a_message_with_a_control_token_is_refused(make_style: Callable[[str], TemplateStyle]) -> None:
     style = make_style(CHATML)
     for text in ("now </s> then", "<pad>"):
-        with pytest.raises(Unreadable, match="control_token_in_message"):
+        with pytest.raises(Unreadable, match="control_token_in_text"):
             style.prompt([Message("user", text)])
-        with pytest.raises(Unreadable, match="control_token_in_message"):
+        with pytest.raises(Unreadable, match="control_token_in_text"):
             style.response(Message("assistant", text))
 
 

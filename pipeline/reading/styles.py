@@ -1,0 +1,102 @@
+"""How prompts and responses are written out, whatever they are stored as: as one text each, all of a run alike."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.reading.chats import Message, Unreadable, read_messages, read_transcript, render_prompt, render_response
+
+
+class Style:
+    """This one writes chats as the transcripts of hh-rlhf, and leaves texts as they are where there are no chats.
+
+    Texts with a control token of the policy are Unreadable: it would end a turn, or begin one of another role.
+    """
+
+    name = "transcript"
+    written = True
+    template_hash: str | None = None
+    """sha256 of the chat template, where one writes them."""
+    keeps_transcripts = True
+    """Texts that are transcripts of hh-rlhf are what it writes itself."""
+
+    def __init__(self, separator: str = "", *, control_tokens: Sequence[str] = (), wraps: bool = False) -> None:
+        self.separator = separator
+        """What comes between a prompt and a response that are texts."""
+        self.control_tokens = tuple(control_tokens)
+        self.wraps = wraps
+        """Texts are written as the turns of a chat, too."""
+        self._seen: set[str] = set()
+
+    @property
+    def is_mixed(self) -> bool:
+        """It has written chats as such, and texts as they are: a model would have to learn two formats."""
+        return not self.wraps and len(self._seen) > 1
+
+    def prompt(self, messages: Sequence[Message]) -> str:
+        """Everything before the response; the last turn is the user's, or it is Unreadable."""
+        self.check(*(message.content for message in messages))
+        text = self._prompt(messages)
+        self._seen.add("chat")
+        return text
+
+    def response(self, message: Message) -> str:
+        """The response behind its prompt; it is the assistant's, or it is Unreadable."""
+        self.check(message.content)
+        return self._response(message)
+
+    def texts(self, prompt: str, *responses: str) -> tuple[str, ...]:
+        """A prompt and responses that are stored as texts."""
+        return self._plain(prompt, *(response if self.wraps else self.separator + response for response in responses))
+
+    def transcript(self, prompt: str, *responses: str) -> tuple[str, ...]:
+        """A prompt that is stored as a transcript, ending where responses begin, and what follows it."""
+        turns = read_transcript(prompt)
+        if turns is None or not (self.keeps_transcripts or self.wraps):
+            return self._plain(prompt, *responses)
+        self.check(prompt, *responses)
+        if self.keeps_transcripts:
+            return prompt, *responses
+        answers = [Message("assistant", response.removeprefix(" ")) for response in responses]
+        return self.prompt(turns), *(self.response(answer) for answer in answers)
+
+    def continuation(self, prompt: str, response: str) -> tuple[str, str]:
+        """The first words of a text, and how it goes on; between plain texts the space belongs to the response,
+        because byte-level tokenizers write it into the first token."""
+        if self.wraps:
+            return self._prompt([Message("user", prompt)]), self._response(Message("assistant", response))
+        self._seen.add("text")
+        return prompt, f" {response}" if response else ""
+
+    def check(self, *texts: str) -> None:
+        """Raise Unreadable for a text with a control token."""
+        for text in texts:
+            if any(token in text for token in self.control_tokens):
+                raise Unreadable("control_token_in_text")
+
+    def _plain(self, prompt: str, *responses: str) -> tuple[str, ...]:
+        self.check(prompt, *responses)
+        if not prompt.strip():
+            raise Unreadable("empty_prompt")
+        self._seen.add("text")
+        if not self.wraps:
+            return prompt, *responses
+        answers = [Message("assistant", response) for response in responses]
+        return self._prompt([Message("user", prompt)]), *(self._response(answer) for answer in answers)
+
+    def _prompt(self, messages: Sequence[Message]) -> str:
+        return render_prompt(messages)
+
+    def _response(self, message: Message) -> str:
+        return render_response(message)
+
+
+def split_chats(first: Any, second: Any, style: Style) -> tuple[str, str, str]:
+    """Prompt and both responses of two conversations that differ in their last message.
+
+    Raises:
+        Unreadable: another message differs, too, or there is no prompt.
+    """
+    one, two = read_messages(first), read_messages(second)
+    if one[:-1] != two[:-1]:
+        raise Unreadable("no_shared_turn")
+    return style.prompt(one[:-1]), style.response(one[-1]), style.response(two[-1])
