@@ -7,6 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from pipeline.data.excerpts import shorten
 from pipeline.data.preparation import PreparedData, joined_without_space, prepare
 from pipeline.data.raw_rows import RawRows
 from pipeline.data.records import write_records
@@ -22,6 +23,9 @@ from pipeline.reading.formats import HOLD_CHATS, describe_format, detect_format,
 from pipeline.reading.sources import Source, load_sources
 from pipeline.reading.styles import Style
 from pipeline.stage.run import Stage, run_stage
+
+_SHOWN = 200
+"""Characters of a row in an error."""
 
 
 def main(stage: Stage) -> None:
@@ -46,7 +50,7 @@ def main(stage: Stage) -> None:
     formats = {source.name: describe_format(data) for source, data in zip(sources, resolved, strict=True)}
     stage.write_json("reports/data/sources.json", report_sources(prepared, formats, rows, chat_format=style.name))
     stage.log_final(counts)
-    _check(prepared, settings)
+    _check(prepared, sources, settings)
 
 
 def warn_of_missing_categories(settings: Data, resolved: Sequence[Data]) -> None:
@@ -130,13 +134,14 @@ def _write(stage: Stage, prepared: PreparedData, sources: Sequence[Source], styl
     TextFormat(style.name, style.template_hash).write(folder / "text_format.json")
 
 
-def _check(prepared: PreparedData, settings: Data) -> None:
+def _check(prepared: PreparedData, sources: Sequence[Source], settings: Data) -> None:
     """Stop where too much was dropped, or a use has nothing."""
     dropped = {fate: count for fate, count in sorted(prepared.counts.items()) if fate.startswith("dropped.")}
     share = sum(dropped.values()) / len(prepared.fates)
     if share > settings.max_dropped_share:
+        first = _first_dropped(prepared, sources)
         raise PipelineError(
-            f"{share:.1%} of the rows of data.source are dropped ({dropped}, first: {_first_dropped(prepared)}). "
+            f"{share:.1%} of the rows of data.source are dropped ({dropped}, first: {first}). "
             f"Mend the data, or raise data.max_dropped_share (now {settings.max_dropped_share:g})."
         )
     for kind, splits in (("labels", prepared.labels), ("texts", prepared.texts), ("prompts", prepared.prompts)):
@@ -148,9 +153,11 @@ def _check(prepared: PreparedData, settings: Data) -> None:
                 )
 
 
-def _first_dropped(prepared: PreparedData) -> str:
+def _first_dropped(prepared: PreparedData, sources: Sequence[Source]) -> str:
     first = next(fate for fate in prepared.fates if fate["fate"].startswith("dropped."))
-    return f"row {first['row']} of {first['source']}, {first['fate'].removeprefix('dropped.')}"
+    rows = {source.name: source.rows for source in sources}[first["source"]]
+    shown = shorten(str(rows[first["row"] - 1]), _SHOWN)
+    return f"row {first['row']} of {first['source']}, {first['fate'].removeprefix('dropped.')}: {shown}"
 
 
 def _quarantined(prepared: PreparedData, sources: Sequence[Source]) -> Iterator[dict[str, Any]]:

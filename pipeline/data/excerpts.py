@@ -4,7 +4,7 @@ EXAMPLES = 3
 _SHOWN = 300
 
 
-def shorten(text: str) -> str:
-    """Text that a page can show: its beginning, lone surrogates escaped."""
-    cut = text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
+def shorten(text: str, shown: int = _SHOWN) -> str:
+    """Text that a page can show: its first characters, lone surrogates escaped."""
+    cut = text if len(text) <= shown else f"{text[:shown]} …"
     return cut.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")

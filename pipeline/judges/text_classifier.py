@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from pipeline.errors import PipelineError
+from pipeline.models.folders import check_weights
 from pipeline.params.schema import FitJudge
 
 _FEATURES = 2**18
@@ -45,6 +46,7 @@ class TextClassifierJudge:
     @classmethod
     def load(cls, folder: Path) -> "TextClassifierJudge":
         """A judge that `save` wrote."""
+        check_weights(folder)
         arrays = load_file(folder / "judge.safetensors")
         ngram_max = json.loads((folder / "judge.json").read_text())["ngram_max"]
         return cls(ngram_max=ngram_max, idf=arrays["idf"], weights=arrays["weights"], bias=float(arrays["bias"][0]))

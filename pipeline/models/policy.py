@@ -23,7 +23,7 @@ from pipeline.models.backbone import (
     reads_flat_rows,
 )
 from pipeline.models.compute import Compute
-from pipeline.models.folders import brings_code
+from pipeline.models.folders import brings_code, check_weights
 from pipeline.models.text_format import check_tokenizer
 from pipeline.objectives.linear_logprobs import linear_token_statistics
 from pipeline.objectives.logprobs import TokenStatistics, token_logprobs, token_statistics
@@ -178,6 +178,7 @@ def _policy(language_model: nn.Module, compute: Compute, *, with_values: bool = 
 
 def load_network(folder: Path | str, compute: Compute, *, finetuning: Finetuning | None) -> PreTrainedModel:
     """A causal language model without dropout: frozen in the compute dtype, or in fp32 to be trained in full."""
+    check_weights(folder)
     full = finetuning is not None and finetuning.method == "full"
     network = AutoModelForCausalLM.from_pretrained(
         folder,
@@ -193,6 +194,7 @@ def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
     """A checkpoint on the way: adapters on `base_folder`, or a whole model when the run was full fine-tuning."""
     if not (folder / "adapter_config.json").is_file():
         return load_policy(folder, compute, finetuning=None)
+    check_weights(folder)
     from peft import PeftModel
 
     base = load_network(base_folder, replace(compute, dtype=torch.float32), finetuning=None)

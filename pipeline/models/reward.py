@@ -16,7 +16,7 @@ from pipeline.data.tokens import split_batch
 from pipeline.errors import PipelineError
 from pipeline.models.backbone import packed_states, reads_branches, reads_flat_rows
 from pipeline.models.compute import Compute
-from pipeline.models.folders import brings_code
+from pipeline.models.folders import brings_code, check_weights
 from pipeline.progress import progress_bar
 from pipeline.seeding import torch_generator
 
@@ -184,6 +184,7 @@ def load_reward_model(folder: Path, compute: Compute, *, max_length: int | None 
 
 def _load(folder: Path, compute: Compute, *, max_length: int | None, dtype: torch.dtype | str) -> RewardModel:
     # truncation keeps the end of a text, the response; padding on the right keeps [CLS] first
+    check_weights(folder)
     trust = brings_code(folder)
     tokenizer = AutoTokenizer.from_pretrained(
         folder, truncation_side="left", padding_side="right", trust_remote_code=trust

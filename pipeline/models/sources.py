@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from pipeline.errors import PipelineError
+from pipeline.models.folders import check_weights
 from pipeline.packages import package_folder
 from pipeline.params.schema import BackboneSource, ModelSource
 
@@ -147,6 +148,7 @@ def _load_tokenizer(network: Any, name: str, key: str, options: dict[str, Any]) 
 
 
 def _load(auto_class: Any, name: str, key: str, **options: Any) -> Any:
+    check_weights(name, advice=f"Copy or download it again, or point {key} at another folder.")
     if auto_class is not AutoTokenizer and "gguf_file" not in options:
         options["use_safetensors"] = True  # a pickle runs code when it is loaded, wherever it comes from
     try:

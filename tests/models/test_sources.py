@@ -14,6 +14,7 @@ from pipeline.models.checkpoints import save_model, save_policy
 from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code
 from pipeline.models.policy import load_policy
+from pipeline.models.reward import load_reward_model
 from pipeline.models.sources import load_source_backbone, load_source_policy, locate, separate_pad_token
 from pipeline.models.text_format import TextFormat
 from pipeline.params.schema import BackboneSource, ModelSource
@@ -231,3 +232,20 @@ def test_code_from_a_hub_needs_a_commit(revision: str | None) -> None:
     assert locate(source("someone/model", revision=commit, trust_remote_code=True), key=KEY).options == {
         "revision": commit
     }
+
+
+@pytest.mark.parametrize("kept", [0, 5, 60, -7])
+def test_weights_that_are_cut_short_are_named_wherever_they_are_loaded(
+    kept: int, compute: Compute, make_policy: PolicyMaker, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    save_policy(make_policy(), byte_level_tokenizer(), folder, dtype=torch.float32, texts=TextFormat("transcript"))
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:kept])
+    for load in (
+        lambda: load_policy(folder, compute, finetuning=None),
+        lambda: load_source_policy(source(folder), key=KEY),
+        lambda: load_reward_model(folder, compute),
+    ):
+        with pytest.raises(PipelineError, match=r"model\.safetensors is damaged or cut short"):
+            load()
