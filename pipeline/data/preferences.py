@@ -91,7 +91,7 @@ def rank_samples(
 
 
 def given_pairs(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Pairs as people gave them: complete responses, without scores."""
+    """Pairs as people gave them: complete responses, without a margin, and with scores where the data has some."""
     return [
         {
             **{key: row[key] for key in ("id", "prompt", "category", "chosen", "rejected", "split")},
@@ -102,7 +102,7 @@ def given_pairs(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "rejected_score": None,
             "margin": None,
             "source": "given",
-            **{key: row[key] for key in ("origin", "votes") if key in row},
+            **{key: row[key] for key in ("origin", "votes", "chosen_score", "rejected_score") if key in row},
         }
         for row in rows
     ]

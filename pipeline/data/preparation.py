@@ -11,6 +11,7 @@ from pipeline.data.records import fold, is_storable, record_id
 from pipeline.data.splits import SPLITS, held_out_edge, lend_to_empty_splits, split_of, unit_hash
 from pipeline.params.schema import Data
 from pipeline.reading.entries import read_entries
+from pipeline.reading.pairs import SCORES
 from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote
 
@@ -195,7 +196,7 @@ def _pair(record: dict[str, Any], split: str) -> dict[str, Any]:
     # votes on it may be in several files; each row is numbered in its own
     files = dict.fromkeys(file for file, _ in record["places"])
     pair["origin"] = {"file": ", ".join(files), "rows": [row for _, row in record["places"]]}
-    return {**pair, "votes": record["votes"]} if "votes" in record else pair
+    return {**pair, **{name: record[name] for name in ("votes", *SCORES) if name in record}}
 
 
 def _labelled(record: dict[str, Any]) -> list[dict[str, Any]]:

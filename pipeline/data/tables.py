@@ -37,6 +37,7 @@ TABLES = {
             "category": _TEXT,
             "split": pa.Column(str, pa.Check.isin(["train", "validation", "test"])),
             "origin": pa.Column(object),
+            **{f"{side}_score": pa.Column(float, _FINITE, required=False, nullable=True) for side in _SIDES},
             "votes": pa.Column(object, required=False, nullable=True),
         },
         unique=["id"],

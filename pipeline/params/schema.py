@@ -62,6 +62,8 @@ class Columns(Section):
     context: str | None
     chosen: str | None
     rejected: str | None
+    chosen_score: str | None
+    rejected_score: str | None
     response_a: str | None
     response_b: str | None
     winner: str | list[str] | None

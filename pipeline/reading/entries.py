@@ -9,7 +9,15 @@ from typing import Any
 from pipeline.params.schema import Data
 from pipeline.reading.categories import EVERYTHING
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.pairs import Comparison, read_comparison, read_pair, read_round_robin, read_scored, read_tree
+from pipeline.reading.pairs import (
+    Comparison,
+    read_comparison,
+    read_pair,
+    read_pair_scores,
+    read_round_robin,
+    read_scored,
+    read_tree,
+)
 from pipeline.reading.responses import read_demonstration, read_number, read_prompt, read_responses, read_thumb
 from pipeline.reading.rows import BROKEN
 from pipeline.reading.styles import Style
@@ -26,7 +34,7 @@ class Entry:
     """Numbers of its raw rows, from 1."""
     record: dict[str, Any] | None
     """`prompt` and what else is known of `response`, `chosen` and `rejected`, or `text` and `label`; for a comparison
-    also its `votes`, in which a is the chosen response."""
+    also its `votes`, in which a is the chosen response; for a scored pair `chosen_score` and `rejected_score`."""
     reason: str = ""
     votes: tuple[Vote, ...] = ()
     """As given: a is the response that the data has first."""
@@ -120,7 +128,7 @@ _READERS: dict[str, Callable[[Row, Style], Sequence[Entry]]] = {
     "judgements": lambda row, style: [_decided(read_comparison(row, style))],
     "trees": _trees,
     "round_robin": lambda row, style: [_decided(one) for one in read_round_robin(row, style)],
-    "preference_pairs": lambda row, style: _one(read_pair(row, style)),
+    "preference_pairs": lambda row, style: _one({**read_pair(row, style), **read_pair_scores(row)}),
     "comparisons": lambda row, style: [_decided(read_comparison(row, style))],
     "scored_responses": lambda row, style: _one(read_scored(row, style)),
     "labelled_texts": _labelled_text,

@@ -33,7 +33,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 """What each format needs, in the order in which `auto` tries them."""
 OPTIONAL: dict[str, tuple[str, ...]] = {
-    "preference_pairs": ("prompt", "context"),
+    "preference_pairs": ("prompt", "context", "chosen_score", "rejected_score"),
     "round_robin": ("prompt", "context"),
     "comparisons": ("prompt", "context", "annotator", "item"),
     "scored_responses": ("prompt", "context", "scores"),
@@ -52,6 +52,8 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "context": ("input",),
     "chosen": ("chosen", "chosen_messages", "chosen_response", "chosen_instruction"),
     "rejected": ("rejected", "rejected_messages", "rejected_response", "rejected_instruction"),
+    "chosen_score": ("chosen_score", "score_chosen", "chosen_rating", "chosen-rating"),
+    "rejected_score": ("rejected_score", "score_rejected", "rejected_rating", "rejected-rating"),
     "response_a": ("response_a", "response1", "response_1", "output_1", "answer_a", "conversation_a", "first", "a1"),
     "response_b": ("response_b", "response2", "response_2", "output_2", "answer_b", "conversation_b", "second", "a2"),
     "winner": ("winner", "preference", "label", "utterance"),

@@ -11,6 +11,8 @@ from pipeline.reading.responses import read_number, read_responses
 from pipeline.reading.styles import Style, split_chats
 from pipeline.reading.verdicts import NO_VERDICTS, Verdict, Vote, agreement, majority, read_verdict
 
+SCORES = ("chosen_score", "rejected_score")
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -37,6 +39,14 @@ def read_pair(row: Mapping[str, Any], style: Style) -> dict[str, str]:
     if is_chat(chosen) and is_chat(rejected):
         return _named(split_chats(chosen, rejected, style))
     raise Unreadable("empty_text" if chosen is None or rejected is None else "text_is_no_string")
+
+
+def read_pair_scores(row: Mapping[str, Any]) -> dict[str, float]:
+    """The scores of a pair where both are numbers."""
+    try:
+        return {name: read_number(row.get(name)) for name in SCORES}
+    except Unreadable:
+        return {}
 
 
 def _named(texts: tuple[str, ...]) -> dict[str, str]:

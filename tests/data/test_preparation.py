@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.data.preferences import given_pairs
 from pipeline.data.preparation import PreparedData, joined_without_space
 from pipeline.data.preparation import prepare as prepare_sources
 from pipeline.data.raw_rows import RawRows
@@ -343,3 +344,14 @@ def test_a_category_goes_to_prompts_and_pairs_and_decides_nothing(
 
 def _without_category(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != "category"} for row in rows]
+
+
+def test_scores_of_given_pairs_reach_the_contract_where_both_are_numbers(preferences: Data) -> None:
+    scores: list[tuple[Any, Any]] = [(1, 2.5), ("3", "x"), (None, 1), (float("nan"), 1)]
+    rows = [{**row, "chosen_score": a, "rejected_score": b} for row, (a, b) in zip(pairs(4), scores, strict=True)]
+    everything = changed(preferences, splits={**dict.fromkeys(SPLITS, 0.0), "train": 1.0})
+    given = given_pairs(prepare(rows, everything, seed=0).pairs)
+    found = {pair["chosen"]: (pair["chosen_score"], pair["rejected_score"], pair["margin"]) for pair in given}
+    assert found[" Yes, 0."] == (1.0, 2.5, None)
+    # a split that would be empty borrows a prompt, so not every pair is in train
+    assert {one for chosen, one in found.items() if chosen != " Yes, 0."} <= {(None, None, None)}
