@@ -42,7 +42,7 @@ def _read_file(path: Path) -> list[Row]:
     if path.suffix not in (".json", ".jsonl"):
         raise PipelineError(f"{path}: cannot read {path.suffix or 'such'} files; use .json, .jsonl or .parquet.")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise PipelineError(f"{path}: not UTF-8: {error}") from error
     if path.suffix == ".json" and text.lstrip().startswith("["):

@@ -1,6 +1,7 @@
 """Raw rows from an installed package, files or a hub data set."""
 
 import glob
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,13 +58,25 @@ def load_sources(data: Data) -> list[Source]:
         if source.name.startswith("hub:"):
             found.append(Source(source.name, _load_hub(source.name, data), source.share))
         else:
-            found += [_load_file(path, source.share, limit) for path in _files(source.name)]
+            files = _files(source.name)
+            _allow_open_files(len(files))
+            found += [_load_file(path, source.share, limit) for path in files]
     names = [source.name for source in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise PipelineError(f"{_KEY}: {', '.join(twice)} is named twice. Name each file once.")
     if empty := [one.name for one in found if len(one.rows) == 0]:
         raise PipelineError(f"{_KEY}: {', '.join(empty)} has no rows.")
     return found
+
+
+def _allow_open_files(count: int) -> None:
+    """Raise this process's own limit by so many: each file stays open, and folders of thousands are usual."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY:
+        wanted = soft + count
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
 
 
 def _files(source: str) -> list[Path]:

@@ -18,7 +18,8 @@ def test_the_same_rows_from_every_form(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text(lines, encoding="utf-8")
     (tmp_path / "c.json").write_text(lines, encoding="utf-8")
     pd.DataFrame(ROWS).to_parquet(tmp_path / "d.parquet")
-    for name in ("a.json", "b.jsonl", "c.json", "d.parquet"):
+    (tmp_path / "e.jsonl").write_text(lines, encoding="utf-8-sig")
+    for name in ("a.json", "b.jsonl", "c.json", "d.parquet", "e.jsonl"):
         assert read_rows(str(tmp_path / name)) == ROWS, name
 
 

@@ -5,6 +5,7 @@ import csv
 import gzip
 import json
 import lzma
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,18 @@ def test_files_of_several_types_are_sources_of_their_own(root: Path, data: Data)
 
 def mix(*shares: tuple[str, float]) -> list[dict[str, Any]]:
     return [{"name": name, "share": share} for name, share in shares]
+
+
+def test_a_folder_may_have_more_files_than_a_process_may_open(root: Path, data: Data) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = len(list(Path("/dev/fd").iterdir()))
+    for number in range(100):
+        write(root / f"data/raw/{number:03}.jsonl", ROWS)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 50, hard))
+        assert rows_of(changed(data, source="data/raw")) == ROWS * 100
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_several_sources_have_their_shares(root: Path, data: Data) -> None:
