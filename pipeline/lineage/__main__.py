@@ -1,9 +1,13 @@
 """Audit which data, parameters and code produced a checkpoint or report.
 
 python -m pipeline.lineage audit artifacts/selected/dpo/seed-0           the tree down to the raw data
-python -m pipeline.lineage audit --verify artifacts/selected/dpo/seed-0  is all of it still what it was?
-python -m pipeline.lineage audit --record ID               where a raw record went, or why it was dropped
+python -m pipeline.lineage audit --verify artifacts/selected/dpo/seed-0  is all of it still what it was, and consistent?
+python -m pipeline.lineage audit --record ID               where a raw record, prompt, sample or pair went, and its text
+python -m pipeline.lineage audit --find TEXT               raw rows, pairs and samples that say this
 python -m pipeline.lineage audit --diff REV1 REV2 [PATH]   what differs between two versions
+
+With --rev REV all but --diff are of a git revision: dvc.lock, dvc.yaml and params.yaml from git, contents from the
+DVC cache.
 """
 
 import argparse
@@ -15,13 +19,20 @@ from pathlib import Path
 from pipeline.errors import PipelineError
 from pipeline.launch import ENVIRONMENT
 from pipeline.lineage.contents import Contents
+from pipeline.lineage.defaults import committed_defaults, lock_date
 from pipeline.lineage.diff import differences
 from pipeline.lineage.lockfile import Lock, revision_lock, workspace_lock
-from pipeline.lineage.record import trace_record
+from pipeline.lineage.raw import RawSources
+from pipeline.lineage.record import trace_record, trace_records
+from pipeline.lineage.record_text import describe, describe_findings
 from pipeline.lineage.runs import Runs
-from pipeline.lineage.tree import lineage, relative, render
-from pipeline.lineage.verify import breaks
+from pipeline.lineage.search import find_text
+from pipeline.lineage.tree import lineage, relative
+from pipeline.lineage.tree_text import render
+from pipeline.lineage.unused import unused_columns
+from pipeline.lineage.verify import breaks, cache_breaks
 from pipeline.params.loading import load_params
+from pipeline.stage.graph import cached_outputs
 
 
 def main() -> None:
@@ -39,11 +50,17 @@ def main() -> None:
     what.add_argument(
         "--diff", nargs=2, metavar=("REV1", "REV2"), help="compare git revisions (`workspace` is the working folder)"
     )
+    what.add_argument("--find", metavar="TEXT", help="search raw rows, pairs and samples, whatever the case")
+    audit.add_argument("--rev", metavar="REV", help="of a git revision, not of the working folder")
+    audit.add_argument("--cache", action="store_true", help="with --verify: recompute the hashes of DVC's cache, too")
+    audit.add_argument("--limit", metavar="N", type=int, default=10, help="hits that --find shows (default 10)")
     audit.add_argument("--full", action="store_true", help="every parameter and code file")
-    audit.add_argument("--json", action="store_true", help="for programs")
+    audit.add_argument("--json", action="store_true", help="for programs: everything, nothing shortened")
     arguments = parser.parse_args()
-    if not arguments.record and not arguments.diff and not arguments.path:
+    if not (arguments.record or arguments.find or arguments.diff or arguments.path):
         audit.error("name a PATH, such as artifacts/selected/dpo/seed-0")
+    if arguments.cache and not arguments.verify:
+        audit.error("--cache goes with --verify")
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     try:
@@ -56,37 +73,81 @@ def main() -> None:
 
 
 def _audit(arguments: argparse.Namespace, root: Path) -> int:
-    contents = Contents(root)
-    if arguments.record:
-        trace = trace_record(arguments.record, workspace_lock(root), contents)
-        print(json.dumps(vars(trace), indent=2) if arguments.json else trace.describe())
-        return 0
-    runs = Runs(load_params(root / "params.yaml").tracking, root)
-    if runs.missing:
-        print(f"MLflow: {runs.missing}", file=sys.stderr)
     if arguments.diff:
-        return _diff(arguments, root, contents, runs)
-    tree = lineage(relative(arguments.path, root), workspace_lock(root), contents, runs)
-    if not arguments.verify:
-        print(json.dumps(tree.as_dict(), indent=2) if arguments.json else render(tree, full=arguments.full))
+        return _diff(arguments, root)
+    contents = Contents(root, revision=arguments.rev)
+    lock = revision_lock(root, arguments.rev) if arguments.rev else workspace_lock(root)
+    if arguments.record or arguments.find:
+        return _trace(arguments, lock, contents, RawSources(root, lock, contents, revision=arguments.rev))
+    if arguments.verify:
+        return _verify(arguments, root, lock, contents)
+    runs = _runs(root)
+    tree = lineage(relative(arguments.path, root), lock, contents, runs)
+    _say_what_is_missing(runs)
+    defaults, unused = committed_defaults(root), unused_columns(lock, contents)
+    if arguments.json:
+        print(json.dumps({**tree.as_dict(), "unused_columns": unused, "defaults": defaults.label}, indent=2))
+    else:
+        dated = lock_date(root, arguments.rev or "HEAD")
+        print(render(tree, defaults, unused=unused, full=arguments.full, lock=dated))
+    return 0
+
+
+def _trace(arguments: argparse.Namespace, lock: Lock, contents: Contents, raw: RawSources) -> int:
+    if arguments.record:
+        trace = trace_record(arguments.record, lock, contents, raw)
+        print(json.dumps(trace.as_dict(), indent=2) if arguments.json else describe(trace))
         return 0
-    found = breaks(tree, contents, root)
+    found, counts = find_text(arguments.find, lock, contents, raw, limit=arguments.limit)
+    traces = trace_records(dict.fromkeys(hit.id for hit in found if hit.id), lock, contents, raw)
+    if arguments.json:
+        hits = [{**vars(hit), "trace": traces[hit.id].as_dict() if hit.id else None} for hit in found]
+        print(json.dumps({"counts": counts, "hits": hits}, indent=2))
+    else:
+        print(describe_findings(found, counts, traces))
+        if raw.missing:
+            print(raw.missing, file=sys.stderr)
+    return 0 if counts else 1
+
+
+def _verify(arguments: argparse.Namespace, root: Path, lock: Lock, contents: Contents) -> int:
+    tree = lineage(relative(arguments.path, root), lock, contents, runs=None)
+    found = breaks(tree, lock, contents, root, revision=arguments.rev)
+    # of a revision there is nothing but the cache to look at
+    if arguments.cache or arguments.rev:
+        found += cache_breaks(tree, cached_outputs(root, revision=arguments.rev), contents)
     if arguments.json:
         print(json.dumps({"path": tree.path, "verified": not found, "breaks": found}, indent=2))
-    else:
-        checked = sum(1 for _ in tree.walk())
-        summary = f"{tree.path}: {checked} artifacts, their code and parameters are what they were"
-        print("\n".join(found) if found else summary)
+        return 1 if found else 0
+    checked = sum(1 for _ in tree.walk())
+    summary = f"{tree.path}: {checked} artifacts, their code and parameters are what they were, and fit together"
+    print("\n".join(found) if found else summary)
     return 1 if found else 0
 
 
-def _diff(arguments: argparse.Namespace, root: Path, contents: Contents, runs: Runs) -> int:
+def _runs(root: Path) -> Runs | None:
+    """The store that params.yaml names, None where it cannot be read: a lineage needs neither."""
+    try:
+        return Runs(load_params(root / "params.yaml").tracking, root)
+    except PipelineError as error:
+        print(f"MLflow: not asked, because {error}", file=sys.stderr)
+        return None
+
+
+def _say_what_is_missing(runs: Runs | None) -> None:
+    if runs is not None and runs.missing:
+        print(f"MLflow: {runs.missing}", file=sys.stderr)
+
+
+def _diff(arguments: argparse.Namespace, root: Path) -> int:
+    contents, runs = Contents(root), _runs(root)
     old, new = (revision_lock(root, revision) for revision in arguments.diff)
     paths = [relative(arguments.path, root)] if arguments.path else _policies(new)
     result = {
         path: differences(lineage(path, old, contents, runs), lineage(path, new, contents, runs), contents)
         for path in paths
     }
+    _say_what_is_missing(runs)
     if arguments.json:
         print(json.dumps(result, indent=2))
         return 0

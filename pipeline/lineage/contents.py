@@ -1,28 +1,39 @@
 """Files by their content hash: from the working folder where they are unchanged, else from the DVC cache."""
 
+import hashlib
 import json
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.lineage.lockfile import Artifact
+from pipeline.lineage.lockfile import Artifact, revision_file
+from pipeline.stage.graph import cache_folder
 from pipeline.stage.hashing import content_hash
-
-_CACHE = Path(".dvc/cache/files/md5")
 
 
 class Contents:
     """Reads versions of artifacts, present and past."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, revision: str | None = None) -> None:
+        """Take the working folder as the present, or a git revision."""
         self._root = root
+        self._revision = revision
         self._hashes: dict[str, str | None] = {}
 
     def current_hash(self, path: str) -> str | None:
-        """Content hash of what lies at a path now, None when nothing does."""
+        """Content hash of what lies at a path now, None when nothing does; of a revision, what git has there."""
         if path not in self._hashes:
-            full = self._root / path
-            self._hashes[path] = content_hash(full) if full.exists() else None
+            self._hashes[path] = self._hash(path) if self._revision is None else self._committed(path)
         return self._hashes[path]
+
+    def _hash(self, path: str) -> str | None:
+        full = self._root / path
+        return content_hash(full) if full.exists() else None
+
+    def _committed(self, path: str) -> str | None:
+        content = revision_file(self._root, self._revision or "HEAD", path)
+        return None if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
 
     def files(self, artifact: Artifact) -> dict[str, str] | None:
         """Paths of an artifact's files with the hash of each; None when its version is nowhere."""
@@ -32,7 +43,7 @@ class Contents:
         if listing is not None:
             rows = json.loads(listing.read_text())
             return {f"{artifact.path}/{row['relpath']}": row["md5"] for row in rows}
-        if self.current_hash(artifact.path) != artifact.md5:
+        if self._hash(artifact.path) != artifact.md5:
             return None
         folder = self._root / artifact.path
         found = (file.relative_to(self._root).as_posix() for file in sorted(folder.rglob("*")) if file.is_file())
@@ -44,12 +55,17 @@ class Contents:
         if cached is not None:
             return cached
         full = self._root / path
-        return full if full.is_file() and self.current_hash(path) == md5 else None
+        return full if full.is_file() and self._hash(path) == md5 else None
+
+    def lines(self, path: str, md5: str) -> Iterator[str] | None:
+        """Lines of a file of this content, read as they are asked for; None when it is nowhere."""
+        file = self.locate(path, md5)
+        return None if file is None else _lines(file)
 
     def records(self, path: str, md5: str) -> list[dict[str, Any]] | None:
         """Rows of a JSON Lines file of this content, None when it is nowhere."""
-        file = self.locate(path, md5)
-        return None if file is None else [json.loads(line) for line in file.read_text().splitlines()]
+        lines = self.lines(path, md5)
+        return None if lines is None else [json.loads(line) for line in lines]
 
     def record_files(self, artifact: Artifact) -> dict[str, list[dict[str, Any]]] | None:
         """The JSON Lines files of an artifact, with their rows; None when this version is nowhere."""
@@ -59,6 +75,24 @@ class Contents:
         found = {path: self.records(path, md5) for path, md5 in files.items() if path.endswith(".jsonl")}
         whole = {path: rows for path, rows in found.items() if rows is not None}
         return whole if len(whole) == len(found) else None
+
+    def cache_breaks(self, artifact: Artifact) -> list[str]:
+        """What of an output is missing in DVC's cache, or is there with another content."""
+        found = self._cache_break(artifact.path, artifact.md5)
+        if found or not artifact.md5.endswith(".dir"):
+            return [found] if found else []
+        files = self.files(artifact) or {}
+        return [found for path, md5 in files.items() if (found := self._cache_break(path, md5))]
+
+    def _cache_break(self, path: str, md5: str) -> str | None:
+        file = self.cached_path(md5)
+        if not file.exists():
+            mend = "`dvc fetch` gets it from a remote, `dvc commit` from the working folder"
+            return f"cache: {path} ({md5[:12]}) is missing in {self._cache}; {mend}"
+        if content_hash(file) == md5.removesuffix(".dir"):
+            return None
+        mend = "remove that file, then `dvc fetch`, or `dvc commit` while the working folder is right"
+        return f"cache: {path} ({md5[:12]}) is corrupt: {file} has another content; {mend}"
 
     def difference(self, artifact: Artifact) -> str:
         """What is different in the working folder, as exactly as the cached version allows."""
@@ -86,6 +120,21 @@ class Contents:
             return f"{path}: {len(after)} lines instead of {len(before)}"
         return f"{path}: changed from line {different[0]} on ({len(different)} lines differ)"
 
+    def cached_path(self, md5: str) -> Path:
+        """Where DVC's cache keeps a content, whether it is there or not."""
+        return self._cache / md5[:2] / md5[2:]
+
+    @cached_property
+    def _cache(self) -> Path:
+        return cache_folder(self._root)
+
     def _cached(self, md5: str) -> Path | None:
-        path = self._root / _CACHE / md5[:2] / md5[2:]
+        path = self.cached_path(md5)
         return path if path.exists() else None
+
+
+def _lines(file: Path) -> Iterator[str]:
+    with file.open(encoding="utf-8") as stream:
+        for line in stream:
+            if line.strip():
+                yield line

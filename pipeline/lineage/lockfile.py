@@ -13,6 +13,8 @@ from pipeline.errors import PipelineError
 from pipeline.params.loading import flatten
 from pipeline.stage.graph import stage_names
 
+_SCHEMA = "2.0"
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -58,10 +60,19 @@ class Lock:
         """
         self.label = label
         try:
-            stages = YAML(typ="safe").load(text)["stages"]
-            records = {name: _stage(name, entry) for name, entry in stages.items()}
+            content = YAML(typ="safe").load(text)
+            if content.get("schema") != _SCHEMA:
+                raise PipelineError(
+                    f"{label} has schema {content.get('schema')!r}, this audit reads {_SCHEMA!r}: another "
+                    "version of DVC wrote it. Run `dvc repro`, or `dvc commit` where the outputs are right."
+                )
+            records = {name: _stage(name, entry) for name, entry in content["stages"].items()}
         except (YAMLError, KeyError, TypeError, AttributeError) as error:
-            raise PipelineError(f"{label} is no dvc.lock that can be read: {error}") from error
+            reason = " ".join(str(error).split())
+            raise PipelineError(
+                f"{label} is no dvc.lock that can be read ({type(error).__name__}: {reason}). "
+                "`git checkout dvc.lock` brings the committed one back, `dvc repro` writes a new one."
+            ) from error
         self.stages = {name: record for name, record in records.items() if name in names}
         self.stale = {name: record for name, record in records.items() if name not in names}
 
@@ -100,12 +111,20 @@ def revision_lock(root: Path, revision: str) -> Lock:
     """
     if revision == "workspace":
         return workspace_lock(root)
-    shown = subprocess.run(
-        ["git", "show", f"{revision}:./dvc.lock"], cwd=root, capture_output=True, text=True, check=False
+    text = revision_file(root, revision, "dvc.lock")
+    if text is None:
+        raise PipelineError(
+            f"git has no dvc.lock at {revision!r}. `git log -- dvc.lock` lists the commits that have one."
+        )
+    return Lock(
+        text.decode(errors="replace"), label=f"dvc.lock at {revision}", names=stage_names(root, revision=revision)
     )
-    if shown.returncode != 0:
-        raise PipelineError(f"git has no dvc.lock at {revision!r}: {shown.stderr.strip()}")
-    return Lock(shown.stdout, label=f"dvc.lock at {revision}", names=stage_names(root, revision=revision))
+
+
+def revision_file(root: Path, revision: str, path: str) -> bytes | None:
+    """A file as a git revision has it, None where it has none."""
+    shown = subprocess.run(["git", "show", f"{revision}:./{path}"], cwd=root, capture_output=True, check=False)
+    return shown.stdout if shown.returncode == 0 else None
 
 
 def _stage(name: str, entry: Mapping[str, Any]) -> StageRecord:

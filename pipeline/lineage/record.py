@@ -1,12 +1,29 @@
-"""Where one raw record went."""
+"""Where records went: raw rows, pairs, samples and prompts, by their ids."""
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.lineage.contents import Contents
-from pipeline.lineage.lockfile import Lock
+from pipeline.lineage.fates import FATES, read_fates
+from pipeline.lineage.lockfile import Lock, StageRecord
+from pipeline.lineage.raw import RawSources, row_text
+from pipeline.lineage.roles import hands_on, is_checkpoint, measured_files, originals, subjects, trained_files
 
-FATES = "artifacts/data/fates.jsonl"
+_TEXTS = ("prompt", "text", "response", "chosen", "rejected")
+TRAINED, MEASURED, DERIVED = "trained on", "measured on", "downstream of"
+
+
+@dataclass
+class Origin:
+    """A raw row that a record is, or stems from."""
+
+    source: str
+    row: int
+    fate: str
+    text: str | None = None
 
 
 @dataclass
@@ -14,82 +31,160 @@ class Trace:
     """The way of a record through the pipeline."""
 
     id: str
-    fates: list[str] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    """Its own texts by field, from the first file that has it."""
+    origins: list[Origin] = field(default_factory=list)
     """Raw rows with what prepare_data did with them."""
+    prompt_id: str | None = None
+    """The record that its prompt comes from, for a pair or sample."""
+    quarantined: str | None = None
+    """Why the contract of pairs has refused it."""
     files: dict[str, int] = field(default_factory=dict)
     """Files with rows that are, or stem from, the record."""
-    stages: list[str] = field(default_factory=list)
-    """Stages that read one of these files, or what such a stage wrote."""
+    checkpoints: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """Model to what the record was to it (`trained on`, `measured on`, `downstream of`) to the stages that did it."""
     outputs: list[str] = field(default_factory=list)
-    """What these stages wrote: whatever the record may have influenced."""
+    """What stages wrote that the record may have influenced, models included."""
     missing: list[str] = field(default_factory=list)
-    """Artifacts whose content is neither in the working folder nor in the DVC cache."""
+    """Artifacts whose content is neither in the working folder nor in the DVC cache, and other gaps."""
 
-    def describe(self) -> str:
-        """The trace as text."""
-        lines = [f"record {self.id}", *(f"  {fate}" for fate in self.fates)]
-        lines += [f"  in {path}: {count} row{'s' * (count > 1)}" for path, count in self.files.items()]
-        if self.stages:
-            lines += ["  went into", *(f"    {stage}" for stage in self.stages)]
-            lines += ["  which wrote", *(f"    {output}" for output in self.outputs)]
-        else:
-            lines.append("  went into nothing that was trained or measured")
-        return "\n".join(
-            [*lines, *(f"  not looked at: {path} is neither here nor in the DVC cache" for path in self.missing)]
-        )
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
 
 
-def trace_record(identity: str, lock: Lock, contents: Contents) -> Trace:
-    """Follow a record by its id: 16 hex digits of the hash of its raw text, as in fates.jsonl.
+def trace_records(identities: Iterable[str], lock: Lock, contents: Contents, raw: RawSources) -> dict[str, Trace]:
+    """Follow records by their ids, all in one reading of the files.
 
-    Raises:
-        PipelineError: no raw row has this id.
+    An id is 16 hex digits: of a raw record as in fates.jsonl, of a prompt, a sample, or a pair.
     """
-    trace = Trace(identity)
-    related = {identity}
+    search = _Search(identities)
     for stage in lock.stages.values():
         for output in stage.outputs:
-            files = contents.record_files(output)
-            if files is None:
-                trace.missing.append(output.path)
-            for path, rows in (files or {}).items():
-                _look(path, rows, related, trace)
-    if not trace.fates and not trace.files:
+            files = contents.files(output)
+            for path, md5 in (files or {output.path: ""}).items():
+                if not path.endswith(".jsonl") and files is not None:
+                    continue
+                lines = contents.lines(path, md5) if files is not None else None
+                if lines is None:
+                    search.note_missing(path)
+                else:
+                    search.look(path, lines)
+    _find_origins(search.traces.values(), lock, contents, raw)
+    for trace in search.traces.values():
+        _follow(trace, lock)
+        if raw.missing:
+            trace.missing.append(raw.missing)
+    return search.traces
+
+
+def trace_record(identity: str, lock: Lock, contents: Contents, raw: RawSources) -> Trace:
+    """Follow one record.
+
+    Raises:
+        PipelineError: nothing has this id.
+    """
+    trace = trace_records([identity], lock, contents, raw)[identity]
+    if not trace.origins and not trace.files:
         raise PipelineError(
-            f"no raw record has the id {identity}. Ids are in {FATES}; that of a text is "
-            "`python -c 'from pipeline.data.records import record_id; print(record_id(TEXT))'`."
+            f"no raw record, prompt, sample or pair has the id {identity}. `audit --find TEXT` finds one by its text; "
+            f"ids are in {FATES}."
         )
-    _follow(trace, lock)
     return trace
 
 
-def _look(path: str, rows: list[dict[str, object]], related: set[str], trace: Trace) -> None:
-    """Count the rows of a file that stem from the record. Stages come in the order of dvc.lock, causes first."""
-    if path == FATES:
-        found = [row for row in rows if row["id"] == trace.id]
-        trace.fates += [f"raw row {row['row']}: {row['fate']}" for row in found]
-        return
-    count = 0
-    for row in rows:
-        if row.get("id") in related or row.get("prompt_id") in related:
-            count += 1
-            if isinstance(row.get("id"), str):
-                related.add(str(row["id"]))  # a pair that was made from it has an id of its own
-            if row.get("reasons"):
-                trace.fates.append(f"pair {row['id']}: quarantined for {row['reasons']}")
-    if count:
-        trace.files[path] = count
+class _Search:
+    """What the files say of a few records; stages come in the order of dvc.lock, causes first."""
+
+    def __init__(self, identities: Iterable[str]) -> None:
+        self.traces = {identity: Trace(identity) for identity in identities}
+        self._related: dict[str, set[str]] = {identity: {identity} for identity in self.traces}
+        """A record, or one that was made from it, to the records that were asked for."""
+
+    def note_missing(self, path: str) -> None:
+        """Say of every record that a file was not looked at."""
+        for trace in self.traces.values():
+            trace.missing.append(f"{path} is neither here nor in the DVC cache")
+
+    def look(self, path: str, lines: Iterable[str]) -> None:
+        """Count the rows of a file that are, or stem from, a record; fates are read later, see `_find_origins`."""
+        for line in lines if path != FATES else ():
+            row = json.loads(line)
+            for identity in self._asked(row):
+                self._count(path, row, self.traces[identity])
+
+    def _asked(self, row: Mapping[str, Any]) -> set[str]:
+        keys = [row[name] for name in ("id", "prompt_id") if isinstance(row.get(name), str)]
+        asked = {identity for key in keys for identity in self._related.get(key, ())}
+        if asked and isinstance(row.get("id"), str):
+            self._related.setdefault(str(row["id"]), set()).update(asked)
+        return asked
+
+    def _count(self, path: str, row: Mapping[str, Any], trace: Trace) -> None:
+        trace.files[path] = trace.files.get(path, 0) + 1
+        if row.get("id") != trace.id:
+            return
+        if not trace.texts:
+            trace.texts = {name: row[name] for name in _TEXTS if isinstance(row.get(name), str)}
+        if isinstance(row.get("prompt_id"), str):
+            trace.prompt_id = row["prompt_id"]
+        if row.get("reasons"):
+            trace.quarantined = ", ".join(row["reasons"]) if isinstance(row["reasons"], list) else str(row["reasons"])
+
+
+def _find_origins(traces: Iterable[Trace], lock: Lock, contents: Contents, raw: RawSources) -> None:
+    """The raw rows of records, or of the records that their prompts come from."""
+    wanted: dict[str, list[Trace]] = {}
+    for trace in traces:
+        for key in dict.fromkeys((trace.id, trace.prompt_id)):
+            if key:
+                wanted.setdefault(key, []).append(trace)
+    for fate in read_fates(lock, contents):
+        for trace in wanted.get(fate["id"] or "", ()):
+            row = raw.row(fate["source"], fate["row"])
+            text = None if row is None else row_text(row)
+            trace.origins.append(Origin(fate["source"], fate["row"], fate["fate"], text))
 
 
 def _follow(trace: Trace, lock: Lock) -> None:
-    todo, seen = list(trace.files), set(trace.files)
+    """From the files that have the record to the models and reports, and what it was to each."""
+    todo = []
+    for stage in lock.stages.values():
+        for role, files in ((TRAINED, trained_files), (MEASURED, measured_files)):
+            if files(stage, trace.files):
+                for model in subjects(stage):
+                    _note(trace, model, role, stage)
+        for original in originals(stage):
+            for role, names in list(trace.checkpoints.get(original, {}).items()):
+                for out in stage.outputs if role == TRAINED else []:
+                    if is_checkpoint(out.path):
+                        trace.checkpoints.setdefault(out.path, {}).setdefault(TRAINED, []).extend(names)
+        if any(dep.covers(path) for dep in stage.inputs for path in trace.files):
+            todo.append(stage)
+    for stage in _reached(todo, lock):
+        for out in stage.outputs:
+            trace.outputs.append(out.path)
+            if is_checkpoint(out.path) and out.path not in trace.checkpoints:
+                _note(trace, out.path, DERIVED, stage)
+
+
+def _note(trace: Trace, model: str, role: str, stage: StageRecord) -> None:
+    names = trace.checkpoints.setdefault(model, {}).setdefault(role, [])
+    if stage.name not in names:
+        names.append(stage.name)
+
+
+def _reached(readers: list[StageRecord], lock: Lock) -> Iterator[StageRecord]:
+    """Stages that read a record, and all that read what they made of it.
+
+    A stage that only hands rows on makes nothing of a record but the rows that were counted with it.
+    """
+    todo = [stage for stage in readers if not hands_on(stage)]
+    seen: set[str] = set()
     while todo:
-        for stage in lock.consumers(todo.pop(0)):
-            if stage.name in trace.stages:
-                continue
-            trace.stages.append(stage.name)
-            for output in stage.outputs:
-                trace.outputs.append(output.path)
-                if output.path not in seen:
-                    seen.add(output.path)
-                    todo.append(output.path)
+        stage = todo.pop(0)
+        if stage.name not in seen:
+            seen.add(stage.name)
+            yield stage
+            todo += [reader for out in stage.outputs for reader in lock.consumers(out.path)]
+    yield from (stage for stage in readers if stage.name not in seen)

@@ -23,13 +23,13 @@ class Node:
     inputs: list["Node"] = field(default_factory=list)
 
     def walk(self) -> Iterator["Node"]:
-        """This node and all behind it, each path once."""
-        seen: set[str] = set()
+        """This node and all behind it, each version of a path once."""
+        seen: set[tuple[str, str]] = set()
         todo = [self]
         while todo:
             node = todo.pop()
-            if node.path not in seen:
-                seen.add(node.path)
+            if (node.path, node.md5) not in seen:
+                seen.add((node.path, node.md5))
                 yield node
                 todo += reversed(node.inputs)
 
@@ -54,7 +54,7 @@ class Node:
         }
 
 
-def lineage(path: str, lock: Lock, contents: Contents, runs: Runs) -> Node:
+def lineage(path: str, lock: Lock, contents: Contents, runs: Runs | None) -> Node:
     """The tree of a path.
 
     Raises:
@@ -70,13 +70,13 @@ def lineage(path: str, lock: Lock, contents: Contents, runs: Runs) -> Node:
     return _node(found[1], lock, contents, runs)
 
 
-def _node(artifact: Artifact, lock: Lock, contents: Contents, runs: Runs) -> Node:
+def _node(artifact: Artifact, lock: Lock, contents: Contents, runs: Runs | None) -> Node:
     node = Node(artifact.path, artifact.md5, rows=_rows(artifact, contents))
     found = lock.producer(artifact.path)
     if found is not None:
         stage, output = found
         node.stage = stage
-        node.runs = runs.of(stage.name, output)
+        node.runs = runs.of(stage.name, output) if runs is not None else []
         node.inputs = [_node(dep, lock, contents, runs) for dep in stage.inputs]
     return node
 
@@ -84,41 +84,8 @@ def _node(artifact: Artifact, lock: Lock, contents: Contents, runs: Runs) -> Nod
 def _rows(artifact: Artifact, contents: Contents) -> int | None:
     if not artifact.path.endswith(".jsonl"):
         return None
-    records = contents.records(artifact.path, artifact.md5)
-    return None if records is None else len(records)
-
-
-def render(node: Node, *, full: bool = False) -> str:
-    """The tree as text; a stage that was shown further up is not shown again.
-
-    Args:
-        node: its root.
-        full: all parameters, not their number, and the code with its hashes.
-    """
-    lines: list[str] = []
-    _render(node, 0, lines, set(), full=full)
-    return "\n".join(lines)
-
-
-def _render(node: Node, depth: int, lines: list[str], seen: set[str], *, full: bool) -> None:
-    indent = "  " * depth
-    rows = f"  {node.rows} rows" if node.rows is not None else ""
-    origin = f"<- {node.stage.name}" if node.stage is not None else "[source]"
-    again = node.stage is not None and node.stage.name in seen
-    lines.append(f"{indent}{node.path}  {node.md5[:12]}{rows}  {origin}{'  (above)' if again else ''}")
-    if again or node.stage is None:
-        return
-    seen.add(node.stage.name)
-    for run in node.runs:
-        lines.append(f"{indent}    run     {run.describe()}")
-    params, code = node.stage.params, node.stage.code
-    if full:
-        lines += [f"{indent}    param   {key}: {value}" for key, value in params.items()]
-        lines += [f"{indent}    code    {item.path}  {item.md5[:12]}" for item in code]
-    else:
-        lines.append(f"{indent}    reads   {len(params)} parameters, {len(code)} code files")
-    for child in node.inputs:
-        _render(child, depth + 1, lines, seen, full=full)
+    lines = contents.lines(artifact.path, artifact.md5)
+    return None if lines is None else sum(1 for _ in lines)
 
 
 def relative(path: str, root: Path) -> str:

@@ -46,9 +46,7 @@ def add_adapters(
         lora_dropout=0.0,
         target_modules=finetuning.lora_target_modules,
     )
-    with seeded_globals(seed, name), warnings.catch_warnings():
-        # PEFT asks for a property under the name that transformers has given up
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+    with seeded_globals(seed, name), old_names_allowed():
         adapted = get_peft_model(network, config)
     for module in adapted.modules():
         if isinstance(module, BaseTunerLayer):
@@ -57,6 +55,14 @@ def add_adapters(
             if fused and _is_plain(module):
                 module.forward = partial(_fused_forward, module)  # type: ignore[method-assign]
     return adapted
+
+
+@contextmanager
+def old_names_allowed() -> Iterator[None]:
+    """For PEFT, which asks for a property of models under the name that transformers has given up."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        yield
 
 
 def lora_linear(x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scaling: float) -> Tensor:

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from pipeline.data.packing import PackedRows, packed
 from pipeline.data.tokens import ResponseBatch
-from pipeline.models.adapters import add_adapters, has_adapters, merge_adapters
+from pipeline.models.adapters import add_adapters, has_adapters, merge_adapters, old_names_allowed
 from pipeline.models.backbone import (
     logit_scale,
     packed_states,
@@ -199,7 +199,9 @@ def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
 
     base = load_network(base_folder, replace(compute, dtype=torch.float32), finetuning=None)
     # merged like the final policy: two more small matmuls a layer would slow sampling down
-    merged: nn.Module = merge_adapters(PeftModel.from_pretrained(base, str(folder)))
+    with old_names_allowed():
+        adapted = PeftModel.from_pretrained(base, str(folder))
+    merged: nn.Module = merge_adapters(adapted)
     merged = merged.to(compute.dtype).requires_grad_(False)
     return _policy(merged, compute)
 

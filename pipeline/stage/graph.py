@@ -60,5 +60,36 @@ def stage_names(root: Path, *, revision: str | None = None) -> set[str]:
         raise PipelineError(f"dvc.yaml: cannot read the stages: {error}") from error
 
 
+def cache_folder(root: Path) -> Path:
+    """Where DVC keeps contents by md5: its own configuration says, of every level (project, local, user, system).
+
+    Raises:
+        PipelineError: this is no DVC repository, or its configuration cannot be read.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        return Path(Repo(str(root)).cache.local.path)
+    except DvcException as error:
+        raise PipelineError(f"the DVC cache cannot be found: {error}") from error
+
+
+def cached_outputs(root: Path, *, revision: str | None = None) -> set[str]:
+    """Outputs that DVC keeps in its cache; the others (`cache: false`) are in git.
+
+    Raises:
+        PipelineError: dvc.yaml cannot be read.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        outs = Repo(str(root), rev=revision).index.outs
+        return {Path(out.def_path).as_posix() for out in outs if out.use_cache}
+    except DvcException as error:
+        raise PipelineError(f"dvc.yaml: cannot read the outputs: {error}") from error
+
+
 def _relative(path: str, root: Path) -> Path:
     return Path(path).resolve().relative_to(root.resolve()) if Path(path).is_absolute() else Path(path)

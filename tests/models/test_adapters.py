@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
@@ -46,6 +47,12 @@ def test_afterwards_weights_and_adapters_are_what_they_were(policy: Policy) -> N
     assert all(torch.equal(tensor, before[name]) for name, tensor in policy.state_dict().items())
     assert torch.equal(policy(BATCH).logprobs, apart)
     assert all(p.requires_grad == ("lora_" in name) for name, p in policy.named_parameters())
+
+
+def test_making_adapters_warns_of_nothing(make_policy: PolicyMaker) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        make_policy(LORA)
 
 
 def test_a_policy_without_adapters_is_left_alone(make_policy: PolicyMaker) -> None:

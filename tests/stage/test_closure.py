@@ -191,7 +191,7 @@ ALLOWED = {
         "validation.reasons",
     },
     "release": set(),
-    "lineage": {"errors", "launch", "params", "stage"},
+    "lineage": {"errors", "launch", "params", "stage", "data.records", "data.excerpts", "reading.sources"},
     "stage": {"errors", "params", "launch", "resume", "models.compute"},
 }
 

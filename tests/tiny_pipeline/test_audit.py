@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,10 @@ def test_the_tree_of_a_checkpoint_ends_at_the_raw_data(project: Path) -> None:
 
 def test_the_text_shows_stage_run_and_rows(project: Path) -> None:
     text = audit(project, "reports/policies/dpo/seed-0/metrics.json").stdout
-    for words in ("<- evaluate_policy@dpo-0", "<- optimize_policy@dpo-0", "FINISHED", "rows", "[source]"):
+    today = datetime.now(UTC).strftime("run: %Y-")
+    for words in ("<- evaluate_policy@dpo-0", "<- optimize_policy@dpo-0", "FINISHED", "rows", "[source]", today):
         assert words in text
+    assert "main: optimize.dpo.beta = 0.1" in text and max(map(len, text.splitlines())) <= 120
     full = audit(project, "--full", "artifacts/sft").stdout
     assert "train_sft.learning_rate" in full and "pipeline/training/sft.py" in full
 
@@ -66,7 +69,7 @@ def test_an_untouched_project_verifies(project: Path) -> None:
 
 def commit(project: Path) -> None:
     for command in (
-        ["git", "add", "dvc.yaml", "dvc.lock", "params.yaml"],
+        ["git", "add", ".dvc", "dvc.yaml", "dvc.lock", "params.yaml", "pipeline", "stages"],
         ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a version"],
     ):
         subprocess.run(command, cwd=project, check=True)
@@ -117,19 +120,39 @@ def test_a_break_is_named(copy: Path, change: Callable[[Path], None], message: s
     assert result.returncode == 1
     (line,) = result.stdout.splitlines()
     assert message in line
-    assert "is not here" in result.stderr, "without a store the audit says so"
 
 
 def test_a_record_is_followed_to_every_checkpoint(project: Path) -> None:
     trained = read_records(project / "artifacts/data/texts/train.jsonl")[0]["id"]
     trace = json.loads(audit(project, "--json", "--record", trained).stdout)
     assert list(trace["files"]) == ["artifacts/data/texts/train.jsonl"]
-    assert "train_sft" in trace["stages"] and "artifacts/policies/ppo/seed-0" in trace["outputs"]
-    assert any("used.sft" in fate for fate in trace["fates"])
+    assert trace["checkpoints"]["artifacts/sft"] == {"trained on": ["train_sft"]}
+    assert list(trace["checkpoints"][PPO]) == ["downstream of"]
+    (origin,) = trace["origins"]
+    assert origin["fate"] == "used.sft" and origin["source"] == "data/raw/reviews.csv"
+    assert origin["text"].startswith(trace["texts"]["prompt"]), "the raw row itself"
+    evaluated = read_records(project / "reports/policies/sft/samples.jsonl")[0]["id"]
+    trace = json.loads(audit(project, "--json", "--record", evaluated).stdout)
+    assert all(list(roles) == ["measured on"] for roles in trace["checkpoints"].values())
+    assert {"artifacts/sft", "artifacts/selected/dpo/seed-0"} <= set(trace["checkpoints"])
+
+
+def test_a_pair_leads_to_the_raw_row_of_its_prompt(project: Path) -> None:
     pair = read_records(project / "artifacts/preferences/accepted/train.jsonl")[0]
-    trace = json.loads(audit(project, "--json", "--record", pair["prompt_id"]).stdout)
+    trace = json.loads(audit(project, "--json", "--record", pair["id"]).stdout)
     assert {"artifacts/preferences/accepted/train.jsonl", "artifacts/inputs/dpo/pairs.jsonl"} <= set(trace["files"])
-    assert "train_sft" not in trace["stages"] and "train_reward" in trace["stages"]
+    (origin,) = trace["origins"]
+    assert origin["text"].startswith(pair["prompt"]) and origin["fate"] == "used.train"
+    assert "trained on" in trace["checkpoints"]["artifacts/policies/dpo/seed-0"]
+    assert "artifacts/sft" not in trace["checkpoints"]
+
+
+def test_a_sentence_is_found_with_what_became_of_it(project: Path) -> None:
+    row = (project / "data/raw/reviews.csv").read_text().splitlines()[7].partition(",")[0]
+    text = audit(project, "--find", row.upper()).stdout
+    assert "data/raw/reviews.csv row 7" in text, text
+    nothing = audit(project, "--find", "no review says this")
+    assert nothing.returncode == 1 and nothing.stdout.startswith("0 hits")
 
 
 def test_a_record_that_was_left_out_says_why(project: Path) -> None:
@@ -138,7 +161,28 @@ def test_a_record_that_was_left_out_says_why(project: Path) -> None:
     text = audit(project, "--record", unused["id"]).stdout
     assert f"raw row {unused['row']}: unused.sft" in text and "went into nothing" in text
     unknown = audit(project, "--record", "0123456789abcdef")
-    assert unknown.returncode == 1 and "no raw record has the id" in unknown.stderr
+    assert unknown.returncode == 1 and "audit --find TEXT" in unknown.stderr
+
+
+def test_another_revision_is_audited_from_git_and_the_cache(copy: Path) -> None:
+    commit(copy)
+    pair = read_records(copy / "artifacts/preferences/accepted/train.jsonl")[0]["id"]
+    edit_params(copy, {"optimize.dpo.beta": 0.7})
+    shutil.rmtree(copy / "artifacts")
+    (copy / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    tree = audit(copy, "--rev", "HEAD", "artifacts/policies/dpo/seed-0")
+    assert tree.returncode == 0 and "optimize.dpo.beta = 0.1" in tree.stdout, tree.stderr
+    assert "is not here" in tree.stderr, "without a store the audit says so"
+    assert audit(copy, "--rev", "HEAD", "--verify", PPO).returncode == 0
+    trace = json.loads(audit(copy, "--rev", "HEAD", "--json", "--record", pair).stdout)
+    assert trace["origins"][0]["text"] and trace["missing"] == []
+
+
+def test_a_damaged_store_is_named_and_costs_only_what_was_in_it(copy: Path) -> None:
+    (copy / "mlflow.db").write_bytes(b"no database" * 1000)
+    result = audit(copy, "artifacts/sft")
+    assert result.returncode == 0 and "<- train_sft" in result.stdout
+    assert "cannot be read" in result.stderr and "Traceback" not in result.stderr
 
 
 def test_a_method_that_was_taken_off_the_list_is_part_of_no_lineage(project: Path, copy: Path) -> None:
@@ -148,7 +192,7 @@ def test_a_method_that_was_taken_off_the_list_is_part_of_no_lineage(project: Pat
     gone = audit(copy, "artifacts/policies/ppo/seed-0")
     assert gone.returncode != 0 and "optimize_policy@ppo-0, which dvc.yaml no longer has" in gone.stderr
     trace = json.loads(audit(copy, "--json", "--record", trained).stdout)
-    assert "artifacts/policies/dpo/seed-0" in trace["outputs"] and PPO not in trace["outputs"]
+    assert "artifacts/policies/dpo/seed-0" in trace["checkpoints"] and PPO not in trace["checkpoints"]
 
 
 def test_two_versions_are_compared(copy: Path) -> None:

@@ -1,0 +1,77 @@
+"""Did each stage read what its producer has written, and did stages that read the same path read the same?
+
+`dvc repro` sees to it. Stages that were run one by one (`dvc repro -s`, `dvc commit`), or a dvc.lock that was merged,
+need not agree: the models of one comparison may then have seen different data.
+"""
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from pipeline.lineage.contents import Contents
+from pipeline.lineage.lockfile import Artifact, Lock, StageRecord
+
+_SHOWN = 12
+"""Hex digits of a hash."""
+
+
+def edge_breaks(stages: Iterable[StageRecord], lock: Lock, contents: Contents) -> list[str]:
+    """Every path that a stage read in another version than its producer wrote, or than another stage read it."""
+    found: list[str] = []
+    read: dict[str, tuple[StageRecord, str]] = {}
+    for stage in stages:
+        for dep in stage.inputs:
+            producers = list(_written(dep, lock, contents))
+            found += [_stale(stage, path, then, writer, now) for path, then, writer, now in producers if then != now]
+            if producers:
+                continue
+            first, md5 = read.setdefault(dep.path, (stage, dep.md5))
+            if md5 != dep.md5:
+                found.append(
+                    f"{dep.path}: {first.name} read {md5[:_SHOWN]}, and {stage.name} read {dep.md5[:_SHOWN]}; "
+                    f"`dvc repro {first.name} {stage.name}` mends it"
+                )
+    return found
+
+
+def _stale(stage: StageRecord, path: str, then: str, writer: StageRecord, now: str) -> str:
+    return (
+        f"{path}: {stage.name} read {then[:_SHOWN]}, and {writer.name} has written {now[:_SHOWN]}; "
+        f"`dvc repro {stage.name}` mends it"
+    )
+
+
+def _written(dep: Artifact, lock: Lock, contents: Contents) -> Iterable[tuple[str, str, StageRecord, str]]:
+    """Of what a stage read, the parts that stages write: path, hash as read, writer, hash as written."""
+    for writer in lock.stages.values():
+        for out in writer.outputs:
+            if out.path == dep.path:
+                yield dep.path, dep.md5, writer, out.md5
+            elif out.covers(dep.path):
+                yield from _within(dep, out, writer, contents)
+            elif dep.covers(out.path):
+                yield from ((path, then, writer, now) for path, now, then in _shared(out, dep, contents))
+
+
+def _within(
+    dep: Artifact, out: Artifact, writer: StageRecord, contents: Contents
+) -> Iterable[tuple[str, str, StageRecord, str]]:
+    """A file or folder that lies in an output folder."""
+    files = contents.files(out)
+    if files is None:
+        return
+    if not dep.md5.endswith(".dir"):
+        yield dep.path, dep.md5, writer, files.get(dep.path, "nothing")
+        return
+    read = contents.files(dep)
+    inside = {path: md5 for path, md5 in files.items() if PurePosixPath(path).is_relative_to(dep.path)}
+    for path in sorted({*inside, *(read or inside)}):
+        yield path, (read or inside).get(path, "nothing"), writer, inside.get(path, "nothing")
+
+
+def _shared(out: Artifact, dep: Artifact, contents: Contents) -> Iterable[tuple[str, str, str]]:
+    """Files of an output in a folder that was read: path, hash as written, hash as read."""
+    read, written = contents.files(dep), contents.files(out)
+    if read is None or written is None:
+        return
+    for path, md5 in written.items():
+        yield path, md5, read.get(path, "nothing")

@@ -1,0 +1,18 @@
+"""What prepare_data did with each raw row."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.lineage.contents import Contents
+from pipeline.lineage.lockfile import Artifact, Lock
+
+FATES = "artifacts/data/fates.jsonl"
+
+
+def read_fates(lock: Lock, contents: Contents) -> Iterator[dict[str, Any]]:
+    """Source, row, id (None where it has no text) and fate of every raw row; nothing where the file is nowhere."""
+    found = lock.producer(FATES)
+    files = contents.files(Artifact(found[1].path, found[1].md5)) if found is not None else None
+    for line in (contents.lines(FATES, files[FATES]) if files and FATES in files else None) or ():
+        yield json.loads(line)

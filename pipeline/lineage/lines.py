@@ -1,0 +1,30 @@
+"""Lines that fit a terminal."""
+
+import shutil
+import textwrap
+from collections.abc import Iterable, Sequence
+
+_WIDTH = 100
+
+
+def width() -> int:
+    """Columns of the terminal, 100 where there is none."""
+    return max(40, shutil.get_terminal_size((_WIDTH, 24)).columns)
+
+
+def titled(title: str, items: Sequence[str]) -> list[str]:
+    """`title: item, item`, with what does not fit on indented lines below."""
+    return textwrap.wrap(
+        f"{title}: {', '.join(items)}",
+        width(),
+        initial_indent="  ",
+        subsequent_indent="      ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def fitted(lines: Iterable[str]) -> list[str]:
+    """Lines as they are, those that are wider than the terminal cut with a mark."""
+    limit = width()
+    return [part if len(part) <= limit else f"{part[: limit - 1]}…" for line in lines for part in line.split("\n")]

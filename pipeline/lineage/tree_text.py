@@ -1,0 +1,63 @@
+"""A lineage as text for a terminal."""
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.lineage.defaults import Defaults, main_params
+from pipeline.lineage.lines import fitted, titled
+from pipeline.lineage.tree import Node
+
+
+def render(
+    node: Node, defaults: Defaults, *, unused: Mapping[str, Sequence[str]], full: bool = False, lock: str | None = None
+) -> str:
+    """The tree as text; a stage that was shown further up is not shown again.
+
+    Args:
+        node: its root.
+        defaults: what parameters are compared with.
+        unused: columns of the sources that nothing read, by source.
+        full: all parameters, not only the main and the changed ones, and the code with its hashes.
+        lock: when dvc.lock was committed last.
+    """
+    lines = [f"dvc.lock of {lock}"] if lock else ["dvc.lock was never committed"]
+    lines.append(f"defaults: {defaults.label}")
+    _render(node, 0, lines, set(), _Style(defaults, unused, full))
+    return "\n".join(fitted(lines))
+
+
+class _Style:
+    def __init__(self, defaults: Defaults, unused: Mapping[str, Sequence[str]], full: bool) -> None:
+        self.defaults = defaults
+        self.unused = unused
+        self.full = full
+
+
+def _render(node: Node, depth: int, lines: list[str], seen: set[str], style: _Style) -> None:
+    indent = "  " * depth
+    rows = f"  {node.rows} rows" if node.rows is not None else ""
+    origin = f"<- {node.stage.name}" if node.stage is not None else "[source]"
+    again = node.stage is not None and node.stage.name in seen
+    lines.append(f"{indent}{node.path}  {node.md5[:12]}{rows}  {origin}{'  (above)' if again else ''}")
+    if again or node.stage is None:
+        return
+    seen.add(node.stage.name)
+    lines += [f"{indent}  {line}" for line in _details(node, style)]
+    for child in node.inputs:
+        _render(child, depth + 1, lines, seen, style)
+
+
+def _details(node: Node, style: _Style) -> list[str]:
+    assert node.stage is not None
+    params, code = node.stage.params, node.stage.code
+    lines = [line for run in node.runs for line in titled("run", [run.describe()])]
+    if node.stage.name == "prepare_data":
+        for source, columns in style.unused.items():
+            lines += titled(f"unused in {source}", columns)
+    changed = style.defaults.changed(params)
+    if style.full:
+        lines += [f"  param   {key}: {changed.get(key, value)}" for key, value in params.items()]
+        return lines + [f"  code    {item.path}  {item.md5[:12]}" for item in code]
+    main = {key: value for key, value in main_params(params).items() if key not in changed}
+    lines += titled("changed", [f"{key} = {value}" for key, value in changed.items()]) if changed else []
+    lines += titled("main", [f"{key} = {value}" for key, value in main.items()]) if main else []
+    return [*lines, f"  reads {len(params)} parameters, {len(code)} code files (--full shows them)"]

@@ -1,0 +1,154 @@
+"""A record, prompt, sample or pair leads to its raw rows, and what it was to each model is said apart."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.errors import PipelineError
+from pipeline.lineage import roles
+from pipeline.lineage.lockfile import StageRecord
+from pipeline.lineage.raw import RawSources
+from pipeline.lineage.record import Trace, trace_record
+from pipeline.lineage.record_text import describe, describe_findings
+from pipeline.lineage.search import find_text
+from tests.conftest import ROOT
+from tests.lineage.conftest import EVALUATED, LABELLED, PAIR, PROMPT, RAW, REFUSED, TESTED, TEXT, Project
+
+Tracer = Callable[[str], Trace]
+DPO, SELECTED = "artifacts/policies/dpo/seed-0", "artifacts/selected/dpo/seed-0"
+
+
+@pytest.fixture
+def raw(rlhf: Project, monkeypatch: pytest.MonkeyPatch) -> RawSources:
+    rows = [{"text": f"row {number} says\nWhy? {'x' * 300}"} for number in range(1, 6)]
+    monkeypatch.setattr(RawSources, "_open", lambda _: {RAW: rows})
+    return RawSources(rlhf.root, rlhf.lock(), rlhf.contents())
+
+
+@pytest.fixture
+def trace(rlhf: Project, raw: RawSources) -> Tracer:
+    return lambda identity: trace_record(identity, rlhf.lock(), rlhf.contents(), raw)
+
+
+def by_role(trace: Trace) -> dict[str, set[str]]:
+    return {
+        role: {model for model, roles in trace.checkpoints.items() if role in roles}
+        for role in ("trained on", "measured on", "downstream of")
+    }
+
+
+def test_a_pair_was_trained_on_by_the_reward_model_and_dpo_alone(trace: Tracer) -> None:
+    found = by_role(trace(PAIR))
+    assert found["trained on"] == {"artifacts/reward_model", DPO, SELECTED}
+    assert found["measured on"] == set()
+    assert found["downstream of"] == {"artifacts/policies/hybrid/seed-0"}
+
+
+def test_a_test_pair_was_measured_on_and_trained_nothing(trace: Tracer) -> None:
+    found = by_role(trace(TESTED))
+    assert found == {"trained on": set(), "measured on": {"artifacts/reward_model"}, "downstream of": set()}
+
+
+def test_a_refused_pair_says_why_and_went_into_nothing(trace: Tracer) -> None:
+    refused = trace(REFUSED)
+    assert refused.quarantined == "too_long" and refused.checkpoints == {}
+    assert "quarantined for too_long" in describe(refused) and "went into nothing" in describe(refused)
+
+
+def test_a_text_of_sft_is_behind_dpo_but_dpo_was_not_trained_on_it(trace: Tracer) -> None:
+    found = by_role(trace(TEXT))
+    assert found["trained on"] == {"artifacts/sft"}
+    assert {DPO, SELECTED, "artifacts/reward_model"} <= found["downstream of"]
+
+
+def test_an_evaluation_prompt_was_measured_on_only(trace: Tracer) -> None:
+    found = by_role(trace(EVALUATED))
+    assert found == {"trained on": set(), "measured on": {SELECTED}, "downstream of": set()}
+
+
+def test_a_label_fits_the_judges(trace: Tracer) -> None:
+    assert by_role(trace(LABELLED))["trained on"] == {"artifacts/judge", "artifacts/evaluation_judge"}
+
+
+def test_a_prompt_leads_to_its_pairs_and_hybrid_reads_the_rows_of_its_own_seed(trace: Tracer) -> None:
+    found = trace(PROMPT)
+    assert found.files["artifacts/preferences/raw.jsonl"] == 3
+    # only seed 1 has the prompt: what seed 0 trained on is another folder
+    assert "trained on" not in found.checkpoints["artifacts/policies/hybrid/seed-0"]
+    assert by_role(found)["measured on"] == {SELECTED, "artifacts/reward_model"}
+
+
+@pytest.mark.parametrize(("identity", "row"), [(PAIR, 3), (PROMPT, 3), (EVALUATED, 4), (LABELLED, 1)])
+def test_every_kind_of_id_leads_to_its_raw_row_with_its_text(trace: Tracer, identity: str, row: int) -> None:
+    (origin,) = trace(identity).origins
+    assert (origin.source, origin.row) == (RAW, row)
+    assert origin.text is not None and origin.text.startswith(f"row {row} says")
+    shown = describe(trace(identity))
+    assert f"{RAW} raw row {row}: " in shown and f'"row {row} says Why? xxx' in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 100 and " …" in shown, "a long text is shortened"
+
+
+def test_an_unknown_id_is_an_error_that_says_how_to_find_one(trace: Tracer) -> None:
+    with pytest.raises(PipelineError, match="audit --find TEXT"):
+        trace("0123456789abcdef")
+
+
+def test_a_judge_or_reward_model_that_was_bought_was_trained_on_nothing(rlhf: Project, raw: RawSources) -> None:
+    rlhf.entries["fit_judge"]["params"] = {"params.yaml": {"judge": {"kind": "chat"}}}
+    rlhf.entries["train_reward"]["params"] = {"params.yaml": {"models": {"reward_backbone": {"is_reward_model": True}}}}
+    lock = rlhf.lock()
+    assert not by_role(trace_record(LABELLED, lock, rlhf.contents(), raw))["trained on"]
+    assert "artifacts/reward_model" not in by_role(trace_record(PAIR, lock, rlhf.contents(), raw))["trained on"]
+
+
+def test_what_is_in_no_cache_is_named(rlhf: Project, raw: RawSources) -> None:
+    lock = rlhf.lock()
+    rlhf.cached(rlhf.entries["collect_preferences"]["outs"][0]["md5"]).unlink()
+    (rlhf.root / "artifacts/preferences/raw.jsonl").unlink()
+    trace = trace_record(PAIR, lock, rlhf.contents(), raw)
+    assert trace.missing == ["artifacts/preferences/raw.jsonl is neither here nor in the DVC cache"]
+
+
+def test_raw_files_that_changed_since_are_said_to_have(rlhf: Project) -> None:
+    lock = rlhf.lock()
+    assert RawSources(rlhf.root, lock, rlhf.contents()).missing is None
+    rlhf.write(RAW, [{"text": "another"}])
+    assert "data/raw has changed" in (RawSources(rlhf.root, lock, rlhf.contents()).missing or "")
+
+
+def test_a_sentence_is_found_in_raw_rows_pairs_and_samples(rlhf: Project, raw: RawSources) -> None:
+    found, counts = find_text("SAYS  why?", rlhf.lock(), rlhf.contents(), raw, limit=2)
+    assert counts == {RAW: 5}, "whatever the case and the white space"
+    assert [(hit.row, hit.id, hit.fate) for hit in found] == [
+        (1, LABELLED, "used.judge"), (2, TEXT, "used.sft"),
+    ]  # fmt: skip
+    shown = describe_findings(found, counts, {})
+    assert "5 hits" in shown and "3 more" in shown and f"{RAW} row 1" in shown
+    found, counts = find_text("nobody.", rlhf.lock(), rlhf.contents(), raw, limit=9)
+    assert [(hit.path, hit.id) for hit in found] == [("reports/policies/dpo/seed-0/samples.jsonl", EVALUATED)]
+    found, _ = find_text("row 5", rlhf.lock(), rlhf.contents(), raw, limit=9)
+    assert [(hit.id, hit.fate) for hit in found] == [(None, "dropped.empty_text")]
+    assert find_text(PAIR, rlhf.lock(), rlhf.contents(), raw, limit=9) == ([], {}), "an id is no text"
+
+
+@pytest.mark.parametrize("table", [roles.TRAINS, roles.MEASURES], ids=["trains", "measures"])
+def test_every_role_is_of_a_file_that_the_stage_reads(table: dict[str, tuple[str, ...]]) -> None:
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    for name, patterns in table.items():
+        deps = [str(dep).replace("${item.method}", "*").replace("${item.seed}", "*") for dep in stages[name]["deps"]]
+        for pattern in patterns:
+            assert any(pattern.startswith(dep.rstrip("*")) for dep in deps), (name, pattern)
+
+
+def test_models_are_those_that_the_stages_write() -> None:
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    outs = [
+        str(next(iter(out)) if isinstance(out, dict) else out) for stage in stages.values() for out in stage["outs"]
+    ]
+    for prefix in roles.CHECKPOINTS:
+        assert any(out.startswith(prefix) for out in outs), prefix
+    for stage, prefixes in roles.SUBJECTS.items():
+        assert all(any(dep.startswith(prefix) for dep in stages[stage]["deps"]) for prefix in prefixes), stage
+    assert not roles.trained_files(StageRecord("check_data", "", [], [], [], {}), [str(Path("x.jsonl"))])
