@@ -12,11 +12,11 @@ def width() -> int:
     return max(40, shutil.get_terminal_size((_WIDTH, 24)).columns)
 
 
-def titled(title: str, items: Sequence[str]) -> list[str]:
-    """`title: item, item`, with what does not fit on indented lines below."""
+def titled(title: str, items: Sequence[str], *, indent: int = 0) -> list[str]:
+    """`title: item, item`, with what does not fit on lines below; `indent` columns are left for the caller's."""
     return textwrap.wrap(
         f"{title}: {', '.join(items)}",
-        width(),
+        max(40, width() - indent),
         initial_indent="  ",
         subsequent_indent="      ",
         break_long_words=False,

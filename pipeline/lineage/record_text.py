@@ -63,4 +63,6 @@ def _origin(origin: Origin) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + " ".join(shorten(text).split()) + '"'
+    shown = " ".join(shorten(text).split())
+    # a control character in somebody's data must not steer the terminal
+    return '"' + "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in shown) + '"'

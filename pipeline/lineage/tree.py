@@ -67,17 +67,20 @@ def lineage(path: str, lock: Lock, contents: Contents, runs: Runs | None) -> Nod
         if former:
             raise PipelineError(f"{path}: it is of stage {former[0]}, which dvc.yaml no longer has.")
         raise PipelineError(f"{path}: {lock.label} knows no stage that writes it. It has {outputs}.")
-    return _node(found[1], lock, contents, runs)
+    return _node(found[1], lock, contents, runs, {})
 
 
-def _node(artifact: Artifact, lock: Lock, contents: Contents, runs: Runs | None) -> Node:
-    node = Node(artifact.path, artifact.md5, rows=_rows(artifact, contents))
+def _node(artifact: Artifact, lock: Lock, contents: Contents, runs: Runs | None, known: dict[Artifact, Node]) -> Node:
+    """The node of an artifact; one that several stages read is built once."""
+    if artifact in known:
+        return known[artifact]
+    node = known[artifact] = Node(artifact.path, artifact.md5, rows=_rows(artifact, contents))
     found = lock.producer(artifact.path)
     if found is not None:
         stage, output = found
         node.stage = stage
         node.runs = runs.of(stage.name, output) if runs is not None else []
-        node.inputs = [_node(dep, lock, contents, runs) for dep in stage.inputs]
+        node.inputs = [_node(dep, lock, contents, runs, known) for dep in stage.inputs]
     return node
 
 

@@ -41,23 +41,23 @@ def _render(node: Node, depth: int, lines: list[str], seen: set[str], style: _St
     if again or node.stage is None:
         return
     seen.add(node.stage.name)
-    lines += [f"{indent}  {line}" for line in _details(node, style)]
+    lines += [f"{indent}  {line}" for line in _details(node, style, len(indent) + 2)]
     for child in node.inputs:
         _render(child, depth + 1, lines, seen, style)
 
 
-def _details(node: Node, style: _Style) -> list[str]:
+def _details(node: Node, style: _Style, indent: int) -> list[str]:
     assert node.stage is not None
     params, code = node.stage.params, node.stage.code
-    lines = [line for run in node.runs for line in titled("run", [run.describe()])]
+    lines = [line for run in node.runs for line in titled("run", [run.describe()], indent=indent)]
     if node.stage.name == "prepare_data":
         for source, columns in style.unused.items():
-            lines += titled(f"unused in {source}", columns)
+            lines += titled(f"unused in {source}", columns, indent=indent)
     changed = style.defaults.changed(params)
     if style.full:
         lines += [f"  param   {key}: {changed.get(key, value)}" for key, value in params.items()]
         return lines + [f"  code    {item.path}  {item.md5[:12]}" for item in code]
     main = {key: value for key, value in main_params(params).items() if key not in changed}
-    lines += titled("changed", [f"{key} = {value}" for key, value in changed.items()]) if changed else []
-    lines += titled("main", [f"{key} = {value}" for key, value in main.items()]) if main else []
+    lines += titled("changed", [f"{key} = {value}" for key, value in changed.items()], indent=indent) if changed else []
+    lines += titled("main", [f"{key} = {value}" for key, value in main.items()], indent=indent) if main else []
     return [*lines, f"  reads {len(params)} parameters, {len(code)} code files (--full shows them)"]

@@ -90,6 +90,11 @@ def test_every_kind_of_id_leads_to_its_raw_row_with_its_text(trace: Tracer, iden
     assert max(map(len, shown.splitlines())) <= 100 and " …" in shown, "a long text is shortened"
 
 
+def test_data_cannot_steer_the_terminal(rlhf: Project, raw: RawSources) -> None:
+    shown = describe(Trace("a" * 16, texts={"prompt": "red \x1b[31m and \x14"}))
+    assert "\\x1b[31m and \\x14" in shown and "\x1b" not in shown
+
+
 def test_an_unknown_id_is_an_error_that_says_how_to_find_one(trace: Tracer) -> None:
     with pytest.raises(PipelineError, match="audit --find TEXT"):
         trace("0123456789abcdef")

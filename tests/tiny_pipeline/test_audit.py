@@ -70,7 +70,7 @@ def test_an_untouched_project_verifies(project: Path) -> None:
 def commit(project: Path) -> None:
     for command in (
         ["git", "add", ".dvc", "dvc.yaml", "dvc.lock", "params.yaml", "pipeline", "stages"],
-        ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a version"],
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "a version"],
     ):
         subprocess.run(command, cwd=project, check=True)
 
