@@ -47,7 +47,7 @@ def assert_stops(root: Path, stage: str, *messages: str) -> None:
     for message in messages:
         assert message in result.stderr, result.stderr
     assert [path.name for path in (root / "artifacts").rglob("*")] == ["models", "policy"]
-    assert not (root / ".state/staging" / stage).exists()
+    assert not list(root.glob(f".state/resume/{stage}/*/outputs/**/*.*"))
 
 
 def test_a_missing_data_file_is_named(project: Path) -> None:
