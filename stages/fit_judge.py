@@ -4,6 +4,7 @@ import shutil
 from typing import Any
 
 from pipeline.data.records import read_records, write_records
+from pipeline.errors import PipelineError
 from pipeline.evaluation.judge import classifier_accuracy, classifier_agreement, judge_agreement, liked_and_disliked
 from pipeline.judges.loading import open_chat_judge
 from pipeline.judges.protocol import Judge
@@ -38,6 +39,11 @@ def _fit_classifier(stage: Stage, test: list[dict[str, Any]]) -> dict[str, Any]:
     """Fit, measure, save; a second judge from the labels that the first one has not seen."""
     settings = stage.params.fit_judge
     train = read_records(stage.input("artifacts/data/labels/train.jsonl"), fields=("id", "text", "label"))
+    if not train or not test:
+        raise PipelineError(
+            f"judge.kind is classifier, which is fitted on human labels, and the data has {len(train)} to fit it and "
+            f"{len(test)} to measure it. Set judge.kind to chat or reward_model, or give data.splits.judge a share."
+        )
     halves = split_labels(train) if settings.independent else (train, train)
     judge, other = (_fit(half, settings) for half in halves)
     judge.save(stage.output("artifacts/judge"))

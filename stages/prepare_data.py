@@ -2,25 +2,20 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.data.excerpts import shorten
-from pipeline.data.preparation import PreparedData, joined_without_space, prepare
-from pipeline.data.raw_rows import RawRows
+from pipeline.data.intake import open_sources, read_sources
+from pipeline.data.preparation import PreparedData, joined_without_space
 from pipeline.data.records import write_records
 from pipeline.data.source_report import report_sources
 from pipeline.data.tables import write_table
 from pipeline.errors import PipelineError
 from pipeline.models.text_format import TextFormat
 from pipeline.params.schema import Data
-from pipeline.progress import progress_bar
-from pipeline.reading.categories import default_category
-from pipeline.reading.control_tokens import control_tokens
-from pipeline.reading.formats import HOLD_CHATS, describe_format, detect_format, prompts_by_file, select_fields
-from pipeline.reading.sources import Source, load_sources
+from pipeline.reading.formats import describe_format
+from pipeline.reading.sources import Source
 from pipeline.reading.styles import Style
 from pipeline.stage.run import Stage, run_stage
 
@@ -31,20 +26,20 @@ _SHOWN = 200
 def main(stage: Stage) -> None:
     """Read, split, count, write."""
     settings = stage.params.data
-    sources = load_sources(settings)
-    resolved = prompts_by_file(sources, [detect_format(source, settings) for source in sources])
+    intake = open_sources(settings)
+    sources, resolved = intake.sources, intake.resolved
     warn_of_missing_categories(settings, resolved)
     for found, files in Counter(map(describe_format, resolved)).items():
         print(f"  format  {found}{f' ({files} files)' if files > 1 else ''}", flush=True)
-    total = sum(len(source.rows) for source in sources)
-    prepared, style = _prepare(stage, sources, resolved, wraps=False)
-    assert len({(fate["source"], fate["row"]) for fate in prepared.fates}) == total, "every raw row has a fate"
+    prepared, style = read_sources(intake, stage.input("artifacts/models/policy"), seed=stage.params.seed)
+    places = {(fate["source"], fate["row"]) for fate in prepared.fates}
+    assert len(places) == intake.rows, "every raw row has a fate"
     _warn_of_glued_pairs(prepared)
     if not style.written:
         style = Style()  # no chat was among the texts
     print(f"  chats   {style.name}", flush=True)
     _write(stage, prepared, sources, style)
-    counts = {"rows": total, "entries": len(prepared.fates), **dict(sorted(prepared.counts.items()))}
+    counts = {"rows": intake.rows, "entries": len(prepared.fates), **dict(sorted(prepared.counts.items()))}
     stage.write_json("reports/data/metrics.json", counts)
     rows: dict[str, Any] = {source.name: source.rows for source in sources}
     formats = {source.name: describe_format(data) for source, data in zip(sources, resolved, strict=True)}
@@ -61,57 +56,6 @@ def warn_of_missing_categories(settings: Data, resolved: Sequence[Data]) -> None
             "kind of prompt; nothing is broken down by it.",
             flush=True,
         )
-
-
-class _Mixed(Exception):
-    """Some rows are chats and some are texts."""
-
-
-def _prepare(
-    stage: Stage, sources: Sequence[Source], resolved: Sequence[Data], *, wraps: bool
-) -> tuple[PreparedData, Style]:
-    """All rows, written alike: once more from the first where texts turn out to stand beside chats."""
-    style = _style(stage, resolved, wraps=wraps)
-    total = sum(len(source.rows) for source in sources)
-    try:
-        with progress_bar(total=total, title="rows", unit="row") as bar:
-            prepared = prepare(_raw_rows(sources, resolved, style, bar), seed=stage.params.seed)
-            _refuse_mixed(style)
-    except _Mixed:
-        print("  texts are written as turns of a chat, because other rows are chats", flush=True)
-        return _prepare(stage, sources, resolved, wraps=True)
-    return prepared, style
-
-
-def _refuse_mixed(style: Style) -> None:
-    if style.is_mixed:
-        raise _Mixed
-
-
-def _style(stage: Stage, resolved: Sequence[Data], *, wraps: bool) -> Style:
-    """How rows are written out; a template needs the policy's tokenizer, which takes seconds to load."""
-    settings = stage.params.data
-    policy = stage.input("artifacts/models/policy")
-    has_chats = any(data.format in HOLD_CHATS for data in resolved)
-    if settings.chat_format == "transcript" or not (has_chats or settings.chat_format == "template"):
-        return Style(settings.separator, control_tokens=control_tokens(policy), wraps=wraps)
-    from pipeline.reading.templates import load_style
-
-    return load_style(settings.chat_format, policy, separator=settings.separator, wraps=wraps)
-
-
-def _raw_rows(sources: Sequence[Source], resolved: Sequence[Data], style: Style, bar: "tqdm[Any]") -> Iterator[RawRows]:
-    names = [source.name for source in sources]
-    for source, data in zip(sources, resolved, strict=True):
-        rows = select_fields(source, data, category=default_category(source.name, names))
-        yield RawRows(source.name, _counted(rows, style, bar), data, source.share, style)
-
-
-def _counted(rows: Iterable[Any], style: Style, bar: "tqdm[Any]") -> Iterator[Any]:
-    for row in rows:
-        _refuse_mixed(style)
-        bar.update()
-        yield row
 
 
 def _warn_of_glued_pairs(prepared: PreparedData) -> None:
@@ -144,13 +88,12 @@ def _check(prepared: PreparedData, sources: Sequence[Source], settings: Data) ->
             f"{share:.1%} of the rows of data.source are dropped ({dropped}, first: {first}). "
             f"Mend the data, or raise data.max_dropped_share (now {settings.max_dropped_share:g})."
         )
-    for kind, splits in (("labels", prepared.labels), ("texts", prepared.texts), ("prompts", prepared.prompts)):
-        for split, records in splits.items():
-            if not records:
-                raise PipelineError(
-                    f"data.source: no records for {kind}/{split} ({dict(sorted(prepared.counts.items()))}). "
-                    "Add rows, or give the split a larger share in data.splits."
-                )
+    for split, records in prepared.prompts.items():
+        if not records:
+            raise PipelineError(
+                f"data.source: no prompts for {split} ({dict(sorted(prepared.counts.items()))}). Add rows, or give the "
+                f"split a larger share (data.splits.{split})."
+            )
 
 
 def _first_dropped(prepared: PreparedData, sources: Sequence[Source]) -> str:

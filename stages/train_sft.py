@@ -24,18 +24,21 @@ def main(stage: Stage) -> None:
     examples = [cut_response(example, settings.max_length) for example in examples]
     print(f"{len(examples)} texts, {cut} responses cut at {settings.max_length} tokens", flush=True)
 
-    policy = load_policy(base, compute, finetuning=settings.finetuning, seed=seed)
-    train_sft(
-        policy,
-        examples,
-        settings,
-        compute,
-        pad_token_id=tokenizer.pad_token_id,
-        seed=seed,
-        on_step=stage.log_step,
-        on_tokens=stage.costs.add_work,
-        resume=stage.resume,
-    )
+    policy = load_policy(base, compute, finetuning=settings.finetuning if examples else None, seed=seed)
+    if examples:
+        train_sft(
+            policy,
+            examples,
+            settings,
+            compute,
+            pad_token_id=tokenizer.pad_token_id,
+            seed=seed,
+            on_step=stage.log_step,
+            on_tokens=stage.costs.add_work,
+            resume=stage.resume,
+        )
+    else:
+        print("warning: the data has prompts alone, so the policy of models.policy goes on as it is.", flush=True)
     save_policy(policy, tokenizer, stage.output("artifacts/sft"), dtype=stored_dtype(base), texts=texts)
     stage.write_history("reports/training/train_sft.jsonl")
     stage.log_final({"texts": len(examples), "cut_responses": cut})

@@ -57,6 +57,10 @@ def prepare(sources: Iterable[RawRows], *, seed: int) -> PreparedData:
     The split is a hash of the prompt, so one prompt is never on two sides, and adding rows moves no other row. Only a
     split that would be empty, as those of a few dozen rows may be, borrows the prompt whose hash is nearest to it.
     Limits keep the records with the smallest hashes.
+
+    Args:
+        sources: with a number in each of `data.splits` and `data.limits`, see `fill_shares`.
+        seed: of the hashes.
     """
     prepared = PreparedData()
     by_split: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
@@ -79,8 +83,10 @@ def prepare(sources: Iterable[RawRows], *, seed: int) -> PreparedData:
             by_split[split_of(record["hash"], source.data)].append(record)
     assert data is not None, "there is a source"
     lend_to_empty_splits(by_split, data)
-    for split, records in by_split.items():
-        _fill(prepared, split, _limited(records, split, data, prepared), seed=seed)
+    used = {split: _limited(records, split, data, prepared) for split, records in by_split.items()}
+    for split, records in used.items():
+        _fill(prepared, split, records, seed=seed)
+    _share_train_split(prepared, used, data)
     prepared.fates.sort(key=lambda fate: (order[fate["source"]], fate["row"]))
     return prepared
 
@@ -171,7 +177,7 @@ def _fill(prepared: PreparedData, split: str, records: list[dict[str, Any]], *, 
     if split in ("sft", "evaluation"):
         name = "train" if split == "sft" else "evaluation"
         complete = [record for record in records if "response" in record]
-        prepared.texts[name] += [_keep(record, "id", "prompt", "response", "ended") for record in complete]
+        prepared.texts[name] += [_text(record) for record in complete]
     if split == "sft":
         return
     seen: set[str] = set()
@@ -181,6 +187,18 @@ def _fill(prepared: PreparedData, split: str, records: list[dict[str, Any]], *, 
             prepared.prompts[split].append(_keep(record, "id", "prompt", "category"))
         if "chosen" in record and split != "evaluation":
             prepared.pairs.append(_pair(record, split))
+
+
+def _share_train_split(prepared: PreparedData, used: Mapping[str, list[dict[str, Any]]], data: Data) -> None:
+    """A judge or SFT without a share learns from the train split; the judge is measured on the test split."""
+    if data.splits.judge == 0:
+        for name in ("train", "test"):
+            known = [record for record in used[name] if "label" in record or "chosen" in record]
+            prepared.labels[name] += [label for record in known for label in _labelled(record)]
+    if data.splits.sft == 0:
+        # several pairs may have the same chosen response
+        texts = {(record["prompt"], record["response"]): record for record in used["train"] if "response" in record}
+        prepared.texts["train"] += [_text(record) for record in texts.values()]
 
 
 def _fill_labels(prepared: PreparedData, records: list[dict[str, Any]], *, seed: int) -> None:
@@ -207,6 +225,10 @@ def _labelled(record: dict[str, Any]) -> list[dict[str, Any]]:
         {"id": record["id"], "text": record["prompt"] + record[name], "label": label}
         for name, label in zip(_SIDES, (1, 0), strict=True)
     ]
+
+
+def _text(record: dict[str, Any]) -> dict[str, Any]:
+    return _keep(record, "id", "prompt", "response", "ended")
 
 
 def _keep(record: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -168,12 +168,17 @@ class Evaluator:
                 k3 += estimates.k3.sum(1).tolist()
         return k1, k3
 
-    def perplexity(self, policy: Policy, texts: Sequence[dict[str, Any]], *, title: str) -> float:
+    def perplexity(self, policy: Policy, texts: Sequence[dict[str, Any]], *, title: str) -> float | None:
         """exp(mean negative log-prob of a response token) over real texts, at temperature 1.
 
         Args:
             texts: rows with `prompt`, `response` and `ended`.
+
+        Returns:
+            None without texts, as a source of prompts alone leaves it.
         """
+        if not texts:
+            return None
         examples = [
             tokenize_example(self.tokenizer, row["prompt"], row["response"], ended=row["ended"]) for row in texts
         ]

@@ -15,7 +15,7 @@ MOST_CATEGORIES = 20
 
 
 def policy_metrics(
-    evaluator: Evaluator, samples: Sequence[ScoredSample], baseline: Sequence[ScoredSample], perplexity: float
+    evaluator: Evaluator, samples: Sequence[ScoredSample], baseline: Sequence[ScoredSample], perplexity: float | None
 ) -> dict[str, Any]:
     """The metrics of one policy against the SFT policy's samples on the same prompts.
 

@@ -83,28 +83,33 @@ _ALWAYS_REJECTED = ("missing_field", "wrong_type", "not_utf8", "blank_text", "id
 
 
 class Splits(Section):
-    judge: Share
-    sft: Share
-    train: Share
-    validation: Share
-    test: Share
-    evaluation: Share
+    """null: what the kind of source says, see pipeline.data.shares."""
+
+    judge: Share | None
+    sft: Share | None
+    train: Share | None
+    validation: Share | None
+    test: Share | None
+    evaluation: Share | None
 
     @model_validator(mode="after")
     def _add_up(self) -> Self:
-        total = sum(self.model_dump().values())
-        if abs(total - 1.0) > 1e-9:
+        shares = self.model_dump().values()
+        total = sum(share for share in shares if share is not None)
+        if total > 1.0 + 1e-9 or (None not in shares and total < 1.0 - 1e-9):
             raise ValueError(f"the shares add up to {total:g}, they must add up to 1")
         return self
 
 
 class Limits(Section):
-    judge: Count
-    sft: Count
-    train: Count
-    validation: Count
-    test: Count
-    evaluation: Count
+    """null: what the kind of source says, see pipeline.data.shares."""
+
+    judge: Count | None
+    sft: Count | None
+    train: Count | None
+    validation: Count | None
+    test: Count | None
+    evaluation: Count | None
 
 
 class MixedSource(Section):

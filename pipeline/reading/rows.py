@@ -2,7 +2,7 @@
 
 import os
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 BROKEN = "broken_row"
@@ -44,6 +44,14 @@ class SpanRows:
         chosen = SpanRows(self._stream, self._parse)
         chosen.column_names = list(names)
         chosen._starts, chosen._sizes, chosen.broken = self._starts, self._sizes, self.broken
+        return chosen
+
+    def select(self, indices: Iterable[int]) -> "SpanRows":
+        """These rows alone."""
+        chosen = SpanRows(self._stream, self._parse)
+        chosen.column_names = self.column_names
+        for index in indices:
+            chosen.append(self._starts[index], self._sizes[index], broken=self.broken.get(index))
         return chosen
 
     def __len__(self) -> int:

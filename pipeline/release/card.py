@@ -53,10 +53,13 @@ def policy_facts(name: str, comparison: Mapping[str, Any], rows: Mapping[str, An
         _interval("win_rate", "Win rate against SFT", entry["win_rate_vs_sft"]),
         *_where_known("win_rate", "Win rate against SFT at equal length", entry["length_controlled_win_rate"]),
         Metric("kl", "KL from SFT (nats per response)", entry["kl_nats_per_sequence"]),
-        Metric("perplexity", "Perplexity of held-out texts", entry["perplexity_held_out"]),
+        *_where_known("perplexity", "Perplexity of held-out texts", entry["perplexity_held_out"]),
         Metric("distinct-2", "Distinct bigrams", entry["distinct_2"]),
     ]
-    data = [f"{rows['used.sft']} texts for SFT."] if "used.sft" in rows else []
+    texts = rows.get("used.sft")
+    data = (
+        [] if texts is None else [f"{texts} texts for SFT." if texts else "For SFT the responses of the train split."]
+    )
     if name == "dpo":
         data.append(_pairs(comparison))
     elif name != "sft":

@@ -56,7 +56,7 @@ class PolicyMetrics(Document):
     kl_k3_nats_per_sequence: FiniteFloat
     kl_k3_interval: Interval
     kl_k3_nats_per_token: FiniteFloat
-    perplexity_held_out: FiniteFloat
+    perplexity_held_out: FiniteFloat | None
     distinct_1: FiniteFloat
     distinct_2: FiniteFloat
     distinct_3: FiniteFloat

@@ -5,7 +5,9 @@ from pipeline.report.documents import PolicyMetrics
 
 
 def perplexity_ratio(policy: PolicyMetrics, sft: PolicyMetrics) -> float:
-    """Held-out perplexity in multiples of SFT's."""
+    """Held-out perplexity in multiples of SFT's; 1 where there are no held-out texts."""
+    if policy.perplexity_held_out is None or sft.perplexity_held_out is None:
+        return 1.0
     return policy.perplexity_held_out / sft.perplexity_held_out
 
 

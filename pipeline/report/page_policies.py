@@ -130,9 +130,12 @@ def _k3_row(inputs: ReportInputs) -> Row:
 
 def _perplexity_row(inputs: ReportInputs, params: WriteReport) -> Row:
     sft = inputs.sft.metrics
-    cells = [Cell(number(sft.perplexity_held_out, 1))]
+    cells = [Cell("-" if sft.perplexity_held_out is None else number(sft.perplexity_held_out, 1))]
     for name in inputs.methods:
         policy = inputs.policies[name].metrics
+        if policy.perplexity_held_out is None:
+            cells.append(Cell("-"))
+            continue
         change = f"{signed(100 * (perplexity_ratio(policy, sft) - 1), 1)} %"
         tone = WORSE if unlearns_language(policy, sft, params) else SAME
         cells.append(Cell(number(policy.perplexity_held_out, 1), change, tone))

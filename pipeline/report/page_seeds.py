@@ -58,15 +58,20 @@ def method_seeds(inputs: ReportInputs, params: WriteReport) -> list[MethodSeeds]
 def _seed_row(row: SeedRun) -> SeedRow:
     remarks = [*row.collapsed, *["median, shown on this page"] * row.representative]
     metrics, gained = row.run.metrics, row.selected_minus_last
-    cells = [_SHOWN[name](of(row.run)) for name, of in MEASURES.items()]
+    cells = _cells({name: value for name, of in MEASURES.items() if (value := of(row.run)) is not None})
     steps = f"{metrics.selected_step} of {metrics.last_step}"
     collapsed = bool(row.collapsed)
     label = f"{row.run.seed}{', collapsed' if collapsed else ''}"
-    return SeedRow(label, "; ".join(remarks), collapsed, [*cells, steps, "–" if gained is None else signed(gained, 3)])
+    return SeedRow(
+        label, "; ".join(remarks), collapsed, [*cells[:-2], steps, "–" if gained is None else signed(gained, 3)]
+    )
 
 
 def _summary(table: SeedTable) -> list[SeedRow]:
-    ranges = [f"{shown(table.low[name])} to {shown(table.high[name])}" for name, shown in _SHOWN.items()]
+    ranges = [
+        f"{shown(table.low[name])} to {shown(table.high[name])}" if name in table.low else "–"
+        for name, shown in _SHOWN.items()
+    ]
     rows = [
         SeedRow("Mean", "all seeds", False, _cells(table.mean)),
         SeedRow("Standard deviation", "n − 1", False, _cells(table.deviation)),
@@ -78,7 +83,7 @@ def _summary(table: SeedTable) -> list[SeedRow]:
 
 
 def _cells(values: Mapping[str, float]) -> list[str]:
-    return [*(shown(values[name]) for name, shown in _SHOWN.items()), "", ""]
+    return [*(shown(values[name]) if name in values else "–" for name, shown in _SHOWN.items()), "", ""]
 
 
 def repair_table(inputs: ReportInputs) -> RepairTable | None:

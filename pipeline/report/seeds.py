@@ -14,7 +14,7 @@ MIN_FALL = 0.05
 # makes the median distance from the median an estimate of the standard deviation of normal values
 _NORMAL = 1.4826
 
-MEASURES: Mapping[str, Callable[[TrainedPolicy], float]] = {
+MEASURES: Mapping[str, Callable[[TrainedPolicy], float | None]] = {
     "judge_score": lambda run: run.metrics.judge_score.mean,
     "reward_score": lambda run: run.metrics.reward_score.mean,
     "kl_nats_per_sequence": lambda run: run.metrics.kl_nats_per_sequence,
@@ -41,7 +41,7 @@ class SeedRun:
 
 @dataclass(frozen=True)
 class SeedTable:
-    """All seeds of a method; figures by the names of `MEASURES`."""
+    """All seeds of a method; figures by the names of `MEASURES`, of those that are known."""
 
     method: str
     runs: Sequence[SeedRun]
@@ -69,7 +69,7 @@ def _table(inputs: ReportInputs, method: str, params: WriteReport) -> SeedTable:
         for run, outlier in zip(runs, outliers, strict=True)
     ]
     sound = [row.run for row in rows if not row.collapsed]
-    values = {name: [of(run) for run in runs] for name, of in MEASURES.items()}
+    values = _measured(runs)
     return SeedTable(
         method=method,
         runs=rows,
@@ -82,7 +82,13 @@ def _table(inputs: ReportInputs, method: str, params: WriteReport) -> SeedTable:
 
 
 def _means(runs: Sequence[TrainedPolicy]) -> dict[str, float]:
-    return {name: statistics.fmean(of(run) for run in runs) for name, of in MEASURES.items()}
+    return {name: statistics.fmean(values) for name, values in _measured(runs).items()}
+
+
+def _measured(runs: Sequence[TrainedPolicy]) -> dict[str, list[float]]:
+    """What is known of the runs."""
+    values = {name: [value for run in runs if (value := of(run)) is not None] for name, of in MEASURES.items()}
+    return {name: known for name, known in values.items() if known}
 
 
 def far_below(scores: Sequence[float]) -> list[bool]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.report.formats import duration, percent, signed
 from pipeline.report.inputs import PolicyReport, ReportInputs
+from pipeline.report.limits import perplexity_ratio
 from pipeline.report.pairs import paired_difference
 from pipeline.report.palette import policy_label
 
@@ -60,11 +61,11 @@ def _clearly_better(inputs: ReportInputs, first: str, second: str) -> bool:
 def _method_sentence(inputs: ReportInputs, name: str) -> str:
     policy, sft = inputs.policies[name].metrics, inputs.sft.metrics
     gain, wins = policy.judge_score.mean - sft.judge_score.mean, policy.win_rate_vs_sft
-    perplexity = policy.perplexity_held_out / sft.perplexity_held_out - 1
     result = f"{policy_label(name)} changed the judge score by {signed(gain, 2)} and wins against SFT on "
     result += f"{percent(wins.mean)} of the prompts ({percent(wins.low)} to {percent(wins.high)})."
-    price = f" It moved {policy.kl_nats_per_sequence:.1f} nats per sequence away from SFT, held-out perplexity changed "
-    price += f"by {signed(100 * perplexity, 1)} %"
+    price = f" It moved {policy.kl_nats_per_sequence:.1f} nats per sequence away from SFT"
+    if policy.perplexity_held_out is not None:
+        price += f", held-out perplexity changed by {signed(100 * (perplexity_ratio(policy, sft) - 1), 1)} %"
     cost = inputs.costs.get(inputs.trained[name].stage("optimize_policy"))
     return f"{result}{price}{f', and training took {duration(cost.seconds)}' if cost else ''}."
 

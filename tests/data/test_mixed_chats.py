@@ -1,17 +1,14 @@
 """Texts and chats of one run are written alike, and nobody writes a control token into either."""
 
 import json
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.data.intake import open_sources, read_sources
 from pipeline.params.schema import Params
-from pipeline.reading.formats import detect_format
-from pipeline.reading.sources import load_sources
-from stages.prepare_data import _prepare
 from tests.reading.test_templates import CHATML
 from tests.tiny_models import byte_level_tokenizer, changed
 
@@ -54,11 +51,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params) -> Call
             params.data, source="data/raw", format="auto", columns=columns, limits=limits, splits=splits,
             chat_format=chat_format,
         )  # fmt: skip
-        stage: Any = types.SimpleNamespace(
-            params=types.SimpleNamespace(data=data, seed=0), input=lambda _: tmp_path / "policy"
-        )
-        found = load_sources(data)
-        return _prepare(stage, found, [detect_format(source, data) for source in found], wraps=False)
+        return read_sources(open_sources(data), tmp_path / "policy", seed=0)
 
     return prepared
 

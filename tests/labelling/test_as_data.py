@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.data.preparation import prepare
 from pipeline.data.raw_rows import RawRows
+from pipeline.data.shares import fill_shares
 from pipeline.labelling.items import load_items
 from pipeline.labelling.session import Session
 from pipeline.labelling.vote_log import VoteLog
@@ -42,10 +43,9 @@ def test_the_majority_of_real_vote_files(root: Path, params: Params) -> None:
         source="data/labels/*.jsonl",
         format="auto",
         columns=dict.fromkeys(type(params.data.columns).model_fields),
-        limits=dict.fromkeys(type(params.data.limits).model_fields, 0),
     )
     sources = load_sources(data)
-    resolved = [detect_format(source, data) for source in sources]
+    resolved = fill_shares([detect_format(source, data) for source in sources], rows=54)
     rows = [RawRows(one.name, select_fields(one, own), own) for one, own in zip(sources, resolved, strict=True)]
     prepared = prepare(rows, seed=0)
     counts = {fate: count for fate, count in prepared.counts.items() if fate.startswith("dropped.")}

@@ -93,6 +93,9 @@ def test_a_wrong_value_is_named_by_its_dotted_key(
     assert not re.search(r"\[|constrained|literal", " ".join(line.split(":")[0] for line in report.splitlines()[1:]))
 
 
+SPLITS = ("judge", "sft", "train", "validation", "test", "evaluation")
+
+
 @pytest.mark.parametrize(
     ("dotted", "value", "section", "message"),
     [
@@ -100,7 +103,8 @@ def test_a_wrong_value_is_named_by_its_dotted_key(
         ("optimize.ppo.num_minibatches", 3, "optimize.ppo", "multiple of num_minibatches"),
         ("optimize.ppo.per_device_train_batch_size", 24, "optimize.ppo", "multiple of per_device_train_batch_size"),
         ("optimize.methods", ["dpo", "dpo"], "optimize", "twice"),
-        ("data.splits.judge", 0.9, "data.splits", "must add up to 1"),
+        ("data.splits", dict.fromkeys(SPLITS, 0.1), "data.splits", "must add up to 1"),
+        ("data.splits", dict.fromkeys(SPLITS) | {"train": 0.9, "test": 0.2}, "data.splits", "must add up to 1"),
         ("data.min_words", 3, "data", "must exceed prompt_words"),
         ("evaluate_reward.use", "bought", "evaluate_reward", "takes one of own, best"),
         ("evaluate_reward.candidates", [CANDIDATE, CANDIDATE | {"name": "Bought"}], "evaluate_reward", "bought twice"),

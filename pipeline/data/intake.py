@@ -1,0 +1,129 @@
+"""The sources of a run, opened and read: what prepare_data writes, and what is checked before it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from pipeline.data.preparation import PreparedData, prepare
+from pipeline.data.raw_rows import RawRows
+from pipeline.data.shares import fill_shares
+from pipeline.params.schema import Data
+from pipeline.progress import progress_bar
+from pipeline.reading.categories import default_category
+from pipeline.reading.control_tokens import control_tokens
+from pipeline.reading.formats import HOLD_CHATS, detect_format, prompts_by_file, select_fields
+from pipeline.reading.sources import Source, load_sources
+from pipeline.reading.styles import Style
+
+_BLOCKS = 20
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Open sources."""
+
+    settings: Data
+    sources: list[Source]
+    resolved: list[Data]
+    """Of each source: its format and columns, and a number in each of its splits and limits."""
+
+    @property
+    def rows(self) -> int:
+        """Of all sources together."""
+        return sum(len(source.rows) for source in self.sources)
+
+
+def open_sources(settings: Data) -> Intake:
+    """Find the files and data sets, and what each is.
+
+    Raises:
+        PipelineError: one is not there or cannot be read, or fits no format.
+    """
+    sources = load_sources(settings)
+    resolved = prompts_by_file(sources, [detect_format(source, settings) for source in sources])
+    rows = sum(len(source.rows) for source in sources)
+    return Intake(settings, sources, fill_shares(resolved, rows=rows))
+
+
+class _Mixed(Exception):
+    """Some rows are chats and some are texts."""
+
+
+def read_sources(
+    intake: Intake, policy: Path, *, seed: int, at_most: int | None = None, wraps: bool = False
+) -> tuple[PreparedData, Style]:
+    """All rows, written alike: once more from the first where texts turn out to stand beside chats.
+
+    Args:
+        intake: what `open_sources` found.
+        policy: a folder with the policy's tokenizer, which control tokens and chat templates come from.
+        seed: of the splits.
+        at_most: rows that are read, in blocks from all over the sources; None reads all.
+        wraps: texts are written as turns of a chat.
+
+    Raises:
+        PipelineError: a chat template is asked for, and the policy has none.
+    """
+    style = _style(intake, policy, wraps=wraps)
+    sources = _sampled(intake.sources, at_most)
+    try:
+        with progress_bar(total=sum(len(rows) for rows in sources), title="rows", unit="row") as bar:
+            prepared = prepare(_raw_rows(intake, sources, style, bar), seed=seed)
+            _refuse_mixed(style)
+    except _Mixed:
+        print("  texts are written as turns of a chat, because other rows are chats", flush=True)
+        return read_sources(intake, policy, seed=seed, at_most=at_most, wraps=True)
+    return prepared, style
+
+
+def _sampled(sources: Sequence[Source], at_most: int | None) -> list[range | list[int]]:
+    """The indices of the rows that are read of each source."""
+    total = sum(len(source.rows) for source in sources)
+    if at_most is None or total <= at_most:
+        return [range(len(source.rows)) for source in sources]
+    return [_blocks(len(source.rows), max(1, at_most * len(source.rows) // total)) for source in sources]
+
+
+def _blocks(rows: int, wanted: int) -> list[int]:
+    """So many indices in blocks, because rows of one prompt often follow each other."""
+    size = -(-wanted // _BLOCKS)
+    starts = [block * (rows - size) // max(1, _BLOCKS - 1) for block in range(_BLOCKS)]
+    return sorted({at for start in starts for at in range(start, min(rows, start + size))})
+
+
+def _style(intake: Intake, policy: Path, *, wraps: bool) -> Style:
+    """How rows are written out; a template needs the policy's tokenizer, which takes seconds to load."""
+    settings = intake.settings
+    has_chats = any(data.format in HOLD_CHATS for data in intake.resolved)
+    if settings.chat_format == "transcript" or not (has_chats or settings.chat_format == "template"):
+        return Style(settings.separator, control_tokens=control_tokens(policy), wraps=wraps)
+    from pipeline.reading.templates import load_style
+
+    return load_style(settings.chat_format, policy, separator=settings.separator, wraps=wraps)
+
+
+def _raw_rows(intake: Intake, read: Sequence[range | list[int]], style: Style, bar: "tqdm[Any]") -> Iterator[RawRows]:
+    names = [source.name for source in intake.sources]
+    for source, data, indices in zip(intake.sources, intake.resolved, read, strict=True):
+        part, joined = source, []
+        if len(indices) < len(source.rows):
+            part = replace(source, rows=source.rows.select(indices))
+            joined = [(source.name, at + 1) for at in indices]
+        rows = select_fields(part, data, category=default_category(source.name, names))
+        whence = (source.name,) if joined else ()
+        yield RawRows(source.name, _counted(rows, style, bar), data, source.share, style, whence, joined)
+
+
+def _counted(rows: Iterable[Any], style: Style, bar: "tqdm[Any]") -> Iterator[Any]:
+    for row in rows:
+        _refuse_mixed(style)
+        bar.update()
+        yield row
+
+
+def _refuse_mixed(style: Style) -> None:
+    if style.is_mixed:
+        raise _Mixed
