@@ -1,4 +1,7 @@
-"""The one exception for mistakes that a user can mend."""
+"""Errors that a user can act on, and what params.yaml should say instead."""
+
+from dataclasses import dataclass
+from typing import Any
 
 
 class PipelineError(Exception):
@@ -6,3 +9,17 @@ class PipelineError(Exception):
 
     A stage that raises it stops with the message alone, without a traceback, and exit code 1.
     """
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What stops a run, or makes it worth less, with the key of params.yaml that is the cause."""
+
+    message: str
+    key: str | None = None
+    value: Any = None
+    """What to set the key to; None where only the user can know."""
+
+    def __str__(self) -> str:
+        change = f" Set {self.key}: {self.value}." if self.value is not None else ""
+        return f"{self.message}{change}"

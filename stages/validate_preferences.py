@@ -6,9 +6,10 @@ from pipeline.data.records import read_records, write_records
 from pipeline.models.text_format import read_text_format
 from pipeline.stage.run import Stage, run_stage
 from pipeline.validation.context_length import load_pair_tokenizer, measure_pairs
-from pipeline.validation.contract import check_thresholds, validate_pairs
+from pipeline.validation.contract import validate_pairs
 from pipeline.validation.details import detail_pairs
 from pipeline.validation.summary import summarise_pairs
+from pipeline.validation.thresholds import check_thresholds
 
 
 def main(stage: Stage) -> None:

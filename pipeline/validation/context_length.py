@@ -10,6 +10,7 @@ from tokenizers import Encoding, Tokenizer
 from pipeline.data.records import is_storable
 from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
+from pipeline.validation.thresholds import place_of
 
 _BATCH = 2_000
 _TEXTS = ("prompt", "chosen", "rejected")
@@ -55,7 +56,7 @@ def measure_pairs(
                 continue
             prompt, *responses = encodings
             longest = 1 + max(len(response) for response in responses)
-            row, kept = _shorten(row, prompt, longest, settings, len(measured.rows))
+            row, kept = _shorten(row, prompt, longest, settings)
             measured.rows.append(row)
             measured.tokens.append(kept + longest)
     return measured
@@ -73,7 +74,7 @@ def _encoded(
 
 
 def _shorten(
-    row: Mapping[str, Any], prompt: Encoding, longest: int, settings: ValidatePreferences, position: int
+    row: Mapping[str, Any], prompt: Encoding, longest: int, settings: ValidatePreferences
 ) -> tuple[Mapping[str, Any], int]:
     """The row and the tokens of its prompt."""
     assert settings.max_tokens is not None, "without a limit nothing is measured"
@@ -81,7 +82,7 @@ def _shorten(
         return row, len(prompt)
     if settings.over_context == "error":
         raise PipelineError(
-            f"pair {position} (counted from 0, id {row.get('id')}) has {len(prompt) + longest} tokens, more than "
+            f"{place_of(row)} has {len(prompt) + longest} tokens, more than "
             f"validate_preferences.max_tokens {settings.max_tokens}. Raise it, or set over_context to drop or "
             "truncate_prompt."
         )

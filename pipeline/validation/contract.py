@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Rule, ValidatePreferences
-from pipeline.validation.pair_rules import SCORES, SPLITS, find_reasons
+from pipeline.validation.pair_rules import SCORES, find_reasons
 from pipeline.validation.reasons import REASONS
 
 
@@ -28,6 +28,8 @@ class ValidatedPairs:
     """Codes of the rules in `warn` that accepted rows break, by their position among the accepted."""
     truncated_prompts: int
     """Accepted pairs whose prompt lost its beginning."""
+    tokens: Sequence[int] = ()
+    """Of prompt and longer response, for each raw row; none where nothing was measured."""
 
 
 def validate_pairs(
@@ -64,75 +66,8 @@ def validate_pairs(
         counts={code: sum(code in codes for codes in found.values()) for code in REASONS},
         warned={at: found[index] for at, index in enumerate(kept) if index in found},
         truncated_prompts=sum("prompt_truncated" in row for row in accepted),
+        tokens=tokens or (),
     )
-
-
-def check_thresholds(validated: ValidatedPairs, settings: ValidatePreferences) -> None:
-    """Stop when too much was quarantined or too little is left.
-
-    Raises:
-        PipelineError: naming the counts, the reasons with an example row, and the keys of params.yaml to change.
-    """
-    problems = [
-        *_share_problem(validated, settings),
-        *_rule_problems(validated, settings),
-        *_split_problem(validated, settings),
-    ]
-    if problems:
-        raise PipelineError("\n".join([*problems, f"Rules that were broken: {_describe_reasons(validated)}."]))
-
-
-def _share_problem(validated: ValidatedPairs, settings: ValidatePreferences) -> list[str]:
-    refused, raw = len(validated.quarantined), len(validated.quarantined) + len(validated.accepted)
-    share = refused / raw if raw else 0.0
-    if share <= settings.max_quarantined_share:
-        return []
-    return [
-        f"{refused} of {raw} pairs ({share:.1%}) are quarantined. "
-        "Mend the data, or raise validate_preferences.max_quarantined_share "
-        f"(now {settings.max_quarantined_share:g})."
-    ]
-
-
-def _rule_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> list[str]:
-    raw = len(validated.quarantined) + len(validated.accepted)
-    limits = [
-        (severity, code, limit)
-        for severity in ("reject", "warn")
-        for code, limit in getattr(settings, severity).items()
-    ]
-    return [
-        f"{validated.counts[code]} of {raw} pairs break the rule {code} ({REASONS[code]}), a larger share than "
-        f"validate_preferences.{severity}.{code} allows (now {limit:g})."
-        for severity, code, limit in limits
-        if validated.counts[code] > limit * raw
-    ]
-
-
-def _split_problem(validated: ValidatedPairs, settings: ValidatePreferences) -> list[str]:
-    kept = {split: sum(row["split"] == split for row in validated.accepted) for split in SPLITS}
-    short = [split for split in SPLITS if kept[split] < settings.min_pairs]
-    if not short:
-        return []
-    counts = ", ".join(f"{split} {kept[split]}" for split in short)
-    return [
-        f"too few accepted pairs: {counts}. "
-        f"Raise {', '.join(f'data.limits.{split}' for split in short)} or the share of the split in data.splits, "
-        f"or lower validate_preferences.min_pairs (now {settings.min_pairs})."
-    ]
-
-
-def _describe_reasons(validated: ValidatedPairs) -> str:
-    """The counts, with a row to look at: the quarantine file is not kept when the stage fails."""
-    first: dict[str, str] = {}
-    for row in validated.quarantined:
-        for code in row["reasons"]:
-            first.setdefault(code, f"row {row['row']}")
-    for at, codes in validated.warned.items():
-        for code in codes:
-            first.setdefault(code, f"id {validated.accepted[at]['id']}")
-    counts = [f"{code} {count} (first: {first[code]})" for code, count in validated.counts.items() if count]
-    return ", ".join(counts) or "none"
 
 
 def _require_working_checks() -> None:

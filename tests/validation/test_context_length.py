@@ -56,7 +56,7 @@ def test_responses_alone_too_long_are_left_to_the_rule(tokenizer: Tokenizer) -> 
 
 def test_dropping_changes_nothing_and_an_error_names_the_pair(tokenizer: Tokenizer) -> None:
     assert measure_pairs([ROW], tokenizer, settings(max_tokens=3, over_context="drop")).rows == [ROW]
-    with pytest.raises(PipelineError, match=r"id 1\) has \d+ tokens, .*max_tokens 3"):
+    with pytest.raises(PipelineError, match=r"pair 1 has \d+ tokens, .*max_tokens 3"):
         measure_pairs([ROW], tokenizer, settings(max_tokens=3, over_context="error"))
 
 

@@ -11,7 +11,7 @@ from pandera.config import config_context
 
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Rule, ValidatePreferences
-from pipeline.validation.contract import ValidatedPairs, check_thresholds, validate_pairs
+from pipeline.validation.contract import ValidatedPairs, validate_pairs
 from pipeline.validation.reasons import REASONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -299,33 +299,3 @@ def test_no_environment_variable_waves_bad_pairs_through(variable: str, value: s
 def test_pandera_switched_off_within_the_process_is_noticed() -> None:
     with config_context(validation_enabled=False), pytest.raises(PipelineError, match="PANDERA_VALIDATION_ENABLED"):
         validate_pairs([pair(1)], SETTINGS)
-
-
-def test_thresholds_pass_at_their_limits() -> None:
-    rows = [pair(number) for number in range(8)] + [pair(8, margin=-1.0), pair(9, margin=-1.0)]
-    validated = validate_pairs(rows, SETTINGS)
-    assert len(validated.quarantined) == 2
-    check_thresholds(validated, SETTINGS)
-
-
-def test_too_large_a_quarantine_names_counts_reasons_rows_and_key() -> None:
-    rows = [pair(number) for number in range(9)] + [pair(9, margin=-1.0), pair(10, chosen=""), pair(11, margin=-1.0)]
-    with pytest.raises(PipelineError) as caught:
-        check_thresholds(validate_pairs(rows, SETTINGS), SETTINGS)
-    message = str(caught.value)
-    assert "3 of 12 pairs (25.0%)" in message
-    assert "validate_preferences.max_quarantined_share (now 0.2)" in message
-    assert "blank_text 1 (first: row 10), negative_margin 2 (first: row 9)" in message
-    assert "too few" not in message
-
-
-def test_too_small_a_split_names_counts_and_keys() -> None:
-    rows = [pair(number, split="train") for number in range(9)] + [pair(9, split="validation")]
-    with pytest.raises(PipelineError) as caught:
-        check_thresholds(validate_pairs(rows, SETTINGS), SETTINGS)
-    message = str(caught.value)
-    assert "validation 1, test 0" in message
-    assert "train" not in message
-    assert "data.limits.validation, data.limits.test" in message
-    assert "validate_preferences.min_pairs (now 2)" in message
-    assert "quarantined. " not in message

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
-from pipeline.validation.contract import check_thresholds, validate_pairs
+from pipeline.validation.contract import validate_pairs
+from pipeline.validation.thresholds import check_thresholds
 from tests.validation.test_contract import SETTINGS, pair, reasons_among_good, reasons_by_row
 
 

@@ -1,0 +1,135 @@
+"""Whether enough pairs are left, and if not, which parameter is the cause."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pipeline.errors import PipelineError, Problem
+from pipeline.params.schema import ValidatePreferences
+from pipeline.validation.contract import ValidatedPairs
+from pipeline.validation.pair_rules import SPLITS
+from pipeline.validation.reasons import REASONS
+
+KEPT = 0.95
+"""Share of the pairs that an advised limit keeps."""
+_SECTION = "validate_preferences"
+_STEP = 64
+
+
+def check_thresholds(validated: ValidatedPairs, settings: ValidatePreferences) -> None:
+    """Stop when too much was quarantined or too little is left.
+
+    Raises:
+        PipelineError: naming the counts, the reasons with an example row, and the keys of params.yaml to change.
+    """
+    if problems := list(threshold_problems(validated, settings)):
+        reasons = f"Rules that were broken: {_describe_reasons(validated)}."
+        raise PipelineError("\n".join([*map(str, problems), reasons]))
+
+
+def threshold_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> Iterator[Problem]:
+    """What `check_thresholds` stops at."""
+    yield from _share_problems(validated, settings)
+    yield from _rule_problems(validated, settings)
+    yield from _split_problems(validated, settings)
+
+
+def limit_that_keeps(values: Iterable[float], share: float = KEPT) -> int:
+    """The smallest limit, in steps of 64, that at least this share of the values does not exceed."""
+    ordered = sorted(values)
+    return -(-math.ceil(ordered[math.ceil(share * len(ordered)) - 1]) // _STEP) * _STEP
+
+
+def place_of(row: Mapping[str, Any]) -> str:
+    """Where a pair comes from: the user's file and row, or its id where the pipeline made it."""
+    if origin := row.get("origin"):
+        return f"row {', '.join(map(str, origin['rows'][:3]))} of {origin['file']}"
+    return f"pair {row.get('id')}"
+
+
+def _share_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> Iterator[Problem]:
+    refused, raw = len(validated.quarantined), len(validated.quarantined) + len(validated.accepted)
+    share = refused / raw if raw else 0.0
+    if share <= settings.max_quarantined_share:
+        return
+    seen = f"{refused} of {raw} pairs ({share:.1%}) are quarantined"
+    limits = list(_limit_problems(validated, settings, seen))
+    yield from limits
+    if not limits:
+        yield Problem(
+            f"{seen}. Mend the data, or raise {_SECTION}.max_quarantined_share (now "
+            f"{settings.max_quarantined_share:g}).",
+            f"{_SECTION}.max_quarantined_share",
+        )
+
+
+def _limit_problems(validated: ValidatedPairs, settings: ValidatePreferences, seen: str) -> Iterator[Problem]:
+    """The limits that quarantined more pairs than all together may be: they are the cause, not the pairs."""
+    raw = len(validated.quarantined) + len(validated.accepted)
+    rows = [*validated.accepted, *validated.quarantined]
+    for rule, (key, unit, measured) in _measures(validated, rows).items():
+        count, now = validated.counts[rule], getattr(settings, key)
+        if count > settings.max_quarantined_share * raw and measured:
+            longest = f"The longest has {max(measured):,.0f} {unit}; {limit_that_keeps(measured):,} keeps {KEPT:.0%}."
+            said = f"{seen}, {count} by {rule}: they have more than {now:,g} {unit} ({_SECTION}.{key}). {longest}"
+            yield Problem(said, f"{_SECTION}.{key}", limit_that_keeps(measured))
+
+
+def _measures(validated: ValidatedPairs, rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, str, list[float]]]:
+    """The rules that compare a length with a parameter: key, unit, and the length of each pair."""
+    characters = [
+        float(max(len(row[name]) for name in ("prompt", "chosen", "rejected")))
+        for row in rows
+        if all(isinstance(row.get(name), str) for name in ("prompt", "chosen", "rejected"))
+    ]
+    return {
+        "over_context": ("max_tokens", "tokens", [float(count) for count in validated.tokens if count]),
+        "too_long": ("max_characters", "characters", characters),
+    }
+
+
+def _rule_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> Iterator[Problem]:
+    raw = len(validated.quarantined) + len(validated.accepted)
+    for severity in ("reject", "warn"):
+        for code, limit in getattr(settings, severity).items():
+            if validated.counts[code] > limit * raw:
+                key = f"{_SECTION}.{severity}.{code}"
+                yield Problem(
+                    f"{validated.counts[code]} of {raw} pairs break the rule {code} ({REASONS[code]}), a larger share "
+                    f"than {key} allows (now {limit:g}).",
+                    key,
+                )
+
+
+def _split_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> Iterator[Problem]:
+    kept = {split: sum(row["split"] == split for row in validated.accepted) for split in SPLITS}
+    lost = {split: sum(row.get("split") == split for row in validated.quarantined) for split in SPLITS}
+    short = [split for split in SPLITS if kept[split] < settings.min_pairs]
+    if not short:
+        return
+    counts = ", ".join(f"{split} {kept[split]} (of {kept[split] + lost[split]})" for split in short)
+    enough = all(kept[split] + lost[split] >= settings.min_pairs for split in short)
+    advice = (
+        "Without the quarantined ones there are too few: mend what the rules below found"
+        if enough
+        else f"Give {'them' if len(short) > 1 else 'it'} a larger share "
+        f"({', '.join(f'data.splits.{split}' for split in short)}), or more rows to the source, raise "
+        f"{', '.join(f'data.limits.{split}' for split in short)} where a limit is the reason"
+    )
+    yield Problem(
+        f"too few accepted pairs: {counts}. {advice}, or lower {_SECTION}.min_pairs (now {settings.min_pairs}).",
+        f"{_SECTION}.min_pairs" if enough else f"data.splits.{short[0]}",
+    )
+
+
+def _describe_reasons(validated: ValidatedPairs) -> str:
+    """The counts, with a row to look at."""
+    first: dict[str, str] = {}
+    for row in validated.quarantined:
+        for code in row["reasons"]:
+            first.setdefault(code, place_of(row))
+    for at, codes in validated.warned.items():
+        for code in codes:
+            first.setdefault(code, place_of(validated.accepted[at]))
+    counts = [f"{code} {count} (first: {first[code]})" for code, count in validated.counts.items() if count]
+    return ", ".join(counts) or "none"
