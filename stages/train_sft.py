@@ -39,6 +39,7 @@ def main(stage: Stage) -> None:
         )
     else:
         print("warning: the data has prompts alone, so the policy of models.policy goes on as it is.", flush=True)
+        stage.log_step(0, {"texts": 0.0})
     save_policy(policy, tokenizer, stage.output("artifacts/sft"), dtype=stored_dtype(base), texts=texts)
     stage.write_history("reports/training/train_sft.jsonl")
     stage.log_final({"texts": len(examples), "cut_responses": cut})

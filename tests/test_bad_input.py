@@ -21,9 +21,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(template: Path, tmp_path: Path) -> Path:
-    """As after fetch_models, whose policy only chats are written out with."""
+    """As after check and fetch_models, whose policy only chats are written out with."""
     root = Path(shutil.copytree(template, tmp_path / "project"))
     (root / "artifacts/models/policy").mkdir(parents=True)
+    (root / "artifacts/check.json").write_text('{"passed": true}')
     return root
 
 
@@ -46,8 +47,21 @@ def assert_stops(root: Path, stage: str, *messages: str) -> None:
     assert "Traceback" not in result.stderr
     for message in messages:
         assert message in result.stderr, result.stderr
-    assert [path.name for path in (root / "artifacts").rglob("*")] == ["models", "policy"]
+    assert sorted(path.name for path in (root / "artifacts").rglob("*")) == ["check.json", "models", "policy"]
     assert not list(root.glob(f".state/resume/{stage}/*/outputs/**/*.*"))
+
+
+def test_the_check_names_all_that_is_wrong_before_a_model_is_fetched(project: Path) -> None:
+    (project / "data/models/policy/model.safetensors").unlink()
+    edit_params(project, {"data.source": "data/raw/absent.csv", "judge.kind": "chat"})
+    result = run_stage(project, "check")
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "3 errors" in result.stderr and "data/raw/absent.csv" in result.stderr
+    lines = (project / "params.yaml").read_text().splitlines()
+    source = next(at for at, line in enumerate(lines, start=1) if line.strip() == "source: data/raw/absent.csv")
+    assert f"params.yaml:{source}: data.source (now data/raw/absent.csv)" in result.stdout
+    for message in ("data/models/policy has no weights", "OPENAI_API_KEY", "judge.endpoint.key_variable"):
+        assert message in " ".join(result.stdout.split())
 
 
 def test_a_missing_data_file_is_named(project: Path) -> None:

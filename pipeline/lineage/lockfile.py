@@ -14,6 +14,8 @@ from pipeline.params.loading import flatten
 from pipeline.stage.graph import stage_names
 
 _SCHEMA = "2.0"
+_GATES = ("artifacts/check.json",)
+"""Outputs that hold other stages back until something was checked, and of which nothing enters what those write."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def _stage(name: str, entry: Mapping[str, Any]) -> StageRecord:
     return StageRecord(
         name=name,
         command=entry["cmd"],
-        inputs=[dep for dep in deps if not dep.path.endswith(".py")],
+        inputs=[dep for dep in deps if not dep.path.endswith(".py") and dep.path not in _GATES],
         code=[dep for dep in deps if dep.path.endswith(".py")],
         outputs=artifacts("outs"),
         params=flatten(entry.get("params", {}).get("params.yaml", {})),

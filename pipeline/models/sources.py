@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import (
+    AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     GgufConfig,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -79,6 +81,24 @@ def _folder(folder: Path, key: str) -> Located:
             raise PipelineError(f"{key}: folder {folder} has weights but no config.json. Copy it in.")
         return Located(str(folder), {"gguf_file": weights[0].name})
     return Located(str(folder), {})
+
+
+def load_source_tokenizer(model: ModelSource, *, key: str) -> PreTrainedTokenizerBase:
+    """The tokenizer alone, without loading weights."""
+    located = locate(model, key=key)
+    tokenizer: PreTrainedTokenizerBase = _load(
+        AutoTokenizer, located.name, key, trust_remote_code=model.trust_remote_code, **located.options
+    )
+    return tokenizer
+
+
+def load_source_config(model: ModelSource, *, key: str) -> PretrainedConfig:
+    """The configuration alone, without loading weights."""
+    located = locate(model, key=key)
+    config: PretrainedConfig = _load(
+        AutoConfig, located.name, key, trust_remote_code=model.trust_remote_code, **located.options
+    )
+    return config
 
 
 def load_source_policy(model: ModelSource, *, key: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -149,7 +169,7 @@ def _load_tokenizer(network: Any, name: str, key: str, options: dict[str, Any]) 
 
 def _load(auto_class: Any, name: str, key: str, **options: Any) -> Any:
     check_weights(name, advice=f"Copy or download it again, or point {key} at another folder.")
-    if auto_class is not AutoTokenizer and "gguf_file" not in options:
+    if auto_class not in (AutoTokenizer, AutoConfig) and "gguf_file" not in options:
         options["use_safetensors"] = True  # a pickle runs code when it is loaded, wherever it comes from
     try:
         return auto_class.from_pretrained(name, **options)

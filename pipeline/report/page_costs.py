@@ -8,7 +8,7 @@ from pipeline.report.formats import duration, number
 from pipeline.report.inputs import ReportInputs, TrainedPolicy
 
 _BEFORE_METHODS = (
-    "fetch_models", "prepare_data", "fit_judge", "train_sft", "collect_preferences", "validate_preferences",
+    "check", "fetch_models", "prepare_data", "fit_judge", "train_sft", "collect_preferences", "validate_preferences",
     "train_reward", "evaluate_reward", "score_reference",
 )  # fmt: skip
 # Stages that only one method needs, besides its own training.

@@ -29,9 +29,10 @@ def check_thresholds(validated: ValidatedPairs, settings: ValidatePreferences) -
 
 def threshold_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> Iterator[Problem]:
     """What `check_thresholds` stops at."""
-    yield from _share_problems(validated, settings)
+    shares = list(_share_problems(validated, settings))
+    yield from shares
     yield from _rule_problems(validated, settings)
-    yield from _split_problems(validated, settings)
+    yield from _split_problems(validated, settings, limited=any(problem.value is not None for problem in shares))
 
 
 def limit_that_keeps(values: Iterable[float], share: float = KEPT) -> int:
@@ -101,7 +102,8 @@ def _rule_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> 
                 )
 
 
-def _split_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> Iterator[Problem]:
+def _split_problems(validated: ValidatedPairs, settings: ValidatePreferences, *, limited: bool) -> Iterator[Problem]:
+    """Where a limit took most pairs, few are left because of it: only what it did not take is said."""
     kept = {split: sum(row["split"] == split for row in validated.accepted) for split in SPLITS}
     lost = {split: sum(row.get("split") == split for row in validated.quarantined) for split in SPLITS}
     short = [split for split in SPLITS if kept[split] < settings.min_pairs]
@@ -109,8 +111,10 @@ def _split_problems(validated: ValidatedPairs, settings: ValidatePreferences) ->
         return
     counts = ", ".join(f"{split} {kept[split]} (of {kept[split] + lost[split]})" for split in short)
     enough = all(kept[split] + lost[split] >= settings.min_pairs for split in short)
+    if enough and limited:
+        return
     advice = (
-        "Without the quarantined ones there are too few: mend what the rules below found"
+        "Without the quarantined ones there are too few: mend the rows that break the rules"
         if enough
         else f"Give {'them' if len(short) > 1 else 'it'} a larger share "
         f"({', '.join(f'data.splits.{split}' for split in short)}), or more rows to the source, raise "

@@ -16,7 +16,9 @@ SCRIPTS = sorted(path.stem for path in ROOT.glob("stages/[!_]*.py"))
 METHODS = ("dpo", "ppo", "hybrid")
 # those that a model comes from, not those that measure it or tell of it
 MODEL_STAGES = [
-    name for name in STAGES if name not in ("evaluate_sft", "evaluate_policy", "write_report", "publish_models")
+    name
+    for name in STAGES
+    if name not in ("check", "evaluate_sft", "evaluate_policy", "write_report", "publish_models")
 ]
 
 
@@ -175,6 +177,7 @@ ALLOWED = {
     "reading": {"errors", "packages", "params"},
     "validation": {"errors", "params", "data", "evaluation.statistics"},
     "data": {"errors", "params", "progress", "seeding", "reading"},
+    "check": {"errors", "launch", "params", "data", "judges.rules", "models.sources", "reading", "validation"},
     "labelling": {"errors", "seeding", "reading", "data"},
     "judges": {"errors", "params", "progress", "data", "models"},
     "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing"},

@@ -23,30 +23,32 @@ EVALUATORS = {"evaluate_sft", *(f"evaluate_policy@{method}-0" for method in METH
 JUDGED = {"find_regressions@0", *SELECTORS, *EVALUATORS}
 SAMPLERS = {"collect_preferences", "evaluate_reward", *JUDGED}
 COMPUTERS = SAMPLERS | OPTIMIZERS | {"fetch_models", "fit_judge", "train_sft", "train_reward", "score_reference"}
+# it looks at all that could stop a run before a model is trained, and what it writes is always the same
+CHECK = {"check"}
 # it tells of all parameters, and of all code that models come from
 PUBLISH = {"publish_models"}
 SEEDED = {"prepare_data", "train_sft", "collect_preferences", "train_reward", *JUDGED}
 
 PARAMETERS: list[tuple[str, Any, set[str]]] = [
-    ("seed", 1, SEEDED),
+    ("seed", 1, {*CHECK, *SEEDED}),
     ("runtime.threads", 2, COMPUTERS),
     ("runtime.fused_logprobs", False, COMPUTERS),
     ("sampling.temperature", 0.9, SAMPLERS),
-    ("models.policy.dtype", "bfloat16", {"fetch_models"}),
-    ("models.reward_backbone.is_reward_model", True, {"fetch_models", "train_reward"}),
-    ("data.prompt_words", 5, {"prepare_data"}),
+    ("models.policy.dtype", "bfloat16", {*CHECK, "fetch_models"}),
+    ("models.reward_backbone.is_reward_model", True, {*CHECK, "fetch_models", "train_reward"}),
+    ("data.prompt_words", 5, {*CHECK, "prepare_data"}),
     ("fit_judge.ngram_max", 2, {"fit_judge"}),
-    ("judge.kind", "chat", {"fit_judge"}),
-    ("judge.chat.rubric", "Prefer short responses.", {"fit_judge"}),
+    ("judge.kind", "chat", {*CHECK, "fit_judge"}),
+    ("judge.chat.rubric", "Prefer short responses.", {*CHECK, "fit_judge"}),
     ("judge.endpoint.base_url", "http://127.0.0.1:8000/v1", set()),
     ("train_sft.learning_rate", 0.1, {"train_sft"}),
     ("train_sft.finetuning.lora_r", 8, {"train_sft"}),
-    ("collect_preferences.min_margin", 0.2, {"collect_preferences"}),
-    ("validate_preferences.max_length_ratio", 5.0, {"validate_preferences"}),
+    ("collect_preferences.min_margin", 0.2, {*CHECK, "collect_preferences"}),
+    ("validate_preferences.max_length_ratio", 5.0, {*CHECK, "validate_preferences"}),
     ("train_reward.label_smoothing", 0.1, {"train_reward"}),
     ("evaluate_reward.calibration_bins", 5, {"evaluate_reward"}),
-    ("evaluate_reward.candidates", [{"name": "bought"}], {"fetch_models", "evaluate_reward"}),
-    ("score_reference.max_length", 64, {"score_reference"}),
+    ("evaluate_reward.candidates", [{"name": "bought"}], {*CHECK, "fetch_models", "evaluate_reward"}),
+    ("score_reference.max_length", 64, {*CHECK, "score_reference"}),
     ("optimize.dpo.beta", 0.2, {"optimize_policy@dpo-0"}),
     ("optimize.dpo.finetuning.lora_r", 8, {"optimize_policy@dpo-0"}),
     ("optimize.ppo.kl_coef", 0.2, {"optimize_policy@ppo-0"}),
@@ -68,9 +70,10 @@ MODULES: list[tuple[str, set[str]]] = [
     ("pipeline/objectives/preference.py", {"train_reward", *OPTIMIZERS, *PUBLISH}),
     ("pipeline/judges/text_classifier.py", {"fit_judge", "collect_preferences", *JUDGED, *PUBLISH}),
     ("pipeline/judges/chat.py", {"fit_judge", "collect_preferences", *JUDGED, *PUBLISH}),
-    ("pipeline/judges/prompts/rubric-v1.md", {"fit_judge", *PUBLISH}),
-    ("pipeline/validation/contract.py", {"validate_preferences", *PUBLISH}),
-    ("pipeline/data/preparation.py", {"prepare_data", *PUBLISH}),
+    ("pipeline/judges/prompts/rubric-v1.md", {*CHECK, "fit_judge", *PUBLISH}),
+    ("pipeline/validation/contract.py", {*CHECK, "validate_preferences", *PUBLISH}),
+    ("pipeline/data/preparation.py", {*CHECK, "prepare_data", *PUBLISH}),
+    ("pipeline/check/sizes.py", CHECK),
     ("pipeline/report/flags.py", {"write_report"}),
     ("pipeline/evaluation/best_of_n.py", {"evaluate_sft"}),
     ("pipeline/evaluation/checkpoints.py", SELECTORS | PUBLISH),
@@ -108,7 +111,7 @@ def edited(path: Path, edit: Callable[[str], str] = str) -> Iterator[None]:
 def test_a_parameter(project: Path, key: str, value: Any, stages: set[str]) -> None:
     with edited(project / "params.yaml"):
         edit_params(project, {key: value})
-        assert outdated(project) == (stages | PUBLISH if stages else set())
+        assert outdated(project) == (stages | PUBLISH if stages - CHECK else stages)
 
 
 def test_a_further_seed_runs_its_own_stages_only(project: Path) -> None:
@@ -117,7 +120,15 @@ def test_a_further_seed_runs_its_own_stages_only(project: Path) -> None:
         edit_params(project, {"optimize.seeds": [0, 1]})
         stages = ("optimize_policy", "select_checkpoint", "evaluate_policy")
         new = {f"{stage}@{method}-1" for stage in stages for method in METHODS}
-        assert outdated(project) == {*new, "find_regressions@1", "write_report", *PUBLISH}
+        assert outdated(project) == {*CHECK, *new, "find_regressions@1", "write_report", *PUBLISH}
+
+
+def test_what_was_checked_makes_nothing_else_run(project: Path) -> None:
+    """The check looks at a parameter again, and passes as before."""
+    with edited(project / "params.yaml"), edited(project / "dvc.lock"):
+        edit_params(project, {"score_reference.max_length": 100})
+        assert dvc(project, "repro", "check").returncode == 0
+        assert outdated(project) == {"score_reference", *PUBLISH}
 
 
 def test_a_comment_in_the_parameters(project: Path) -> None:
@@ -134,9 +145,9 @@ def test_a_line_of_code(project: Path, module: str, stages: set[str]) -> None:
 @pytest.mark.parametrize(
     ("file", "stages"),
     [
-        ("data/raw/reviews.csv", {"prepare_data", *PUBLISH}),
-        ("data/models/policy/config.json", {"fetch_models", "fit_judge", *PUBLISH}),
-        ("requirements-embedded.txt", {"fetch_models", "fit_judge", "prepare_data", *PUBLISH}),
+        ("data/raw/reviews.csv", {*CHECK, "prepare_data", *PUBLISH}),
+        ("data/models/policy/config.json", {*CHECK, "fetch_models", "fit_judge", *PUBLISH}),
+        ("requirements-embedded.txt", {*CHECK, "fetch_models", "fit_judge", "prepare_data", *PUBLISH}),
         ("requirements.txt", PUBLISH),
         ("README.md", set()),
     ],

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from tests.tiny_pipeline.conftest import dvc
 
 STAGES = (
-    "fetch_models", "prepare_data", "fit_judge", "train_sft", "collect_preferences", "validate_preferences",
+    "check", "fetch_models", "prepare_data", "fit_judge", "train_sft", "collect_preferences", "validate_preferences",
     "train_reward", "evaluate_reward", "score_reference", "find_regressions@0", "evaluate_sft",
     *(f"{stage}@{method}-0" for stage in ("optimize_policy", "select_checkpoint", "evaluate_policy")
       for method in ("dpo", "ppo", "hybrid")),

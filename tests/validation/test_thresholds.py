@@ -71,4 +71,4 @@ def test_pairs_that_a_rule_took_from_a_split_are_counted_beside_those_it_kept() 
     rows = [row | ({"chosen": " "} if row["split"] == "test" else {}) for row in rows]
     lenient = SETTINGS.model_copy(update={"max_quarantined_share": 1.0})
     (problem,) = threshold_problems(validate_pairs(rows, lenient), lenient)
-    assert "test 0 (of 4)" in problem.message and "mend what the rules below found" in problem.message
+    assert "test 0 (of 4)" in problem.message and "mend the rows that break the rules" in problem.message

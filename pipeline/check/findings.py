@@ -1,0 +1,49 @@
+"""What a check found: tables of what was read and would be used, errors, and warnings."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.errors import PipelineError, Problem
+
+_KEY = re.compile(
+    r"\b(?:models|data|judge|fit_judge|sampling|train_sft|collect_preferences|validate_preferences|train_reward"
+    r"|evaluate_reward|score_reference|optimize|runtime)(?:\.[a-z_]+)+"
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under a title."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass
+class Findings:
+    """Collected from all parts of a check, in the order in which they look."""
+
+    tables: list[Table] = field(default_factory=list)
+    errors: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+    def error(self, message: str, key: str | None = None, value: Any = None) -> None:
+        """What stops the run, now or after hours."""
+        self.errors.append(Problem(message, key, value))
+
+    def warning(self, message: str, key: str | None = None, value: Any = None) -> None:
+        """What makes a run worth less than it could be."""
+        self.warnings.append(Problem(message, key, value))
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """What stops a stage is an error of the check, which looks on at what does not depend on it."""
+        try:
+            yield
+        except PipelineError as error:
+            key = _KEY.search(str(error))
+            self.errors.append(Problem(str(error), key[0] if key else None))

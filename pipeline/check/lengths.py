@@ -1,0 +1,138 @@
+"""Lengths in tokens against the limits of the stages: what would be cut, and what would be dropped."""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.check.findings import Findings, Table
+from pipeline.check.models import Readers
+from pipeline.check.settings import Settings
+from pipeline.check.sources import ReadData
+from pipeline.validation.thresholds import KEPT, limit_that_keeps
+
+_MOST_TEXTS = 2_000
+"""Texts that are measured of each kind; of more, every second, third, ..."""
+_MANY = 0.5
+"""Share beyond a limit from which on a run makes no sense."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Lengths of one kind of text, and the limit that a stage sets them."""
+
+    what: str
+    lengths: Sequence[int]
+    key: str
+    limit: int
+    fate: str
+    """What happens to those beyond."""
+    most: int | None
+    """The longest that the model can read at all."""
+
+    @property
+    def beyond(self) -> float:
+        """Share of the texts above the limit."""
+        return sum(length > self.limit for length in self.lengths) / len(self.lengths)
+
+
+def check_lengths(
+    data: ReadData, pairs: Sequence[Mapping[str, Any]], readers: Readers, settings: Settings, findings: Findings
+) -> None:
+    """Measure, tell, and advise the number that keeps 95 %."""
+    measured = [one for one in _measure(data, pairs, readers, settings) if one.lengths]
+    findings.tables.append(Table("Lengths in tokens", _HEADER, [_row(one) for one in measured]))
+    for one in measured:
+        _advise(one, findings)
+    _check_positions(readers, settings, findings)
+
+
+_HEADER = ("texts", "median", "95 %", "longest", "limit", "beyond", "key")
+
+
+def _row(one: Measured) -> list[str]:
+    ordered = sorted(one.lengths)
+    middle, high = statistics.median(ordered), ordered[int(KEPT * (len(ordered) - 1))]
+    beyond = f"{one.beyond:.0%} {one.fate}" if one.beyond else "-"
+    return [one.what, f"{middle:,.0f}", f"{high:,}", f"{ordered[-1]:,}", f"{one.limit:,}", beyond, one.key]
+
+
+def _advise(one: Measured, findings: Findings) -> None:
+    if one.beyond <= 1 - KEPT:
+        return
+    advised = limit_that_keeps(one.lengths)
+    if one.most is not None and advised > one.most:
+        advised = one.most
+    add = findings.error if one.beyond > _MANY else findings.warning
+    add(
+        f"{one.beyond:.0%} of the {one.what} have more than {one.limit:,} tokens and would be {one.fate}; "
+        f"{advised:,} keeps {sum(length <= advised for length in one.lengths) / len(one.lengths):.0%} whole.",
+        one.key,
+        advised if advised > one.limit else None,
+    )
+
+
+def _measure(
+    data: ReadData, pairs: Sequence[Mapping[str, Any]], readers: Readers, settings: Settings
+) -> Iterator[Measured]:
+    lengths, policy, most = settings.lengths, readers.policy, readers.positions
+    texts = _some(data.prepared.texts["train"])
+    sft = [length + 1 for length in _tokens(policy, [row["prompt"] + row["response"] for row in texts])]
+    yield Measured("SFT texts", sft, "train_sft.max_length", lengths.sft, "cut", most)
+    if settings.collect.source == "sampled":
+        rows = _some([row for split in ("train", "validation", "test") for row in data.prepared.prompts[split]])
+        prompts, new, what = [row["prompt"] for row in rows], lengths.new_tokens, "prompts with a sampled response"
+        pair_lengths = [length + new for length in _tokens(policy, prompts)]
+        reward = [length + new for length in _tokens(readers.reward, prompts)]
+        if settings.contract.max_tokens is not None:
+            limit = settings.contract.max_tokens
+            yield Measured(what, pair_lengths, "validate_preferences.max_tokens", limit, "dropped", most)
+    else:
+        rows, what = _some(pairs), "longer responses of pairs, with prompts"
+        sides = [[row["prompt"] + row[side] for row in rows] for side in ("chosen", "rejected")]
+        pair_lengths = _longer(policy, sides, ended=1)
+        reward = _longer(readers.reward, sides)
+    if "dpo" in settings.methods:
+        yield Measured(what, pair_lengths, "score_reference.max_length", lengths.reference, "dropped from DPO", most)
+    if not settings.models.reward_backbone.is_reward_model:
+        fate = "cut at their beginning"
+        yield Measured(
+            f"{what}, for the reward model", reward, "train_reward.max_length", lengths.reward, fate,
+            readers.reward_positions,
+        )  # fmt: skip
+    prompts = [row["prompt"] for row in _some(data.prepared.prompts["evaluation"])]
+    if most is not None:
+        sampled = [length + lengths.new_tokens for length in _tokens(policy, prompts)]
+        yield Measured(
+            "evaluation prompts with a response", sampled, "sampling.max_new_tokens", most, "unreadable", most
+        )
+
+
+def _some(rows: Sequence[Any]) -> Sequence[Any]:
+    return rows[:: -(-len(rows) // _MOST_TEXTS) or 1]
+
+
+def _tokens(tokenizer: PreTrainedTokenizerBase | None, texts: Sequence[str]) -> list[int]:
+    if tokenizer is None or not texts:
+        return []
+    return [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
+
+
+def _longer(tokenizer: PreTrainedTokenizerBase | None, sides: Sequence[Sequence[str]], *, ended: int = 0) -> list[int]:
+    counted = [_tokens(tokenizer, texts) for texts in sides]
+    return [ended + max(pair) for pair in zip(*counted, strict=True)]
+
+
+def _check_positions(readers: Readers, settings: Settings, findings: Findings) -> None:
+    """A model reads no more tokens than it has positions for."""
+    lengths = settings.lengths
+    limits = [
+        ("train_sft.max_length", lengths.sft, readers.positions, "policy"),
+        ("score_reference.max_length", lengths.reference, readers.positions, "policy"),
+        ("train_reward.max_length", lengths.reward, readers.reward_positions, "reward model"),
+    ]
+    for key, value, most, who in limits:
+        if most is not None and value > most:
+            findings.error(f"{key} is {value:,}, and the {who} reads at most {most:,} tokens.", key, most)

@@ -1,0 +1,124 @@
+"""Models that a run names: are they there, and do they fit together? Weights are not loaded."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.check.findings import Findings
+from pipeline.check.settings import Settings
+from pipeline.models.sources import load_source_config, load_source_tokenizer, locate
+from pipeline.params.base import ModelSource
+
+_COPIES = 4
+"""Of the policy's weights for each policy that is trained: its checkpoints, the selected one, and DVC's cache."""
+
+
+@dataclass(frozen=True)
+class Readers:
+    """Who reads the texts, as far as they could be loaded."""
+
+    policy: PreTrainedTokenizerBase
+    folder: Path
+    """With the policy's tokenizer, as artifacts/models/policy will have it."""
+    positions: int | None
+    """The longest sequence of the policy, in tokens."""
+    reward: PreTrainedTokenizerBase | None
+    reward_positions: int | None
+
+
+def check_models(settings: Settings, findings: Findings, scratch: Path) -> Readers | None:
+    """Look for every model, and load the tokenizers.
+
+    Args:
+        settings: of the run.
+        findings: get what is wrong.
+        scratch: a folder for the policy's tokenizer.
+
+    Returns:
+        None where the policy cannot be found.
+    """
+    before = len(findings.errors)
+    for key, model in _named(settings):
+        with findings.collecting():
+            locate(model, key=key)
+    if len(findings.errors) > before:
+        return None
+    readers = None
+    with findings.collecting():
+        readers = _load_readers(settings, findings, scratch)
+    if readers is not None:
+        _check_stop_tokens(settings, readers, findings)
+        _check_space(settings, findings)
+    return readers
+
+
+def _named(settings: Settings) -> list[tuple[str, ModelSource]]:
+    named: list[tuple[str, ModelSource]] = [
+        ("models.policy.source", settings.models.policy),
+        ("models.reward_backbone.source", settings.models.reward_backbone),
+    ]
+    named += [(f"evaluate_reward.candidates, {model.name}, source", model) for model in settings.candidates]
+    return (
+        [*named, ("judge.reward_model.source", settings.judge_model)]
+        if settings.judge_kind == "reward_model"
+        else named
+    )
+
+
+def _load_readers(settings: Settings, findings: Findings, scratch: Path) -> Readers:
+    policy, backbone = settings.models.policy, settings.models.reward_backbone
+    tokenizer = load_source_tokenizer(policy, key="models.policy.source")
+    shutil.rmtree(scratch, ignore_errors=True)
+    tokenizer.save_pretrained(scratch)
+    positions = _positions(load_source_config(policy, key="models.policy.source"))
+    reward = load_source_tokenizer(backbone, key="models.reward_backbone.source")
+    config = load_source_config(backbone, key="models.reward_backbone.source")
+    _check_reward_model(settings, findings, config, same_tokens=reward.get_vocab() == tokenizer.get_vocab())
+    return Readers(tokenizer, scratch, positions, reward, _positions(config))
+
+
+def _positions(config: Any) -> int | None:
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def _check_reward_model(settings: Settings, findings: Findings, config: Any, *, same_tokens: bool) -> None:
+    source = settings.models.reward_backbone
+    if source.is_reward_model and getattr(config, "num_labels", 1) != 1:
+        findings.error(
+            f"{source.source} gives {config.num_labels} numbers for a text, and a reward model gives one.",
+            "models.reward_backbone.is_reward_model",
+            "false",
+        )
+    if "ppo" in settings.methods and settings.critic == "reward_model" and not same_tokens:
+        findings.error(
+            "the critic starts as the reward model, which has to be a decoder with the policy's tokenizer, and "
+            f"{source.source} has another one.",
+            "optimize.ppo.critic",
+            "shared",
+        )
+
+
+def _check_stop_tokens(settings: Settings, readers: Readers, findings: Findings) -> None:
+    for text in settings.stop_tokens:
+        if (count := len(readers.policy(text, add_special_tokens=False)["input_ids"])) != 1:
+            findings.error(f"{text!r} is {count} tokens of the policy, and has to be one.", "sampling.stop_tokens")
+
+
+def _check_space(settings: Settings, findings: Findings) -> None:
+    """Roughly: what the weights of all policies will take."""
+    folder = Path(locate(settings.models.policy, key="models.policy.source").name)
+    if not folder.is_dir():
+        return
+    # a packed GGUF file grows about threefold when it is unpacked
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    size += sum(3 * path.stat().st_size for path in folder.glob("*.gguf"))
+    needed, free = size * (2 + _COPIES * settings.policies), shutil.disk_usage(Path()).free
+    if needed > free:
+        findings.warning(
+            f"{settings.policies} policies with checkpoints and DVC's cache may take {needed / 2**30:.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB of the disk are free (`dvc gc -w` drops unused cache).",
+            "optimize.seeds",
+        )

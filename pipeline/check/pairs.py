@@ -1,0 +1,91 @@
+"""Pairs that are known before a policy has written anything, held against the real contract."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.check.findings import Findings, Table
+from pipeline.check.models import Readers
+from pipeline.check.settings import Settings
+from pipeline.check.sources import ReadData
+from pipeline.data.labelled import labelled_pairs, read_ballots
+from pipeline.data.preferences import given_pairs
+from pipeline.validation.context_length import load_pair_tokenizer, measure_pairs
+from pipeline.validation.contract import ValidatedPairs, validate_pairs
+from pipeline.validation.reasons import REASONS
+from pipeline.validation.thresholds import place_of, threshold_problems
+
+MOST_PAIRS = 5_000
+"""Pairs that the contract is tried on; of more, every second, third, ..."""
+LABELS = Path("data/labels")
+
+
+def check_pairs(data: ReadData, readers: Readers, settings: Settings, findings: Findings) -> list[dict[str, Any]]:
+    """The pairs that are fit for training but perhaps too long; none where the policy has to write them first."""
+    with findings.collecting():
+        pairs = _known_pairs(data, settings, findings)
+        if not pairs:
+            return []
+        step = -(-len(pairs) // MOST_PAIRS)
+        tried = pairs[::step]
+        if step > 1:
+            findings.warning(f"the contract was tried on {len(tried):,} of {len(pairs):,} pairs; shares are estimates.")
+        validated = _validate(tried, data, readers, settings)
+        findings.tables.append(_table(validated, settings))
+        sampled = step > 1 or data.whole > 1
+        findings.errors += [
+            problem
+            for problem in threshold_problems(validated, settings.contract)
+            if not (sampled and "too few accepted pairs" in problem.message)
+        ]
+        return [*validated.accepted, *(row for row in validated.quarantined if row["reasons"] == ["over_context"])]
+    return []
+
+
+def _known_pairs(data: ReadData, settings: Settings, findings: Findings) -> Sequence[dict[str, Any]]:
+    if settings.collect.source == "given":
+        return given_pairs(data.prepared.pairs)
+    if settings.collect.source == "sampled":
+        return []
+    prompts = [
+        {**row, "split": split} for split in ("train", "validation", "test") for row in data.prepared.prompts[split]
+    ]
+    found = labelled_pairs(read_ballots(LABELS), prompts)
+    if not found.pairs:
+        findings.error(
+            f"no vote of data/labels gives a pair ({dict(found.votes)}): they are on prompts of other data, or undone.",
+            "collect_preferences.source",
+            "sampled",
+        )
+    return found.pairs
+
+
+def _validate(
+    pairs: Sequence[Mapping[str, Any]], data: ReadData, readers: Readers, settings: Settings
+) -> ValidatedPairs:
+    # over_context: error is a problem like the others here, which are all shown
+    contract = settings.contract
+    if contract.over_context == "error":
+        contract = contract.model_copy(update={"over_context": "drop", "max_quarantined_share": 0.0})
+    measured = measure_pairs(pairs, load_pair_tokenizer(readers.folder / "tokenizer.json"), contract)
+    templated = data.style.template_hash is not None and data.style.written
+    return validate_pairs(measured.rows, contract, tokens=measured.tokens, templated=templated)
+
+
+def _table(validated: ValidatedPairs, settings: Settings) -> Table:
+    first: dict[str, str] = {}
+    for row in validated.quarantined:
+        for code in row["reasons"]:
+            first.setdefault(code, place_of(row))
+    for at, codes in validated.warned.items():
+        for code in codes:
+            first.setdefault(code, place_of(validated.accepted[at]))
+    splits = Counter(row["split"] for row in validated.accepted)
+    kept = ", ".join(f"{split} {splits[split]:,}" for split in ("train", "validation", "test"))
+    rows = [["accepted", f"{len(validated.accepted):,}", kept, ""]]
+    for code, count in validated.counts.items():
+        if count:
+            severity = "quarantined" if code in settings.contract.reject else "warned of"
+            rows.append([f"{severity}: {code}", f"{count:,}", first.get(code, ""), REASONS[code]])
+    return Table("The pairs by the contract", ("rule", "pairs", "first", "what it says"), rows)

@@ -1,0 +1,33 @@
+"""The whole check: first what is named, then what it holds, then whether it fits."""
+
+from pathlib import Path
+
+from pipeline.check.findings import Findings
+from pipeline.check.judges import check_judge
+from pipeline.check.lengths import check_lengths
+from pipeline.check.models import check_models
+from pipeline.check.pairs import check_pairs
+from pipeline.check.settings import Settings
+from pipeline.check.sizes import check_sizes
+from pipeline.check.sources import check_sources, read_data
+
+
+def check_project(settings: Settings, scratch: Path) -> Findings:
+    """Look at everything that can be known before a model is trained.
+
+    Args:
+        settings: of the run.
+        scratch: a folder for the policy's tokenizer.
+    """
+    findings = Findings()
+    intake = check_sources(settings, findings)
+    readers = check_models(settings, findings, scratch)
+    check_judge(settings, findings)
+    if intake is None or readers is None:
+        return findings
+    data = read_data(intake, readers.folder, settings, findings)
+    if data is not None:
+        check_sizes(data, settings, findings)
+        pairs = check_pairs(data, readers, settings, findings)
+        check_lengths(data, pairs, readers, settings, findings)
+    return findings

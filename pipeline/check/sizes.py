@@ -1,0 +1,105 @@
+"""Whether each split is large enough for what it is used for."""
+
+import math
+
+from pipeline.check.findings import Findings
+from pipeline.check.settings import Settings
+from pipeline.check.sources import ReadData
+
+_USEFUL = 50
+"""Prompts or pairs, below which an interval says little."""
+
+
+def check_sizes(data: ReadData, settings: Settings, findings: Findings) -> None:
+    """Prompts, pairs, texts and labels against what the stages need."""
+    prompts = {split: data.estimate(len(rows)) for split, rows in data.prepared.prompts.items()}
+    for split, count in prompts.items():
+        if not count:
+            findings.error(
+                f"no prompt is left for {split}. Add rows, or give it a larger share.", f"data.splits.{split}"
+            )
+    _check_source(data, settings, findings)
+    _check_judge_labels(data, settings, findings)
+    if settings.collect.source == "sampled":
+        _check_enough_for_pairs(prompts, settings, findings)
+    measured = {
+        "evaluation": ("a win rate", prompts["evaluation"]),
+        "test": ("the reward model's accuracy", prompts["test"]),
+    }
+    for split, (what, count) in measured.items():
+        if 0 < count < _USEFUL:
+            findings.warning(
+                f"{count} prompts for {split}: {what} of 0.7 is known to within {_half_width(0.7, count):.2f} only.",
+                f"data.splits.{split}",
+            )
+    _check_batches(data, prompts["train"], settings, findings)
+
+
+def _half_width(share: float, count: int) -> float:
+    return 1.96 * math.sqrt(share * (1 - share) / count)
+
+
+def _check_source(data: ReadData, settings: Settings, findings: Findings) -> None:
+    pairs = len(data.prepared.pairs)
+    if settings.collect.source == "given" and not pairs:
+        findings.error(
+            "collect_preferences.source is given, and the sources hold no pairs in the form in which they were read "
+            "(see the table).",
+            "data.format",
+        )
+    elif settings.collect.source == "sampled" and pairs:
+        findings.warning(
+            f"the sources hold {data.count(pairs)} preferences that serve as labels of the judge alone: policies are "
+            "trained on samples that it ranks.",
+            "collect_preferences.source",
+            "given",
+        )
+    if not data.prepared.texts["train"]:
+        findings.warning(
+            "the sources have prompts alone: the policy goes on without SFT, and no held-out perplexity is measured.",
+            "data.source",
+        )
+
+
+def _check_judge_labels(data: ReadData, settings: Settings, findings: Findings) -> None:
+    labels = data.prepared.labels
+    if settings.judge_kind == "classifier" and not all(labels.values()):
+        findings.error(
+            f"the judge is a classifier, which is fitted on human labels, and the sources have {len(labels['train'])} "
+            f"to fit it and {len(labels['test'])} to measure it.",
+            "judge.kind",
+            "chat",
+        )
+
+
+def _check_enough_for_pairs(prompts: dict[str, int], settings: Settings, findings: Findings) -> None:
+    """Each prompt gives one pair at most."""
+    need = settings.contract.min_pairs
+    for split in ("train", "validation", "test"):
+        if 0 < prompts[split] < need:
+            findings.error(
+                f"{prompts[split]} prompts for {split} give at most as many pairs, fewer than "
+                f"validate_preferences.min_pairs ({need}). Give it a larger share, or raise its limit.",
+                f"data.splits.{split}",
+            )
+
+
+def _check_batches(data: ReadData, prompts: int, settings: Settings, findings: Findings) -> None:
+    texts = data.estimate(len(data.prepared.texts["train"]))
+    pairs = data.estimate(sum(pair["split"] == "train" for pair in data.prepared.pairs))
+    pairs = pairs if settings.collect.source == "given" else prompts
+    sizes = settings.batches
+    trainers = [("train_sft", texts, sizes.sft), ("train_reward", pairs, sizes.reward)]
+    trainers += [("optimize.dpo", pairs, sizes.dpo)] if "dpo" in settings.methods else []
+    for section, examples, batch in trainers:
+        if 0 < examples < batch:
+            findings.warning(
+                f"{examples} examples are fewer than one optimiser step of {section} takes ({batch}).",
+                f"{section}.per_device_train_batch_size",
+            )
+    if {"ppo", "hybrid"} & set(settings.methods) and 0 < prompts < sizes.rollout_prompts:
+        findings.warning(
+            f"a rollout of PPO takes {sizes.rollout_prompts} different prompts, and {prompts} are trained on: each "
+            "comes several times in one rollout.",
+            "optimize.ppo.rollout_batch_size",
+        )

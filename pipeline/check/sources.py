@@ -1,0 +1,121 @@
+"""The data of a run: what it is, what becomes of its rows, and whether each use gets enough."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.check.findings import Findings, Table
+from pipeline.check.settings import Settings
+from pipeline.data.excerpts import shorten
+from pipeline.data.intake import Intake, open_sources, read_sources
+from pipeline.data.preparation import PreparedData
+from pipeline.data.splits import SPLITS
+from pipeline.reading.formats import describe_format
+from pipeline.reading.styles import Style
+
+MOST_ROWS = 50_000
+"""Rows that are read; of more, blocks from all over the sources."""
+_SHOWN_SOURCES = 12
+_SHOWN_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class ReadData:
+    """What the rows that were read became."""
+
+    prepared: PreparedData
+    style: Style
+    whole: float
+    """How many rows of the sources each of them stands for; 1 where all were read."""
+
+    def estimate(self, count: int) -> int:
+        """Of all rows."""
+        return round(count * self.whole)
+
+    def count(self, number: int) -> str:
+        """For people."""
+        return f"{number:,}" if self.whole == 1 else f"about {self.estimate(number):,}"
+
+
+def check_sources(settings: Settings, findings: Findings) -> Intake | None:
+    """Find and open every source; needs no model."""
+    with findings.collecting():
+        return open_sources(settings.data)
+    return None
+
+
+def read_data(intake: Intake, policy: Path, settings: Settings, findings: Findings) -> ReadData | None:
+    """Read the rows as prepare_data will, and hold what they give against what each use needs."""
+    with findings.collecting():
+        prepared, style = read_sources(intake, policy, seed=settings.seed, at_most=MOST_ROWS)
+        read = len({(fate["source"], fate["row"]) for fate in prepared.fates})
+        data = ReadData(prepared, style, intake.rows / read if read < intake.rows else 1.0)
+        if data.whole > 1:
+            findings.warning(
+                f"{read:,} of {intake.rows:,} rows were read, in blocks from all over; counts are estimates."
+            )
+        findings.tables += [_read_table(intake, prepared), _use_table(data)]
+        _check_dropped(intake, prepared, settings, findings)
+        return data
+    return None
+
+
+def _read_table(intake: Intake, prepared: PreparedData) -> Table:
+    rows = []
+    for source, data in list(zip(intake.sources, intake.resolved, strict=True))[:_SHOWN_SOURCES]:
+        fates = prepared.rows_of.get(source.name, Counter())
+        kinds = [sum(count for fate, count in fates.items() if fate.startswith(f"{kind}.")) for kind in _KINDS]
+        form, _, fields = describe_format(data).partition(": ")
+        unused = ", ".join(_unused(source.rows.column_names, data.columns.model_dump())) or "-"
+        rows.append([source.name, f"{len(source.rows):,}", *(f"{kind:,}" for kind in kinds), form, fields, unused])
+    if (more := len(intake.sources) - len(rows)) > 0:
+        rows.append([f"... and {more} more", *[""] * (len(_READ) - 1)])
+    return Table("What was read", _READ, rows)
+
+
+_KINDS = ("used", "unused", "dropped")
+_READ = ("source", "rows", *_KINDS, "format", "columns", "columns without a use")
+
+
+def _unused(names: list[str], columns: Mapping[str, Any]) -> list[str]:
+    used = {name for named in columns.values() for name in (named if isinstance(named, list) else [named])}
+    return [shorten(name, 30) for name in names if name not in used]
+
+
+def _use_table(data: ReadData) -> Table:
+    prepared = data.prepared
+    pairs = Counter(pair["split"] for pair in prepared.pairs)
+    rows = [
+        [split, data.count(len(prepared.prompts[split])), data.count(pairs[split]) if pairs[split] else "-"]
+        for split in SPLITS
+        if split in prepared.prompts
+    ]
+    rows.append(["SFT texts", data.count(len(prepared.texts["train"])), "-"])
+    rows.append(
+        ["judge: fitted, measured", " and ".join(data.count(len(part)) for part in prepared.labels.values()), "-"]
+    )
+    return Table("What would be used", ("split", "prompts or texts", "given pairs"), rows)
+
+
+def _check_dropped(intake: Intake, prepared: PreparedData, settings: Settings, findings: Findings) -> None:
+    dropped = [fate for fate in prepared.fates if fate["fate"].startswith("dropped.")]
+    if not dropped:
+        return
+    found = Counter(fate["fate"].removeprefix("dropped.") for fate in dropped)
+    rows: Mapping[str, Any] = {source.name: source.rows for source in intake.sources}
+    table = []
+    for reason, count in found.most_common():
+        first = next(fate for fate in dropped if fate["fate"] == f"dropped.{reason}")
+        shown = shorten(str(rows[first["source"]][first["row"] - 1]), _SHOWN_CHARACTERS)
+        table.append([reason, f"{count:,}", f"row {first['row']} of {first['source']}", shown])
+    findings.tables.append(Table("Dropped rows", ("reason", "rows", "first", "what stands there"), table))
+    share, limit = len(dropped) / len(prepared.fates), settings.data.max_dropped_share
+    if share > limit:
+        reason, count, first_place, shown = table[0]
+        findings.error(
+            f"{share:.1%} of the rows are dropped, and at most {limit:.0%} may be. {count} of them are {reason}; the "
+            f"first is {first_place}: {shown}. Mend the data, or data.columns where fields were taken for others.",
+            "data.max_dropped_share",
+        )

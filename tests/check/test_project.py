@@ -1,0 +1,141 @@
+"""The check says before hours what would stop a run, with the key that is the cause."""
+
+import types
+from typing import Any
+
+import pytest
+
+from pipeline.check import pairs as check_pairs
+from pipeline.check import sources as check_sources
+from pipeline.check.findings import Findings
+from pipeline.check.text import find_line, render
+from tests.check.conftest import pairs
+
+Project = types.SimpleNamespace
+
+
+def said(findings: Findings) -> dict[str | None, str]:
+    return {problem.key: problem.message for problem in [*findings.errors, *findings.warnings]}
+
+
+def keys(findings: Findings) -> list[str | None]:
+    return [problem.key for problem in findings.errors]
+
+
+def test_sound_pairs_pass_and_the_tables_say_what_they_are(project: Project) -> None:
+    project.write([{**row, "notes": "x"} for row in pairs(300)])
+    findings = project.check()
+    assert findings.errors == []
+    text = render(findings, project.root / "params.yaml")
+    for part in ("What was read", "preference_pairs", "notes", "What would be used", "Lengths in tokens", "0 errors"):
+        assert part in text, text
+
+
+def test_long_pairs_name_every_limit_that_would_lose_them(project: Project) -> None:
+    """Item by item: each of them used to be found by another stage, hours apart."""
+    project.write(pairs(300, words=30))
+    findings = project.check(
+        validate_preferences__max_tokens=20, train_sft__max_length=20, score_reference__max_length=20
+    )
+    advised = {problem.key: problem.value for problem in [*findings.errors, *findings.warnings]}
+    for key in ("validate_preferences.max_tokens", "train_sft.max_length", "score_reference.max_length"):
+        assert key in keys(findings) and advised[key] % 64 == 0 and advised[key] > 20
+    again = project.check(**{key.replace(".", "__"): min(advised[key], 128) for key in advised if advised[key]})
+    assert again.errors == []
+
+
+def test_a_length_beyond_the_model_is_an_error_with_the_most_that_it_reads(project: Project) -> None:
+    project.write(pairs(300))
+    findings = project.check(train_sft__max_length=4096, train_reward__max_length=4096)
+    assert {problem.key: problem.value for problem in findings.errors} == {
+        "train_sft.max_length": 128,
+        "train_reward.max_length": 64,
+    }
+
+
+def test_small_splits_are_named_before_anything_is_trained(project: Project) -> None:
+    project.write(pairs(60))
+    findings = project.check()
+    assert keys(findings) == ["data.splits.validation"]
+    assert "validation" in findings.errors[0].message and "min_pairs (now 16)" in findings.errors[0].message
+
+
+def test_pairs_that_are_asked_for_and_are_not_there(project: Project) -> None:
+    project.write([{"prompt": f"Question {at}?"} for at in range(300)])
+    findings = project.check()
+    assert "data.format" in keys(findings) and "judge.kind" in keys(findings)
+
+
+def test_prompts_alone_are_enough_for_a_judge_that_needs_no_labels(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write([{"prompt": f"Question {at}?"} for at in range(400)])
+    changes = {"collect_preferences__source": "sampled", "judge__kind": "chat"}
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert keys(project.check(**changes)) == ["judge.endpoint.key_variable"]
+    monkeypatch.setenv("OPENAI_API_KEY", "word")
+    findings = project.check(**changes)
+    assert findings.errors == [] and "prompts alone" in said(findings)["data.source"]
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert project.check(**changes, judge__endpoint__base_url="http://127.0.0.1:8000/v1").errors == []
+
+
+def test_preferences_that_would_only_serve_the_judge_are_a_warning(project: Project) -> None:
+    project.write(pairs(300))
+    findings = project.check(collect_preferences__source="sampled")
+    assert findings.errors == [] and "labels of the judge alone" in said(findings)["collect_preferences.source"]
+
+
+def test_votes_that_are_not_there(project: Project) -> None:
+    project.write(pairs(300))
+    assert "no votes" in project.check(collect_preferences__source="labelled").errors[0].message
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"data__source": "data/raw/absent.jsonl"}, "data.source"),
+        ({"models__policy__source": "data/models/absent"}, "models.policy.source"),
+        ({"models__reward_backbone__source": "package:absent_package"}, "models.reward_backbone.source"),
+        ({"optimize__ppo__critic": "reward_model"}, "optimize.ppo.critic"),
+        ({"models__reward_backbone__is_reward_model": True}, "models.reward_backbone.is_reward_model"),
+        ({"sampling__stop_tokens": ["a long sentence"]}, "sampling.stop_tokens"),
+        ({"data__columns": {"chosen": "good"}, "data__format": "preference_pairs"}, "data.columns.chosen"),
+        ({"data__chat_format": "template"}, "data.chat_format"),
+        ({"judge__kind": "chat", "judge__chat__prompt": "absent"}, "judge.chat.prompt"),
+    ],
+)
+def test_what_a_parameter_names_is_looked_for(project: Project, changes: dict[str, Any], key: str) -> None:
+    project.write(pairs(300))
+    findings = project.check(**changes)
+    assert key in keys(findings), findings.errors
+    line, _ = find_line(project.root / "params.yaml", key)
+    assert f"params.yaml:{line}: {key}" in render(findings, project.root / "params.yaml")
+
+
+def test_all_that_is_named_wrongly_is_said_at_once(project: Project) -> None:
+    findings = project.check(models__policy__source="data/models/absent", judge__kind="reward_model")
+    assert [*keys(findings)] == ["data.source", "models.policy.source", "judge.reward_model.source"]
+
+
+def test_rows_that_are_dropped_are_shown_as_they_stand_in_the_file(project: Project) -> None:
+    project.write([{"prompt": "Q?", "chosen": None, "rejected": f"row {at}"} for at in range(300)] + pairs(30))
+    findings = project.check()
+    message = said(findings)["data.max_dropped_share"]
+    assert "row 1 of data/raw/pairs.jsonl" in message and "'rejected': 'row 0'" in message
+
+
+def test_of_a_large_source_blocks_from_all_over_are_read(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_sources, "MOST_ROWS", 400)
+    monkeypatch.setattr(check_pairs, "MOST_PAIRS", 100)
+    project.write([*pairs(2999), {**pairs(1)[0], "prompt": "Last?", "chosen": None}])
+    findings = project.check()
+    assert findings.errors == []
+    warnings = [problem.message for problem in findings.warnings]
+    assert any("400 of 3,000 rows were read" in message for message in warnings)
+    assert any("the contract was tried on" in message for message in warnings)
+    use = next(table for table in findings.tables if table.title == "What would be used")
+    train = next(row for row in use.rows if row[0] == "train")
+    assert train[1].startswith("about ") and int(train[1].split()[1].replace(",", "")) == pytest.approx(1980, rel=0.15)
+    dropped = next(table for table in findings.tables if table.title == "Dropped rows")
+    assert dropped.rows[0][2] == "row 3000 of data/raw/pairs.jsonl"
