@@ -1,0 +1,69 @@
+"""The stages of dvc.yaml, one behind the other in this process: libraries are imported once."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.repo import Repo
+
+from pipeline.stage import run
+
+
+class NoTracker:
+    """Nothing is logged: what is logged has tests of its own."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def start(self, *_: Any, **__: Any) -> None:
+        return None
+
+    def log(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def tag(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def finish(self, **_: Any) -> None:
+        pass
+
+
+def run_stages(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Run the graph in the current folder, which is `root`.
+
+    Returns:
+        The stages, in the order in which they ran.
+    """
+    assert Path.cwd() == root
+    monkeypatch.setattr(run, "RunTracker", NoTracker)
+    names = ordered_stages(root)
+    for name in names:
+        script, _, place = name.partition("@")
+        axes = ("seed",) if script == "find_regressions" else ("method", "seed")
+        values = dict(zip(axes, place.rsplit("-", len(axes) - 1), strict=True)) if place else {}
+        main = importlib.import_module(f"stages.{script}").main
+        code = run._execute(main, values, script=script, show_traceback=True)
+        assert code == 0, f"{name} failed"
+    return names
+
+
+def ordered_stages(root: Path) -> list[str]:
+    """Each behind all those whose outputs it reads."""
+    stages = {stage.name: stage for stage in Repo(str(root)).index.stages if getattr(stage, "name", None)}
+    outputs = {Path(out.fs_path): name for name, stage in stages.items() for out in stage.outs}
+    ordered: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in ordered:
+            return
+        for dep in stages[name].deps:
+            path = Path(dep.fs_path)
+            for out, producer in outputs.items():
+                if path.is_relative_to(out) or out.is_relative_to(path):
+                    visit(producer)
+        ordered.append(name)
+
+    for name in sorted(stages):
+        visit(name)
+    return ordered

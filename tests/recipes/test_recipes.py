@@ -1,0 +1,101 @@
+"""Every recipe runs from its first stage to its last, on tiny models and data."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.data.records import read_records, write_records
+from tests.conftest import ROOT
+from tests.judges.fake_endpoint import Fake, serve
+from tests.recipes.conftest import preferences
+from tests.recipes.running import run_stages
+
+Take = Callable[..., Path]
+
+
+def longer_wins(messages: list[dict[str, str]]) -> str:
+    """A verdict on the two responses, the same in both orders."""
+    first, second = (
+        messages[0]["content"].partition(f"[Response {side}]\n")[2].partition(f"\n[End of response {side}]")[0]
+        for side in "AB"
+    )
+    return "[[A]]" if len(first) > len(second) else "[[B]]" if len(second) > len(first) else "[[C]]"
+
+
+def comparison(root: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((root / "reports/comparison.json").read_text())
+    return found
+
+
+def test_every_recipe_has_a_test_here() -> None:
+    text = Path(__file__).read_text()
+    assert [path.stem for path in ROOT.glob("recipes/*.yaml") if f'"{path.stem}"' not in text] == []
+
+
+def test_given_preferences_with_dpo(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = take("given-dpo", preferences(150))
+    ran = run_stages(root, monkeypatch)
+    assert ran[0] == "check" and ran.index("check") < ran.index("fetch_models")
+    pairs = {split: read_records(root / f"artifacts/preferences/accepted/{split}.jsonl") for split in ("train", "test")}
+    assert len(pairs["train"]) > 80 and len(pairs["test"]) > 15
+    # the policy learned from the responses that people chose, and only from those of the train split
+    chosen = {(pair["prompt"], pair["chosen"]) for pair in pairs["train"]}
+    texts = read_records(root / "artifacts/data/texts/train.jsonl")
+    assert {(row["prompt"], row["response"]) for row in texts} == chosen
+    assert set(comparison(root)["policies"]) == {"sft", "dpo"}
+
+
+def test_prompts_alone_with_a_chat_judge(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"prompt": row["prompt"]} for row in preferences(120)]
+    monkeypatch.setenv("OPENAI_API_KEY", "word")
+    fake = Fake(longer_wins)
+    with serve(fake):
+        root = take(
+            "rlaif-chat",
+            rows,
+            judge__endpoint__base_url=f"http://127.0.0.1:{fake.port}/v1",
+            validate_preferences__min_pairs=1,
+            collect_preferences__min_margin=0.0,
+        )
+        run_stages(root, monkeypatch)
+    assert fake.requests
+    assert set(comparison(root)["policies"]) == {"sft", "dpo", "ppo"}
+    assert comparison(root)["policies"]["dpo"]["perplexity_held_out"] is None
+    assert read_records(root / "artifacts/data/texts/train.jsonl") == []
+    policies = ("artifacts/models/policy", "artifacts/sft")
+    assert len({(root / folder / "model.safetensors").read_bytes() for folder in policies}) == 1
+
+
+def test_a_bought_reward_model_with_ppo(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = take("bought-reward-ppo", preferences(150), train_reward__max_length=60)
+    run_stages(root, monkeypatch)
+    assert set(comparison(root)["policies"]) == {"sft", "ppo"}
+    judge = json.loads((root / "artifacts/judge/judge.json").read_text())
+    assert judge["kind"] == "reward_model"
+    (row,) = read_records(root / "reports/training/train_reward.jsonl")
+    assert row["step"] == 0  # it is not trained
+
+
+def test_the_embedded_default_and_then_the_votes_of_people(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+    """People vote on what the default sampled, and the recipe trains on that."""
+    short = {"prompt_words": 4, "response_words": 8, "min_words": 10}
+    reviews = {"data__source": "reviews.csv", **{f"data__{key}": value for key, value in short.items()}}
+    root = take("embedded", **reviews)
+    run_stages(root, monkeypatch)
+    assert set(comparison(root)["policies"]) == {"sft", "dpo", "ppo"}
+    sampled = read_records(root / "artifacts/preferences/raw.jsonl")
+    votes = [
+        {
+            "item": pair["id"], "prompt": pair["prompt"], "response_a": pair["rejected"], "response_b": pair["chosen"],
+            "winner": "b", "annotator": "ann",
+        }
+        for pair in sampled
+    ]  # fmt: skip
+    write_records(root / "data/labels/ann.jsonl", votes)
+    take("votes", **reviews)
+    run_stages(root, monkeypatch)
+    accepted = read_records(root / "artifacts/preferences/accepted/train.jsonl")
+    assert accepted and {pair["source"] for pair in accepted} == {"labelled"}
