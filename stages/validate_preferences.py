@@ -2,12 +2,15 @@
 
 import json
 
-from pipeline.data.records import read_records, write_records
+from pipeline.data.record_files import RecordFile
+from pipeline.data.records import write_lines, write_records
 from pipeline.models.text_format import read_text_format
+from pipeline.processes import usable_cores
 from pipeline.stage.run import Stage, run_stage
-from pipeline.validation.context_length import load_pair_tokenizer, measure_pairs
+from pipeline.validation.context_length import PairMeter
 from pipeline.validation.contract import validate_pairs
 from pipeline.validation.details import detail_pairs
+from pipeline.validation.facts import SPLITS
 from pipeline.validation.summary import summarise_pairs
 from pipeline.validation.thresholds import check_thresholds
 
@@ -15,12 +18,11 @@ from pipeline.validation.thresholds import check_thresholds
 def main(stage: Stage) -> None:
     """Measure, validate, split, summarise."""
     settings = stage.params.validate_preferences
-    rows = read_records(stage.input("artifacts/preferences/raw.jsonl"))
+    rows = RecordFile(stage.input("artifacts/preferences/raw.jsonl"))
     collection = json.loads(stage.input("reports/preferences/collection.json").read_text())
     templated = read_text_format(stage.input("artifacts/data/text_format.json")).template is not None
-    tokenizer = load_pair_tokenizer(stage.input("artifacts/models/policy/tokenizer.json"))
-    measured = measure_pairs(rows, tokenizer, settings)
-    validated = validate_pairs(measured.rows, settings, tokens=measured.tokens, templated=templated)
+    meter = PairMeter(stage.input("artifacts/models/policy/tokenizer.json"), settings)
+    validated = validate_pairs(rows, settings, meter=meter, templated=templated, processes=usable_cores())
     print(f"{len(validated.accepted)} of {len(rows)} pairs accepted", flush=True)
     for code, count in validated.counts.items():
         if count:
@@ -28,8 +30,8 @@ def main(stage: Stage) -> None:
     write_records(stage.output("artifacts/preferences/quarantine.jsonl"), validated.quarantined)
     check_thresholds(validated, settings)
     folder = stage.output("artifacts/preferences/accepted")
-    for split in ("train", "validation", "test"):
-        write_records(folder / f"{split}.jsonl", [row for row in validated.accepted if row["split"] == split])
+    for split in SPLITS:
+        write_lines(folder / f"{split}.jsonl", validated.lines(split))
     summary = summarise_pairs(validated, settings, ties_without_pair=collection["ties_without_pair"])
     stage.write_json("reports/preferences/summary.json", summary)
     stage.write_json("reports/preferences/details.json", detail_pairs(validated, agreement=collection.get("agreement")))

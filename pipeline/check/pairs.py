@@ -11,10 +11,11 @@ from pipeline.check.settings import Settings
 from pipeline.check.sources import ReadData
 from pipeline.data.labelled import labelled_pairs, read_ballots
 from pipeline.data.preferences import given_pairs
-from pipeline.validation.context_length import load_pair_tokenizer, measure_pairs
+from pipeline.validation.context_length import PairMeter
 from pipeline.validation.contract import ValidatedPairs, validate_pairs
+from pipeline.validation.place import place_of
 from pipeline.validation.reasons import REASONS
-from pipeline.validation.thresholds import place_of, threshold_problems
+from pipeline.validation.thresholds import threshold_problems
 
 MOST_PAIRS = 5_000
 """Pairs that the contract is tried on; of more, every second, third, ..."""
@@ -68,24 +69,17 @@ def _validate(
     contract = settings.contract
     if contract.over_context == "error":
         contract = contract.model_copy(update={"over_context": "drop", "max_quarantined_share": 0.0})
-    measured = measure_pairs(pairs, load_pair_tokenizer(readers.folder / "tokenizer.json"), contract)
+    meter = PairMeter(readers.folder / "tokenizer.json", contract)
     templated = data.style.template_hash is not None and data.style.written
-    return validate_pairs(measured.rows, contract, tokens=measured.tokens, templated=templated)
+    return validate_pairs(pairs, contract, meter=meter, templated=templated)
 
 
 def _table(validated: ValidatedPairs, settings: Settings) -> Table:
-    first: dict[str, str] = {}
-    for row in validated.quarantined:
-        for code in row["reasons"]:
-            first.setdefault(code, place_of(row))
-    for at, codes in validated.warned.items():
-        for code in codes:
-            first.setdefault(code, place_of(validated.accepted[at]))
     splits = Counter(row["split"] for row in validated.accepted)
     kept = ", ".join(f"{split} {splits[split]:,}" for split in ("train", "validation", "test"))
     rows = [["accepted", f"{len(validated.accepted):,}", kept, ""]]
     for code, count in validated.counts.items():
         if count:
             severity = "quarantined" if code in settings.contract.reject else "warned of"
-            rows.append([f"{severity}: {code}", f"{count:,}", first.get(code, ""), REASONS[code]])
+            rows.append([f"{severity}: {code}", f"{count:,}", place_of(validated.examples(code, 1)[0]), REASONS[code]])
     return Table("The pairs by the contract", ("rule", "pairs", "first", "what it says"), rows)

@@ -16,6 +16,11 @@ def record_id(*texts: str) -> str:
     return hashlib.sha256(joined).hexdigest()[:16]
 
 
+def key_of(*texts: str) -> int:
+    """The same as a number below 2^64."""
+    return int(record_id(*texts), 16)
+
+
 def fold(text: str) -> str:
     """Text for comparing: NFC, lower case, runs of white space as one space."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
@@ -32,11 +37,20 @@ def is_storable(text: str) -> bool:
 
 def write_records(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write JSON Lines with sorted keys."""
+    write_lines(path, map(record_line, rows))
+
+
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Write lines that are complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as stream:
-        for row in rows:
-            # ASCII escapes keep even a lone surrogate, which a quarantine file must be able to show
-            stream.write(json.dumps(row, sort_keys=True) + "\n")
+    with path.open("wb") as stream:
+        stream.writelines(lines)
+
+
+def record_line(row: Mapping[str, Any]) -> bytes:
+    """A row as a line of JSON with sorted keys."""
+    # ASCII escapes keep even a lone surrogate, which a quarantine file must be able to show
+    return (json.dumps(row, sort_keys=True) + "\n").encode()
 
 
 def read_records(path: Path, *, fields: Sequence[str] = ()) -> list[dict[str, Any]]:

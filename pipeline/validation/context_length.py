@@ -1,19 +1,19 @@
 """How many tokens a pair has for the policy, and what happens to one that is too long."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from pipeline.data.records import is_storable
 from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
-from pipeline.validation.thresholds import place_of
-
-_BATCH = 2_000
-_TEXTS = ("prompt", "chosen", "rejected")
+from pipeline.validation.facts import TEXTS
+from pipeline.validation.place import place_of
+from pipeline.validation.token_counts import TokenCounter
 
 
 @dataclass(frozen=True)
@@ -26,69 +26,65 @@ class MeasuredPairs:
     """Prompt and longer response with its EOS; 0 where a row has no texts to measure, or there is no limit."""
 
 
-def load_pair_tokenizer(file: Path) -> Tokenizer:
-    """A tokenizer.json, without truncation or padding."""
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
+class PairMeter:
+    """Measures pairs with a tokenizer.json, without truncation or padding."""
+
+    def __init__(self, file: Path, settings: ValidatePreferences) -> None:
+        self._file, self._settings = file, settings
+
+    def __reduce__(self) -> tuple[type["PairMeter"], tuple[Path, ValidatePreferences]]:
+        return PairMeter, (self._file, self._settings)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer.from_file(str(self._file))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    @cached_property
+    def _counter(self) -> TokenCounter:
+        return TokenCounter(self._tokenizer)
+
+    def measure(self, rows: Sequence[Mapping[str, Any]]) -> MeasuredPairs:
+        """Count tokens, and do what `over_context` says with pairs above `max_tokens`.
+
+        truncate_prompt takes the beginning off a prompt, at a token boundary, as long as something of it is left; the
+        responses stay whole. A pair that is still too long is left to the rule over_context.
+
+        Raises:
+            PipelineError: over_context is error and a pair is too long, naming the first.
+        """
+        measured = MeasuredPairs(list(rows), [0] * len(rows))
+        if self._settings.max_tokens is None:
+            return measured
+        # the tokenizer library takes no lone surrogates; the rule not_utf8 finds these
+        readable = [number for number, row in enumerate(rows) if _is_readable(row)]
+        counts = self._counter.count([rows[number][name] for number in readable for name in TEXTS])
+        for number, (prompt, chosen, rejected) in zip(readable, counts.reshape(-1, len(TEXTS)).tolist(), strict=True):
+            longest = 1 + max(chosen, rejected)
+            if prompt + longest > self._settings.max_tokens:
+                measured.rows[number], prompt = self._shorten(rows[number], prompt, longest)
+            measured.tokens[number] = prompt + longest
+        return measured
+
+    def _shorten(self, row: Mapping[str, Any], length: int, longest: int) -> tuple[Mapping[str, Any], int]:
+        """The row and the tokens of its prompt."""
+        limit = self._settings.max_tokens
+        assert limit is not None, "without a limit nothing is measured"
+        if self._settings.over_context == "error":
+            raise PipelineError(
+                f"{place_of(row)} has {length + longest} tokens, more than "
+                f"validate_preferences.max_tokens {limit}. Raise it, or set over_context to drop or "
+                "truncate_prompt."
+            )
+        room = limit - longest
+        if self._settings.over_context == "drop" or room < 1:
+            return row, length
+        cut = length - room
+        offsets = self._tokenizer.encode(row["prompt"], add_special_tokens=False).offsets
+        return {**row, "prompt": row["prompt"][offsets[cut][0] :], "prompt_truncated": cut}, room
 
 
-def measure_pairs(
-    rows: Sequence[Mapping[str, Any]], tokenizer: Tokenizer, settings: ValidatePreferences
-) -> MeasuredPairs:
-    """Count tokens, and do what `over_context` says with pairs above `max_tokens`.
-
-    truncate_prompt takes the beginning off a prompt, at a token boundary, as long as something of it is left; the
-    responses stay whole. A pair that is still too long is left to the rule over_context.
-
-    Raises:
-        PipelineError: over_context is error and a pair is too long, naming the first.
-    """
-    if settings.max_tokens is None:
-        return MeasuredPairs(list(rows), [0] * len(rows))
-    measured = MeasuredPairs([], [])
-    for start in range(0, len(rows), _BATCH):
-        for row, encodings in _encoded(rows[start : start + _BATCH], tokenizer):
-            if encodings is None:
-                measured.rows.append(row)
-                measured.tokens.append(0)
-                continue
-            prompt, *responses = encodings
-            longest = 1 + max(len(response) for response in responses)
-            row, kept = _shorten(row, prompt, longest, settings)
-            measured.rows.append(row)
-            measured.tokens.append(kept + longest)
-    return measured
-
-
-def _encoded(
-    rows: Sequence[Mapping[str, Any]], tokenizer: Tokenizer
-) -> Iterator[tuple[Mapping[str, Any], list[Encoding] | None]]:
-    # the tokenizer library takes no lone surrogates; the rule not_utf8 finds these
-    readable = [all(isinstance(text := row.get(name), str) and is_storable(text) for name in _TEXTS) for row in rows]
-    texts = [row[name] for row, fine in zip(rows, readable, strict=True) if fine for name in _TEXTS]
-    encodings = iter(tokenizer.encode_batch(texts, add_special_tokens=False))
-    for row, fine in zip(rows, readable, strict=True):
-        yield row, [next(encodings) for _ in _TEXTS] if fine else None
-
-
-def _shorten(
-    row: Mapping[str, Any], prompt: Encoding, longest: int, settings: ValidatePreferences
-) -> tuple[Mapping[str, Any], int]:
-    """The row and the tokens of its prompt."""
-    assert settings.max_tokens is not None, "without a limit nothing is measured"
-    if len(prompt) + longest <= settings.max_tokens:
-        return row, len(prompt)
-    if settings.over_context == "error":
-        raise PipelineError(
-            f"{place_of(row)} has {len(prompt) + longest} tokens, more than "
-            f"validate_preferences.max_tokens {settings.max_tokens}. Raise it, or set over_context to drop or "
-            "truncate_prompt."
-        )
-    room = settings.max_tokens - longest
-    if settings.over_context == "drop" or room < 1:
-        return row, len(prompt)
-    cut = len(prompt) - room
-    rest = row["prompt"][prompt.offsets[cut][0] :]
-    return {**row, "prompt": rest, "prompt_truncated": cut}, room
+def _is_readable(row: Mapping[str, Any]) -> bool:
+    return all(isinstance(text := row.get(name), str) and is_storable(text) for name in TEXTS)

@@ -3,71 +3,144 @@
 The rules run in rounds, from the single field to the whole set. A row that one round refuses does not enter the
 next: its texts are not measured when its types are wrong, and a refused row never makes another one a duplicate or
 a leak. So a row's reasons all come from one round.
+
+Rows are read in batches, and of each some numbers are kept. What is compared over the whole set are hashes; texts are
+read again for what is accepted, quarantined or shown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, get_args
 
+import numpy as np
+
+from pipeline.data.record_files import RecordFile
+from pipeline.data.records import record_line
+from pipeline.data.views import View
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Rule, ValidatePreferences
-from pipeline.validation.pair_rules import SCORES, find_reasons
-from pipeline.validation.reasons import REASONS
+from pipeline.validation.examining import Examined, Examiner, Meter, as_one_text, examine_all
+from pipeline.validation.facts import SPLITS
+from pipeline.validation.findings import Findings
+from pipeline.validation.pair_rules import SCORES
+from pipeline.validation.set_rules import check_set
+
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class ValidatedPairs:
     """Every raw row, on one of two sides, in the raw order."""
 
-    accepted: list[dict[str, Any]]
-    quarantined: list[dict[str, Any]]
-    """Raw rows plus `reasons` (sorted codes) and `row` (0-based position in the raw rows)."""
-    counts: dict[str, int]
-    """Rows by the rule that they break, 0 where there are none; a row counts once for each of its rules."""
-    warned: dict[int, set[str]]
-    """Codes of the rules in `warn` that accepted rows break, by their position among the accepted."""
-    truncated_prompts: int
-    """Accepted pairs whose prompt lost its beginning."""
-    tokens: Sequence[int] = ()
-    """Of prompt and longer response, for each raw row; none where nothing was measured."""
+    rows: Sequence[Row]
+    """As they came."""
+    found: Findings
+    """Codes of the rules that they break, by position."""
+    facts: np.ndarray
+    """See FACTS."""
+    files: Sequence[str]
+    """By their number in the facts."""
+    reject: frozenset[str]
+    """The rules whose rows are quarantined."""
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """Positions of the accepted rows."""
+        return np.flatnonzero(~self.found.breaks(self.reject))
+
+    @cached_property
+    def refused(self) -> np.ndarray:
+        """Positions of the quarantined rows."""
+        return np.flatnonzero(self.found.breaks(self.reject))
+
+    @property
+    def accepted(self) -> Sequence[dict[str, Any]]:
+        """Accepted rows, each read when it is asked for, with their prompts as they were cut."""
+        return View(self.kept, self.row)
+
+    @property
+    def quarantined(self) -> Sequence[dict[str, Any]]:
+        """The other rows, plus `reasons` (sorted codes) and `row` (0-based position in the raw rows)."""
+        return View(self.refused, lambda at: {**self.row(at), "reasons": sorted(self.found[at]), "row": at})
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Rows by the rule that they break, 0 where there are none; a row counts once for each of its rules."""
+        return self.found.counts()
+
+    @property
+    def warned(self) -> Findings:
+        """Codes of the rules that accepted rows break, by their position among the accepted."""
+        return self.found.of(self.kept)
+
+    @property
+    def truncated_prompts(self) -> int:
+        """Accepted pairs whose prompt lost its beginning."""
+        return int(np.count_nonzero(self.facts["cut_tokens"][self.kept]))
+
+    def row(self, at: int) -> dict[str, Any]:
+        """One row, with its prompt as it was cut."""
+        row, facts = dict(self.rows[at]), self.facts[at]
+        if not facts["cut_tokens"]:
+            return row
+        prompt = row["prompt"][facts["cut_characters"] :]
+        return {**row, "prompt": prompt, "prompt_truncated": int(facts["cut_tokens"])}
+
+    def examples(self, code: str, count: int) -> list[dict[str, Any]]:
+        """The first rows that break a rule: of the quarantined, then of the accepted."""
+        breaks = self.found.breaks([code])
+        first = [positions[breaks[positions]][:count] for positions in (self.refused, self.kept)]
+        return [self.row(int(at)) for at in np.concatenate(first)[:count]]
+
+    def lines(self, split: str) -> Iterator[bytes]:
+        """The accepted rows of a split as JSON Lines; those that need no other are copied as they are."""
+        chosen = self.kept[self.facts["split"][self.kept] == SPLITS.index(split)]
+        copied = self.facts["as_written"] & (self.facts["cut_tokens"] == 0)
+        for at in chosen.tolist():
+            if copied[at] and isinstance(self.rows, RecordFile):
+                yield self.rows.lines(at, at + 1)[0] + b"\n"
+            else:
+                yield record_line(self.row(at))
 
 
 def validate_pairs(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
     settings: ValidatePreferences,
     *,
-    tokens: Sequence[int] | None = None,
+    meter: Meter | None = None,
     templated: bool = False,
+    processes: int = 1,
 ) -> ValidatedPairs:
     """Accept or quarantine every pair; fields beyond the contract (as `prompt_id`) pass unseen.
 
     Args:
-        tokens: of prompt and longer response, for each row; None measures nothing.
+        rows: in memory, or a `RecordFile`.
+        settings: the limits, and the severity of each rule.
+        meter: counts the tokens of prompt and longer response, and cuts prompts; None measures nothing.
         templated: prompts were written by a chat template.
+        processes: at most so many, for the rows of a file.
 
     Raises:
         PipelineError: there are no rows, a row is no mapping, or the environment switches pandera's checks off.
     """
-    if not rows:
+    if not len(rows):
         raise PipelineError(
             "there is no preference pair to validate. Lower collect_preferences.min_margin if every prompt was a tie, "
             "or check data.source and data.limits."
         )
     _require_working_checks()
-    found = find_reasons(rows, settings, tokens=tokens or [0] * len(rows), templated=templated)
-    refused = {index: codes for index, codes in found.items() if codes & settings.reject.keys()}
-    kept = [index for index in range(len(rows)) if index not in refused]
-    accepted = [dict(rows[index]) for index in kept]
-    quarantined = [{**rows[index], "reasons": sorted(refused[index]), "row": index} for index in sorted(refused)]
-    assert len(rows) == len(accepted) + len(quarantined), "a pair was lost or counted twice"
-    return ValidatedPairs(
-        accepted,
-        quarantined,
-        counts={code: sum(code in codes for codes in found.values()) for code in REASONS},
-        warned={at: found[index] for at, index in enumerate(kept) if index in found},
-        truncated_prompts=sum("prompt_truncated" in row for row in accepted),
-        tokens=tokens or (),
-    )
+    examiner = Examiner(rows, settings, meter, templated)
+    return _validate(examiner, examine_all(examiner, processes=processes))
+
+
+def _validate(examiner: Examiner, examined: Examined) -> ValidatedPairs:
+    """The rounds over the whole set."""
+    rows, settings = examiner.rows, examiner.settings
+    validated = ValidatedPairs(rows, examined.found, examined.facts, examined.files, frozenset(settings.reject))
+    texts = View(examined.keys["position"], lambda at: as_one_text(validated.row(at)))
+    check_set(examined.keys, texts, settings, examined.found)
+    return validated
 
 
 def _require_working_checks() -> None:
@@ -87,8 +160,9 @@ def _require_working_checks() -> None:
         warn={},
     )
     canaries = [good, {**good, "id": "2", "chosen": " "}, good]
-    found = find_reasons(canaries, settings, tokens=[0] * len(canaries), templated=False)
-    if found != {1: {"blank_text"}, 2: {"duplicate_id", "duplicate_pair"}}:
+    examiner = Examiner(canaries, settings, None, False)
+    found = _validate(examiner, examiner(range(len(canaries)))).found
+    if dict(found) != {1: {"blank_text"}, 2: {"duplicate_id", "duplicate_pair"}}:
         raise PipelineError(
             "pandera lets known-bad pairs pass, so nothing can be validated. "
             "Unset PANDERA_VALIDATION_ENABLED and PANDERA_VALIDATION_DEPTH."

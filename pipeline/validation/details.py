@@ -1,16 +1,17 @@
 """The pairs in detail, for people: rules by source, lengths, cues, prompts, votes, and examples of each defect."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from pipeline.data.agreement import summarise_votes, votes_of
 from pipeline.data.excerpts import EXAMPLES, shorten
-from pipeline.data.records import fold
+from pipeline.data.views import View
 from pipeline.validation.contract import ValidatedPairs
 from pipeline.validation.cues import find_cues
+from pipeline.validation.facts import TEXTS, file_of
+from pipeline.validation.reasons import REASONS
 
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _DECIMALS = 6
@@ -28,67 +29,60 @@ def detail_pairs(validated: ValidatedPairs, *, agreement: Mapping[str, Any] | No
         of pairs of one prompt, share of distinct first three words), `cues` and `measured_pairs` of `find_cues`,
         `votes` (`agreement`, or that of accepted pairs; None where they carry none), `examples` (rule to a few rows).
     """
-    pairs = validated.accepted
-    votes = votes_of(pairs)
+    pairs = validated.facts[validated.kept]
+    voted = View(validated.kept[pairs["votes"]], validated.row)
     return {
         "by_source": _by_source(validated),
-        "words": {name: _quantiles([len(pair[name].split()) for pair in pairs]) for name in _TEXTS},
+        "words": {name: _quantiles(pairs[f"{name}_words"]) for name in TEXTS},
         "prompts": _prompts(pairs),
-        **find_cues(pairs),
-        "votes": agreement or (summarise_votes(votes) if votes else None),
+        **find_cues(validated.accepted),
+        "votes": agreement or (summarise_votes(votes_of(voted)) if len(voted) else None),
         "examples": _examples(validated),
     }
 
 
-_TEXTS = ("prompt", "chosen", "rejected")
-
-
-def _file(row: Mapping[str, Any]) -> str:
-    """The file that a row is from; samples of the policy have none."""
-    origin = row.get("origin")
-    return origin["file"] if isinstance(origin, Mapping) and isinstance(origin.get("file"), str) else "samples"
-
-
 def _by_source(validated: ValidatedPairs) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for at, row in enumerate(validated.accepted):
-        entry = found.setdefault(_file(row), {"raw": 0, "accepted": 0, "rules": Counter()})
-        entry["raw"] += 1
-        entry["accepted"] += 1
-        entry["rules"].update(validated.warned.get(at, ()))
-    for row in validated.quarantined:
-        entry = found.setdefault(_file(row), {"raw": 0, "accepted": 0, "rules": Counter()})
-        entry["raw"] += 1
-        entry["rules"].update(row["reasons"])
-    return {name: {**entry, "rules": dict(sorted(entry["rules"].items()))} for name, entry in sorted(found.items())}
+    files, count = validated.facts["file"], len(validated.files)
+    raw, accepted = (np.bincount(rows, minlength=count) for rows in (files, files[validated.kept]))
+    rules = {code: np.bincount(files[validated.found.breaks([code])], minlength=count) for code in sorted(REASONS)}
+    return {
+        name: {
+            "raw": int(raw[at]),
+            "accepted": int(accepted[at]),
+            "rules": {code: int(counts[at]) for code, counts in rules.items() if counts[at]},
+        }
+        for name, at in sorted((name, at) for at, name in enumerate(validated.files))
+    }
 
 
-def _quantiles(lengths: Sequence[int]) -> dict[str, float]:
+def _quantiles(lengths: np.ndarray) -> dict[str, float]:
     return {
         f"{share:g}": float(value) for share, value in zip(_QUANTILES, np.quantile(lengths, _QUANTILES), strict=True)
     }
 
 
-def _prompts(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    counts = Counter(fold(pair["prompt"]) for pair in pairs)
-    beginnings = {" ".join(prompt.split()[:3]) for prompt in counts}
+def _prompts(pairs: np.ndarray) -> dict[str, Any]:
+    prompts, first, counts = np.unique(pairs["prompt"], return_index=True, return_counts=True)
+    beginnings = np.unique(pairs["beginning"][first])
     return {
         "pairs": len(pairs),
-        "distinct": len(counts),
-        "most_pairs_of_one": max(counts.values()),
-        "distinct_beginnings_share": round(len(beginnings) / len(counts), _DECIMALS),
+        "distinct": len(prompts),
+        "most_pairs_of_one": int(counts.max()),
+        "distinct_beginnings_share": round(len(beginnings) / len(prompts), _DECIMALS),
     }
 
 
 def _examples(validated: ValidatedPairs) -> dict[str, list[dict[str, Any]]]:
-    refused = [(code, row) for row in validated.quarantined for code in row["reasons"]]
-    warned = [(code, validated.accepted[at]) for at, codes in validated.warned.items() for code in sorted(codes)]
-    found: dict[str, list[dict[str, Any]]] = {}
-    for code, row in [*refused, *warned]:
-        if len(found.setdefault(code, [])) < EXAMPLES:
-            texts = {name: shorten(str(row.get(name))) for name in _TEXTS}
-            found[code].append({"id": str(row.get("id")), "file": _file(row), "rows": _rows(row), **texts})
-    return dict(sorted(found.items()))
+    return {
+        code: [_example(row) for row in validated.examples(code, EXAMPLES)]
+        for code, count in sorted(validated.counts.items())
+        if count
+    }
+
+
+def _example(row: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {name: shorten(str(row.get(name))) for name in TEXTS}
+    return {"id": str(row.get("id")), "file": file_of(row), "rows": _rows(row), **texts}
 
 
 def _rows(row: Mapping[str, Any]) -> list[int]:

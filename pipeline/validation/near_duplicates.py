@@ -3,78 +3,56 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.feature_extraction.text import HashingVectorizer
 
-_BATCH = 10_000
-_BANDS, _ROWS = 8, 4
-"""Of a pair with similarity s, 1 - (1 - s^4)^8 is the chance to become a candidate: 0.98 at 0.8, 0.17 at 0.4."""
-_PRIME = np.uint64(2**31 - 1)
-_FEATURES = 2**22
-_WORD = r"(?u)\w+"
+from pipeline.validation.minhash import words_of
 
 
-def find_near_duplicates(texts: Sequence[str], *, similarity: float) -> np.ndarray:
+def find_near_duplicates(texts: Sequence[str], keys: np.ndarray, *, similarity: float) -> np.ndarray:
     """Whether each text nearly repeats an earlier one: (N,) booleans.
 
-    Similarity is the Jaccard overlap of the sets of word trigrams, case folded (Broder 1997). A text is compared with
-    the earliest one that shares a band of its MinHash signature (Leskovec et al., Mining of Massive Datasets, 3.4).
+    Similarity is the Jaccard overlap of the sets of word trigrams. A text is compared with the earliest one that has
+    the same key in a band.
 
     Args:
+        texts: read where two of them are compared.
+        keys: (N, bands), of `band_keys`, of texts that have a trigram.
         similarity: from which overlap on, in (0, 1].
     """
     repeats = np.zeros(len(texts), dtype=bool)
-    if not len(texts):
-        return repeats
-    signatures = _signatures(texts)
-    for band in range(_BANDS):
-        keys = _band_keys(signatures[:, band * _ROWS : (band + 1) * _ROWS])
+    earliest: list[np.ndarray] = []
+    for band in keys.T:
         # stable: of equal keys the earliest text comes first
-        order = np.argsort(keys, kind="stable")
-        starts = np.flatnonzero(np.r_[True, keys[order][1:] != keys[order][:-1]])
-        for start, stop in zip(starts, np.r_[starts[1:], len(order)], strict=True):
-            for later in order[start + 1 : stop]:
-                if not repeats[later]:
-                    repeats[later] = overlap(texts[order[start]], texts[later]) >= similarity
+        order = np.argsort(band, kind="stable")
+        begins = np.r_[True, band[order][1:] != band[order][:-1]] if len(order) else np.zeros(0, dtype=bool)
+        first = np.empty(len(band), dtype=np.int64)
+        first[order] = order[begins][np.cumsum(begins) - 1]
+        asked = ~repeats & (first != np.arange(len(band)))
+        for tried in earliest:  # with the same text in an earlier band
+            asked &= tried != first
+        _compare(texts, first, np.flatnonzero(asked), repeats, similarity)
+        earliest.append(first)
     return repeats
 
 
-def _signatures(texts: Sequence[str]) -> np.ndarray:
-    """MinHash signatures (N, bands * rows); a text without a trigram has its own."""
-    vectorizer = HashingVectorizer(
-        n_features=_FEATURES, ngram_range=(3, 3), token_pattern=_WORD, norm=None, alternate_sign=False, binary=True
-    )
-    rng = np.random.default_rng(0)
-    factors = rng.integers(1, int(_PRIME), _BANDS * _ROWS, dtype=np.uint64)
-    offsets = rng.integers(0, int(_PRIME), _BANDS * _ROWS, dtype=np.uint64)
-    signatures = np.empty((len(texts), _BANDS * _ROWS), dtype=np.uint32)
-    for start in range(0, len(texts), _BATCH):
-        counts = vectorizer.transform(texts[start : start + _BATCH])
-        filled = np.diff(counts.indptr) > 0
-        rows = np.arange(start, start + counts.shape[0])
-        signatures[rows[~filled]] = rows[~filled, None]
-        if not filled.any():
-            continue
-        features = counts.indices.astype(np.uint64)
-        for number, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
-            hashed = ((factor * features + offset) % _PRIME).astype(np.uint32)
-            signatures[rows[filled], number] = np.minimum.reduceat(hashed, counts.indptr[:-1][filled])
-    return signatures
+def _compare(
+    texts: Sequence[str], first: np.ndarray, asked: np.ndarray, repeats: np.ndarray, similarity: float
+) -> None:
+    """Note which of the texts that are asked for repeat the first of theirs, each of which is read once."""
+    known, trigrams = -1, set[tuple[bytes, ...]]()
+    for later in asked[np.argsort(first[asked], kind="stable")].tolist():
+        if first[later] != known:
+            known = int(first[later])
+            trigrams = trigrams_of(texts[known])
+        repeats[later] = overlap(trigrams, trigrams_of(texts[later])) >= similarity
 
 
-def _band_keys(band: np.ndarray) -> np.ndarray:
-    """One number for each row of a band (N, rows)."""
-    keys = np.zeros(len(band), dtype=np.uint64)
-    for column in band.T:
-        keys = keys * np.uint64(0x9E3779B97F4A7C15) + column.astype(np.uint64) + np.uint64(1)
-    return keys
+def overlap(first: set[tuple[bytes, ...]], second: set[tuple[bytes, ...]]) -> float:
+    """Jaccard overlap of two sets; 0 where both are empty."""
+    shared = len(first & second)
+    return shared / (len(first) + len(second) - shared) if first or second else 0.0
 
 
-def overlap(one: str, other: str) -> float:
-    """Jaccard overlap of the word trigrams of two texts; 0 where neither has one."""
-    first, second = _trigrams(one), _trigrams(other)
-    return len(first & second) / len(first | second) if first or second else 0.0
-
-
-def _trigrams(text: str) -> set[tuple[str, ...]]:
-    words = "".join(character if character.isalnum() or character == "_" else " " for character in text.lower()).split()
+def trigrams_of(text: str) -> set[tuple[bytes, ...]]:
+    """Every three words that follow each other."""
+    words = words_of(text)
     return set(zip(words, words[1:], words[2:], strict=False))

@@ -1,35 +1,33 @@
-"""The rules of the contract, as pandera schemas: round by round, what makes a pair unfit for training."""
+"""The rules that look at one pair at a time, as pandera schemas: rounds 1 to 3 of the contract."""
 
 import enum
 import math
 import re
 import sys
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-from pandera.errors import SchemaErrors
 
-from pipeline.data.records import fold, is_storable, record_id
+from pipeline.data.records import is_storable, key_of
 from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
-from pipeline.validation.near_duplicates import find_near_duplicates
-from pipeline.validation.reasons import REASONS
+from pipeline.validation.facts import SPLITS, TEXTS
 from pipeline.validation.text_defects import has_bidi_control, has_replacement_character, is_mojibake, repeats_prompt
 
-SPLITS = ("train", "validation", "test")
-"""From what is trained on to what is held out furthest."""
-
 _SOURCES = ("sampled", "given", "labelled")
-_TEXTS = ("prompt", "chosen", "rejected")
-_NAMES = ("id", *_TEXTS)
+_NAMES = ("id", *TEXTS)
 _FLAGS = ("chosen_ended", "rejected_ended")
 SCORES = ("margin", "chosen_score", "rejected_score")
 _FIELDS = (*_NAMES, *_FLAGS, "split", "source", *SCORES)
-_FOUND = ("is_prefix", "is_echo", "contradicts")
+_KEYS: dict[str, Any] = {
+    **dict.fromkeys(("id", "forward", "backward"), np.uint64),
+    **dict.fromkeys(("is_prefix", "is_echo", "contradicts"), bool),
+    "length_ratio": float,
+    "tokens": int,
+}
 
 # str.strip() keeps what has no width: soft hyphen, joiners, direction marks, variation selectors, byte order mark
 _VISIBLE = re.compile(r"[^\s\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
@@ -39,7 +37,6 @@ _CONTROL_TOKEN = re.compile(
     r"<\|[A-Za-z0-9_ -]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>"
 )
 """Of the chat templates of ChatML, Llama, Mistral, Gemma and Phi."""
-_BATCH = 50_000
 
 
 class _Cell(enum.Enum):
@@ -49,83 +46,21 @@ class _Cell(enum.Enum):
     NOT_UTF8 = enum.auto()
 
 
-def comparable(text: str) -> str:
-    """Text in the form in which two texts count as the same: NFC, runs of white space as one space."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def find_reasons(
-    rows: Sequence[Mapping[str, Any]], settings: ValidatePreferences, *, tokens: Sequence[int], templated: bool
-) -> dict[int, set[str]]:
-    """Codes of the rules that each row breaks, by position, of the rows that break one.
-
-    Only a rule in `settings.reject` keeps a row from the rounds after it.
+def as_cells(rows: Sequence[Mapping[str, Any]], first: int) -> pd.DataFrame:
+    """The fields as they came, in object columns.
 
     Args:
-        tokens: of prompt and longer response, for each row.
-        templated: prompts were written by a chat template, whose control tokens they have by right.
+        rows: that follow each other.
+        first: position of the first of them, which the index counts from.
+
+    Raises:
+        PipelineError: one is no mapping.
     """
-    reasons: dict[int, set[str]] = {}
-    batches = []
-    for start in range(0, len(rows), _BATCH):
-        batch = range(start, min(start + _BATCH, len(rows)))
-        frame = _refuse(_field_rules(), _as_cells(rows, batch), reasons, settings)
-        frame = _refuse(_text_rules(settings, templated=templated), _as_typed(frame), reasons, settings)
-        batches.append(_refuse(_pair_rules(settings), _as_keys(frame, tokens), reasons, settings))
-    keys = pd.concat(batches)
-    for rules in (_direction_rules(), _leakage_rules(), _repetition_rules()):
-        keys = _refuse(rules, keys, reasons, settings)
-    texts = PairTexts(rows, keys.index.tolist())
-    repeats = find_near_duplicates(texts, similarity=settings.near_duplicate_similarity)
-    _refuse(_similarity_rules(), pd.DataFrame({"repeats": repeats}, index=keys.index), reasons, settings)
-    return reasons
-
-
-class PairTexts(Sequence[str]):
-    """Each pair as one text, put together when it is asked for."""
-
-    def __init__(self, rows: Sequence[Mapping[str, Any]], positions: Sequence[int]) -> None:
-        self._rows = rows
-        self._positions = positions
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
-        row = self._rows[self._positions[index]]
-        return "\n".join(row[name] for name in _TEXTS)
-
-
-def _refuse(
-    rules: pa.DataFrameSchema, frame: pd.DataFrame, reasons: dict[int, set[str]], settings: ValidatePreferences
-) -> pd.DataFrame:
-    """Run one round: note what its rows break, and return those that nothing rejects."""
-    if frame.empty:
-        return frame
-    try:
-        rules.validate(frame, lazy=True)
-    except SchemaErrors as error:
-        # a rule on the whole frame fails once per column
-        cases = error.failure_cases[["index", "check"]].drop_duplicates()
-        if cases["index"].isna().any() or not set(cases["check"]) <= set(REASONS):
-            raise RuntimeError(f"the contract itself is broken:\n{cases}") from error
-        for index, code in zip(cases["index"].tolist(), cases["check"].tolist(), strict=True):
-            reasons.setdefault(int(index), set()).add(code)
-        return frame.drop(index=cases["index"][cases["check"].isin(list(settings.reject))].unique())
-    return frame
-
-
-def _as_cells(rows: Sequence[Mapping[str, Any]], batch: range) -> pd.DataFrame:
-    """The fields as they came, in object columns."""
-    for index in batch:
-        if not isinstance(rows[index], Mapping):
-            raise PipelineError(
-                f"pair {index} (counted from 0) is a {type(rows[index]).__name__}, not an object with fields"
-            )
-    cells = {name: pd.Series([_cell(rows[index], name) for index in batch], dtype=object) for name in _FIELDS}
-    return pd.DataFrame(cells).set_axis(pd.Index(batch))
+    for at, row in enumerate(rows, start=first):
+        if not isinstance(row, Mapping):
+            raise PipelineError(f"pair {at} (counted from 0) is a {type(row).__name__}, not an object with fields")
+    cells = {name: pd.Series([_cell(row, name) for row in rows], dtype=object) for name in _FIELDS}
+    return pd.DataFrame(cells).set_axis(pd.RangeIndex(first, first + len(rows)))
 
 
 def _cell(row: Mapping[str, Any], name: str) -> Any:
@@ -133,38 +68,39 @@ def _cell(row: Mapping[str, Any], name: str) -> Any:
     return _Cell.NOT_UTF8 if isinstance(value, str) and not is_storable(value) else value
 
 
-def _as_typed(frame: pd.DataFrame) -> pd.DataFrame:
+def as_typed(frame: pd.DataFrame) -> pd.DataFrame:
     """The fields in columns of their types; None in a score becomes NaN."""
     text_columns = dict.fromkeys((*_NAMES, "split", "source"), str)
     return frame.astype(text_columns | dict.fromkeys(_FLAGS, bool) | dict.fromkeys(SCORES, float))
 
 
-def _as_keys(frame: pd.DataFrame, tokens: Sequence[int]) -> pd.DataFrame:
-    """What rows are compared by: `forward` and `backward` name a pair in its own and in the other direction."""
-    texts = [[comparable(text) for text in frame[name]] for name in _TEXTS]
-    lengths = [frame[name].str.len().astype(float) for name in ("chosen", "rejected")]
-    triples = list(zip(*texts, strict=True))
+def as_keys(frame: pd.DataFrame, tokens: np.ndarray, triples: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """What the rules of pairs look at: `forward` and `backward` name a pair in its own and in the other direction.
+
+    Args:
+        frame: what `as_typed` gave.
+        tokens: of prompt and longer response, for each of its rows.
+        triples: prompt, chosen and rejected response of each, as `squeeze` gives them.
+    """
+    written = {name: frame[name].tolist() for name in TEXTS}
+    lengths = [np.fromiter(map(len, written[name]), dtype=float, count=len(frame)) for name in TEXTS[1:]]
     keys = {
-        "id": frame["id"],
-        "split": frame["split"],
-        # as prepare_data folds it before it draws the split
-        "prompt": [record_id(fold(text)) for text in frame["prompt"]],
-        "forward": [record_id(prompt, chosen, rejected) for prompt, chosen, rejected in triples],
-        "backward": [record_id(prompt, rejected, chosen) for prompt, chosen, rejected in triples],
+        "id": [key_of(text) for text in frame["id"].tolist()],
+        "forward": [key_of(prompt, chosen, rejected) for prompt, chosen, rejected in triples],
+        "backward": [key_of(prompt, rejected, chosen) for prompt, chosen, rejected in triples],
         "is_prefix": [one != two and (one.startswith(two) or two.startswith(one)) for _, one, two in triples],
         "is_echo": [
             any(repeats_prompt(prompt, response) for response in responses)
-            for prompt, *responses in zip(*(frame[name] for name in _TEXTS), strict=True)
+            for prompt, *responses in zip(*written.values(), strict=True)
         ],
-        "contradicts": frame["chosen_score"] < frame["rejected_score"],
+        "contradicts": (frame["chosen_score"] < frame["rejected_score"]).to_numpy(),
         "length_ratio": np.maximum(*lengths) / np.minimum(*lengths),
-        "tokens": [tokens[index] for index in frame.index],
+        "tokens": tokens,
     }
-    kinds = {**dict.fromkeys(("prompt", "forward", "backward"), str), **dict.fromkeys(_FOUND, bool), "tokens": int}
-    return pd.DataFrame(keys, index=frame.index).astype(kinds)
+    return pd.DataFrame(keys, index=frame.index).astype(_KEYS)
 
 
-def _field_rules() -> pa.DataFrameSchema:
+def field_rules() -> pa.DataFrameSchema:
     """Round 1, each field by itself: is it there, and is it what it should be?"""
     return pa.DataFrameSchema(
         {name: pa.Column(object, _field_checks(name), nullable=True) for name in _FIELDS}, strict=True
@@ -205,7 +141,7 @@ def _is_finite_number(cell: object) -> bool:
     return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) <= sys.float_info.max
 
 
-def _text_rules(settings: ValidatePreferences, *, templated: bool) -> pa.DataFrameSchema:
+def text_rules(settings: ValidatePreferences, *, templated: bool) -> pa.DataFrameSchema:
     """Round 2, each value by itself."""
     plain = pa.Check(lambda texts: ~texts.str.contains(_CONTROL_TOKEN), name="control_token")
     odd = [_never(has_bidi_control, "bidi_control"), _never(has_replacement_character, "replacement_character")]
@@ -215,7 +151,7 @@ def _text_rules(settings: ValidatePreferences, *, templated: bool) -> pa.DataFra
     ordered = pa.Check(lambda margins: margins >= 0, name="negative_margin")
     columns = {
         "id": pa.Column(str, visible),
-        **{name: pa.Column(str, [visible, short, plain, *odd]) for name in _TEXTS},
+        **{name: pa.Column(str, [visible, short, plain, *odd]) for name in TEXTS},
         **({"prompt": pa.Column(str, [visible, short, *odd])} if templated else {}),
         **{name: pa.Column(bool) for name in _FLAGS},
         **{name: pa.Column(str) for name in ("split", "source")},
@@ -229,14 +165,7 @@ def _never(has_defect: Callable[[str], bool], code: str) -> pa.Check:
     return pa.Check(lambda texts: ~texts.map(has_defect).astype(bool), name=code)
 
 
-def _key_rules(on_columns: Mapping[str, pa.Check], on_frame: Sequence[pa.Check] = ()) -> pa.DataFrameSchema:
-    types: dict[str, type] = dict.fromkeys(("id", "split", "prompt", "forward", "backward"), str)
-    types |= {**dict.fromkeys(_FOUND, bool), "length_ratio": float, "tokens": int}
-    columns = {name: pa.Column(kind, on_columns.get(name)) for name, kind in types.items()}
-    return pa.DataFrameSchema(columns, checks=list(on_frame), strict=True)
-
-
-def _pair_rules(settings: ValidatePreferences) -> pa.DataFrameSchema:
+def pair_rules(settings: ValidatePreferences) -> pa.DataFrameSchema:
     """Round 3, the two responses of a pair."""
     limit = math.inf if settings.max_tokens is None else settings.max_tokens
     on_columns = {
@@ -247,36 +176,5 @@ def _pair_rules(settings: ValidatePreferences) -> pa.DataFrameSchema:
         "tokens": pa.Check(lambda counts: counts <= limit, name="over_context"),
     }
     different = pa.Check(lambda keys: keys["forward"] != keys["backward"], name="identical_pair")
-    return _key_rules(on_columns, [different])
-
-
-def _direction_rules() -> pa.DataFrameSchema:
-    """Round 4: nobody knows which direction is right, so both go, whatever their splits."""
-    return _key_rules({}, [pa.Check(lambda keys: ~keys["backward"].isin(keys["forward"]), name="contradictory_pair")])
-
-
-def _leakage_rules() -> pa.DataFrameSchema:
-    """Round 5: a prompt stays only in its furthest held-out split, so that the evaluation stays valid and large."""
-    return _key_rules({}, [pa.Check(_is_held_out_furthest, name="split_leakage")])
-
-
-def _is_held_out_furthest(keys: pd.DataFrame) -> pd.Series:
-    rank = keys["split"].map({split: number for number, split in enumerate(SPLITS)})
-    return rank == rank.groupby(keys["prompt"]).transform("max")
-
-
-def _repetition_rules() -> pa.DataFrameSchema:
-    """Round 6, after the leaks: the copy in train must not push out the one in test."""
-    return _key_rules(
-        {
-            "id": pa.Check(lambda ids: ~ids.duplicated(), name="duplicate_id"),
-            "forward": pa.Check(lambda pairs: ~pairs.duplicated(), name="duplicate_pair"),
-        }
-    )
-
-
-def _similarity_rules() -> pa.DataFrameSchema:
-    """Round 7, among what is left."""
-    return pa.DataFrameSchema(
-        {"repeats": pa.Column(bool, pa.Check(lambda repeats: ~repeats, name="near_duplicate"))}, strict=True
-    )
+    columns = {name: pa.Column(kind, on_columns.get(name)) for name, kind in _KEYS.items()}
+    return pa.DataFrameSchema(columns, checks=[different], strict=True)

@@ -1,13 +1,15 @@
 """What the accepted pairs look like, and why the others were refused."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import fsum
 from typing import Any
+
+import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
 from pipeline.validation.contract import ValidatedPairs
-from pipeline.validation.pair_rules import SPLITS
+from pipeline.validation.facts import SPLITS
 
 _DECIMALS = 6
 
@@ -31,21 +33,22 @@ def summarise_pairs(
     Raises:
         PipelineError: there is no accepted pair.
     """
-    pairs = validated.accepted
-    if not pairs:
+    pairs = validated.facts[validated.kept]
+    if not len(pairs):
         raise PipelineError("no pair was accepted, so there is nothing to summarise. See validate_preferences.")
-    words = {name: [len(pair[name].split()) for pair in pairs] for name in ("prompt", "chosen", "rejected")}
-    margins = [pair["margin"] for pair in pairs if pair["margin"] is not None]
+    words = {name: pairs[f"{name}_words"].tolist() for name in ("prompt", "chosen", "rejected")}
+    margins = pairs["margin"][~np.isnan(pairs["margin"])].tolist()
     return {
-        "raw": len(pairs) + len(validated.quarantined),
+        "raw": len(validated.rows),
         "accepted": len(pairs),
-        "quarantined": len(validated.quarantined),
-        "by_split": {split: sum(pair["split"] == split for pair in pairs) for split in SPLITS},
+        "quarantined": len(validated.refused),
+        "by_split": {split: int(np.count_nonzero(pairs["split"] == at)) for at, split in enumerate(SPLITS)},
         "quarantined_by_reason": {code: count for code, count in validated.counts.items() if code in settings.reject},
         "warned_by_reason": {code: count for code, count in validated.counts.items() if code in settings.warn},
         "truncated_prompts": validated.truncated_prompts,
         "ties_without_pair": ties_without_pair,
-        "chosen_longer_share": _mean([_longer_share(pair) for pair in pairs]),
+        # equal lengths count half
+        "chosen_longer_share": _mean(((1.0 + pairs["longer"]) / 2).tolist()),
         "mean_margin": _mean(margins) if margins else None,
         **{f"mean_{name}_words": _mean(counts) for name, counts in words.items()},
         "chosen_words": words["chosen"],
@@ -55,9 +58,3 @@ def summarise_pairs(
 
 def _mean(values: Sequence[float]) -> float:
     return round(fsum(values) / len(values), _DECIMALS)
-
-
-def _longer_share(pair: Mapping[str, Any]) -> float:
-    """1 when the chosen response has more characters, 0 when it has fewer, 0.5 when as many."""
-    chosen, rejected = len(pair["chosen"]), len(pair["rejected"])
-    return 0.5 if chosen == rejected else float(chosen > rejected)

@@ -1,13 +1,15 @@
 """Whether enough pairs are left, and if not, which parameter is the cause."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
+
+import numpy as np
 
 from pipeline.errors import PipelineError, Problem
 from pipeline.params.schema import ValidatePreferences
 from pipeline.validation.contract import ValidatedPairs
-from pipeline.validation.pair_rules import SPLITS
+from pipeline.validation.facts import SPLITS
+from pipeline.validation.place import place_of
 from pipeline.validation.reasons import REASONS
 
 KEPT = 0.95
@@ -41,15 +43,8 @@ def limit_that_keeps(values: Iterable[float], share: float = KEPT) -> int:
     return -(-math.ceil(ordered[math.ceil(share * len(ordered)) - 1]) // _STEP) * _STEP
 
 
-def place_of(row: Mapping[str, Any]) -> str:
-    """Where a pair comes from: the user's file and row, or its id where the pipeline made it."""
-    if origin := row.get("origin"):
-        return f"row {', '.join(map(str, origin['rows'][:3]))} of {origin['file']}"
-    return f"pair {row.get('id')}"
-
-
 def _share_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> Iterator[Problem]:
-    refused, raw = len(validated.quarantined), len(validated.quarantined) + len(validated.accepted)
+    refused, raw = len(validated.refused), len(validated.rows)
     share = refused / raw if raw else 0.0
     if share <= settings.max_quarantined_share:
         return
@@ -66,31 +61,26 @@ def _share_problems(validated: ValidatedPairs, settings: ValidatePreferences) ->
 
 def _limit_problems(validated: ValidatedPairs, settings: ValidatePreferences, seen: str) -> Iterator[Problem]:
     """The limits that quarantined more pairs than all together may be: they are the cause, not the pairs."""
-    raw = len(validated.quarantined) + len(validated.accepted)
-    rows = [*validated.accepted, *validated.quarantined]
-    for rule, (key, unit, measured) in _measures(validated, rows).items():
+    raw = len(validated.rows)
+    for rule, (key, unit, measured) in _measures(validated).items():
         count, now = validated.counts[rule], getattr(settings, key)
-        if count > settings.max_quarantined_share * raw and measured:
+        if count > settings.max_quarantined_share * raw and len(measured):
             longest = f"The longest has {max(measured):,.0f} {unit}; {limit_that_keeps(measured):,} keeps {KEPT:.0%}."
             said = f"{seen}, {count} by {rule}: they have more than {now:,g} {unit} ({_SECTION}.{key}). {longest}"
             yield Problem(said, f"{_SECTION}.{key}", limit_that_keeps(measured))
 
 
-def _measures(validated: ValidatedPairs, rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, str, list[float]]]:
-    """The rules that compare a length with a parameter: key, unit, and the length of each pair."""
-    characters = [
-        float(max(len(row[name]) for name in ("prompt", "chosen", "rejected")))
-        for row in rows
-        if all(isinstance(row.get(name), str) for name in ("prompt", "chosen", "rejected"))
-    ]
+def _measures(validated: ValidatedPairs) -> dict[str, tuple[str, str, np.ndarray]]:
+    """The rules that compare a length with a parameter: key, unit, and the lengths that are known."""
+    tokens, characters = validated.facts["tokens"], validated.facts["characters"]
     return {
-        "over_context": ("max_tokens", "tokens", [float(count) for count in validated.tokens if count]),
-        "too_long": ("max_characters", "characters", characters),
+        "over_context": ("max_tokens", "tokens", tokens[tokens > 0]),
+        "too_long": ("max_characters", "characters", characters[characters >= 0]),
     }
 
 
 def _rule_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> Iterator[Problem]:
-    raw = len(validated.quarantined) + len(validated.accepted)
+    raw = len(validated.rows)
     for severity in ("reject", "warn"):
         for code, limit in getattr(settings, severity).items():
             if validated.counts[code] > limit * raw:
@@ -104,8 +94,10 @@ def _rule_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> 
 
 def _split_problems(validated: ValidatedPairs, settings: ValidatePreferences, *, limited: bool) -> Iterator[Problem]:
     """Where a limit took most pairs, few are left because of it: only what it did not take is said."""
-    kept = {split: sum(row["split"] == split for row in validated.accepted) for split in SPLITS}
-    lost = {split: sum(row.get("split") == split for row in validated.quarantined) for split in SPLITS}
+    kept, lost = (
+        {split: int(np.count_nonzero(validated.facts["split"][rows] == at)) for at, split in enumerate(SPLITS)}
+        for rows in (validated.kept, validated.refused)
+    )
     short = [split for split in SPLITS if kept[split] < settings.min_pairs]
     if not short:
         return
@@ -128,12 +120,9 @@ def _split_problems(validated: ValidatedPairs, settings: ValidatePreferences, *,
 
 def _describe_reasons(validated: ValidatedPairs) -> str:
     """The counts, with a row to look at."""
-    first: dict[str, str] = {}
-    for row in validated.quarantined:
-        for code in row["reasons"]:
-            first.setdefault(code, place_of(row))
-    for at, codes in validated.warned.items():
-        for code in codes:
-            first.setdefault(code, place_of(validated.accepted[at]))
-    counts = [f"{code} {count} (first: {first[code]})" for code, count in validated.counts.items() if count]
+    counts = [
+        f"{code} {count} (first: {place_of(validated.examples(code, 1)[0])})"
+        for code, count in validated.counts.items()
+        if count
+    ]
     return ", ".join(counts) or "none"

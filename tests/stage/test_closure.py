@@ -175,7 +175,7 @@ ALLOWED = {
     "objectives": set[str](),
     "params": {"errors"},
     "reading": {"errors", "packages", "params"},
-    "validation": {"errors", "params", "data", "evaluation.statistics"},
+    "validation": {"errors", "params", "processes", "progress", "data", "evaluation.statistics"},
     "data": {"errors", "params", "progress", "seeding", "reading"},
     "check": {"errors", "launch", "params", "data", "judges.rules", "models.sources", "reading", "validation"},
     "labelling": {"errors", "seeding", "reading", "data"},

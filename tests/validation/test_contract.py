@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +12,7 @@ from pandera.config import config_context
 
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Rule, ValidatePreferences
+from pipeline.validation.context_length import MeasuredPairs
 from pipeline.validation.contract import ValidatedPairs, validate_pairs
 from pipeline.validation.reasons import REASONS
 
@@ -53,6 +55,17 @@ def pair(number: int, **changes: Any) -> Row:
 
 def without(row: Row, field: str) -> Row:
     return {name: value for name, value in row.items() if name != field}
+
+
+class Told:
+    """A meter that is told the tokens of the pairs, in their order."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self._tokens = list(tokens)
+
+    def measure(self, rows: Sequence[Mapping[str, Any]]) -> MeasuredPairs:
+        told, self._tokens = self._tokens[: len(rows)], self._tokens[len(rows) :]
+        return MeasuredPairs(list(rows), told)
 
 
 def reasons_by_row(validated: ValidatedPairs) -> dict[int, list[str]]:

@@ -8,7 +8,7 @@ from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
 from pipeline.validation.contract import validate_pairs
 from pipeline.validation.thresholds import check_thresholds
-from tests.validation.test_contract import SETTINGS, pair, reasons_among_good, reasons_by_row
+from tests.validation.test_contract import SETTINGS, Told, pair, reasons_among_good, reasons_by_row
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_prompts_of_a_chat_template_have_control_tokens_by_right() -> None:
 
 def test_tokens_above_the_limit_break_a_rule() -> None:
     rows = [pair(number) for number in range(3)]
-    assert reasons_by_row(validate_pairs(rows, SETTINGS, tokens=[20, 21, 5])) == {1: ["over_context"]}
+    assert reasons_by_row(validate_pairs(rows, SETTINGS, meter=Told([20, 21, 5]))) == {1: ["over_context"]}
 
 
 def test_a_rule_that_warns_counts_and_keeps_the_pair() -> None:

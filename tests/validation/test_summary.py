@@ -1,12 +1,16 @@
 """The summary of hand-written pairs, worked by hand."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.validation.contract import ValidatedPairs
+from pipeline.validation.facts import facts_of
+from pipeline.validation.findings import Findings
 from pipeline.validation.reasons import REASONS
 from pipeline.validation.summary import summarise_pairs
 from tests.validation.test_contract import SETTINGS, WARNED
@@ -16,19 +20,28 @@ def pair(chosen: str, rejected: str, **changes: Any) -> dict[str, Any]:
     return {"prompt": "The film is", "chosen": chosen, "rejected": rejected, "split": "train", "margin": None} | changes
 
 
+def validated(
+    rows: Sequence[Mapping[str, Any]], codes: Mapping[int, Sequence[str]], cut: Sequence[int] = ()
+) -> ValidatedPairs:
+    """Rows that break these rules, by position, some of them with a cut prompt."""
+    files: dict[str, int] = {}
+    table, found = facts_of(rows, files).table, Findings.none(len(rows))
+    table["cut_tokens"][list(cut)] = 1
+    for at, broken in codes.items():
+        for code in broken:
+            found.note(np.array([at]), code)
+    return ValidatedPairs(rows, found, table, list(files), frozenset(SETTINGS.reject))
+
+
 COUNTS = dict.fromkeys(REASONS, 0) | {"blank_text": 1, "prefix_pair": 2}
-VALIDATED = ValidatedPairs(
-    accepted=[
-        pair(" good", " good but long", margin=0.5),
-        pair("a b c d", "ab cd", prompt="One", split="test", margin=0.25),
-        pair("seven77", "letters", margin=0.25),
-        pair("The  cafe\u0301 and more", " The caf\u00e9", split="validation"),
-    ],
-    quarantined=[pair("", "x") | {"reasons": ["blank_text"], "row": 1}],
-    counts=COUNTS,
-    warned={0: {"prefix_pair"}, 3: {"prefix_pair"}},
-    truncated_prompts=1,
-)
+ROWS = [
+    pair(" good", " good but long", margin=0.5),
+    pair("", "x"),
+    pair("a b c d", "ab cd", prompt="One", split="test", margin=0.25),
+    pair("seven77", "letters", margin=0.25),
+    pair("The  cafe\u0301 and more", " The caf\u00e9", split="validation"),
+]
+VALIDATED = validated(ROWS, {0: ["prefix_pair"], 1: ["blank_text"], 4: ["prefix_pair"]}, cut=[2])
 
 
 def test_summary_by_hand() -> None:
@@ -53,13 +66,12 @@ def test_summary_by_hand() -> None:
 
 
 def test_margin_is_none_without_scores() -> None:
-    validated = ValidatedPairs([pair("a", "b")], [], {}, {}, 0)
-    assert summarise_pairs(validated, SETTINGS, ties_without_pair=0)["mean_margin"] is None
+    assert summarise_pairs(validated([pair("a", "b")], {}), SETTINGS, ties_without_pair=0)["mean_margin"] is None
 
 
 def test_a_margin_of_zero_counts() -> None:
-    validated = ValidatedPairs([pair("a", "b", margin=0.0), pair("c", "d", margin=1.0)], [], {}, {}, 0)
-    assert summarise_pairs(validated, SETTINGS, ties_without_pair=0)["mean_margin"] == 0.5
+    margins = [pair("a", "b", margin=0.0), pair("c", "d", margin=1.0)]
+    assert summarise_pairs(validated(margins, {}), SETTINGS, ties_without_pair=0)["mean_margin"] == 0.5
 
 
 def test_summary_is_the_same_json_every_time() -> None:
@@ -71,4 +83,4 @@ def test_summary_is_the_same_json_every_time() -> None:
 
 def test_nothing_accepted_is_an_error() -> None:
     with pytest.raises(PipelineError, match="nothing to summarise"):
-        summarise_pairs(ValidatedPairs([], [], {}, {}, 0), SETTINGS, ties_without_pair=0)
+        summarise_pairs(validated([], {}), SETTINGS, ties_without_pair=0)

@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import PipelineError
 from pipeline.validation.contract import validate_pairs
 from pipeline.validation.thresholds import check_thresholds, limit_that_keeps, threshold_problems
-from tests.validation.test_contract import SETTINGS, pair
+from tests.validation.test_contract import SETTINGS, Told, pair
 
 
 def test_thresholds_pass_at_their_limits() -> None:
@@ -47,7 +47,7 @@ def test_a_limit_that_quarantines_most_is_the_cause_and_the_number_that_keeps_th
         {**pair(at), "source": "given", "margin": None, "origin": {"file": "data/raw/mine.jsonl", "rows": [at + 1]}}
         for at in range(len(lengths))
     ]
-    validated = validate_pairs(rows, SETTINGS, tokens=lengths)
+    validated = validate_pairs(rows, SETTINGS, meter=Told(lengths))
     problem, *_ = threshold_problems(validated, SETTINGS)
     assert problem.key == "validate_preferences.max_tokens" and problem.value == limit_that_keeps(lengths)
     with pytest.raises(PipelineError) as caught:

@@ -1,0 +1,79 @@
+"""Records of a file of any size, each read when it is asked for."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+
+_BLOCK = 2**24
+_ROWS = 1000
+"""Lines that are read at once where all are asked for."""
+
+
+class RecordFile(Sequence[dict[str, Any]]):
+    """JSON Lines as a sequence: 8 bytes of memory for each line.
+
+    Raises:
+        PipelineError: on access, naming file and line of what is no JSON object.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stream = path.open("rb")
+        self._ends = _line_ends(path)
+
+    def __reduce__(self) -> tuple[type["RecordFile"], tuple[Path]]:
+        return RecordFile, (self.path,)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        at = range(len(self))[index]
+        return self._parse(at, self.lines(at, at + 1)[0])
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for at in range(0, len(self), _ROWS):
+            yield from self.part(at, min(at + _ROWS, len(self)))
+
+    def part(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        """The records from one position to another."""
+        for at, line in enumerate(self.lines(start, stop), start=start):
+            yield self._parse(at, line)
+
+    def lines(self, start: int, stop: int) -> list[bytes]:
+        """The lines of these records, without what ends them."""
+        begin = int(self._ends[start - 1]) if start else 0
+        content = os.pread(self._stream.fileno(), int(self._ends[stop - 1]) - begin, begin)
+        return content.removesuffix(b"\n").split(b"\n")
+
+    def _parse(self, at: int, line: bytes) -> dict[str, Any]:
+        try:
+            row = json.loads(line)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise PipelineError(f"{self.path}, line {at + 1}: not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise PipelineError(f"{self.path}, line {at + 1}: not an object but a {type(row).__name__}")
+        return row
+
+
+def _line_ends(path: Path) -> np.ndarray:
+    """The byte behind each line."""
+    found, size = [], 0
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            found.append(np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n")) + (size + 1))
+            size += len(block)
+    ends = np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+    return np.append(ends, size) if size and (not len(ends) or ends[-1] != size) else ends

@@ -1,0 +1,145 @@
+"""Pairs batch by batch, in several processes: what each breaks by itself, and what is kept of it for the rest."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from pipeline.data.record_files import RecordFile
+from pipeline.params.schema import ValidatePreferences
+from pipeline.processes import map_in_processes
+from pipeline.progress import progress_bar
+from pipeline.validation.context_length import MeasuredPairs
+from pipeline.validation.facts import TEXTS, Facts, facts_of
+from pipeline.validation.findings import Findings
+from pipeline.validation.minhash import band_keys
+from pipeline.validation.pair_rules import as_cells, as_keys, as_typed, field_rules, pair_rules, text_rules
+from pipeline.validation.set_rules import KEYS
+
+_BATCH = 2_000
+_ALONE = 10_000
+"""Fewer rows are done before another process has started."""
+Row = Mapping[str, Any]
+
+
+class Meter(Protocol):
+    """Counts the tokens of pairs; see `PairMeter`."""
+
+    def measure(self, rows: Sequence[Row]) -> MeasuredPairs: ...
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What is kept of pairs."""
+
+    found: Findings
+    facts: np.ndarray
+    """See FACTS."""
+    files: list[str]
+    """By their number in the facts."""
+    keys: np.ndarray
+    """See KEYS; of the rows that nothing rejects."""
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Rounds 1 to 3 of the contract on a batch."""
+
+    rows: Sequence[Row]
+    settings: ValidatePreferences
+    meter: Meter | None
+    templated: bool
+
+    def __call__(self, batch: range) -> Examined:
+        """What is to be kept of the rows at these positions."""
+        rows = _part(self.rows, batch)
+        found = Findings.none(len(rows))
+        # where long pairs are only refused, none is measured that is refused anyway
+        refuses = self.settings.over_context == "drop"
+        measured = self._measure(rows) if not refuses else MeasuredPairs(list(rows), [0] * len(rows))
+        reject = self.settings.reject
+        cells = found.refuse(field_rules(), as_cells(measured.rows, batch.start), reject, first=batch.start)
+        rules = text_rules(self.settings, templated=self.templated)
+        typed = found.refuse(rules, as_typed(cells), reject, first=batch.start)
+        left = typed.index.to_numpy() - batch.start
+        tokens = np.array(measured.tokens, dtype=np.int32)
+        if refuses:
+            tokens[left] = self._measure([rows[number] for number in left]).tokens
+        facts, files = self._facts(rows, measured.rows, tokens, batch)
+        pairs = as_keys(typed, tokens[left], [facts.comparable[number] for number in left])
+        pairs = found.refuse(pair_rules(self.settings), pairs, reject, first=batch.start)
+        keys = np.zeros(len(pairs), dtype=KEYS)
+        left = pairs.index.to_numpy() - batch.start
+        keys["position"] = pairs.index
+        for name in ("id", "forward", "backward"):
+            keys[name] = pairs[name]
+        for name in ("split", "prompt"):
+            keys[name] = facts.table[name][left]
+        keys["bands"], keys["has_trigram"] = band_keys([as_one_text(measured.rows[number]) for number in left])
+        return Examined(found, facts.table, files, keys)
+
+    def _measure(self, rows: Sequence[Row]) -> MeasuredPairs:
+        return self.meter.measure(rows) if self.meter else MeasuredPairs(list(rows), [0] * len(rows))
+
+    def _facts(
+        self, rows: Sequence[Row], measured: Sequence[Row], tokens: np.ndarray, batch: range
+    ) -> tuple[Facts, list[str]]:
+        files: dict[str, int] = {}
+        facts = facts_of(measured, files)
+        facts.table["tokens"] = tokens
+        for number, (row, cut) in enumerate(zip(rows, measured, strict=True)):
+            if cut is not row:
+                facts.table["cut_tokens"][number] = cut["prompt_truncated"]
+                facts.table["cut_characters"][number] = len(row["prompt"]) - len(cut["prompt"])
+        if isinstance(self.rows, RecordFile):
+            lines = self.rows.lines(batch.start, batch.stop)
+            facts.table["as_written"] = [
+                json.dumps(row, sort_keys=True).encode() == line for row, line in zip(rows, lines, strict=True)
+            ]
+        return facts, list(files)
+
+
+def as_one_text(row: Row) -> str:
+    """A pair as near duplicates are looked for."""
+    return "\n".join(row[name] for name in TEXTS)
+
+
+def examine_all(examiner: Examiner, *, processes: int) -> Examined:
+    """All rows of an examiner, in batches; nothing depends on where one ends.
+
+    Args:
+        examiner: of rows in a file where several processes read them.
+        processes: at most so many.
+    """
+    count = len(examiner.rows)
+    batches = [range(start, min(start + _BATCH, count)) for start in range(0, count, _BATCH)]
+    if count < _ALONE or not isinstance(examiner.rows, RecordFile):
+        processes = 1
+    with progress_bar(total=count, title="pairs", unit="pair") as bar:
+        return _joined(_counted(map_in_processes(examiner, batches, processes=processes), bar))
+
+
+def _counted(parts: Iterable[Examined], bar: Any) -> Iterator[Examined]:
+    for part in parts:
+        bar.update(len(part.facts))
+        yield part
+
+
+def _joined(parts: Iterable[Examined]) -> Examined:
+    bits, facts, keys = [], [], []
+    files: dict[str, int] = {}
+    for part in parts:
+        numbers = np.array([files.setdefault(name, len(files)) for name in part.files], dtype=np.int32)
+        part.facts["file"] = numbers[part.facts["file"]]
+        bits.append(part.found.bits)
+        facts.append(part.facts)
+        keys.append(part.keys)
+    return Examined(Findings(np.concatenate(bits)), np.concatenate(facts), list(files), np.concatenate(keys))
+
+
+def _part(rows: Sequence[Row], batch: range) -> list[Row]:
+    if isinstance(rows, RecordFile):
+        return list(rows.part(batch.start, batch.stop))
+    return list(rows[batch.start : batch.stop])

@@ -1,0 +1,90 @@
+"""What is kept of each pair for summary, details and thresholds: some numbers, so that its texts are read once."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.records import fold, key_of
+
+SPLITS = ("train", "validation", "test")
+"""From what is trained on to what is held out furthest."""
+TEXTS = ("prompt", "chosen", "rejected")
+FACTS = np.dtype(
+    [
+        ("split", np.int8),  # its number in SPLITS; -1 is none of them
+        ("file", np.int32),  # number of its file among those of the batch, later of the whole
+        *((f"{name}_words", np.int32) for name in TEXTS),
+        ("characters", np.int32),  # of the longest text; -1 where one is no text
+        ("longer", np.int8),  # 1 when the chosen response has more characters, -1 when it has fewer
+        ("margin", np.float64),  # NaN is none
+        ("prompt", np.uint64),  # key of the folded prompt
+        ("beginning", np.uint64),  # key of its first three words
+        ("votes", np.bool_),  # it carries some
+        ("tokens", np.int32),  # of prompt and longer response; 0 where nothing was measured
+        ("cut_characters", np.int32),  # taken off the prompt
+        ("cut_tokens", np.int32),
+        ("as_written", np.bool_),  # its line is what writing it again would give
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one pass over the texts of a batch gives."""
+
+    table: np.ndarray
+    """See FACTS; what measuring and writing add stays 0."""
+    comparable: list[list[str]]
+    """The texts of each row in the form in which two count as the same."""
+
+
+def facts_of(rows: Sequence[Mapping[str, Any]], files: dict[str, int]) -> Facts:
+    """Facts of rows, whatever they hold.
+
+    Args:
+        rows: as they will be trained on.
+        files: numbers of the files met so far; new ones are added.
+    """
+    facts = Facts(np.zeros(len(rows), dtype=FACTS), [])
+    for number, row in enumerate(rows):
+        texts = [text if isinstance(text := row.get(name), str) else None for name in TEXTS]
+        squeezed = [squeeze(text or "") for text in texts]
+        facts.comparable.append([text for text, _ in squeezed])
+        folded = fold(texts[0] or "")
+        prompt, chosen, rejected = (len(text or "") for text in texts)
+        facts.table[number] = (
+            SPLITS.index(row["split"]) if row.get("split") in SPLITS else -1,
+            files.setdefault(file_of(row), len(files)),
+            *(words for _, words in squeezed),
+            -1 if None in texts else max(prompt, chosen, rejected),
+            (chosen > rejected) - (chosen < rejected),
+            _number(row.get("margin")),
+            key_of(folded),
+            key_of(" ".join(folded.split(" ")[:3])),
+            bool(row.get("votes")),
+            *(0,) * 4,
+        )
+    return facts
+
+
+def squeeze(text: str) -> tuple[str, int]:
+    """Text in the form in which two texts count as the same (NFC, runs of white space as one space), and its words."""
+    words = (text if text.isascii() else unicodedata.normalize("NFC", text)).split()
+    return " ".join(words), len(words)
+
+
+def file_of(row: Mapping[str, Any]) -> str:
+    """The file that a pair is from; samples of the policy have none."""
+    origin = row.get("origin")
+    return origin["file"] if isinstance(origin, Mapping) and isinstance(origin.get("file"), str) else "samples"
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value) if isinstance(value, int | float) and isfinite(value) else float("nan")
+    except OverflowError:
+        return float("nan")
