@@ -65,12 +65,19 @@ def _advise(one: Measured, findings: Findings) -> None:
     advised = limit_that_keeps(one.lengths)
     if one.most is not None and advised > one.most:
         advised = one.most
+    if advised <= one.limit:
+        findings.warning(
+            f"{one.beyond:.0%} of the {one.what} have more than {one.limit:,} tokens and will be {one.fate}: the model "
+            "reads no more. Another one may.",
+            "models.reward_backbone.source" if one.key.startswith("train_reward") else "models.policy.source",
+        )
+        return
     add = findings.error if one.beyond > _MANY else findings.warning
     add(
         f"{one.beyond:.0%} of the {one.what} have more than {one.limit:,} tokens and would be {one.fate}; "
         f"{advised:,} keeps {sum(length <= advised for length in one.lengths) / len(one.lengths):.0%} whole.",
         one.key,
-        advised if advised > one.limit else None,
+        advised,
     )
 
 

@@ -17,6 +17,9 @@ from pipeline.reading.styles import Style
 
 MOST_ROWS = 50_000
 """Rows that are read; of more, blocks from all over the sources."""
+MOST_CHARACTERS = 50_000_000
+"""Of those rows, by the mean of a few."""
+_WEIGHED = 50
 _SHOWN_SOURCES = 12
 _SHOWN_CHARACTERS = 200
 
@@ -49,7 +52,7 @@ def check_sources(settings: Settings, findings: Findings) -> Intake | None:
 def read_data(intake: Intake, policy: Path, settings: Settings, findings: Findings) -> ReadData | None:
     """Read the rows as prepare_data will, and hold what they give against what each use needs."""
     with findings.collecting():
-        prepared, style = read_sources(intake, policy, seed=settings.seed, at_most=MOST_ROWS)
+        prepared, style = read_sources(intake, policy, seed=settings.seed, at_most=_most_rows(intake))
         read = len({(fate["source"], fate["row"]) for fate in prepared.fates})
         data = ReadData(prepared, style, intake.rows / read if read < intake.rows else 1.0)
         if data.whole > 1:
@@ -60,6 +63,13 @@ def read_data(intake: Intake, policy: Path, settings: Settings, findings: Findin
         _check_dropped(intake, prepared, settings, findings)
         return data
     return None
+
+
+def _most_rows(intake: Intake) -> int:
+    """As many as a check in under a minute can read."""
+    step = -(-intake.rows // _WEIGHED)
+    few = [len(str(source.rows[at])) for source in intake.sources for at in range(0, len(source.rows), step)]
+    return max(1, min(MOST_ROWS, MOST_CHARACTERS * len(few) // max(1, sum(few))))
 
 
 def _read_table(intake: Intake, prepared: PreparedData) -> Table:

@@ -134,8 +134,9 @@ def _differences(before: str, after: str) -> Iterator[str]:
 
 def _has_edits() -> bool:
     """Whether git knows another params.yaml; without git nothing could be lost that it would have kept."""
-    found = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", str(PARAMS_FILE)], capture_output=True, check=False)
-    return found.returncode == 1
+    command = ["git", "status", "--porcelain", "--", str(PARAMS_FILE)]
+    found = subprocess.run(command, capture_output=True, check=False)
+    return found.returncode == 0 and bool(found.stdout)
 
 
 if __name__ == "__main__":

@@ -113,6 +113,16 @@ def test_what_a_parameter_names_is_looked_for(project: Project, changes: dict[st
     assert f"params.yaml:{line}: {key}" in render(findings, project.root / "params.yaml")
 
 
+def test_a_reward_model_that_reads_no_more_stops_nothing(project: Project) -> None:
+    project.write(pairs(300, words=70))
+    lengths = {f"{key}__max_length": 128 for key in ("train_sft", "score_reference")}
+    findings = project.check(
+        **lengths, validate_preferences__max_tokens=None, train_reward__max_length=64, sampling__max_new_tokens=8
+    )
+    assert "reads no more" in said(findings)["models.reward_backbone.source"]
+    assert not {key for key in keys(findings) if str(key).startswith("train_reward")}
+
+
 def test_all_that_is_named_wrongly_is_said_at_once(project: Project) -> None:
     findings = project.check(models__policy__source="data/models/absent", judge__kind="reward_model")
     assert [*keys(findings)] == ["data.source", "models.policy.source", "judge.reward_model.source"]
@@ -123,6 +133,13 @@ def test_rows_that_are_dropped_are_shown_as_they_stand_in_the_file(project: Proj
     findings = project.check()
     message = said(findings)["data.max_dropped_share"]
     assert "row 1 of data/raw/pairs.jsonl" in message and "'rejected': 'row 0'" in message
+
+
+def test_of_long_rows_fewer_are_read(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_sources, "MOST_CHARACTERS", 20_000)
+    project.write(pairs(1000))
+    findings = project.check()
+    assert any("of 1,000 rows were read" in problem.message for problem in findings.warnings)
 
 
 def test_of_a_large_source_blocks_from_all_over_are_read(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

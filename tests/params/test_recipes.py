@@ -79,6 +79,14 @@ def test_edits_that_git_does_not_have_are_kept(project: Path, monkeypatch: pytes
     assert "seed: 7" in text and "source: labelled" in text
 
 
+def test_a_folder_without_git_has_nothing_to_lose_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(TEXT)
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    run(monkeypatch, "votes")
+    assert "source: labelled" in (tmp_path / "params.yaml").read_text()
+
+
 def test_what_another_recipe_left_is_said(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
