@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.data.preparation import RawRows, prepare
+from pipeline.data.shares import fill_shares
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Params
 from pipeline.reading.formats import detect_format, prompts_by_file, select_fields
@@ -78,6 +79,7 @@ def test_any_file_is_read_or_named(suffix: str, data: st.DataObject, folder: Pat
     try:
         (source,) = load_sources(settings_of)
         (resolved,) = prompts_by_file([source], [detect_format(source, settings_of)])
+        [resolved] = fill_shares([resolved], rows=1)
         prepared = prepare([RawRows(source.name, select_fields(source, resolved), resolved)], seed=0)
     except PipelineError as error:
         assert path.name in str(error) or "data.columns" in str(error)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.data.preparation import prepare
 from pipeline.data.raw_rows import RawRows
+from pipeline.data.shares import fill_shares
 from pipeline.params.schema import Params
 from pipeline.reading.entries import read_entries
 from pipeline.reading.formats import FIELDS, OPTIONAL
@@ -80,6 +81,7 @@ def test_every_row_gives_texts_or_a_reason(form: str, data: st.DataObject, param
 @given(data=st.data())
 def test_no_row_is_lost(form: str, data: st.DataObject, params: Params) -> None:
     raw = data.draw(st.lists(rows(form), max_size=6))
-    prepared = prepare([RawRows("rows", raw, changed(params.data, format=form))], seed=0)
+    [resolved] = fill_shares([changed(params.data, format=form)], rows=len(raw))
+    prepared = prepare([RawRows("rows", raw, resolved)], seed=0)
     assert sum(prepared.counts.values()) == len(prepared.fates)
     assert {fate["row"] for fate in prepared.fates} == set(range(1, len(raw) + 1))
