@@ -1,4 +1,6 @@
-"""One run of TRL's trainer on one workload: `python -m benchmarks.peer WORKLOAD [ATTENTION]`.
+"""One run of TRL's trainer on one workload: `python -m benchmarks.peer WORKLOAD [ATTENTION] [recomputed]`.
+
+`recomputed` is TRL's gradient checkpointing.
 
 For PPO, TRL 1.12 has to come first on PYTHONPATH: the last release that has it.
 """
@@ -28,8 +30,6 @@ COMMON: dict[str, Any] = {
     "disable_tqdm": True,
     "seed": 0,
     "use_cpu": not torch.cuda.is_available(),
-    # both sides keep their activations: recomputing them is TRL's default, and slower
-    "gradient_checkpointing": False,
 }
 
 
@@ -68,6 +68,7 @@ def main() -> None:
     """Train one epoch and report."""
     workload = find(sys.argv[1])
     attention = sys.argv[2] if len(sys.argv) > 2 else "sdpa"
+    COMMON["gradient_checkpointing"] = "recomputed" in sys.argv[3:]
     {"sft": sft, "reward": reward, "dpo": dpo, "ppo": ppo}[workload.task](workload, attention)
 
 
@@ -91,7 +92,12 @@ def adapters(workload: Workload) -> LoraConfig | None:
     if workload.method == "full":
         return None
     return LoraConfig(
-        r=LORA_R, lora_alpha=LORA_ALPHA, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
+        r=LORA_R,
+        lora_alpha=LORA_ALPHA,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="SEQ_CLS" if workload.task == "reward" else "CAUSAL_LM",
+        modules_to_save=["score"] if workload.task == "reward" else None,
     )
 
 
@@ -146,11 +152,15 @@ def reward(workload: Workload, attention: str) -> None:
     run(
         RewardTrainer(
             model=AutoModelForSequenceClassification.from_pretrained(
-                folder, dtype=torch.float32, num_labels=1, attn_implementation=attention
+                folder,
+                dtype=torch.float32 if workload.method == "full" else torch.bfloat16,
+                num_labels=1,
+                attn_implementation=attention,
             ),
             args=RewardConfig(**options(workload), disable_dropout=True),
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
+            peft_config=adapters(workload),
         ),
         workload,
     )

@@ -59,6 +59,13 @@ WORKLOADS = [
     Workload("reward-encoder", "reward", "full", "encoder", 160, 16, (8, 16), (32, 232), 1e-6),
     Workload("reward-decoder", "reward", "full", "policy", 20, 4, (8, 16), (32, 232), 1e-7),
     Workload("ppo", "ppo", "lora", "policy", 96, 32, (8, 16), (24, 40), 1e-5),
+    # rows of 512 and of 1,024 tokens, as chats have them; here memory decides
+    Workload("sft-512", "sft", "lora", "policy", 32, 8, (240, 272), (240, 272), 1e-5),
+    Workload("sft-1024", "sft", "lora", "policy", 16, 4, (496, 528), (496, 528), 1e-5),
+    Workload("dpo-512", "dpo", "lora", "policy", 32, 8, (240, 272), (240, 272), 1e-5),
+    Workload("dpo-1024", "dpo", "lora", "policy", 16, 4, (496, 528), (496, 528), 1e-5),
+    Workload("reward-512", "reward", "lora", "policy", 32, 8, (240, 272), (240, 272), 1e-5),
+    Workload("reward-1024", "reward", "lora", "policy", 16, 4, (496, 528), (496, 528), 1e-5),
 ]
 NEW_TOKENS = 32
 PPO_EPOCHS = 4

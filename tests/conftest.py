@@ -71,6 +71,7 @@ def compute() -> Compute:
             fused_adapters=True,
             merged_sampling=True,
             max_forward_tokens=64,
+            recompute=False,
         )
     )
 

@@ -111,6 +111,26 @@ def batched(rows: Sequence[int] | range, size: int) -> Iterator[list[int]]:
         yield list(rows[start : start + size])
 
 
+@dataclass(frozen=True)
+class ForwardLimit:
+    """When a batch passes through a network in parts, and how large these are; in tokens, padding included."""
+
+    above: int
+    """A batch of at most so many passes whole."""
+    part: int
+    """Otherwise each part has at most so many, or one example."""
+
+    def parts(self, batch: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
+        """The batch as it is, or its parts by length, see `split_batch`."""
+        if len(batch) * max(lengths[index] for index in batch) <= self.above:
+            return [list(batch)]
+        return split_batch(batch, lengths, self.part)
+
+
+AUTO_LIMIT = ForwardLimit(above=2048, part=1024)
+"""A thousand tokens keep a processor's cores busy; batches that are not much larger are left as they are."""
+
+
 def split_batch(batch: Sequence[int], lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
     """Parts of a batch of at most `max_tokens` tokens with their padding, or of one example that is longer.
 

@@ -2,6 +2,7 @@
 
 Against transformers' `eager`: query heads that share keys are rows of one product, so keys and values are not copied
 for each of them, and backward keeps one matrix of probabilities in the number format of the products instead of two.
+Long rows keep none: see `pipeline.models.long_attention`.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+from pipeline.models.long_attention import is_long, long_attention
 
 NAME = "grouped"
 
@@ -39,11 +42,16 @@ class FlatRows:
 _layout: ContextVar[FlatRows | None] = ContextVar("layout of flat rows", default=None)
 
 
+def current_layout() -> FlatRows | None:
+    """The layout of the `flat_rows` block that this is in, if any."""
+    return _layout.get()
+
+
 @contextmanager
-def flat_rows(layout: FlatRows) -> Iterator[None]:
+def flat_rows(layout: FlatRows | None) -> Iterator[None]:
     """Inside the block grouped attention reads one flat row (1, H, N, D) as the rows of `layout`.
 
-    The network's mask is then that of the rows, (B or 1, 1, T, T).
+    The network's mask is then that of the rows, (B or 1, 1, T, T). None is rows as they are.
     """
     token = _layout.set(layout)
     try:
@@ -86,8 +94,9 @@ def grouped_attention(
     rows, heads, length, size = query.shape
     shared = key.shape[1]
     scaled = query.to(dtype) * (size**-0.5 if scaling is None else scaling)
+    attention = long_attention if is_long(length, key.shape[2]) else _GroupedAttention.apply
     with torch.autocast(kind, enabled=False):
-        output = _GroupedAttention.apply(
+        output = attention(
             scaled.reshape(rows, shared, heads // shared * length, size),
             key.to(dtype),
             value.to(dtype),

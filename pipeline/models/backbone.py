@@ -9,9 +9,12 @@ from transformers import PreTrainedModel
 from pipeline.data.packing import PackedRows, pack_groups
 from pipeline.data.tokens import TokenizedExample
 from pipeline.models.attention import NAME, FlatRows, flat_rows
+from pipeline.models.recomputation import recomputed, too_much_to_keep
 
 
-def packed_states(backbone: Any, rows: PackedRows, index: Tensor, *, flat: bool = False) -> Tensor:
+def packed_states(
+    backbone: Any, rows: PackedRows, index: Tensor, *, flat: bool = False, kept: int | None = None
+) -> Tensor:
     """Hidden states (len(index), H) of a causal backbone, as the fields of the rows number them.
 
     A response sees its prompt and itself, at the positions that it would have alone in its row.
@@ -19,7 +22,14 @@ def packed_states(backbone: Any, rows: PackedRows, index: Tensor, *, flat: bool 
     Args:
         index: `rows.state_index` for the states that predict response tokens, `rows.last_index` for the last ones.
         flat: leave padding out of everything but attention, see `reads_flat_rows`.
+        kept: bytes of activations that may be kept for backward; more are computed again. None keeps all.
     """
+    count, length = rows.input_ids.shape
+    with recomputed(backbone, when=too_much_to_keep(backbone, rows=count, length=length, limit=kept)):
+        return _packed_states(backbone, rows, index, flat=flat)
+
+
+def _packed_states(backbone: Any, rows: PackedRows, index: Tensor, *, flat: bool) -> Tensor:
     real = rows.branch >= 0
     if flat and not bool(real.all()):
         return _flat_states(backbone, rows, real, index)

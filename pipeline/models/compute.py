@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import torch
 from accelerate import Accelerator
 
+from pipeline.data.tokens import AUTO_LIMIT, ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.models.attention import NAME
+from pipeline.models.machine import total_memory
 from pipeline.params.schema import Runtime
 
 
@@ -30,8 +32,10 @@ class Compute:
     """A layer and its LoRA adapter are computed in one step."""
     merged_sampling: bool = True
     """Adapters are merged into the weights while PPO samples."""
-    max_forward_tokens: int | None = None
-    """Tokens, padding included, that go through a network at once in training; None is no limit."""
+    forward_limit: ForwardLimit | None = None
+    """Tokens that go through a network at once in training; None is no limit."""
+    kept_activations: int | None = None
+    """Bytes of activations that one forward pass may keep for backward; None is no limit."""
 
     @property
     def device(self) -> torch.device:
@@ -75,8 +79,23 @@ def start_compute(runtime: Runtime) -> Compute:
         fused_logprobs=runtime.fused_logprobs,
         fused_adapters=runtime.fused_adapters,
         merged_sampling=runtime.merged_sampling,
-        max_forward_tokens=runtime.max_forward_tokens,
+        forward_limit=_forward_limit(runtime.max_forward_tokens),
+        kept_activations=_kept_activations(runtime.recompute, torch.device(device)),
     )
+
+
+def _forward_limit(asked: str | int | None) -> ForwardLimit | None:
+    return AUTO_LIMIT if asked == "auto" else None if asked is None else ForwardLimit(int(asked), int(asked))
+
+
+def _kept_activations(recompute: str | bool, device: torch.device) -> int | None:
+    if recompute == "auto":
+        return total_memory(device) // _SHARE_FOR_ACTIVATIONS
+    return 0 if recompute else None
+
+
+_SHARE_FOR_ACTIVATIONS = 4
+"""A quarter of the memory: weights, optimiser, logits and other programs need the rest."""
 
 
 def _usable_cores() -> int:

@@ -23,15 +23,16 @@ class Critic(nn.Module):
     Unlike a value head on the policy's backbone, which must leave that backbone alone, it learns in all its layers.
     """
 
-    def __init__(self, backbone: nn.Module, head: nn.Linear) -> None:
+    def __init__(self, backbone: nn.Module, head: nn.Linear, *, kept_activations: int | None = None) -> None:
         super().__init__()
+        self.kept_activations = kept_activations
         self.backbone = backbone
         self.head = head
 
     def forward(self, batch: PackedRows | ResponseBatch) -> Tensor:
         """Values (E, R), 0 where the response mask is off; gradient flows everywhere."""
         rows = packed(batch)
-        states = packed_states(self.backbone, rows, rows.state_index)
+        states = packed_states(self.backbone, rows, rows.state_index, kept=self.kept_activations)
         return scatter(self.head(states.float()).squeeze(-1), rows.response_mask)
 
 
@@ -76,4 +77,4 @@ def _trainable(backbone: nn.Module, head: nn.Linear, compute: Compute, *, finetu
         backbone = add_adapters(
             backbone, finetuning, task=None, seed=seed, name="critic/lora", fused=compute.fused_adapters
         )
-    return Critic(backbone, head).to(compute.device)
+    return Critic(backbone, head, kept_activations=compute.kept_activations).to(compute.device)

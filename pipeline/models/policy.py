@@ -53,8 +53,10 @@ class Policy(nn.Module):
         with_values: bool = False,
         fused_logprobs: bool = True,
         padding_free: bool = True,
+        kept_activations: int | None = None,
     ) -> None:
         super().__init__()
+        self.kept_activations = kept_activations
         self.fused_logprobs = fused_logprobs
         self.padding_free = padding_free
         self.language_model = language_model
@@ -83,7 +85,7 @@ class Policy(nn.Module):
         """
         rows = packed(batch)
         flat = self.padding_free and self.reads_flat_rows
-        states = packed_states(self.causal_lm.base_model, rows, rows.state_index, flat=flat)
+        states = packed_states(self.causal_lm.base_model, rows, rows.state_index, flat=flat, kept=self.kept_activations)
         statistics = self._statistics(states, rows.token_ids, temperature, with_entropy=with_entropy)
         values = None
         if self.value_head is not None:
@@ -172,6 +174,7 @@ def _policy(language_model: nn.Module, compute: Compute, *, with_values: bool = 
         with_values=with_values,
         fused_logprobs=compute.fused_logprobs,
         padding_free=compute.padding_free,
+        kept_activations=compute.kept_activations,
     )
     return policy.to(compute.device)
 

@@ -17,6 +17,7 @@ from pipeline.errors import PipelineError
 from pipeline.models.backbone import packed_states, reads_branches, reads_flat_rows
 from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code, check_weights
+from pipeline.models.recomputation import recomputed, too_much_to_keep
 from pipeline.progress import progress_bar
 from pipeline.seeding import torch_generator
 
@@ -39,8 +40,10 @@ class RewardModel(nn.Module):
         max_length: int,
         shared_prompts: bool = True,
         padding_free: bool = True,
+        kept_activations: int | None = None,
     ) -> None:
         super().__init__()
+        self.kept_activations = kept_activations
         self.shared_prompts = shared_prompts
         self.padding_free = padding_free
         self.network: Any = network
@@ -50,6 +53,12 @@ class RewardModel(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Scores (B,) in fp32 of token ids (B, T); `attention_mask` is 1 on real tokens."""
+        rows, length = input_ids.shape
+        much = too_much_to_keep(self.network, rows=rows, length=length, limit=self.kept_activations)
+        with recomputed(self.network, when=much):
+            return self._forward(input_ids, attention_mask)
+
+    def _forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         if not self.is_decoder:
             return self.network(input_ids=input_ids, attention_mask=attention_mask).logits.squeeze(-1).float()
         positions = (attention_mask.cumsum(1) - 1).clamp(min=0)
@@ -82,7 +91,9 @@ class RewardModel(nn.Module):
             groups = [group for pair in pairs for group in group_pair(*pair)]
             rows = pack_groups(groups, pad_token_id=self.network.config.pad_token_id).to(self.network.device)
             flat = self.padding_free and self.reads_flat_rows
-            states = packed_states(self.network.base_model, rows, rows.last_index, flat=flat)
+            states = packed_states(
+                self.network.base_model, rows, rows.last_index, flat=flat, kept=self.kept_activations
+            )
             scores = self.network.score(states).float()
         else:
             scores = self._scores([ids for pair in pairs for ids in pair])
@@ -208,6 +219,7 @@ def _load(folder: Path, compute: Compute, *, max_length: int | None, dtype: torc
         max_length=max_length,
         shared_prompts=compute.shared_prompts,
         padding_free=compute.padding_free,
+        kept_activations=compute.kept_activations,
     )
     return model.to(compute.device)
 

@@ -34,7 +34,8 @@ class Runtime(Section):
     fused_logprobs: bool
     fused_adapters: bool
     merged_sampling: bool
-    max_forward_tokens: PositiveInt | None
+    max_forward_tokens: Literal["auto"] | PositiveInt | None
+    recompute: Literal["auto"] | bool
 
 
 class Sampling(Section):

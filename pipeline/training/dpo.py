@@ -64,9 +64,7 @@ def train_dpo(
     Raises:
         PipelineError: the first log-ratios show that policy and reference differ, or the loss is not finite.
     """
-    steps = plan_batches(
-        [len(pair) for pair in pairs], settings, seed=seed, name="dpo", max_tokens=compute.max_forward_tokens
-    )
+    steps = plan_batches([len(pair) for pair in pairs], settings, seed=seed, name="dpo", limit=compute.forward_limit)
     keep = checkpoint_steps(len(steps), settings.save_steps)
     optimization = supervised_optimization(policy, settings, compute.accelerator, total_steps=len(steps))
     state = restore_training(resume, optimization, policy)

@@ -48,7 +48,7 @@ def train_reward(
         zip(model.encode([pair.chosen for pair in pairs]), model.encode([pair.rejected for pair in pairs]), strict=True)
     )
     lengths = [len(chosen) + len(rejected) for chosen, rejected in encoded]
-    steps = plan_batches(lengths, settings, seed=seed, name="train_reward", max_tokens=compute.max_forward_tokens)
+    steps = plan_batches(lengths, settings, seed=seed, name="train_reward", limit=compute.forward_limit)
     per_epoch = len(steps) // settings.num_train_epochs
     optimization = supervised_optimization(model, settings, compute.accelerator, total_steps=len(steps))
     state = restore_training(resume, optimization, model)

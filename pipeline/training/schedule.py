@@ -9,14 +9,14 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import get_linear_schedule_with_warmup
 
-from pipeline.data.tokens import split_batch
+from pipeline.data.tokens import ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.params.base import SupervisedSchedule
 from pipeline.seeding import python_random
 
 
 def plan_batches(
-    lengths: Sequence[int], schedule: SupervisedSchedule, *, seed: int, name: str, max_tokens: int | None = None
+    lengths: Sequence[int], schedule: SupervisedSchedule, *, seed: int, name: str, limit: ForwardLimit | None = None
 ) -> list[list[list[int]]]:
     """Which examples each optimiser step sees: steps of forward batches of indices.
 
@@ -26,8 +26,8 @@ def plan_batches(
     Args:
         lengths: tokens of each example.
         schedule: epochs, batch size and accumulation. The last step of an epoch may be smaller, never dropped.
-        max_tokens: a batch of more goes through the network in parts, see `split_batch`; None never splits. Trainers
-            weigh losses by the whole optimiser step, so parts add up to the same gradients.
+        limit: a larger batch goes through the network in parts; None never splits. Trainers weigh losses by the whole
+            optimiser step, so parts add up to the same gradients.
     """
     size = schedule.per_device_train_batch_size
     rng = python_random(seed, f"{name}/shuffle")
@@ -43,9 +43,9 @@ def plan_batches(
             batches += cut
         accumulate = schedule.gradient_accumulation_steps
         steps += [batches[at : at + accumulate] for at in range(0, len(batches), accumulate)]
-    if max_tokens is None:
+    if limit is None:
         return steps
-    return [[part for batch in step for part in split_batch(batch, lengths, max_tokens)] for step in steps]
+    return [[part for batch in step for part in limit.parts(batch, lengths)] for step in steps]
 
 
 def supervised_steps(examples: int, schedule: SupervisedSchedule) -> int:

@@ -42,7 +42,7 @@ def train_sft(
         schedule,
         seed=seed,
         name="train_sft",
-        max_tokens=compute.max_forward_tokens,
+        limit=compute.forward_limit,
     )
     optimization = supervised_optimization(policy, schedule, compute.accelerator, total_steps=len(steps))
     done = restore_training(resume, optimization, policy)["step"]

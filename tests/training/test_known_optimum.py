@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.data.tokens import TokenizedExample
+from pipeline.data.tokens import ForwardLimit, TokenizedExample
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.params.optimize import Dpo, Ppo
@@ -103,7 +103,7 @@ def test_dpo_reaches_the_optimum(
         policy,
         preferences(task, count=40_000, seed=seed),
         settings,
-        replace(compute, max_forward_tokens=4096),
+        replace(compute, forward_limit=ForwardLimit(4096, 4096)),
         pad_token_id=0,
         seed=seed,
         **Recorder().callbacks(),

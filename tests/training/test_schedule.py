@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.data.tokens import ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.params.base import SupervisedSchedule
@@ -51,7 +52,7 @@ def test_every_example_is_seen_exactly_once_an_epoch(size: int, accumulation: in
 
 def test_a_batch_over_the_limit_is_split_and_nothing_is_lost() -> None:
     whole = plan_batches(LENGTHS, schedule(), seed=0, name="test")
-    split = plan_batches(LENGTHS, schedule(), seed=0, name="test", max_tokens=30)
+    split = plan_batches(LENGTHS, schedule(), seed=0, name="test", limit=ForwardLimit(30, 30))
     assert [sorted(i for batch in step for i in batch) for step in split] == [sorted(step[0]) for step in whole]
     parts = [part for step in split for part in step]
     assert all(len(part) * max(LENGTHS[i] for i in part) <= 30 for part in parts)

@@ -1,0 +1,92 @@
+"""What a transformer keeps in memory while it is trained, from its config alone.
+
+Counted are the tensors that forward keeps for backward in a decoder of the Llama kind (norms, grouped attention with
+rotary positions, a gated MLP); encoders and other decoders keep about as much for the same sizes. Of the counts, a
+test allows 15 %.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.models.long_attention import is_long
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """Sizes of one network; widths in numbers, not bytes."""
+
+    layers: int
+    width: int
+    heads: int
+    query_width: int
+    key_width: int
+    inner: int
+    vocabulary: int
+    gated: bool
+
+    @classmethod
+    def of(cls, config: Any) -> "NetworkSize":
+        """Of a transformers config; of a model that reads images, too, its text part."""
+        config = config.get_text_config()
+        heads = getattr(config, "num_attention_heads", None) or 1
+        size = getattr(config, "head_dim", None) or config.hidden_size // heads
+        return cls(
+            layers=config.num_hidden_layers,
+            width=config.hidden_size,
+            heads=heads,
+            query_width=heads * size,
+            key_width=(getattr(config, "num_key_value_heads", None) or heads) * size,
+            inner=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
+            vocabulary=config.vocab_size,
+            gated=hasattr(config, "rms_norm_eps"),
+        )
+
+    @property
+    def layer_weights(self) -> int:
+        """Of one layer's matrices."""
+        attention = 2 * self.width * (self.query_width + self.key_width)
+        return attention + (3 if self.gated else 2) * self.width * self.inner
+
+    @property
+    def weights(self) -> int:
+        """Of all matrices, one of them for the vocabulary."""
+        return self.layers * self.layer_weights + self.vocabulary * self.width
+
+    def adapter_weights(self, rank: int) -> int:
+        """Of LoRA adapters on all linear layers."""
+        attention = 4 * self.width + 2 * self.query_width + 2 * self.key_width
+        mlp = (3 if self.gated else 2) * (self.width + self.inner)
+        return self.layers * rank * (attention + mlp)
+
+
+def kept_bytes(
+    size: NetworkSize, *, tokens: int, length: int, full: bool, attention: str = "grouped", number: int = 2
+) -> int:
+    """Bytes of activations that forward keeps for backward where nothing is computed again.
+
+    Args:
+        tokens: that pass at once, padding included.
+        length: of the longest row.
+        full: all weights are trained, so fp32 weights are cast, and their inputs and casts are kept.
+        attention: one of runtime.attention.
+        number: bytes of a number of the matrix products.
+    """
+    return size.layers * _layer_bytes(size, tokens=tokens, length=length, full=full, attention=attention, number=number)
+
+
+def recomputed_bytes(
+    size: NetworkSize, *, tokens: int, length: int, full: bool, attention: str = "grouped", number: int = 2
+) -> int:
+    """The same where the layers are computed again: their inputs, and one layer in full."""
+    one = _layer_bytes(size, tokens=tokens, length=length, full=full, attention=attention, number=number)
+    return size.layers * tokens * size.width * (4 if full else number) + one
+
+
+def _layer_bytes(size: NetworkSize, *, tokens: int, length: int, full: bool, attention: str, number: int) -> int:
+    # inputs of the products, and the sums and norms in fp32
+    width = (8 if full else 3) * size.width * number + (12 if full else 8) * size.width
+    row = width + number * (size.query_width + 2 * size.key_width + (4 if size.gated else 3) * size.inner)
+    matrices = attention == "eager" or (attention == "grouped" and not is_long(length, length))
+    weights = (2 if attention == "eager" else 1) * size.heads * length * number if matrices else 0
+    casts = number * size.layer_weights if full and number < 4 else 0
+    return tokens * (row + weights) + casts

@@ -1,0 +1,63 @@
+"""The estimate of what training keeps, against what autograd really keeps."""
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen2Config
+
+from pipeline.data.packing import pack_groups
+from pipeline.data.tokens import TokenizedExample
+from pipeline.models.adapters import add_adapters
+from pipeline.models.backbone import packed_states
+from pipeline.models.footprint import NetworkSize, kept_bytes
+from pipeline.params.base import Finetuning
+from tests.models.counting import bytes_kept
+
+LORA = Finetuning(method="lora", lora_r=16, lora_alpha=32, lora_target_modules="all-linear")
+SIZES = [(256, 4, 4, 512), (192, 3, 1, 512), (128, 8, 2, 1024)]
+
+
+def network(layers: int, size: tuple[int, int, int, int], attention: str, *, full: bool) -> PreTrainedModel:
+    width, heads, shared, inner = size
+    config = LlamaConfig(
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=shared,
+        intermediate_size=inner,
+        vocab_size=64,
+    )
+    built = LlamaForCausalLM._from_config(config, attn_implementation=attention)
+    if not full:
+        built.to(torch.bfloat16).requires_grad_(False)
+        add_adapters(built, LORA, task="CAUSAL_LM", seed=0, name="test")
+    return built
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("full", [False, True], ids=["lora", "full"])
+@pytest.mark.parametrize("length", [128, 400])
+def test_the_layers_keep_what_is_estimated(size: tuple[int, int, int, int], full: bool, length: int) -> None:
+    counted = []
+    for layers in (1, 3):
+        one = network(layers, size, "grouped", full=full)
+        example = TokenizedExample([1] * (length // 2), [2] * (length // 2))
+        rows = pack_groups([[example]] * 2, pad_token_id=0)
+        with torch.autocast("cpu", torch.bfloat16):
+            counted.append(
+                bytes_kept(lambda one=one, rows=rows: packed_states(one.base_model, rows, rows.state_index), one)
+            )  # type: ignore[misc]
+    estimated = kept_bytes(NetworkSize.of(one.config), tokens=2 * length, length=length, full=full)
+    assert (counted[1] - counted[0]) / 2 == pytest.approx(estimated / 3, rel=0.15)
+
+
+@pytest.mark.parametrize("config", [LlamaConfig, Qwen2Config])
+def test_weights_are_counted(config: type[LlamaConfig]) -> None:
+    built = LlamaForCausalLM(
+        LlamaConfig(hidden_size=96, num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=2,
+                    intermediate_size=160, vocab_size=500, tie_word_embeddings=True)
+    )  # fmt: skip
+    counted = sum(parameter.numel() for parameter in built.parameters())
+    assert NetworkSize.of(built.config).weights == pytest.approx(counted, rel=0.01)
+    adapted = add_adapters(built.requires_grad_(False), LORA, task="CAUSAL_LM", seed=0, name="test")
+    adapters = sum(parameter.numel() for parameter in adapted.parameters() if parameter.requires_grad)
+    assert NetworkSize.of(built.config).adapter_weights(16) == adapters

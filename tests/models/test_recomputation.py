@@ -1,0 +1,78 @@
+"""Activations computed again: the same losses and gradients to the bit, in a fraction of the memory."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.data.packing import pack_groups
+from pipeline.data.tokens import TokenizedExample
+from pipeline.models.compute import Compute
+from pipeline.models.policy import Policy, load_policy
+from pipeline.models.recomputation import recomputed
+from pipeline.models.reward import create_reward_model
+from pipeline.params.base import Finetuning
+from tests.models.counting import bytes_kept
+
+LORA = Finetuning(method="lora", lora_r=4, lora_alpha=8, lora_target_modules="all-linear")
+FULL = Finetuning(method="full", lora_r=4, lora_alpha=8, lora_target_modules="all-linear")
+# a branched row with a shorter one, whose padding is left out
+ROWS = [
+    [TokenizedExample([1, 2, 3, 4], [5, 6, 7, 8]), TokenizedExample([1, 2, 3, 4], [9, 10])],
+    [TokenizedExample([11], [12, 13])],
+]
+
+
+def gradients(policy: Policy, rows: Any) -> list[Tensor]:
+    logprobs = policy(rows).logprobs
+    logprobs.sum().backward()
+    return [logprobs.detach(), *(p.grad for p in policy.parameters() if p.grad is not None)]
+
+
+@pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
+@pytest.mark.parametrize("groups", [ROWS, [[group[0]] for group in ROWS]], ids=["branched", "plain"])
+def test_results_are_the_same_to_the_bit(
+    policy_folder: Path, compute: Compute, finetuning: Finetuning, groups: list[list[TokenizedExample]]
+) -> None:
+    results = []
+    for kept in (None, 0):
+        policy = load_policy(policy_folder, replace(compute, kept_activations=kept), finetuning=finetuning)
+        results.append(gradients(policy, pack_groups(groups, pad_token_id=0)))
+    assert len(results[0]) > 4
+    assert all(torch.equal(kept, again) for kept, again in zip(*results, strict=True))
+
+
+def test_little_is_kept(policy_folder: Path, compute: Compute) -> None:
+    rows = pack_groups([[TokenizedExample([1] * 40, [2] * 40)]] * 4, pad_token_id=0)
+    counted = {}
+    for kept in (None, 0, 1 << 40):
+        policy = load_policy(policy_folder, replace(compute, kept_activations=kept), finetuning=LORA)
+        counted[kept] = bytes_kept(lambda policy=policy: policy(rows).logprobs, policy)  # type: ignore[misc]
+    assert counted[0] < counted[None] / 4
+    assert counted[1 << 40] == counted[None], "what fits is kept"
+
+
+def test_a_reward_model_of_either_kind_learns_the_same(
+    encoder_folder: Path, decoder_folder: Path, compute: Compute
+) -> None:
+    for folder in (encoder_folder, decoder_folder):
+        results = []
+        for kept in (None, 0):
+            model = create_reward_model(folder, replace(compute, kept_activations=kept), max_length=32, seed=0)
+            chosen, rejected = model.forward_pairs([([1, 2, 3, 4], [1, 2, 5]), ([6, 7], [6, 8, 9])])
+            (chosen - rejected).sum().backward()
+            results.append([p.grad for p in model.parameters() if p.grad is not None])
+        assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_the_network_is_left_as_it_was(policy_folder: Path, compute: Compute) -> None:
+    network = load_policy(policy_folder, compute, finetuning=LORA).causal_lm
+    layer = network.base_model.layers[0]
+    with recomputed(network):
+        assert layer.training and layer.gradient_checkpointing
+    assert not layer.training and not layer.gradient_checkpointing
+    with torch.no_grad(), recomputed(network):
+        assert not layer.gradient_checkpointing, "without gradient there is nothing to compute again"
