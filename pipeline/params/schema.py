@@ -19,6 +19,7 @@ from pipeline.params.base import (
     Share,
     SupervisedSchedule,
 )
+from pipeline.params.codings import LabelCoding, WinnerCoding
 from pipeline.params.evaluation import EvaluatePolicy, EvaluateReward, FindRegressions, SelectCheckpoint
 from pipeline.params.judge import Judge
 from pipeline.params.optimize import Optimize
@@ -139,6 +140,10 @@ class Data(Section):
     revision: str | None
     split: str
     columns: Columns
+    ignore_columns: list[Annotated[str, Field(min_length=1)]] | None
+    winner_coding: WinnerCoding
+    label_coding: LabelCoding
+    best_rank: Literal["lowest", "highest"] | None
     max_row_megabytes: PositiveFloat
     separator: str
     chat_format: Literal["auto", "transcript", "template"]

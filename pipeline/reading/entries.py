@@ -18,7 +18,14 @@ from pipeline.reading.pairs import (
     read_scored,
     read_tree,
 )
-from pipeline.reading.responses import read_demonstration, read_number, read_prompt, read_responses, read_thumb
+from pipeline.reading.responses import (
+    read_demonstration,
+    read_number,
+    read_prompt,
+    read_responses,
+    read_thumb,
+    refuse_undeclared,
+)
 from pipeline.reading.rows import BROKEN
 from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote
@@ -99,6 +106,7 @@ def _labelled_text(row: Row, style: Style) -> list[Entry]:
 
 def _binary(label: Any) -> bool:
     """0 or 1, also as the texts of a table."""
+    refuse_undeclared(label)
     if isinstance(label, bool) or label not in (0, 1, "0", "1"):
         raise Unreadable("label_not_0_or_1")
     return label in (1, "1")
@@ -127,7 +135,10 @@ def _trees(row: Row, style: Style) -> list[Entry]:
 _READERS: dict[str, Callable[[Row, Style], Sequence[Entry]]] = {
     "judgements": lambda row, style: [_decided(read_comparison(row, style))],
     "trees": _trees,
-    "round_robin": lambda row, style: [_decided(one) for one in read_round_robin(row, style)],
+    "round_robin": lambda row, style: [
+        _decided(found) if isinstance(found, Comparison) else Entry((), None, found)
+        for found in read_round_robin(row, style)
+    ],
     "preference_pairs": lambda row, style: _one({**read_pair(row, style), **read_pair_scores(row)}),
     "comparisons": lambda row, style: [_decided(read_comparison(row, style))],
     "scored_responses": lambda row, style: _one(read_scored(row, style)),

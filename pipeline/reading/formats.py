@@ -9,9 +9,12 @@ from typing import Any
 from datasets import Dataset
 
 from pipeline.errors import PipelineError
+from pipeline.params.codings import code_number
 from pipeline.params.schema import Data
 from pipeline.reading.categories import EVERYTHING, VERDICTS, category_of
 from pipeline.reading.chats import is_chat
+from pipeline.reading.codings import Decoder
+from pipeline.reading.open_codings import FILE_NAME, close_codings
 from pipeline.reading.rows import BROKEN, SpanRows
 from pipeline.reading.sources import Source
 from pipeline.reading.verdicts import read_verdict
@@ -56,7 +59,10 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "rejected_score": ("rejected_score", "score_rejected", "rejected_rating", "rejected-rating"),
     "response_a": ("response_a", "response1", "response_1", "output_1", "answer_a", "conversation_a", "first", "a1"),
     "response_b": ("response_b", "response2", "response_2", "output_2", "answer_b", "conversation_b", "second", "a2"),
-    "winner": ("winner", "preference", "label", "utterance"),
+    "winner": (
+        *("winner", "preference", "preferred", "better", "better_response", "better_response_id", "chosen_response_id"),
+        *("preferred_response", "choice", "vote", "verdict", "selected", "label", "utterance"),
+    ),
     "annotator": ("annotator", "annotator_id", "workerid", "worker_id", "worker", "rater", "judge"),
     "item": ("item",),
     "responses": ("responses", "completions", "candidates"),
@@ -70,8 +76,6 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
 }
 """Column names that a field with null in `data.columns` is looked for under; case, and the `Input.` and `Answer.` of
 labelling sites, do not matter."""
-FILE_NAME = "file_name"
-"""As `data.columns.prompt`: the name of the file is the prompt."""
 _SITE = re.compile(r"^(input|answer)\.")
 _VOTE = re.compile(r"annotator_?\d+")
 """Columns with a vote each; `annotator` alone is who voted."""
@@ -84,18 +88,20 @@ def detect_format(source: Source, data: Data) -> Data:
     """`data` with the format and the column of every field of one source filled in.
 
     Raises:
-        PipelineError: a column is missing, two fields share one, or no format fits.
+        PipelineError: a column is missing, two fields share one, no format fits, or values of a winner, label or rank
+            may mean one thing or another.
     """
     source_data = data.model_copy(update={"source": source.name})
     if source.unnamed:
         source_data = _guess_columns(source_data, source.rows)
     names, first = source.rows.column_names, _first_row(source)
     if data.format != "auto":
-        return _resolved(source_data, data.format, names, _columns(source_data, data.format, names, strict=True))
+        columns = _columns(source_data, data.format, names, strict=True)
+        return close_codings(source, _resolved(source_data, data.format, names, columns), auto=False)
     for candidate in FIELDS:
         columns = _columns(source_data, candidate, names, strict=False)
         if all(field in columns for field in FIELDS[candidate]) and _fits(candidate, columns, first):
-            return _resolved(source_data, candidate, names, columns)
+            return close_codings(source, _resolved(source_data, candidate, names, columns), auto=True)
     needs = "; ".join(f"{name}: {', '.join(fields)}" for name, fields in FIELDS.items())
     raise PipelineError(
         f"data.format is auto, but the columns of {source.name} ({', '.join(names)}) fit no format ({needs}). "
@@ -211,14 +217,18 @@ def _lacks_prompt(data: Data, first: Mapping[str, Any]) -> bool:
 
 
 def _guess_columns(data: Data, rows: Dataset | SpanRows) -> Data:
-    """The columns of a table without a header, by what the last one holds: a verdict, or a score."""
+    """The columns of a table without a header, by what the last one holds: a verdict, or a score.
+
+    0, 1 and 2 may be either, and are left for the user to name.
+    """
     names = rows.column_names
     head = [row for row in (rows[index] for index in range(min(len(rows), 100))) if BROKEN not in row]
     last = [row[names[-1]] for row in head]
+    numbers = [code_number(cell) for cell in last]
     fields = ["prompt", "context"]
-    if len(names) >= 4 and all(read_verdict(cell) and not str(cell).isdigit() for cell in last):
+    if len(names) in (4, 5) and all(read_verdict(cell) for cell in last):
         answers = ["response_a", "response_b", "winner"]
-    elif len(names) >= 3 and all(str(cell).replace(".", "", 1).isdigit() for cell in last):
+    elif len(names) in (3, 4) and None not in numbers and not set(numbers) <= {0, 1, 2}:
         answers = ["response", "score"]
     else:
         return data
@@ -251,13 +261,14 @@ def select_fields(source: Source, data: Data, *, category: str = EVERYTHING) -> 
         for number, name in enumerate(named if isinstance(named, list) else []):
             renamed[name] = f"{field}.{number}"
     fixed = {"prompt": _file_prompt(source.name)} if data.columns.prompt == FILE_NAME else {}
-    kinds = data.columns.category or []
+    kinds, decoder = data.columns.category or [], Decoder(data)
     for row in _select(source.rows, [*renamed, *kinds]):
         if BROKEN in row:
             yield row
             continue
         kind = category_of(row, kinds) if kinds else category
-        yield {**{new: row[old] for old, new in renamed.items()}, **fixed, "category": kind}
+        fields = {new: row[old] for old, new in renamed.items()}
+        yield {**decoder.row(fields), **fixed, "category": kind}
 
 
 def _file_prompt(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pipeline.reading.chats import Message, Unreadable, is_chat, read_messages, split_transcripts
 from pipeline.reading.responses import read_number, read_responses
 from pipeline.reading.styles import Style, split_chats
-from pipeline.reading.verdicts import NO_VERDICTS, Verdict, Vote, agreement, majority, read_verdict
+from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, Verdict, Vote, agreement, majority, read_verdict
 
 SCORES = ("chosen_score", "rejected_score")
 
@@ -59,19 +59,32 @@ def read_comparison(row: Mapping[str, Any], style: Style) -> Comparison:
     """Two responses with one vote or several; or the two games of a judge's record."""
     if "judge_prompt" in row:
         return _read_judgement(row, style)
-    read = {key: read_verdict(value) for key, value in row.items() if key.startswith("winner")}
+    given = {key: value for key, value in row.items() if key.startswith("winner") and not _says_nothing(value)}
     who = str(row["annotator"]) if row.get("annotator") is not None else None
-    votes = tuple(Vote(who or key, verdict) for key, verdict in read.items() if verdict)
+    passed = [NO_VERDICTS[value] for value in given.values() if isinstance(value, str) and value in NO_VERDICTS]
+    votes = tuple(
+        Vote(who or key, _verdict(value))
+        for key, value in given.items()
+        if not (isinstance(value, str) and value in NO_VERDICTS)
+    )
     if not votes:
-        raise Unreadable(_without_verdict(row))
+        raise Unreadable(passed[0] if passed else "no_winner")
     prompt, first, second = read_responses(row, style, row["response_a"], row["response_b"])
     return Comparison(prompt, (first, second), votes)
 
 
-def _without_verdict(row: Mapping[str, Any]) -> str:
-    """Why a row has no vote: nobody meant to give one, or what is there cannot be read."""
-    words = {str(value) for key, value in row.items() if key.startswith("winner") and value is not None}
-    return NO_VERDICTS.get(words.pop(), "unreadable_verdict") if len(words) == 1 else "unreadable_verdict"
+def _says_nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _verdict(value: Any) -> Verdict:
+    """One that cannot be read makes its row unreadable: the other votes alone may have another majority."""
+    if isinstance(value, Undeclared):
+        raise Unreadable("undeclared_winner")
+    found = read_verdict(value)
+    if found is None:
+        raise Unreadable("unreadable_verdict")
+    return found
 
 
 _JUDGED = re.compile(
@@ -99,10 +112,10 @@ def _read_judgement(row: Mapping[str, Any], style: Style) -> Comparison:
     return Comparison(prompt, (first, second), votes, agreement)
 
 
-def read_round_robin(row: Mapping[str, Any], style: Style) -> list[Comparison]:
+def read_round_robin(row: Mapping[str, Any], style: Style) -> list[Comparison | str]:
     """Several responses and a verdict for each two of them, in the order 1-2, 1-3, ..., 2-3, ...
 
-    A verdict that says nothing leaves a comparison without votes.
+    Where a verdict says nothing, the reason comes instead of the comparison.
     """
     responses = [row[key] for key in row if key.startswith("responses.")]
     verdicts = row.get("winner.0", row.get("winner"))
@@ -111,9 +124,18 @@ def read_round_robin(row: Mapping[str, Any], style: Style) -> list[Comparison]:
         raise Unreadable("no_verdict_for_every_two")
     prompt, *texts = read_responses(row, style, *responses)
     return [
-        Comparison(prompt, (texts[one], texts[two]), (Vote("winner", verdict),) if verdict else ())
-        for (one, two), verdict in zip(pairs, map(read_verdict, verdicts), strict=True)
+        _compared(prompt, (texts[one], texts[two]), verdict)
+        for (one, two), verdict in zip(pairs, verdicts, strict=True)
     ]
+
+
+def _compared(prompt: str, responses: tuple[str, str], verdict: Any) -> Comparison | str:
+    if _says_nothing(verdict):
+        return "no_winner"
+    try:
+        return Comparison(prompt, responses, (Vote("winner", _verdict(verdict)),))
+    except Unreadable as reason:
+        return str(reason)
 
 
 def read_scored(row: Mapping[str, Any], style: Style) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.reading.chats import Unreadable, is_chat, read_messages
 from pipeline.reading.styles import Style
+from pipeline.reading.verdicts import Undeclared
 
 _ABSENT = ("", "nan", "none", "n/a")
 """How tables write that there is no context."""
@@ -92,6 +93,7 @@ def read_thumb(row: Mapping[str, Any], style: Style) -> tuple[str, str, bool]:
         Unreadable: with the reason.
     """
     label = row["label"]
+    refuse_undeclared(label)
     liked = {"0": False, "1": True, "false": False, "true": True}.get(str(label).casefold())
     if liked is None and label in (0, 1):  # 1.0
         liked = bool(label)
@@ -99,6 +101,12 @@ def read_thumb(row: Mapping[str, Any], style: Style) -> tuple[str, str, bool]:
         raise Unreadable("label_not_0_or_1")
     prompt, response = read_responses(row, style, row["response"])
     return prompt, response, liked
+
+
+def refuse_undeclared(label: Any) -> None:
+    """Raise Unreadable for a label that data.label_coding does not have."""
+    if isinstance(label, Undeclared):
+        raise Unreadable("undeclared_label")
 
 
 def read_number(value: Any) -> float:

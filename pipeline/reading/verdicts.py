@@ -1,4 +1,4 @@
-"""Who won a comparison, in the words people use for it."""
+"""Who won a comparison, in the words that can be read in one way only."""
 
 import re
 from collections import Counter
@@ -10,15 +10,21 @@ from pipeline.reading.chats import Unreadable
 
 Verdict = Literal["a", "b", "tie"]
 
-_FIRST = {"a", "a1", "1", "model_a", "model_1", "response_a", "response_1", "output_1", "assistant_a", "first", "left"}
-_SECOND = {
-    "b", "a2", "2", "model_b", "model_2", "response_b", "response_2", "output_2", "assistant_b", "second", "right"
-}  # fmt: skip
-_TIES = {"tie", "tie (bothbad)", "both", "bothbad", "neither", "equal", "similar", "draw", "same", "0"}
+_TIES = {"tie", "tie (bothbad)", "both", "bothbad", "neither", "equal", "similar", "draw", "same"}
+_ORDINALS: dict[str, Verdict] = {"first": "a", "second": "b"}
 NO_VERDICTS = {"skip": "skipped", "undo": "undone"}
 """Words of the labelling page that are no verdict, with the reason that is counted."""
 _OTHER: dict[Verdict, Verdict] = {"a": "b", "b": "a", "tie": "tie"}
-_FREE_TEXT = re.compile(r"(?:text|response|answer|option|output|model|assistant)\s*([12ab])\b", re.IGNORECASE)
+_NOUN = r"(?:text|response|answer|option|output|model|assistant|completion|candidate|prediction|conversation)"
+_NAME = re.compile(rf"(?:(?P<noun>{_NOUN}|a)[\s_-]*)?(?P<tag>[ab]|\d+)", re.IGNORECASE)
+_FREE_TEXT = re.compile(
+    rf"(?P<noun>{_NOUN})[\s_-]*(?P<tag>[ab]|\d+)\s*(?=$|[.,;:(–—-]|because\b|since\b)(?!\W*\d)", re.IGNORECASE
+)
+"""A verdict with its reasons behind it: `Text 2, because ...`, but not `Response 1: 3, Response 2: 5`."""
+_ORDER = re.compile(r"([ab])\s*(>+|<+|=+)\s*([ab])", re.IGNORECASE)
+_END = re.compile(r"(?:(?:^|[\W_])[abAB]|(?<=[a-z])[AB]|\d+)$")
+_LETTERS: dict[str, Verdict] = {"a": "a", "b": "b"}
+_NUMBERS: dict[str, Verdict] = {"1": "a", "2": "b"}
 
 
 @dataclass(frozen=True)
@@ -36,31 +42,71 @@ class Vote:
         return Vote(self.annotator, _OTHER[self.verdict], not self.swapped)
 
 
-def read_verdict(value: Any) -> Verdict | None:
-    """a, b or tie of how people write a winner; None for what says nothing.
+class Undeclared:
+    """A value that may mean one thing or another; it is no verdict, whatever it looks like."""
 
-    Numbers, also as texts, are those of AlpacaEval and PandaLM: 1 the first, 2 the second, 0 and 1.5 a tie. A free
-    text counts when it begins with a verdict, as in "Text 1, because ...".
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+def read_verdict(value: Any, columns: tuple[str, str] | None = None) -> Verdict | None:
+    """a, b or tie of a word that leaves nothing open; None of everything else, numbers and truth values among them.
+
+    Clear are letters (`A`, `(b)`), names with a letter or a number (`model_a`, `Response 2`), first, second, the usual
+    words for a tie, an order (`A>B`), and a text that begins with such a name, as in "Text 1, because ...".
+
+    Args:
+        columns: of both responses, where they have names of their own: a letter or a number then is the one at the
+            end of a name. Of `response_0` and `response_1`, `response_1` is the second.
     """
-    if isinstance(value, str):
-        return _read_word(value.strip())
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (value == 0 or 1 <= value <= 2):
+    if not isinstance(value, str):
         return None
-    return "tie" if value in (0, 1.5) else "a" if value < 1.5 else "b"
-
-
-def _read_word(text: str) -> Verdict | None:
+    text = value.strip()
     word = text.strip("()[]").strip().casefold()
     if word in _TIES or text.casefold() in _TIES:
         return "tie"
-    if word in _FIRST or word in _SECOND:
-        return "a" if word in _FIRST else "b"
-    if found := _FREE_TEXT.match(text):
-        return "a" if found[1].casefold() in ("1", "a") else "b"
-    try:
-        return read_verdict(float(word))
-    except ValueError:
+    tags = tags_of(columns)
+    if word in _ORDINALS:
+        return _ORDINALS[word] if tags.get("a") == "a" else None
+    if order := _ORDER.fullmatch(word):
+        return _of_order(order, tags)
+    found = _NAME.fullmatch(word) or _FREE_TEXT.match(text)
+    if found is None or (found["noun"] is None and found["tag"].isdigit()):
         return None
+    return tags.get(found["tag"].casefold())
+
+
+def _of_order(order: re.Match[str], tags: dict[str, Verdict]) -> Verdict | None:
+    one, sign, other = order[1], order[2][0], order[3]
+    if one == other:
+        return None
+    return "tie" if sign == "=" else tags.get(one if sign == ">" else other)
+
+
+def tags_of(columns: tuple[str, str] | None) -> dict[str, Verdict]:
+    """Letters and numbers that name a response: those at the ends of its columns, else a and b, 1 and 2.
+
+    Where the columns are the other way round, as `response_b` before `response_a`, their own ends alone.
+    """
+    ends = column_ends(columns)
+    if ends is None:
+        return _LETTERS | _NUMBERS
+    own: dict[str, Verdict] = {ends[0]: "a", ends[1]: "b"}
+    if ends != tuple(sorted(ends, key=lambda end: (len(end), end))):
+        return own
+    return own | (_NUMBERS if ends[0] == "a" else _LETTERS)
+
+
+def column_ends(columns: tuple[str, str] | None) -> tuple[str, str] | None:
+    """`("0", "1")` of `response_0` and `response_1`; None where the names do not differ in such an end."""
+    found = [_END.search(name.strip()) for name in columns or ()]
+    ends = tuple(re.sub(r"[\W_]", "", end[0]).casefold() for end in found if end)
+    if len(ends) < 2 or ends[0] == ends[1] or ends[0].isdigit() != ends[1].isdigit():
+        return None
+    return ends[0], ends[1]
 
 
 def majority(votes: Sequence[Vote]) -> Literal["a", "b"]:

@@ -49,6 +49,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params) -> Call
         splits = {**dict.fromkeys(params.data.splits.model_dump(), 0.0), "sft": 0.5, "train": 0.5}
         data = changed(
             params.data, source="data/raw", format="auto", columns=columns, limits=limits, splits=splits,
+            label_coding={"wanted": [1], "unwanted": [0]},
             chat_format=chat_format,
         )  # fmt: skip
         return read_sources(open_sources(data), tmp_path / "policy", seed=0)

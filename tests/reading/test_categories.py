@@ -76,7 +76,8 @@ def test_a_named_column_comes_before_the_usual_ones(data: Data) -> None:
 
 
 def test_the_label_of_a_text_is_a_category_but_the_verdict_on_a_pair_is_none(data: Data) -> None:
-    assert categories([{"text": "Good.", "label": 1}, {"text": "Bad.", "label": 0}], data, "label") == [
+    coded = changed(data, label_coding={"wanted": [1], "unwanted": [0]})
+    assert categories([{"text": "Good.", "label": 1}, {"text": "Bad.", "label": 0}], coded, "label") == [
         "label=1", "label=0",
     ]  # fmt: skip
     thumbs = [{"prompt": "Q?", "response": "a", "label": True}, {"prompt": "Q?", "response": "b", "label": False}]

@@ -13,6 +13,13 @@ from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote, read_verdict
 from tests.tiny_models import changed
 
+NUMBERS = {
+    "first": ["1", "a", "model_a", "first"],
+    "second": ["2", "b", "model_b", "Text 2: it is"],
+    "tie": ["0", "tie"],
+    "skip": None,
+}
+LABELS = {"wanted": [1, True], "unwanted": [0, False]}
 USER = {"role": "user", "content": "Why?"}
 YES, NO = ({"role": "assistant", "content": text} for text in ("Yes", "No"))
 TEXTS = ("Why?", "Yes", "No")
@@ -42,7 +49,8 @@ TREE = {"text": "Why?", "role": "prompter", "replies": [reply("No", 2), reply("Y
 
 @pytest.fixture
 def data(params: Params) -> Data:
-    return changed(params.data, format="auto", source="rows.jsonl")
+    declared: dict[str, Any] = {"winner_coding": NUMBERS, "label_coding": LABELS, "best_rank": "lowest"}
+    return changed(params.data, format="auto", source="rows.jsonl", **declared)
 
 
 def read(rows: list[dict[str, Any]], data: Data, *, separator: str = "") -> tuple[str, list[Entry]]:
@@ -154,9 +162,10 @@ def test_a_row_without_a_pair_says_why(row: dict[str, Any], form: str, reason: s
     [
         ("A", "a"), ("model_b", "b"), ("(b)", "b"), ("tie (bothbad)", "tie"), ("equal", "tie"), ("Text 9", None),
         ("Text 2, since", "b"),
-        ("Textual", None), ("1", "a"), ("1.5", "tie"), ("7", None), ("a2", "b"),
-        (1, "a"), (2, "b"), (0, "tie"), (1.5, "tie"), (1.2, "a"), (1.9, "b"), (3, None), (True, None), (None, None),
-        (float("nan"), None),
+        ("Textual", None), ("1", None), ("1.5", None), ("7", None), ("a2", "b"), ("A>>B", "a"), ("b > a", "b"),
+        ("A=B", "tie"), ("A>A", None), ("Response 1: 3, Response 2: 5", None), ("Text 1 is worse", None),
+        ("right", None), ("left", None), ("true", None), (1, None), (2, None), (0, None), (1.5, None), (3, None),
+        (True, None), (None, None), (float("nan"), None),
     ],
 )  # fmt: skip
 def test_verdicts(value: Any, verdict: str | None) -> None:
@@ -170,11 +179,13 @@ def test_votes_are_counted(data: Data) -> None:
         (entry,) = read_entries([row], changed(data, format="comparisons"), Style())
         return entry
 
-    assert texts(decided(1, 2, 2)) == ("Q", "b", "a")
-    assert texts(decided(1, 0, None)) == ("Q", "a", "b")
-    assert decided(1, 0, None).votes == (Vote("winner.0", "a"), Vote("winner.1", "tie"))
-    for undecided in ((1, 2, 0), (0, 0, 1), (1, 2)):
+    assert texts(decided("a", "b", "b")) == ("Q", "b", "a")
+    assert texts(decided("a", "tie", None)) == ("Q", "a", "b")
+    assert decided("a", "tie", "").votes == (Vote("winner.0", "a"), Vote("winner.1", "tie"))
+    for undecided in (("a", "b", "tie"), ("tie", "tie", "a"), ("a", "b")):
         assert decided(*undecided).reason == "tie"
+    assert decided("a", "who?", "a").reason == "unreadable_verdict", "no vote is left out in silence"
+    assert decided(None, "").reason == "no_winner"
 
 
 def test_votes_in_rows_of_their_own_are_put_together_in_either_order(data: Data) -> None:
@@ -185,7 +196,7 @@ def test_votes_in_rows_of_their_own_are_put_together_in_either_order(data: Data)
     form, entries = read([*rows, vote("v", "x", "z", 7)], data)
     assert form == "comparisons"
     refused, both, other = entries
-    assert (refused.rows, refused.reason) == ((5,), "unreadable_verdict")
+    assert (refused.rows, refused.reason) == ((5,), "undeclared_winner")
     assert both.rows == (1, 2, 3) and texts(both) == ("Q", "x", "y")
     assert both.votes == (Vote("u", "a"), Vote("v", "a", swapped=True), Vote("w", "b"))
     assert other.rows == (4,) and texts(other) == ("Q", "z", "x")
@@ -291,6 +302,10 @@ def test_thumbs_may_be_numbers_truth_values_or_texts_of_a_table(data: Data) -> N
         rows = [{"prompt": "Why?", "response": text, "label": label} for text, label in (("Yes", good), ("No", bad))]
         (entry,) = read(rows, data)[1]
         assert texts(entry) == TEXTS and entry.rows == (1, 2)
-    for label in (None, 2, "yes", float("nan")):
+    for label in (2, "yes", float("nan")):
         (entry,) = read([{"prompt": "Why?", "response": "Yes", "label": label}], data)[1]
+        assert entry.reason == "undeclared_label"
+    for label in (None, 2, "yes", float("nan")):
+        thumb = {"prompt": "Why?", "response": "Yes", "label": label}
+        (entry,) = read_entries([thumb], changed(data, format="thumbs"), Style())
         assert entry.reason == "label_not_0_or_1"

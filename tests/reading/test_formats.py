@@ -16,11 +16,16 @@ PAIR = ["prompt", "response_a", "response_b", "winner"]
 
 @pytest.fixture
 def data(params: Params) -> Data:
-    return changed(params.data, format="auto", source="rows.jsonl")
+    declared = {"label_coding": {"wanted": ["a"], "unwanted": ["b"]}, "best_rank": "lowest"}
+    return changed(params.data, format="auto", source="rows.jsonl", **declared)
+
+
+CLEAR = {"winner": "a", "label": "a", "Answer.utterance": "Text 2: better", "preference": ["a"], "rank": "1"}
 
 
 def source(*names: str, name: str = "rows.jsonl", unnamed: bool = False, rows: Any = None) -> Source:
-    return Source(name, Dataset.from_list(rows or [dict.fromkeys(names, "x")]), 1.0, unnamed)
+    row = {one: CLEAR.get(one, "a" if one.startswith("annotator_") else "x") for one in names}
+    return Source(name, Dataset.from_list(rows or [row]), 1.0, unnamed)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +68,7 @@ def test_a_forced_format_names_the_column_that_is_missing(data: Data) -> None:
     forced = changed(data, format="labelled_texts")
     with pytest.raises(PipelineError, match=r"^data\.columns\.text is 'text', but rows\.jsonl has .* review, label\."):
         detect_format(source("review", "label"), forced)
-    with pytest.raises(PipelineError, match=r"data\.columns\.winner is null and .* \(winner, preference, label"):
+    with pytest.raises(PipelineError, match=r"data\.columns\.winner is null and .* \(winner, preference, .*label"):
         detect_format(source("prompt", "response_a", "response_b", "score"), changed(data, format="comparisons"))
     with pytest.raises(PipelineError, match=r"fit no format .*chosen, rejected"):
         detect_format(source("gold", "silver"), data)

@@ -21,8 +21,17 @@ from pipeline.reading.sources import load_sources
 from tests.tiny_models import changed
 
 SETS = Path(os.environ.get("PREFERENCE_SETS", Path(__file__).resolve().parents[3] / "shared" / "data"))
-SPLITS = ("judge", "sft", "train", "validation", "test", "evaluation")
+SPLITS = {"judge": 0.6, "sft": 0.2, "train": 0.12, "validation": 0.02, "test": 0.03, "evaluation": 0.03}
 pytestmark = pytest.mark.skipif(not SETS.is_dir(), reason="the public preference sets are not here")
+
+
+ONE_AND_TWO = {"first": [1], "second": [2], "tie": [0], "skip": None}
+CODINGS: dict[str, dict[str, Any]] = {
+    "finegrained-rlhf-qa": {"winner_coding": ONE_AND_TWO},
+    "pandalm": {"winner_coding": ONE_AND_TWO},
+    "ukpconvarg1": {"best_rank": "lowest"},
+}
+"""What the README of each set says of numbers that do not say it themselves."""
 
 
 def load(name: str, params: Params) -> tuple[set[str], int, PreparedData]:
@@ -32,7 +41,9 @@ def load(name: str, params: Params) -> tuple[set[str], int, PreparedData]:
         source=str(SETS / name),
         format="auto",
         columns=dict.fromkeys(params.data.columns.model_dump()),
+        splits=SPLITS,
         limits=dict.fromkeys(SPLITS, 0),
+        **CODINGS.get(name, {}),
     )
     sources = load_sources(settings)
     resolved = prompts_by_file(sources, [detect_format(source, settings) for source in sources])

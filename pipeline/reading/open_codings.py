@@ -1,0 +1,145 @@
+"""Which values of winners and labels a source has, and whether they say by themselves what they mean."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.params.codings import Code, WinnerCoding, code_number, plain_code
+from pipeline.params.schema import Data
+from pipeline.reading.coding_advice import advise
+from pipeline.reading.codings import Decoder
+from pipeline.reading.rows import BROKEN
+from pipeline.reading.sources import Source
+from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, column_ends, read_verdict
+
+_HEAD = 2000
+"""Rows, from all over a source, that say whether all have to be read."""
+_STRAY = 20
+"""So many values that are clear for each one that is not: those rows alone are dropped, and counted."""
+_SHOWN = 60
+FILE_NAME = "file_name"
+"""As `data.columns.prompt`: the name of the file is the prompt."""
+
+
+@dataclass
+class Seen:
+    """Values of a column, with how often each was seen."""
+
+    clear: dict[str, Counter[str]] = field(default_factory=lambda: {"a": Counter(), "b": Counter(), "tie": Counter()})
+    unclear: Counter[str] = field(default_factory=Counter)
+    example: tuple[int, Mapping[str, Any]] | None = None
+    """The first row with an unclear value, and its number from 1."""
+
+    @property
+    def decided(self) -> int:
+        """Clear values."""
+        return sum(values.total() for values in self.clear.values())
+
+
+def close_codings(source: Source, data: Data, *, auto: bool) -> Data:
+    """A resolved `data` in which nothing of a winner, label or rank is left open.
+
+    Args:
+        auto: the format was found, not named.
+
+    Raises:
+        PipelineError: the values may mean one thing or another; it says which values, and what to add to params.yaml.
+    """
+    form, columns = data.format, data.columns
+    if form in ("comparisons", "round_robin") and not data.winner_coding and columns.winner:
+        return _close_winners(source, data, _listed(columns.winner))
+    if form in ("thumbs", "labelled_texts") and auto and not data.label_coding and columns.label:
+        _close_labels(source, data, columns.label)
+    if form == "rankings" and auto and data.best_rank is None:
+        found = Counter(_shown(row.get(str(columns.rank))) for _, row in _sampled(source, [str(columns.rank)]))
+        raise PipelineError(advise("rank", source.name, str(columns.rank), found, _example(source, 0, _names(data))))
+    return data
+
+
+def _listed(name: str | list[str]) -> list[str]:
+    return [name] if isinstance(name, str) else name
+
+
+def _close_winners(source: Source, data: Data, names: list[str]) -> Data:
+    if not _see(_sampled(source, _needed(data, names)), data, names).unclear:
+        return data
+    seen = _see(_rows(source, _needed(data, names), range(len(source.rows))), data, names)
+    columns = (data.columns.response_a, data.columns.response_b)
+    ends = column_ends((columns[0], columns[1])) if columns[0] and columns[1] else None
+    if ends and set(map(plain_code, seen.unclear)) == set(ends) and ends[0].isdigit():
+        first, second = (list[Code]([*seen.clear[side], end]) for side, end in zip(("a", "b"), ends, strict=True))
+        coding = WinnerCoding(first=first, second=second, tie=list[Code](seen.clear["tie"]), skip=None)
+        return data.model_copy(update={"winner_coding": coding})
+    if seen.unclear.total() * _STRAY <= seen.decided:
+        return data
+    at, _ = seen.example or (1, {})
+    shown = seen.unclear + sum(seen.clear.values(), Counter())
+    example = _example(source, at - 1, _needed(data, names))
+    raise PipelineError(advise("winner", source.name, " + ".join(names), shown, example, columns))
+
+
+def _names(data: Data) -> list[str]:
+    """The columns of a response and what is said of it."""
+    fields = ("prompt", "text", "response", "label", "rank")
+    return [name for field in fields if isinstance(name := getattr(data.columns, field), str) and name != FILE_NAME]
+
+
+def _needed(data: Data, names: list[str]) -> list[str]:
+    sides = (data.columns.response_a, data.columns.response_b)
+    return [*names, *(side for side in sides if side and data.format == "comparisons")]
+
+
+def _sampled(source: Source, names: list[str]) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    count = len(source.rows)
+    return _rows(source, names, range(count) if count <= _HEAD else [at * count // _HEAD for at in range(_HEAD)])
+
+
+def _rows(source: Source, names: list[str], indices: Iterable[int]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Rows that can be read, with their numbers from 1."""
+    rows = source.rows.select_columns(list(dict.fromkeys(names)))
+    return ((at + 1, row) for at in indices if BROKEN not in (row := rows[at]))
+
+
+def _see(rows: Iterable[tuple[int, Mapping[str, Any]]], data: Data, names: list[str]) -> Seen:
+    decoder, seen = Decoder(data), Seen()
+    sides = [side for side in (data.columns.response_a, data.columns.response_b) if side]
+    for number, row in rows:
+        texts = [row.get(side) for side in sides]
+        for value in (one for name in names for one in _values(row.get(name))):
+            decoded = decoder.verdict(value, texts)
+            if decoded in NO_VERDICTS or decoded == "":
+                continue
+            if not isinstance(decoded, Undeclared) and (verdict := read_verdict(decoded)):
+                # the texts of responses are no values of a column
+                seen.clear[verdict][decoded if value in texts else _shown(value)] += 1
+                continue
+            seen.unclear[_shown(value)] += 1
+            seen.example = seen.example or (number, row)
+    return seen
+
+
+def _values(value: Any) -> list[Any]:
+    return [one for one in (value if isinstance(value, list | tuple) else [value]) if one is not None]
+
+
+def _shown(value: Any) -> str:
+    text = plain_code(value) if code_number(value) is not None or isinstance(value, bool) else str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _close_labels(source: Source, data: Data, name: str) -> None:
+    """Truth values of thumbs say whether a response is wanted; numbers and words may say the opposite."""
+    found = Counter(_shown(row[name]) for _, row in _sampled(source, [name]) if row.get(name) is not None)
+    clear = sum(found[value] for value in ("true", "false", "True", "False")) if data.format == "thumbs" else 0
+    if (found.total() - clear) * _STRAY > clear:
+        found = Counter(
+            _shown(row[name]) for _, row in _rows(source, [name], range(len(source.rows))) if row.get(name) is not None
+        )
+        raise PipelineError(advise("label", source.name, name, found, _example(source, 0, _names(data))))
+
+
+def _example(source: Source, at: int, names: list[str]) -> tuple[int, Mapping[str, Any]]:
+    """The first whole row from an index on, and its number from 1."""
+    return next(_rows(source, names, range(at, len(source.rows))))
