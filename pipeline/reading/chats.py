@@ -24,12 +24,6 @@ ROLES = {
 _WRAPPERS = ("messages", "conversations", "conversation")
 _NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}
 ASSISTANT_TURN = "\n\nAssistant:"
-_TURNS = (
-    re.compile(re.escape(ASSISTANT_TURN)),
-    re.compile(r"<\|im_start\|>assistant\n|<\|assistant\|>\n|\[/INST\]|<start_of_turn>model\n"),
-    re.compile(r"^###* *[^\n]{1,80}:[ \t]*\n", re.MULTILINE),
-)
-"""Where the response begins in transcripts: of hh-rlhf, of chat templates, of templates with `### Headings:`."""
 
 
 class Unreadable(Exception):
@@ -112,40 +106,6 @@ def render_response(message: Message) -> str:
     if message.role != "assistant":
         raise Unreadable("response_is_not_the_assistants")
     return f" {message.content}"
-
-
-def split_transcripts(first: str, second: str) -> tuple[str, str, str]:
-    """Prompt and both responses of two transcripts with the same beginning, cut after its last turn mark.
-
-    What both share after their responses, from a heading on, belongs to neither and is left out.
-
-    Raises:
-        Unreadable: they share no such turn.
-    """
-    shared = first[: _shared_length(first, second)]
-    for turn in _TURNS:
-        ends = [match.end() for match in turn.finditer(shared)]
-        if ends:
-            one, two = first[ends[-1] :], second[ends[-1] :]
-            if turn is _TURNS[-1]:
-                one, two = _without_shared_end(one, two)
-            return first[: ends[-1]], one, two
-    raise Unreadable("no_shared_turn")
-
-
-def _shared_length(first: str, second: str) -> int:
-    pairs = enumerate(zip(first, second, strict=False))
-    return next((at for at, (one, two) in pairs if one != two), min(len(first), len(second)))
-
-
-def _without_shared_end(first: str, second: str) -> tuple[str, str]:
-    length = _shared_length(first[::-1], second[::-1])
-    ending = first[len(first) - length :]
-    heading = next((match for match in _TURNS[-1].finditer(ending) if match.start() > 0), None)
-    if heading is None:
-        return first, second
-    cut = length - heading.start()
-    return first[:-cut].rstrip("\n"), second[:-cut].rstrip("\n")
 
 
 _SPEAKER = re.compile(r"\n\n(System|Human|Assistant):[ \n]?")

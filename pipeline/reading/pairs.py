@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
-from pipeline.reading.chats import Message, Unreadable, is_chat, read_messages, split_transcripts
+from pipeline.reading.chats import Message, Unreadable, is_chat, read_messages
 from pipeline.reading.responses import read_number, read_responses
 from pipeline.reading.styles import Style, split_chats
+from pipeline.reading.transcripts import split_transcripts
 from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, Verdict, Vote, agreement, majority, read_verdict
 
 SCORES = ("chosen_score", "rejected_score")

@@ -11,7 +11,6 @@ from pipeline.reading.chats import (
     read_transcript,
     render_prompt,
     render_response,
-    split_transcripts,
 )
 from pipeline.reading.styles import Style, split_chats
 
@@ -82,27 +81,6 @@ def test_a_transcript_is_that_of_hh_rlhf() -> None:
     assert render_prompt(messages) == expected
     with pytest.raises(Unreadable, match="prompt_does_not_end_with_the_user"):
         render_prompt([QUESTION, ANSWER])
-
-
-def test_transcripts_are_cut_after_a_turn_and_never_inside_a_word() -> None:
-    prompt = "\n\nHuman: Why?\n\nAssistant: Well.\n\nHuman: Go on.\n\nAssistant:"
-    # both answers begin alike: a common beginning of letters would cut "Because" in two
-    assert split_transcripts(f"{prompt} Because.", f"{prompt} Becoming.") == (prompt, " Because.", " Becoming.")
-    assert split_transcripts(prompt + " Yes.", prompt + " Yes. No.") == (prompt, " Yes.", " Yes. No.")
-    with pytest.raises(Unreadable, match="no_shared_turn"):
-        split_transcripts("\n\nHuman: a\n\nAssistant: x", "\n\nHuman: b\n\nAssistant: x")
-    # an answer that goes on with turns of its own keeps them
-    longer = prompt + " Yes.\n\nHuman: More?\n\nAssistant: No."
-    assert split_transcripts(longer, prompt + " Never.")[1:] == (longer.removeprefix(prompt), " Never.")
-
-
-def test_other_transcripts_are_cut_at_their_marks() -> None:
-    marked = "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
-    assert split_transcripts(marked + "Yes", marked + "Yet") == (marked, "Yes", "Yet")
-    start, end = "### Task:\nRate.\n\n### Response:\n", "\n\n### Rubric:\n1. Kind?\n"
-    assert split_transcripts(f"{start}No.{end}", f"{start}Go.{end}") == (start, "No.", "Go.")
-    # a list that both responses end with is theirs
-    assert split_transcripts(f"{start}No. So", f"{start}Go. So") == (start, "No. So", "Go. So")
 
 
 def test_chats_share_all_but_their_last_message() -> None:

@@ -177,3 +177,15 @@ def test_transcripts_are_cut_at_a_turn(params: Params) -> None:
     for pair in prepared.pairs:
         assert pair["prompt"].endswith("\n\nAssistant:")
         assert (pair["prompt"] + pair["chosen"], pair["prompt"] + pair["rejected"]) in whole
+
+
+def test_every_judged_response_is_cut_out_of_its_template(params: Params) -> None:
+    rows = json_rows(SETS / "hhh-alignment-prometheus/hhh_alignment_eval.json")
+    head, tail = "###Response to evaluate:\n", "\n\n###Score Rubrics:"
+    wanted = {
+        tuple(row[side].split(head)[1].split(tail)[0] for side in ("chosen_instruction", "rejected_instruction"))
+        for row in rows
+    }
+    pairs = load("hhh-alignment-prometheus", params)[2].pairs
+    assert pairs and all(pair["prompt"].endswith(head) for pair in pairs)
+    assert {(pair["chosen"], pair["rejected"]) for pair in pairs} <= wanted
