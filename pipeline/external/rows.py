@@ -1,6 +1,5 @@
 """Rows of a benchmark file, or of a data set on the hub."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +7,21 @@ from datasets import disable_progress_bars, load_dataset
 from datasets.exceptions import DatasetsError
 
 from pipeline.errors import PipelineError
+from pipeline.reading.arrow_rows import load_arrow_rows
+from pipeline.reading.json_rows import load_json_rows
+from pipeline.reading.unpacking import PACKED
 
 Row = dict[str, Any]
+_LARGEST_ROW = 2**26
+"""Bytes."""
+_SHOWN = 200
 
 
 def read_rows(source: str, *, split: str = "train", revision: str | None = None) -> list[Row]:
     """All rows, in their order.
 
     Args:
-        source: a file (.json with a list, .jsonl, .parquet), or hub:OWNER/NAME.
+        source: a file (.json or .jsonl, also packed, or .parquet), or hub:OWNER/NAME.
         split, revision: of a data set on the hub.
 
     Raises:
@@ -26,9 +31,6 @@ def read_rows(source: str, *, split: str = "train", revision: str | None = None)
         rows = _read_hub(source.removeprefix("hub:"), split, revision)
     else:
         rows = _read_file(Path(source))
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict):
-            raise PipelineError(f"{source}, row {number}: not an object but a {type(row).__name__}.")
     if not rows:
         raise PipelineError(f"{source} has no rows.")
     return rows
@@ -37,36 +39,19 @@ def read_rows(source: str, *, split: str = "train", revision: str | None = None)
 def _read_file(path: Path) -> list[Row]:
     if not path.is_file():
         raise PipelineError(f"{path}: no such file. Correct the path, or name a data set as hub:OWNER/NAME.")
-    if path.suffix == ".parquet":
-        return _read_parquet(path)
-    if path.suffix not in (".json", ".jsonl"):
-        raise PipelineError(f"{path}: cannot read {path.suffix or 'such'} files; use .json, .jsonl or .parquet.")
+    kind = (path.with_suffix("") if path.suffix in PACKED else path).suffix
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PipelineError(f"{path}: not UTF-8: {error}") from error
-    if path.suffix == ".json" and text.lstrip().startswith("["):
-        try:
-            return list(json.loads(text))
-        except json.JSONDecodeError as error:
-            raise PipelineError(f"{path}: not JSON: {error}") from error
-    # many files named .json hold an object a line; only a newline ends one, as texts may hold other line breaks
-    return [_parse(line, path, number) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-
-
-def _parse(line: str, path: Path, number: int) -> Row:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise PipelineError(f"{path}, line {number}: not JSON: {error}") from error
-
-
-def _read_parquet(path: Path) -> list[Row]:
-    disable_progress_bars()
-    try:
-        return list(load_dataset("parquet", data_files=[str(path)], split="train"))
-    except (DatasetsError, ValueError, OSError) as error:
-        raise PipelineError(f"{path}: cannot be read: {' '.join(str(error.__cause__ or error).split())}") from error
+        if path.suffix == ".parquet":
+            return [dict(row) for row in load_arrow_rows(path, limit=_LARGEST_ROW)]
+        if kind not in (".json", ".jsonl"):
+            raise ValueError(f"use .json or .jsonl ({', '.join(PACKED)} may follow), or .parquet.")
+        rows = load_json_rows(path, limit=_LARGEST_ROW)
+    except (ValueError, OSError) as error:
+        raise PipelineError(f"{path}: cannot be read: {error}") from error
+    for number, reason in rows.broken.items():
+        # half a benchmark is another benchmark: nothing is left out
+        raise PipelineError(f"{path}, row {number + 1}: {reason}: {rows[number]['line'][:_SHOWN]}")
+    return [dict(row) for row in rows]
 
 
 def _read_hub(name: str, split: str, revision: str | None) -> list[Row]:

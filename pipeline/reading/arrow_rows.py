@@ -8,7 +8,9 @@ import pyarrow as pa
 from datasets import Dataset
 from pyarrow import parquet
 
+from pipeline.reading.arrow_sizes import unpacked_size
 from pipeline.reading.rows import MOST_COLUMNS
+from pipeline.reading.signatures import HEAD, refuse_other_kind
 
 _BATCH = 256
 """Rows that are in memory at once; a dictionary of parquet may repeat one long text in each."""
@@ -26,9 +28,16 @@ def load_arrow_rows(path: Path, *, limit: int) -> Dataset:
     Raises:
         ValueError: it is damaged, has no rows, too many columns, a row above the limit, or unfolds without end.
     """
+    is_parquet = path.suffix.lower() == ".parquet"
+    with path.open("rb") as stream:
+        refuse_other_kind(stream.read(HEAD), kind="Parquet table" if is_parquet else "Arrow table")
+    most = max(_ALWAYS_UNFOLDED, _LARGEST_RATIO * path.stat().st_size)
     try:
-        schema, batches = _open_parquet(path) if path.suffix.lower() == ".parquet" else _open_arrow(path)
-        return _copied(schema, batches, path, limit)
+        # a page of Parquet and a batch of Arrow are unpacked whole, before any of their rows is seen
+        if unpacked_size(path, is_parquet=is_parquet) > most:
+            raise ValueError(_unfolds(path, most))
+        schema, batches = _open_parquet(path) if is_parquet else _open_arrow(path)
+        return _copied(schema, batches, path, limit=limit, most=most)
     except (pa.ArrowException, OSError, NotImplementedError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"it is no whole {path.suffix} file ({reason}). Copy or write it again.") from error
@@ -49,12 +58,15 @@ def _open_arrow(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     return stream.schema, iter(stream)
 
 
-def _copied(schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Path, limit: int) -> Dataset:
+def _unfolds(path: Path, most: int) -> str:
+    return f"it unfolds to more than {most:,} bytes from {path.stat().st_size:,}."
+
+
+def _copied(schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Path, *, limit: int, most: int) -> Dataset:
     if len(schema.names) > MOST_COLUMNS:
         raise ValueError(f"it has {len(schema.names):,} columns, more than {MOST_COLUMNS}.")
     if repeated := sorted(name for name in schema.names if schema.names.count(name) > 1):
         raise ValueError(f"it has the column {repeated[0]!r} twice. Give each column a name of its own.")
-    most = max(_ALWAYS_UNFOLDED, _LARGEST_RATIO * path.stat().st_size)
     plain = _without_dictionaries(schema)
     rows = size = 0
     with tempfile.NamedTemporaryFile(suffix=".arrow") as copy:
@@ -64,7 +76,7 @@ def _copied(schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Path, li
                 _check_rows(batch, rows, limit)
                 rows, size = rows + batch.num_rows, size + batch.nbytes
                 if size > most:
-                    raise ValueError(f"it unfolds to more than {most:,} bytes from {path.stat().st_size:,}.")
+                    raise ValueError(_unfolds(path, most))
                 writer.write_table(batch)
         if not rows:
             raise ValueError("it has no rows.")

@@ -4,7 +4,8 @@ import codecs
 import os
 from typing import BinaryIO
 
-_HEAD = 4096
+from pipeline.reading.signatures import HEAD, refuse_other_kind
+
 _MARKS = {  # the longer first: that of UTF-32 begins with that of UTF-16
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -20,9 +21,10 @@ def skip_mark(stream: BinaryIO) -> int:
     """Where the texts of a UTF-8 file begin: behind its byte order mark, if it has one.
 
     Raises:
-        ValueError: the file is UTF-16 or UTF-32, with a mark or without.
+        ValueError: the file is UTF-16 or UTF-32, with a mark or without, or no file of texts at all.
     """
-    head = os.pread(stream.fileno(), _HEAD, 0)
+    head = os.pread(stream.fileno(), HEAD, 0)
+    refuse_other_kind(head)
     name = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None) or _guess(head)
     if name:
         raise ValueError(f"it is {name}, not UTF-8. Save it as UTF-8, as with `iconv -f {name} -t UTF-8 OLD > NEW`.")

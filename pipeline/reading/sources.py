@@ -26,6 +26,9 @@ _READERS = {
     ".parquet": "arrow",
     ".arrow": "arrow",
 }
+_DOCUMENTS = (".md", ".dvc")
+"""What lies beside data and is none."""
+_NAMED = 5
 _KEY = "data.source"
 WATCHED_FOLDER = Path("data/raw")
 
@@ -86,8 +89,8 @@ def _files(source: str) -> list[Path]:
     matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
     # what `dvc add` writes beside a file is no data
     found = sorted(Path(name) for name in matches if Path(name).is_file() and not name.endswith(".dvc"))
-    if pattern != source:  # of a folder what can be read, not its README
-        found = [path for path in found if _kind(path) in _READERS]
+    if pattern != source:
+        found = _readable(source, found)
     if not found:
         raise PipelineError(
             f"{_KEY}: no file matches {source!r}. Correct the path; data/raw is the place for own files."
@@ -118,10 +121,27 @@ def _kind(path: Path) -> str:
     return (path.with_suffix("") if path.suffix.lower() in PACKED else path).suffix.lower()
 
 
+def _readable(folder: str, files: Sequence[Path]) -> list[Path]:
+    """Of a folder what can be read; what else is there, but for documents such as its README, is said."""
+    left = [path.name for path in files if _kind(path) not in _READERS and path.suffix.lower() not in _DOCUMENTS]
+    if left:
+        shown = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED:,} more" if len(left) > _NAMED else "")
+        print(f"warning: of {folder} nothing is read of {shown}: {_how_to_name()}", flush=True)
+    return [path for path in files if _kind(path) in _READERS]
+
+
+def _how_to_name() -> str:
+    return (
+        f"names of data end with {', '.join(_READERS)}, of texts among them also with {', '.join(PACKED)} behind it. "
+        "Other archives have to be unpacked first."
+    )
+
+
 def _check(files: Sequence[Path]) -> None:
-    unknown = {_kind(path) for path in files} - set(_READERS)
-    if unknown:
-        raise PipelineError(f"{_KEY}: cannot read {', '.join(sorted(unknown))} files; use {', '.join(_READERS)}.")
+    if unknown := [path for path in files if _kind(path) not in _READERS]:
+        raise PipelineError(f"{_KEY}: cannot read {unknown[0]}: {_how_to_name()}")
+    if packed := [path for path in files if path.suffix.lower() in PACKED and _READERS[_kind(path)] == "arrow"]:
+        raise PipelineError(f"{_KEY}: cannot read {packed[0]}: a table of this kind is packed inside. Unpack it first.")
     empty = [str(path) for path in files if path.stat().st_size == 0]
     if empty:
         raise PipelineError(f"{_KEY}: {', '.join(empty)} is empty.")

@@ -102,13 +102,20 @@ def write_bombs(folder: Path) -> dict[str, str]:
     (folder / "nested.jsonl").write_text('{"prompt": "a"}\n{"prompt": ' + "[" * 10**6 + "]" * 10**6 + "}")
     texts = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), ["a" * 2**16])
     parquet.write_table(pa.table({"prompt": texts}), folder / "repeated.parquet")
+    whole = pa.table({"prompt": pa.array(["a" * 2**16] * (_ROW // 2**16))})
+    parquet.write_table(
+        whole, folder / "page.parquet", compression="zstd", use_dictionary=False, data_page_size=2 * _ROW
+    )
+    for name, new in (("batch.arrow", pa.ipc.new_file), ("stream.arrow", pa.ipc.new_stream)):
+        with new(folder / name, whole.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+            writer.write_table(whole)
     return {
         **{f"packed.jsonl{suffix}": "which is no text" for suffix in PACKERS},
         "line.jsonl": "row_too_large",
         "array.json": "data.max_row_megabytes",
         "cell.csv": "data.max_row_megabytes",
         "nested.jsonl": "nested_too_deeply",
-        "repeated.parquet": "unfolds to more than",
+        **dict.fromkeys(("repeated.parquet", "page.parquet", "batch.arrow", "stream.arrow"), "unfolds to more than"),
     }
 
 
