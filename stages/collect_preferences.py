@@ -1,17 +1,20 @@
 """collect_preferences: samples of the SFT policy ranked by the judge (RLAIF) or by people, or pairs as given."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 from pipeline.data.labelled import labelled_pairs, read_ballots
 from pipeline.data.preferences import given_pairs, rank_samples
+from pipeline.data.record_files import RecordFile
 from pipeline.data.records import read_records, write_records
 from pipeline.errors import PipelineError
 from pipeline.judges.loading import load_judge
 from pipeline.models.compute import Compute
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.sampling import Continuation, decode_responses, sample_batches
+from pipeline.progress import progress_bar
 from pipeline.seeding import torch_generator
 from pipeline.stage.run import Stage, run_stage
 
@@ -20,7 +23,7 @@ from pipeline.stage.run import Stage, run_stage
 class Collected:
     """Raw pairs, prompts that gave none, and what is told of them."""
 
-    pairs: list[dict[str, Any]]
+    pairs: Sequence[dict[str, Any]]
     ties: int
     details: dict[str, Any] = field(default_factory=dict)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
@@ -30,25 +33,32 @@ class Collected:
 def main(stage: Stage) -> None:
     """Write raw pairs, and what gave none."""
     prompts = [
-        {**row, "split": split}
+        (split, RecordFile(stage.input(f"artifacts/data/prompts/{split}.jsonl")))
         for split in ("train", "validation", "test")
-        for row in read_records(
-            stage.input(f"artifacts/data/prompts/{split}.jsonl"), fields=("id", "prompt", "category")
-        )
     ]
+    count = sum(len(rows) for _, rows in prompts)
     match stage.params.collect_preferences.source:
         case "given":
-            found = Collected(given_pairs(read_records(stage.input("artifacts/data/pairs.jsonl"))), 0)
+            found = Collected(given_pairs(RecordFile(stage.input("artifacts/data/pairs.jsonl"))), 0)
         case "labelled":
-            found = _labelled(stage, prompts)
+            found = _labelled(stage, _with_splits(prompts))
         case "sampled":
-            found = _sampled(stage, prompts)
-    write_records(stage.output("artifacts/preferences/raw.jsonl"), found.pairs)
+            found = _sampled(stage, _with_splits(prompts))
+    with progress_bar(found.pairs, title="pairs", unit="pair") as pairs:
+        write_records(stage.output("artifacts/preferences/raw.jsonl"), pairs)
     write_records(stage.output("artifacts/preferences/verdicts.jsonl"), found.verdicts)
-    counts = {"pairs": len(found.pairs), "prompts": len(prompts), "ties_without_pair": found.ties, **found.details}
-    print(f"{len(found.pairs)} pairs from {len(prompts)} prompts, {found.ties} ties", flush=True)
+    counts = {"pairs": len(found.pairs), "prompts": count, "ties_without_pair": found.ties, **found.details}
+    print(f"{len(found.pairs)} pairs from {count} prompts, {found.ties} ties", flush=True)
     stage.write_json("reports/preferences/collection.json", counts)
     stage.log_final(counts)
+
+
+def _with_splits(prompts: Sequence[tuple[str, RecordFile]]) -> list[dict[str, Any]]:
+    return [
+        {**row, "split": split}
+        for split, rows in prompts
+        for row in read_records(rows.path, fields=("id", "prompt", "category"))
+    ]
 
 
 def _labelled(stage: Stage, prompts: list[dict[str, Any]]) -> Collected:

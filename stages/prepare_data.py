@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.data.excerpts import shorten
 from pipeline.data.intake import open_sources, read_sources
-from pipeline.data.preparation import PreparedData, joined_without_space
+from pipeline.data.preparation import PreparedData
 from pipeline.data.records import write_records
 from pipeline.data.source_report import report_sources
 from pipeline.data.tables import write_table
@@ -31,9 +31,9 @@ def main(stage: Stage) -> None:
     warn_of_missing_categories(settings, resolved)
     for found, files in Counter(map(describe_format, resolved)).items():
         print(f"  format  {found}{f' ({files} files)' if files > 1 else ''}", flush=True)
-    prepared, style = read_sources(intake, stage.input("artifacts/models/policy"), seed=stage.params.seed)
-    places = {(fate["source"], fate["row"]) for fate in prepared.fates}
-    assert len(places) == intake.rows, "every raw row has a fate"
+    policy, scratch = stage.input("artifacts/models/policy"), stage.output("artifacts/data").parent
+    prepared, style = read_sources(intake, policy, seed=stage.params.seed, scratch=scratch)
+    assert prepared.noted_rows == intake.rows, "every raw row has a fate"
     _warn_of_glued_pairs(prepared)
     if not style.written:
         style = Style()  # no chat was among the texts
@@ -59,10 +59,10 @@ def warn_of_missing_categories(settings: Data, resolved: Sequence[Data]) -> None
 
 
 def _warn_of_glued_pairs(prepared: PreparedData) -> None:
-    if glued := joined_without_space(prepared.pairs):
+    if prepared.glued_pairs:
         print(
-            f"warning: in {glued} of {len(prepared.pairs)} pairs the response begins right behind the last letter of "
-            'the prompt; data.separator, such as "\\n", comes between them.',
+            f"warning: in {prepared.glued_pairs} of {len(prepared.pairs)} pairs the response begins right behind the "
+            'last letter of the prompt; data.separator, such as "\\n", comes between them.',
             flush=True,
         )
 

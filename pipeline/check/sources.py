@@ -53,7 +53,7 @@ def read_data(intake: Intake, policy: Path, settings: Settings, findings: Findin
     """Read the rows as prepare_data will, and hold what they give against what each use needs."""
     with findings.collecting():
         prepared, style = read_sources(intake, policy, seed=settings.seed, at_most=_most_rows(intake))
-        read = len({(fate["source"], fate["row"]) for fate in prepared.fates})
+        read = prepared.noted_rows
         data = ReadData(prepared, style, intake.rows / read if read < intake.rows else 1.0)
         if data.whole > 1:
             findings.warning(

@@ -53,7 +53,13 @@ class _Mixed(Exception):
 
 
 def read_sources(
-    intake: Intake, policy: Path, *, seed: int, at_most: int | None = None, wraps: bool = False
+    intake: Intake,
+    policy: Path,
+    *,
+    seed: int,
+    at_most: int | None = None,
+    wraps: bool = False,
+    scratch: Path | None = None,
 ) -> tuple[PreparedData, Style]:
     """All rows, written alike: once more from the first where texts turn out to stand beside chats.
 
@@ -63,6 +69,7 @@ def read_sources(
         seed: of the splits.
         at_most: rows that are read, in blocks from all over the sources; None reads all.
         wraps: texts are written as turns of a chat.
+        scratch: a folder for a temporary file as large as all texts together; None is the system's.
 
     Raises:
         PipelineError: a chat template is asked for, and the policy has none.
@@ -71,11 +78,11 @@ def read_sources(
     sources = _sampled(intake.sources, at_most)
     try:
         with progress_bar(total=sum(len(rows) for rows in sources), title="rows", unit="row") as bar:
-            prepared = prepare(_raw_rows(intake, sources, style, bar), seed=seed)
+            prepared = prepare(_raw_rows(intake, sources, style, bar), seed=seed, scratch=scratch)
             _refuse_mixed(style)
     except _Mixed:
         print("  texts are written as turns of a chat, because other rows are chats", flush=True)
-        return read_sources(intake, policy, seed=seed, at_most=at_most, wraps=True)
+        return read_sources(intake, policy, seed=seed, at_most=at_most, wraps=True, scratch=scratch)
     return prepared, style
 
 

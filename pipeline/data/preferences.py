@@ -1,12 +1,13 @@
 """Preference pairs: from ranked samples, or as given."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from pipeline.data.records import record_id
+from pipeline.data.views import View
 
 
 class Judge(Protocol):
@@ -90,19 +91,23 @@ def rank_samples(
     return pairs, len(prompts) - len(pairs)
 
 
-def given_pairs(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Pairs as people gave them: complete responses, without a margin, and with scores where the data has some."""
-    return [
-        {
-            **{key: row[key] for key in ("id", "prompt", "category", "chosen", "rejected", "split")},
-            "prompt_id": row["id"],
-            "chosen_ended": True,
-            "rejected_ended": True,
-            "chosen_score": None,
-            "rejected_score": None,
-            "margin": None,
-            "source": "given",
-            **{key: row[key] for key in ("origin", "votes", "chosen_score", "rejected_score") if key in row},
-        }
-        for row in rows
-    ]
+def given_pairs(rows: Sequence[Mapping[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Pairs as people gave them: complete responses, without a margin, and with scores where the data has some.
+
+    Each is made when it is asked for.
+    """
+    return View(np.arange(len(rows)), lambda at: _given_pair(rows[at]))
+
+
+def _given_pair(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **{key: row[key] for key in ("id", "prompt", "category", "chosen", "rejected", "split")},
+        "prompt_id": row["id"],
+        "chosen_ended": True,
+        "rejected_ended": True,
+        "chosen_score": None,
+        "rejected_score": None,
+        "margin": None,
+        "source": "given",
+        **{key: row[key] for key in ("origin", "votes", "chosen_score", "rejected_score") if key in row},
+    }

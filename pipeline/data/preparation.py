@@ -1,57 +1,58 @@
 """Raw rows to texts, prompts and labels in prompt-disjoint splits; every dropped row is counted with a reason."""
 
 import re
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pipeline.data.raw_rows import Place, RawRows, join_votes
+import numpy as np
+
+from pipeline.data.fates import Fates
+from pipeline.data.raw_rows import RawRows, join_votes
+from pipeline.data.record_store import Has, RecordStore
 from pipeline.data.records import fold, is_storable, record_id
-from pipeline.data.splits import SPLITS, held_out_edge, lend_to_empty_splits, split_of, unit_hash
+from pipeline.data.splits import SPLITS, lend_to_empty_splits, split_edges, split_of, unit_hash
+from pipeline.data.uses import Rows, Uses
 from pipeline.params.schema import Data
 from pipeline.reading.entries import read_entries
-from pipeline.reading.pairs import SCORES
 from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote
 
-_JUDGE_HELD_OUT = 0.1
 _SIDES = ("chosen", "rejected")
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
 @dataclass
 class PreparedData:
-    """What prepare_data writes. Rows are dictionaries with an `id` of their raw record."""
+    """What prepare_data writes. Rows have the `id` of their raw record, and are made when they are asked for."""
 
-    labels: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"train": [], "test": []})
+    labels: dict[str, Rows]
     """Texts and 0/1 labels for the judge: fitted on train, measured on test."""
-    texts: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"train": [], "evaluation": []})
-    """Prompts with a real response: SFT, and held-out perplexity."""
-    prompts: dict[str, list[dict[str, Any]]] = field(
-        default_factory=lambda: {split: [] for split in ("train", "validation", "test", "evaluation")}
-    )
-    pairs: list[dict[str, Any]] = field(default_factory=list)
+    texts: dict[str, Rows]
+    """Prompts with a real response: SFT (train), and held-out perplexity (evaluation)."""
+    prompts: dict[str, Rows]
+    """Of train, validation, test and evaluation."""
+    pairs: Rows
     """Preferences as given; empty where the sources have none."""
-    counts: Counter[str] = field(default_factory=Counter)
+    glued_pairs: int
+    """Those with a response that begins right behind the last letter of the prompt."""
+    counts: Counter[str]
     """Entries by what became of them: `used.SPLIT`, `unused.SPLIT` (over the limit), `unused.REASON` (nothing that
     the split needs, or beyond its source's share), `dropped.REASON`."""
-    rows_of: dict[str, Counter[str]] = field(default_factory=dict)
+    rows_of: dict[str, Counter[str]]
     """The same for each source."""
-    fates: list[dict[str, Any]] = field(default_factory=list)
+    fates: Rows
     """The same for each raw row and entry: source, row, id (None where it has no text), and fate."""
-    votes: list[tuple[Vote, ...]] = field(default_factory=list)
+    noted_rows: int
+    """Raw rows that have a fate."""
+    votes: list[tuple[Vote, ...]]
     """What annotators said of each comparison."""
 
-    def note(self, places: Sequence[Place], identity: str | None, fate: str) -> None:
-        """Say what became of the raw rows of a record."""
-        self.counts[fate] += len(places)
-        for source, row in places:
-            self.rows_of.setdefault(source, Counter())[fate] += 1
-            self.fates.append({"source": source, "row": row, "id": identity, "fate": fate})
 
-
-def prepare(sources: Iterable[RawRows], *, seed: int) -> PreparedData:
+def prepare(sources: Iterable[RawRows], *, seed: int, scratch: Path | None = None) -> PreparedData:
     """Sort every raw row into its split.
 
     The split is a hash of the prompt, so one prompt is never on two sides, and adding rows moves no other row. Only a
@@ -61,44 +62,55 @@ def prepare(sources: Iterable[RawRows], *, seed: int) -> PreparedData:
     Args:
         sources: with a number in each of `data.splits` and `data.limits`, see `fill_shares`.
         seed: of the hashes.
+        scratch: a folder for a temporary file as large as all texts together; None is the system's.
     """
-    prepared = PreparedData()
-    by_split: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-    seen: set[str] = set()
-    order: dict[str, int] = {}
+    store, fates, votes = RecordStore(scratch), Fates(), list[tuple[Vote, ...]]()
+    read = {split: array("Q") for split in SPLITS}
+    seen: set[int] = set()
+    names: list[str] = []
     data: Data | None = None
     for source in join_votes(sources):
-        order |= {name: len(order) + number for number, name in enumerate(source.names or (source.name,))}
-        data = source.data
-        for record in _read(source, prepared):
+        names += source.names or (source.name,)
+        data, edges = source.data, split_edges(source.data)
+        for record in _read(source, fates, votes):
             whence = (record["places"], record["id"])
-            if record["id"] in seen:
-                prepared.note(*whence, "dropped.duplicate")
+            if (identity := int(record["id"], 16)) in seen:
+                fates.note(*whence, "dropped.duplicate")
                 continue
-            seen.add(record["id"])
-            record["hash"] = unit_hash(seed, fold(record["prompt"]))
-            if source.share < 1 and unit_hash(seed, f"share/{fold(record['prompt'])}") >= source.share:
-                prepared.note(*whence, "unused.beyond_share")
+            seen.add(identity)
+            folded = fold(record["prompt"])
+            hashed = unit_hash(seed, folded)
+            if source.share < 1 and unit_hash(seed, f"share/{folded}") >= source.share:
+                fates.note(*whence, "unused.beyond_share")
                 continue
-            by_split[split_of(record["hash"], source.data)].append(record)
+            read[split_of(hashed, edges)].append(store.add(record, hashed=hashed, folded=folded))
     assert data is not None, "there is a source"
-    lend_to_empty_splits(by_split, data)
-    used = {split: _limited(records, split, data, prepared) for split, records in by_split.items()}
-    for split, records in used.items():
-        _fill(prepared, split, records, seed=seed)
-    _share_train_split(prepared, used, data)
-    prepared.fates.sort(key=lambda fate: (order[fate["source"]], fate["row"]))
-    return prepared
+    by_split = {split: np.array(numbers, dtype=np.int64) for split, numbers in read.items()}
+    lend_to_empty_splits(by_split, store.hashes, split_edges(data))
+    used = {split: _limited(store, numbers, split, data, fates) for split, numbers in by_split.items()}
+    uses = Uses(store, used, data, seed=seed)
+    return PreparedData(
+        labels=uses.labels(),
+        texts=uses.texts(),
+        prompts=uses.prompts(),
+        pairs=uses.pairs(),
+        glued_pairs=uses.glued_pairs(),
+        counts=fates.counts,
+        rows_of=fates.by_source,
+        fates=fates.in_order(names),
+        noted_rows=fates.rows,
+        votes=votes,
+    )
 
 
-def _read(source: RawRows, prepared: PreparedData) -> Iterator[dict[str, Any]]:
+def _read(source: RawRows, fates: Fates, votes: list[tuple[Vote, ...]]) -> Iterator[dict[str, Any]]:
     for entry in read_entries(source.rows, source.data, source.style):
         if entry.votes:
-            prepared.votes.append(entry.votes)
+            votes.append(entry.votes)
         if entry.record is None:
-            prepared.note(source.places(entry.rows), None, f"dropped.{entry.reason}")
+            fates.note(source.places(entry.rows), None, f"dropped.{entry.reason}")
         elif not all(is_storable(text) for text in entry.record.values() if isinstance(text, str)):
-            prepared.note(source.places(entry.rows), None, "dropped.not_utf8")
+            fates.note(source.places(entry.rows), None, "dropped.not_utf8")
         else:
             # beside the record, whose texts are its id
             known = {"places": source.places(entry.rows), "category": entry.category}
@@ -130,106 +142,40 @@ def _cut_text(record: dict[str, Any], data: Data, style: Style) -> dict[str, Any
     }
 
 
-def joined_without_space(pairs: Iterable[Mapping[str, Any]]) -> int:
-    """Pairs with a response that begins right behind the last letter of the prompt."""
-    return sum(
-        not pair["prompt"][-1].isspace() and any(pair[side] and not pair[side][0].isspace() for side in _SIDES)
-        for pair in pairs
-    )
-
-
-def _limited(records: list[dict[str, Any]], split: str, data: Data, prepared: PreparedData) -> list[dict[str, Any]]:
+def _limited(store: RecordStore, numbers: np.ndarray, split: str, data: Data, fates: Fates) -> np.ndarray:
     """The records of a split that are used, in the order of their hashes, one a prompt where prompts are sampled."""
-    usable = []
-    prompts: set[str] = set()
-    for record in sorted(records, key=lambda record: (record["hash"], record["id"])):
-        refusal = _refusal(record, split, prompts)
-        if refusal:
-            prepared.note(record["places"], record["id"], refusal)
+    hashes, ids, has, folded = store.hashes, store.ids, store.has, store.folded
+    usable: list[int] = []
+    prompts: set[int] = set()
+    for number in numbers[np.lexsort((ids[numbers], hashes[numbers]))].tolist():
+        prompt = int(folded[number])
+        if refusal := _refusal(Has(int(has[number])), split, repeated=prompt in prompts):
+            fates.note(store.places(number), store.identity(number), refusal)
         else:
-            prompts.add(fold(record["prompt"]))
-            usable.append(record)
+            prompts.add(prompt)
+            usable.append(number)
     limit = getattr(data.limits, split) or len(usable)
-    prepared.counts.update({f"used.{split}": 0, f"unused.{split}": 0})  # said even where there are none
-    for number, record in enumerate(usable):
-        fate = f"{'used' if number < limit else 'unused'}.{split}"
-        prepared.note(record["places"], record["id"], fate)
-    return usable[:limit]
+    fates.counts.update({f"used.{split}": 0, f"unused.{split}": 0})  # said even where there are none
+    for at, number in enumerate(usable):
+        fate = f"{'used' if at < limit else 'unused'}.{split}"
+        fates.note(store.places(number), store.identity(number), fate)
+    return np.array(usable[:limit], dtype=np.int64)
 
 
-def _refusal(record: Mapping[str, Any], split: str, prompts: set[str]) -> str | None:
-    """The fate of a record that its split has no use for."""
+def _refusal(has: Has, split: str, *, repeated: bool) -> str | None:
+    """The fate of a record that its split has no use for.
+
+    Args:
+        has: what the record holds.
+        split: of its prompt.
+        repeated: another record of the split has its prompt.
+    """
     if split == "judge":
-        return None if "label" in record or "chosen" in record else "unused.without_label"
-    if record.get("short"):
+        return None if has & (Has.LABEL | Has.PAIR) else "unused.without_label"
+    if has & Has.SHORT:
         return "dropped.too_few_words"
-    if "text" in record and fold(record["prompt"]) in prompts:
+    if has & Has.TEXT and repeated:
         return "dropped.repeated_prompt"
-    if split == "sft" and "response" not in record:
+    if split == "sft" and not has & Has.RESPONSE:
         return "unused.without_response"
     return None
-
-
-def _fill(prepared: PreparedData, split: str, records: list[dict[str, Any]], *, seed: int) -> None:
-    if split == "judge":
-        _fill_labels(prepared, records, seed=seed)
-        return
-    if split in ("sft", "evaluation"):
-        name = "train" if split == "sft" else "evaluation"
-        complete = [record for record in records if "response" in record]
-        prepared.texts[name] += [_text(record) for record in complete]
-    if split == "sft":
-        return
-    seen: set[str] = set()
-    for record in records:
-        if record["prompt"] not in seen:
-            seen.add(record["prompt"])
-            prepared.prompts[split].append(_keep(record, "id", "prompt", "category"))
-        if "chosen" in record and split != "evaluation":
-            prepared.pairs.append(_pair(record, split))
-
-
-def _share_train_split(prepared: PreparedData, used: Mapping[str, list[dict[str, Any]]], data: Data) -> None:
-    """A judge or SFT without a share learns from the train split; the judge is measured on the test split."""
-    if data.splits.judge == 0:
-        for name in ("train", "test"):
-            known = [record for record in used[name] if "label" in record or "chosen" in record]
-            prepared.labels[name] += [label for record in known for label in _labelled(record)]
-    if data.splits.sft == 0:
-        # several pairs may have the same chosen response
-        texts = {(record["prompt"], record["response"]): record for record in used["train"] if "response" in record}
-        prepared.texts["train"] += [_text(record) for record in texts.values()]
-
-
-def _fill_labels(prepared: PreparedData, records: list[dict[str, Any]], *, seed: int) -> None:
-    # by a hash of its own: the split hash of these records fills only part of [0, 1)
-    hashes = [unit_hash(seed, f"judge/{fold(record['prompt'])}") for record in records]
-    edge = held_out_edge(hashes, _JUDGE_HELD_OUT)
-    for record, value in zip(records, hashes, strict=True):
-        prepared.labels["test" if value < edge else "train"] += _labelled(record)
-
-
-def _pair(record: dict[str, Any], split: str) -> dict[str, Any]:
-    pair = {**_keep(record, "id", "prompt", "category", "chosen", "rejected"), "split": split}
-    # votes on it may be in several files; each row is numbered in its own
-    files = dict.fromkeys(file for file, _ in record["places"])
-    pair["origin"] = {"file": ", ".join(files), "rows": [row for _, row in record["places"]]}
-    return {**pair, **{name: record[name] for name in ("votes", *SCORES) if name in record}}
-
-
-def _labelled(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Judge labels of a record; a pair gives two texts, the chosen one labelled 1."""
-    if "label" in record:
-        return [_keep(record, "id", "text", "label")]
-    return [
-        {"id": record["id"], "text": record["prompt"] + record[name], "label": label}
-        for name, label in zip(_SIDES, (1, 0), strict=True)
-    ]
-
-
-def _text(record: dict[str, Any]) -> dict[str, Any]:
-    return _keep(record, "id", "prompt", "response", "ended")
-
-
-def _keep(record: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: record[name] for name in names}

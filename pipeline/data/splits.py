@@ -1,8 +1,9 @@
 """Which split a prompt is in: a hash of it, so that a prompt is on one side only and new rows move no old one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+
+import numpy as np
 
 from pipeline.params.schema import Data
 from pipeline.seeding import seed_for
@@ -15,33 +16,40 @@ def unit_hash(seed: int, text: str) -> float:
     return seed_for(seed, f"split/{text}") / 2**63
 
 
-def split_of(value: float, data: Data) -> str:
-    """The split whose part of [0, 1) a hash is in; parts are `data.splits`, in the order of `SPLITS`."""
-    return next((split for split, (_, high) in _edges(data).items() if value < high), SPLITS[-1])
+Edges = Mapping[str, tuple[float, float]]
+"""The part of [0, 1) of each split."""
 
 
-def _edges(data: Data) -> dict[str, tuple[float, float]]:
+def split_edges(data: Data) -> Edges:
+    """The parts are `data.splits`, in the order of `SPLITS`."""
     upper = list(accumulate(getattr(data.splits, split) for split in SPLITS))
     return {split: (low, high) for split, low, high in zip(SPLITS, [0.0, *upper[:-1]], upper, strict=True)}
 
 
-def lend_to_empty_splits(by_split: dict[str, list[dict[str, Any]]], data: Data) -> None:
+def split_of(value: float, edges: Edges) -> str:
+    """The split whose part of [0, 1) a hash is in."""
+    return next((split for split, (_, high) in edges.items() if value < high), SPLITS[-1])
+
+
+def lend_to_empty_splits(by_split: dict[str, np.ndarray], hashes: np.ndarray, edges: Edges) -> None:
     """A split with a share but without a prompt gets the nearest one of a split with several.
 
     Args:
-        by_split: records with the `hash` of their prompt, all of one prompt in one split; changed in place.
+        by_split: numbers of records, all of one prompt in one split; changed in place.
+        hashes: of the prompts of all records.
+        edges: of the splits.
     """
-    for split, (low, high) in _edges(data).items():
-        if by_split[split] or low == high:
+    for split, (low, high) in edges.items():
+        if len(by_split[split]) or low == high:
             continue
-        hashes = {name: {record["hash"] for record in records} for name, records in by_split.items()}
-        lenders = [name for name in SPLITS if len(hashes[name]) > 1]
-        spare = [(abs(value - (low + high) / 2), value, name) for name in lenders for value in hashes[name]]
+        found = {name: np.unique(hashes[numbers]) for name, numbers in by_split.items()}
+        lenders = [name for name in SPLITS if len(found[name]) > 1]
+        spare = [(abs(value - (low + high) / 2), value, name) for name in lenders for value in found[name].tolist()]
         if not spare:
             return
         _, lent, lender = min(spare)
-        by_split[split] = [record for record in by_split[lender] if record["hash"] == lent]
-        by_split[lender] = [record for record in by_split[lender] if record["hash"] != lent]
+        taken = hashes[by_split[lender]] == lent
+        by_split[split], by_split[lender] = by_split[lender][taken], by_split[lender][~taken]
 
 
 def held_out_edge(hashes: Sequence[float], share: float) -> float:

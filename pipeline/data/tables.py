@@ -3,7 +3,8 @@
 Preference pairs on their way into training have a contract of their own, in `pipeline.validation`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -71,18 +72,29 @@ TABLES = {
         strict=True,
     ),
 }
-_BATCH = 50_000
+_BATCH = 2_000
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, Any]], table: str) -> None:
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]], table: str) -> None:
     """Write rows as JSON Lines, all of which the schema of `table` accepts.
 
     Raises:
         PipelineError: naming file, row and column of what it refuses.
     """
-    for start in range(0, len(rows), _BATCH):
-        _check(path, rows[start : start + _BATCH], table, start)
-    write_records(path, rows)
+    unchecked = path.with_name(f"{path.name}.unchecked")
+    try:
+        write_records(unchecked, _checked(path, rows, table))
+        unchecked.replace(path)
+    finally:
+        unchecked.unlink(missing_ok=True)
+
+
+def _checked(path: Path, rows: Iterable[Mapping[str, Any]], table: str) -> Iterator[Mapping[str, Any]]:
+    remaining, start = iter(rows), 0
+    while batch := list(islice(remaining, _BATCH)):
+        _check(path, batch, table, start)
+        yield from batch
+        start += len(batch)
 
 
 def _check(path: Path, rows: Iterable[Mapping[str, Any]], table: str, start: int) -> None:

@@ -104,5 +104,6 @@ def test_control_tokens_of_the_policy_are_refused_in_every_source(
     sources = [[*fine, *rows] for fine, rows in zip(good, planted, strict=True)]
     prepared, _ = run(*sources, *([beside] if beside else []), template=template)
     assert prepared.counts["dropped.control_token_in_text"] == sum(map(len, planted))
-    kept = json.dumps([prepared.pairs, prepared.texts, prepared.labels]) + json.dumps(prepared.prompts)
+    uses = (prepared.texts, prepared.labels, prepared.prompts)
+    kept = json.dumps([list(rows) for rows in (prepared.pairs, *(part for use in uses for part in use.values()))])
     assert "Hello" not in kept

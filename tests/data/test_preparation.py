@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from pipeline.data.preferences import given_pairs
-from pipeline.data.preparation import PreparedData, joined_without_space
+from pipeline.data.preparation import PreparedData
 from pipeline.data.preparation import prepare as prepare_sources
 from pipeline.data.raw_rows import RawRows
+from pipeline.data.record_store import begins_behind_letter
 from pipeline.data.records import fold, record_id
 from pipeline.params.schema import Data, Params
 from tests.tiny_models import changed
@@ -215,7 +216,7 @@ def test_given_pairs_are_not_on_two_sides(preferences: Data) -> None:
 def test_a_pair_gives_the_judge_a_text_of_each_label(preferences: Data) -> None:
     data = changed(preferences, splits={**dict.fromkeys(SPLITS, 0.0), "judge": 1.0})
     labels = prepare(pairs(40), data, seed=0).labels
-    rows = labels["train"] + labels["test"]
+    rows = [*labels["train"], *labels["test"]]
     assert len(rows) == 80
     texts_of = {(row["text"], row["label"]) for row in rows}
     assert ("Question 0? Yes, 0.", 1) in texts_of and ("Question 0? No, 0.", 0) in texts_of
@@ -277,8 +278,8 @@ def test_responses_behind_a_letter_are_counted() -> None:
         return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
 
     spaced = [pair("Q?", " a", "\nb"), pair("Q? ", "a", "b"), pair("Q?", "", " b")]
-    assert joined_without_space(spaced) == 0
-    assert joined_without_space([*spaced, pair("Q?", "a", " b"), pair("Q?", " a", "b")]) == 2
+    assert not any(map(begins_behind_letter, spaced))
+    assert all(map(begins_behind_letter, [pair("Q?", "a", " b"), pair("Q?", " a", "b")]))
 
 
 def test_every_source_is_counted_and_keeps_its_share(labelled: Data) -> None:

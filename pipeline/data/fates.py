@@ -1,0 +1,64 @@
+"""What became of every raw row: used, unused or dropped, and why."""
+
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.raw_rows import Place
+from pipeline.data.views import View
+
+_NO_ID = 2**64 - 1
+
+
+class Fates:
+    """Notes of raw rows and entries, of about 25 bytes each."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        """Entries by what became of them."""
+        self.by_source: dict[str, Counter[str]] = {}
+        """The same for each source."""
+        self._sources: dict[str, int] = {}
+        self._names: dict[str, int] = {}
+        self._source, self._row, self._id, self._fate = array("I"), array("Q"), array("Q"), array("H")
+
+    def note(self, places: Sequence[Place], identity: str | None, fate: str) -> None:
+        """Say what became of the raw rows of a record."""
+        self.counts[fate] += len(places)
+        name = self._names.setdefault(fate, len(self._names))
+        for source, row in places:
+            self.by_source.setdefault(source, Counter())[fate] += 1
+            self._source.append(self._sources.setdefault(source, len(self._sources)))
+            self._row.append(row)
+            self._id.append(_NO_ID if identity is None else int(identity, 16))
+            self._fate.append(name)
+
+    @property
+    def rows(self) -> int:
+        """Different raw rows that were noted."""
+        return len(np.unique(np.array(self._source, dtype=np.uint64) << np.uint64(48) | np.array(self._row)))
+
+    def in_order(self, sources: Sequence[str]) -> Sequence[dict[str, Any]]:
+        """`source`, `row`, `id` (None where it has no text) and `fate` of each, by source and row.
+
+        Args:
+            sources: all, in their order.
+        """
+        ranks = np.array([sources.index(name) for name in self._sources], dtype=np.int64)
+        # stable: what was noted first of a row comes first
+        order = np.lexsort((np.array(self._row), ranks[np.array(self._source)])) if len(self._row) else np.zeros(0, int)
+        names, fates = list(self._sources), list(self._names)
+
+        def fate(at: int) -> dict[str, Any]:
+            identity = self._id[at]
+            return {
+                "source": names[self._source[at]],
+                "row": self._row[at],
+                "id": None if identity == _NO_ID else f"{identity:016x}",
+                "fate": fates[self._fate[at]],
+            }
+
+        return View(order, fate)

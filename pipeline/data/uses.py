@@ -1,0 +1,114 @@
+"""What each use gets of the records of a split: labels, texts, prompts and pairs, each made when it is asked for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.record_store import Has, RecordStore
+from pipeline.data.records import fold
+from pipeline.data.splits import held_out_edge, unit_hash
+from pipeline.data.views import View
+from pipeline.params.schema import Data
+from pipeline.reading.pairs import SCORES
+
+Rows = Sequence[dict[str, Any]]
+_JUDGE_HELD_OUT = 0.1
+_SIDES = ("chosen", "rejected")
+_PAIRED = ("train", "validation", "test")
+_PROMPTED = (*_PAIRED, "evaluation")
+
+
+class Uses:
+    """Rows of the records that are used.
+
+    A judge or SFT without a share learns from the train split; the judge is then measured on the test split.
+    """
+
+    def __init__(self, store: RecordStore, used: Mapping[str, np.ndarray], data: Data, *, seed: int) -> None:
+        """Args:
+        store: all records.
+        used: numbers of those that each split uses, in their order.
+        data: with a number in each of `data.splits`.
+        seed: of the judge's own split.
+        """
+        self._store, self._used, self._data, self._seed = store, used, data, seed
+
+    def labels(self) -> dict[str, Rows]:
+        """Of the judge: train and test. A pair gives two texts, the chosen one labelled 1."""
+        if self._data.splits.judge == 0:
+            known = {name: self._with(self._used[name], Has.LABEL | Has.PAIR) for name in ("train", "test")}
+            return {name: self._labelled(numbers) for name, numbers in known.items()}
+        numbers = self._used["judge"]
+        # by a hash of its own: the split hash of these records fills only part of [0, 1)
+        hashes = np.array([self._judge_hash(int(number)) for number in numbers])
+        held_out = hashes < held_out_edge(hashes.tolist(), _JUDGE_HELD_OUT)
+        return {"train": self._labelled(numbers[~held_out]), "test": self._labelled(numbers[held_out])}
+
+    def texts(self) -> dict[str, Rows]:
+        """Prompts with a response: train for SFT, and evaluation."""
+        if self._data.splits.sft == 0:
+            train = self._different_texts(self._with(self._used["train"], Has.RESPONSE))
+        else:
+            train = self._with(self._used["sft"], Has.RESPONSE)
+        numbers = {"train": train, "evaluation": self._with(self._used["evaluation"], Has.RESPONSE)}
+        return {name: self._kept(rows, "id", "prompt", "response", "ended") for name, rows in numbers.items()}
+
+    def prompts(self) -> dict[str, Rows]:
+        """Each prompt once."""
+        keys, found = self._store.prompts, {}
+        for split in _PROMPTED:
+            numbers = self._used[split]
+            _, first = np.unique(keys[numbers], return_index=True)
+            found[split] = self._kept(numbers[np.sort(first)], "id", "prompt", "category")
+        return found
+
+    def pairs(self) -> Rows:
+        """Preferences as given, split by split."""
+        parts = [self._with(self._used[split], Has.PAIR) for split in _PAIRED]
+        splits = np.repeat(np.arange(len(_PAIRED)), [len(part) for part in parts])
+        numbers = np.concatenate(parts)
+        return View(np.arange(len(numbers)), lambda at: _pair(self._store[int(numbers[at])], _PAIRED[splits[at]]))
+
+    def glued_pairs(self) -> int:
+        """Pairs with a response right behind a letter."""
+        return sum(len(self._with(self._used[split], Has.GLUED)) for split in _PAIRED)
+
+    def _with(self, numbers: np.ndarray, flags: Has) -> np.ndarray:
+        return numbers[self._store.has[numbers] & int(flags) != 0]
+
+    def _kept(self, numbers: np.ndarray, *names: str) -> Rows:
+        return View(numbers, lambda number: {name: self._store[number][name] for name in names})
+
+    def _different_texts(self, numbers: np.ndarray) -> np.ndarray:
+        """Several pairs may have the same chosen response: the last of them, where the first stands."""
+        keys = self._store.texts[numbers]
+        _, first, same = np.unique(keys, return_index=True, return_inverse=True)
+        last = np.zeros(len(first), dtype=np.int64)
+        np.maximum.at(last, same, np.arange(len(numbers)))
+        return numbers[last[np.argsort(first)]]
+
+    def _judge_hash(self, number: int) -> float:
+        return unit_hash(self._seed, f"judge/{fold(self._store[number]['prompt'])}")
+
+    def _labelled(self, numbers: np.ndarray) -> Rows:
+        sides = np.where(self._store.has[numbers] & int(Has.LABEL), 1, len(_SIDES))
+        # each record as often as it gives rows, with the number of the row
+        records = np.repeat(numbers, sides)
+        rows = np.arange(len(records)) - np.repeat(np.cumsum(sides) - sides, sides)
+        return View(np.arange(len(records)), lambda at: _label(self._store[int(records[at])], int(rows[at])))
+
+
+def _label(record: Mapping[str, Any], side: int) -> dict[str, Any]:
+    if "label" in record:
+        return {name: record[name] for name in ("id", "text", "label")}
+    return {"id": record["id"], "text": record["prompt"] + record[_SIDES[side]], "label": 1 - side}
+
+
+def _pair(record: Mapping[str, Any], split: str) -> dict[str, Any]:
+    pair = {name: record[name] for name in ("id", "prompt", "category", *_SIDES)}
+    # votes on it may be in several files; each row is numbered in its own
+    files = dict.fromkeys(file for file, _ in record["places"])
+    origin = {"file": ", ".join(files), "rows": [row for _, row in record["places"]]}
+    known = {name: record[name] for name in ("votes", *SCORES) if name in record}
+    return {**pair, "split": split, "origin": origin, **known}
