@@ -23,6 +23,7 @@ class Style:
         self.separator = separator
         """What comes between a prompt and a response that are texts."""
         self.control_tokens = tuple(control_tokens)
+        self._openings = sorted({token[0] for token in self.control_tokens})
         self.wraps = wraps
         """Texts are written as the turns of a chat, too."""
         self._seen: set[str] = set()
@@ -70,7 +71,9 @@ class Style:
     def check(self, *texts: str) -> None:
         """Raise Unreadable for a text with a control token."""
         for text in texts:
-            if any(token in text for token in self.control_tokens):
+            # few texts have one of the few first characters, and to look for each token takes long in long texts
+            might = any(opening in text for opening in self._openings)
+            if might and any(token in text for token in self.control_tokens):
                 raise Unreadable("control_token_in_text")
 
     def _plain(self, prompt: str, *responses: str) -> tuple[str, ...]:
