@@ -7,10 +7,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.data.records import fold
 from pipeline.errors import PipelineError
 from pipeline.lineage.contents import Contents
 from pipeline.lineage.lockfile import Lock, revision_file
+from pipeline.lineage.needle import Needle
 from pipeline.params.loading import load_params, parse_params
 
 
@@ -37,11 +37,11 @@ class RawSources:
 
     def containing(self, text: str) -> Iterator[tuple[str, int, str]]:
         """Source, number and text of every row that has the text in it, whatever its case and white space."""
-        wanted = fold(text)
+        needle = Needle(text)
         for source, rows in self._sources().items():
             for number, row in enumerate(rows, start=1):
                 shown = row_text(row)
-                if wanted in fold(shown):
+                if needle.is_in(shown):
                     yield source, number, shown
 
     def _sources(self) -> Mapping[str, Any]:

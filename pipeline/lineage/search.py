@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pipeline.data.records import fold
 from pipeline.lineage.contents import Contents
 from pipeline.lineage.fates import read_fates
 from pipeline.lineage.lockfile import Lock
+from pipeline.lineage.needle import Needle
 from pipeline.lineage.raw import RawSources, row_text
 
 _SEARCHED = ("artifacts/data/", "artifacts/preferences/", "reports/policies/")
@@ -37,16 +37,17 @@ def find_text(
     """The first hits, raw rows first, and the number of all of them by source and file; files are read row by row."""
     counts: Counter[str] = Counter()
     found: list[Finding] = []
+    needle = Needle(text)
     for source, number, shown in raw.containing(text):
         counts[source] += 1
         if len(found) < limit:
             found.append(Finding(source, _excerpt(shown, text), None, number))
     found = _with_fates(found, lock, contents)
     for path, lines in _files(lock, contents):
-        for line in lines:
+        for line in filter(needle.may_be_in, lines):
             row = json.loads(line)
             shown = row_text({key: value for key, value in row.items() if key not in _IDS})
-            if fold(text) in fold(shown):
+            if needle.is_in(shown):
                 counts[path] += 1
                 if len(found) < limit:
                     found.append(Finding(path, _excerpt(shown, text), row.get("id")))

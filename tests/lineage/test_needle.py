@@ -1,0 +1,36 @@
+"""Texts that are looked for."""
+
+import json
+
+import pytest
+
+from pipeline.data.records import fold
+from pipeline.lineage.needle import Needle
+
+TEXTS = (
+    "The  Straße\nis LONG",
+    "the strasse is long",
+    'He said "No" and\\left',
+    "ﬁne \u212aelvin",
+    "naïve nai\u0308ve",
+    "",
+    "a 1.5 \ud800",
+    "long",
+)
+WANTED = (*TEXTS, "STRASSE is", 'said "no"', "fine", "kelvin", "nothing of it", "!", "is\tlong", "NAÏVE", "n o")
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+def test_a_needle_is_found_where_the_folded_text_has_it(wanted: str) -> None:
+    needle = Needle(wanted)
+    for text in TEXTS:
+        contained = fold(wanted) in fold(text)
+        assert needle.is_in(text) == contained
+        for plain in (True, False):
+            line = json.dumps({"prompt": text}, ensure_ascii=plain)
+            assert needle.may_be_in(line) or not contained
+
+
+def test_plain_lines_without_it_are_not_parsed() -> None:
+    assert not Needle("A long sentence").may_be_in('{"prompt": "short"}')
+    assert Needle("A long sentence").may_be_in('{"prompt": "sentences"}')
