@@ -54,7 +54,7 @@ def _check_source(data: ReadData, settings: Settings, findings: Findings) -> Non
             "collect_preferences.source",
             "given",
         )
-    if not data.prepared.texts["train"]:
+    if data.prepared.prompts["train"] and not data.prepared.texts["train"]:
         findings.warning(
             "the sources have prompts alone: the policy goes on without SFT, and no held-out perplexity is measured.",
             "data.source",

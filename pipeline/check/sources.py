@@ -122,6 +122,9 @@ def _check_dropped(intake: Intake, prepared: PreparedData, settings: Settings, f
         table.append([reason, f"{count:,}", f"row {first['row']} of {first['source']}", shown])
     findings.tables.append(Table("Dropped rows", ("reason", "rows", "first", "what stands there"), table))
     share, limit = len(dropped) / len(prepared.fates), settings.data.max_dropped_share
+    for name, count in Counter(fate["source"] for fate in dropped).items():
+        if share <= limit and (of_source := count / prepared.rows_of[name].total()) > limit:
+            findings.warning(f"{of_source:.0%} of the rows of {name} are dropped (see the table).", "data.source")
     if share > limit:
         reason, count, first_place, shown = table[0]
         findings.error(

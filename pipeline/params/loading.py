@@ -65,7 +65,7 @@ def _dotted(location: tuple[Any, ...]) -> str:
 
 _SHOWN = 200
 """Characters of a wrong value in an error."""
-_UNION_MEMBERS = {"int", "constrained-int", "str", "list"}
+_UNION_MEMBERS = {"int", "constrained-int", "str", "constrained-str", "list"}
 
 
 def _explain(item: Any) -> str:

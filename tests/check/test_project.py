@@ -156,3 +156,14 @@ def test_of_a_large_source_blocks_from_all_over_are_read(project: Project, monke
     assert train[1].startswith("about ") and int(train[1].split()[1].replace(",", "")) == pytest.approx(1980, rel=0.15)
     dropped = next(table for table in findings.tables if table.title == "Dropped rows")
     assert dropped.rows[0][2] == "row 3000 of data/raw/pairs.jsonl"
+
+
+def test_a_source_of_several_that_is_dropped_is_named(project: Project) -> None:
+    project.write(pairs(300))
+    project.write([{**row, "prompt": f"</s>{row['prompt']}"} for row in pairs(200)], "second.jsonl")
+    findings = project.check(data__source="data/raw/*.jsonl")
+    assert findings.errors == []
+    assert "100% of the rows of data/raw/second.jsonl are dropped" in said(findings)["data.source"]
+    # with nothing read, nothing is said of what the rows would have been
+    (project.root / "data/raw/pairs.jsonl").unlink()
+    assert "prompts alone" not in str(project.check(data__source="data/raw/*.jsonl").warnings)

@@ -198,3 +198,8 @@ def test_every_key_has_a_comment_above_it() -> None:
 )
 def test_a_wrong_candidate_is_named_by_its_place(values: dict[str, Any], change: dict[str, Any], line: str) -> None:
     assert line in problem(values, "evaluate_reward.candidates", [CANDIDATE | change])
+
+
+def test_the_kinds_that_a_source_may_have_are_no_keys(values: dict[str, Any]) -> None:
+    said = problem(values, "data.source", [{"name": "data/raw/a.jsonl"}])
+    assert "data.source.0.share: missing key" in said and "constrained" not in said
