@@ -14,7 +14,7 @@ from pipeline.params.schema import Data
 from pipeline.progress import progress_bar
 from pipeline.reading.categories import default_category
 from pipeline.reading.control_tokens import control_tokens
-from pipeline.reading.formats import HOLD_CHATS, detect_format, prompts_by_file, select_fields
+from pipeline.reading.formats import HOLD_CHATS, as_read, detect_format, prompts_by_file, select_fields
 from pipeline.reading.sources import Source, load_sources
 from pipeline.reading.styles import Style
 
@@ -121,7 +121,7 @@ def _raw_rows(intake: Intake, read: Sequence[range | list[int]], style: Style, b
             joined = [(source.name, at + 1) for at in indices]
         rows = select_fields(part, data, category=default_category(source.name, names))
         whence = (source.name,) if joined else ()
-        yield RawRows(source.name, _counted(rows, style, bar), data, source.share, style, whence, joined)
+        yield RawRows(source.name, _counted(rows, style, bar), as_read(data), source.share, style, whence, joined)
 
 
 def _counted(rows: Iterable[Any], style: Style, bar: "tqdm[Any]") -> Iterator[Any]:

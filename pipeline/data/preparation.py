@@ -108,7 +108,7 @@ def _read(source: RawRows, fates: Fates, votes: list[tuple[Vote, ...]]) -> Itera
         if entry.votes:
             votes.append(entry.votes)
         if entry.record is None:
-            fates.note(source.places(entry.rows), None, f"dropped.{entry.reason}")
+            fates.note(source.places(entry.rows), None, f"{'unused' if entry.unused else 'dropped'}.{entry.reason}")
         elif not all(is_storable(text) for text in entry.record.values() if isinstance(text, str)):
             fates.note(source.places(entry.rows), None, "dropped.not_utf8")
         else:

@@ -136,6 +136,23 @@ class Data(Section):
         "demonstrations",
         "texts",
         "prompts",
+        "openai_preference",
+        "pku_saferlhf",
+        "auto_j",
+        "webgpt_comparisons",
+        "shp",
+        "helpsteer_ratings",
+        "helpsteer2_preference",
+        "helpsteer3_preference",
+        "nectar",
+        "stack_exchange_preferences",
+        "stack_exchange_paired",
+        "judge_bench",
+        "rm_bench",
+        "summarize_from_feedback",
+        "ms_swift",
+        "messages_pairs",
+        "system_pairs",
     ]
     revision: str | None
     split: str

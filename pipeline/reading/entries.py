@@ -26,7 +26,7 @@ from pipeline.reading.responses import (
     read_thumb,
     refuse_undeclared,
 )
-from pipeline.reading.rows import BROKEN
+from pipeline.reading.rows import BROKEN, PARTS, UNUSED
 from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote
 
@@ -47,10 +47,12 @@ class Entry:
     """As given: a is the response that the data has first."""
     category: str = EVERYTHING
     """The kind of prompt, of the first of its rows."""
+    unused: bool = False
+    """There is no record because its part of the row was left out, not because it could not be read."""
 
 
 def read_entries(rows: Iterable[Row], data: Data, style: Style) -> Iterator[Entry]:
-    """Entries of one source, whose format and columns `data` has resolved.
+    """Entries of one source, whose format and columns `data` has resolved; of a layout, the form that it is read in.
 
     Most formats give one for each row. A tree of replies or a list of comparisons gives several; thumbs, ratings and
     votes in rows of their own are put together by prompt, after the last row.
@@ -68,15 +70,19 @@ def read_entries(rows: Iterable[Row], data: Data, style: Style) -> Iterator[Entr
 
 
 def _whole_rows(rows: Iterable[Row], broken: list[Entry], categories: dict[int, str]) -> Iterator[tuple[int, Row]]:
-    """Rows with their numbers, from 1; those that could not be read go to `broken`, the kinds of the others to
-    `categories`."""
+    """Rows or their parts with the rows' numbers, from 1; those that could not be read go to `broken`, the kinds
+    of the others to `categories`."""
     for position, row in enumerate(rows, start=1):
         if BROKEN in row:
             broken.append(Entry((position,), None, row[BROKEN]))
             continue
         if "category" in row:
             categories[position] = sys.intern(row["category"])  # few different ones
-        yield position, row
+        for part in row.get(PARTS, (row,)):
+            if reason := part.get(BROKEN) or part.get(UNUSED):
+                broken.append(Entry((position,), None, reason, unused=UNUSED in part))
+            else:
+                yield position, part
 
 
 def _by_row(rows: Iterable[tuple[int, Row]], form: str, style: Style) -> Iterator[Entry]:

@@ -14,6 +14,9 @@ from pipeline.params.schema import Data
 from pipeline.reading.categories import EVERYTHING, VERDICTS, category_of
 from pipeline.reading.chats import is_chat
 from pipeline.reading.codings import Decoder
+from pipeline.reading.layouts.recognition import layout_of, resembling, resolve
+from pipeline.reading.layouts.registry import LAYOUTS
+from pipeline.reading.layouts.selection import laid_out
 from pipeline.reading.open_codings import FILE_NAME, close_codings
 from pipeline.reading.rows import BROKEN, SpanRows
 from pipeline.reading.sources import Source
@@ -46,7 +49,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
     "demonstrations": ("prompt", "context"),
     "prompts": ("context",),
 }
-HOLD_CHATS = frozenset(FIELDS) - {"labelled_texts", "texts"}
+HOLD_CHATS = (frozenset(FIELDS) | frozenset(LAYOUTS)) - {"labelled_texts", "texts"}
 """Formats whose texts may be chats."""
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "text": ("text",),
@@ -76,6 +79,7 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
 }
 """Column names that a field with null in `data.columns` is looked for under; case, and the `Input.` and `Answer.` of
 labelling sites, do not matter."""
+_WITHOUT_PAIRS = frozenset({"thumbs", "labelled_texts", "demonstrations", "texts", "prompts"})
 _SITE = re.compile(r"^(input|answer)\.")
 _VOTE = re.compile(r"annotator_?\d+")
 """Columns with a vote each; `annotator` alone is who voted."""
@@ -95,17 +99,21 @@ def detect_format(source: Source, data: Data) -> Data:
     if source.unnamed:
         source_data = _guess_columns(source_data, source.rows)
     names, first = source.rows.column_names, _first_row(source)
+    if layout := layout_of(source, data):
+        return resolve(layout, source, data)
     if data.format != "auto":
         columns = _columns(source_data, data.format, names, strict=True)
         return close_codings(source, _resolved(source_data, data.format, names, columns), auto=False)
     for candidate in FIELDS:
         columns = _columns(source_data, candidate, names, strict=False)
         if all(field in columns for field in FIELDS[candidate]) and _fits(candidate, columns, first):
+            if candidate in _WITHOUT_PAIRS and (near := resembling(source)):
+                raise PipelineError(f"data.format is auto, and {source.name} fits no format with pairs. {near}")
             return close_codings(source, _resolved(source_data, candidate, names, columns), auto=True)
     needs = "; ".join(f"{name}: {', '.join(fields)}" for name, fields in FIELDS.items())
     raise PipelineError(
         f"data.format is auto, but the columns of {source.name} ({', '.join(names)}) fit no format ({needs}). "
-        f"Name the columns in {_KEY}."
+        f"Name the columns in {_KEY}. {resembling(source)}".rstrip()
     )
 
 
@@ -240,19 +248,30 @@ def _guess_columns(data: Data, rows: Dataset | SpanRows) -> Data:
 
 def describe_format(data: Data) -> str:
     """A resolved format in words: `comparisons: prompt = question, winner = vote1 + vote2`."""
+    if data.format in LAYOUTS:
+        kind = f", category = {' + '.join(data.columns.category)}" if data.columns.category else ""
+        return f"{data.format}: {LAYOUTS[data.format].coding}{kind}"
     named = {field: name for field, name in data.columns.model_dump().items() if name is not None}
     fields = [f"{field} = {' + '.join(name) if isinstance(name, list) else name}" for field, name in named.items()]
     return f"{data.format}: {', '.join(fields)}"
 
 
+def as_read(data: Data) -> Data:
+    """A resolved `data` with the format of the rows that `select_fields` gives: of a layout its form."""
+    return data.model_copy(update={"format": LAYOUTS[data.format].form}) if data.format in LAYOUTS else data
+
+
 def select_fields(source: Source, data: Data, *, category: str = EVERYTHING) -> Iterable[Mapping[str, Any]]:
     """The rows with the columns that a resolved `data` names, under the names of their fields.
 
-    Several columns of one field are `winner.0`, `winner.1`; those of `category` are one text.
+    A row of a layout is its PARTS. Several columns are `winner.0`, `winner.1`; those of `category` are one text.
 
     Args:
         category: of the rows of a source without a column for it.
     """
+    if data.format in LAYOUTS:
+        yield from laid_out(source, data, category)
+        return
     renamed = {}
     for field in type(data.columns).model_fields:
         named = None if field == "category" else getattr(data.columns, field)

@@ -7,6 +7,10 @@ from typing import Any, BinaryIO
 
 BROKEN = "broken_row"
 """Key of a row that could not be read; its value is the reason, and `line` what stands there."""
+UNUSED = "unused_part"
+"""Key of a part of a row that is read, but not used; its value is the reason."""
+PARTS = "parts_of_row"
+"""Key of the rows that one row of a file stands for, each with the fields of a format, or BROKEN, or UNUSED."""
 MOST_COLUMNS = 1000
 """A table with more has data where its names should be."""
 LONGEST_NAME = 256

@@ -1,0 +1,76 @@
+"""Values of a row: of JSON as they are, of a table as texts that say the same."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.reading.chats import Unreadable
+from pipeline.reading.responses import read_number
+
+
+def structure(value: Any) -> Any:
+    """A list or an object, also where a table has it as JSON; anything else as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def entries(value: Any, *, reason: str) -> list[Mapping[str, Any]]:
+    """A list of objects.
+
+    Raises:
+        Unreadable: it is something else.
+    """
+    found = structure(value)
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        raise Unreadable(reason)
+    if not all(isinstance(entry, Mapping) for entry in found):
+        raise Unreadable(reason)
+    return list(found)
+
+
+def text(value: Any) -> str:
+    """A text that says something.
+
+    Raises:
+        Unreadable: it is none.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise Unreadable("empty_text")
+    if not isinstance(value, str):
+        raise Unreadable("text_is_no_string")
+    return value
+
+
+def first_of(row: Mapping[str, Any], *names: str) -> Any:
+    """The value of the first of these columns that says something."""
+    return next((row[name] for name in names if row.get(name) not in (None, "")), None)
+
+
+def whole(value: Any, allowed: Sequence[int]) -> int:
+    """One of the whole numbers that a coding has, also as the text of a table; no truth value.
+
+    Raises:
+        Unreadable: the coding does not have it, or it is missing.
+    """
+    if value is None or value == "":
+        raise Unreadable("no_winner")
+    try:
+        number = None if isinstance(value, bool) else read_number(value)
+    except Unreadable:
+        number = None
+    if number is None or number not in allowed:
+        raise Unreadable("not_in_the_coding")
+    return int(number)
+
+
+def number(value: Any) -> float | None:
+    """A finite number, also as the text of a table; None where there is none.
+
+    Raises:
+        Unreadable: it is something else.
+    """
+    return None if value is None or value == "" else read_number(value)

@@ -1,0 +1,35 @@
+"""Nectar: seven answers to a prompt, ranked."""
+
+from typing import Any
+
+from pipeline.reading.chats import Unreadable, read_transcript
+from pipeline.reading.layouts.cells import entries, number, text
+from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.scores import best_and_worst
+
+
+def _prompt(value: Any) -> Any:
+    """The turns of a transcript; another text as it is."""
+    messages = read_transcript(value) if isinstance(value, str) else None
+    return [{"role": one.role, "content": one.content} for one in messages] if messages else value
+
+
+def _convert(row: Row) -> Converted:
+    ranked = []
+    for answer in entries(row["answers"], reason="answers_malformed"):
+        rank = number(answer.get("rank"))
+        if rank is None:
+            raise Unreadable("no_rank")
+        ranked.append((text(answer.get("answer")), -rank))
+    return best_and_worst(_prompt(row["prompt"]), ranked, scored=False)
+
+
+NECTAR = Layout(
+    name="nectar",
+    origin="berkeley-nest/Nectar, data set card",
+    form="preference_pairs",
+    needs=(("prompt",), ("answers",)),
+    coding="of `answers`, the one with the lowest `rank` over the one with the highest; the others are unused",
+    convert=_convert,
+    category="source",
+)

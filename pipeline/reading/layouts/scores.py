@@ -1,0 +1,30 @@
+"""The pair of a row with several scored responses."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.reading.chats import Unreadable
+from pipeline.reading.layouts.layout import Converted
+from pipeline.reading.rows import UNUSED
+
+
+def best_and_worst(prompt: Any, responses: Sequence[tuple[str, float]], *, scored: bool = True) -> Converted:
+    """The first of the best and the first of the worst responses; every other one is unused.
+
+    Args:
+        prompt: as the rows of a form have it.
+        responses: with their scores, higher for better.
+        scored: the scores are given as such; not those that were made of ranks.
+
+    Raises:
+        Unreadable: there are fewer than two, or all are equally good.
+    """
+    if len(responses) < 2:
+        raise Unreadable("fewer_than_two_responses")
+    best = max(responses, key=lambda one: one[1])
+    worst = min(responses, key=lambda one: one[1])
+    if best[1] == worst[1]:
+        raise Unreadable("tie")
+    found = {"prompt": prompt, "chosen": best[0], "rejected": worst[0]}
+    scores = {"chosen_score": best[1], "rejected_score": worst[1]} if scored else {}
+    return [{**found, **scores}, *({UNUSED: "between_best_and_worst"} for _ in responses[2:])]

@@ -1,0 +1,38 @@
+"""The rows of a source with a layout, each as the preferences that it stands for."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.params.schema import Data
+from pipeline.reading.categories import category_of
+from pipeline.reading.chats import Unreadable
+from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.registry import LAYOUTS
+from pipeline.reading.rows import BROKEN, PARTS
+from pipeline.reading.sources import Source
+
+
+def laid_out(source: Source, data: Data, category: str) -> Iterator[Mapping[str, Any]]:
+    """A row for each of the source: its PARTS, and its category.
+
+    Args:
+        source: with the layout that `data.format` names.
+        data: resolved.
+        category: of the rows of a source without a column for it.
+    """
+    layout, kinds, who = LAYOUTS[data.format], data.columns.category or [], data.columns.annotator
+    wanted = dict.fromkeys([*layout.uses, *kinds, *([who] if who else [])])
+    for row in source.rows.select_columns([name for name in wanted if name in source.rows.column_names]):
+        if BROKEN in row:
+            yield row
+            continue
+        vote = {"annotator": row[who]} if who else {}
+        parts = [{**part, **vote} for part in _convert(layout, row)]
+        yield {PARTS: parts, "category": category_of(row, kinds) if kinds else category}
+
+
+def _convert(layout: Layout, row: Row) -> Converted:
+    try:
+        return layout.convert(row)
+    except Unreadable as reason:
+        return [{BROKEN: str(reason)}]

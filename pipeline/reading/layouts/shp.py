@@ -1,0 +1,33 @@
+"""Stanford Human Preferences: two comments on a post."""
+
+from pipeline.reading.chats import Unreadable
+from pipeline.reading.layouts.cells import number, text, whole
+from pipeline.reading.layouts.layout import Converted, Layout, Row
+
+
+def _convert(row: Row) -> Converted:
+    first, second = ("A", "B") if whole(row["labels"], (0, 1)) else ("B", "A")
+    pair = {"prompt": row["history"], **_pair(row, first, second)}
+    better, worse = number(row.get(f"score_{first}")), number(row.get(f"score_{second}"))
+    if better is None or worse is None:
+        return [pair]
+    if better <= worse:
+        raise Unreadable("scores_contradict_label")
+    return [{**pair, "chosen_score": better, "rejected_score": worse}]
+
+
+def _pair(row: Row, first: str, second: str) -> dict[str, str]:
+    return {"chosen": text(row[f"human_ref_{first}"]), "rejected": text(row[f"human_ref_{second}"])}
+
+
+SHP = Layout(
+    name="shp",
+    origin="stanfordnlp/SHP and SHP-2, data set cards; Ethayarajh et al. 2022, ICML",
+    form="preference_pairs",
+    needs=(("history",), ("human_ref_A",), ("human_ref_B",), ("labels",)),
+    reads=("score_A", "score_B"),
+    coding="`labels`: 1 is `human_ref_A`, 0 is `human_ref_B`; a row whose `score_A` and `score_B` say otherwise is "
+    "dropped",
+    convert=_convert,
+    category="domain",
+)

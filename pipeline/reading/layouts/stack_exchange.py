@@ -1,0 +1,39 @@
+"""Questions of StackExchange with their answers: scored, or as pairs."""
+
+from pipeline.reading.chats import Unreadable
+from pipeline.reading.layouts.cells import entries, number, text
+from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.scores import best_and_worst
+
+
+def _scored(row: Row) -> Converted:
+    answers = []
+    for answer in entries(row["answers"], reason="answers_malformed"):
+        score = number(answer.get("pm_score"))
+        if score is None:
+            raise Unreadable("no_score")
+        answers.append((text(answer.get("text")), score))
+    return best_and_worst(row["question"], answers)
+
+
+def _paired(row: Row) -> Converted:
+    return [{"prompt": row["question"], "chosen": text(row["response_j"]), "rejected": text(row["response_k"])}]
+
+
+STACK_EXCHANGE_PREFERENCES = Layout(
+    name="stack_exchange_preferences",
+    origin="HuggingFaceH4/stack-exchange-preferences, data set card; Askell et al. 2021, arXiv:2112.00861, appendix",
+    form="preference_pairs",
+    needs=(("question",), ("answers",)),
+    coding="of `answers`, the one with the highest `pm_score` (votes, and one more when accepted) over the one with "
+    "the lowest; the others are unused. Texts keep their HTML",
+    convert=_scored,
+)
+STACK_EXCHANGE_PAIRED = Layout(
+    name="stack_exchange_paired",
+    origin="lvwerra/stack-exchange-paired, data set card",
+    form="preference_pairs",
+    needs=(("question",), ("response_j",), ("response_k",)),
+    coding="`response_j` over `response_k`",
+    convert=_paired,
+)

@@ -1,0 +1,81 @@
+"""Conversations of a row: what was said before the response, and the response."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.reading.chats import Message, Unreadable, read_messages
+from pipeline.reading.layouts.cells import structure
+
+Turns = list[dict[str, str]]
+_TOOLS = ("tools", "functions", "tool_calls", "function_call")
+_MEDIA = ("images", "image", "videos", "audios", "objects")
+
+
+def refuse_tools(*objects: Any) -> None:
+    """Raise Unreadable where a row or a message calls tools or shows pictures: texts alone would say less."""
+    for entry in objects:
+        if not isinstance(entry, Mapping):
+            continue
+        if any(structure(entry.get(name)) for name in _TOOLS):
+            raise Unreadable("tools_are_not_read")
+        if any(structure(entry.get(name)) for name in _MEDIA):
+            raise Unreadable("media_are_not_read")
+
+
+def turns(value: Any, *, system: Any = None) -> Turns:
+    """Messages as they are read, with the system's text before them.
+
+    Raises:
+        Unreadable: they are no conversation, use tools, or bring a system text of their own that differs.
+    """
+    found = structure(value)
+    if isinstance(found, Sequence) and not isinstance(found, str):
+        refuse_tools(*found)
+    elif isinstance(found, Mapping):
+        refuse_tools(found)
+    messages = read_messages(found)
+    if isinstance(system, str) and system.strip():
+        if messages[0].role != "system":
+            messages = [Message("system", system), *messages]
+        elif messages[0].content != system:
+            raise Unreadable("two_system_texts")
+    return [{"role": message.role, "content": message.content} for message in messages]
+
+
+def question(value: Any, *, system: Any = None) -> Turns:
+    """The turns before the response, of a text or a conversation that ends with the user.
+
+    Raises:
+        Unreadable: it ends with someone else.
+    """
+    found = structure(value)
+    if isinstance(found, str) or not found:
+        if not isinstance(value, str) or not value.strip():
+            raise Unreadable("empty_prompt")
+        found = [{"role": "user", "content": value}]
+    before = turns(found, system=system)
+    if before[-1]["role"] != "user":
+        raise Unreadable("prompt_does_not_end_with_the_user")
+    return before
+
+
+def answer(value: Any, before: Turns) -> str:
+    """The response of a text, a message, or a conversation that repeats what was said before it.
+
+    Raises:
+        Unreadable: it is empty, of someone else, or of another conversation.
+    """
+    said = [{"role": "assistant", "content": value}] if isinstance(value, str) else turns(value)
+    spoken = [turn for turn in before if turn["role"] != "system"]
+    if said[-1]["role"] != "assistant":
+        raise Unreadable("response_is_not_the_assistants")
+    if said[:-1] not in ([], before, spoken):
+        raise Unreadable("no_shared_turn")
+    if not said[-1]["content"].strip():
+        raise Unreadable("empty_text")
+    return said[-1]["content"]
+
+
+def pair(before: Turns, chosen: Any, rejected: Any) -> dict[str, Any]:
+    """A preference with a conversation before it."""
+    return {"prompt": before, "chosen": answer(chosen, before), "rejected": answer(rejected, before)}

@@ -1,0 +1,92 @@
+"""Each layout is read from its public documentation: which one a source has, and what its rows say."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from pipeline.data.preparation import prepare
+from pipeline.data.raw_rows import RawRows
+from pipeline.data.shares import fill_shares
+from pipeline.errors import PipelineError
+from pipeline.params.schema import Data, Params
+from pipeline.reading.formats import FIELDS, as_read, detect_format, select_fields
+from pipeline.reading.layouts.recognition import fits
+from pipeline.reading.layouts.registry import LAYOUTS
+from tests.reading.layouts.examples import EXAMPLES
+from tests.reading.layouts.reading import preference, read, source
+from tests.tiny_models import changed
+
+
+@pytest.fixture
+def data(params: Params) -> Data:
+    return changed(params.data, format="auto", source="rows.jsonl")
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    return [row for row, _ in EXAMPLES[name]]
+
+
+def test_every_layout_has_examples_and_a_name_in_params() -> None:
+    assert set(EXAMPLES) == set(LAYOUTS)
+    assert set(get_args(Data.model_fields["format"].annotation)) == {"auto", *FIELDS, *LAYOUTS}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_rows_are_the_preferences_that_the_documentation_says(name: str, data: Data) -> None:
+    found, entries = read(rows_of(name), data)
+    assert found == name
+    expected = [(at, one) for at, (_, one) in enumerate(EXAMPLES[name], start=1) if one is not None]
+    flat = [(at, one) for at, many in expected for one in (many if isinstance(many, list) else [many])]
+    assert sorted([(max(entry.rows), preference(entry)) for entry in entries], key=str) == sorted(flat, key=str)
+    assert {row for entry in entries for row in entry.rows} == set(range(1, len(EXAMPLES[name]) + 1))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_rows_are_those_of_no_other_layout(name: str) -> None:
+    for row in rows_of(name):
+        others = [one.name for one in LAYOUTS.values() if one.may_be(row) and fits(one, row)[0]]
+        assert set(others) <= {name}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_layout_can_be_named(name: str, data: Data) -> None:
+    assert read(rows_of(name), changed(data, format=name))[0] == name
+    with pytest.raises(PipelineError, match=rf"^data\.format is {name}, which needs the columns .* but rows\.jsonl"):
+        detect_format(source([{"nothing": 1}]), changed(data, format=name))
+
+
+def test_the_documentation_has_a_line_for_each() -> None:
+    lines = (Path(__file__).parents[3] / "docs" / "data.md").read_text().splitlines()
+    for layout in LAYOUTS.values():
+        assert f"| `{layout.name}` | {layout.coding} | {layout.origin} |" in lines
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_raw_row_of_a_source_has_a_fate(name: str, data: Data) -> None:
+    raw = source(rows_of(name))
+    (resolved,) = fill_shares([detect_format(raw, data)], rows=len(rows_of(name)))
+    prepared = prepare([RawRows(raw.name, select_fields(raw, resolved), as_read(resolved))], seed=0)
+    assert {fate["row"] for fate in prepared.fates} == set(range(1, len(rows_of(name)) + 1))
+
+
+def test_a_named_column_wins_over_a_layout(data: Data) -> None:
+    rows = [{"prompt": "Hi", "response_0": "x", "response_1": "y", "better_response_id": 0, "mine": "first"}]
+    columns = {**data.columns.model_dump(), "response_a": "response_0", "response_b": "response_1", "winner": "mine"}
+    found, (entry,) = read(rows, changed(data, columns=columns))
+    assert found == "comparisons" and preference(entry) == ("Hi", "x", "y")
+
+
+def test_a_coding_that_contradicts_the_documentation_is_refused(data: Data) -> None:
+    rows = [{"prompt": "Hi", "response_0": "x", "response_1": "y", "better_response_id": 1 + at % 2} for at in range(9)]
+    with pytest.raises(PipelineError, match=r"columns are those of pku_saferlhf .* 4 not_in_the_coding"):
+        detect_format(source(rows), data)
+
+
+def test_a_row_that_contradicts_its_scores_is_dropped_and_counted(data: Data) -> None:
+    good = {"history": "Hi", "human_ref_A": "good", "human_ref_B": "bad", "labels": 1, "score_A": 9, "score_B": 3}
+    found, entries = read([*[good] * 10, {**good, "labels": 0}], data)
+    assert found == "shp"
+    assert [preference(entry) for entry in entries if not entry.record] == ["scores_contradict_label"]
+    with pytest.raises(PipelineError, match=r"2 scores_contradict_label"):
+        detect_format(source([*[good] * 9, *[{**good, "labels": 0}] * 2]), data)
