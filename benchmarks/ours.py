@@ -96,7 +96,9 @@ def sft(workload: Workload, params: Params, compute: Compute, steps: Steps) -> N
 
 
 def reward(workload: Workload, params: Params, compute: Compute, steps: Steps) -> None:
-    model = create_reward_model(workload.folder, compute, max_length=512, seed=SEED)
+    longest = workload.prompt_tokens[1] + workload.response_tokens[1]
+    tuned = finetuning(workload)
+    model = create_reward_model(workload.folder, compute, max_length=max(512, 2 * longest), seed=SEED, finetuning=tuned)
     pairs = [
         TextPair(r["prompt"] + r["chosen"], r["prompt"] + r["rejected"], str(i)) for i, r in enumerate(workload.rows())
     ]

@@ -64,7 +64,21 @@ def _compare(workload: Workload, repeats: int, rate: MatmulRate) -> dict[str, An
     if workload.task != "ppo" and ours[0]["total_tokens"] != peer[0]["total_tokens"]:
         sys.exit(f"{workload.name}: the sides saw {ours[0]['total_tokens']} and {peer[0]['total_tokens']} tokens")
     speeds = {attention: result["tokens_per_s"] for attention, result in tried.items()}
-    return {**_row(workload, ours, peer, rate), "peer_attention": best, "peer_tokens_per_s_by_attention": speeds}
+    row = {**_row(workload, ours, peer, rate), "peer_attention": best, "peer_tokens_per_s_by_attention": speeds}
+    return row | (_smallest_peak(workload, row, tried) if workload.is_long else {})
+
+
+def _smallest_peak(workload: Workload, row: dict[str, Any], tried: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Long rows are about memory: the peer's smallest peak counts, with its gradient checkpointing as well."""
+    peaks = {f"{attention}, kept": result["peak_mib"] for attention, result in tried.items()}
+    for attention in PEER_ATTENTION:
+        peaks[f"{attention}, recomputed"] = _run("peer", workload, attention, "recomputed", plain=True)["peak_mib"]
+    smallest = min(peaks.values())
+    return {
+        "peer_peak_mib": smallest,
+        "ratio_memory": row["ours_peak_mib"] / smallest,
+        "peer_peak_mib_by_settings": peaks,
+    }
 
 
 def _row(
@@ -97,21 +111,25 @@ def _row(
     }
 
 
-def _run(side: str, workload: Workload, attention: str = "") -> dict[str, float]:
+def _run(side: str, workload: Workload, attention: str = "", *more: str, plain: bool = False) -> dict[str, float]:
+    """One side once; `plain` leaves the allocator as the system has it."""
     peers = f"{PEERS}:" if side == "peer" and workload.task == "ppo" else ""
-    arguments = [workload.name, attention] if side == "peer" else [workload.name]
-    result = _worker(side, arguments, {"PYTHONPATH": f"{peers}{ROOT}"})
+    arguments = [workload.name, attention, *more] if side == "peer" else [workload.name]
+    result = _worker(side, arguments, {"PYTHONPATH": f"{peers}{ROOT}"}, plain=plain)
     label = " ".join([side, *arguments[1:]])
     speed, peak = result["tokens_per_s"], result["peak_mib"]
     print(f"{workload.name:16} {label:10} {speed:8.1f} tokens/s {peak:7.0f} MiB", flush=True)
     return result
 
 
-def _worker(module: str, arguments: Sequence[str], environment: dict[str, str]) -> dict[str, Any]:
-    """The last line that a worker prints, with the same allocator settings for all of them."""
+def _worker(
+    module: str, arguments: Sequence[str], environment: dict[str, str], *, plain: bool = False
+) -> dict[str, Any]:
+    """The last line that a worker prints, with the same allocator settings for all but plain ones."""
     settings = {"HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
-    variables = {**os.environ, **ENVIRONMENT, **settings, **environment}
+    common = {name: value for name, value in ENVIRONMENT.items() if not (plain and name.startswith("MALLOC_"))}
+    variables = {**os.environ, **common, **settings, **environment}
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")

@@ -41,6 +41,11 @@ class Workload:
         return WORK / "models" / self.model
 
     @property
+    def is_long(self) -> bool:
+        """Rows of chats, for which memory decides."""
+        return self.name.endswith(("-512", "-1024"))
+
+    @property
     def file(self) -> Path:
         return WORK / f"{self.name}.jsonl"
 

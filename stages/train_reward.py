@@ -22,7 +22,9 @@ def main(stage: Stage) -> None:
     if finished:
         model = load_reward_model(backbone, compute, max_length=settings.max_length)
     else:
-        model = create_reward_model(backbone, compute, max_length=settings.max_length, seed=seed)
+        model = create_reward_model(
+            backbone, compute, max_length=settings.max_length, seed=seed, finetuning=settings.finetuning
+        )
     truncated = model.truncated([text for pair in pairs for text in (pair.chosen, pair.rejected)])
     print(f"{len(pairs)} pairs, {truncated} texts longer than {settings.max_length} tokens", flush=True)
     if finished:

@@ -130,6 +130,12 @@ def _states_of(network: PreTrainedModel, *groups: list[TokenizedExample], flat: 
     return packed_states(network.base_model, rows, rows.state_index, flat=flat)
 
 
+def cast_weights(network: nn.Module, dtype: torch.dtype) -> None:
+    """Weights to a number format; tables such as the frequencies of rotary positions stay as exact as they were."""
+    for parameter in network.parameters():
+        parameter.data = parameter.data.to(dtype)
+
+
 def position_ids(attention_mask: Tensor) -> Tensor:
     """Positions that count real tokens only, so that left padding shifts nothing; 0 on padding."""
     return (attention_mask.long().cumsum(1) - 1).clamp(min=0)

@@ -10,7 +10,7 @@ from pipeline.data.packing import PackedRows, packed
 from pipeline.data.tokens import ResponseBatch
 from pipeline.errors import PipelineError
 from pipeline.models.adapters import add_adapters
-from pipeline.models.backbone import packed_states
+from pipeline.models.backbone import cast_weights, packed_states
 from pipeline.models.compute import Compute
 from pipeline.models.policy import load_network, scatter, value_head
 from pipeline.models.reward import RewardModel
@@ -67,7 +67,8 @@ def critic_from_reward_model(
         if model.head.bias is not None:
             head.bias.copy_(model.head.bias)
     full = finetuning.method == "full"
-    backbone = model.network.base_model.to(torch.float32 if full else compute.dtype)
+    backbone = model.network.base_model
+    cast_weights(backbone, torch.float32 if full else compute.dtype)
     backbone.requires_grad_(full)
     return _trainable(backbone, head, compute, finetuning=finetuning, seed=seed)
 

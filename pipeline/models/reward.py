@@ -14,10 +14,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from pipeline.data.packing import group_pair, pack_groups
 from pipeline.data.tokens import split_batch
 from pipeline.errors import PipelineError
-from pipeline.models.backbone import packed_states, reads_branches, reads_flat_rows
+from pipeline.models.adapters import add_adapters, merge_adapters
+from pipeline.models.backbone import cast_weights, packed_states, reads_branches, reads_flat_rows
 from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code, check_weights
 from pipeline.models.recomputation import recomputed, too_much_to_keep
+from pipeline.params.base import Finetuning
 from pipeline.progress import progress_bar
 from pipeline.seeding import torch_generator
 
@@ -67,7 +69,11 @@ class RewardModel(nn.Module):
         ).last_hidden_state
         columns = torch.arange(input_ids.shape[1], device=input_ids.device)
         last = (columns * attention_mask.bool()).argmax(1)
-        return self.network.score(states[torch.arange(len(states), device=states.device), last]).squeeze(-1).float()
+        return self._head_scores(states[torch.arange(len(states), device=states.device), last]).squeeze(-1)
+
+    def _head_scores(self, states: Tensor) -> Tensor:
+        """Scores (N, 1) in fp32 of a decoder's states, which may be bf16 under a head that is trained in fp32."""
+        return self.network.score(states.to(self.head.weight.dtype)).float()
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text; those over `max_length` lose their start, not their end.
@@ -94,7 +100,7 @@ class RewardModel(nn.Module):
             states = packed_states(
                 self.network.base_model, rows, rows.last_index, flat=flat, kept=self.kept_activations
             )
-            scores = self.network.score(states).float()
+            scores = self._head_scores(states)
         else:
             scores = self._scores([ids for pair in pairs for ids in pair])
         first, second = scores.view(-1, 2).unbind(1)
@@ -160,17 +166,44 @@ class RewardModel(nn.Module):
         # RoBERTa wraps its head in a module whose last layer makes the scores
         return head if isinstance(head, nn.Linear) else head.out_proj
 
+    def add_adapters(self, finetuning: Finetuning, compute: Compute, *, seed: int) -> None:
+        """LoRA adapters on the backbone, which is frozen; the head is trained."""
+        backbone = self.network.base_model.requires_grad_(False)
+        if self.is_decoder:
+            cast_weights(backbone, compute.dtype)
+        adapted = add_adapters(
+            backbone, finetuning, task=None, seed=seed, name="reward/lora", fused=compute.fused_adapters
+        )
+        # PEFT changes the backbone in place; a second place for it in this module would save it twice
+        object.__setattr__(self, "_adapted", adapted)
+
+    def merge_adapters(self) -> None:
+        """The whole network in fp32, as it is saved; nothing changes without adapters."""
+        if (adapted := getattr(self, "_adapted", None)) is not None:
+            merge_adapters(adapted)
+            self.network.float()
+            object.__setattr__(self, "_adapted", None)
+
     def save(self, folder: Path) -> None:
         """Write network and tokenizer in the layout that `AutoModelForSequenceClassification` loads."""
         self.network.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
 
-def create_reward_model(backbone: Path, compute: Compute, *, max_length: int, seed: int) -> RewardModel:
-    """A backbone with a fresh head: weights ~ N(0, 1/(d+1)), bias 0 (arXiv:2403.17031, detail 7)."""
+def create_reward_model(
+    backbone: Path, compute: Compute, *, max_length: int, seed: int, finetuning: Finetuning | None = None
+) -> RewardModel:
+    """A backbone with a fresh head: weights ~ N(0, 1/(d+1)), bias 0 (arXiv:2403.17031, detail 7).
+
+    Args:
+        finetuning: what is trained besides the head: every weight in fp32 (None, too), or adapters on a backbone that
+            is frozen, a decoder in the compute dtype.
+    """
     model = _load(backbone, compute, max_length=max_length, dtype=torch.float32)
     _add_head_bias(model)
     head = model.head
+    if finetuning is not None and finetuning.method == "lora":
+        model.add_adapters(finetuning, compute, seed=seed)
     generator = torch_generator(seed, "reward_head")
     with torch.no_grad():
         head.weight.copy_(torch.randn(head.weight.shape, generator=generator) / math.sqrt(head.in_features + 1))

@@ -245,6 +245,7 @@ class ValidatePreferences(Section):
 
 
 class TrainReward(SupervisedSchedule):
+    finetuning: Finetuning
     max_length: PositiveInt
     use_margin: bool
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)]

@@ -13,7 +13,7 @@ from pipeline.objectives.masked import masked_mean
 from pipeline.objectives.ppo import clipped_policy_loss, clipped_value_loss
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
-from pipeline.training.rollout import Roles, Rollout, by_length
+from pipeline.training.rollout import Roles, Rollout, forward_batches
 from pipeline.training.schedule import Optimization, mean_of
 
 
@@ -56,7 +56,7 @@ def update_policy(
     rows: list[dict[str, float]] = []
     norms: list[float] = []
     learning_rate = optimization.learning_rate
-    for minibatch in _minibatches(rollout, orders, settings):
+    for minibatch in _minibatches(rollout, orders, settings, compute):
         rows.append(_backward(roles, optimization, rollout, minibatch, settings, sampling, compute, critic_only))
         if check_ratio and len(rows) == 1:
             check_first_ratio(rows[0], precise=compute.dtype == torch.float32)
@@ -137,12 +137,14 @@ def _value_loss(values: Tensor | None, rollout: Rollout, index: Tensor, batch: R
     )
 
 
-def _minibatches(rollout: Rollout, orders: Sequence[Sequence[int]], settings: Ppo) -> Iterator[_Minibatch]:
+def _minibatches(
+    rollout: Rollout, orders: Sequence[Sequence[int]], settings: Ppo, compute: Compute
+) -> Iterator[_Minibatch]:
     size = settings.rollout_batch_size // settings.num_minibatches
     lengths = rollout.batch.response_mask.sum(1).tolist()
     for order in orders:
         for episodes in batched(order, size):
-            forwards = list(batched(by_length(rollout.batch, episodes), settings.per_device_train_batch_size))
+            forwards = forward_batches(rollout.batch, episodes, settings, compute)
             yield _Minibatch(forwards, tokens=sum(lengths[episode] for episode in episodes))
 
 

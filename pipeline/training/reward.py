@@ -92,6 +92,7 @@ def train_reward(
             if resume is not None:
                 resume.save(step, partial(training_state, step, optimization, model, history=history))
     model.eval()
+    model.merge_adapters()
     model.shift(reference_mean(model, pairs))
     plain = not settings.use_margin and not settings.centering_coef
     for problem in (initial_loss_problem(history[0]) if plain else None, flat_loss_problem(history)):

@@ -196,19 +196,24 @@ def _in_chunks(
     function: Callable[[ResponseBatch], tuple[Tensor, ...]], batch: ResponseBatch, settings: Ppo, compute: Compute
 ) -> list[Tensor]:
     """Results (B, R) of a function of a few rows at a time; rows of similar length go together."""
-    order = by_length(batch, range(len(batch.input_ids)))
+    forwards = forward_batches(batch, range(len(batch.input_ids)), settings, compute)
     chunks = []
-    for rows in batched(order, settings.per_device_train_batch_size):
+    for rows in forwards:
         with compute.accelerator.autocast():
             chunks.append(function(batch.rows(torch.tensor(rows, device=compute.device))))
+    order = [row for rows in forwards for row in rows]
     restore = torch.tensor(order, device=compute.device).argsort()
     return [torch.cat(parts)[restore] for parts in zip(*chunks, strict=True)]
 
 
-def by_length(batch: ResponseBatch, episodes: Sequence[int]) -> list[int]:
-    """The episodes in the order of their lengths, so that those of one forward pass need little padding."""
+def forward_batches(batch: ResponseBatch, episodes: Sequence[int], settings: Ppo, compute: Compute) -> list[list[int]]:
+    """Episodes that pass through a network at once, those of similar length together; of long ones fewer."""
     lengths = batch.attention_mask.sum(1).tolist()
-    return sorted(episodes, key=lambda episode: (lengths[episode], episode))
+    order = sorted(episodes, key=lambda episode: (lengths[episode], episode))
+    whole = list(batched(order, settings.per_device_train_batch_size))
+    if compute.forward_limit is None:
+        return whole
+    return [part for rows in whole for part in compute.forward_limit.parts(rows, lengths)]
 
 
 def _explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:

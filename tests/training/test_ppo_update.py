@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.data.tokens import ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
@@ -14,7 +15,7 @@ from pipeline.params.optimize import Ppo
 from pipeline.training import ppo_update
 from pipeline.training.ppo import ppo_optimization
 from pipeline.training.ppo_update import update_policy
-from pipeline.training.rollout import Roles, Rollout
+from pipeline.training.rollout import Roles, Rollout, forward_batches
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA, changed
 from tests.training.recording import assert_same_bytes, snapshot
@@ -78,7 +79,7 @@ def test_minibatches_hold_every_episode_once_an_epoch(
 ) -> None:
     rollout = rollout_of(roles_of(make_policy(LORA, with_values=True), tokenizer), settings, compute)
     orders = [list(range(16)), list(range(15, -1, -1))]
-    minibatches = list(ppo_update._minibatches(rollout, orders, settings))
+    minibatches = list(ppo_update._minibatches(rollout, orders, settings, replace(compute, forward_limit=None)))
     assert len(minibatches) == settings.num_ppo_epochs * settings.num_minibatches
     lengths = rollout.batch.response_mask.sum(1).tolist()
     for minibatch in minibatches:
@@ -90,6 +91,19 @@ def test_minibatches_hold_every_episode_once_an_epoch(
             found = [i for forward in minibatch.forwards for i in forward]
             assert sorted(found) == sorted(episodes)
             assert [whole[i] for i in found] == sorted(whole[i] for i in found)
+
+
+def test_long_episodes_pass_in_smaller_parts(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    batch = rollout_of(roles_of(make_policy(LORA, with_values=True), tokenizer), settings, compute).batch
+    lengths = batch.attention_mask.sum(1).tolist()
+    most = 2 * max(lengths)
+    parts = forward_batches(batch, range(16), settings, replace(compute, forward_limit=ForwardLimit(most, most)))
+    assert sorted(episode for part in parts for episode in part) == list(range(16))
+    assert all(len(part) * max(lengths[episode] for episode in part) <= most for part in parts)
+    whole = forward_batches(batch, range(16), settings, replace(compute, forward_limit=ForwardLimit(10_000, 1)))
+    assert [len(part) for part in whole] == [4, 4, 4, 4], "what is short passes as ever"
 
 
 def test_log_probs_that_are_not_the_samplers_are_refused(
