@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.data.excerpts import shorten
-from pipeline.data.intake import open_sources, read_sources
+from pipeline.data.intake import Intake, open_sources, read_sources
 from pipeline.data.preparation import PreparedData
 from pipeline.data.records import write_records
 from pipeline.data.source_report import report_sources
@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.models.text_format import TextFormat
 from pipeline.params.schema import Data
 from pipeline.reading.formats import describe_format
+from pipeline.reading.leftovers import unused_columns, unused_fields
 from pipeline.reading.sources import Source
 from pipeline.reading.styles import Style
 from pipeline.stage.run import Stage, run_stage
@@ -31,6 +32,7 @@ def main(stage: Stage) -> None:
     warn_of_missing_categories(settings, resolved)
     for found, files in Counter(map(describe_format, resolved)).items():
         print(f"  format  {found}{f' ({files} files)' if files > 1 else ''}", flush=True)
+    unused = _report_unused(intake)
     policy, scratch = stage.input("artifacts/models/policy"), stage.output("artifacts/data").parent
     prepared, style = read_sources(intake, policy, seed=stage.params.seed, scratch=scratch)
     assert prepared.noted_rows == intake.rows, "every raw row has a fate"
@@ -43,9 +45,25 @@ def main(stage: Stage) -> None:
     stage.write_json("reports/data/metrics.json", counts)
     rows: dict[str, Any] = {source.name: source.rows for source in sources}
     formats = {source.name: describe_format(data) for source, data in zip(sources, resolved, strict=True)}
-    stage.write_json("reports/data/sources.json", report_sources(prepared, formats, rows, chat_format=style.name))
+    report = report_sources(prepared, formats, rows, chat_format=style.name, unused=unused)
+    stage.write_json("reports/data/sources.json", report)
     stage.log_final(counts)
     _check(prepared, sources, settings)
+
+
+def _report_unused(intake: Intake) -> dict[str, dict[str, list[str]]]:
+    """What nothing reads of each source, also said on the terminal."""
+    found = {}
+    for source, data in zip(intake.sources, intake.resolved, strict=True):
+        found[source.name] = {
+            "unused_columns": unused_columns(source, data),
+            "unused_fields": unused_fields(source, data),
+        }
+    lists = Counter(", ".join([*one["unused_columns"], *one["unused_fields"]]) for one in found.values())
+    for names, files in lists.items():
+        if names:
+            print(f"  unused  {names}{f' ({files} files)' if files > 1 else ''}", flush=True)
+    return found
 
 
 def warn_of_missing_categories(settings: Data, resolved: Sequence[Data]) -> None:

@@ -13,6 +13,7 @@ from pipeline.data.intake import Intake, open_sources, read_sources
 from pipeline.data.preparation import PreparedData
 from pipeline.data.splits import SPLITS
 from pipeline.reading.formats import describe_format
+from pipeline.reading.leftovers import unused_columns, unused_fields
 from pipeline.reading.styles import Style
 
 MOST_ROWS = 50_000
@@ -78,7 +79,8 @@ def _read_table(intake: Intake, prepared: PreparedData) -> Table:
         fates = prepared.rows_of.get(source.name, Counter())
         kinds = [sum(count for fate, count in fates.items() if fate.startswith(f"{kind}.")) for kind in _KINDS]
         form, _, fields = describe_format(data).partition(": ")
-        unused = ", ".join(_unused(source.rows.column_names, data.columns.model_dump())) or "-"
+        left = [*unused_columns(source, data), *unused_fields(source, data)]
+        unused = ", ".join(shorten(name, 30) for name in left) or "-"
         rows.append([source.name, f"{len(source.rows):,}", *(f"{kind:,}" for kind in kinds), form, fields, unused])
     if (more := len(intake.sources) - len(rows)) > 0:
         rows.append([f"... and {more} more", *[""] * (len(_READ) - 1)])
@@ -87,11 +89,6 @@ def _read_table(intake: Intake, prepared: PreparedData) -> Table:
 
 _KINDS = ("used", "unused", "dropped")
 _READ = ("source", "rows", *_KINDS, "format", "columns", "columns without a use")
-
-
-def _unused(names: list[str], columns: Mapping[str, Any]) -> list[str]:
-    used = {name for named in columns.values() for name in (named if isinstance(named, list) else [named])}
-    return [shorten(name, 30) for name in names if name not in used]
 
 
 def _use_table(data: ReadData) -> Table:

@@ -14,16 +14,18 @@ def report_sources(
     rows: Mapping[str, Sequence[Mapping[str, Any]]],
     *,
     chat_format: str,
+    unused: Mapping[str, Mapping[str, list[str]]],
 ) -> dict[str, Any]:
     """The report of prepare_data.
 
     Args:
         formats: of each source, in words.
         rows: of each source, as they are.
+        unused: of each source, `unused_columns` and `unused_fields`: what nothing reads.
 
     Returns:
-        `sources` (file, format, rows and fates of each), `chat_format`, `examples` (reason to a few rows, shortened)
-        and `votes` (None where nobody voted).
+        `sources` (file, format, rows, fates and what is unused of each), `chat_format`, `examples` (reason to a few
+        rows, shortened) and `votes` (None where nobody voted).
     """
     return {
         "chat_format": chat_format,
@@ -33,6 +35,7 @@ def report_sources(
                 "format": formats[name],
                 "rows": len(rows[name]),
                 "fates": dict(sorted(prepared.rows_of.get(name, {}).items())),
+                **unused.get(name, {}),
             }
             for name in rows
         ],

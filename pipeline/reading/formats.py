@@ -9,18 +9,18 @@ from typing import Any
 from datasets import Dataset
 
 from pipeline.errors import PipelineError
-from pipeline.params.codings import code_number
 from pipeline.params.schema import Data
 from pipeline.reading.categories import EVERYTHING, VERDICTS, category_of
 from pipeline.reading.chats import is_chat
 from pipeline.reading.codings import Decoder
+from pipeline.reading.headless import guess_columns
 from pipeline.reading.layouts.recognition import layout_of, resembling, resolve
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.layouts.selection import laid_out
+from pipeline.reading.leftovers import refuse_leftovers
 from pipeline.reading.open_codings import FILE_NAME, close_codings
 from pipeline.reading.rows import BROKEN, SpanRows
 from pipeline.reading.sources import Source
-from pipeline.reading.verdicts import read_verdict
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "judgements": ("judge_prompt", "winner"),
@@ -97,24 +97,36 @@ def detect_format(source: Source, data: Data) -> Data:
     """
     source_data = data.model_copy(update={"source": source.name})
     if source.unnamed:
-        source_data = _guess_columns(source_data, source.rows)
+        source_data = guess_columns(source_data, source.rows)
     names, first = source.rows.column_names, _first_row(source)
-    if layout := layout_of(source, data):
-        return resolve(layout, source, data)
+    layout = layout_of(source, data)
+    if layout and not _has_own_coding(source_data, names):
+        return _closed(source, resolve(layout, source, data), auto=data.format == "auto")
     if data.format != "auto":
         columns = _columns(source_data, data.format, names, strict=True)
-        return close_codings(source, _resolved(source_data, data.format, names, columns), auto=False)
+        return _closed(source, _resolved(source_data, data.format, names, columns), auto=False)
     for candidate in FIELDS:
         columns = _columns(source_data, candidate, names, strict=False)
         if all(field in columns for field in FIELDS[candidate]) and _fits(candidate, columns, first):
             if candidate in _WITHOUT_PAIRS and (near := resembling(source)):
                 raise PipelineError(f"data.format is auto, and {source.name} fits no format with pairs. {near}")
-            return close_codings(source, _resolved(source_data, candidate, names, columns), auto=True)
+            return _closed(source, _resolved(source_data, candidate, names, columns), auto=True)
     needs = "; ".join(f"{name}: {', '.join(fields)}" for name, fields in FIELDS.items())
     raise PipelineError(
         f"data.format is auto, but the columns of {source.name} ({', '.join(names)}) fit no format ({needs}). "
         f"Name the columns in {_KEY}. {resembling(source)}".rstrip()
     )
+
+
+def _closed(source: Source, data: Data, *, auto: bool) -> Data:
+    refuse_leftovers(source, data, auto=auto)
+    return close_codings(source, data, auto=auto)
+
+
+def _has_own_coding(data: Data, names: Sequence[str]) -> bool:
+    """A declared coding of the winners wins over a layout that `auto` found, where there are winners to read by it."""
+    columns = _columns(data, "comparisons", names, strict=False) if data.format == "auto" else {}
+    return any(data.winner_coding.model_dump().values()) and all(field in columns for field in FIELDS["comparisons"])
 
 
 def _first_row(source: Source) -> Mapping[str, Any]:
@@ -222,28 +234,6 @@ def _lacks_prompt(data: Data, first: Mapping[str, Any]) -> bool:
     response = columns.response or columns.response_a or columns.responses
     value = first[response[0] if isinstance(response, list) else response] if response else None
     return data.format != "prompts" and not is_chat(value)
-
-
-def _guess_columns(data: Data, rows: Dataset | SpanRows) -> Data:
-    """The columns of a table without a header, by what the last one holds: a verdict, or a score.
-
-    0, 1 and 2 may be either, and are left for the user to name.
-    """
-    names = rows.column_names
-    head = [row for row in (rows[index] for index in range(min(len(rows), 100))) if BROKEN not in row]
-    last = [row[names[-1]] for row in head]
-    numbers = [code_number(cell) for cell in last]
-    fields = ["prompt", "context"]
-    if len(names) in (4, 5) and all(read_verdict(cell) for cell in last):
-        answers = ["response_a", "response_b", "winner"]
-    elif len(names) in (3, 4) and None not in numbers and not set(numbers) <= {0, 1, 2}:
-        answers = ["response", "score"]
-    else:
-        return data
-    fields = [*fields[: len(names) - len(answers)], *answers]
-    guessed = dict(zip(fields, [*names[: len(fields) - len(answers)], *names[-len(answers) :]], strict=True))
-    given = {field: name for field, name in data.columns.model_dump().items() if name in names}
-    return data.model_copy(update={"columns": data.columns.model_copy(update={**guessed, **given})})
 
 
 def describe_format(data: Data) -> str:

@@ -250,6 +250,8 @@ class SourceRows(Document):
     format: str
     rows: Count
     fates: dict[str, Count]
+    unused_columns: list[str] = []
+    unused_fields: list[str] = []
 
 
 class DroppedExample(Document):

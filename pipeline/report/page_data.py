@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.report.documents import DefectExample, VoteSummary
+from pipeline.report.documents import DefectExample, SourceRows, VoteSummary
 from pipeline.report.formats import number, percent
 from pipeline.report.inputs import ReportInputs
 from pipeline.validation.reasons import REASONS
@@ -51,7 +51,7 @@ def data_section(inputs: ReportInputs) -> DataSection:
     }
     counts = {**summary.quarantined_by_reason, **summary.warned_by_reason}
     return DataSection(
-        sources=[_source_row(one.file, one.format, one.rows, one.fates) for one in inputs.sources.sources],
+        sources=[_source_row(one.file, _format_text(one), one.rows, one.fates) for one in inputs.sources.sources],
         rules=[
             RuleRow(
                 rule=code,
@@ -67,6 +67,12 @@ def data_section(inputs: ReportInputs) -> DataSection:
         unbroken=[code for code, count in counts.items() if not count],
         votes=inputs.sources.votes or details.votes,
     )
+
+
+def _format_text(source: SourceRows) -> str:
+    """The format with its columns, and what nothing reads."""
+    unused = [*source.unused_columns, *source.unused_fields]
+    return f"{source.format}; not read: {', '.join(unused)}" if unused else source.format
 
 
 def _source_row(file: str, form: str, rows: int, fates: dict[str, int]) -> SourceRow:

@@ -54,8 +54,6 @@ def layout_of(source: Source, data: Data) -> Layout | None:
     if data.format != "auto":
         return LAYOUTS.get(data.format)
     names = source.rows.column_names
-    if any(data.winner_coding.model_dump().values()):
-        return None
     named = [getattr(data.columns, field) for field in _FIELDS]
     if any(set([one] if isinstance(one, str) else one) & set(names) for one in named if one):
         return None

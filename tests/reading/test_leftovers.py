@@ -1,0 +1,110 @@
+"""Preferences are never read as something else, nothing that changes a row is left out, and the rest is listed."""
+
+from typing import Any
+
+import pytest
+from datasets import Dataset
+
+from pipeline.errors import PipelineError
+from pipeline.params.schema import Data, Params
+from pipeline.reading.entries import read_entries
+from pipeline.reading.formats import as_read, detect_format, select_fields
+from pipeline.reading.leftovers import unused_columns, unused_fields
+from pipeline.reading.sources import Source
+from pipeline.reading.styles import Style
+from tests.tiny_models import changed
+
+
+@pytest.fixture
+def data(params: Params) -> Data:
+    return changed(
+        params.data, format="auto", source="rows.jsonl", columns=dict.fromkeys(params.data.columns.model_dump())
+    )
+
+
+def source(row: dict[str, Any]) -> Source:
+    return Source("rows.jsonl", Dataset.from_list([row]), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("columns", "form"),
+    [
+        (["prompt", "response", "rejected_response"], "preference_pairs"),
+        (["prompt", "preferred_output", "non_preferred_output"], "preference_pairs"),
+        (["prompt", "pos", "neg"], "preference_pairs"),
+        (["prompt", "completion_a", "completion_b"], "comparisons"),
+        (["text", "model_a", "model_b"], "comparisons"),
+        (["question", "answer", "answer_2"], "comparisons"),
+        (["prompt", "candidate_answers", "scores"], "scored_responses"),
+        (["prompt", "upvotes"], "ratings"),
+        (["question", "ranking"], "rankings"),
+    ],
+)
+def test_preferences_are_never_prompts_texts_or_demonstrations(columns: list[str], form: str, data: Data) -> None:
+    row = source(dict.fromkeys(columns, "x"))
+    with pytest.raises(PipelineError, match=rf"rows\.jsonl has .*looks like preferences \({form}\)") as error:
+        detect_format(row, data)
+    assert f"data.format: {form}" in str(error.value) and "ignore_columns" in str(error.value)
+    assert columns[-1] in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "layout"),
+    [(["prompt", "response_0", "response_1", "safer_response_id"], "pku_saferlhf"), (["prompt", "answers"], "nectar")],
+)
+def test_nor_are_the_columns_of_a_layout_with_other_values(columns: list[str], layout: str, data: Data) -> None:
+    with pytest.raises(PipelineError, match=rf"fits no format with pairs\. .* those of {layout} "):
+        detect_format(source(dict.fromkeys(columns, "x")), data)
+
+
+def test_a_layout_uses_its_columns_and_nothing_else_may_change_its_meaning(data: Data) -> None:
+    row = {"prompt": "Q", "response_0": "x", "response_1": "y", "better_response_id": 1, "is_safe": "no"}
+    resolved = detect_format(source(row), data)
+    assert resolved.format == "pku_saferlhf"
+    assert unused_columns(source(row), resolved) == ["is_safe"]
+    with pytest.raises(PipelineError, match=r"history would not be read .*ignore_columns: \[history\]"):
+        detect_format(source({**row, "history": "Before that."}), data)
+
+
+def test_a_coding_that_another_source_needs_leaves_layouts_as_they_are(data: Data) -> None:
+    coding = {"first": [1], "second": [0], "tie": None, "skip": None}
+    scores = [{"question": "Q", "answer_0": "x", "answer_1": "y", "score_0": 0.5, "score_1": -0.5}]
+    asked = changed(data, winner_coding=coding)
+    rows = Source("webgpt.jsonl", Dataset.from_list(scores), 1.0)
+    resolved = detect_format(rows, asked)
+    assert resolved.format == "webgpt_comparisons"
+    (entry,) = read_entries(select_fields(rows, resolved), as_read(resolved), Style())
+    assert entry.record and entry.record["chosen"].strip() == "x"
+
+
+def test_who_says_that_it_is_meant_is_believed(data: Data) -> None:
+    row = source({"prompt": "Q", "upvotes": "3"})
+    assert detect_format(row, changed(data, ignore_columns=["upvotes"])).format == "prompts"
+    assert detect_format(row, changed(data, format="prompts")).format == "prompts"
+
+
+@pytest.mark.parametrize(
+    ("column", "auto"),
+    [
+        *((column, False) for column in ("system", "history", "tools", "images", "System_Prompt")),
+        *((column, True) for column in ("tools", "images", "System_Prompt")),  # the others make it a layout
+    ],
+)
+def test_what_changes_the_meaning_of_a_row_is_not_left_out(column: str, auto: bool, data: Data) -> None:
+    pair = {"prompt": "Q", "chosen": "x", "rejected": "y"}
+    asked = changed(data, format="auto" if auto else "preference_pairs")
+    with pytest.raises(PipelineError, match=rf"{column} would not be read .*ignore_columns: \[{column}\]"):
+        detect_format(source({**pair, column: "Be kind."}), asked)
+    assert detect_format(source({**pair, column: ""}), asked).format == "preference_pairs", "nothing is lost"
+    assert detect_format(source({**pair, column: "Be kind."}), changed(asked, ignore_columns=[column]))
+
+
+def test_columns_and_fields_of_messages_that_nothing_reads_are_listed(data: Data) -> None:
+    chat: list[dict[str, Any]] = [
+        {"role": "user", "content": "Q", "name": "Ann"},
+        {"role": "assistant", "content": "x", "weight": 0},
+    ]
+    rows = source({"chosen": chat, "rejected": [chat[0], {**chat[1], "content": "y"}], "id": 3})
+    resolved = detect_format(rows, data)
+    assert unused_columns(rows, resolved) == ["id"]
+    assert unused_fields(rows, resolved) == ["chosen.name", "chosen.weight", "rejected.name", "rejected.weight"]
