@@ -14,7 +14,7 @@ def _convert(row: Row) -> Converted:
 
 AUTO_J = Layout(
     name="auto_j",
-    origin="github.com/GAIR-NLP/auto-j, README, `testdata_pairwise.jsonl`; Li et al. 2023, arXiv:2310.05470",
+    origin="github.com/GAIR-NLP/auto-j, README.md on `testdata_pairwise.jsonl`",
     form="comparisons",
     needs=(("scenario",), ("prompt",), ("response 1",), ("response 2",), ("label",)),
     coding="`label`: 0 is `response 1`, 1 is `response 2`, 2 is a tie",

@@ -50,6 +50,19 @@ def first_of(row: Mapping[str, Any], *names: str) -> Any:
     return next((row[name] for name in names if row.get(name) not in (None, "")), None)
 
 
+def first_pair(row: Mapping[str, Any], pairs: Sequence[tuple[str, str]]) -> tuple[Any, Any]:
+    """The values of the first two columns that both say something: a preference is never read from two namings.
+
+    Raises:
+        Unreadable: there are none.
+    """
+    for names in pairs:
+        chosen, rejected = (row.get(name) for name in names)
+        if chosen not in (None, "") and rejected not in (None, ""):
+            return chosen, rejected
+    raise Unreadable("empty_text")
+
+
 def whole(value: Any, allowed: Sequence[int]) -> int:
     """One of the whole numbers that a coding has, also as the text of a table; no truth value.
 

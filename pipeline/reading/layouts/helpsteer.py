@@ -49,7 +49,8 @@ def _rating(row: Row) -> Converted:
 
 HELPSTEER_RATINGS = Layout(
     name="helpsteer_ratings",
-    origin="nvidia/HelpSteer and HelpSteer2, data set cards; Wang et al. 2024, arXiv:2406.08673",
+    origin="huggingface.co/datasets/nvidia/HelpSteer, card; huggingface.co/datasets/nvidia/HelpSteer2, card; "
+    "github.com/allenai/open-instruct, scripts/data/preferences/helpsteer2.py",
     form="ratings",
     needs=(("prompt",), ("response",), *((aspect,) for aspect in _ASPECTS)),
     coding="of the responses to one prompt, the one with the highest `helpfulness` over the one with the lowest; the "
@@ -58,7 +59,8 @@ HELPSTEER_RATINGS = Layout(
 )
 HELPSTEER2 = Layout(
     name="helpsteer2_preference",
-    origin="nvidia/HelpSteer2, `preference/`, data set card; Wang et al. 2024, arXiv:2410.01257",
+    origin="huggingface.co/datasets/nvidia/HelpSteer2, card on `preference`; github.com/modelscope/RM-Gallery, "
+    "rm_gallery/gallery/data/load/helpsteer2_pairwise.py",
     form="comparisons",
     needs=(("prompt",), ("response_1",), ("response_2",), ("preference_strength",)),
     coding="`preference_strength` from -3 to 3: below 0 `response_1`, above 0 `response_2`, 0 a tie",
@@ -66,7 +68,8 @@ HELPSTEER2 = Layout(
 )
 HELPSTEER3 = Layout(
     name="helpsteer3_preference",
-    origin="nvidia/HelpSteer3, data set card; Wang et al. 2025, arXiv:2505.11475",
+    origin="huggingface.co/datasets/nvidia/HelpSteer3, card; github.com/NVIDIA-NeMo/RL, "
+    "nemo_rl/data/datasets/preference_datasets/helpsteer3.py",
     form="comparisons",
     needs=(("context",), ("response1",), ("response2",), ("overall_preference",)),
     coding="`overall_preference` from -3 to 3: below 0 `response1`, above 0 `response2`, 0 a tie",

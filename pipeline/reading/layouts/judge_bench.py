@@ -17,7 +17,7 @@ def _convert(row: Row) -> Converted:
 
 JUDGE_BENCH = Layout(
     name="judge_bench",
-    origin="ScalerLab/JudgeBench, data set card; Tan et al. 2024, arXiv:2410.12784",
+    origin="github.com/ScalerLab/JudgeBench, README.md and utils/judges.py",
     form="comparisons",
     needs=(("question",), ("response_A",), ("response_B",), ("label",)),
     coding="`label`: `A>B` is `response_A`, `B>A` is `response_B`",

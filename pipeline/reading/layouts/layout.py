@@ -16,7 +16,7 @@ class Layout:
     name: str
     """As in `data.format`."""
     origin: str
-    """The public documentation that it is read by."""
+    """Addresses, each with what it says there: public documentation, and code of others that reads the same."""
     form: Literal["preference_pairs", "comparisons", "ratings"]
     """The format of the rows that it is converted to."""
     needs: tuple[tuple[str, ...], ...]

@@ -1,4 +1,4 @@
-"""axolotl's `chat_template` and open-instruct: a conversation before a chosen and a rejected message."""
+"""axolotl's `chat_template`: a conversation before a chosen and a rejected message."""
 
 from pipeline.reading.layouts.cells import first_of
 from pipeline.reading.layouts.layout import Converted, Layout, Row
@@ -13,7 +13,8 @@ def _convert(row: Row) -> Converted:
 
 MESSAGES_PAIRS = Layout(
     name="messages_pairs",
-    origin="axolotl, guide to RLHF, `chat_template.default`; docs.axolotl.ai/docs/rlhf.html. allenai/open-instruct",
+    origin="docs.axolotl.ai/docs/rlhf.html, `chat_template.default`; github.com/axolotl-ai-cloud/axolotl, "
+    "src/axolotl/prompt_strategies/dpo/chat_template.py",
     form="preference_pairs",
     needs=(("messages", "conversation"), ("chosen",), ("rejected",)),
     reads=("system", "tools", "images"),

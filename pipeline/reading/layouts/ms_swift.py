@@ -11,17 +11,19 @@ def _convert(row: Row) -> Converted:
     said = turns(row["messages"], system=row.get("system"))
     if said[-1]["role"] != "assistant":
         raise Unreadable("response_is_not_the_assistants")
-    rejected = structure(row.get("rejected_messages")) or first_of(row, "rejected_response")
+    rejected = structure(first_of(row, "rejected_response", "rejected_messages"))
     return [pair(question(said[:-1]), said[-1]["content"], rejected)]
 
 
 MS_SWIFT = Layout(
     name="ms_swift",
-    origin="ms-swift, guide to custom datasets; swift.readthedocs.io/en/latest/Customization/Custom-dataset.html",
+    origin="swift.readthedocs.io/en/latest/Customization/Custom-dataset.html, RLHF; github.com/modelscope/ms-swift, "
+    "swift/template/template_inputs.py",
     form="preference_pairs",
     needs=(("messages",), ("rejected_response", "rejected_messages")),
-    reads=("system", "tools", "images", "videos", "audios", "objects"),
+    reads=("system", "tools", "images", "videos", "audios", "objects", "rejected_images"),
     not_beside=("chosen",),
-    coding="the last turn of `messages` over `rejected_response`, or over the last turn of `rejected_messages`",
+    coding="the last turn of `messages` over `rejected_response`, and where there is none over the last turn of "
+    "`rejected_messages`",
     convert=_convert,
 )

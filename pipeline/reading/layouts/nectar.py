@@ -26,7 +26,8 @@ def _convert(row: Row) -> Converted:
 
 NECTAR = Layout(
     name="nectar",
-    origin="berkeley-nest/Nectar, data set card",
+    origin="huggingface.co/datasets/berkeley-nest/Nectar, card; github.com/allenai/open-instruct, "
+    "docs/data/preference-data.md and scripts/data/preferences/nectar.py",
     form="preference_pairs",
     needs=(("prompt",), ("answers",)),
     coding="of `answers`, the one with the lowest `rank` over the one with the highest; the others are unused",

@@ -23,6 +23,7 @@ _SAY_NOTHING = frozenset(
         "empty_text",
         "empty_prompt",
         "no_shared_turn",
+        "two_prompts",
         "fewer_than_two_responses",
         "tools_are_not_read",
         "media_are_not_read",

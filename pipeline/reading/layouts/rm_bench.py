@@ -31,7 +31,8 @@ def _convert(row: Row) -> Converted:
 
 RM_BENCH = Layout(
     name="rm_bench",
-    origin="THU-KEG/RM-Bench, data set card; Liu et al. 2024, arXiv:2410.16184. allenai/reward-bench-2, data set card",
+    origin="github.com/THU-KEG/RM-Bench, README.md; huggingface.co/datasets/allenai/reward-bench-2, card; "
+    "github.com/allenai/reward-bench, rewardbench/utils.py",
     form="preference_pairs",
     needs=(("prompt",), ("chosen",), ("rejected",)),
     coding="lists of texts in `chosen` and `rejected`: those of the same place, which have the same style; where the "

@@ -22,7 +22,8 @@ def _pair(row: Row, first: str, second: str) -> dict[str, str]:
 
 SHP = Layout(
     name="shp",
-    origin="stanfordnlp/SHP and SHP-2, data set cards; Ethayarajh et al. 2022, ICML",
+    origin="huggingface.co/datasets/stanfordnlp/SHP, card; github.com/eric-mitchell/direct-preference-optimization, "
+    "preference_datasets.py",
     form="preference_pairs",
     needs=(("history",), ("human_ref_A",), ("human_ref_B",), ("labels",)),
     reads=("score_A", "score_B"),

@@ -22,16 +22,18 @@ def _paired(row: Row) -> Converted:
 
 STACK_EXCHANGE_PREFERENCES = Layout(
     name="stack_exchange_preferences",
-    origin="HuggingFaceH4/stack-exchange-preferences, data set card; Askell et al. 2021, arXiv:2112.00861, appendix",
+    origin="huggingface.co/datasets/HuggingFaceH4/stack-exchange-preferences, card; "
+    "github.com/eric-mitchell/direct-preference-optimization, preference_datasets.py",
     form="preference_pairs",
     needs=(("question",), ("answers",)),
-    coding="of `answers`, the one with the highest `pm_score` (votes, and one more when accepted) over the one with "
-    "the lowest; the others are unused. Texts keep their HTML",
+    coding="of `answers`, the one with the highest `pm_score` (log2(1 + upvotes) rounded, plus 1 when accepted, -1 "
+    "when upvotes are negative) over the one with the lowest; the others are unused. Texts keep their HTML",
     convert=_scored,
 )
 STACK_EXCHANGE_PAIRED = Layout(
     name="stack_exchange_paired",
-    origin="lvwerra/stack-exchange-paired, data set card",
+    origin="huggingface.co/datasets/lvwerra/stack-exchange-paired, card; github.com/modelscope/ms-swift, "
+    "swift/dataset/data/dataset_info.json",
     form="preference_pairs",
     needs=(("question",), ("response_j",), ("response_k",)),
     coding="`response_j` over `response_k`",

@@ -31,7 +31,8 @@ def _convert(row: Row) -> Converted:
 
 SUMMARIZE = Layout(
     name="summarize_from_feedback",
-    origin="openai/summarize_from_feedback, comparisons, data set card; Stiennon et al. 2020, arXiv:2009.01325",
+    origin="github.com/openai/summarize-from-feedback, README.md and utils/experiment_helpers.py; "
+    "github.com/LAION-AI/Open-Assistant, model/model_training/custom_datasets/rank_datasets.py",
     form="comparisons",
     needs=(("info",), ("summaries",), ("choice",)),
     coding="`choice`: 0 is the first of `summaries`, 1 the second; a `worker` votes, and rows with the same summaries "

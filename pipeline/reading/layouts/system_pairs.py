@@ -3,22 +3,24 @@
 from typing import Any
 
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.layouts.cells import first_of, structure
+from pipeline.reading.layouts.cells import first_of, first_pair, structure
 from pipeline.reading.layouts.layout import Converted, Layout, Row
 from pipeline.reading.layouts.turns import Turns, pair, question, refuse_tools
 
 _SYSTEM = ("system", "system_prompt", "history")
 _PROMPT = ("question", "prompt", "conversations", "instruction", "input")
-_CHOSEN = ("chosen", "chosen_response", "chatgpt")
-_REJECTED = ("rejected", "rejected_response", "llama2-13b-chat")
+_PAIRS = (("chosen", "rejected"), ("chosen_response", "rejected_response"), ("chatgpt", "llama2-13b-chat"))
 
 
 def _asked(row: Row) -> Any:
-    value = first_of(row, *_PROMPT)
-    context = row.get("input")
-    if isinstance(value, str) and value == row.get("instruction") and isinstance(context, str) and context.strip():
-        return f"{value}\n{context}"
-    return value
+    """The prompt; an instruction goes before its input, as in LLaMA-Factory, and no other two are guessed together."""
+    said = {name: row[name] for name in _PROMPT if row.get(name) not in (None, "", [])}
+    texts = list(said.values())
+    if said.keys() == {"instruction", "input"} and all(isinstance(text, str) for text in texts):
+        return "\n".join(text for text in texts if text.strip())
+    if any(text != texts[0] for text in texts[1:]):
+        raise Unreadable("two_prompts")
+    return texts[0] if texts else None
 
 
 def _history(value: Any) -> Turns:
@@ -40,18 +42,20 @@ def _convert(row: Row) -> Converted:
     system = first_of(row, "system", "system_prompt")
     if history := _history(row.get("history")):
         before = question([*history, *before])
-    return [pair(question(before, system=system), first_of(row, *_CHOSEN), first_of(row, *_REJECTED))]
+    return [pair(question(before, system=system), *first_pair(row, _PAIRS))]
 
 
 SYSTEM_PAIRS = Layout(
     name="system_pairs",
-    origin="Intel/orca_dpo_pairs and argilla/distilabel-intel-orca-dpo-pairs, data set cards; axolotl, guide to RLHF, "
-    "`chatml.intel`; LLaMA-Factory, data/README.md, preference datasets",
+    origin="docs.axolotl.ai/docs/rlhf.html, `chatml`; github.com/hiyouga/LLaMA-Factory, data/README.md and "
+    "data/dataset_info.json; huggingface.co/datasets/Intel/orca_dpo_pairs, renaming of its columns; "
+    "huggingface.co/datasets/argilla/distilabel-intel-orca-dpo-pairs, card",
     form="preference_pairs",
-    needs=(_SYSTEM, _PROMPT, _CHOSEN, _REJECTED),
+    needs=(_SYSTEM, _PROMPT, *zip(*_PAIRS, strict=True)),
     reads=("tools", "images", "status"),
     not_beside=("messages", "conversation"),
-    coding="`chosen` over `rejected` (`chatgpt` over `llama2-13b-chat`), after the turns of `history` and with "
-    "`system` as the first turn; a `status` of `tie` is one",
+    coding="`chosen` over `rejected`, also as `chosen_response` and `rejected_response` or `chatgpt` and "
+    "`llama2-13b-chat`, after the turns of `history` and with `system` as the first turn; a `status` of `tie` is one, "
+    "pairs that are `swapped` already are",
     convert=_convert,
 )

@@ -8,7 +8,7 @@ from pipeline.reading.layouts.cells import structure
 
 Turns = list[dict[str, str]]
 _TOOLS = ("tools", "functions", "tool_calls", "function_call")
-_MEDIA = ("images", "image", "videos", "audios", "objects")
+_MEDIA = ("images", "image", "videos", "audios", "objects", "rejected_images")
 
 
 def refuse_tools(*objects: Any) -> None:

@@ -21,7 +21,8 @@ def _convert(row: Row) -> Converted:
 
 WEBGPT = Layout(
     name="webgpt_comparisons",
-    origin="openai/webgpt_comparisons, data set card; Nakano et al. 2021, arXiv:2112.09332",
+    origin="huggingface.co/datasets/openai/webgpt_comparisons, card; github.com/allenai/open-instruct, "
+    "scripts/data/preferences/webgpt.py",
     form="preference_pairs",
     needs=(("question",), ("answer_0",), ("answer_1",), ("score_0",), ("score_1",)),
     coding="the higher score of `score_0` and `score_1`, which add up to 0; two zeros are a tie. The quotes are not "

@@ -69,8 +69,10 @@ EXAMPLES: dict[str, list[tuple[dict[str, Any], Any]]] = {
             GOOD,
         ),
         ({"prompt": "Hi", "response_0": "good", "response_1": "bad", "better_response_id": 0}, GOOD),
-        ({"prompt": "Hi", "response_0": "good", "response_1": "bad", "safer_response_id": 0}, GOOD),
-        ({"prompt": "Hi", "response_0": "x", "response_1": "y", "better_response_id": None}, "no_winner"),
+        (
+            {"prompt": "Hi", "response_0": "x", "response_1": "y", "better_response_id": None, "safer_response_id": 0},
+            "no_winner",
+        ),
     ],
     "auto_j": [
         ({"scenario": "chat", "label": 0, "prompt": "Hi", "response 1": "good", "response 2": "bad"}, GOOD),
@@ -211,7 +213,16 @@ EXAMPLES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "ms_swift": [
         ({"messages": [SYSTEM, *say("Hi", "Hello!", "Why?", "good")], "rejected_response": "bad"}, (TALK, *CHAT[1:])),
         ({"messages": say("Hi", "good"), "rejected_messages": say("Hi", "bad")}, CHAT),
+        (
+            {
+                "messages": say("Hi", "good"),
+                "rejected_response": say("bad", first="assistant"),
+                "rejected_messages": say("Hi", "worse"),
+            },
+            CHAT,
+        ),
         ({"messages": say("Hi", "good"), "rejected_response": "bad", "tools": "[{}]"}, "tools_are_not_read"),
+        ({"messages": say("Hi", "good"), "rejected_response": "bad", "rejected_images": ["a"]}, "media_are_not_read"),
     ],
     "messages_pairs": [
         (
@@ -236,7 +247,26 @@ EXAMPLES: dict[str, list[tuple[dict[str, Any], Any]]] = {
             (TALK, *CHAT[1:]),
         ),
         ({"system": "", "question": "Hi", "chatgpt": "good", "llama2-13b-chat": "bad"}, CHAT),
+        ({"system": "", "instruction": "Hi", "chosen_response": "good", "rejected_response": "bad"}, CHAT),
+        (
+            {"system": None, "instruction": "Hi", "input": "there", "chosen": "good", "rejected": "bad"},
+            ("\n\nHuman: Hi\nthere\n\nAssistant:", *CHAT[1:]),
+        ),
         ({"system": "", "input": "Hi", "chosen": "x", "rejected": "y", "status": "tie"}, TIE),
+        (
+            {
+                "system": "",
+                "input": "Hi",
+                "chosen": "good",
+                "rejected": "bad",
+                "status": "swapped",
+                "original_chosen": "bad",
+                "original_rejected": "good",
+            },
+            CHAT,
+        ),
+        ({"system": "", "prompt": "Hi", "question": "Why?", "chosen": "x", "rejected": "y"}, "two_prompts"),
+        ({"system": "", "prompt": "Hi", "chosen": "x", "rejected_response": "y"}, "empty_text"),
     ],
 }
 """By layout: rows, each with its pair of prompt, chosen and rejected or the reason why it has none; with None where a

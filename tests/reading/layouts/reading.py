@@ -24,7 +24,8 @@ class Rows(list[dict[str, Any]]):
 
 
 def source(rows: Sequence[dict[str, Any]] | Dataset) -> Source:
-    return Source("rows.jsonl", rows if isinstance(rows, Dataset) else Rows(rows), 1.0)  # type: ignore[arg-type]
+    found = rows if isinstance(rows, Dataset) else Rows(rows).select_columns(Rows(rows).column_names)
+    return Source("rows.jsonl", found, 1.0)  # type: ignore[arg-type]
 
 
 def read(rows: Sequence[dict[str, Any]], data: Data) -> tuple[str, list[Entry]]:

@@ -1,5 +1,6 @@
 """Each layout is read from its public documentation: which one a source has, and what its rows say."""
 
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +12,7 @@ from pipeline.data.shares import fill_shares
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Data, Params
 from pipeline.reading.formats import FIELDS, as_read, detect_format, select_fields
+from pipeline.reading.layouts.layout import Layout
 from pipeline.reading.layouts.recognition import fits
 from pipeline.reading.layouts.registry import LAYOUTS
 from tests.reading.layouts.examples import EXAMPLES
@@ -60,6 +62,18 @@ def test_the_documentation_has_a_line_for_each() -> None:
     lines = (Path(__file__).parents[3] / "docs" / "data.md").read_text().splitlines()
     for layout in LAYOUTS.values():
         assert f"| `{layout.name}` | {layout.coding} | {layout.origin} |" in lines
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_what_a_layout_is_read_by_are_public_addresses(layout: Layout) -> None:
+    for part in layout.origin.split("; "):
+        assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+(/[\w.-]+)+(, \S.*)?", part)
+
+
+def test_answers_that_were_only_rated_for_safety_are_preferred_for_it(data: Data) -> None:
+    row = {"prompt": "Hi", "response_0": "bad", "response_1": "good", "safer_response_id": 1}
+    found, (entry,) = read([row], data)
+    assert found == "pku_saferlhf" and preference(entry) == ("Hi", "good", "bad")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
