@@ -31,7 +31,8 @@ def _convert(row: Row) -> Converted:
 
 SUMMARIZE = Layout(
     name="summarize_from_feedback",
-    origin="github.com/openai/summarize-from-feedback, README.md and utils/experiment_helpers.py; "
+    origin="github.com/openai/summarize-from-feedback, README.md and "
+    "summarize_from_feedback/utils/experiment_helpers.py; "
     "github.com/LAION-AI/Open-Assistant, model/model_training/custom_datasets/rank_datasets.py",
     form="comparisons",
     needs=(("info",), ("summaries",), ("choice",)),
