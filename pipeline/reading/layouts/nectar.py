@@ -1,6 +1,7 @@
 """Nectar: seven answers to a prompt, ranked from the best, which has rank 1.
 
-axolotl's `zephyr.nectar` prefers the answer of the highest rank instead; the authors of the set and other converters do not.
+axolotl's `zephyr.nectar` prefers the answer of the highest rank instead; the authors of the set and other
+converters do not.
 """
 
 from typing import Any
@@ -33,7 +34,8 @@ NECTAR = Layout(
     "scripts/data/preferences/nectar.py; github.com/renning22/FastChat, ning/data/dump_nectar.py",
     form="preference_pairs",
     needs=(("prompt",), ("answers",)),
-    coding="of `answers`, the one with the lowest `rank` (1 is the best) over the one with the highest; the others are unused",
+    coding="of `answers`, the one with the lowest `rank` (1 is the best) over the one with the highest; "
+    "the others are unused",
     convert=_convert,
     category="source",
 )
