@@ -61,8 +61,8 @@ sync: $(READY) ## upload to MLflow what it did not take while a stage ran
 plots: $(READY) ## the plots as dvc shows them
 	$(RUN) dvc plots show
 
-report: $(READY) ## render the page again, with the newest costs
-	$(RUN) python -m pipeline.launch write_report
+report: $(READY) ## look up again when, from which commit and at what cost the page was made
+	$(RUN) python -m pipeline.report.run_sheet
 
 bench: $(READY) ## speed and memory beside TRL, into benchmarks/results.md
 	$(RUN) python -m benchmarks.run
@@ -75,5 +75,5 @@ lock: $(READY) ## resolve pyproject.toml again into requirements.txt
 	mv requirements.tmp requirements.txt
 
 clean: ## remove what the pipeline built; environment, DVC cache, verdicts and runs not yet in MLflow stay
-	rm -rf artifacts reports/index.html reports/costs.json reports/plots
+	rm -rf artifacts reports/index.html reports/costs.json reports/runs reports/plots
 	[ ! -d .state ] || find .state -mindepth 1 -maxdepth 1 ! -name tracking ! -name verdicts -exec rm -rf {} +

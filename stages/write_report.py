@@ -1,32 +1,31 @@
-"""write_report: the comparison of all policies, as JSON, plots and one self-contained page."""
+"""write_report: the comparison of all policies, as JSON, plots and one page."""
 
 from pipeline.report.comparison import build_comparison, comparison_table
-from pipeline.report.inputs import load_report_inputs
+from pipeline.report.inputs import load_report_inputs, samples_per_step
 from pipeline.report.page import render_page
+from pipeline.report.page_run import run_facts
 from pipeline.report.plots import draw_plots
+from pipeline.report.run_sheet import write_run_sheet
+from pipeline.report.state import CHECKED_OUT, PAGE, checked_out_script, digest, seal
 from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    """Compare, draw, render. The page shows measured costs too, so it is no output that DVC hashes."""
-    samples_per_step = {
-        "dpo": stage.params.optimize.dpo.per_device_train_batch_size
-        * stage.params.optimize.dpo.gradient_accumulation_steps,
-        "ppo": stage.params.optimize.ppo.rollout_batch_size,
-        "hybrid": stage.params.optimize.hybrid.rollout_batch_size,
-    }
+    """Compare, draw, render. Date, commit and costs differ from run to run: they go beside the page, into no output."""
     methods, seeds = stage.params.optimize.methods, stage.params.optimize.seeds
-    inputs = load_report_inputs(stage.root, methods, seeds, samples_per_step)
+    inputs = load_report_inputs(stage.root, methods, seeds, samples_per_step(stage.params.optimize))
     comparison = build_comparison(inputs, stage.params.write_report)
     stage.write_json("reports/comparison.json", comparison)
     plots = draw_plots(inputs, stage.output("reports/plots"))
-    page = render_page(inputs, comparison, plots, stage.params.write_report)
-    draft = stage.root / "reports" / "index.html.tmp"
-    draft.write_text(page, encoding="utf-8")
-    draft.replace(stage.root / "reports" / "index.html")
+    run = run_facts(inputs, stage.declared_params, stage.input_hashes)
+    compared = digest(stage.output("reports/comparison.json").read_bytes())
+    page, state = seal(render_page(inputs, comparison, plots, stage.params.write_report, run, compared=compared))
+    stage.output(PAGE.as_posix()).write_text(page, encoding="utf-8")
+    stage.output(CHECKED_OUT.as_posix()).write_text(checked_out_script(state))
+    write_run_sheet(stage.root, stage.home, state, inputs)
     stage.log_final(comparison)
     print(comparison_table(comparison))
-    print(f"report: {(stage.root / 'reports' / 'index.html').resolve()}", flush=True)
+    print(f"report: {(stage.root / PAGE).resolve()}", flush=True)
 
 
 if __name__ == "__main__":

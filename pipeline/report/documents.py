@@ -1,8 +1,8 @@
 """The typed contents of the files that the report is made from."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -253,6 +253,11 @@ class SourceRows(Document):
     unused_columns: list[str] = []
     unused_fields: list[str] = []
 
+    @property
+    def unused(self) -> list[str]:
+        """Columns, and fields in messages, that nothing read."""
+        return [*self.unused_columns, *self.unused_fields]
+
 
 class DroppedExample(Document):
     file: str
@@ -283,16 +288,3 @@ class JudgeMetrics(Document):
     texts: Count
     majority_share: FiniteFloat
     evaluation: SecondJudge | None = None
-
-
-class StageCost(Document):
-    """What one stage took on the machine that ran it."""
-
-    seconds: FiniteFloat
-    peak_memory_mib: FiniteFloat | None = None
-    tokens_per_second: FiniteFloat | None = None
-    device: str | None = None
-
-
-class Costs(Document):
-    stages: dict[str, StageCost] = {}

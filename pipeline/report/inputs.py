@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from pipeline.errors import PipelineError
+from pipeline.params.optimize import Optimize
 from pipeline.report.checkpoint_documents import Checkpoints, TrainedMetrics
 from pipeline.report.documents import (
     Calibration,
-    Costs,
     Document,
     Frontier,
     FrontierPoint,
@@ -24,7 +24,6 @@ from pipeline.report.documents import (
     RewardMetrics,
     Sample,
     Sources,
-    StageCost,
 )
 
 SFT = "sft"
@@ -59,7 +58,7 @@ class TrainedPolicy(PolicyReport):
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """All that the report is made from. Only `costs` differs between runs with the same parameters."""
+    """All that the page is made from. What runs took is not among it: that differs where nothing else does."""
 
     sft: PolicyReport
     runs: Mapping[str, Sequence[TrainedPolicy]]
@@ -74,8 +73,6 @@ class ReportInputs:
     preference_details: PreferenceDetails
     sources: Sources
     judge: JudgeMetrics
-    costs: Mapping[str, StageCost]
-    """By stage name; a stage that ran elsewhere or came from a cache is absent."""
 
     @cached_property
     def trained(self) -> dict[str, TrainedPolicy]:
@@ -107,6 +104,16 @@ def median_run(runs: Sequence[TrainedPolicy]) -> TrainedPolicy:
     return ranked[(len(ranked) - 1) // 2]
 
 
+def samples_per_step(optimize: Optimize) -> dict[str, int]:
+    """By method: pairs, or episodes, of one row of its history."""
+    dpo = optimize.dpo
+    return {
+        "dpo": dpo.per_device_train_batch_size * dpo.gradient_accumulation_steps,
+        "ppo": optimize.ppo.rollout_batch_size,
+        "hybrid": optimize.hybrid.rollout_batch_size,
+    }
+
+
 def load_report_inputs(
     root: Path, methods: Sequence[str], seeds: Sequence[int], samples_per_step: Mapping[str, int]
 ) -> ReportInputs:
@@ -121,7 +128,6 @@ def load_report_inputs(
         PipelineError: a file is missing or malformed, or policies were sampled on different prompts.
     """
     reports = root / "reports"
-    costs_file = reports / "costs.json"
     inputs = ReportInputs(
         sft=_read_sft(reports),
         runs={name: [_read_trained(reports, name, seed) for seed in seeds] for name in methods},
@@ -135,7 +141,6 @@ def load_report_inputs(
         preference_details=_read_json(reports / "preferences" / "details.json", PreferenceDetails),
         sources=_read_json(reports / "data" / "sources.json", Sources),
         judge=_read_json(reports / "judge" / "metrics.json", JudgeMetrics),
-        costs=_read_json(costs_file, Costs).stages if costs_file.is_file() else {},
     )
     _check_same_prompts(inputs, reports)
     return inputs

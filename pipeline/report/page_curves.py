@@ -68,8 +68,9 @@ def _fit_row(source: str, quantity: str, label: str, curve: Curve) -> FitRow:
 
 def _fitted_peak(kl: float | None, *, beyond: bool) -> str:
     if kl is None:
-        return "none"
-    return f"{number(kl, 1)} nats" + (" (extrapolated)" if beyond else "")
+        return "none, it only rises"
+    # a number for what lies where nothing was measured would be read as a finding
+    return "beyond what was measured" if beyond else f"{number(kl, 1)} nats"
 
 
 def pair_rows(inputs: ReportInputs) -> Sequence[PairRow]:

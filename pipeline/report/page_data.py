@@ -20,6 +20,8 @@ class SourceRow:
     unused: str
     dropped: str
     """With the reasons."""
+    not_read: str
+    """Columns, and fields in them, that nothing read."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def data_section(inputs: ReportInputs) -> DataSection:
     }
     counts = {**summary.quarantined_by_reason, **summary.warned_by_reason}
     return DataSection(
-        sources=[_source_row(one.file, _format_text(one), one.rows, one.fates) for one in inputs.sources.sources],
+        sources=[_source_row(one) for one in inputs.sources.sources],
         rules=[
             RuleRow(
                 rule=code,
@@ -69,23 +71,19 @@ def data_section(inputs: ReportInputs) -> DataSection:
     )
 
 
-def _format_text(source: SourceRows) -> str:
-    """The format with its columns, and what nothing reads."""
-    unused = [*source.unused_columns, *source.unused_fields]
-    return f"{source.format}; not read: {', '.join(unused)}" if unused else source.format
-
-
-def _source_row(file: str, form: str, rows: int, fates: dict[str, int]) -> SourceRow:
+def _source_row(source: SourceRows) -> SourceRow:
+    fates = source.fates
     total = {kind: sum(count for fate, count in fates.items() if fate.startswith(f"{kind}.")) for kind in _KINDS}
     reasons = [f"{fate.partition('.')[2]} {count}" for fate, count in fates.items() if fate.startswith("dropped.")]
     dropped = number(total["dropped"], 0) + (f" ({', '.join(reasons)})" if reasons else "")
     return SourceRow(
-        file=file,
-        format=form,
-        rows=number(rows, 0),
+        file=source.file,
+        format=source.format,
+        rows=number(source.rows, 0),
         used=number(total["used"], 0),
         unused=number(total["unused"], 0),
         dropped=dropped,
+        not_read=", ".join(source.unused) or "–",
     )
 
 

@@ -1,14 +1,12 @@
 """PPO against DPO, measured on this run: what each needs, what it gives, and which to take."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.report.documents import StageCost
 from pipeline.report.efficiency import JUDGE_SCORES, kl_spent, lines, score_at_kl
-from pipeline.report.formats import duration, number
+from pipeline.report.formats import number
 from pipeline.report.inputs import ReportInputs
-from pipeline.report.page_costs import stages_of
 from pipeline.report.pairs import paired_difference
 from pipeline.report.palette import policy_label
 
@@ -35,15 +33,14 @@ class Decision:
 
 
 def decide(inputs: ReportInputs) -> Decision:
-    """The article's decision table with measured figures, and a recommendation that follows from them."""
+    """The decision table with measured figures, and a recommendation that follows from them.
+
+    What each method took belongs to the machine, not to the result: `page_costs.decision_costs` has those rows.
+    """
     found, spent = lines(inputs), kl_spent(inputs)
     shared = min(max(kl for kl, _ in found[name]) for name in inputs.methods)
     rows = [
         DecisionRow("Models in memory", "while it trains", [_MODELS.get(name, "–") for name in inputs.methods]),
-        _cost_row(inputs, "Training time", "of the stage", lambda cost: duration(cost.seconds)),
-        DecisionRow("With its own inputs", "reward model, or reference log-probs", [*_whole_times(inputs)]),
-        _cost_row(inputs, "Peak memory", "MiB", lambda cost: _optional(cost.peak_memory_mib)),
-        _cost_row(inputs, "Tokens per second", "", lambda cost: _optional(cost.tokens_per_second)),
         DecisionRow(
             "Optimiser steps", "rollouts for PPO", [number(_steps(inputs, name), 0) for name in inputs.methods]
         ),
@@ -68,11 +65,6 @@ def decide(inputs: ReportInputs) -> Decision:
     return Decision(rows, _recommend(inputs))
 
 
-def _cost_row(inputs: ReportInputs, label: str, hint: str, shown: Callable[[StageCost], str]) -> DecisionRow:
-    costs = [inputs.costs.get(run.stage("optimize_policy")) for run in inputs.trained.values()]
-    return DecisionRow(label, hint, ["–" if cost is None else shown(cost) for cost in costs])
-
-
 def _steps(inputs: ReportInputs, name: str) -> int:
     """Rows of the history that trained: the first of hybrid tells where it starts."""
     return sum("loss" in row or "score" in row for row in inputs.histories[name])
@@ -92,16 +84,6 @@ def _stability(inputs: ReportInputs, name: str) -> str:
         return "not measured: one seed"
     spread = f"{number(statistics.stdev(scores), 3)}, {number(min(scores), 3)} to {number(max(scores), 3)}"
     return f"{spread} over {len(scores)} seeds"
-
-
-def _whole_times(inputs: ReportInputs) -> list[str]:
-    times = [_seconds(inputs, name) for name in inputs.methods]
-    return ["–" if seconds is None else duration(seconds) for seconds in times]
-
-
-def _seconds(inputs: ReportInputs, name: str) -> float | None:
-    costs = [inputs.costs.get(stage) for stage in stages_of(inputs, inputs.trained[name])]
-    return None if None in costs else sum(cost.seconds for cost in costs if cost is not None)
 
 
 def _optional(value: float | None, digits: int = 0) -> str:
@@ -126,13 +108,5 @@ def _recommend(inputs: ReportInputs) -> str:
     other = ranked[1]
     if paired_difference(inputs.policies[best].samples, inputs.policies[other].samples).low > 0:
         return f"{policy_label(best)}: its judge score is higher beyond chance, prompt by prompt."
-    seconds = {name: _seconds(inputs, name) for name in (best, other)}
-    tie = f"{policy_label(best)} and {policy_label(other)} do not differ beyond chance"
-    first, second = seconds[best], seconds[other]
-    if first is None or second is None:
-        return f"{tie}, and their costs were not measured in this run."
-    cheaper, dearer = (best, other) if first <= second else (other, best)
-    took = (
-        f"it took {duration(min(first, second))} with its inputs, {policy_label(dearer)} {duration(max(first, second))}"
-    )
-    return f"{policy_label(cheaper)}: {tie}, and {took}."
+    one, two = policy_label(best), policy_label(other)
+    return f"{one} or {two}, whichever costs you less: they do not differ beyond chance."

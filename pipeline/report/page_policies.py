@@ -38,30 +38,29 @@ class Row:
     label: str
     hint: str
     cells: Sequence[Cell]
-    group: str = ""
-    """The heading of the rows from this one on, where one begins."""
+    main: bool = False
+    """Whether it is among those that one reads first."""
 
 
 def comparison_rows(inputs: ReportInputs, params: WriteReport) -> list[Row]:
-    """Rows in the order in which one reads a result: gain, then price, then side effects."""
-    groups = {
-        "Gain": [
-            _interval_row(inputs, "Judge score", "0 to 1, higher is better", lambda one: one.judge_score, digits=3),
-            _win_row(inputs),
-            _equal_length_row(inputs),
-            _interval_row(
-                inputs, "Reward score", "reward model, higher is better", lambda one: one.reward_score, digits=2
-            ),
-        ],
-        "Price": [_kl_row(inputs, params), _k3_row(inputs), _perplexity_row(inputs, params)],
-        "Variety": [
-            _distinct_row(inputs, params),
-            _plain_row(inputs, "Self-BLEU", "likeness to each other, lower is better", _self_bleu),
-            _plain_row(inputs, "Repetition", "3-grams again in one response", lambda one: _fine(one.repeated_3grams)),
-        ],
-        "Length": [_length_row(inputs), _end_row(inputs)],
-    }
-    return [replace(row, group="" if at else title) for title, rows in groups.items() for at, row in enumerate(rows)]
+    """Rows in the order in which one reads a result: gain, then price, then side effects; the main ones first."""
+    main = [
+        _interval_row(inputs, "Judge score", "0 to 1, higher is better", lambda one: one.judge_score, digits=3),
+        _win_row(inputs),
+        _interval_row(inputs, "Reward score", "reward model, higher is better", lambda one: one.reward_score, digits=2),
+        _kl_row(inputs, params),
+        _perplexity_row(inputs, params),
+        _distinct_row(inputs, params),
+    ]
+    more = [
+        _equal_length_row(inputs),
+        _k3_row(inputs),
+        _plain_row(inputs, "Self-BLEU", "likeness to each other, lower is better", _self_bleu),
+        _plain_row(inputs, "Repetition", "3-grams again in one response", lambda one: _fine(one.repeated_3grams)),
+        _length_row(inputs),
+        _end_row(inputs),
+    ]
+    return [*(replace(row, main=True) for row in main), *more]
 
 
 def _interval_row(

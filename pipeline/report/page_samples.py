@@ -29,6 +29,8 @@ class Continuation:
 class PromptSamples:
     """One prompt and its continuations in the order of the policies."""
 
+    id: str
+    """Of the prompt's record, as the audit knows it."""
     prompt: str
     continuations: Sequence[Continuation]
 
@@ -49,7 +51,8 @@ def _prompt_samples(inputs: ReportInputs, index: int) -> PromptSamples:
     samples = {name: policy.samples[index] for name, policy in inputs.policies.items()}
     highest = max(sample.judge_score for sample in samples.values())
     continuations = [_continuation(name, sample, highest) for name, sample in samples.items()]
-    return PromptSamples(printable(inputs.sft.samples[index].prompt), continuations)
+    sample = inputs.sft.samples[index]
+    return PromptSamples(sample.id, printable(sample.prompt), continuations)
 
 
 def _continuation(name: str, sample: Sample, highest: float) -> Continuation:

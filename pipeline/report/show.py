@@ -5,16 +5,17 @@ import sys
 from pathlib import Path
 
 from pipeline.report.comparison import comparison_table
+from pipeline.report.state import PAGE, stale_reason
 
 
 def main() -> None:
-    """Print the table of reports/comparison.json."""
+    """Print the table of reports/comparison.json, and the page only where it is of the same state."""
     comparison = Path("reports/comparison.json")
-    page = Path("reports/index.html")
     if not comparison.is_file():
         sys.exit(f"{comparison}: no such file. Run `dvc repro`.")
     print(comparison_table(json.loads(comparison.read_text())))
-    print(f"report: {page.resolve()}" if page.is_file() else "report: run `make report` to render the page")
+    reason = stale_reason(Path.cwd())
+    print(f"report: {PAGE.resolve()}" if reason is None else f"report: {reason}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.report.formats import duration, percent, signed
+from pipeline.report.formats import percent, signed
 from pipeline.report.inputs import PolicyReport, ReportInputs
 from pipeline.report.limits import perplexity_ratio
 from pipeline.report.pairs import paired_difference
@@ -66,8 +66,7 @@ def _method_sentence(inputs: ReportInputs, name: str) -> str:
     price = f" It moved {policy.kl_nats_per_sequence:.1f} nats per sequence away from SFT"
     if policy.perplexity_held_out is not None:
         price += f", held-out perplexity changed by {signed(100 * (perplexity_ratio(policy, sft) - 1), 1)} %"
-    cost = inputs.costs.get(inputs.trained[name].stage("optimize_policy"))
-    return f"{result}{price}{f', and training took {duration(cost.seconds)}' if cost else ''}."
+    return f"{result}{price}."
 
 
 def _pair_sentence(inputs: ReportInputs, first: str, second: str) -> str:

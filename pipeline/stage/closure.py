@@ -13,6 +13,8 @@ BOOKKEEPING = (
     "pipeline/progress.py",
     "pipeline/errors.py",
     "pipeline/resume.py",
+    # what stands beside the page and in no output
+    "pipeline/report/run_sheet.py",
     # how a reply of a chat judge is fetched and kept; what is asked and how it is read is in rules.py and chat.py
     "pipeline/judges/endpoint.py",
     "pipeline/judges/pace.py",

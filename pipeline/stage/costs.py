@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 COSTS_FILE = Path("reports/costs.json")
+Costs = dict[str, float | str | None]
+_KEPT = 50
+"""Versions of a stage's outputs whose costs are kept."""
 
 
 class CostMeter:
@@ -39,7 +42,7 @@ class CostMeter:
         self._work_seconds += costs["work_seconds"]
         self._tokens += int(costs["tokens"])
 
-    def measure(self, device: str) -> dict[str, float | str | None]:
+    def measure(self, device: str) -> Costs:
         """Seconds, peak memory (MiB), tokens per second of the main work, and the device."""
         return {
             "seconds": round(time.perf_counter() - self._start, 1),
@@ -59,23 +62,32 @@ def peak_memory_mib() -> float:
     return resident
 
 
-def record_costs(root: Path, stage: str, costs: dict[str, float | str | None]) -> None:
-    """Put one stage's costs into reports/costs.json, whole or not at all, beside those of the other stages."""
+def record_costs(root: Path, stage: str, costs: Costs, *, outs: Mapping[str, str]) -> None:
+    """Put one execution's costs into reports/costs.json, whole or not at all, beside those of the other stages.
+
+    An earlier version of its outputs may come back from DVC's cache, so the costs of that one stay, too.
+
+    Args:
+        outs: DVC's hashes of what it wrote, by path, with which its costs are found again.
+    """
     path = root / COSTS_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = root / ".state" / "costs.lock"
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        stages = {**_recorded(path), stage: costs}
+        recorded = _recorded(path)
+        others = [one for one in recorded.get(stage, []) if one.get("outs") != dict(outs)]
+        stages = {**recorded, stage: [*others[-_KEPT + 1 :], {**costs, "outs": dict(outs)}]}
         draft = path.with_suffix(".tmp")
         draft.write_text(json.dumps({"stages": stages}, indent=2, sort_keys=True) + "\n")
         draft.replace(path)
 
 
-def _recorded(path: Path) -> dict[str, Any]:
+def _recorded(path: Path) -> dict[str, list[Any]]:
     """What the file holds; a broken file holds nothing, because old costs are not worth a training run."""
     try:
-        return dict(json.loads(path.read_text())["stages"])
-    except (OSError, ValueError, KeyError, TypeError):
+        stages = json.loads(path.read_text())["stages"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+    return {name: [one for one in found if isinstance(one, dict)] for name, found in stages if isinstance(found, list)}

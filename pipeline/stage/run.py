@@ -168,11 +168,12 @@ class Stage:
         self.resume.clear(keep=self.resume.folder / "outputs")
         self._outputs.publish()
         self.resume.discard()
-        outs = {f"dvc.out/{out.as_posix()}": content_hash(self.root / out) for out in self.declaration.outs}
+        outs = {out.as_posix(): content_hash(self.root / out) for out in self.declaration.outs}
         costs = self.costs.measure(self.device)
-        record_costs(self.root, self.name, costs)
+        # an experiment's folder goes, its costs are of use to the project that applies it
+        record_costs(self.home, self.name, costs, outs=outs)
         self.tracker.log({f"cost.{key}": value for key, value in costs.items() if isinstance(value, float)})
-        self.tracker.tag({**outs, "device": self.device})
+        self.tracker.tag({**{f"dvc.out/{path}": digest for path, digest in outs.items()}, "device": self.device})
         self.tracker.finish(succeeded=True)
         self._locks.close()
 

@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
-from pipeline.params.schema import WriteReport
+from pipeline.params.loading import flatten
+from pipeline.params.schema import Params, WriteReport
+from pipeline.report.comparison import build_comparison
 from pipeline.report.inputs import ReportInputs
+from pipeline.report.page import render_page
+from pipeline.report.page_run import RunFacts, run_facts
 from pipeline.report.plots import draw_plots
+from tests.conftest import ROOT
+from tests.report.cost_files import made_costs
 from tests.report.policy_files import policy_metrics
 from tests.report.trained_files import LAST_STEPS, LEVELS, load, rising_checkpoints
 
@@ -45,6 +52,31 @@ def write_reports(tmp_path: Path) -> WriteReports:
 
 
 @pytest.fixture
+def render(write_report_params: WriteReport, params: Params) -> Callable[..., str]:
+    """The page of inputs and their plots, as write_report renders it before it is sealed."""
+
+    def page(inputs: ReportInputs, plots: dict[str, Path], **changed: object) -> str:
+        comparison = build_comparison(inputs, write_report_params)
+        run = run_of(inputs, params, **changed)
+        return render_page(inputs, comparison, plots, write_report_params, run, compared="0123456789abcdef")
+
+    return page
+
+
+def run_of(inputs: ReportInputs, params: Params, **changed: object) -> RunFacts:
+    """What was run: the repository's parameters but for some, and hashes made up."""
+    hashes = {
+        "artifacts/models/policy": "00112233445566778899aabbccddeeff.dir",
+        "artifacts/models/reward_backbone": "ff112233445566778899aabbccddeeff.dir",
+        "artifacts/data/fates.jsonl": "ee112233445566778899aabbccddeeff",
+    }
+    keys = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["write_report"]["params"]
+    values = flatten(params.model_dump()) | changed
+    declared = {key: value for key, value in values.items() if any(f"{key}.".startswith(f"{one}.") for one in keys)}
+    return run_facts(inputs, declared, hashes)
+
+
+@pytest.fixture
 def inputs(write_reports: WriteReports) -> ReportInputs:
     return load(write_reports())
 
@@ -74,7 +106,9 @@ def write_synthetic_reports(
     for path, document in _documents(rng).items():
         _write(root / "reports" / path, document)
     if costs:
-        _write(root / "reports" / "costs.json", {"stages": _costs(methods, seeds)})
+        _write(root / "reports" / "costs.json", {"stages": {name: [cost] for name, cost in made_costs(methods, seeds)}})
+        outs = {name: {"outs": [{"path": name, "md5": "made"}]} for name, _ in made_costs(methods, seeds)}
+        _write(root / "dvc.lock", {"stages": outs})
 
 
 def _write_trained(reports: Path, name: str, seed: int, samples: list[Json], baseline: list[Json]) -> None:
@@ -235,27 +269,6 @@ def _documents(rng: random.Random) -> dict[str, Json]:
             "held_out_accuracy": {"mean": 0.861, "low": 0.846, "high": 0.876}, "texts": 1989, "majority_share": 0.503,
             "evaluation": {"held_out_accuracy": {"mean": 0.853, "low": 0.837, "high": 0.868}, "agreement": 0.91},
         },
-    }  # fmt: skip
-
-
-def _costs(methods: Sequence[str], seeds: Sequence[int]) -> Json:
-    runs = [(one, f"{one}-{seed}") for one in methods for seed in seeds]
-    seconds = {
-        "fetch_models": 14.2, "prepare_data": 3.1, "fit_judge": 11.8, "train_sft": 61.0, "collect_preferences": 98.4,
-        "validate_preferences": 0.8, "train_reward": 52.3, "evaluate_reward": 4.1, "score_reference": 21.7,
-        "evaluate_sft": 84.0, **{f"optimize_policy@{run}": 88.0 + 130.0 * (one != "dpo") for one, run in runs},
-        **{f"select_checkpoint@{run}": 40.0 for _, run in runs},
-        **{f"evaluate_policy@{run}": 61.5 for _, run in runs}, **{f"find_regressions@{seed}": 30.0 for seed in seeds},
-    }  # fmt: skip
-    rates = {
-        "train_sft": 540.0,
-        "collect_preferences": 460.0,
-        **{f"optimize_policy@{run}": 498.0 - 154.0 * (one != "dpo") for one, run in runs},
-    }
-    return {
-        stage: {"seconds": value, "peak_memory_mib": 400 + 12 * value, "tokens_per_second": rates.get(stage),
-                "device": "cpu, bf16, 2 threads"}
-        for stage, value in seconds.items()
     }  # fmt: skip
 
 

@@ -1,6 +1,4 @@
-"""The comparison: stable keys, no costs, and a readable table."""
-
-import json
+"""The comparison: stable keys, and a readable table."""
 
 from pipeline.report.comparison import build_comparison, comparison_table
 from pipeline.report.verdict import state_verdict
@@ -36,14 +34,6 @@ def test_keys_are_stable(inputs, write_report_params):
 def test_initial_loss_is_the_first_row_of_the_history(inputs, write_report_params):
     expected = inputs.histories["train_reward"][0]["loss"]
     assert build_comparison(inputs, write_report_params)["reward_model"]["initial_loss"] == expected
-
-
-def test_costs_do_not_change_it(write_reports, write_report_params):
-    root = write_reports()
-    with_costs = build_comparison(load(root), write_report_params)
-    (root / "reports/costs.json").unlink()
-    without = build_comparison(load(root), write_report_params)
-    assert json.dumps(with_costs) == json.dumps(without)
 
 
 def test_table_has_aligned_rows(inputs, write_report_params):

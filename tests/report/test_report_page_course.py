@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-from pipeline.report.comparison import build_comparison
-from pipeline.report.page import render_page
 from tests.report.trained_files import checkpoints, edit_json, load, point
 
 NASTY = "<b>bold</b> {{ 7*7 }} \x00 end"
@@ -13,13 +11,9 @@ FALLING = [point(0, 0, 0.5, reward=0.0), point(5, 1, 0.7, reward=1.0), point(9, 
 
 
 @pytest.fixture
-def page_of(write_report_params, drawn_plots):
+def page_of(render, drawn_plots):
     plots = {**drawn_plots, "training_hybrid": drawn_plots["training_ppo"]}
-
-    def render(inputs):
-        return render_page(inputs, build_comparison(inputs, write_report_params), plots, write_report_params)
-
-    return render
+    return lambda inputs: render(inputs, plots)
 
 
 def test_examples_are_folded_and_escaped(write_reports, page_of):
@@ -28,7 +22,8 @@ def test_examples_are_folded_and_escaped(write_reports, page_of):
     path = root / "reports/policies/ppo/seed-0/samples.jsonl"
     path.write_text("".join(json.dumps(json.loads(line) | {"response": NASTY}) + "\n" for line in path.open()))
     page = page_of(load(root))
-    folded = page[page.index("<details>") : page.index("</details>")]
+    checks = page[page.index('id="checks"') :]
+    folded = checks[checks.index("<details>") : checks.index("</details>")]
     assert "3 examples: the reward rose most where the judge score fell" in folded
     assert folded.count('<div class="example">') == 3
     assert "&lt;b&gt;bold&lt;/b&gt; {{ 7*7 }} \N{REPLACEMENT CHARACTER} end" in folded and "<b>bold" not in page
@@ -40,9 +35,8 @@ def test_without_a_flag_there_is_nothing_folded(inputs, page_of):
     assert "<details>" not in page[page.index('id="checks"') : page.index('id="samples"')]
 
 
-def test_one_seed_says_what_was_not_measured(inputs, page_of):
+def test_one_seed_has_no_table_of_seeds(inputs, page_of):
     page = page_of(inputs)
-    assert "stability over seeds was not measured: name several in <code>optimize.seeds</code>" in page
     assert "Standard deviation" not in page and "What hybrid repaired" not in page
 
 

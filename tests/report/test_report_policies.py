@@ -17,10 +17,12 @@ def changed(inputs, name, **update):
     return with_policy(inputs, with_metrics(inputs.policies[name], **update))
 
 
-def test_rows_stand_in_groups(inputs, write_report_params):
+def test_the_main_rows_stand_first_from_gain_to_price(inputs, write_report_params):
     rows = comparison_rows(inputs, write_report_params)
-    assert [row.group for row in rows if row.group] == ["Gain", "Price", "Variety", "Length"]
-    assert rows[0].group == "Gain" and all(len(row.cells) == 3 for row in rows)
+    main = [row.label for row in rows if row.main]
+    assert main == [row.label for row in rows[: len(main)]] and len(main) < len(rows)
+    assert main[0] == "Judge score" and "KL from SFT" in main
+    assert all(len(row.cells) == 3 for row in rows)
 
 
 def test_the_win_rate_at_equal_length_says_what_length_gave(inputs, write_report_params):

@@ -26,20 +26,25 @@ def test_memory_is_in_mib() -> None:
     assert 20 < peak_memory_mib() < 100_000
 
 
-def stages(root: Path) -> dict[str, dict[str, float]]:
+def stages(root: Path) -> dict[str, list[dict[str, object]]]:
     return json.loads((root / COSTS_FILE).read_text())["stages"]
 
 
 def test_stages_keep_their_costs_beside_each_other(tmp_path: Path) -> None:
-    record_costs(tmp_path, "train_sft", {"seconds": 1.0})
-    record_costs(tmp_path, "train_reward", {"seconds": 2.0})
-    record_costs(tmp_path, "train_sft", {"seconds": 3.0})
-    assert stages(tmp_path) == {"train_reward": {"seconds": 2.0}, "train_sft": {"seconds": 3.0}}
+    record_costs(tmp_path, "train_sft", {"seconds": 1.0}, outs={"sft": "one"})
+    record_costs(tmp_path, "train_reward", {"seconds": 2.0}, outs={"reward": "one"})
+    record_costs(tmp_path, "train_sft", {"seconds": 3.0}, outs={"sft": "two"})
+    record_costs(tmp_path, "train_sft", {"seconds": 4.0}, outs={"sft": "one"})
+    assert stages(tmp_path) == {
+        "train_reward": [{"seconds": 2.0, "outs": {"reward": "one"}}],
+        # of each version of the outputs the last execution
+        "train_sft": [{"seconds": 3.0, "outs": {"sft": "two"}}, {"seconds": 4.0, "outs": {"sft": "one"}}],
+    }
 
 
 def test_stages_that_end_together_lose_nothing(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda i: record_costs(tmp_path, f"stage{i}", {"seconds": float(i)}), range(40)))
+        list(pool.map(lambda i: record_costs(tmp_path, f"stage{i}", {"seconds": float(i)}, outs={}), range(40)))
     assert len(stages(tmp_path)) == 40
     assert [path.name for path in (tmp_path / "reports").iterdir()] == ["costs.json"]
 
@@ -47,6 +52,7 @@ def test_stages_that_end_together_lose_nothing(tmp_path: Path) -> None:
 def test_a_broken_file_does_not_cost_a_training_run(tmp_path: Path) -> None:
     # costs are bookkeeping: a hand-edited file must not fail a stage that has done its work
     (tmp_path / COSTS_FILE).parent.mkdir()
-    (tmp_path / COSTS_FILE).write_text("{half")
-    record_costs(tmp_path, "train_sft", {"seconds": 1.0})
-    assert stages(tmp_path) == {"train_sft": {"seconds": 1.0}}
+    for broken in ("{half", '{"stages": {"train_sft": {"seconds": 2.0}}}', '{"stages": 1}'):
+        (tmp_path / COSTS_FILE).write_text(broken)
+        record_costs(tmp_path, "train_sft", {"seconds": 1.0}, outs={"sft": "one"})
+        assert stages(tmp_path) == {"train_sft": [{"seconds": 1.0, "outs": {"sft": "one"}}]}

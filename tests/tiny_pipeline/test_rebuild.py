@@ -25,6 +25,8 @@ SAMPLERS = {"collect_preferences", "evaluate_reward", *JUDGED}
 COMPUTERS = SAMPLERS | OPTIMIZERS | {"fetch_models", "fit_judge", "train_sft", "train_reward", "score_reference"}
 # it looks at all that could stop a run before a model is trained, and what it writes is always the same
 CHECK = {"check"}
+# it tells of all parameters
+REPORT = {"write_report"}
 # it tells of all parameters, and of all code that models come from
 PUBLISH = {"publish_models"}
 SEEDED = {"prepare_data", "train_sft", "collect_preferences", "train_reward", *JUDGED}
@@ -111,7 +113,7 @@ def edited(path: Path, edit: Callable[[str], str] = str) -> Iterator[None]:
 def test_a_parameter(project: Path, key: str, value: Any, stages: set[str]) -> None:
     with edited(project / "params.yaml"):
         edit_params(project, {key: value})
-        assert outdated(project) == (stages | PUBLISH if stages - CHECK else stages)
+        assert outdated(project) == (stages | REPORT | PUBLISH if stages - CHECK else stages)
 
 
 def test_a_further_seed_runs_its_own_stages_only(project: Path) -> None:
@@ -128,7 +130,7 @@ def test_what_was_checked_makes_nothing_else_run(project: Path) -> None:
     with edited(project / "params.yaml"), edited(project / "dvc.lock"):
         edit_params(project, {"score_reference.max_length": 100})
         assert dvc(project, "repro", "check").returncode == 0
-        assert outdated(project) == {"score_reference", *PUBLISH}
+        assert outdated(project) == {"score_reference", *REPORT, *PUBLISH}
 
 
 def test_a_comment_in_the_parameters(project: Path) -> None:
@@ -160,4 +162,4 @@ def test_a_file(project: Path, file: str, stages: set[str]) -> None:
 def test_the_command_says_the_same(project: Path) -> None:
     with edited(project / "params.yaml"):
         edit_params(project, {"optimize.dpo.beta": 0.2})
-        assert set(json.loads(dvc(project, "status", "--json").stdout)) == {"optimize_policy@dpo-0", *PUBLISH}
+        assert set(json.loads(dvc(project, "status", "--json").stdout)) == {"optimize_policy@dpo-0", *REPORT, *PUBLISH}
