@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from pipeline.models.text_format import read_text_format
 from pipeline.release.card import model_card, policy_facts, reward_model_facts
 from pipeline.release.folder import link_files, sha256
+from pipeline.release.serving import name_score, own_template, trained_template, write_sampling, write_template
 from pipeline.release.statement import provenance_statement
 from pipeline.stage.run import Stage, run_stage
 
@@ -20,7 +23,9 @@ def main(stage: Stage) -> None:
     for name, known in facts.items():
         source, producer, section = _origin(name, comparison)
         folder = stage.output("artifacts/release") / name
-        files = link_files(stage.input(source), folder)
+        link_files(stage.input(source), folder)
+        _tell_how_to_use(stage, name, folder)
+        files = sorted(folder.iterdir())
         digests = {file.name: sha256(file) for file in files}
         card = folder / "README.md"
         card.write_text(model_card(name, known, params=stage.declared_params, section=section, digests=digests))
@@ -32,6 +37,21 @@ def main(stage: Stage) -> None:
         )
         (folder / "provenance.json").write_text(json.dumps(statement, indent=2, sort_keys=True) + "\n")
         print(f"artifacts/release/{name}: {len(files)} files of {source}, README.md, provenance.json", flush=True)
+
+
+def _tell_how_to_use(stage: Stage, name: str, folder: Path) -> None:
+    """Chat template, sampling and the name of the score: as in training, not as the starting model had them."""
+    if name == "reward_model":
+        name_score(folder)
+        if stage.params.models.reward_backbone.is_reward_model:
+            return  # a finished one keeps the format that it was trained on elsewhere
+    else:
+        write_sampling(folder, stage.params.sampling)
+    if read_text_format(stage.input("artifacts/data/text_format.json")).template is None:
+        with stage.input("artifacts/preferences/accepted/train.jsonl").open() as rows:
+            write_template(folder, trained_template(json.loads(row)["prompt"] for row in rows))
+    elif own_template(folder) is None and (template := own_template(stage.input("artifacts/sft"))) is not None:
+        write_template(folder, template)
 
 
 def _origin(name: str, comparison: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -1,12 +1,15 @@
 """Model cards as the Hugging Face hub reads them (https://huggingface.co/docs/hub/model-cards)."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from pipeline.release.origins import PACKAGED
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 METHODS = {
@@ -102,15 +105,18 @@ def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: s
     """
     base = "models.reward_backbone" if name == "reward_model" else "models.policy"
     source = params[f"{base}.source"]
-    on_hub = "/" in source and not Path(source).is_dir()
     named = params["data.source"]
+    parts = [{"name": named, "share": 1.0}] if isinstance(named, str) else named
     sources = named if isinstance(named, str) else ", ".join(f"{one['name']} (share {one['share']:g})" for one in named)
+    datasets = [one["name"].removeprefix("hub:") for one in parts if one["name"].startswith("hub:")]
+    origin = PACKAGED.get(source)
     data = ModelCardData(
         language=params["publish_models.language"],
-        license=params["publish_models.license"],
+        license=params["publish_models.license"] or (origin.license if origin else None),
         library_name="transformers",
         pipeline_tag=facts.task,
-        base_model=source if on_hub else None,
+        base_model=origin.hub_id if origin else _hub_id(source),
+        datasets=datasets or None,
         tags=["rlhf", name.replace("_", "-")],
         model_name=name,
         eval_results=[
@@ -141,6 +147,11 @@ def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: s
         digests=digests,
     )
     return f"{card}\n"
+
+
+def _hub_id(source: str) -> str | None:
+    """A source that is a name on the hub; None for others, such as your own folder."""
+    return source if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not Path(source).exists() else None
 
 
 def _interval(kind: str, name: str, value: Mapping[str, float]) -> Metric:

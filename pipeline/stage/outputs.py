@@ -40,12 +40,23 @@ class StagedOutputs:
         if missing:
             raise PipelineError(f"the stage ended without writing {_names(missing)}")
         for out in self._declared:
+            self._open_to_readers(self._scratch / out)
             target = self._root / out
             if target.is_dir():
                 shutil.rmtree(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(self._scratch / out, target)  # a rename, unless another disk is mounted below the project
         self.discard()
+
+    def _open_to_readers(self, out: Path) -> None:
+        """Files get the mode that the user's umask gives: safetensors writes weights that only their owner can read.
+
+        A file with a further name, such as one in DVC's cache, keeps its mode, which is that of the other, too.
+        """
+        usual = self._scratch.stat().st_mode & 0o666
+        for file in (out, *out.rglob("*")):
+            if file.is_file() and not file.is_symlink() and file.stat().st_nlink == 1:
+                file.chmod(file.stat().st_mode | usual)
 
     def set_aside(self, folder: Path) -> Path | None:
         """Move what was written into `folder`, in place of what lies there; None where nothing was."""

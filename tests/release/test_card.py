@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+from huggingface_hub import ModelCard
 
-from pipeline.release.card import policy_facts, reward_model_facts
+from pipeline.params.loading import flatten
+from pipeline.params.schema import Params
+from pipeline.release.card import Facts, model_card, policy_facts, reward_model_facts
 
 COMPARISON: dict[str, Any] = {
     "preferences": {"accepted": 9, "raw": 10},
@@ -47,3 +50,28 @@ def test_flags_of_other_seeds_are_not_those_of_the_published_run(seed: int, flag
     raised += [{"policy": "dpo", "seed": one, "message": f"of seed {one}"} for one in (0, 1)]
     comparison = {**COMPARISON, "policies": {"dpo": entry}, "flags": raised}
     assert policy_facts("dpo", comparison, {}).flags == flags
+
+
+def data_of(name: str, params: Params, **changed: object) -> Any:
+    values = flatten(params.model_dump()) | changed
+    facts = Facts("text-generation", [], [])
+    return ModelCard(model_card(name, facts, params=values, section="optimize.dpo", digests={})).data
+
+
+def test_base_models_and_license_are_named_where_they_are_known(params: Params) -> None:
+    dpo, reward = data_of("dpo", params), data_of("reward_model", params)
+    assert (dpo.base_model, dpo.license, dpo.datasets) == ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0", None)
+    assert reward.base_model == "sentence-transformers/all-MiniLM-L6-v2"
+    assert data_of("dpo", params, **{"publish_models.license": "mit"}).license == "mit"
+
+
+@pytest.mark.parametrize(("source", "base"), [("someone/a-model", "someone/a-model"), ("data/models/own/v2", None)])
+def test_another_starting_model_does_not_inherit_them(params: Params, source: str, base: str | None) -> None:
+    card = data_of("dpo", params, **{"models.policy.source": source})
+    assert (card.base_model, card.license) == (base, None)
+
+
+def test_data_sets_of_the_hub_are_named(params: Params) -> None:
+    mix = [{"name": "hub:someone/pairs", "share": 0.5}, {"name": "data/raw/mine.csv", "share": 1.0}]
+    assert data_of("dpo", params, **{"data.source": mix}).datasets == ["someone/pairs"]
+    assert data_of("dpo", params, **{"data.source": "hub:someone/pairs"}).datasets == ["someone/pairs"]

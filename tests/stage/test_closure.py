@@ -200,7 +200,7 @@ ALLOWED = {
         "training.loss_checks",
         "validation.reasons",
     },
-    "release": set(),
+    "release": {"params", "reading.chats"},
     "lineage": {"errors", "launch", "params", "stage", "data.records", "data.excerpts", "reading.sources"},
     "stage": {"errors", "params", "launch", "resume", "models.compute"},
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from pipeline.stage.hashing import content_hash
 
@@ -17,6 +17,10 @@ SOURCES = {
     "ppo": "artifacts/selected/ppo/seed-0",
     "reward_model": "artifacts/reward_model",
 }
+
+
+# written anew: what the programs that load it are told
+HOW_TO_USE = {"config.json", "generation_config.json", "tokenizer_config.json", "chat_template.jinja"}
 
 
 @pytest.fixture(params=SOURCES)
@@ -32,11 +36,31 @@ def folder(project: Path, name: str) -> Path:
 def test_the_model_is_the_trained_one_and_loads(project: Path, folder: Path, name: str) -> None:
     trained = project / SOURCES[name]
     for file in trained.iterdir():
-        if file.is_file():
+        if file.is_file() and file.name not in HOW_TO_USE:
             assert (folder / file.name).read_bytes() == file.read_bytes()
     assert not (folder / "checkpoints").exists()
     auto = AutoModelForSequenceClassification if name == "reward_model" else AutoModelForCausalLM
     auto.from_pretrained(folder)
+
+
+def test_programs_that_load_it_are_told_how_it_was_trained(project: Path, folder: Path, name: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    prompts = [json.loads(line)["prompt"] for line in (project / "artifacts/data/prompts/train.jsonl").open()]
+    chat = [{"role": "user", "content": prompts[0]}]
+    assert tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) == prompts[0]
+    if name == "reward_model":
+        assert AutoModelForSequenceClassification.from_pretrained(folder).config.id2label == {0: "reward"}
+    else:
+        settings = AutoModelForCausalLM.from_pretrained(folder).generation_config
+        assert (settings.do_sample, settings.temperature, settings.max_new_tokens) == (True, 0.7, 8)
+        assert settings.eos_token_id == tokenizer.eos_token_id
+
+
+def test_others_may_read_what_was_written(project: Path) -> None:
+    """As the umask says: weights are written for their owner alone, which would be of no use to a colleague."""
+    usual = (project / "dvc.lock").stat().st_mode & 0o444
+    files = [file for file in (project / "artifacts").rglob("*") if file.is_file()]
+    assert files and not [str(file) for file in files if file.stat().st_mode & 0o444 != usual]
 
 
 def test_the_card_is_one_that_the_hub_reads(project: Path, folder: Path, name: str) -> None:

@@ -1,0 +1,93 @@
+"""What a shared model tells the programs that load it: how prompts were written, how it was sampled, what its score is.
+
+Training leaves in the folder what the starting model came with. These files are written anew beside the links to the
+others; the linked ones stay as they are.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.params.schema import Sampling
+from pipeline.reading.chats import Message, read_transcript, render_prompt, render_response
+
+_TEMPLATE = "chat_template.jinja"
+# transformers would take the settings for its own guess, and make them again
+_FRESH = {"_from_model_config": None}
+
+
+def sampling_settings(sampling: Sampling) -> dict[str, Any]:
+    """Of generation_config.json: those that the model was trained and measured with."""
+    return {
+        "do_sample": True,
+        "max_new_tokens": sampling.max_new_tokens,
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+    }
+
+
+def write_sampling(folder: Path, sampling: Sampling) -> None:
+    """Put them into generation_config.json, beside its token ids."""
+    _rewrite(folder / "generation_config.json", lambda values: {**values, **_FRESH, **sampling_settings(sampling)})
+
+
+def name_score(folder: Path) -> None:
+    """Call the one output of a reward model `reward`, which is LABEL_0 otherwise."""
+    named = {"id2label": {"0": "reward"}, "label2id": {"reward": 0}}
+    _rewrite(folder / "config.json", lambda values: {**values, **named})
+
+
+def own_template(folder: Path) -> str | None:
+    """The chat template of a model's folder; None where it has none, or several by name."""
+    if (folder / _TEMPLATE).is_file():
+        return (folder / _TEMPLATE).read_text(encoding="utf-8")
+    template = _read(folder / "tokenizer_config.json").get("chat_template")
+    return template if isinstance(template, str) else None
+
+
+def trained_template(prompts: Iterable[str]) -> str:
+    """The chat template that writes a conversation as the texts of training, which none wrote.
+
+    Args:
+        prompts: some that the models were trained on.
+    """
+    if any(read_transcript(prompt) is not None for prompt in prompts):
+        return _transcript_template()
+    # plain texts: a prompt as it is, and what follows it
+    return "{% for message in messages %}{{ ' ' if not loop.first }}{{ message['content'] }}{% endfor %}"
+
+
+def write_template(folder: Path, template: str) -> None:
+    """Make it the tokenizer's only one."""
+    _rewrite(folder / "tokenizer_config.json", lambda values: {**values, "chat_template": None})
+    (folder / _TEMPLATE).unlink(missing_ok=True)
+    (folder / _TEMPLATE).write_text(template, encoding="utf-8")
+
+
+def _transcript_template() -> str:
+    """The transcripts of pipeline.reading.chats, as Jinja: made from what that module writes of marked turns."""
+    begin = render_prompt([Message("user", "@")])
+    user, assistant = begin.split("@")
+    system = render_prompt([Message("system", "@"), Message("user", "@")]).split("@")[0]
+    answer = render_response(Message("assistant", "@")).split("@")[0]
+    turns = {"system": system, "user": user, "assistant": assistant + answer}
+    cases = "".join(
+        f"{{% {'if' if role == 'system' else 'elif'} message['role'] == '{role}' %}}{{{{ {json.dumps(head)} }}}}"
+        for role, head in turns.items()
+    )
+    turn = f"{cases}{{% endif %}}{{{{ message['content'] }}}}"
+    start = f"{{% if add_generation_prompt %}}{{{{ {json.dumps(assistant)} }}}}{{% endif %}}"
+    return f"{{% for message in messages %}}{turn}{{% endfor %}}{start}"
+
+
+def _rewrite(file: Path, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+    """Write a changed file in the place of a link, and leave what it was a link to; None removes a key."""
+    values = {key: value for key, value in change(_read(file)).items() if value is not None}
+    file.unlink(missing_ok=True)
+    file.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text())) if file.is_file() else {}
