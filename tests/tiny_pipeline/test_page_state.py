@@ -1,5 +1,6 @@
 """The page is of the state that is checked out, whatever git and DVC bring, or says that it is not."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -76,3 +77,23 @@ def test_no_way_of_changing_state_leaves_a_page_of_another(
     assert "experiment <b>third</b>" in (root / RUNS / f"{third.name}.js").read_text().replace("\\u003c", "<")
     assert set(stage_costs(root, root)) >= {"write_report", "train_sft", "optimize_policy@dpo-0"}
     assert dvc(root, "status").stdout.count("up to date") == 1
+
+
+def test_the_ids_and_the_command_of_the_page_are_those_of_the_audit(project: Path, ok) -> None:
+    page = (project / PAGE).read_text()
+    ids = re.findall(r'<code class="id">(\w+)</code>', page)
+    assert len(ids) == 2
+    assert "reviews.csv" in ok(project, *f"python -m pipeline.lineage audit --record {ids[0]}".split())
+    (command,) = re.findall(r"<code>(python -m pipeline.lineage audit artifacts/\S+)</code>", page)
+    assert "reviews.csv" in ok(project, *command.split())
+
+
+def test_the_cache_has_shared_weights_once_and_links_share_them_with_the_folder(
+    project: Path, tmp_path: Path, ok
+) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(project, root, symlinks=True)
+    pair = [root / f"artifacts/{model}/model.safetensors" for model in ("selected/dpo/seed-0", "release/dpo")]
+    ok(root, "dvc", "config", "cache.type", "hardlink,copy")
+    ok(root, "dvc", "checkout", "--relink", "artifacts/release", "artifacts/selected/dpo/seed-0")
+    assert pair[0].stat().st_ino == pair[1].stat().st_ino and pair[0].stat().st_nlink == 3
