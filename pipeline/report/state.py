@@ -52,8 +52,12 @@ def page_state(path: Path) -> PageState | None:
 
 
 def checked_out_script(name: str) -> str:
-    """The content of state.js: it tells a page that lies beside it which state it should be of."""
-    return f"window.checkedOut = {json.dumps(name)};\n"
+    """The content of state.js: it tells a page that lies beside it which state it should be of.
+
+    DVC keeps a stage in its cache of runs only if what git keeps of it is a metric, and reads metrics as YAML. The
+    brackets make this a list there, which has no numbers to show.
+    """
+    return f"[window.checkedOut = {json.dumps(name)}]\n"
 
 
 def stale_reason(root: Path) -> str | None:
