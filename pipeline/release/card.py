@@ -106,9 +106,9 @@ def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: s
     base = "models.reward_backbone" if name == "reward_model" else "models.policy"
     source = params[f"{base}.source"]
     named = params["data.source"]
-    parts = [{"name": named, "share": 1.0}] if isinstance(named, str) else named
+    names: list[str] = [named] if isinstance(named, str) else [one["name"] for one in named]
     sources = named if isinstance(named, str) else ", ".join(f"{one['name']} (share {one['share']:g})" for one in named)
-    datasets = [one["name"].removeprefix("hub:") for one in parts if one["name"].startswith("hub:")]
+    datasets = [one.removeprefix("hub:") for one in names if one.startswith("hub:")]
     origin = PACKAGED.get(source)
     data = ModelCardData(
         language=params["publish_models.language"],
