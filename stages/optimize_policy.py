@@ -16,7 +16,9 @@ from pipeline.models.reward import load_reward_model
 from pipeline.models.text_format import FILE, check_same_texts, read_text_format
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
+from pipeline.stage.fitting import check_fit
 from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.trainings import config_of, dpo_work, longest_tokens, ppo_work
 from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import ppo_iterations, train_ppo
 from pipeline.training.reward_gate import check_reward_gate
@@ -47,6 +49,8 @@ def optimize_dpo(stage: Stage, seed: int) -> None:
     sft = stage.input("artifacts/sft")
     kept = checkpoint_steps(supervised_steps(len(pairs), settings), settings.save_steps)
     compute = stage.start_compute(like=sft, copies=2 * (1 + len(kept)))
+    longest = max(map(len, pairs), default=1)
+    check_fit(dpo_work(config_of(sft), settings, pairs=len(pairs), longest=longest), stage.params.runtime)
     policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed)
     folder = stage.output(f"artifacts/policies/dpo/seed-{seed}")
     train_dpo(
@@ -69,7 +73,7 @@ def optimize_ppo(stage: Stage, seed: int) -> None:
     """PPO on the training prompts, with the reward model's scores."""
     folder = stage.output(f"artifacts/policies/ppo/seed-{seed}")
     inputs, sft = stage.input("artifacts/inputs/ppo"), stage.input("artifacts/sft")
-    run_ppo(stage, stage.params.optimize.ppo, inputs, folder, start=sft, seed=seed)
+    run_ppo(stage, stage.params.optimize.ppo, inputs, folder, start=sft, seed=seed, section="optimize.ppo")
 
 
 def optimize_hybrid(stage: Stage, seed: int) -> None:
@@ -85,16 +89,26 @@ def optimize_hybrid(stage: Stage, seed: int) -> None:
         print("no category has regressed: hybrid is the first method's policy", flush=True)
         shutil.copytree(inputs / "policy", folder, dirs_exist_ok=True)
         return
-    run_ppo(stage, settings, inputs, folder, start=inputs / "policy", seed=seed, first_step=1)
+    start = inputs / "policy"
+    run_ppo(stage, settings, inputs, folder, start=start, seed=seed, section="optimize.hybrid", first_step=1)
 
 
 def run_ppo(
-    stage: Stage, settings: Ppo, inputs: Path, folder: Path, *, start: Path, seed: int, first_step: int = 0
+    stage: Stage,
+    settings: Ppo,
+    inputs: Path,
+    folder: Path,
+    *,
+    start: Path,
+    seed: int,
+    section: str,
+    first_step: int = 0,
 ) -> None:
     """PPO from the policy in `start`, with the KL to the SFT policy.
 
     Args:
         inputs: prompts, reward model, its gate, and how to sample.
+        section: of params.yaml, with `settings`.
         first_step: steps of the history and of checkpoints that lie before the first iteration.
     """
     check_gate(inputs, settings)
@@ -103,6 +117,17 @@ def run_ppo(
     kept = checkpoint_steps(ppo_iterations(settings), settings.save_steps)
     compute = stage.start_compute(like=sft, copies=2 * (1 + len(kept)))
     shared = settings.advantage_estimator == "gae" and settings.critic == "shared"
+    sampling = Sampling.model_validate_json((inputs / "sampling.json").read_text())
+    work = ppo_work(
+        config_of(sft),
+        config_of(inputs / "reward_model"),
+        settings,
+        section=section,
+        prompt=longest_tokens(sft, prompts),
+        new_tokens=sampling.max_new_tokens,
+        apart=start != sft,
+    )
+    check_fit(work, stage.params.runtime)
     policy = load_policy(start, compute, finetuning=settings.finetuning, seed=seed, with_values=shared)
     check_same_texts(sft, inputs / "reward_model")
     reward_model = load_reward_model(inputs / "reward_model", compute)
@@ -119,7 +144,7 @@ def run_ppo(
         roles,
         prompts,
         settings,
-        Sampling.model_validate_json((inputs / "sampling.json").read_text()),
+        sampling,
         compute,
         seed=seed,
         on_step=lambda step, metrics: stage.log_step(first_step + step, metrics),

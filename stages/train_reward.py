@@ -1,10 +1,16 @@
 """train_reward: train the reward model on accepted pairs."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from pipeline.data.preferences import TextPair
 from pipeline.data.records import read_records
 from pipeline.models.reward import create_reward_model, load_reward_model
 from pipeline.models.text_format import foreign_template_warning, read_text_format, store_text_format
+from pipeline.params.schema import Runtime, TrainReward
+from pipeline.stage.fitting import check_fit
 from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.trainings import config_of, longest_tokens, reward_work
 from pipeline.training.reward import adopt_reward_model, train_reward
 
 
@@ -22,6 +28,7 @@ def main(stage: Stage) -> None:
     if finished:
         model = load_reward_model(backbone, compute, max_length=settings.max_length)
     else:
+        _check_memory(backbone, [*pairs, *validation], settings, stage.params.runtime)
         model = create_reward_model(
             backbone, compute, max_length=settings.max_length, seed=seed, finetuning=settings.finetuning
         )
@@ -49,6 +56,12 @@ def main(stage: Stage) -> None:
     store_text_format(folder, texts)
     stage.write_history("reports/training/train_reward.jsonl")
     stage.log_final({"pairs": len(pairs), "truncated_texts": truncated})
+
+
+def _check_memory(backbone: Path, pairs: Sequence[TextPair], settings: TrainReward, runtime: Runtime) -> None:
+    texts = [text for pair in pairs for text in (pair.chosen, pair.rejected)]
+    longest = longest_tokens(backbone, texts)
+    check_fit(reward_work(config_of(backbone), settings, pairs=len(pairs), longest=longest), runtime)
 
 
 if __name__ == "__main__":

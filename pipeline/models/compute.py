@@ -63,8 +63,8 @@ def start_compute(runtime: Runtime) -> Compute:
     # uninitialised memory would be filled with NaN on every allocation, which costs 10 % and guards nothing here
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
-    device = _choose_device(runtime.device)
-    dtype = _choose_dtype(runtime.precision, device)
+    device = choose_device(runtime.device)
+    dtype = choose_dtype(runtime.precision, device)
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if dtype == torch.bfloat16 else "no")
     attention: str = runtime.attention
     if attention == "auto":
@@ -79,16 +79,18 @@ def start_compute(runtime: Runtime) -> Compute:
         fused_logprobs=runtime.fused_logprobs,
         fused_adapters=runtime.fused_adapters,
         merged_sampling=runtime.merged_sampling,
-        forward_limit=_forward_limit(runtime.max_forward_tokens),
-        kept_activations=_kept_activations(runtime.recompute, torch.device(device)),
+        forward_limit=forward_limit(runtime.max_forward_tokens),
+        kept_activations=kept_activations(runtime.recompute, torch.device(device)),
     )
 
 
-def _forward_limit(asked: str | int | None) -> ForwardLimit | None:
+def forward_limit(asked: str | int | None) -> ForwardLimit | None:
+    """What `runtime.max_forward_tokens` comes to."""
     return AUTO_LIMIT if asked == "auto" else None if asked is None else ForwardLimit(int(asked), int(asked))
 
 
-def _kept_activations(recompute: str | bool, device: torch.device) -> int | None:
+def kept_activations(recompute: str | bool, device: torch.device) -> int | None:
+    """Bytes of activations that one forward pass may keep, by `runtime.recompute`; None is no limit."""
     if recompute == "auto":
         return total_memory(device) // _SHARE_FOR_ACTIVATIONS
     return 0 if recompute else None
@@ -102,7 +104,12 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _choose_device(asked: str) -> str:
+def choose_device(asked: str) -> str:
+    """The device that `runtime.device` comes to.
+
+    Raises:
+        PipelineError: there is none of that kind.
+    """
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if asked == "auto":
         return "cuda" if available["cuda"] else "cpu"
@@ -111,7 +118,8 @@ def _choose_device(asked: str) -> str:
     return asked
 
 
-def _choose_dtype(asked: str, device: str) -> torch.dtype:
+def choose_dtype(asked: str, device: str) -> torch.dtype:
+    """The number format of matrix products that `runtime.precision` comes to."""
     if asked == "auto":
         fast = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and cpu_has_bf16()
         return torch.bfloat16 if fast else torch.float32

@@ -92,7 +92,7 @@ def test_what_another_recipe_left_is_said(
 ) -> None:
     run(monkeypatch, "given-dpo")
     run(monkeypatch, "votes", "--force")
-    assert "kept from before: runtime.max_forward_tokens: 4096" in capsys.readouterr().out
+    assert "kept from before: sampling.max_new_tokens: 128" in capsys.readouterr().out
 
 
 def test_a_recipe_that_is_not_there_names_those_that_are(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,7 +202,7 @@ ALLOWED = {
     },
     "release": {"params", "reading.chats"},
     "lineage": {"errors", "launch", "params", "stage", "data.records", "data.excerpts", "reading.sources"},
-    "stage": {"errors", "params", "launch", "resume", "models.compute"},
+    "stage": {"errors", "params", "launch", "resume", "models", "data.tokens"},
 }
 
 

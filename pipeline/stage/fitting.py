@@ -1,0 +1,142 @@
+"""Whether training will fit into the memory, asked before it starts, and what to change where it will not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from pipeline.data.tokens import AUTO_LIMIT, ForwardLimit
+from pipeline.errors import PipelineError
+from pipeline.models.machine import total_memory
+from pipeline.params.schema import Runtime
+from pipeline.stage.memory_need import Conditions, Work, needed_bytes
+
+_GIB = 2**30
+_WORTH = 0.98
+"""A change that leaves more of the need than this is not advised."""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A change of params.yaml, and what is needed after it."""
+
+    key: str
+    value: object
+    work: Work
+    conditions: Conditions
+
+    @property
+    def need(self) -> int:
+        return needed_bytes(self.work, self.conditions)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """An estimate against its limit, in bytes."""
+
+    need: int
+    limit: int
+    remedies: tuple[Remedy, ...]
+    """What makes it fit, or as small as it can be; empty where it fits."""
+
+    @property
+    def fits(self) -> bool:
+        return self.need <= self.limit
+
+    def __str__(self) -> str:
+        return f"needs about {self.need / _GIB:.1f} GiB of {self.limit / _GIB:.1f} GiB"
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, and the way out."""
+        if not self.remedies:
+            way = "No setting of it would help: take a smaller model, or another machine."
+        else:
+            changes = " and ".join(f"{one.key}: {one.value}" for one in self.remedies)
+            least = self.remedies[-1].need
+            enough = "" if least <= self.limit else ", which is still too much: take a smaller model, too"
+            way = f"Set {changes} (about {least / _GIB:.1f} GiB{enough})."
+        return f"{str(self).replace(' of ', ', and there are ')}. {way}"
+
+
+def check_fit(work: Work, runtime: Runtime) -> None:
+    """Print what training will need.
+
+    Raises:
+        PipelineError: more than there is.
+    """
+    fit = estimate_fit(work, Conditions.of(runtime))
+    if not fit.fits:
+        raise PipelineError(f"training {fit.problem}")
+    print(f"  memory  {fit}", flush=True)
+
+
+def estimate_fit(work: Work, conditions: Conditions, *, limit: int | None = None) -> Fit:
+    """Args: limit: bytes; None is what this machine has."""
+    limit = usable_memory(conditions.device) if limit is None else limit
+    need = needed_bytes(work, conditions)
+    return Fit(need, limit, () if need <= limit else _way_out(work, conditions, limit))
+
+
+def usable_memory(device: torch.device) -> int:
+    """Bytes: what the GPU has free or this process already holds of it; else all of the machine or the container."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0]) + torch.cuda.memory_reserved(device)
+    return total_memory(device)
+
+
+def _way_out(work: Work, conditions: Conditions, limit: int) -> tuple[Remedy, ...]:
+    """As few changes as are enough, each of which helps; shorter rows come last, because they lose data."""
+    taken: list[Remedy] = []
+    for remedies in (_remedies, _shorter):
+        while needed_bytes(work, conditions) > limit:
+            best = _best(remedies(work, conditions), taken, limit, needed_bytes(work, conditions))
+            if best is None:
+                break
+            taken.append(best)
+            work, conditions = best.work, best.conditions
+    return tuple(taken)
+
+
+def _best(remedies: Iterator[Remedy], taken: list[Remedy], limit: int, need: int) -> Remedy | None:
+    """The first that is enough, or what helps most of keys that are not taken; None where nothing does."""
+    keys = {remedy.key for remedy in taken}
+    left = [remedy for remedy in remedies if remedy.key not in keys and remedy.need < _WORTH * need]
+    enough = (remedy for remedy in left if remedy.need <= limit)
+    return next(enough, min(left, key=lambda remedy: remedy.need, default=None))
+
+
+def _remedies(work: Work, conditions: Conditions) -> Iterator[Remedy]:
+    """Changes one by one: first those that cost time alone, then smaller numbers, the largest that help first."""
+    if conditions.kept != 0:
+        yield Remedy("runtime.recompute", "true", work, replace(conditions, kept=0))
+    if conditions.limit is None or conditions.limit.above > AUTO_LIMIT.above:
+        yield Remedy("runtime.max_forward_tokens", "auto", work, replace(conditions, limit=AUTO_LIMIT))
+    if work.rollout is not None:
+        episodes = work.rollout.episodes
+        while (episodes := episodes // 2) >= 1:
+            smaller = replace(work, rollout=replace(work.rollout, episodes=episodes))
+            yield Remedy(f"{work.section}.rollout_batch_size", episodes, smaller, conditions)
+    batch = work.batch
+    while (batch := batch // 2) >= 1:
+        yield Remedy(f"{work.section}.per_device_train_batch_size", batch, replace(work, batch=batch), conditions)
+    if conditions.limit is not None and work.length < AUTO_LIMIT.above:
+        least = max(64, work.length)
+        smaller_parts = replace(conditions, limit=ForwardLimit(least, least))
+        yield Remedy("runtime.max_forward_tokens", least, work, smaller_parts)
+    if work.finetuning.method == "full":
+        lora = work.finetuning.model_copy(update={"method": "lora"})
+        yield Remedy(f"{work.section}.finetuning.method", "lora", replace(work, finetuning=lora), conditions)
+
+
+def _shorter(work: Work, conditions: Conditions) -> Iterator[Remedy]:
+    """Rows or responses of fewer tokens, in steps of 64; of a pair each side has half of its row."""
+    sides = 2 if work.paired else 1
+    now = work.rollout.new if work.rollout is not None else work.length // sides
+    for length in range((now - 1) // 64 * 64, 0, -64):
+        if work.rollout is None:
+            shorter = replace(work, length=sides * length)
+        else:
+            rollout = replace(work.rollout, new=length)
+            shorter = replace(work, rollout=rollout, length=work.length - now + length)
+        yield Remedy(work.length_key, length, shorter, conditions)
