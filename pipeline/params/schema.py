@@ -153,6 +153,12 @@ class Data(Section):
         "ms_swift",
         "messages_pairs",
         "system_pairs",
+        "ms_swift_query",
+        "lmsys_kaggle",
+        "ultrafeedback",
+        "distilabel_ratings",
+        "pos_neg",
+        "label_studio_pairwise",
     ]
     revision: str | None
     split: str

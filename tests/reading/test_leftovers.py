@@ -29,9 +29,9 @@ def source(row: dict[str, Any]) -> Source:
 @pytest.mark.parametrize(
     ("columns", "form"),
     [
-        (["prompt", "response", "rejected_response"], "preference_pairs"),
+        (["prompt", "response", "worse_response"], "preference_pairs"),
         (["prompt", "preferred_output", "non_preferred_output"], "preference_pairs"),
-        (["prompt", "pos", "neg"], "preference_pairs"),
+        (["prompt", "positive", "negative"], "preference_pairs"),
         (["prompt", "completion_a", "completion_b"], "comparisons"),
         (["text", "model_a", "model_b"], "comparisons"),
         (["question", "answer", "answer_2"], "comparisons"),

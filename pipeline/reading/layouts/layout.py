@@ -27,6 +27,8 @@ class Layout:
     """Preferences of a row; Unreadable, with the reason, where it has none or contradicts the documentation."""
     reads: tuple[str, ...] = ()
     """Other columns that are read where they are there."""
+    speaks: tuple[str, ...] = ()
+    """Columns of which a row of the source has to hold something: without them it says no more than its form does."""
     not_beside: tuple[str, ...] = ()
     """Columns that only other layouts have."""
     category: str | None = None

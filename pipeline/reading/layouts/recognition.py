@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Data
 from pipeline.reading.chats import Unreadable
+from pipeline.reading.layouts.cells import structure
 from pipeline.reading.layouts.layout import Layout, Row
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.rows import BROKEN
@@ -14,8 +15,9 @@ from pipeline.reading.sources import Source
 
 _SAMPLE = 200
 _MOST_OTHERS = 0.1
-_FIELDS = ("prompt", "chosen", "rejected", "response_a", "response_b", "winner", "responses", "scores", "response")
-"""Of `data.columns`: a user who names one of them knows better than a layout."""
+_OTHERS = ("category", "annotator")
+"""Fields of `data.columns` that go with a layout: the others are what it says itself."""
+_BEGIN_WITH = ("text", "label")
 _SAY_NOTHING = frozenset(
     {
         "tie",
@@ -54,17 +56,39 @@ def layout_of(source: Source, data: Data) -> Layout | None:
     """
     if data.format != "auto":
         return LAYOUTS.get(data.format)
-    names = source.rows.column_names
-    named = [getattr(data.columns, field) for field in _FIELDS]
-    if any(set([one] if isinstance(one, str) else one) & set(names) for one in named if one):
+    if _named(data, source):
         return None
-    candidates = [layout for layout in LAYOUTS.values() if layout.may_be(names)]
-    found = [layout for layout in candidates if _agree(layout, _sample(source))]
+    candidates = [layout for layout in LAYOUTS.values() if layout.may_be(source.rows.column_names)]
+    found = [layout for layout in candidates if _agree(layout, _sample(source)) and _speaks(layout, source)]
     if len(found) > 1:
         raise PipelineError(
             f"{source.name} may have the layout {' or '.join(one.name for one in found)}. Name it in data.format."
         )
     return found[0] if found else None
+
+
+def _named(data: Data, source: Source) -> dict[str, str]:
+    """Fields with a column of the source that the user names, who knows better than a layout.
+
+    The `text` and the `label` that params.yaml begins with are no choice.
+    """
+    fields = {name: value for name, value in data.columns.model_dump().items() if value and name not in _OTHERS}
+    listed = {name: [value] if isinstance(value, str) else value for name, value in fields.items()}
+    chosen = {name: found for name, found in listed.items() if found != [name] or name not in _BEGIN_WITH}
+    return {name: " + ".join(found) for name, found in chosen.items() if set(found) & set(source.rows.column_names)}
+
+
+def _speaks(layout: Layout, source: Source) -> bool:
+    """Whether a row holds what only the layout reads; every row is looked at until one does."""
+    names = [name for name in layout.speaks if name in source.rows.column_names]
+    if not layout.speaks or any(_holds(row, names) for row in _sample(source)):
+        return True
+    rows = source.rows.select_columns(names)
+    return any(_holds(row, names) for row in (rows[at] for at in range(len(source.rows))) if BROKEN not in row)
+
+
+def _holds(row: Row, names: list[str]) -> bool:
+    return any(structure(row.get(name)) not in (None, "", [], {}) for name in names)
 
 
 def _sample(source: Source) -> list[Row]:
@@ -98,9 +122,17 @@ def resolve(layout: Layout, source: Source, data: Data) -> Data:
     """`data` for a source with this layout: its name as the format, and no columns but those of the category.
 
     Raises:
-        PipelineError: a column is missing.
+        PipelineError: a column is missing, or `data.columns` names one that the layout names itself.
     """
     names = source.rows.column_names
+    shown = [f"data.columns.{field}: {value}" for field, value in _named(data, source).items()]
+    if data.format == layout.name and any(data.winner_coding.model_dump().values()):
+        shown.append("data.winner_coding")
+    if shown:
+        raise PipelineError(
+            f"data.format is {layout.name}, which says itself what the columns of {source.name} mean, but params.yaml "
+            f"has {', '.join(shown)}. Set these to null, or name a format of docs/data.md that is no layout."
+        )
     if not layout.may_be(names):
         needs = ", ".join(" or ".join(group) for group in layout.needs)
         raise PipelineError(
@@ -109,7 +141,7 @@ def resolve(layout: Layout, source: Source, data: Data) -> Data:
     columns = data.columns.model_copy(
         update={
             **dict.fromkeys(type(data.columns).model_fields),
-            "annotator": layout.annotator if layout.annotator in names else None,
+            "annotator": next((one for one in (data.columns.annotator, layout.annotator) if one in names), None),
             "category": _category(layout, data.columns.category, names),
         }
     )

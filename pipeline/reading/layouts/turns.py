@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.reading.chats import Message, Unreadable, read_messages
-from pipeline.reading.layouts.cells import structure
+from pipeline.reading.layouts.cells import structure, text
 
 Turns = list[dict[str, str]]
 _TOOLS = ("tools", "functions", "tool_calls", "function_call")
@@ -20,6 +20,15 @@ def refuse_tools(*objects: Any) -> None:
             raise Unreadable("tools_are_not_read")
         if any(structure(entry.get(name)) for name in _MEDIA):
             raise Unreadable("media_are_not_read")
+
+
+def is_conversation(value: Any) -> bool:
+    """Whether it is a message, or messages, also as JSON; a text with other JSON is none."""
+    found = structure(value)
+    messages = [found] if isinstance(found, Mapping) else found
+    if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
+        return False
+    return all(isinstance(one, Mapping) and ("role" in one or "from" in one) for one in messages)
 
 
 def turns(value: Any, *, system: Any = None) -> Turns:
@@ -49,7 +58,7 @@ def question(value: Any, *, system: Any = None) -> Turns:
         Unreadable: it ends with someone else.
     """
     found = structure(value)
-    if isinstance(found, str) or not found:
+    if not found or (isinstance(value, str) and not is_conversation(found)):
         if not isinstance(value, str) or not value.strip():
             raise Unreadable("empty_prompt")
         found = [{"role": "user", "content": value}]
@@ -79,3 +88,45 @@ def answer(value: Any, before: Turns) -> str:
 def pair(before: Turns, chosen: Any, rejected: Any) -> dict[str, Any]:
     """A preference with a conversation before it."""
     return {"prompt": before, "chosen": answer(chosen, before), "rejected": answer(rejected, before)}
+
+
+def instruction(row: Mapping[str, Any], *names: str) -> Any:
+    """The prompt that one of these columns holds, with `input` behind an `instruction`.
+
+    Raises:
+        Unreadable: two hold different ones, which may not be guessed together.
+    """
+    said = {name: row[name] for name in names if row.get(name) not in (None, "", [])}
+    texts = list(said.values())
+    if said.keys() == {"instruction", "input"} and all(isinstance(one, str) for one in texts):
+        return "\n".join(one for one in (said["instruction"], said["input"]) if one.strip())
+    if any(one != texts[0] for one in texts[1:]):
+        raise Unreadable("two_prompts")
+    return texts[0] if texts else None
+
+
+def exchange(prompt: Any, chosen: Any, rejected: Any, *, system: Any = None, earlier: Any = None) -> dict[str, Any]:
+    """A preference after a system's text and earlier turns, if there are any; texts alone stay texts.
+
+    Args:
+        earlier: pairs of what the user and the assistant said.
+    """
+    history = _history(earlier)
+    alone = not history and not (isinstance(system, str) and system.strip())
+    if alone and all(isinstance(one, str) and not is_conversation(one) for one in (prompt, chosen, rejected)):
+        return {"prompt": prompt, "chosen": text(chosen), "rejected": text(rejected)}
+    before = question(prompt)
+    if history:
+        before = question([*history, *before])
+    return pair(question(before, system=system), chosen, rejected)
+
+
+def _history(value: Any) -> Turns:
+    found = structure(value) or []
+    if not isinstance(found, list) or not all(isinstance(one, list) and len(one) == 2 for one in found):
+        raise Unreadable("history_malformed")
+    return [
+        {"role": role, "content": words}
+        for one in found
+        for role, words in zip(("user", "assistant"), one, strict=True)
+    ]

@@ -19,6 +19,15 @@ GOOD, BAD = ("Hi", "good", "bad"), ("Hi", "bad", "good")
 CHAT = (HI, " good", " bad")
 SCORED = {"helpfulness": 4, "correctness": 3, "coherence": 4, "complexity": 1, "verbosity": 1}
 TIE = "tie"
+LMSYS = {
+    "prompt": '["Hi"]',
+    "response_a": '["x"]',
+    "response_b": '["y"]',
+    "winner_model_a": 0,
+    "winner_model_b": 0,
+    "winner_tie": 0,
+}
+TWO_TURNS = {"prompt": '["Hi", "Why?"]', "response_b": '["z", "y"]'}
 
 EXAMPLES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "openai_preference": [
@@ -246,11 +255,11 @@ EXAMPLES: dict[str, list[tuple[dict[str, Any], Any]]] = {
             },
             (TALK, *CHAT[1:]),
         ),
-        ({"system": "", "question": "Hi", "chatgpt": "good", "llama2-13b-chat": "bad"}, CHAT),
-        ({"system": "", "instruction": "Hi", "chosen_response": "good", "rejected_response": "bad"}, CHAT),
+        ({"system": "", "question": "Hi", "chatgpt": "good", "llama2-13b-chat": "bad"}, GOOD),
+        ({"system": "", "instruction": "Hi", "chosen_response": "good", "rejected_response": "bad"}, GOOD),
         (
             {"system": None, "instruction": "Hi", "input": "there", "chosen": "good", "rejected": "bad"},
-            ("\n\nHuman: Hi\nthere\n\nAssistant:", *CHAT[1:]),
+            ("Hi\nthere", "good", "bad"),
         ),
         ({"system": "", "input": "Hi", "chosen": "x", "rejected": "y", "status": "tie"}, TIE),
         (
@@ -263,10 +272,128 @@ EXAMPLES: dict[str, list[tuple[dict[str, Any], Any]]] = {
                 "original_chosen": "bad",
                 "original_rejected": "good",
             },
-            CHAT,
+            GOOD,
         ),
         ({"system": "", "prompt": "Hi", "question": "Why?", "chosen": "x", "rejected": "y"}, "two_prompts"),
         ({"system": "", "prompt": "Hi", "chosen": "x", "rejected_response": "y"}, "empty_text"),
+    ],
+    "ms_swift_query": [
+        (
+            {
+                "system": "Be brief.",
+                "query": "Why?",
+                "response": "good",
+                "rejected_response": "bad",
+                "history": [["Hi", "Hello!"]],
+            },
+            (TALK, *CHAT[1:]),
+        ),
+        ({"query": "Hi", "response": "good", "rejected_response": "bad", "history": []}, GOOD),
+        (
+            {"instruction": "Add.", "input": "1, 2", "output": "good", "rejected_response": "bad"},
+            ("Add.\n1, 2", "good", "bad"),
+        ),
+    ],
+    "lmsys_kaggle": [
+        (
+            {
+                "id": 1,
+                "prompt": '["Hi"]',
+                "response_a": '["bad"]',
+                "response_b": '["good"]',
+                "winner_model_a": 0,
+                "winner_model_b": 1,
+                "winner_tie": 0,
+            },
+            CHAT,
+        ),
+        (
+            {
+                "prompt": ["Hi", "Why?"],
+                "response_a": ["Hello!", "good"],
+                "response_b": ["Hello!", "bad"],
+                "winner_model_a": "1",
+                "winner_model_b": "0",
+                "winner_tie": "0",
+            },
+            ("\n\nHuman: Hi\n\nAssistant: Hello!\n\nHuman: Why?\n\nAssistant:", *CHAT[1:]),
+        ),
+        ({**LMSYS, "winner_tie": 1}, TIE),
+        ({**LMSYS, "response_a": '["x", "y"]', "winner_model_b": 1, **TWO_TURNS}, "no_shared_turn"),
+    ],
+    "ultrafeedback": [
+        (
+            {
+                "source": "sharegpt",
+                "instruction": "Hi",
+                "completions": [
+                    {"response": "fair", "overall_score": 3.0},
+                    {"response": "bad", "overall_score": 1.0, "annotations": {"helpfulness": {"Rating": "5"}}},
+                    {"response": "good", "overall_score": 8.5},
+                    {"response": "unscored", "overall_score": None},
+                ],
+            },
+            [GOOD, "between_best_and_worst", "no_score"],
+        ),
+        (
+            {"instruction": "Hi", "completions": [{"response": text, "overall_score": 5.0} for text in ("x", "y")]},
+            TIE,
+        ),
+    ],
+    "distilabel_ratings": [
+        ({"instruction": "Hi", "generations": ["bad", "good"], "ratings": [1, 5]}, GOOD),
+        (
+            {"instruction": "Hi", "generations": ["bad", "good", None, "x"], "ratings": ["1", "5", 4, None]},
+            [GOOD, "no_score", "no_score"],
+        ),
+        ({"instruction": "Hi", "generations": ["x", "y"], "ratings": [3, 3]}, TIE),
+    ],
+    "pos_neg": [
+        ({"query": "Hi", "pos": ["good"], "neg": ["bad", "worse"]}, [GOOD, ("Hi", "good", "worse")]),
+        (
+            {"query": "Hi", "pos": ["good", "Good"], "neg": ["bad", "Bad"]},
+            [GOOD, ("Hi", "Good", "Bad"), "other_pair_of_the_row", "other_pair_of_the_row"],
+        ),
+        ({"prompt": "Hi", "pos": "good", "neg": "bad"}, GOOD),
+        ({"pos": f"{HI} good", "neg": f"{HI} bad"}, (HI, " good", " bad")),
+    ],
+    "label_studio_pairwise": [
+        (
+            {
+                "id": 1,
+                "data": {"prompt": "Hi", "answer2": "good", "answer1": "bad"},
+                "annotations": [{"result": [{"type": "pairwise", "value": {"selected": "right"}}]}],
+            },
+            GOOD,
+        ),
+        (
+            {
+                "data": {"prompt": "Hi", "mine": "good", "other": "bad"},
+                "annotations": [
+                    {"result": [{"type": "pairwise", "to_name": "mine,other", "value": {"selected": "left"}}]},
+                    {"result": [{"type": "choices", "value": {"choices": ["clear"]}}], "was_cancelled": False},
+                ],
+            },
+            GOOD,
+        ),
+        (
+            {
+                "data": {"prompt": "Hi", "text1": "x", "text2": "y"},
+                "annotations": [
+                    {"result": [{"type": "pairwise", "value": {"selected": side}}]} for side in ("left", "right")
+                ],
+            },
+            TIE,
+        ),
+        (
+            {
+                "data": {"prompt": "Hi", "text1": "x", "text2": "y"},
+                "annotations": [
+                    {"result": [{"type": "pairwise", "value": {"selected": "left"}}], "was_cancelled": True}
+                ],
+            },
+            "no_winner",
+        ),
     ],
 }
 """By layout: rows, each with its pair of prompt, chosen and rejected or the reason why it has none; with None where a
