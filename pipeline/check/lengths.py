@@ -26,6 +26,7 @@ class Measured:
     what: str
     lengths: Sequence[int]
     key: str
+    """What sets the limit: a parameter, or the model that has no more positions."""
     limit: int
     fate: str
     """What happens to those beyond."""
@@ -49,14 +50,15 @@ def check_lengths(
     _check_positions(readers, settings, findings)
 
 
-_HEADER = ("texts", "median", "95 %", "longest", "limit", "beyond", "key")
+_HEADER = ("texts", "median", "95 %", "longest", "limit", "beyond", "set by")
 
 
 def _row(one: Measured) -> list[str]:
     ordered = sorted(one.lengths)
     middle, high = statistics.median(ordered), ordered[int(KEPT * (len(ordered) - 1))]
     beyond = f"{one.beyond:.0%} {one.fate}" if one.beyond else "-"
-    return [one.what, f"{middle:,.0f}", f"{high:,}", f"{ordered[-1]:,}", f"{one.limit:,}", beyond, one.key]
+    bound = f"{one.key} (positions)" if one.key.endswith(".source") else one.key
+    return [one.what, f"{middle:,.0f}", f"{high:,}", f"{ordered[-1]:,}", f"{one.limit:,}", beyond, bound]
 
 
 def _advise(one: Measured, findings: Findings) -> None:
@@ -112,9 +114,8 @@ def _measure(
     prompts = [row["prompt"] for row in _some(data.prepared.prompts["evaluation"])]
     if most is not None:
         sampled = [length + lengths.new_tokens for length in _tokens(policy, prompts)]
-        yield Measured(
-            "evaluation prompts with a response", sampled, "sampling.max_new_tokens", most, "unreadable", most
-        )
+        what = f"evaluation prompts and {lengths.new_tokens:,} new tokens"
+        yield Measured(what, sampled, "models.policy.source", most, "unreadable", most)
 
 
 def _some(rows: Sequence[Any]) -> Sequence[Any]:

@@ -22,8 +22,21 @@ MOST_PAIRS = 5_000
 LABELS = Path("data/labels")
 
 
-def check_pairs(data: ReadData, readers: Readers, settings: Settings, findings: Findings) -> list[dict[str, Any]]:
-    """The pairs that are fit for training but perhaps too long; none where the policy has to write them first."""
+def check_pairs(
+    data: ReadData, readers: Readers, settings: Settings, findings: Findings, *, counted: bool
+) -> list[dict[str, Any]]:
+    """Hold the pairs against the contract.
+
+    Args:
+        data: with the pairs.
+        readers: of the texts.
+        settings: of the run.
+        findings: get what is wrong.
+        counted: how many pairs there are is not known to be wrong; otherwise too few are no error of their own.
+
+    Returns:
+        The pairs that are fit for training but perhaps too long; none where the policy has to write them first.
+    """
     with findings.collecting():
         pairs = _known_pairs(data, settings, findings)
         if not pairs:
@@ -34,11 +47,11 @@ def check_pairs(data: ReadData, readers: Readers, settings: Settings, findings: 
             findings.warning(f"the contract was tried on {len(tried):,} of {len(pairs):,} pairs; shares are estimates.")
         validated = _validate(tried, data, readers, settings)
         findings.tables.append(_table(validated, settings))
-        sampled = step > 1 or data.whole > 1
+        uncounted = step > 1 or data.whole > 1 or not counted
         findings.errors += [
             problem
             for problem in threshold_problems(validated, settings.contract)
-            if not (sampled and "too few accepted pairs" in problem.message)
+            if not (uncounted and "too few accepted pairs" in problem.message)
         ]
         return [*validated.accepted, *(row for row in validated.quarantined if row["reasons"] == ["over_context"])]
     return []

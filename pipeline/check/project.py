@@ -27,7 +27,7 @@ def check_project(settings: Settings, scratch: Path) -> Findings:
         return findings
     data = read_data(intake, readers.folder, settings, findings)
     if data is not None:
-        check_sizes(data, settings, findings)
-        pairs = check_pairs(data, readers, settings, findings)
+        enough = not data.lossy and check_sizes(data, settings, findings)
+        pairs = check_pairs(data, readers, settings, findings, counted=enough)
         check_lengths(data, pairs, readers, settings, findings)
     return findings

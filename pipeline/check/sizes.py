@@ -5,19 +5,21 @@ import math
 from pipeline.check.findings import Findings
 from pipeline.check.settings import Settings
 from pipeline.check.sources import ReadData
+from pipeline.data.splits import SPLITS
 
 _USEFUL = 50
 """Prompts or pairs, below which an interval says little."""
 
 
-def check_sizes(data: ReadData, settings: Settings, findings: Findings) -> None:
-    """Prompts, pairs, texts and labels against what the stages need."""
+def check_sizes(data: ReadData, settings: Settings, findings: Findings) -> bool:
+    """Prompts, pairs, texts and labels against what the stages need; False where there are too few prompts to split."""
     prompts = {split: data.estimate(len(rows)) for split, rows in data.prepared.prompts.items()}
-    for split, count in prompts.items():
-        if not count:
-            findings.error(
-                f"no prompt is left for {split}. Add rows, or give it a larger share.", f"data.splits.{split}"
-            )
+    empty = [split for split, count in prompts.items() if not count]
+    if empty and data.prepared.different_prompts < len(SPLITS):
+        _say_that_prompts_are_few(data.prepared.different_prompts, empty, findings)
+        return False
+    for split in empty:
+        findings.error(f"no prompt is left for {split}. Add rows, or give it a larger share.", f"data.splits.{split}")
     _check_source(data, settings, findings)
     _check_judge_labels(data, settings, findings)
     if settings.collect.source == "sampled":
@@ -33,6 +35,14 @@ def check_sizes(data: ReadData, settings: Settings, findings: Findings) -> None:
                 f"data.splits.{split}",
             )
     _check_batches(data, prompts["train"], settings, findings)
+    return True
+
+
+def _say_that_prompts_are_few(count: int, empty: list[str], findings: Findings) -> None:
+    said = "there is one prompt in all rows, and a prompt lies in one split with all of its rows"
+    if count > 1:
+        said = f"there are {count} different prompts in all rows, and each lies in one split with all of its rows"
+    findings.error(f"{said}: none is left for {', '.join(empty)}. Add rows with other prompts.", "data.source")
 
 
 def _half_width(share: float, count: int) -> float:

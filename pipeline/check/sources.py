@@ -33,6 +33,8 @@ class ReadData:
     style: Style
     whole: float
     """How many rows of the sources each of them stands for; 1 where all were read."""
+    lossy: bool
+    """So many rows are dropped that this is an error: how many there are of what is known when they are mended."""
 
     def estimate(self, count: int) -> int:
         """Of all rows."""
@@ -46,23 +48,27 @@ class ReadData:
 def check_sources(settings: Settings, findings: Findings) -> Intake | None:
     """Find and open every source; needs no model."""
     with findings.collecting():
-        return open_sources(settings.data)
+        return open_sources(settings.data, warn=findings.warning)
     return None
 
 
 def read_data(intake: Intake, policy: Path, settings: Settings, findings: Findings) -> ReadData | None:
-    """Read the rows as prepare_data will, and hold what they give against what each use needs."""
+    """Read the rows as prepare_data will; None where none is used, for whatever else could be said follows from it."""
     with findings.collecting():
         prepared, style = read_sources(intake, policy, seed=settings.seed, at_most=_most_rows(intake))
         read = prepared.noted_rows
-        data = ReadData(prepared, style, intake.rows / read if read < intake.rows else 1.0)
+        lossy = _dropped_share(prepared) > settings.data.max_dropped_share
+        data = ReadData(prepared, style, intake.rows / read if read < intake.rows else 1.0, lossy)
         if data.whole > 1:
             findings.warning(
                 f"{read:,} of {intake.rows:,} rows were read, in blocks from all over; counts are estimates."
             )
         findings.tables += [_read_table(intake, prepared), _use_table(data)]
         _check_dropped(intake, prepared, settings, findings)
-        return data
+        if any(count for fate, count in prepared.counts.items() if fate.startswith("used.")):
+            return data
+        if not lossy:
+            _say_that_none_is_used(prepared, findings)
     return None
 
 
@@ -106,6 +112,16 @@ def _use_table(data: ReadData) -> Table:
     return Table("What would be used", ("split", "prompts or texts", "given pairs"), rows)
 
 
+def _dropped_share(prepared: PreparedData) -> float:
+    """Of all entries; a row of an unlike form gives several."""
+    return sum(fate["fate"].startswith("dropped.") for fate in prepared.fates) / max(1, len(prepared.fates))
+
+
+def _say_that_none_is_used(prepared: PreparedData, findings: Findings) -> None:
+    fates = ", ".join(f"{count:,} {fate}" for fate, count in prepared.counts.most_common() if count)
+    findings.error(f"no row of the sources is used: they are {fates}. Bring other rows.", "data.source")
+
+
 def _check_dropped(intake: Intake, prepared: PreparedData, settings: Settings, findings: Findings) -> None:
     dropped = [fate for fate in prepared.fates if fate["fate"].startswith("dropped.")]
     if not dropped:
@@ -118,7 +134,7 @@ def _check_dropped(intake: Intake, prepared: PreparedData, settings: Settings, f
         shown = shorten(str(rows[first["source"]][first["row"] - 1]), _SHOWN_CHARACTERS)
         table.append([reason, f"{count:,}", f"row {first['row']} of {first['source']}", shown])
     findings.tables.append(Table("Dropped rows", ("reason", "rows", "first", "what stands there"), table))
-    share, limit = len(dropped) / len(prepared.fates), settings.data.max_dropped_share
+    share, limit = _dropped_share(prepared), settings.data.max_dropped_share
     for name, count in Counter(fate["source"] for fate in dropped).items():
         if share <= limit and (of_source := count / prepared.rows_of[name].total()) > limit:
             findings.warning(f"{of_source:.0%} of the rows of {name} are dropped (see the table).", "data.source")

@@ -1,6 +1,6 @@
 """The sources of a run, opened and read: what prepare_data writes, and what is checked before it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from pipeline.progress import progress_bar
 from pipeline.reading.categories import default_category
 from pipeline.reading.control_tokens import control_tokens
 from pipeline.reading.formats import HOLD_CHATS, as_read, detect_format, prompts_by_file, select_fields
-from pipeline.reading.sources import Source, load_sources
+from pipeline.reading.sources import Source, load_sources, print_warning
 from pipeline.reading.styles import Style
 
 _BLOCKS = 20
@@ -36,13 +36,17 @@ class Intake:
         return sum(len(source.rows) for source in self.sources)
 
 
-def open_sources(settings: Data) -> Intake:
+def open_sources(settings: Data, *, warn: Callable[[str], None] = print_warning) -> Intake:
     """Find the files and data sets, and what each is.
+
+    Args:
+        settings: `data` of the parameters.
+        warn: gets what was found and does not stop a run, a sentence each.
 
     Raises:
         PipelineError: one is not there or cannot be read, or fits no format.
     """
-    sources = load_sources(settings)
+    sources = load_sources(settings, warn=warn)
     resolved = prompts_by_file(sources, [detect_format(source, settings) for source in sources])
     rows = sum(len(source.rows) for source in sources)
     return Intake(settings, sources, fill_shares(resolved, rows=rows))

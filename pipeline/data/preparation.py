@@ -35,6 +35,8 @@ class PreparedData:
     """Prompts with a real response: SFT (train), and held-out perplexity (evaluation)."""
     prompts: dict[str, Rows]
     """Of train, validation, test and evaluation."""
+    different_prompts: int
+    """Among all rows that were not dropped as they were read."""
     pairs: Rows
     """Preferences as given; empty where the sources have none."""
     glued_pairs: int
@@ -93,6 +95,7 @@ def prepare(sources: Iterable[RawRows], *, seed: int, scratch: Path | None = Non
         labels=uses.labels(),
         texts=uses.texts(),
         prompts=uses.prompts(),
+        different_prompts=len(np.unique(store.folded)),
         pairs=uses.pairs(),
         glued_pairs=uses.glued_pairs(),
         counts=fates.counts,

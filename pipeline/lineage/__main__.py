@@ -57,6 +57,11 @@ def main() -> None:
     audit.add_argument("--full", action="store_true", help="every parameter and code file")
     audit.add_argument("--json", action="store_true", help="for programs: everything, nothing shortened")
     arguments = parser.parse_args()
+    for name, wanted in (("record", "an id"), ("find", "a text")):
+        if (given := getattr(arguments, name)) is not None and not given.strip():
+            audit.error(f"--{name} needs {wanted}, and got nothing")
+    if arguments.limit < 1:
+        audit.error("--limit is 1 or more")
     if not (arguments.record or arguments.find or arguments.diff or arguments.path):
         audit.error("name a PATH, such as artifacts/selected/dpo/seed-0")
     if arguments.cache and not arguments.verify:

@@ -97,12 +97,18 @@ def workspace_lock(root: Path) -> Lock:
     """The dvc.lock of the working folder.
 
     Raises:
-        PipelineError: there is none.
+        PipelineError: there is none, or it cannot be read.
     """
     path = root / "dvc.lock"
     if not path.exists():
         raise PipelineError(f"{path}: missing. Run `dvc repro`, which writes it, or go to the project's folder.")
-    return Lock(path.read_text(), label="dvc.lock", names=stage_names(root))
+    text = path.read_bytes().decode(errors="replace")
+    try:
+        names = stage_names(root)
+    except PipelineError:
+        Lock(text, label="dvc.lock", names=())  # says so where dvc.lock itself is the cause
+        raise
+    return Lock(text, label="dvc.lock", names=names)
 
 
 def revision_lock(root: Path, revision: str) -> Lock:

@@ -1,6 +1,5 @@
 """The raw rows of a lineage, as the sources have them: by file and row, or by a text in them."""
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,14 +63,14 @@ class RawSources:
         named = [data.source] if isinstance(data.source, str) else [source.name for source in data.source]
         if hub := [name for name in named if name.startswith("hub:")]:
             raise PipelineError(f"{', '.join(hub)} is on a hub, which an audit does not ask")
-        with contextlib.redirect_stdout(None):  # warnings that prepare_data has given
-            return {source.name: source.rows for source in load_sources(data)}
+        # prepare_data has given the warnings
+        return {source.name: source.rows for source in load_sources(data, warn=lambda _: None)}
 
 
 def row_text(row: Any) -> str:
-    """All texts of a row, however deep, one behind the other."""
+    """All texts and numbers of a row, however deep, one behind the other."""
     if isinstance(row, Mapping):
         return " | ".join(filter(None, map(row_text, row.values())))
     if isinstance(row, list | tuple):
         return " | ".join(filter(None, map(row_text, row)))
-    return "" if row is None else str(row)
+    return "" if row is None or isinstance(row, bool) else str(row)

@@ -86,6 +86,8 @@ def trace_record(identity: str, lock: Lock, contents: Contents, raw: RawSources)
     Raises:
         PipelineError: nothing has this id.
     """
+    # ids are pasted, with spaces or in capitals
+    identity = identity.strip().lower()
     trace = trace_records([identity], lock, contents, raw)[identity]
     if not trace.origins and not trace.files:
         raise PipelineError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from pipeline.errors import PipelineError
 from pipeline.lineage.contents import Contents
 from pipeline.lineage.lockfile import Artifact, Lock, StageRecord
 from pipeline.lineage.runs import Run, Runs
+
+_NEAR = 5
 
 
 @dataclass
@@ -62,11 +65,12 @@ def lineage(path: str, lock: Lock, contents: Contents, runs: Runs | None) -> Nod
     """
     found = lock.producer(path)
     if found is None:
-        outputs = ", ".join(sorted(out.path for stage in lock.stages.values() for out in stage.outputs))
+        outputs = sorted(out.path for stage in lock.stages.values() for out in stage.outputs)
         former = [stage.name for stage in lock.stale.values() if any(out.covers(path) for out in stage.outputs)]
         if former:
             raise PipelineError(f"{path}: it is of stage {former[0]}, which dvc.yaml no longer has.")
-        raise PipelineError(f"{path}: {lock.label} knows no stage that writes it. It has {outputs}.")
+        near = ", ".join(get_close_matches(path, outputs, n=_NEAR, cutoff=0.0))
+        raise PipelineError(f"{path}: {lock.label} knows no stage that writes it. Nearest among its outputs: {near}.")
     return _node(found[1], lock, contents, runs, {})
 
 

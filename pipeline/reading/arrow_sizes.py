@@ -7,6 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
+from pipeline.reading.parquet_pages import page_sizes
+
 _FILE_MARK = b"ARROW1\0\0"
 """An Arrow file is a stream behind it, and a table of its parts behind that."""
 _DICTIONARY, _RECORDS = 2, 3
@@ -20,12 +22,10 @@ def unpacked_size(path: Path, *, is_parquet: bool) -> int:
         ArrowException, OSError: the file is damaged.
     """
     if is_parquet:
-        metadata = parquet.read_metadata(path)
-        return sum(
-            metadata.row_group(group).column(column).total_uncompressed_size
-            for group in range(metadata.num_row_groups)
-            for column in range(metadata.num_columns)
-        )
+        try:
+            return sum(page_sizes(path, parquet.read_metadata(path)))
+        except ValueError as error:
+            raise pa.ArrowInvalid(str(error)) from error
     with pa.memory_map(str(path)) as source:
         if source.read(len(_FILE_MARK)) != _FILE_MARK:
             source.seek(0)

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
-
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Data
 from pipeline.reading.categories import EVERYTHING, VERDICTS, category_of
@@ -19,7 +17,8 @@ from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.layouts.selection import laid_out
 from pipeline.reading.leftovers import refuse_leftovers
 from pipeline.reading.open_codings import FILE_NAME, close_codings
-from pipeline.reading.rows import BROKEN, SpanRows
+from pipeline.reading.plain_text import text_hint
+from pipeline.reading.rows import BROKEN
 from pipeline.reading.sources import Source
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -111,6 +110,8 @@ def detect_format(source: Source, data: Data) -> Data:
             if candidate in _WITHOUT_PAIRS and (near := resembling(source)):
                 raise PipelineError(f"data.format is auto, and {source.name} fits no format with pairs. {near}")
             return _closed(source, _resolved(source_data, candidate, names, columns), auto=True)
+    if hint := text_hint(source.name, source.rows, unnamed=source.unnamed):
+        raise PipelineError(f"data.format is auto, and {source.name} fits no format. {hint}")
     needs = "; ".join(f"{name}: {', '.join(fields)}" for name, fields in FIELDS.items())
     raise PipelineError(
         f"data.format is auto, but the columns of {source.name} ({', '.join(names)}) fit no format ({needs}). "
@@ -271,7 +272,8 @@ def select_fields(source: Source, data: Data, *, category: str = EVERYTHING) -> 
             renamed[name] = f"{field}.{number}"
     fixed = {"prompt": _file_prompt(source.name)} if data.columns.prompt == FILE_NAME else {}
     kinds, decoder = data.columns.category or [], Decoder(data)
-    for row in _select(source.rows, [*renamed, *kinds]):
+    # to read the other columns would take longer
+    for row in source.rows.select_columns(list(dict.fromkeys([*renamed, *kinds]))):
         if BROKEN in row:
             yield row
             continue
@@ -282,8 +284,3 @@ def select_fields(source: Source, data: Data, *, category: str = EVERYTHING) -> 
 
 def _file_prompt(name: str) -> str:
     return " ".join(re.split(r"[-_\s]+", Path(name).name.split(".")[0])).strip()
-
-
-def _select(rows: Dataset | SpanRows, names: Sequence[str]) -> Iterable[Mapping[str, Any]]:
-    """Rows of a table with these columns alone: to read the others of a row would take longer."""
-    return rows.select_columns(list(dict.fromkeys(names)))

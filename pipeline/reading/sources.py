@@ -2,7 +2,7 @@
 
 import glob
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +47,20 @@ class Source:
     """A table without a header line; its columns are `column_1`, `column_2`, ..."""
 
 
-def load_sources(data: Data) -> list[Source]:
+Warn = Callable[[str], None]
+
+
+def print_warning(message: str) -> None:
+    """Say on the terminal what does not stop a run."""
+    print(f"warning: {message}", flush=True)
+
+
+def load_sources(data: Data, *, warn: Warn = print_warning) -> list[Source]:
     """Every file or data set that `data.source` names, in the order of their names.
+
+    Args:
+        data: of the parameters.
+        warn: gets what was found and does not stop a run, a sentence each.
 
     Raises:
         PipelineError: a missing package, file or hub data set, an unknown file type, or no rows.
@@ -61,7 +73,7 @@ def load_sources(data: Data) -> list[Source]:
         if source.name.startswith("hub:"):
             found.append(Source(source.name, _load_hub(source.name, data), source.share))
         else:
-            files = _files(source.name)
+            files = _files(source.name, warn)
             _allow_open_files(len(files))
             found += [_load_file(path, source.share, limit) for path in files]
     names = [source.name for source in found]
@@ -82,7 +94,7 @@ def _allow_open_files(count: int) -> None:
         )
 
 
-def _files(source: str) -> list[Path]:
+def _files(source: str, warn: Warn) -> list[Path]:
     if source.startswith("package:"):
         return [_package_file(source)]
     pattern = f"{source}/**/*" if Path(source).is_dir() else source
@@ -90,16 +102,15 @@ def _files(source: str) -> list[Path]:
     # what `dvc add` writes beside a file is no data
     found = sorted(Path(name) for name in matches if Path(name).is_file() and not name.endswith(".dvc"))
     if pattern != source:
-        found = _readable(source, found)
+        found = _readable(source, found, warn)
     if not found:
         raise PipelineError(
             f"{_KEY}: no file matches {source!r}. Correct the path; data/raw is the place for own files."
         )
     if not all(path.resolve().is_relative_to(WATCHED_FOLDER.resolve()) for path in found):
-        print(
-            f"warning: {source} is outside {WATCHED_FOLDER}/, so DVC cannot see when it changes; "
-            "copy it there, or run `dvc repro -f prepare_data` after each change.",
-            flush=True,
+        warn(
+            f"{source} is outside {WATCHED_FOLDER}/, so DVC cannot see when it changes; copy it there, or run "
+            "`dvc repro -f prepare_data` after each change."
         )
     _check(found)
     return found
@@ -121,12 +132,12 @@ def _kind(path: Path) -> str:
     return (path.with_suffix("") if path.suffix.lower() in PACKED else path).suffix.lower()
 
 
-def _readable(folder: str, files: Sequence[Path]) -> list[Path]:
+def _readable(folder: str, files: Sequence[Path], warn: Warn) -> list[Path]:
     """Of a folder what can be read; what else is there, but for documents such as its README, is said."""
     left = [path.name for path in files if _kind(path) not in _READERS and path.suffix.lower() not in _DOCUMENTS]
     if left:
         shown = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED:,} more" if len(left) > _NAMED else "")
-        print(f"warning: of {folder} nothing is read of {shown}: {_how_to_name()}", flush=True)
+        warn(f"of {folder} nothing is read of {shown}: {_how_to_name()}")
     return [path for path in files if _kind(path) in _READERS]
 
 

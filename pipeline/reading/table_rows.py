@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from pipeline.reading.encodings import skip_mark
 from pipeline.reading.lines import read_lines
+from pipeline.reading.plain_text import text_hint
 from pipeline.reading.rows import MOST_COLUMNS, SpanRows
 from pipeline.reading.unpacking import open_unpacked
 
@@ -60,7 +61,8 @@ def load_table_rows(path: Path, *, limit: int) -> tuple[SpanRows, bool]:
         rows.append(record.start, record.size, broken=_defect(record, len(names), limit))
     if len(rows) and len(rows.broken) == len(rows):
         reasons = ", ".join(rows.reasons())
-        raise ValueError(f"no row can be read ({reasons}); its first line has {len(names)} cells.")
+        hint = text_hint(path.name, rows, unnamed=unnamed)
+        raise ValueError(f"no row can be read ({reasons}); its first line has {len(names)} cells. {hint}".rstrip())
     return rows, unnamed
 
 

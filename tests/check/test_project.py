@@ -167,3 +167,62 @@ def test_a_source_of_several_that_is_dropped_is_named(project: Project) -> None:
     # with nothing read, nothing is said of what the rows would have been
     (project.root / "data/raw/pairs.jsonl").unlink()
     assert "prompts alone" not in str(project.check(data__source="data/raw/*.jsonl").warnings)
+
+
+def test_of_rows_that_are_all_dropped_nothing_else_is_said(project: Project) -> None:
+    """Splits without prompts, no pairs and no labels for the judge follow from it, and are no news."""
+    project.write([{"prompt": "Q?", "chosen": None, "rejected": f"row {at}"} for at in range(300)])
+    assert keys(project.check()) == ["data.max_dropped_share"]
+    findings = project.check(data__max_dropped_share=1.0)
+    assert keys(findings) == ["data.source"] and "300 dropped." in findings.errors[0].message
+    (project.root / "data/raw/pairs.jsonl").write_text("no JSON\n" * 30)
+    assert keys(project.check()) == ["data.source"]
+
+
+def test_where_many_rows_are_dropped_what_is_left_is_not_counted_but_measured(project: Project) -> None:
+    """Each split may be large enough once the rows are mended; a limit that is too low stays one."""
+    broken = [{"prompt": "Q?", "chosen": None, "rejected": f"row {at}"} for at in range(300)]
+    project.write([*broken, *pairs(30)])
+    assert keys(project.check()) == ["data.max_dropped_share"]
+    assert keys(project.check(score_reference__max_length=8)) == [
+        "data.max_dropped_share",
+        "score_reference.max_length",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "said_of_them"), [(1, "there is one prompt"), (3, "there are 3 different prompts")]
+)
+@pytest.mark.parametrize("splits", [None, {"judge": 0.9, "sft": 0.02, "train": 0.02, "validation": 0.02, "test": 0.02}])
+def test_prompts_that_are_too_few_to_split_are_the_one_error(
+    project: Project, prompts: int, said_of_them: str, splits: dict[str, float] | None
+) -> None:
+    project.write([{**row, "prompt": f"Question {at % prompts}?"} for at, row in enumerate(pairs(300))])
+    findings = project.check(**{"data__splits": {**splits, "evaluation": 0.02}} if splits else {})
+    assert keys(findings) == ["data.source"]
+    assert said_of_them in findings.errors[0].message and "none is left for" in findings.errors[0].message
+
+
+def test_what_a_model_can_read_is_not_a_limit_of_the_parameters(project: Project) -> None:
+    project.write(pairs(300))
+    findings = project.check(sampling__max_new_tokens=16)
+    lengths = next(table for table in findings.tables if table.title == "Lengths in tokens")
+    (sampled,) = [row for row in lengths.rows if "new tokens" in row[0]]
+    assert (
+        sampled[0].endswith("16 new tokens")
+        and sampled[4] == "128"
+        and sampled[-1] == "models.policy.source (positions)"
+    )
+
+
+def test_files_of_a_folder_that_are_not_read_are_a_warning_of_the_check(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write(pairs(300))
+    (project.root / "data/raw/more.zip").write_bytes(b"PK")
+    (project.root / "elsewhere").mkdir()
+    (project.root / "elsewhere/pairs.jsonl").write_bytes((project.root / "data/raw/pairs.jsonl").read_bytes())
+    for source, message in (("data/raw", "nothing is read of more.zip"), ("elsewhere", "is outside data/raw/")):
+        findings = project.check(data__source=source)
+        assert any(message in problem.message for problem in findings.warnings)
+        assert message not in capsys.readouterr().out

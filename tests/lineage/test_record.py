@@ -95,6 +95,10 @@ def test_data_cannot_steer_the_terminal(rlhf: Project, raw: RawSources) -> None:
     assert "\\x1b[31m and \\x14" in shown and "\x1b" not in shown
 
 
+def test_an_id_is_found_as_it_was_pasted(trace: Tracer) -> None:
+    assert trace(f" {PAIR.upper()}\n").origins or trace(f" {PAIR.upper()}\n").files
+
+
 def test_an_unknown_id_is_an_error_that_says_how_to_find_one(trace: Tracer) -> None:
     with pytest.raises(PipelineError, match="audit --find TEXT"):
         trace("0123456789abcdef")
