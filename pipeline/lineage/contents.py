@@ -20,6 +20,7 @@ class Contents:
         self._root = root
         self._revision = revision
         self._hashes: dict[str, str | None] = {}
+        self._whole: dict[str, bool] = {}
 
     def current_hash(self, path: str) -> str | None:
         """Content hash of what lies at a path now, None when nothing does; of a revision, what git has there."""
@@ -114,7 +115,9 @@ class Contents:
         original = self._cached(md5)
         if original is None or PurePosixPath(path).suffix not in (".jsonl", ".json", ".csv", ".txt", ".md"):
             return f"{path}: changed"
-        before, after = original.read_text().splitlines(), (self._root / path).read_text().splitlines()
+        before, after = (
+            file.read_bytes().decode(errors="replace").splitlines() for file in (original, self._root / path)
+        )
         different = [number for number, (a, b) in enumerate(zip(before, after, strict=False), start=1) if a != b]
         if not different:
             return f"{path}: {len(after)} lines instead of {len(before)}"
@@ -129,8 +132,11 @@ class Contents:
         return cache_folder(self._root)
 
     def _cached(self, md5: str) -> Path | None:
+        """A file of the cache whose content is what its name says; one that was damaged or edited is not believed."""
         path = self.cached_path(md5)
-        return path if path.exists() else None
+        if md5 not in self._whole:
+            self._whole[md5] = path.exists() and content_hash(path) == md5.removesuffix(".dir")
+        return path if self._whole[md5] else None
 
 
 def _lines(file: Path) -> Iterator[str]:

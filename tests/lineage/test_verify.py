@@ -173,3 +173,31 @@ def test_parameters_are_compared_with_those_that_were_committed_upstream(tmp_pat
     ran = {"dpo.beta": 0.2, "dpo.epochs": 1, "dpo.loss": "ipo"}
     assert committed_defaults(clone).changed(ran) == {"dpo.beta": "0.2 (default 0.1)", "dpo.loss": "'ipo' (no default)"}
     assert committed_defaults(upstream).changed(ran)["dpo.beta"] == "0.2 (default 0.1)"
+
+
+@pytest.mark.parametrize("content", [b"[]", b"\xff{"])
+def test_a_damaged_listing_of_the_cache_is_corrupt_and_nothing_else_follows_from_it(
+    rlhf: Project, content: bytes
+) -> None:
+    """It used to say that the stage had written nothing, and to run it again."""
+    listing = next(rlhf.cache.rglob("*.dir"))
+    listing.chmod(0o644)
+    listing.write_bytes(content)
+    contents = rlhf.contents()
+    assert edge_breaks(rlhf.lock().stages.values(), rlhf.lock(), contents) == []
+    name = listing.parent.name + listing.name
+    (artifact,) = {out for stage in rlhf.lock().stages.values() for out in stage.outputs if out.md5 == name}
+    assert any("is corrupt" in line for line in contents.cache_breaks(artifact))
+
+
+def test_an_edited_file_of_the_cache_is_not_read(rlhf: Project) -> None:
+    contents = rlhf.contents()
+    md5 = contents.current_hash(TRAIN)
+    assert md5 is not None
+    file = rlhf.cached(md5)
+    file.chmod(0o644)
+    file.write_bytes(b'{"id": "forged"}\n')
+    lines = rlhf.contents().lines(TRAIN, md5)
+    assert lines is not None and "forged" not in "".join(lines)
+    rlhf.write(TRAIN, "neither")
+    assert rlhf.contents().lines(TRAIN, md5) is None
