@@ -7,7 +7,6 @@ from typing import Any
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Data
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.layouts.cells import structure
 from pipeline.reading.layouts.layout import Layout, Row
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.rows import BROKEN
@@ -88,7 +87,7 @@ def _speaks(layout: Layout, source: Source) -> bool:
 
 
 def _holds(row: Row, names: list[str]) -> bool:
-    return any(structure(row.get(name)) not in (None, "", [], {}) for name in names)
+    return any(row.get(name) not in (None, "", [], {}) for name in names)
 
 
 def _sample(source: Source) -> list[Row]:

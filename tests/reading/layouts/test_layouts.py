@@ -15,9 +15,11 @@ from pipeline.reading.formats import FIELDS, as_read, detect_format, select_fiel
 from pipeline.reading.layouts.layout import Layout
 from pipeline.reading.layouts.recognition import fits
 from pipeline.reading.layouts.registry import LAYOUTS
-from tests.reading.layouts.examples import EXAMPLES
+from tests.reading.layouts.examples import EXAMPLES, HI, say
 from tests.reading.layouts.reading import preference, read, source
 from tests.tiny_models import changed
+
+UNUSED_SCORES = ("correctness", "coherence", "complexity")
 
 
 @pytest.fixture
@@ -104,3 +106,108 @@ def test_a_row_that_contradicts_its_scores_is_dropped_and_counted(data: Data) ->
     assert [preference(entry) for entry in entries if not entry.record] == ["scores_contradict_label"]
     with pytest.raises(PipelineError, match=r"2 scores_contradict_label"):
         detect_format(source([*[good] * 9, *[{**good, "labels": 0}] * 2]), data)
+
+
+@pytest.mark.parametrize("column", ["score", "rank", "label", "item", "winner", "chosen"])
+def test_a_named_layout_and_a_named_column_contradict_each_other(column: str, data: Data) -> None:
+    rows = [{**rows_of("pku_saferlhf")[0], "mine": 1}]
+    columns = {**data.columns.model_dump(), column: "mine"}
+    with pytest.raises(PipelineError, match=rf"^data\.format is pku_saferlhf, .* has data\.columns\.{column}: mine\."):
+        detect_format(source(rows), changed(data, format="pku_saferlhf", columns=columns))
+
+
+def test_a_named_layout_and_a_coding_contradict_each_other(data: Data) -> None:
+    coding = {"first": [0], "second": [1], "tie": None, "skip": None}
+    with pytest.raises(PipelineError, match=r"params\.yaml has data\.winner_coding\."):
+        detect_format(source(rows_of("pku_saferlhf")), changed(data, format="pku_saferlhf", winner_coding=coding))
+
+
+def test_a_named_score_wins_over_a_layout(data: Data) -> None:
+    columns = {**data.columns.model_dump(), "score": "verbosity"}
+    rows = [
+        {"prompt": "Hi", "response": text, "helpfulness": good, **dict.fromkeys(UNUSED_SCORES, 0), "verbosity": long}
+        for text, good, long in (("brief", 4, 1), ("long", 1, 4))
+    ]
+    assert preference(read(rows, data)[1][0]) == ("Hi", "brief", "long")
+    found, (entry,) = read(rows, changed(data, columns=columns))
+    assert found == "ratings" and preference(entry) == ("Hi", "long", "brief")
+
+
+@pytest.mark.parametrize("empty", [{"system": ""}, {"history": []}, {"system": None, "history": []}])
+def test_pairs_whose_system_is_never_filled_are_plain_pairs(empty: dict[str, Any], data: Data) -> None:
+    row = {**empty, "prompt": "Hi", "chosen": "good", "rejected": "bad"}
+    found, (entry,) = read([row], data)
+    assert found == "preference_pairs" and preference(entry) == ("Hi", "good", "bad")
+    filled = {**row, "system": "Be brief.", "prompt": "Why?"}
+    found, entries = read([*[row] * 500, filled], data)  # more than are sampled
+    assert found == "system_pairs" and "Be brief." in preference(entries[-1])[0]
+
+
+def test_scores_beside_a_system_text_are_kept(data: Data) -> None:
+    row = {"system": "Be brief.", "prompt": "Hi", "chosen": "x", "rejected": "y"}
+    _, (entry,) = read([{**row, "chosen_rating": 2, "rejected_rating": 5}], data)
+    assert entry.record and (entry.record["chosen_score"], entry.record["rejected_score"]) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("form", "row", "expected"),
+    [
+        (
+            "preference_pairs",
+            {"prompt": "Hi", "chosen": "good", "chosen_model": "m", "rejected": "bad", "rejected_model": "n", "id": 0},
+            ("Hi", "good", "bad"),
+        ),
+        (
+            "preference_pairs",
+            {
+                "prompt": "Hi",
+                "prompt_id": "x",
+                "chosen": say("Hi", "good"),
+                "rejected": say("Hi", "bad"),
+                "messages": say("Hi", "good"),
+                "score_chosen": 8.5,
+                "score_rejected": 4.0,
+            },
+            (HI, " good", " bad"),
+        ),
+        (
+            "comparisons",
+            {
+                "question_id": "q",
+                "model_a": "m",
+                "model_b": "n",
+                "winner": "model_b",
+                "judge": "j",
+                "conversation_a": say("Hi", "bad"),
+                "conversation_b": say("Hi", "good"),
+                "turn": 1,
+            },
+            (HI, " good", " bad"),
+        ),
+    ],
+    ids=["reward_bench", "ultrafeedback_binarized", "chatbot_arena"],
+)
+def test_sets_that_need_no_layout(form: str, row: dict[str, Any], expected: Any, data: Data) -> None:
+    found, (entry,) = read([row], data)
+    assert found == form and preference(entry) == expected
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        ({"prompt": "Hi", "mine": "x", "yours": "y"}, "left_and_right_unclear"),
+        ({"prompt": "Hi", "text1": "x", "text2": "y", "note1": "", "note2": ""}, "left_and_right_unclear"),
+        ({"text1": "x", "text2": "y"}, "no_prompt"),
+    ],
+)
+def test_a_task_of_label_studio_whose_sides_are_unclear_is_refused(
+    task: dict[str, str], reason: str, data: Data
+) -> None:
+    result = {"type": "pairwise", "to_name": "txt-1", "value": {"selected": "left"}}
+    with pytest.raises(PipelineError, match=rf"columns are those of label_studio_pairwise .*: 1 {reason}"):
+        detect_format(source([{"id": 1, "data": task, "annotations": [{"result": [result]}]}]), data)
+
+
+def test_two_sentences_without_a_prompt_are_refused(data: Data) -> None:
+    with pytest.raises(PipelineError, match=r"columns are those of pos_neg .*: 1 no_prompt"):
+        detect_format(source([{"pos": "I like it.", "neg": "I hate it."}]), data)
