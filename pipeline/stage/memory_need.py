@@ -1,7 +1,8 @@
 """What training holds in memory at its peak, from configs and parameters alone: no weights are loaded.
 
-A sum of what is there at once: libraries, weights, gradients and AdamW's two moments, activations, logits, and in PPO
-the key-value cache or the reward model's forward pass, whichever is larger. docs/operations.md says how far it was off.
+A sum of what is there at once: libraries, weights, gradients and AdamW's two moments, activations, logits, and before
+PPO's update the key-value cache or the reward model's forward pass, whichever is larger. docs/operations.md says how
+far it was off.
 """
 
 from collections.abc import Mapping
@@ -127,7 +128,8 @@ def memory_parts(work: Work, conditions: Conditions) -> Mapping[str, int]:
     passing = _passing(work, conditions) * (1 + work.critics)
     if work.rollout is not None:
         held += work.rollout.scorer.weights * 4
-        passing = max(passing, _rollout_bytes(work, work.rollout, conditions))
+        # not the larger of both: on a CPU the update finds the heap of the rollout in pieces that are too small for it
+        passing += _rollout_bytes(work, work.rollout, conditions)
     # adapters are merged into weights in fp32 when all else but the optimiser has gone
     merging = 0 if full else (4 - number) * weights
     return {

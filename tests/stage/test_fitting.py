@@ -1,6 +1,8 @@
 """The estimate of a training's memory, and what is advised where it does not fit."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from pipeline.params.schema import Params
 from pipeline.stage import fitting
 from pipeline.stage.fitting import check_fit, estimate_fit
 from pipeline.stage.memory_need import Conditions, needed_bytes
-from pipeline.stage.trainings import dpo_work, ppo_work, reward_work, sft_work
+from pipeline.stage.trainings import config_of, dpo_work, longest_tokens, ppo_work, reward_work, sft_work
 from tests.tiny_models import changed
 
 GIB = 2**30
@@ -84,3 +86,18 @@ def test_an_encoder_reads_the_sides_of_a_pair_in_rows_of_their_own(params: Param
     one, other = (reward_work(config, params.train_reward, pairs=8, longest=100) for config in (encoder, CONFIG))
     assert (one.rows, one.length, one.paired) == (2, 100, False)
     assert (other.rows, other.length, other.paired) == (1, 200, True)
+
+
+def test_folders_say_what_is_needed_without_their_weights(
+    policy_folder: Path, encoder_folder: Path, tmp_path: Path, params: Params
+) -> None:
+    for folder, decoder in ((policy_folder, True), (encoder_folder, False)):
+        bare = tmp_path / folder.name
+        shutil.copytree(folder, bare, ignore=shutil.ignore_patterns("*.safetensors"))
+        longest = longest_tokens(bare, ["film", "This film was a joy from start to end", ""])
+        assert (
+            longest == longest_tokens(bare, ["This film was a joy from start to end"]) > longest_tokens(bare, ["film"])
+        )
+        work = reward_work(config_of(bare), params.train_reward, pairs=8, longest=longest)
+        assert work.paired == decoder and needed_bytes(work, CONDITIONS) > 0
+    assert longest_tokens(policy_folder, []) == 1
