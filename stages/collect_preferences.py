@@ -1,12 +1,13 @@
 """collect_preferences: samples of the SFT policy ranked by the judge (RLAIF) or by people, or pairs as given."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 from pipeline.data.labelled import labelled_pairs, read_ballots
-from pipeline.data.preferences import given_pairs, rank_samples
+from pipeline.data.preferences import given_pairs, given_ties, rank_samples
 from pipeline.data.record_files import RecordFile
 from pipeline.data.records import read_records, write_records
 from pipeline.errors import PipelineError
@@ -39,7 +40,8 @@ def main(stage: Stage) -> None:
     count = sum(len(rows) for _, rows in prompts)
     match stage.params.collect_preferences.source:
         case "given":
-            found = Collected(given_pairs(RecordFile(stage.input("artifacts/data/pairs.jsonl"))), 0)
+            fates = json.loads(stage.input("reports/data/metrics.json").read_text())
+            found = Collected(given_pairs(RecordFile(stage.input("artifacts/data/pairs.jsonl"))), given_ties(fates))
         case "labelled":
             found = _labelled(stage, _with_splits(prompts))
         case "sampled":

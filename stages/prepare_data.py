@@ -16,6 +16,7 @@ from pipeline.models.text_format import TextFormat
 from pipeline.params.schema import Data
 from pipeline.reading.formats import describe_format
 from pipeline.reading.leftovers import unused_columns, unused_fields
+from pipeline.reading.reasons import advise_reason
 from pipeline.reading.sources import Source
 from pipeline.reading.styles import Style
 from pipeline.stage.run import Stage, run_stage
@@ -118,7 +119,9 @@ def _first_dropped(prepared: PreparedData, sources: Sequence[Source]) -> str:
     first = next(fate for fate in prepared.fates if fate["fate"].startswith("dropped."))
     rows = {source.name: source.rows for source in sources}[first["source"]]
     shown = shorten(str(rows[first["row"] - 1]), _SHOWN)
-    return f"row {first['row']} of {first['source']}, {first['fate'].removeprefix('dropped.')}: {shown}"
+    reason, seen = first["fate"].removeprefix("dropped."), first.get("seen")
+    said = f"{reason}, which has {seen}" if seen else reason
+    return f"row {first['row']} of {first['source']}, {said}: {shown}. What to do: {advise_reason(reason)}"
 
 
 def _quarantined(prepared: PreparedData, sources: Sequence[Source]) -> Iterator[dict[str, Any]]:
@@ -127,7 +130,7 @@ def _quarantined(prepared: PreparedData, sources: Sequence[Source]) -> Iterator[
     for fate in prepared.fates:
         if fate["fate"].startswith("dropped."):
             value = json.loads(json.dumps(rows[fate["source"]][fate["row"] - 1], default=str))
-            yield {**fate, "fate": fate["fate"].removeprefix("dropped."), "value": value}
+            yield {"seen": None, **fate, "fate": fate["fate"].removeprefix("dropped."), "value": value}
 
 
 if __name__ == "__main__":

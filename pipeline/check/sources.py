@@ -14,6 +14,7 @@ from pipeline.data.preparation import PreparedData
 from pipeline.data.splits import SPLITS
 from pipeline.reading.formats import describe_format
 from pipeline.reading.leftovers import unused_columns, unused_fields
+from pipeline.reading.reasons import advise_reason
 from pipeline.reading.styles import Style
 
 MOST_ROWS = 50_000
@@ -97,6 +98,9 @@ _KINDS = ("used", "unused", "dropped")
 _READ = ("source", "rows", *_KINDS, "format", "columns", "columns without a use")
 
 
+_DROPPED = ("reason", "rows", "first", "seen", "what to do", "the row")
+
+
 def _use_table(data: ReadData) -> Table:
     prepared = data.prepared
     pairs = Counter(pair["split"] for pair in prepared.pairs)
@@ -131,17 +135,20 @@ def _check_dropped(intake: Intake, prepared: PreparedData, settings: Settings, f
     table = []
     for reason, count in found.most_common():
         first = next(fate for fate in dropped if fate["fate"] == f"dropped.{reason}")
+        seen = first.get("seen", "-")
         shown = shorten(str(rows[first["source"]][first["row"] - 1]), _SHOWN_CHARACTERS)
-        table.append([reason, f"{count:,}", f"row {first['row']} of {first['source']}", shown])
-    findings.tables.append(Table("Dropped rows", ("reason", "rows", "first", "what stands there"), table))
+        place = f"row {first['row']} of {first['source']}"
+        table.append([reason, f"{count:,}", place, seen, advise_reason(reason), shown])
+    findings.tables.append(Table("Dropped rows", _DROPPED, table))
     share, limit = _dropped_share(prepared), settings.data.max_dropped_share
     for name, count in Counter(fate["source"] for fate in dropped).items():
         if share <= limit and (of_source := count / prepared.rows_of[name].total()) > limit:
             findings.warning(f"{of_source:.0%} of the rows of {name} are dropped (see the table).", "data.source")
     if share > limit:
-        reason, count, first_place, shown = table[0]
+        reason, count, first_place, seen, advice, shown = table[0]
         findings.error(
             f"{share:.1%} of the rows are dropped, and at most {limit:.0%} may be. {count} of them are {reason}; the "
-            f"first is {first_place}: {shown}. Mend the data, or data.columns where fields were taken for others.",
+            f"first is {first_place}{'' if seen == '-' else f', which has {seen}'}: {shown}. What to do: {advice}. Or "
+            "mend data.columns where fields were taken for others.",
             "data.max_dropped_share",
         )

@@ -1,5 +1,6 @@
 """What became of every raw row: used, unused or dropped, and why."""
 
+import sys
 from array import array
 from collections import Counter
 from collections.abc import Sequence
@@ -23,14 +24,21 @@ class Fates:
         """The same for each source."""
         self._sources: dict[str, int] = {}
         self._names: dict[str, int] = {}
+        self._seen: dict[int, str] = {}
         self._source, self._row, self._id, self._fate = array("I"), array("Q"), array("Q"), array("H")
 
-    def note(self, places: Sequence[Place], identity: str | None, fate: str) -> None:
-        """Say what became of the raw rows of a record."""
+    def note(self, places: Sequence[Place], identity: str | None, fate: str, seen: str = "") -> None:
+        """Say what became of the raw rows of a record.
+
+        Args:
+            seen: the values that are the cause, shortened.
+        """
         self.counts[fate] += len(places)
         name = self._names.setdefault(fate, len(self._names))
         for source, row in places:
             self.by_source.setdefault(source, Counter())[fate] += 1
+            if seen:
+                self._seen[len(self._row)] = sys.intern(seen)  # often the same
             self._source.append(self._sources.setdefault(source, len(self._sources)))
             self._row.append(row)
             self._id.append(_NO_ID if identity is None else int(identity, 16))
@@ -42,7 +50,7 @@ class Fates:
         return len(np.unique(np.array(self._source, dtype=np.uint64) << np.uint64(48) | np.array(self._row)))
 
     def in_order(self, sources: Sequence[str]) -> Sequence[dict[str, Any]]:
-        """`source`, `row`, `id` (None where it has no text) and `fate` of each, by source and row.
+        """`source`, `row`, `id` (None where it has no text) and `fate` of each, by source and row; `seen` where known.
 
         Args:
             sources: all, in their order.
@@ -59,6 +67,7 @@ class Fates:
                 "row": self._row[at],
                 "id": None if identity == _NO_ID else f"{identity:016x}",
                 "fate": fates[self._fate[at]],
+                **({"seen": self._seen[at]} if at in self._seen else {}),
             }
 
         return View(order, fate)

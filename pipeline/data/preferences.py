@@ -111,3 +111,8 @@ def _given_pair(row: Mapping[str, Any]) -> dict[str, Any]:
         "source": "given",
         **{key: row[key] for key in ("origin", "votes", "chosen_score", "rejected_score") if key in row},
     }
+
+
+def given_ties(fates: Mapping[str, Any]) -> int:
+    """Raw rows of given preferences that prefer neither response, by the counts of prepare_data."""
+    return sum(fates.get(f"dropped.{reason}", 0) for reason in ("tie", "games_disagree"))

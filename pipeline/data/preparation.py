@@ -47,7 +47,7 @@ class PreparedData:
     rows_of: dict[str, Counter[str]]
     """The same for each source."""
     fates: Rows
-    """The same for each raw row and entry: source, row, id (None where it has no text), and fate."""
+    """The same for each raw row and entry: source, row, id (None where it has no text), fate, and what was seen."""
     noted_rows: int
     """Raw rows that have a fate."""
     votes: list[tuple[Vote, ...]]
@@ -111,7 +111,8 @@ def _read(source: RawRows, fates: Fates, votes: list[tuple[Vote, ...]]) -> Itera
         if entry.votes:
             votes.append(entry.votes)
         if entry.record is None:
-            fates.note(source.places(entry.rows), None, f"{'unused' if entry.unused else 'dropped'}.{entry.reason}")
+            fate = f"{'unused' if entry.unused else 'dropped'}.{entry.reason}"
+            fates.note(source.places(entry.rows), None, fate, entry.seen)
         elif not all(is_storable(text) for text in entry.record.values() if isinstance(text, str)):
             fates.note(source.places(entry.rows), None, "dropped.not_utf8")
         else:

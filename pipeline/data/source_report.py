@@ -53,5 +53,6 @@ def _examples(
         kind, _, reason = fate["fate"].partition(".")
         if kind == "dropped" and len(found.setdefault(reason, [])) < EXAMPLES:
             shown = str(rows[fate["source"]][fate["row"] - 1])
-            found[reason].append({"file": fate["source"], "row": fate["row"], "value": shorten(shown)})
+            place = {"file": fate["source"], "row": fate["row"]}
+            found[reason].append({**place, "seen": fate.get("seen", ""), "value": shorten(shown)})
     return dict(sorted(found.items()))

@@ -14,6 +14,7 @@ _PROMPTS = Path(__file__).parent / "prompts"
 _RUBRIC = "rubric-v1"
 _PLACE = re.compile(r"\{(rubric|prompt|first|second)\}")
 _VERDICT = re.compile(r"\[\[([ABC])\]\]")
+_AT_END = re.compile(r"\]\][\s.*_`]*$")
 
 Message = dict[str, str]
 
@@ -76,6 +77,12 @@ class ChatRules:
 
 
 def read_verdict(reply: str) -> str | None:
-    """`A`, `B` or `C` (a tie): the last one in double brackets, because a reply may quote others; None without any."""
+    """`A`, `B` or `C` (a tie) in double brackets; None where it is left open.
+
+    A reply may quote others before: of different ones, the verdict is the one that ends it, alone on the last line.
+    """
     found = _VERDICT.findall(reply)
-    return found[-1] if found else None
+    if len(set(found)) == 1:
+        return found[0]
+    last = reply.strip().rpartition("\n")[2]
+    return found[-1] if found and len(_VERDICT.findall(last)) == 1 and _AT_END.search(last) else None

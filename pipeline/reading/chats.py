@@ -6,6 +6,7 @@ prepared: SFT, reward model, DPO and PPO all read the same text.
 """
 
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,13 +22,24 @@ ROLES = {
     "bot": "assistant",
     "model": "assistant",
 }
+_CALLS = ("tool_calls", "function_call")
 _WRAPPERS = ("messages", "conversations", "conversation")
 _NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}
 ASSISTANT_TURN = "\n\nAssistant:"
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlist = _SHORT.maxdict = 4
+
+
 class Unreadable(Exception):
     """A row that gives no pair; the message is the reason that is counted."""
+
+    def __init__(self, reason: str, *values: Any) -> None:
+        super().__init__(reason)
+        self.seen = ", ".join(map(_SHORT.repr, values))
+        """The values that are the cause, shortened; empty where no single value is."""
 
 
 @dataclass(frozen=True)
@@ -53,26 +65,43 @@ def read_messages(value: Any) -> list[Message]:
         Unreadable: no message, an unknown role, a part that is no text, or turns out of order.
     """
     if value is None:
-        raise Unreadable("empty_text")
+        raise Unreadable("empty_text", value)
     if isinstance(value, Mapping) and not ("role" in value or "from" in value):
-        value = next((value[key] for key in _WRAPPERS if isinstance(value.get(key), Sequence)), value)
+        wrapped = [value[key] for key in _WRAPPERS if key in value]
+        if wrapped and not any(wrapped):
+            raise Unreadable("no_messages", value)
+        value = next((one for one in wrapped if one), value)
     entries = [value] if isinstance(value, Mapping) else value
     if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries:
-        raise Unreadable("no_messages")
+        raise _no_messages(value)
     messages = [_read_message(entry) for entry in entries]
     spoken = messages[1:] if messages[0].role == "system" else messages
     if any(message.role == "system" for message in spoken) or any(a.role == b.role for a, b in pairwise(spoken)):
-        raise Unreadable("roles_out_of_order")
+        raise Unreadable("roles_out_of_order", [message.role for message in messages])
     return messages
+
+
+def _no_messages(value: Any) -> Unreadable:
+    """What stands where messages should."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return Unreadable("empty_text", value)
+    if isinstance(value, str):
+        return Unreadable("text_instead_of_messages", value)
+    return Unreadable("no_messages" if isinstance(value, Sequence) else "text_is_no_string", value)
 
 
 def _read_message(entry: Any) -> Message:
     if not isinstance(entry, Mapping):
-        raise Unreadable("message_malformed")
-    role = ROLES.get(str(entry.get("role") or entry.get("from")).casefold())
+        raise Unreadable("message_malformed", entry)
+    named = entry.get("role") or entry.get("from")
+    if named is None:
+        raise Unreadable("message_without_role", entry)
+    role = ROLES.get(str(named).casefold())
     content = next((entry[key] for key in ("content", "value", "text") if entry.get(key) is not None), None)
     if role is None:
-        raise Unreadable("unknown_role")
+        raise Unreadable("unknown_role", named)
+    if calls := {key: entry[key] for key in _CALLS if entry.get(key)}:
+        raise Unreadable("tools_are_not_read", calls)
     return Message(role, _content(content))
 
 
@@ -83,7 +112,7 @@ def _content(value: Any) -> str:
         texts = [part.get("text") if part.get("text") is not None else part.get("value") for part in value]
         if all(isinstance(text, str) for text in texts):
             return "".join(str(text) for text in texts)
-    raise Unreadable("content_is_no_text")
+    raise Unreadable("empty_content" if value is None else "content_is_no_text", value)
 
 
 def render_prompt(messages: Sequence[Message]) -> str:
@@ -93,7 +122,7 @@ def render_prompt(messages: Sequence[Message]) -> str:
         Unreadable: the last turn is not the user's.
     """
     if not messages or messages[-1].role != "user":
-        raise Unreadable("prompt_does_not_end_with_the_user")
+        raise Unreadable("prompt_does_not_end_with_the_user", *(message.role for message in messages[-1:]))
     return "".join(f"\n\n{_NAMES[message.role]}: {message.content}" for message in messages) + ASSISTANT_TURN
 
 
@@ -104,7 +133,7 @@ def render_response(message: Message) -> str:
         Unreadable: it is not the assistant's.
     """
     if message.role != "assistant":
-        raise Unreadable("response_is_not_the_assistants")
+        raise Unreadable("response_is_not_the_assistants", message.role)
     return f" {message.content}"
 
 

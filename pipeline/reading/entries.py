@@ -24,13 +24,16 @@ from pipeline.reading.responses import (
     read_prompt,
     read_responses,
     read_thumb,
+    refuse_non_texts,
     refuse_undeclared,
 )
-from pipeline.reading.rows import BROKEN, PARTS, UNUSED
+from pipeline.reading.rows import BROKEN, PARTS, SEEN, UNUSED
 from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote
 
 Row = Mapping[str, Any]
+_SHOWN = 80
+"""Characters of a line that is no row."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Entry:
     """`prompt` and what else is known of `response`, `chosen` and `rejected`, or `text` and `label`; for a comparison
     also its `votes`, in which a is the chosen response; for a scored pair `chosen_score` and `rejected_score`."""
     reason: str = ""
+    seen: str = ""
+    """The values that the reason is about, shortened."""
     votes: tuple[Vote, ...] = ()
     """As given: a is the response that the data has first."""
     category: str = EVERYTHING
@@ -74,13 +79,13 @@ def _whole_rows(rows: Iterable[Row], broken: list[Entry], categories: dict[int, 
     of the others to `categories`."""
     for position, row in enumerate(rows, start=1):
         if BROKEN in row:
-            broken.append(Entry((position,), None, row[BROKEN]))
+            broken.append(Entry((position,), None, row[BROKEN], str(row.get("line", ""))[:_SHOWN]))
             continue
         if "category" in row:
             categories[position] = sys.intern(row["category"])  # few different ones
         for part in row.get(PARTS, (row,)):
             if reason := part.get(BROKEN) or part.get(UNUSED):
-                broken.append(Entry((position,), None, reason, unused=UNUSED in part))
+                broken.append(Entry((position,), None, reason, part.get(SEEN, ""), unused=UNUSED in part))
             else:
                 yield position, part
 
@@ -91,7 +96,7 @@ def _by_row(rows: Iterable[tuple[int, Row]], form: str, style: Style) -> Iterato
             for entry in _READERS[form](row, style):
                 yield replace(entry, rows=(position,))
         except Unreadable as reason:
-            yield Entry((position,), None, str(reason))
+            yield Entry((position,), None, str(reason), reason.seen)
 
 
 def _one(record: dict[str, Any]) -> list[Entry]:
@@ -100,10 +105,7 @@ def _one(record: dict[str, Any]) -> list[Entry]:
 
 def _labelled_text(row: Row, style: Style) -> list[Entry]:
     text = row["text"]
-    if text is None or (isinstance(text, str) and not text.strip()):
-        raise Unreadable("empty_text")
-    if not isinstance(text, str):
-        raise Unreadable("text_is_no_string")
+    refuse_non_texts(text)
     style.check(text)
     if "label" not in row:
         return _one({"text": text})
@@ -114,7 +116,7 @@ def _binary(label: Any) -> bool:
     """0 or 1, also as the texts of a table."""
     refuse_undeclared(label)
     if isinstance(label, bool) or label not in (0, 1, "0", "1"):
-        raise Unreadable("label_not_0_or_1")
+        raise Unreadable("label_not_0_or_1", label)
     return label in (1, "1")
 
 
@@ -122,7 +124,7 @@ def _decided(comparison: Comparison) -> Entry:
     try:
         winner = comparison.decide(comparison.votes)
     except Unreadable as reason:
-        return Entry((), None, str(reason), comparison.votes)
+        return Entry((), None, str(reason), reason.seen, comparison.votes)
     chosen, rejected = comparison.responses if winner == "a" else comparison.responses[::-1]
     votes = comparison.votes if winner == "a" else tuple(vote.reversed() for vote in comparison.votes)
     record = {
@@ -131,19 +133,22 @@ def _decided(comparison: Comparison) -> Entry:
         "rejected": rejected,
         "votes": [asdict(one) for one in votes],
     }
-    return Entry((), record, "", comparison.votes)
+    return Entry((), record, votes=comparison.votes)
+
+
+def _refused(reason: Unreadable) -> Entry:
+    return Entry((), None, str(reason), reason.seen)
 
 
 def _trees(row: Row, style: Style) -> list[Entry]:
-    return [Entry((), found) if isinstance(found, dict) else Entry((), None, found) for found in read_tree(row, style)]
+    return [Entry((), found) if isinstance(found, dict) else _refused(found) for found in read_tree(row, style)]
 
 
 _READERS: dict[str, Callable[[Row, Style], Sequence[Entry]]] = {
     "judgements": lambda row, style: [_decided(read_comparison(row, style))],
     "trees": _trees,
     "round_robin": lambda row, style: [
-        _decided(found) if isinstance(found, Comparison) else Entry((), None, found)
-        for found in read_round_robin(row, style)
+        _decided(found) if isinstance(found, Comparison) else _refused(found) for found in read_round_robin(row, style)
     ],
     "preference_pairs": lambda row, style: _one({**read_pair(row, style), **read_pair_scores(row)}),
     "comparisons": lambda row, style: [_decided(read_comparison(row, style))],
@@ -171,7 +176,7 @@ def read_votes(rows: Iterable[tuple[int, Row]], style: Style) -> Iterator[Entry]
                 raise Unreadable("superseded")
             comparison = read_comparison(row, style)
         except Unreadable as reason:
-            yield Entry((position,), None, str(reason))
+            yield Entry((position,), None, str(reason), reason.seen)
             continue
         positions, first = found.setdefault((comparison.prompt, frozenset(comparison.responses)), ([], comparison))
         positions.append(position)
@@ -207,7 +212,7 @@ def _thumbs(rows: Iterable[tuple[int, Row]], style: Style) -> Iterator[Entry]:
         try:
             prompt, response, liked = read_thumb(row, style)
         except Unreadable as reason:
-            yield Entry((position,), None, str(reason))
+            yield Entry((position,), None, str(reason), reason.seen)
             continue
         wanted, unwanted = waiting.setdefault(prompt, (deque(), deque()))
         (wanted if liked else unwanted).append((position, response))
@@ -228,7 +233,7 @@ def _rated(rows: Iterable[tuple[int, Row]], style: Style, *, field: str = "score
             score = sign * read_number(row[field])
             prompt, response = read_responses(row, style, row["response"])
         except Unreadable as error:
-            yield Entry((position,), None, str(error))
+            yield Entry((position,), None, str(error), error.seen)
         else:
             by_prompt.setdefault(prompt, []).append((score, position, response))
     for prompt, found in by_prompt.items():

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any, Literal
 
 from pipeline.reading.chats import Message, Unreadable, is_chat, read_messages
-from pipeline.reading.responses import read_number, read_responses
+from pipeline.reading.responses import read_number, read_responses, refuse_non_texts
 from pipeline.reading.styles import Style, split_chats
 from pipeline.reading.transcripts import split_transcripts
 from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, Verdict, Vote, agreement, majority, read_verdict
@@ -36,10 +36,23 @@ def read_pair(row: Mapping[str, Any], style: Style) -> dict[str, str]:
     if row.get("prompt") is not None:
         return _named(read_responses(row, style, chosen, rejected))
     if isinstance(chosen, str) and isinstance(rejected, str):
-        return _named(style.transcript(*split_transcripts(chosen, rejected)))
+        refuse_non_texts(*(text for text in (chosen, rejected) if not text.strip()))
+        return _named(style.transcript(*_split(row, chosen, rejected)))
     if is_chat(chosen) and is_chat(rejected):
         return _named(split_chats(chosen, rejected, style))
-    raise Unreadable("empty_text" if chosen is None or rejected is None else "text_is_no_string")
+    refuse_non_texts(*(value for value in (chosen, rejected) if not is_chat(value)))
+    refuse_non_texts(chosen, rejected)
+    raise Unreadable("text_is_no_string", chosen, rejected)
+
+
+def _split(row: Mapping[str, Any], chosen: str, rejected: str) -> tuple[str, str, str]:
+    """Two transcripts; where a prompt should stand beside them and does not, that is the reason."""
+    try:
+        return split_transcripts(chosen, rejected)
+    except Unreadable as error:
+        if "prompt" in row and str(error) == "no_shared_turn":
+            raise Unreadable("empty_prompt", row["prompt"]) from None
+        raise
 
 
 def read_pair_scores(row: Mapping[str, Any]) -> dict[str, float]:
@@ -81,10 +94,10 @@ def _says_nothing(value: Any) -> bool:
 def _verdict(value: Any) -> Verdict:
     """One that cannot be read makes its row unreadable: the other votes alone may have another majority."""
     if isinstance(value, Undeclared):
-        raise Unreadable("undeclared_winner")
+        raise Unreadable("undeclared_winner", value.value)
     found = read_verdict(value)
     if found is None:
-        raise Unreadable("unreadable_verdict")
+        raise Unreadable("unreadable_verdict", value)
     return found
 
 
@@ -102,10 +115,10 @@ def _read_judgement(row: Mapping[str, Any], style: Style) -> Comparison:
     """FastChat's record of a pairwise judge: two games, in the second of which the answers changed places."""
     found = _JUDGED.search(row["judge_prompt"]) if isinstance(row["judge_prompt"], str) else None
     if found is None:
-        raise Unreadable("no_question_and_answers")
+        raise Unreadable("no_question_and_answers", row["judge_prompt"])
     verdicts = [_WINNERS.get(str(row[f"winner.{game}"])) for game in (0, 1)]
     if None in verdicts:
-        raise Unreadable("unreadable_verdict")
+        raise Unreadable("unreadable_verdict", *(row[f"winner.{game}"] for game in (0, 1)))
     prompt, first, second = read_responses({"prompt": found["question"]}, style, found["a"], found["b"])
     votes = tuple(
         Vote(f"game {game}", verdict, swapped=game == 2) for game, verdict in enumerate(verdicts, start=1) if verdict
@@ -113,7 +126,7 @@ def _read_judgement(row: Mapping[str, Any], style: Style) -> Comparison:
     return Comparison(prompt, (first, second), votes, agreement)
 
 
-def read_round_robin(row: Mapping[str, Any], style: Style) -> list[Comparison | str]:
+def read_round_robin(row: Mapping[str, Any], style: Style) -> list[Comparison | Unreadable]:
     """Several responses and a verdict for each two of them, in the order 1-2, 1-3, ..., 2-3, ...
 
     Where a verdict says nothing, the reason comes instead of the comparison.
@@ -122,7 +135,7 @@ def read_round_robin(row: Mapping[str, Any], style: Style) -> list[Comparison | 
     verdicts = row.get("winner.0", row.get("winner"))
     pairs = list(combinations(range(len(responses)), 2))
     if not isinstance(verdicts, Sequence) or isinstance(verdicts, str) or len(verdicts) != len(pairs):
-        raise Unreadable("no_verdict_for_every_two")
+        raise Unreadable("no_verdict_for_every_two", verdicts)
     prompt, *texts = read_responses(row, style, *responses)
     return [
         _compared(prompt, (texts[one], texts[two]), verdict)
@@ -130,29 +143,29 @@ def read_round_robin(row: Mapping[str, Any], style: Style) -> list[Comparison | 
     ]
 
 
-def _compared(prompt: str, responses: tuple[str, str], verdict: Any) -> Comparison | str:
+def _compared(prompt: str, responses: tuple[str, str], verdict: Any) -> Comparison | Unreadable:
     if _says_nothing(verdict):
-        return "no_winner"
+        return Unreadable("no_winner", verdict)
     try:
         return Comparison(prompt, responses, (Vote("winner", _verdict(verdict)),))
     except Unreadable as reason:
-        return str(reason)
+        return reason
 
 
 def read_scored(row: Mapping[str, Any], style: Style) -> dict[str, str]:
     """The best and the worst of a list."""
     responses, scores = row["responses"], row.get("scores")
     if not isinstance(responses, Sequence) or isinstance(responses, str) or len(responses) < 2:
-        raise Unreadable("fewer_than_two_responses")
+        raise Unreadable("fewer_than_two_responses", responses)
     if scores is None and all(isinstance(entry, Mapping) for entry in responses):
         scores = [_first(entry, "score", "rating", "overall_score") for entry in responses]
         responses = [_first(entry, "response", "text", "content") for entry in responses]
     if not isinstance(scores, Sequence) or isinstance(scores, str) or len(scores) != len(responses):
-        raise Unreadable("no_score_for_every_response")
+        raise Unreadable("no_score_for_every_response", scores)
     numbers = [read_number(score) for score in scores]
     best, worst = numbers.index(max(numbers)), numbers.index(min(numbers))
     if numbers[best] == numbers[worst]:
-        raise Unreadable("tie")
+        raise Unreadable("tie", numbers)
     return _named(read_responses(row, style, responses[best], responses[worst]))
 
 
@@ -160,13 +173,13 @@ def _first(entry: Mapping[str, Any], *keys: str) -> Any:
     return next((entry[key] for key in keys if entry.get(key) is not None), None)
 
 
-def read_tree(row: Mapping[str, Any], style: Style) -> Iterator[dict[str, str] | str]:
+def read_tree(row: Mapping[str, Any], style: Style) -> Iterator[dict[str, str] | Unreadable]:
     """The best and the worst of the ranked replies to every message of a tree as OpenAssistant stores it.
 
     A lower rank is better. Where replies are ranked but give no pair, the reason comes instead; a tree without ranked
     replies is refused as a whole.
     """
-    pairs: list[dict[str, str] | str] = []
+    pairs: list[dict[str, str] | Unreadable] = []
     todo: list[tuple[list[Message], Any]] = [([], row["tree"])]
     while todo:
         history, node = todo.pop()
@@ -183,14 +196,16 @@ def read_tree(row: Mapping[str, Any], style: Style) -> Iterator[dict[str, str] |
     yield from pairs
 
 
-def _best_and_worst(messages: list[Message], replies: list[Mapping[str, Any]], style: Style) -> dict[str, str] | str:
+def _best_and_worst(
+    messages: list[Message], replies: list[Mapping[str, Any]], style: Style
+) -> dict[str, str] | Unreadable:
     try:
         ranks = [read_number(reply["rank"]) for reply in replies]
         best, worst = ranks.index(min(ranks)), ranks.index(max(ranks))
         if ranks[best] == ranks[worst]:
-            return "tie"
+            return Unreadable("tie", ranks)
         prompt = style.prompt(messages)
         texts = [style.response(read_messages(replies[at])[-1]) for at in (best, worst)]
     except Unreadable as reason:
-        return str(reason)
+        return reason
     return {"prompt": prompt, "chosen": texts[0], "rejected": texts[1]}

@@ -27,6 +27,8 @@ def read_responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tup
 def _responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tuple[str, ...]:
     prompt = row.get("prompt")
     if prompt is None:  # the conversation holds it
+        if "prompt" in row and any(isinstance(response, str) and response.strip() for response in responses):
+            raise Unreadable("empty_prompt", prompt)
         turns = [read_messages(response) for response in responses]
         if any(messages[:-1] != turns[0][:-1] for messages in turns):
             raise Unreadable("no_shared_turn")
@@ -41,17 +43,23 @@ def _responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tuple[s
         if any(head != heads[0] for head in heads):
             raise Unreadable("no_shared_turn")
         return style.prompt(heads[0]), *(style.response(messages[-1]) for messages in turns)
-    if any(response is None for response in responses):
-        raise Unreadable("empty_text")
-    if not all(isinstance(response, str) for response in responses):
-        raise Unreadable("text_is_no_string")
+    refuse_non_texts(*(response for response in responses if not isinstance(response, str)))
     return style.texts(text, *responses)
+
+
+def refuse_non_texts(*values: Any) -> None:
+    """Raise Unreadable for the first value that is no text, or a blank one."""
+    for value in values:
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise Unreadable("empty_text", value)
+        if not isinstance(value, str):
+            raise Unreadable("text_is_no_string", value)
 
 
 def _prompt_text(row: Mapping[str, Any]) -> str:
     prompt, context = row["prompt"], row.get("context")
     if not isinstance(prompt, str):
-        raise Unreadable("text_is_no_string")
+        raise Unreadable("text_is_no_string", prompt)
     if isinstance(context, str) and context.strip().casefold() not in _ABSENT:
         return f"{prompt}\n{context}"
     return prompt
@@ -60,7 +68,7 @@ def _prompt_text(row: Mapping[str, Any]) -> str:
 def _answer(value: Any, style: Style) -> str:
     messages = read_messages({"role": "assistant", "content": value} if isinstance(value, str) else value)
     if len(messages) != 1:
-        raise Unreadable("response_has_several_turns")
+        raise Unreadable("response_has_several_turns", [message.role for message in messages])
     return style.response(messages[0])
 
 
@@ -71,7 +79,7 @@ def read_prompt(row: Mapping[str, Any], style: Style) -> dict[str, str]:
         Unreadable: with the reason.
     """
     if row["prompt"] is None:
-        raise Unreadable("empty_prompt")
+        raise Unreadable("empty_prompt", None)
     (prompt,) = read_responses(row, style)
     return {"prompt": prompt}
 
@@ -98,7 +106,7 @@ def read_thumb(row: Mapping[str, Any], style: Style) -> tuple[str, str, bool]:
     if liked is None and label in (0, 1):  # 1.0
         liked = bool(label)
     if liked is None:
-        raise Unreadable("label_not_0_or_1")
+        raise Unreadable("label_not_0_or_1", label)
     prompt, response = read_responses(row, style, row["response"])
     return prompt, response, liked
 
@@ -106,7 +114,7 @@ def read_thumb(row: Mapping[str, Any], style: Style) -> tuple[str, str, bool]:
 def refuse_undeclared(label: Any) -> None:
     """Raise Unreadable for a label that data.label_coding does not have."""
     if isinstance(label, Undeclared):
-        raise Unreadable("undeclared_label")
+        raise Unreadable("undeclared_label", label.value)
 
 
 def read_number(value: Any) -> float:
@@ -118,7 +126,7 @@ def read_number(value: Any) -> float:
     try:
         found = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise Unreadable("score_is_no_number") from None
+        raise Unreadable("score_is_no_number", value) from None
     if not math.isfinite(found):
-        raise Unreadable("score_is_no_number")
+        raise Unreadable("score_is_no_number", value)
     return found

@@ -9,6 +9,8 @@ BROKEN = "broken_row"
 """Key of a row that could not be read; its value is the reason, and `line` what stands there."""
 UNUSED = "unused_part"
 """Key of a part of a row that is read, but not used; its value is the reason."""
+SEEN = "seen_in_row"
+"""Key of a BROKEN part; its value is what was seen, shortened."""
 PARTS = "parts_of_row"
 """Key of the rows that one row of a file stands for, each with the fields of a format, or BROKEN, or UNUSED."""
 MOST_COLUMNS = 1000

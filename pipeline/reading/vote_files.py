@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
+from pipeline.reading.verdicts import NO_VERDICTS, read_verdict
 
 FOLDER = Path("data/labels")
 FIELDS = ("prompt", "response_a", "response_b", "winner", "annotator")
@@ -57,5 +58,15 @@ def _vote(line: bytes, place: str) -> dict[str, Any]:
     missing = [name for name in FIELDS if not isinstance(row, dict) or name not in row]
     if missing:
         raise PipelineError(f"{place}: lacks {', '.join(missing)}, which every vote has. Mend the line, or remove it.")
+    if not _is_verdict(row["winner"]):
+        raise PipelineError(
+            f"{place}: the winner is {row['winner']!r}, which may mean one thing or another. Write a or b (the "
+            f"response of that name), tie, or {' or '.join(NO_VERDICTS)}; data.winner_coding is for data.source alone."
+        )
     found: dict[str, Any] = row
     return found
+
+
+def _is_verdict(winner: Any) -> bool:
+    """A word that leaves nothing open, no vote, or nothing yet."""
+    return winner in (None, "") or (isinstance(winner, str) and (winner in NO_VERDICTS or bool(read_verdict(winner))))

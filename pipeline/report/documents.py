@@ -262,6 +262,7 @@ class SourceRows(Document):
 class DroppedExample(Document):
     file: str
     row: Count
+    seen: str = ""
     value: str
 
 

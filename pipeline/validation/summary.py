@@ -20,7 +20,8 @@ def summarise_pairs(
     """Numbers of the accepted pairs, for the report and MLflow.
 
     Args:
-        ties_without_pair: prompts whose samples the judge or people could not tell apart, which gave no pair.
+        ties_without_pair: prompts whose samples the judge or people could not tell apart, which gave no pair; of given
+            pairs the rows that say so.
 
     Returns:
         Counts of pairs: `raw`, `accepted`, `quarantined`, `by_split` (accepted), `truncated_prompts` (accepted),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.preferences import given_pairs
+from pipeline.data.preferences import given_pairs, given_ties
 from pipeline.data.preparation import PreparedData
 from pipeline.data.preparation import prepare as prepare_sources
 from pipeline.data.raw_rows import RawRows
@@ -356,3 +356,13 @@ def test_scores_of_given_pairs_reach_the_contract_where_both_are_numbers(prefere
     assert found[" Yes, 0."] == (1.0, 2.5, None)
     # a split that would be empty borrows a prompt, so not every pair is in train
     assert {one for chosen, one in found.items() if chosen != " Yes, 0."} <= {(None, None, None)}
+
+
+def test_ties_of_given_preferences_are_counted_and_what_was_seen_is_kept(preferences: Data) -> None:
+    verdicts = ["a", "tie", "b", "both", "neither", "perhaps"]
+    rows = [
+        {"prompt": f"Q{at}", "response_a": "x", "response_b": "y", "winner": said} for at, said in enumerate(verdicts)
+    ]
+    prepared = prepare(rows, changed(preferences, format="comparisons"), seed=1)
+    assert given_ties(prepared.counts) == 3
+    assert [fate["seen"] for fate in prepared.fates if "seen" in fate] == ["'perhaps'"]

@@ -230,7 +230,9 @@ def test_texts_cannot_fill_the_places_of_others(rules: ChatRules) -> None:
     ("reply", "verdict"),
     [
         ("[[A]]", "A"), ("It says [[A]], but\n[[B]]", "B"), ("[[C]]\n", "C"), ("A", None), ("[[D]]", None), ("", None),
-        ("[[A", None),
+        ("[[A", None), ("[[A]] is better than [[B]].", None), ("[[A]], [[B]] or [[C]]?", None),
+        ("[[A]] it is.\nNot [[B]], I mean.", None), ("[[B]] reads well.\nVerdict: **[[A]]**\n", "A"),
+        ("[[A]] [[A]]", "A"),
     ],
 )  # fmt: skip
 def test_verdicts(reply: str, verdict: str | None) -> None:

@@ -35,5 +35,18 @@ def test_a_whole_line_that_is_no_vote_is_named(tmp_path: Path, line: str) -> Non
         read(tmp_path / "ann.jsonl", f"{LINE}\n{line}\n{LINE}\n")
 
 
+@pytest.mark.parametrize("winner", ["1", "0", "true", '"left"', '"1"', '["a"]'])
+def test_a_winner_that_leaves_open_who_won_is_refused_with_what_to_write(winner: str, tmp_path: Path) -> None:
+    line = LINE.replace('"winner": "a"', f'"winner": {winner}')
+    with pytest.raises(PipelineError, match=r"ann\.jsonl, line 2: the winner is .*Write a or b .*tie, or skip or undo"):
+        read(tmp_path / "ann.jsonl", f"{LINE}\n{line}\n")
+
+
+@pytest.mark.parametrize("winner", ["a", "B", "tie", "skip", "undo", ""])
+def test_words_are_votes(winner: str, tmp_path: Path) -> None:
+    lines = read(tmp_path / "ann.jsonl", LINE.replace('"winner": "a"', f'"winner": "{winner}"') + "\n")
+    assert lines.rows[0]["winner"] == winner
+
+
 def test_a_new_file_has_no_votes(tmp_path: Path) -> None:
     assert read(tmp_path / "ann.jsonl", "") == VoteLines([], 0, b"")

@@ -46,6 +46,7 @@ def test_given_preferences_with_dpo(take: Take, monkeypatch: pytest.MonkeyPatch)
     texts = read_records(root / "artifacts/data/texts/train.jsonl")
     assert {(row["prompt"], row["response"]) for row in texts} == chosen
     assert set(comparison(root)["policies"]) == {"sft", "dpo"}
+    assert json.loads((root / "reports/preferences/summary.json").read_text())["ties_without_pair"] == 0
 
 
 def test_prompts_alone_with_a_chat_judge(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,9 +26,9 @@ def entries(value: Any, *, reason: str) -> list[Mapping[str, Any]]:
     """
     found = structure(value)
     if not isinstance(found, Sequence) or isinstance(found, str):
-        raise Unreadable(reason)
+        raise Unreadable(reason, value)
     if not all(isinstance(entry, Mapping) for entry in found):
-        raise Unreadable(reason)
+        raise Unreadable(reason, value)
     return list(found)
 
 
@@ -39,9 +39,9 @@ def text(value: Any) -> str:
         Unreadable: it is none.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
-        raise Unreadable("empty_text")
+        raise Unreadable("empty_text", value)
     if not isinstance(value, str):
-        raise Unreadable("text_is_no_string")
+        raise Unreadable("text_is_no_string", value)
     return value
 
 
@@ -70,13 +70,13 @@ def whole(value: Any, allowed: Sequence[int]) -> int:
         Unreadable: the coding does not have it, or it is missing.
     """
     if value is None or value == "":
-        raise Unreadable("no_winner")
+        raise Unreadable("no_winner", value)
     try:
         number = None if isinstance(value, bool) else read_number(value)
     except Unreadable:
         number = None
     if number is None or number not in allowed:
-        raise Unreadable("not_in_the_coding")
+        raise Unreadable("not_in_the_coding", value)
     return int(number)
 
 

@@ -22,6 +22,7 @@ _SAY_NOTHING = frozenset(
         "tie",
         "no_winner",
         "empty_text",
+        "empty_content",
         "empty_prompt",
         "no_shared_turn",
         "two_prompts",

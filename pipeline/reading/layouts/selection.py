@@ -8,7 +8,7 @@ from pipeline.reading.categories import category_of
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.layout import Converted, Layout, Row
 from pipeline.reading.layouts.registry import LAYOUTS
-from pipeline.reading.rows import BROKEN, PARTS
+from pipeline.reading.rows import BROKEN, PARTS, SEEN
 from pipeline.reading.sources import Source
 
 
@@ -35,4 +35,4 @@ def _convert(layout: Layout, row: Row) -> Converted:
     try:
         return layout.convert(row)
     except Unreadable as reason:
-        return [{BROKEN: str(reason)}]
+        return [{BROKEN: str(reason), SEEN: reason.seen}]

@@ -16,10 +16,10 @@ def refuse_tools(*objects: Any) -> None:
     for entry in objects:
         if not isinstance(entry, Mapping):
             continue
-        if any(structure(entry.get(name)) for name in _TOOLS):
-            raise Unreadable("tools_are_not_read")
-        if any(structure(entry.get(name)) for name in _MEDIA):
-            raise Unreadable("media_are_not_read")
+        if used := {name: entry[name] for name in _TOOLS if structure(entry.get(name))}:
+            raise Unreadable("tools_are_not_read", used)
+        if used := {name: entry[name] for name in _MEDIA if structure(entry.get(name))}:
+            raise Unreadable("media_are_not_read", used)
 
 
 def is_conversation(value: Any) -> bool:
@@ -47,7 +47,7 @@ def turns(value: Any, *, system: Any = None) -> Turns:
         if messages[0].role != "system":
             messages = [Message("system", system), *messages]
         elif messages[0].content != system:
-            raise Unreadable("two_system_texts")
+            raise Unreadable("two_system_texts", system, messages[0].content)
     return [{"role": message.role, "content": message.content} for message in messages]
 
 
@@ -60,11 +60,11 @@ def question(value: Any, *, system: Any = None) -> Turns:
     found = structure(value)
     if not found or (isinstance(value, str) and not is_conversation(found)):
         if not isinstance(value, str) or not value.strip():
-            raise Unreadable("empty_prompt")
+            raise Unreadable("empty_prompt", value)
         found = [{"role": "user", "content": value}]
     before = turns(found, system=system)
     if before[-1]["role"] != "user":
-        raise Unreadable("prompt_does_not_end_with_the_user")
+        raise Unreadable("prompt_does_not_end_with_the_user", before[-1]["role"])
     return before
 
 
@@ -77,11 +77,11 @@ def answer(value: Any, before: Turns) -> str:
     said = [{"role": "assistant", "content": value}] if isinstance(value, str) else turns(value)
     spoken = [turn for turn in before if turn["role"] != "system"]
     if said[-1]["role"] != "assistant":
-        raise Unreadable("response_is_not_the_assistants")
+        raise Unreadable("response_is_not_the_assistants", said[-1]["role"])
     if said[:-1] not in ([], before, spoken):
         raise Unreadable("no_shared_turn")
     if not said[-1]["content"].strip():
-        raise Unreadable("empty_text")
+        raise Unreadable("empty_text", value)
     return said[-1]["content"]
 
 

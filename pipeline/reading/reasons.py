@@ -1,0 +1,82 @@
+"""What to do about rows that are dropped, by the reason that is counted."""
+
+_TURNS = "turns are of user and assistant by turns, after one of system at most; the prompt ends with the user's"
+_TEXT = "write a text there, or name another column in data.columns"
+_CHAT = "a chat is a list of messages, each with role and content (or from and value)"
+_CODING = "say in {key} what it means, or mend the row"
+_FULL = "fill the cell, or remove the row"
+_ONE = "nothing is wrong: no response is better than the other"
+
+ADVICE = {
+    "answers_malformed": "this layout has a list of objects there; of another one name the columns in data.columns",
+    "between_best_and_worst": "nothing is wrong: the best and the worst of a prompt are the pair",
+    "content_is_no_text": "content is a text, or a list of parts with a text each; pictures and calls are not read",
+    "control_token_in_text": "remove the token: it would end a turn, or begin one of another role",
+    "duplicate": "nothing is wrong: an earlier row says the same",
+    "empty_content": "write the content of the message, or remove the row",
+    "empty_prompt": f"{_FULL}; where conversations hold the prompt, they are lists of messages or transcripts",
+    "empty_text": _FULL,
+    "fewer_than_two_responses": "give a list of two responses or more",
+    "games_disagree": _ONE,
+    "history_malformed": "history is a list of turns, each a list of what the user and what the assistant said",
+    "info_malformed": "info is an object with the post or the article",
+    "label_not_0_or_1": _CODING.format(key="data.label_coding"),
+    "media_are_not_read": "remove the rows that show pictures: models of text read the words alone",
+    "message_malformed": _CHAT,
+    "message_without_role": _CHAT,
+    "no_list_of_responses": "this layout has lists of responses there",
+    "no_messages": _CHAT,
+    "no_question_and_answers": "name in data.columns.judge_prompt the column with the judge's whole prompt",
+    "no_rank": "give every answer a rank",
+    "no_ranked_replies": "nothing to compare: a tree needs two replies to one message that have a rank",
+    "no_score": "give every response a score",
+    "no_score_for_every_response": "give a list of as many scores as responses",
+    "no_shared_turn": "both conversations are the same up to the last turn; where only the responses are stored, name "
+    "data.columns.prompt",
+    "no_verdict_for_every_two": "give a verdict for each two responses, in the order 1-2, 1-3, ..., 2-3",
+    "no_winner": f"{_FULL}; a winner was not given",
+    "not_in_the_coding": "its layout has other values; name the columns in data.columns and data.winner_coding",
+    "not_two_summaries": "give two summaries",
+    "not_utf8": "write the file as UTF-8",
+    "prompt_does_not_end_with_the_user": _TURNS,
+    "repeated_prompt": "nothing is wrong: an earlier row of the split has this prompt",
+    "response_has_several_turns": "a response is one message of the assistant; earlier turns belong to the prompt",
+    "response_is_not_the_assistants": "the last message of a conversation is the assistant's",
+    "roles_out_of_order": _TURNS,
+    "score_is_no_number": "write a finite number, or name another column in data.columns",
+    "scores_contradict_each_other": "the two scores of a row add up to 0",
+    "scores_contradict_label": "mend the label or the scores: they prefer different responses",
+    "skipped": "nothing is wrong: the annotator passed",
+    "summaries_malformed": "summaries is a list of objects with a text each",
+    "superseded": "nothing is wrong: the annotator has voted again on the same item",
+    "template_refuses_the_roles": f"the policy's chat template refuses these roles: {_TURNS}",
+    "template_rewrites_the_response": "the policy's chat template changes it; set data.chat_format: transcript",
+    "text_instead_of_messages": "the other rows have chats; write messages there, or name data.columns.prompt",
+    "text_is_no_string": _TEXT,
+    "tie": _ONE,
+    "too_few_words": "lower data.min_words, or give longer texts",
+    "tools_are_not_read": "remove the rows that call tools: their texts alone say less",
+    "turn_in_response": "cut the response where its next turn begins, or remove the row",
+    "two_prompts": "keep one of the two prompts of the row, or name the right one in data.columns.prompt",
+    "two_system_texts": "keep one of the two system texts",
+    "undeclared_label": _CODING.format(key="data.label_coding"),
+    "undeclared_winner": _CODING.format(key="data.winner_coding"),
+    "undone": "nothing is wrong: the annotator took the vote back",
+    "unknown_role": "roles are system, user (human, prompter) and assistant (gpt, bot, model); rename it",
+    "unpaired": "nothing to compare: a pair needs two responses to one prompt, of which one is better",
+    "unreadable_verdict": _CODING.format(key="data.winner_coding"),
+    "annotations_malformed": "annotations is a list of objects, as Label Studio exports them",
+    "completions_malformed": "this layout has a list of objects there; of another one name the columns in data.columns",
+    "data_malformed": "data is an object with the texts of the task, as Label Studio exports it",
+    "left_and_right_unclear": "the task names no two texts that are left and right; name the columns in data.columns",
+    "no_list_of_turns": "this layout has lists of turns there; of another one name the columns in data.columns",
+    "no_prompt": "fill the column of the prompt, or remove the row",
+    "not_one_winner": "exactly one of the columns that say who won is 1",
+    "turns_without_an_answer": "every turn of the user needs an answer of each model",
+}
+_FILE = "mend this row of the file; it ends, or is quoted, in another way than the others"
+
+
+def advise_reason(reason: str) -> str:
+    """What to do, in words; of rows that the file itself breaks, the same for all."""
+    return ADVICE.get(reason, _FILE)
