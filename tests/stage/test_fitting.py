@@ -39,6 +39,18 @@ def test_what_does_not_fit_is_refused_with_a_change_that_helps(params: Params, m
         check_fit(work, runtime)
 
 
+def test_what_the_estimate_is_not_sure_of_is_a_warning_with_the_same_advice(
+    params: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = sft_work(CONFIG, changed(params.train_sft, max_length=8192), examples=100, longest=8192)
+    runtime = changed(params.runtime, max_forward_tokens=None, recompute=False)
+    need = estimate_fit(work, Conditions.of(runtime), limit=GIB).need
+    monkeypatch.setattr(fitting, "usable_memory", lambda _: int(need / 1.5))
+    check_fit(work, runtime)
+    assert "may not be enough: training needs about" in (said := capsys.readouterr().out)
+    assert "Set runtime.recompute: true" in said
+
+
 @pytest.mark.parametrize("gib", [1, 2, 3, 6, 12, 24])
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_the_advice_is_enough_or_says_that_it_is_not(params: Params, gib: int, method: str) -> None:
