@@ -129,8 +129,10 @@ def _both_ways(words: str, first: list[str], second: list[str], tie: list[str]) 
 def _of_words(values: list[str]) -> list[tuple[str, _Meanings]]:
     low, high = _two(values)
     rest = sorted(set(values) - {low, high})[: _MOST_VALUES - 2]
-    if high.casefold() == "true" or not rest:
+    if high.casefold() == "true":
         return _both_ways(f"{high} says that the first response won", [high], [low], rest)
+    if not rest:
+        return _both_ways(f"{low} says that the first response won", [low], [high], rest)
     return [
         (
             "this is so; else move each value to what it means, and those that are no vote to skip",

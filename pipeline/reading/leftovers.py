@@ -14,14 +14,18 @@ _ROWS = 2000
 """Rows, from all over a source, in which a column has to hold something to count."""
 _WITHOUT_PREFERENCES = frozenset({"prompts", "texts", "demonstrations", "labelled_texts"})
 _NOUN = r"(?:response|answer|output|completion|candidate|prediction|generation|reply|conversation|model|text|option)"
+_SIDE = rf"{_NOUN.replace('|model', '')}[ _.-]?(?:[ab]|\d+)"
+_QUALITY = "better|worse|best|worst|winning|losing|good|bad|accepted|refused|correct|incorrect|corrected|edited|revised"
 _RESEMBLES = {
     "preference_pairs": rf"(?:.*_)?(?:chosen|rejected|non_?preferred|dispreferred|pos|neg|positive|negative|loser)"
-    rf"(?:_.*)?|preferred_{_NOUN}|(?:better|worse|best|worst)_{_NOUN}",
+    rf"(?:_.*)?|preferred_{_NOUN}|(?:{_QUALITY})[ _.-]?{_NOUN}|win|lose|y_?[wl]|accepted|refused",
     "comparisons": rf"{_NOUN}s?[ _.-]?(?:[ab]|\d+)(?:[ _.].*)?|[ab][ _.-]?{_NOUN}|winner(?:[_.].*)?|preferences?"
     r"|preferred|better(?:_.*)?|vote|verdict|choice|annotator_?\d+|preference_.*|.*_preference",
     "scored_responses": r"responses|completions|candidates|outputs|generations|answers|ratings|scores",
-    "ratings": r"rating|score|.*_(?:rating|score)|reward|upvotes|labels?",
+    "ratings": r"rating|score|.*_(?:rating|score)|reward|upvotes|votes|likes|stars|quality|labels?",
     "rankings": r"ranks?|ranking|.*_rank",
+    "thumbs": r"thumbs?(?:[ _-]?(?:up|down))?|(?:is_)?(?:liked|disliked|upvoted|downvoted)|feedback"
+    r"|is_(?:preferred|chosen|rejected|accepted|good|bad|better|best|helpful|correct)",
 }
 _NEEDS = {
     "preference_pairs": ("prompt", "chosen", "rejected"),
@@ -29,9 +33,19 @@ _NEEDS = {
     "scored_responses": ("prompt", "responses", "scores"),
     "ratings": ("prompt", "response", "score"),
     "rankings": ("prompt", "response", "rank"),
+    "thumbs": ("prompt", "response", "label"),
 }
+_OPPOSITES = tuple(
+    frozenset(two.split())
+    for two in (
+        *("chosen rejected", "accepted rejected", "preferred rejected", "preferred dispreferred", "up down"),
+        *("thumbs_up thumbs_down", "thumbsup thumbsdown", "good bad", "like dislike", "liked disliked", "win lose"),
+        *("upvote downvote", "better worse", "desirable undesirable", "👍 👎"),
+    )
+)
+"""Words that say of a response whether it is wanted, whatever their column is called."""
 _CHANGES_MEANING = re.compile(
-    r"system|system_?prompt|system_?message|history|tools|tool_calls|functions|function_calls?|images?|videos?|audios?"
+    r"system|system[ _-]?(?:prompt|message)|history|tools|tool_calls|functions|function_calls?|images?|videos?|audios?"
     r"|instruction|input",
     re.IGNORECASE,
 )
@@ -83,6 +97,17 @@ def refuse_leftovers(source: Source, data: Data, *, auto: bool) -> None:
             found = [name for name in names if re.fullmatch(pattern, name.strip(), re.IGNORECASE)]
             if found := _filled(source, found):
                 raise PipelineError(_preferences(source, data, form, found))
+        if found := _verdicts(source, names):
+            raise PipelineError(_preferences(source, data, "thumbs", found))
+        if data.format == "prompts" and len(found := _sentences(source, names)) > 1:
+            raise PipelineError(_preferences(source, data, "preference_pairs", found))
+    if auto and data.format == "preference_pairs" and len(found := _sides(source, data, names)) > 1:
+        raise PipelineError(
+            f"{source.name} has chosen and rejected, and responses in {', '.join(found)} that nothing would read. If "
+            "chosen and rejected name one of these, set data.format: comparisons, data.columns.response_a, "
+            "data.columns.response_b, and data.columns.winner to the column of the chosen one; if they are the "
+            f"responses themselves, set data.ignore_columns: [{', '.join(found)}]."
+        )
     if meaning := _filled(source, [name for name in names if _CHANGES_MEANING.fullmatch(name.strip())]):
         shown = ", ".join(meaning)
         raise PipelineError(
@@ -101,6 +126,44 @@ def _preferences(source: Source, data: Data, form: str, found: list[str]) -> str
         f"data.format: {form} and name the columns in {fields}; or set data.format: {data.format} where the others are "
         f"meant, or data.ignore_columns: [{', '.join(found)}]."
     )
+
+
+def _verdicts(source: Source, names: list[str]) -> list[str]:
+    """Columns whose values are opposites, both of which occur."""
+    rows = list(_sampled(source)) if names else []
+    found = {name: {row[name] for row in rows if isinstance(row.get(name), str)} for name in names}
+    plain = {name: {value.strip().casefold() for value in values} for name, values in found.items()}
+    return [name for name, values in plain.items() if any(two <= values for two in _OPPOSITES)]
+
+
+def _sentences(source: Source, names: list[str]) -> list[str]:
+    """Columns with texts of several words, or lists of them, nearly all different: likely responses."""
+    rows = list(_sampled(source)) if names else []
+    found = {name: [text for row in rows if (text := _joined(row.get(name)))] for name in names}
+    return [name for name, values in found.items() if len(values) > 1 and _are_sentences(values)]
+
+
+def _joined(value: Any) -> str:
+    parts = value if isinstance(value, list) else [value]
+    return " ".join(part.strip() for part in parts if isinstance(part, str))
+
+
+def _are_sentences(values: list[str]) -> bool:
+    long = sum(1 for value in values if len(value.split()) > 3 or (len(value) > 8 and not value.isascii()))
+    return long > len(values) / 2 and len(set(values)) > len(values) / 2
+
+
+def _sides(source: Source, data: Data, names: list[str]) -> list[str]:
+    """Filled columns of a first and a second response, where chosen and rejected do not hold what they say."""
+    found = _filled(source, [name for name in names if re.fullmatch(_SIDE, name.strip(), re.IGNORECASE)])
+    pair = [name for name in (data.columns.chosen, data.columns.rejected) if name]
+    rows = list(_sampled(source)) if len(found) > 1 else []
+    repeated = sum(1 for row in rows if all(_holds(row.get(one), [row.get(name) for name in found]) for one in pair))
+    return [] if repeated > len(rows) / 2 else found
+
+
+def _holds(value: Any, sides: list[Any]) -> bool:
+    return any(side not in (None, "") and str(side) in str(value) for side in sides)
 
 
 def _filled(source: Source, names: list[str]) -> list[str]:

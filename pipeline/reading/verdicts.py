@@ -21,6 +21,15 @@ _FREE_TEXT = re.compile(
     rf"(?P<noun>{_NOUN})[\s_-]*(?P<tag>[ab]|\d+)\s*(?=$|[.,;:(–—-]|because\b|since\b)(?!\W*\d)", re.IGNORECASE
 )
 """A verdict with its reasons behind it: `Text 2, because ...`, but not `Response 1: 3, Response 2: 5`."""
+_REASON = re.compile(r"\W*(?:\.|(?:but )?(?:only |mainly )?(?:because|since|as|for|due)\b)", re.IGNORECASE)
+_FAULT = re.compile(
+    r"\b(?:worse|worst|wrong|incorrect|bad|poor|false|fails?|loses|lost|not (?:as )?good)\b", re.IGNORECASE
+)
+_FIRST_WORDS = 6
+"""A fault among these is said of the response that is named."""
+_NAMED = re.compile(rf"\b{_NOUN}[\s_-]*(?:[ab]|\d+)\b", re.IGNORECASE)
+_OTHER_TOPIC = re.compile(rf"{_NAMED.pattern}\s*:|\b(?:unlike|winner|verdict|overall|wins)\b", re.IGNORECASE)
+"""A heading of the next response, or a verdict further on."""
 _ORDER = re.compile(r"([ab])\s*(>+|<+|=+)\s*([ab])", re.IGNORECASE)
 _END = re.compile(r"(?:(?:^|[\W_])[abAB]|(?<=[a-z])[AB]|\d+)$")
 _LETTERS: dict[str, Verdict] = {"a": "a", "b": "b"}
@@ -73,10 +82,22 @@ def read_verdict(value: Any, columns: tuple[str, str] | None = None) -> Verdict 
         return _ORDINALS[word] if tags.get("a") == "a" else None
     if order := _ORDER.fullmatch(word):
         return _of_order(order, tags)
-    found = _NAME.fullmatch(word) or _FREE_TEXT.match(text)
+    found = _NAME.fullmatch(word) or _with_reasons(text)
     if found is None or (found["noun"] is None and found["tag"].isdigit()):
         return None
     return tags.get(found["tag"].casefold())
+
+
+def _with_reasons(text: str) -> re.Match[str] | None:
+    """A verdict before its reasons; not a remark on a response, as `Response B - incorrect`, nor a list of remarks."""
+    found = _FREE_TEXT.match(text)
+    if found is None:
+        return None
+    rest = text[found.end() :]
+    if _REASON.match(text[found.end("tag") :]):
+        return found
+    blames = _FAULT.search(" ".join(rest[:200].split()[:_FIRST_WORDS])) and not _NAMED.search(rest)
+    return None if blames or _OTHER_TOPIC.search(rest) else found
 
 
 def _of_order(order: re.Match[str], tags: dict[str, Verdict]) -> Verdict | None:

@@ -14,6 +14,9 @@ from pipeline.reading.sources import Source
 from pipeline.reading.styles import Style
 from tests.tiny_models import changed
 
+WON_AND_LOST = [("win", "lose"), ("y_w", "y_l"), ("accepted", "refused"), ("good_answer", "bad_answer")]
+WON_AND_LOST += [("winning_response", "losing_response")]
+
 
 @pytest.fixture
 def data(params: Params) -> Data:
@@ -38,6 +41,9 @@ def source(row: dict[str, Any]) -> Source:
         (["prompt", "candidate_answers", "scores"], "scored_responses"),
         (["prompt", "upvotes"], "ratings"),
         (["question", "ranking"], "rankings"),
+        *((["prompt", f"{one}", f"{other}"], "preference_pairs") for one, other in WON_AND_LOST),
+        *((["prompt", "response", column], "thumbs") for column in ("thumbs_up", "liked", "is_preferred", "feedback")),
+        (["prompt", "response", "quality"], "ratings"),
     ],
 )
 def test_preferences_are_never_prompts_texts_or_demonstrations(columns: list[str], form: str, data: Data) -> None:
@@ -46,6 +52,44 @@ def test_preferences_are_never_prompts_texts_or_demonstrations(columns: list[str
         detect_format(row, data)
     assert f"data.format: {form}" in str(error.value) and "ignore_columns" in str(error.value)
     assert columns[-1] in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "texts"),
+    [
+        (("antwort_x", "antwort_y"), ("Das hier ist eine Antwort", "Das ist auch eine")),
+        (("回答甲", "回答乙"), ("这是第一个完整的回答。", "这是另一个完整的回答。")),
+    ],
+)
+def test_two_texts_beside_a_prompt_are_not_left_out_whatever_they_are_called(
+    names: tuple[str, str], texts: tuple[str, str], data: Data
+) -> None:
+    rows = [{"prompt": f"Q{at}", names[0]: f"{texts[0]} {at}", names[1]: f"{texts[1]} {at}"} for at in range(4)]
+    with pytest.raises(PipelineError, match=rf"By {names[0]}, {names[1]} it looks like preferences"):
+        detect_format(Source("rows.jsonl", Dataset.from_list(rows), 1.0), data)
+    other = [{"prompt": f"Q{at}", "id": f"id-{at}", "topic": "All about the history of art"} for at in range(4)]
+    assert detect_format(Source("rows.jsonl", Dataset.from_list(other), 1.0), data).format == "prompts"
+
+
+@pytest.mark.parametrize("words", [("chosen", "rejected"), ("Good", "Bad"), ("👍", "👎")])
+def test_words_of_a_verdict_are_not_left_out_whatever_their_column_is_called(
+    words: tuple[str, str], data: Data
+) -> None:
+    rows = [{"prompt": f"Q{at // 2}", "response": f"x{at}", "type": words[at % 2]} for at in range(4)]
+    with pytest.raises(PipelineError, match=r"By type it looks like preferences \(thumbs\)"):
+        detect_format(Source("rows.jsonl", Dataset.from_list(rows), 1.0), data)
+
+
+def test_chosen_and_rejected_that_name_other_columns_are_no_texts(data: Data) -> None:
+    row = {"prompt": "Q", "response_a": "x", "response_b": "y", "chosen": "A", "rejected": "B"}
+    with pytest.raises(PipelineError, match=r"responses in response_a, response_b that nothing would read"):
+        detect_format(source(row), data)
+    asked = {**data.columns.model_dump(), "response_a": "response_a", "response_b": "response_b", "winner": "chosen"}
+    named = changed(data, format="comparisons", columns=asked)
+    (entry,) = read_entries(select_fields(source(row), detect_format(source(row), named)), named, Style())
+    assert entry.record and entry.record["chosen"] == "x"
+    assert detect_format(source(row), changed(data, ignore_columns=["response_a", "response_b"]))
+    assert detect_format(source({**row, "chosen": "x", "rejected": "y"}), data).format == "preference_pairs"
 
 
 @pytest.mark.parametrize(
