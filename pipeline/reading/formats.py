@@ -12,9 +12,11 @@ from pipeline.reading.categories import EVERYTHING, VERDICTS, category_of
 from pipeline.reading.chats import is_chat
 from pipeline.reading.codings import Decoder
 from pipeline.reading.headless import guess_columns
+from pipeline.reading.layouts.cells import structure
 from pipeline.reading.layouts.recognition import layout_of, resembling, resolve
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.layouts.selection import laid_out
+from pipeline.reading.layouts.turns import is_conversation
 from pipeline.reading.leftovers import refuse_leftovers
 from pipeline.reading.open_codings import FILE_NAME, close_codings
 from pipeline.reading.plain_text import text_hint
@@ -78,6 +80,8 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
 }
 """Column names that a field with null in `data.columns` is looked for under; case, and the `Input.` and `Answer.` of
 labelling sites, do not matter."""
+_TALK = frozenset({"prompt", "chosen", "rejected", "response_a", "response_b", "response"})
+"""Fields that a table may have as the JSON of messages."""
 _WITHOUT_PAIRS = frozenset({"thumbs", "labelled_texts", "demonstrations", "texts", "prompts"})
 _SITE = re.compile(r"^(input|answer)\.")
 _VOTE = re.compile(r"annotator_?\d+")
@@ -234,7 +238,13 @@ def _lacks_prompt(data: Data, first: Mapping[str, Any]) -> bool:
         return False
     response = columns.response or columns.response_a or columns.responses
     value = first[response[0] if isinstance(response, list) else response] if response else None
-    return data.format != "prompts" and not is_chat(value)
+    return data.format != "prompts" and not is_chat(_unpacked(value))
+
+
+def _unpacked(value: Any) -> Any:
+    """Messages that a table has as JSON, and everything else as it is."""
+    is_json = isinstance(value, str) and value.lstrip()[:1] in ("[", "{") and is_conversation(value)
+    return structure(value) if is_json else value
 
 
 def describe_format(data: Data) -> str:
@@ -278,7 +288,7 @@ def select_fields(source: Source, data: Data, *, category: str = EVERYTHING) -> 
             yield row
             continue
         kind = category_of(row, kinds) if kinds else category
-        fields = {new: row[old] for old, new in renamed.items()}
+        fields = {new: _unpacked(row[old]) if new in _TALK else row[old] for old, new in renamed.items()}
         yield {**decoder.row(fields), **fixed, "category": kind}
 
 

@@ -1,5 +1,6 @@
 """Preferences are never read as something else, nothing that changes a row is left out, and the rest is listed."""
 
+import json
 from typing import Any
 
 import pytest
@@ -152,3 +153,15 @@ def test_columns_and_fields_of_messages_that_nothing_reads_are_listed(data: Data
     resolved = detect_format(rows, data)
     assert unused_columns(rows, resolved) == ["id"]
     assert unused_fields(rows, resolved) == ["chosen.name", "chosen.weight", "rejected.name", "rejected.weight"]
+
+
+@pytest.mark.parametrize("prompt", [{}, {"prompt": "Q"}])
+def test_messages_that_a_table_has_as_json_are_no_texts(prompt: dict[str, str], data: Data) -> None:
+    asked = [{"role": "user", "content": "Q"}]
+    pair = {
+        name: json.dumps([*asked, {"role": "assistant", "content": text}])
+        for name, text in (("chosen", "x"), ("rejected", "y"))
+    }
+    resolved = detect_format(source({**prompt, **pair}), data)
+    (entry,) = read_entries(select_fields(source({**prompt, **pair}), resolved), resolved, Style())
+    assert entry.record and entry.record["chosen"] == " x" and entry.record["prompt"] == "\n\nHuman: Q\n\nAssistant:"
