@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from pipeline.params.schema import Data, Params
 from pipeline.reading.entries import Entry, read_entries
-from pipeline.reading.formats import detect_format, select_fields
+from pipeline.reading.formats import as_read, detect_format, select_fields
 from pipeline.reading.sources import Source
 from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote, read_verdict
@@ -57,7 +57,7 @@ def read(rows: list[dict[str, Any]], data: Data, *, separator: str = "") -> tupl
     """Format and entries of a source."""
     source = Source("rows.jsonl", Dataset.from_list(rows), 1.0)
     resolved = detect_format(source, data)
-    return resolved.format, list(read_entries(select_fields(source, resolved), resolved, Style(separator)))
+    return resolved.format, list(read_entries(select_fields(source, resolved), as_read(resolved), Style(separator)))
 
 
 def texts(entry: Entry) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ def texts(entry: Entry) -> tuple[str, ...]:
                 "instruction": "Why?",
                 "completions": [{"response": "No", "overall_score": 2.0}, {"response": "Yes", "overall_score": 8.5}],
             },
-            "scored_responses",
+            "ultrafeedback",
             TEXTS,
         ),
     ],
