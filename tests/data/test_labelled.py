@@ -71,12 +71,11 @@ def test_every_line_has_a_fate(tmp_path: Path) -> None:
         line(2, "ann", "tie"), line(2, "bob", "skip"),
         line(7, "ann", "a"), line(7, "bob", "a"),  # a prompt of no split
         line(8, "ann", "undo"),
-        line(9, "ann", "who?"),
     ]  # fmt: skip
     found = read(tmp_path, *lines, rest='{"prompt')
     assert found.votes == {
         "in_pairs": 2, "no_majority": 2, "prompt_in_no_split": 2, "skipped": 1, "superseded": 2, "tie": 1,
-        "torn_line": 2, "undone": 1, "unreadable_verdict": 1,
+        "torn_line": 2, "undone": 1,
     }  # fmt: skip
     assert sum(found.votes.values()) == len(lines) + 2
     assert found.compared == {"in_pairs": 1, "no_majority": 1, "prompt_in_no_split": 1, "tie": 1}

@@ -96,4 +96,4 @@ def test_the_cache_has_shared_weights_once_and_links_share_them_with_the_folder(
     pair = [root / f"artifacts/{model}/model.safetensors" for model in ("selected/dpo/seed-0", "release/dpo")]
     ok(root, "dvc", "config", "cache.type", "hardlink,copy")
     ok(root, "dvc", "checkout", "--relink", "artifacts/release", "artifacts/selected/dpo/seed-0")
-    assert pair[0].stat().st_ino == pair[1].stat().st_ino and pair[0].stat().st_nlink == 3
+    assert pair[0].stat().st_ino == pair[1].stat().st_ino and pair[0].stat().st_nlink >= 3
