@@ -243,8 +243,8 @@ def _lacks_prompt(data: Data, first: Mapping[str, Any]) -> bool:
 
 def _unpacked(value: Any) -> Any:
     """Messages that a table has as JSON, and everything else as it is."""
-    is_json = isinstance(value, str) and value.lstrip()[:1] in ("[", "{") and is_conversation(value)
-    return structure(value) if is_json else value
+    found = structure(value)
+    return found if found is not value and is_conversation(found) else value
 
 
 def describe_format(data: Data) -> str:
