@@ -96,4 +96,8 @@ def test_the_cache_has_shared_weights_once_and_links_share_them_with_the_folder(
     pair = [root / f"artifacts/{model}/model.safetensors" for model in ("selected/dpo/seed-0", "release/dpo")]
     ok(root, "dvc", "config", "cache.type", "hardlink,copy")
     ok(root, "dvc", "checkout", "--relink", "artifacts/release", "artifacts/selected/dpo/seed-0")
-    assert pair[0].stat().st_ino == pair[1].stat().st_ino and pair[0].stat().st_nlink >= 3
+    one = pair[0].stat()
+    assert pair[1].stat().st_ino == one.st_ino
+    links = [path for path in root.rglob("*") if path.is_file() and path.lstat().st_ino == one.st_ino]
+    assert {*pair} < {*links} and len(links) == one.st_nlink
+    assert sum(path.is_relative_to(root / ".dvc/cache") for path in links) == 1
