@@ -16,7 +16,10 @@ _NEAR = 5
 
 @dataclass
 class Node:
-    """An artifact, the stage that wrote it (None for raw data), and what that stage read."""
+    """An artifact, the stage that wrote it (None for raw data), and what that stage read.
+
+    `files` are those of a folder of raw data with the hash of each, None where its version is nowhere.
+    """
 
     path: str
     md5: str
@@ -24,6 +27,7 @@ class Node:
     stage: StageRecord | None = None
     runs: list[Run] = field(default_factory=list)
     inputs: list["Node"] = field(default_factory=list)
+    files: dict[str, str] | None = None
 
     def walk(self) -> Iterator["Node"]:
         """This node and all behind it, each version of a path once."""
@@ -53,6 +57,7 @@ class Node:
             "rows": self.rows,
             "stage": stage,
             "runs": [asdict(run) for run in self.runs],
+            "files": self.files,
             "inputs": [node.as_dict() for node in self.inputs],
         }
 
@@ -85,6 +90,8 @@ def _node(artifact: Artifact, lock: Lock, contents: Contents, runs: Runs | None,
         node.stage = stage
         node.runs = runs.of(stage.name, output) if runs is not None else []
         node.inputs = [_node(dep, lock, contents, runs, known) for dep in stage.inputs]
+    elif artifact.md5.endswith(".dir"):
+        node.files = contents.files(artifact)
     return node
 
 

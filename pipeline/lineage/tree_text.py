@@ -6,6 +6,9 @@ from pipeline.lineage.defaults import Defaults, main_params
 from pipeline.lineage.lines import fitted, titled
 from pipeline.lineage.tree import Node
 
+_SHOWN_FILES = 10
+"""Files of a folder of raw data that are listed without `--full`."""
+
 
 def render(
     node: Node, defaults: Defaults, *, unused: Mapping[str, Sequence[str]], full: bool = False, lock: str | None = None
@@ -38,12 +41,23 @@ def _render(node: Node, depth: int, lines: list[str], seen: set[str], style: _St
     origin = f"<- {node.stage.name}" if node.stage is not None else "[source]"
     again = node.stage is not None and node.stage.name in seen
     lines.append(f"{indent}{node.path}  {node.md5[:12]}{rows}  {origin}{'  (above)' if again else ''}")
+    if node.stage is None:
+        lines += [f"{indent}  {line}" for line in _files(node, full=style.full)]
     if again or node.stage is None:
         return
     seen.add(node.stage.name)
     lines += [f"{indent}  {line}" for line in _details(node, style, len(indent) + 2)]
     for child in node.inputs:
         _render(child, depth + 1, lines, seen, style)
+
+
+def _files(node: Node, *, full: bool) -> list[str]:
+    if node.files is None:
+        return ["its files are not listed: the folder has changed since"] if node.md5.endswith(".dir") else []
+    files = sorted(node.files.items())
+    shown = files if full else files[:_SHOWN_FILES]
+    more = [f"and {len(files) - len(shown)} more files (--full shows them)"] if len(shown) < len(files) else []
+    return [f"{path}  {md5[:12]}" for path, md5 in shown] + more
 
 
 def _details(node: Node, style: _Style, indent: int) -> list[str]:
