@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+from transformers import PreTrainedTokenizerBase
+
 from pipeline.data.records import read_records
 from pipeline.data.tokens import TokenizedExample
 from pipeline.errors import PipelineError
@@ -51,6 +53,7 @@ def optimize_dpo(stage: Stage, seed: int) -> None:
     compute = stage.start_compute(like=sft, copies=2 * (1 + len(kept)))
     longest = max(map(len, pairs), default=1)
     check_fit(dpo_work(config_of(sft), settings, pairs=len(pairs), longest=longest), stage.params.runtime)
+    tokenizer = load_tokenizer(sft)
     policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed)
     folder = stage.output(f"artifacts/policies/dpo/seed-{seed}")
     train_dpo(
@@ -59,14 +62,14 @@ def optimize_dpo(stage: Stage, seed: int) -> None:
         settings,
         compute,
         reference=load_policy(sft, compute, finetuning=None) if settings.reference == "frozen_copy" else None,
-        pad_token_id=load_tokenizer(sft).pad_token_id,
+        pad_token_id=tokenizer.pad_token_id,
         seed=seed,
         on_step=stage.log_step,
         on_tokens=stage.costs.add_work,
         resume=stage.resume,
         on_checkpoint=lambda step: _save_checkpoint(policy, folder, step, like=sft),
     )
-    _save(policy, folder, like=sft)
+    _save(policy, tokenizer, folder, like=sft)
 
 
 def optimize_ppo(stage: Stage, seed: int) -> None:
@@ -118,12 +121,13 @@ def run_ppo(
     compute = stage.start_compute(like=sft, copies=2 * (1 + len(kept)))
     shared = settings.advantage_estimator == "gae" and settings.critic == "shared"
     sampling = Sampling.model_validate_json((inputs / "sampling.json").read_text())
+    tokenizer = load_tokenizer(sft)
     work = ppo_work(
         config_of(sft),
         config_of(inputs / "reward_model"),
         settings,
         section=section,
-        prompt=longest_tokens(sft, prompts),
+        prompt=longest_tokens(tokenizer, prompts),
         new_tokens=sampling.max_new_tokens,
         apart=start != sft,
     )
@@ -136,9 +140,9 @@ def run_ppo(
     roles = Roles(
         policy=policy,
         reference=None if inside else load_policy(sft, compute, finetuning=None),
-        critic=_critic(settings, start, inputs / "reward_model", compute, seed=seed),
+        critic=_critic(settings, start, inputs / "reward_model", tokenizer, compute, seed=seed),
         score=lambda texts: reward_model.score(texts, batch_size=settings.rollout_batch_size),
-        tokenizer=load_tokenizer(sft),
+        tokenizer=tokenizer,
     )
     train_ppo(
         roles,
@@ -152,17 +156,25 @@ def run_ppo(
         resume=stage.resume,
         on_checkpoint=lambda step: _save_checkpoint(policy, folder, first_step + step, like=sft),
     )
-    _save(policy, folder, like=sft)
+    _save(policy, tokenizer, folder, like=sft)
 
 
-def _critic(settings: Ppo, start: Path, reward_folder: Path, compute: Compute, *, seed: int) -> Critic | None:
+def _critic(
+    settings: Ppo,
+    start: Path,
+    reward_folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    compute: Compute,
+    *,
+    seed: int,
+) -> Critic | None:
     """A critic of its own, None where the policy has a value head or the advantages need no critic."""
     if settings.advantage_estimator != "gae" or settings.critic == "shared":
         return None
     if settings.critic == "policy":
         return critic_from_policy(start, compute, finetuning=settings.finetuning, seed=seed)
     # another copy than the one that scores, because this one is trained
-    scorer, tokenizer = load_reward_model(reward_folder, compute), load_tokenizer(start)
+    scorer = load_reward_model(reward_folder, compute)
     return critic_from_reward_model(scorer, tokenizer, compute, finetuning=settings.finetuning, seed=seed)
 
 
@@ -170,9 +182,9 @@ def _save_checkpoint(policy: Policy, folder: Path, step: int, *, like: Path) -> 
     save_checkpoint(policy, folder / "checkpoints" / f"step-{step:05d}", dtype=stored_dtype(like))
 
 
-def _save(policy: Policy, folder: Path, *, like: Path) -> None:
+def _save(policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path, *, like: Path) -> None:
     """The whole policy, with tokenizer, number format and texts of the SFT policy."""
-    save_policy(policy, load_tokenizer(like), folder, dtype=stored_dtype(like), texts=read_text_format(like / FILE))
+    save_policy(policy, tokenizer, folder, dtype=stored_dtype(like), texts=read_text_format(like / FILE))
 
 
 def check_gate(inputs: Path, settings: Ppo) -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from transformers import PreTrainedTokenizerBase
+
 from pipeline.data.preferences import TextPair
 from pipeline.data.records import read_records
-from pipeline.models.reward import create_reward_model, load_reward_model
+from pipeline.models.reward import create_reward_model, load_reward_model, load_reward_tokenizer
 from pipeline.models.text_format import foreign_template_warning, read_text_format, store_text_format
 from pipeline.params.schema import Runtime, TrainReward
 from pipeline.stage.fitting import check_fit
@@ -28,9 +30,15 @@ def main(stage: Stage) -> None:
     if finished:
         model = load_reward_model(backbone, compute, max_length=settings.max_length)
     else:
-        _check_memory(backbone, [*pairs, *validation], settings, stage.params.runtime)
+        tokenizer = load_reward_tokenizer(backbone)
+        _check_memory(backbone, tokenizer, [*pairs, *validation], settings, stage.params.runtime)
         model = create_reward_model(
-            backbone, compute, max_length=settings.max_length, seed=seed, finetuning=settings.finetuning
+            backbone,
+            compute,
+            max_length=settings.max_length,
+            seed=seed,
+            finetuning=settings.finetuning,
+            tokenizer=tokenizer,
         )
     truncated = model.truncated([text for pair in pairs for text in (pair.chosen, pair.rejected)])
     print(f"{len(pairs)} pairs, {truncated} texts longer than {settings.max_length} tokens", flush=True)
@@ -58,9 +66,15 @@ def main(stage: Stage) -> None:
     stage.log_final({"pairs": len(pairs), "truncated_texts": truncated})
 
 
-def _check_memory(backbone: Path, pairs: Sequence[TextPair], settings: TrainReward, runtime: Runtime) -> None:
+def _check_memory(
+    backbone: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[TextPair],
+    settings: TrainReward,
+    runtime: Runtime,
+) -> None:
     texts = [text for pair in pairs for text in (pair.chosen, pair.rejected)]
-    longest = longest_tokens(backbone, texts)
+    longest = longest_tokens(tokenizer, texts)
     check_fit(reward_work(config_of(backbone), settings, pairs=len(pairs), longest=longest), runtime)
 
 

@@ -191,15 +191,22 @@ class RewardModel(nn.Module):
 
 
 def create_reward_model(
-    backbone: Path, compute: Compute, *, max_length: int, seed: int, finetuning: Finetuning | None = None
+    backbone: Path,
+    compute: Compute,
+    *,
+    max_length: int,
+    seed: int,
+    finetuning: Finetuning | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> RewardModel:
     """A backbone with a fresh head: weights ~ N(0, 1/(d+1)), bias 0 (arXiv:2403.17031, detail 7).
 
     Args:
+        tokenizer: of the backbone, as `load_reward_tokenizer` gives it; None loads it.
         finetuning: what is trained besides the head: every weight in fp32 (None, too), or adapters on a backbone that
             is frozen, a decoder in the compute dtype.
     """
-    model = _load(backbone, compute, max_length=max_length, dtype=torch.float32)
+    model = _load(backbone, compute, max_length=max_length, dtype=torch.float32, tokenizer=tokenizer)
     _add_head_bias(model)
     head = model.head
     if finetuning is not None and finetuning.method == "lora":
@@ -226,15 +233,32 @@ def load_reward_model(folder: Path, compute: Compute, *, max_length: int | None 
     return model.eval()
 
 
-def _load(folder: Path, compute: Compute, *, max_length: int | None, dtype: torch.dtype | str) -> RewardModel:
-    # truncation keeps the end of a text, the response; padding on the right keeps [CLS] first
-    check_weights(folder)
-    trust = brings_code(folder)
-    tokenizer = AutoTokenizer.from_pretrained(
-        folder, truncation_side="left", padding_side="right", trust_remote_code=trust
+def load_reward_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Tokenizer of a folder, as a reward model reads texts.
+
+    Truncation keeps the end of a text, the response; padding on the right keeps [CLS] first.
+    """
+    return AutoTokenizer.from_pretrained(
+        folder, truncation_side="left", padding_side="right", trust_remote_code=brings_code(folder)
     )
+
+
+def _load(
+    folder: Path,
+    compute: Compute,
+    *,
+    max_length: int | None,
+    dtype: torch.dtype | str,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> RewardModel:
+    check_weights(folder)
+    tokenizer = tokenizer or load_reward_tokenizer(folder)
     network = AutoModelForSequenceClassification.from_pretrained(
-        folder, num_labels=1, dtype=dtype, attn_implementation=compute.attention, trust_remote_code=trust
+        folder,
+        num_labels=1,
+        dtype=dtype,
+        attn_implementation=compute.attention,
+        trust_remote_code=brings_code(folder),
     )
     limit = getattr(network.config, "max_position_embeddings", None) or tokenizer.model_max_length
     if max_length is None:

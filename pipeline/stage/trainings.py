@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig
+from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 from pipeline.models.folders import brings_code
 from pipeline.params.optimize import Dpo, Ppo
@@ -20,9 +20,8 @@ def config_of(folder: Path) -> PretrainedConfig:
     return AutoConfig.from_pretrained(folder, trust_remote_code=brings_code(folder))
 
 
-def longest_tokens(folder: Path, texts: Sequence[str]) -> int:
-    """Tokens of the longest of the texts for the model in a folder, special ones included; 1 without texts."""
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=brings_code(folder))
+def longest_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> int:
+    """Tokens of the longest of the texts, special ones included; 1 without texts."""
     chosen = sorted(texts, key=len)[-_LONGEST:]
     return max((len(ids) for ids in tokenizer(chosen, verbose=False)["input_ids"]), default=1) if chosen else 1
 

@@ -1,5 +1,6 @@
 """A critic of its own: where it starts, what it trains, and which reward models can become one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,23 @@ def test_from_a_reward_model_its_values_are_the_scores_of_the_text_so_far(
     assert torch.allclose(critic(batch)[batch.response_mask], torch.tensor(scores), atol=1e-5)
     assert {p.requires_grad for name, p in critic.named_parameters() if "lora_" in name} <= {True}
     assert critic.head.weight.requires_grad
+
+
+@pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
+def test_a_reward_model_changes_the_format_of_its_weights_alone(
+    decoder_folder: Path, compute: Compute, finetuning: Finetuning
+) -> None:
+    """Frequencies of rotary positions are no weights: in bf16 a critic would read other positions than the policy."""
+    used = replace(compute, dtype=torch.bfloat16)
+    model = create_reward_model(decoder_folder, used, max_length=64, seed=0)
+    before = {name: buffer.clone() for name, buffer in model.network.base_model.named_buffers()}
+    critic = critic_from_reward_model(model, model.tokenizer, used, finetuning=finetuning, seed=0)
+    frozen = {p.dtype for name, p in critic.backbone.named_parameters() if "lora_" not in name}
+    assert frozen == {torch.float32 if finetuning is FULL else torch.bfloat16}
+    after = {name.removeprefix("base_model.model."): buffer for name, buffer in critic.backbone.named_buffers()}
+    assert before and before.keys() == after.keys()
+    for name, buffer in after.items():
+        assert buffer.dtype == torch.float32 and torch.equal(buffer, before[name]), name
 
 
 def test_an_encoder_or_another_tokenizer_is_refused(

@@ -10,6 +10,7 @@ from transformers import BertConfig, LlamaConfig
 
 from pipeline.data.tokens import AUTO_LIMIT
 from pipeline.errors import PipelineError
+from pipeline.models.reward import load_reward_tokenizer
 from pipeline.params.schema import Params
 from pipeline.stage import fitting
 from pipeline.stage.fitting import check_fit, estimate_fit
@@ -24,6 +25,9 @@ CONFIG = LlamaConfig(
 )  # fmt: skip
 CONDITIONS = Conditions(torch.device("cpu"), 2, "grouped", AUTO_LIMIT, 6 * GIB, True)
 WHOLE = replace(CONDITIONS, limit=None, kept=None)
+
+
+TEXT = "This film was a joy from start to end"
 
 
 def test_what_fits_is_said_in_one_line(params: Params, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,10 +110,9 @@ def test_folders_say_what_is_needed_without_their_weights(
     for folder, decoder in ((policy_folder, True), (encoder_folder, False)):
         bare = tmp_path / folder.name
         shutil.copytree(folder, bare, ignore=shutil.ignore_patterns("*.safetensors"))
-        longest = longest_tokens(bare, ["film", "This film was a joy from start to end", ""])
-        assert (
-            longest == longest_tokens(bare, ["This film was a joy from start to end"]) > longest_tokens(bare, ["film"])
-        )
+        tokenizer = load_reward_tokenizer(bare)
+        longest, alone, short = (longest_tokens(tokenizer, texts) for texts in (["film", TEXT, ""], [TEXT], ["film"]))
+        assert longest == alone > short
         work = reward_work(config_of(bare), params.train_reward, pairs=8, longest=longest)
         assert work.paired == decoder and needed_bytes(work, CONDITIONS) > 0
-    assert longest_tokens(policy_folder, []) == 1
+    assert longest_tokens(tokenizer, []) == 1
