@@ -23,7 +23,7 @@ ROLES = {
     "model": "assistant",
 }
 _CALLS = ("tool_calls", "function_call")
-_WRAPPERS = ("messages", "conversations", "conversation")
+WRAPPERS = ("messages", "conversations", "conversation")
 _NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}
 ASSISTANT_TURN = "\n\nAssistant:"
 
@@ -67,7 +67,7 @@ def read_messages(value: Any) -> list[Message]:
     if value is None:
         raise Unreadable("empty_text", value)
     if isinstance(value, Mapping) and not ("role" in value or "from" in value):
-        wrapped = [value[key] for key in _WRAPPERS if key in value]
+        wrapped = [value[key] for key in WRAPPERS if key in value]
         if wrapped and not any(wrapped):
             raise Unreadable("no_messages", value)
         value = next((one for one in wrapped if one), value)

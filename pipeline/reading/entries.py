@@ -30,6 +30,7 @@ from pipeline.reading.responses import (
 from pipeline.reading.rows import BROKEN, PARTS, SEEN, UNUSED
 from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote
+from pipeline.reading.written_messages import refuse_written_messages
 
 Row = Mapping[str, Any]
 _SHOWN = 80
@@ -106,6 +107,7 @@ def _one(record: dict[str, Any]) -> list[Entry]:
 def _labelled_text(row: Row, style: Style) -> list[Entry]:
     text = row["text"]
     refuse_non_texts(text)
+    refuse_written_messages(text)
     style.check(text)
     if "label" not in row:
         return _one({"text": text})

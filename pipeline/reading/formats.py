@@ -12,16 +12,15 @@ from pipeline.reading.categories import EVERYTHING, VERDICTS, category_of
 from pipeline.reading.chats import is_chat
 from pipeline.reading.codings import Decoder
 from pipeline.reading.headless import guess_columns
-from pipeline.reading.layouts.cells import structure
 from pipeline.reading.layouts.recognition import layout_of, resembling, resolve
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.layouts.selection import laid_out
-from pipeline.reading.layouts.turns import is_conversation
 from pipeline.reading.leftovers import refuse_leftovers
 from pipeline.reading.open_codings import FILE_NAME, close_codings
 from pipeline.reading.plain_text import text_hint
 from pipeline.reading.rows import BROKEN
 from pipeline.reading.sources import Source
+from pipeline.reading.written_messages import unpack
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "judgements": ("judge_prompt", "winner"),
@@ -238,13 +237,7 @@ def _lacks_prompt(data: Data, first: Mapping[str, Any]) -> bool:
         return False
     response = columns.response or columns.response_a or columns.responses
     value = first[response[0] if isinstance(response, list) else response] if response else None
-    return data.format != "prompts" and not is_chat(_unpacked(value))
-
-
-def _unpacked(value: Any) -> Any:
-    """Messages that a table has as JSON, and everything else as it is."""
-    found = structure(value)
-    return found if found is not value and is_conversation(found) else value
+    return data.format != "prompts" and not is_chat(unpack(value))
 
 
 def describe_format(data: Data) -> str:
@@ -288,7 +281,7 @@ def select_fields(source: Source, data: Data, *, category: str = EVERYTHING) -> 
             yield row
             continue
         kind = category_of(row, kinds) if kinds else category
-        fields = {new: _unpacked(row[old]) if new in _TALK else row[old] for old, new in renamed.items()}
+        fields = {new: unpack(row[old]) if new in _TALK else row[old] for old, new in renamed.items()}
         yield {**decoder.row(fields), **fixed, "category": kind}
 
 

@@ -11,6 +11,7 @@ from pipeline.reading.responses import read_number, read_responses, refuse_non_t
 from pipeline.reading.styles import Style, split_chats
 from pipeline.reading.transcripts import split_transcripts
 from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, Verdict, Vote, agreement, majority, read_verdict
+from pipeline.reading.written_messages import refuse_written_messages
 
 SCORES = ("chosen_score", "rejected_score")
 
@@ -35,6 +36,7 @@ def read_pair(row: Mapping[str, Any], style: Style) -> dict[str, str]:
     chosen, rejected = row["chosen"], row["rejected"]
     if row.get("prompt") is not None:
         return _named(read_responses(row, style, chosen, rejected))
+    refuse_written_messages(chosen, rejected)
     if isinstance(chosen, str) and isinstance(rejected, str):
         refuse_non_texts(*(text for text in (chosen, rejected) if not text.strip()))
         return _named(style.transcript(*_split(row, chosen, rejected)))

@@ -24,6 +24,10 @@ ADVICE = {
     "media_are_not_read": "remove the rows that show pictures: models of text read the words alone",
     "message_malformed": _CHAT,
     "message_without_role": _CHAT,
+    "messages_in_no_json": "these are messages as Python, pandas or NumPy print them, or JSON that is broken or cut "
+    "short; write them with json.dumps, or as lists into JSON Lines or Parquet",
+    "messages_instead_of_text": "a text is read here: write it alone, or name the column of a conversation in "
+    "data.columns as prompt, response, chosen or rejected",
     "no_list_of_responses": "this layout has lists of responses there",
     "no_messages": _CHAT,
     "no_question_and_answers": "name in data.columns.judge_prompt the column with the judge's whole prompt",

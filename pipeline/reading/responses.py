@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.reading.chats import Unreadable, is_chat, read_messages
 from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Undeclared
+from pipeline.reading.written_messages import refuse_written_messages
 
 _ABSENT = ("", "nan", "none", "n/a")
 """How tables write that there is no context."""
@@ -26,6 +27,7 @@ def read_responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tup
 
 def _responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tuple[str, ...]:
     prompt = row.get("prompt")
+    refuse_written_messages(prompt, *responses)
     if prompt is None:  # the conversation holds it
         if "prompt" in row and any(isinstance(response, str) and response.strip() for response in responses):
             raise Unreadable("empty_prompt", prompt)

@@ -1,21 +1,11 @@
 """Values of a row: of JSON as they are, of a table as texts that say the same."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.responses import read_number
-
-
-def structure(value: Any) -> Any:
-    """A list or an object, also where a table has it as JSON; anything else as it is."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
+from pipeline.reading.written_messages import refuse_written_messages, structure
 
 
 def entries(value: Any, *, reason: str) -> list[Mapping[str, Any]]:
@@ -42,6 +32,7 @@ def text(value: Any) -> str:
         raise Unreadable("empty_text", value)
     if not isinstance(value, str):
         raise Unreadable("text_is_no_string", value)
+    refuse_written_messages(value)
     return value
 
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.layouts.cells import entries, first_of, structure, text
+from pipeline.reading.layouts.cells import entries, first_of, text
 from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.written_messages import structure
 
 _PROMPT = ("prompt", "question", "instruction", "query")
 _SIDES = {"left": "a", "right": "b"}

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.layouts.cells import structure, text
+from pipeline.reading.layouts.cells import text
 from pipeline.reading.layouts.layout import Converted
 from pipeline.reading.rows import UNUSED
+from pipeline.reading.written_messages import structure
 
 
 def texts(value: Any) -> list[str]:

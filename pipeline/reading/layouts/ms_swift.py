@@ -1,9 +1,10 @@
 """ms-swift: a conversation whose last turn is preferred, and what is rejected in its place."""
 
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.layouts.cells import first_of, structure
+from pipeline.reading.layouts.cells import first_of
 from pipeline.reading.layouts.layout import Converted, Layout, Row
 from pipeline.reading.layouts.turns import exchange, instruction, pair, question, refuse_tools, turns
+from pipeline.reading.written_messages import structure
 
 _QUERY = ("query", "prompt", "question", "instruction", "input")
 _RESPONSE = ("response", "output", "answer")

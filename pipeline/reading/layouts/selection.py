@@ -10,6 +10,7 @@ from pipeline.reading.layouts.layout import Converted, Layout, Row
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.rows import BROKEN, PARTS, SEEN
 from pipeline.reading.sources import Source
+from pipeline.reading.written_messages import unpack
 
 
 def laid_out(source: Source, data: Data, category: str) -> Iterator[Mapping[str, Any]]:
@@ -27,7 +28,7 @@ def laid_out(source: Source, data: Data, category: str) -> Iterator[Mapping[str,
             yield row
             continue
         vote = {"annotator": row[who]} if who else {}
-        parts = [{**part, **vote} for part in _convert(layout, row)]
+        parts = [{**_unpacked(part), **vote} for part in _convert(layout, row)]
         yield {PARTS: parts, "category": category_of(row, kinds) if kinds else category}
 
 
@@ -36,3 +37,8 @@ def _convert(layout: Layout, row: Row) -> Converted:
         return layout.convert(row)
     except Unreadable as reason:
         return [{BROKEN: str(reason), SEEN: reason.seen}]
+
+
+def _unpacked(part: Row) -> dict[str, Any]:
+    """The part with a prompt that the row has as the JSON of messages."""
+    return {**part, "prompt": unpack(part["prompt"])} if "prompt" in part else dict(part)

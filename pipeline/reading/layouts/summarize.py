@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.layouts.cells import entries, structure, text, whole
+from pipeline.reading.layouts.cells import entries, text, whole
 from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.written_messages import structure
 
 
 def _prompt(info: Any) -> str:

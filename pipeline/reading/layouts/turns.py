@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.reading.chats import Message, Unreadable, read_messages
-from pipeline.reading.layouts.cells import structure, text
+from pipeline.reading.layouts.cells import text
+from pipeline.reading.written_messages import is_conversation, refuse_written_messages, structure, unpack
 
 Turns = list[dict[str, str]]
 _TOOLS = ("tools", "functions", "tool_calls", "function_call")
@@ -20,15 +21,6 @@ def refuse_tools(*objects: Any) -> None:
             raise Unreadable("tools_are_not_read", used)
         if used := {name: entry[name] for name in _MEDIA if structure(entry.get(name))}:
             raise Unreadable("media_are_not_read", used)
-
-
-def is_conversation(value: Any) -> bool:
-    """Whether it is a message, or messages, also as JSON; a text with other JSON is none."""
-    found = structure(value)
-    messages = [found] if isinstance(found, Mapping) else found
-    if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
-        return False
-    return all(isinstance(one, Mapping) and ("role" in one or "from" in one) for one in messages)
 
 
 def turns(value: Any, *, system: Any = None) -> Turns:
@@ -61,6 +53,7 @@ def question(value: Any, *, system: Any = None) -> Turns:
     if not found or (isinstance(value, str) and not is_conversation(found)):
         if not isinstance(value, str) or not value.strip():
             raise Unreadable("empty_prompt", value)
+        refuse_written_messages(value)
         found = [{"role": "user", "content": value}]
     before = turns(found, system=system)
     if before[-1]["role"] != "user":
@@ -74,7 +67,10 @@ def answer(value: Any, before: Turns) -> str:
     Raises:
         Unreadable: it is empty, of someone else, or of another conversation.
     """
-    said = [{"role": "assistant", "content": value}] if isinstance(value, str) else turns(value)
+    found = unpack(value)
+    if isinstance(found, str):
+        refuse_written_messages(found)
+    said = [{"role": "assistant", "content": found}] if isinstance(found, str) else turns(found)
     spoken = [turn for turn in before if turn["role"] != "system"]
     if said[-1]["role"] != "assistant":
         raise Unreadable("response_is_not_the_assistants", said[-1]["role"])

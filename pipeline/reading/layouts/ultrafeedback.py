@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.layouts.cells import entries, structure
+from pipeline.reading.layouts.cells import entries
 from pipeline.reading.layouts.layout import Converted, Layout, Row
 from pipeline.reading.layouts.scores import best_and_worst_rated
 from pipeline.reading.layouts.turns import question
+from pipeline.reading.written_messages import structure
 
 
 def _completions(row: Row) -> Converted:

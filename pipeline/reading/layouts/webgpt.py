@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.layouts.cells import number, structure, text
+from pipeline.reading.layouts.cells import number, text
 from pipeline.reading.layouts.layout import Converted, Layout, Row
 from pipeline.reading.layouts.scores import best_and_worst
+from pipeline.reading.written_messages import structure
 
 
 def _convert(row: Row) -> Converted:
