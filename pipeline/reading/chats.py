@@ -9,7 +9,7 @@ import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Any
 
 ROLES = {
@@ -113,6 +113,14 @@ def _content(value: Any) -> str:
         if all(isinstance(text, str) for text in texts):
             return "".join(str(text) for text in texts)
     raise Unreadable("empty_content" if value is None else "content_is_no_text", value)
+
+
+def refuse_different_turns(*conversations: Sequence[Message]) -> None:
+    """Raise Unreadable, with the first turns that differ, for turns before a response that are not the same."""
+    for other in conversations[1:]:
+        for one, two in zip_longest(conversations[0], other):
+            if one != two:
+                raise Unreadable("no_shared_turn", one and one.content, two and two.content)
 
 
 def render_prompt(messages: Sequence[Message]) -> str:

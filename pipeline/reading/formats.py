@@ -154,7 +154,7 @@ def _columns(data: Data, form: str, names: Sequence[str], *, strict: bool) -> di
         if field == "context" and columns.get("prompt") != ["instruction"] and named is None:
             continue
         if named is None:
-            taken = {name for used in columns.values() for name in used}
+            taken = {name for used in columns.values() for name in used} | set(data.ignore_columns or ())
             found = _usual(form, field, [name for name in names if name not in taken])
         else:
             wanted = [named] if isinstance(named, str) else named

@@ -43,6 +43,8 @@ ADVICE = {
     "not_two_summaries": "give two summaries",
     "not_utf8": "write the file as UTF-8",
     "prompt_does_not_end_with_the_user": _TURNS,
+    "prompt_is_not_in_the_chat": "the conversations say something else than the prompt beside them: mend the row, or "
+    "list the column in data.ignore_columns, where the conversations are meant",
     "repeated_prompt": "nothing is wrong: an earlier row of the split has this prompt",
     "response_has_several_turns": "a response is one message of the assistant; earlier turns belong to the prompt",
     "response_is_not_the_assistants": "the last message of a conversation is the assistant's",

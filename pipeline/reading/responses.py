@@ -1,10 +1,17 @@
 """The prompt of a row and the responses to it as texts, whatever each is stored as."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.reading.chats import Unreadable, is_chat, read_messages
+from pipeline.reading.chats import (
+    Message,
+    Unreadable,
+    is_chat,
+    read_messages,
+    read_transcript,
+    refuse_different_turns,
+)
 from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Undeclared
 from pipeline.reading.written_messages import refuse_written_messages
@@ -32,8 +39,7 @@ def _responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tuple[s
         if "prompt" in row and any(isinstance(response, str) and response.strip() for response in responses):
             raise Unreadable("empty_prompt", prompt)
         turns = [read_messages(response) for response in responses]
-        if any(messages[:-1] != turns[0][:-1] for messages in turns):
-            raise Unreadable("no_shared_turn")
+        refuse_different_turns(*(messages[:-1] for messages in turns))
         return style.prompt(turns[0][:-1]), *(style.response(messages[-1]) for messages in turns)
     if is_chat(prompt):
         return style.prompt(read_messages(prompt)), *(_answer(response, style) for response in responses)
@@ -42,11 +48,23 @@ def _responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tuple[s
         # a text beside conversations that repeat it, or beside the answers alone
         turns = [read_messages(response) for response in responses]
         heads = [messages[:-1] or read_messages({"role": "user", "content": text}) for messages in turns]
-        if any(head != heads[0] for head in heads):
-            raise Unreadable("no_shared_turn")
+        refuse_different_turns(*heads)
+        _refuse_another_prompt(text, heads[0])
         return style.prompt(heads[0]), *(style.response(messages[-1]) for messages in turns)
     refuse_non_texts(*(response for response in responses if not isinstance(response, str)))
     return style.texts(text, *responses)
+
+
+def _refuse_another_prompt(text: str, head: Sequence[Message]) -> None:
+    """Raise Unreadable where a prompt beside conversations says what none of their turns before the response does."""
+    said = " ".join(_words(message.content) for message in head)
+    asked = [_words(message.content) for message in read_transcript(text) or ()]
+    if _words(text) not in said and asked != [_words(message.content) for message in head]:
+        raise Unreadable("prompt_is_not_in_the_chat", text, *(message.content for message in head[:1]))
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split()).casefold()
 
 
 def refuse_non_texts(*values: Any) -> None:

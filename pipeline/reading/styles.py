@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.reading.chats import Message, Unreadable, read_messages, read_transcript, render_prompt, render_response
+from pipeline.reading.chats import (
+    Message,
+    Unreadable,
+    read_messages,
+    read_transcript,
+    refuse_different_turns,
+    render_prompt,
+    render_response,
+)
 
 
 class Style:
@@ -100,6 +108,5 @@ def split_chats(first: Any, second: Any, style: Style) -> tuple[str, str, str]:
         Unreadable: another message differs, too, or there is no prompt.
     """
     one, two = read_messages(first), read_messages(second)
-    if one[:-1] != two[:-1]:
-        raise Unreadable("no_shared_turn")
+    refuse_different_turns(one[:-1], two[:-1])
     return style.prompt(one[:-1]), style.response(one[-1]), style.response(two[-1])
