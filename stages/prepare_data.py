@@ -13,7 +13,7 @@ from pipeline.data.source_report import report_sources
 from pipeline.data.tables import write_table
 from pipeline.errors import PipelineError
 from pipeline.models.text_format import TextFormat
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.reading.formats import describe_format
 from pipeline.reading.leftovers import unused_columns, unused_fields
 from pipeline.reading.reasons import advise_reason

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.params.data import Data
 from pipeline.params.evaluation import CandidateModel
 from pipeline.params.judge import ChatJudge, JudgeEndpoint, RewardModelJudge
 from pipeline.params.optimize import Method
-from pipeline.params.schema import CollectPreferences, Data, Models, Params, ValidatePreferences
+from pipeline.params.schema import CollectPreferences, Models, Params, ValidatePreferences
 
 
 @dataclass(frozen=True)

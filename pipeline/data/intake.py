@@ -10,7 +10,7 @@ from tqdm import tqdm
 from pipeline.data.preparation import PreparedData, prepare
 from pipeline.data.raw_rows import RawRows
 from pipeline.data.shares import fill_shares
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.progress import progress_bar
 from pipeline.reading.categories import default_category
 from pipeline.reading.control_tokens import control_tokens

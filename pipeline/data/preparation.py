@@ -16,7 +16,7 @@ from pipeline.data.record_store import Has, RecordStore
 from pipeline.data.records import fold, is_storable, record_id
 from pipeline.data.splits import SPLITS, lend_to_empty_splits, split_edges, split_of, unit_hash
 from pipeline.data.uses import Rows, Uses
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.reading.entries import read_entries
 from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote

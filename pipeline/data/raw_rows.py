@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.reading.styles import Style
 
 Place = tuple[str, int]

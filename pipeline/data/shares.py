@@ -7,7 +7,7 @@ on: the judge's labels and the SFT texts are then those of the train split.
 from collections.abc import Mapping, Sequence
 
 from pipeline.errors import PipelineError
-from pipeline.params.schema import Data, Limits, Splits
+from pipeline.params.data import Data, Limits, Splits
 
 _LABELLED = {"judge": 0.6, "sft": 0.2, "train": 0.12, "validation": 0.02, "test": 0.03, "evaluation": 0.03}
 _LABELLED_LIMITS = {"judge": 0, "sft": 384, "train": 448, "validation": 64, "test": 192, "evaluation": 192}

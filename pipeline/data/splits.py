@@ -5,7 +5,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.seeding import seed_for
 
 SPLITS = ("judge", "sft", "train", "validation", "test", "evaluation")

@@ -9,7 +9,7 @@ from pipeline.data.record_store import Has, RecordStore
 from pipeline.data.records import fold
 from pipeline.data.splits import held_out_edge, unit_hash
 from pipeline.data.views import View
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.reading.pairs import SCORES
 
 Rows = Sequence[dict[str, Any]]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.params.codings import code_number, plain_code
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, read_verdict
 
 _WORDS = {"first": "a", "second": "b", "tie": "tie", "skip": "skip", "wanted": 1, "unwanted": 0}

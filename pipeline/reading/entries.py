@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.reading.categories import EVERYTHING
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.pairs import (

@@ -3,7 +3,7 @@
 from datasets import Dataset
 
 from pipeline.params.codings import code_number
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.reading.rows import BROKEN, SpanRows
 from pipeline.reading.verdicts import read_verdict
 

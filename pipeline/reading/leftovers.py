@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.rows import BROKEN
 from pipeline.reading.sources import Source

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.params.codings import Code, WinnerCoding, code_number, plain_code
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.reading.coding_advice import advise
 from pipeline.reading.codings import Decoder
 from pipeline.reading.rows import BROKEN

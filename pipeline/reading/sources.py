@@ -11,7 +11,7 @@ from datasets.exceptions import DatasetsError
 
 from pipeline.errors import PipelineError
 from pipeline.packages import package_folder
-from pipeline.params.schema import Data, MixedSource
+from pipeline.params.data import Data, MixedSource
 from pipeline.reading.arrow_rows import load_arrow_rows
 from pipeline.reading.json_rows import load_json_rows
 from pipeline.reading.rows import SpanRows

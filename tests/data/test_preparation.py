@@ -14,7 +14,8 @@ from pipeline.data.preparation import prepare as prepare_sources
 from pipeline.data.raw_rows import RawRows
 from pipeline.data.record_store import begins_behind_letter
 from pipeline.data.records import fold, record_id
-from pipeline.params.schema import Data, Params
+from pipeline.params.data import Data
+from pipeline.params.schema import Params
 from tests.tiny_models import changed
 
 NO_LIMITS = dict.fromkeys(("judge", "sft", "train", "validation", "test", "evaluation"), 0)

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.data.preparation import prepare
 from pipeline.data.raw_rows import RawRows
-from pipeline.params.schema import Data, Params
+from pipeline.params.data import Data
+from pipeline.params.schema import Params
 from tests.tiny_models import changed
 
 

@@ -8,7 +8,8 @@ from pipeline.data.preparation import PreparedData, prepare
 from pipeline.data.raw_rows import RawRows
 from pipeline.data.shares import fill_shares
 from pipeline.errors import PipelineError
-from pipeline.params.schema import Data, Params
+from pipeline.params.data import Data
+from pipeline.params.schema import Params
 from tests.tiny_models import changed
 
 EMBEDDED = {"judge": 0.6, "sft": 0.2, "train": 0.12, "validation": 0.02, "test": 0.03, "evaluation": 0.03}

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from pipeline.params.schema import Data, Params
+from pipeline.params.data import Data
+from pipeline.params.schema import Params
 from pipeline.reading.categories import category_of, default_category
 from pipeline.reading.entries import read_entries
 from pipeline.reading.formats import describe_format, detect_format, select_fields

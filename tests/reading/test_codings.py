@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
-from pipeline.params.schema import Data, Params
+from pipeline.params.data import Data
+from pipeline.params.schema import Params
 from pipeline.reading.entries import Entry, read_entries
 from pipeline.reading.formats import detect_format, select_fields
 from pipeline.reading.sources import Source

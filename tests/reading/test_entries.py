@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from pipeline.params.schema import Data, Params
+from pipeline.params.data import Data
+from pipeline.params.schema import Params
 from pipeline.reading.entries import Entry, read_entries
 from pipeline.reading.formats import as_read, detect_format, select_fields
 from pipeline.reading.sources import Source

@@ -7,7 +7,8 @@ import pytest
 from datasets import Dataset
 
 from pipeline.errors import PipelineError
-from pipeline.params.schema import Data, Params
+from pipeline.params.data import Data
+from pipeline.params.schema import Params
 from pipeline.reading.entries import read_entries
 from pipeline.reading.formats import as_read, detect_format, select_fields
 from pipeline.reading.leftovers import unused_columns, unused_fields

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.params.schema import Data, Params
+from pipeline.params.data import Data
+from pipeline.params.schema import Params
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.entries import read_entries
 from pipeline.reading.reasons import ADVICE, advise_reason

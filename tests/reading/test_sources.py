@@ -16,7 +16,8 @@ from datasets import Dataset
 from pyarrow import parquet
 
 from pipeline.errors import PipelineError
-from pipeline.params.schema import Data, Params
+from pipeline.params.data import Data
+from pipeline.params.schema import Params
 from pipeline.reading.rows import BROKEN
 from pipeline.reading.sources import load_sources
 from tests.tiny_models import changed

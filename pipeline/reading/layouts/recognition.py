@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.layout import Layout, Row
 from pipeline.reading.layouts.registry import LAYOUTS

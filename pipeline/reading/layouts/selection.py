@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.reading.categories import category_of
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.layout import Converted, Layout, Row

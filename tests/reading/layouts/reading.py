@@ -5,7 +5,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from pipeline.params.schema import Data
+from pipeline.params.data import Data
 from pipeline.reading.entries import Entry, read_entries
 from pipeline.reading.formats import as_read, detect_format, select_fields
 from pipeline.reading.sources import Source

@@ -10,7 +10,8 @@ from pipeline.data.preparation import prepare
 from pipeline.data.raw_rows import RawRows
 from pipeline.data.shares import fill_shares
 from pipeline.errors import PipelineError
-from pipeline.params.schema import Data, Params
+from pipeline.params.data import Data
+from pipeline.params.schema import Params
 from pipeline.reading.formats import FIELDS, as_read, detect_format, select_fields
 from pipeline.reading.layouts.layout import Layout
 from pipeline.reading.layouts.recognition import fits
