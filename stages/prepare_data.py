@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.data.excerpts import shorten
 from pipeline.data.intake import Intake, open_sources, read_sources
 from pipeline.data.preparation import PreparedData
 from pipeline.data.records import write_records
 from pipeline.data.source_report import report_sources
 from pipeline.data.tables import write_table
 from pipeline.errors import PipelineError
+from pipeline.excerpts import shorten
 from pipeline.models.text_format import TextFormat
 from pipeline.params.data import Data
 from pipeline.reading.formats import describe_format

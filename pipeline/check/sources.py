@@ -8,10 +8,10 @@ from typing import Any
 
 from pipeline.check.findings import Findings, Table
 from pipeline.check.settings import Settings
-from pipeline.data.excerpts import shorten
 from pipeline.data.intake import Intake, open_sources, read_sources
 from pipeline.data.preparation import PreparedData
 from pipeline.data.splits import SPLITS
+from pipeline.excerpts import shorten
 from pipeline.reading.formats import describe_format
 from pipeline.reading.leftovers import unused_columns, unused_fields
 from pipeline.reading.reasons import advise_reason

@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from pipeline.check.findings import Findings, Table
 from pipeline.errors import Problem
+from pipeline.excerpts import shorten
 
 _WIDTH = 118
 _WIDEST_CELL = 60
@@ -59,7 +60,7 @@ def find_line(params_file: Path, key: str) -> tuple[int | None, str]:
             break
         line, node = node.lc.key(name)[0] + 1, node[name]  # type: ignore[attr-defined]
     shown = "null" if node is None else "a section" if isinstance(node, Mapping) else str(node)
-    return line, shown if len(shown) <= _WIDEST_CELL else f"{shown[:_WIDEST_CELL]} …"
+    return line, shorten(shown, _WIDEST_CELL)
 
 
 def _table(table: Table) -> list[str]:
@@ -70,5 +71,4 @@ def _table(table: Table) -> list[str]:
 
 
 def _short(cell: str) -> str:
-    cell = " ".join(cell.split())
-    return cell if len(cell) <= _WIDEST_CELL else f"{cell[: _WIDEST_CELL - 2]} …"
+    return shorten(" ".join(cell.split()), _WIDEST_CELL)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.data.agreement import summarise_votes
-from pipeline.data.excerpts import EXAMPLES, shorten
 from pipeline.data.preparation import PreparedData
+from pipeline.excerpts import EXAMPLES, shorten
 
 
 def report_sources(

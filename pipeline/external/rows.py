@@ -7,6 +7,7 @@ from datasets import disable_progress_bars, load_dataset
 from datasets.exceptions import DatasetsError
 
 from pipeline.errors import PipelineError
+from pipeline.excerpts import shorten
 from pipeline.reading.arrow_rows import load_arrow_rows
 from pipeline.reading.json_rows import load_json_rows
 from pipeline.reading.unpacking import PACKED
@@ -50,7 +51,7 @@ def _read_file(path: Path) -> list[Row]:
         raise PipelineError(f"{path}: cannot be read: {error}") from error
     for number, reason in rows.broken.items():
         # half a benchmark is another benchmark: nothing is left out
-        raise PipelineError(f"{path}, row {number + 1}: {reason}: {rows[number]['line'][:_SHOWN]}")
+        raise PipelineError(f"{path}, row {number + 1}: {reason}: {shorten(rows[number]['line'], _SHOWN)}")
     return [dict(row) for row in rows]
 
 

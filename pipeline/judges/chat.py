@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import PipelineError
+from pipeline.excerpts import shorten
 from pipeline.judges.endpoint import ChatEndpoint
 from pipeline.judges.replies import ReplyStore
 from pipeline.judges.rules import ChatRules, read_verdict
@@ -144,8 +145,9 @@ class ChatJudge:
             example = next(reply for reply in replies if read_verdict(reply) is None)
             raise PipelineError(
                 f"judge: {len(malformed)} of {len(triples)} comparisons have no verdict, more than "
-                f"judge.chat.max_malformed_share ({self._rules.max_malformed_share:g}). One reply: {example[:200]!r}. "
-                "Use a more capable model, raise judge.chat.max_asks or the tokens in judge.chat.request."
+                f"judge.chat.max_malformed_share ({self._rules.max_malformed_share:g}). One reply: "
+                f"{shorten(example)!r}. Use a more capable model, raise judge.chat.max_asks or the tokens in "
+                "judge.chat.request."
             )
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
+from pipeline.excerpts import shorten
 from pipeline.judges.pace import Pace, backoff_seconds, retry_after_seconds
 from pipeline.params.judge import JudgeEndpoint
 
@@ -118,7 +119,7 @@ class ChatEndpoint:
         }.get(status, "Check judge.chat, above all the fields of judge.chat.request.")
         return PipelineError(
             f"judge.endpoint: {self._settings.base_url} refused the request with status {status}: "
-            f"{self._without_key(message)[:300]} {advice} {_KEPT}"
+            f"{shorten(self._without_key(message))} {advice} {_KEPT}"
         )
 
     def _without_key(self, text: str) -> str:

@@ -4,6 +4,8 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from pipeline.excerpts import shorten
+
 _WIDTH = 100
 
 
@@ -27,4 +29,4 @@ def titled(title: str, items: Sequence[str], *, indent: int = 0) -> list[str]:
 def fitted(lines: Iterable[str]) -> list[str]:
     """Lines as they are, those that are wider than the terminal cut with a mark."""
     limit = width()
-    return [part if len(part) <= limit else f"{part[: limit - 1]}…" for line in lines for part in line.split("\n")]
+    return [shorten(part, limit) for line in lines for part in line.split("\n")]

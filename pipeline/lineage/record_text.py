@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.data.excerpts import shorten
+from pipeline.excerpts import shorten
 from pipeline.lineage.lines import fitted, titled
 from pipeline.lineage.record import DERIVED, MEASURED, TRAINED, Origin, Trace
 from pipeline.lineage.search import Finding

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.excerpts import shorten
 from pipeline.lineage.lockfile import Artifact
 from pipeline.params.schema import Tracking
 from pipeline.stage.home import project_home
@@ -70,7 +71,7 @@ class Runs:
         return [_run(run) for run in found]
 
     def _give_up(self, uri: str, error: Exception) -> None:
-        reason = " ".join(str(error).partition("\n")[0].split())[:200] or type(error).__name__
+        reason = shorten(" ".join(str(error).partition("\n")[0].split())) or type(error).__name__
         self._client = None
         self.missing = masked(
             f"{uri} cannot be read ({reason}): run ids, commits and environments are unknown. If the file is damaged, "

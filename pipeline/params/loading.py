@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML, YAMLError
 
 from pipeline.errors import PipelineError
+from pipeline.excerpts import shorten
 from pipeline.params.aliases import refuse_bombs
 from pipeline.params.schema import Params
 
@@ -78,8 +79,7 @@ def _explain(item: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
+    return shorten(repr(value), _SHOWN)
 
 
 def main() -> None:

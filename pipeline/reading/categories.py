@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.excerpts import shorten
+
 EVERYTHING = "all"
 """The category of a row of which nothing says one."""
 JOINED = " / "
@@ -37,9 +39,7 @@ def _name(column: str, value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    """At most 80 characters that UTF-8 can hold."""
-    clean = text.encode("utf-8", "replace").decode("utf-8").replace("\0", "?")
-    return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "…"
+    return shorten(text, _LONGEST)
 
 
 def default_category(name: str, names: Sequence[str]) -> str:

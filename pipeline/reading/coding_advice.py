@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from pipeline.excerpts import shorten
 from pipeline.params.codings import code_number
 
 _MOST_VALUES = 8
@@ -50,9 +51,7 @@ def _row(row: Mapping[str, Any]) -> str:
 
 
 def _short(text: str) -> str:
-    plain = " ".join(text.split())
-    cut = plain if len(plain) <= _MOST_CHARACTERS else f"{plain[:_MOST_CHARACTERS]}…"
-    return cut.encode("utf-8", "backslashreplace").decode()
+    return shorten(" ".join(text.split()), _MOST_CHARACTERS)
 
 
 def _quoted(value: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from pipeline.excerpts import shorten
 from pipeline.params.data import Data
 from pipeline.reading.categories import EVERYTHING
 from pipeline.reading.chats import Unreadable
@@ -80,7 +81,7 @@ def _whole_rows(rows: Iterable[Row], broken: list[Entry], categories: dict[int, 
     of the others to `categories`."""
     for position, row in enumerate(rows, start=1):
         if BROKEN in row:
-            broken.append(Entry((position,), None, row[BROKEN], str(row.get("line", ""))[:_SHOWN]))
+            broken.append(Entry((position,), None, row[BROKEN], shorten(str(row.get("line", "")), _SHOWN)))
             continue
         if "category" in row:
             categories[position] = sys.intern(row["category"])  # few different ones

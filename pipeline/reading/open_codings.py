@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import PipelineError
+from pipeline.excerpts import shorten
 from pipeline.params.codings import Code, WinnerCoding, code_number, plain_code
 from pipeline.params.data import Data
 from pipeline.reading.coding_advice import advise
@@ -126,7 +127,7 @@ def _values(value: Any) -> list[Any]:
 
 def _shown(value: Any) -> str:
     text = plain_code(value) if code_number(value) is not None or isinstance(value, bool) else str(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return shorten(text, _SHOWN)
 
 
 def _close_labels(source: Source, data: Data, name: str) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
+from pipeline.excerpts import shorten
 from pipeline.launch import ENVIRONMENT
 from pipeline.params.loading import load_params
 from pipeline.stage.home import project_home
@@ -271,7 +272,7 @@ def _entities(events: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 def _reason(error: Exception) -> str:
     # masked before it is cut: half of an address hides its password no more
-    return masked(" ".join(str(error).split()))[:300] or type(error).__name__
+    return shorten(masked(" ".join(str(error).split()))) or type(error).__name__
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.agreement import summarise_votes, votes_of
-from pipeline.data.excerpts import EXAMPLES, shorten
 from pipeline.data.views import View
+from pipeline.excerpts import EXAMPLES, shorten
 from pipeline.validation.contract import ValidatedPairs
 from pipeline.validation.cues import find_cues
 from pipeline.validation.facts import TEXTS, file_of

@@ -87,7 +87,7 @@ def test_every_kind_of_id_leads_to_its_raw_row_with_its_text(trace: Tracer, iden
     assert origin.text is not None and origin.text.startswith(f"row {row} says")
     shown = describe(trace(identity))
     assert f"{RAW} raw row {row}: " in shown and f'"row {row} says Why? xxx' in " ".join(shown.split())
-    assert max(map(len, shown.splitlines())) <= 100 and " …" in shown, "a long text is shortened"
+    assert max(map(len, shown.splitlines())) <= 100 and "…" in shown, "a long text is shortened"
 
 
 def test_data_cannot_steer_the_terminal(rlhf: Project, raw: RawSources) -> None:

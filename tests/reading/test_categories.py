@@ -49,7 +49,7 @@ def categories(rows: list[dict[str, Any]], data: Data, column: str | list[str] |
         (None, "kind=none"),
         ("", "kind=none"),
         (["a", "b"], '["a", "b"]'),
-        ("\ud800 cut", "? cut"),
+        ("\ud800 cut", "\\ud800 cut"),
         ("x" * 200, "x" * 79 + "…"),
     ],
 )
