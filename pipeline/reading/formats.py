@@ -15,7 +15,7 @@ from pipeline.reading.headless import guess_columns
 from pipeline.reading.layouts.recognition import layout_of, resembling, resolve
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.layouts.selection import laid_out
-from pipeline.reading.leftovers import refuse_leftovers
+from pipeline.reading.leftovers import likely_preferences, refuse_leftovers
 from pipeline.reading.open_codings import FILE_NAME, close_codings
 from pipeline.reading.plain_text import text_hint
 from pipeline.reading.rows import BROKEN
@@ -118,7 +118,7 @@ def detect_format(source: Source, data: Data) -> Data:
     needs = "; ".join(f"{name}: {', '.join(fields)}" for name, fields in FIELDS.items())
     raise PipelineError(
         f"data.format is auto, but the columns of {source.name} ({', '.join(names)}) fit no format ({needs}). "
-        f"Name the columns in {_KEY}. {resembling(source)}".rstrip()
+        f"Name the columns in {_KEY}. {resembling(source) or likely_preferences(source)}".rstrip()
     )
 
 

@@ -1,7 +1,7 @@
 """What of a source no field uses: columns, and keys inside messages; some of it may not be left in silence."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import PipelineError
@@ -15,18 +15,33 @@ _ROWS = 2000
 _WITHOUT_PREFERENCES = frozenset({"prompts", "texts", "demonstrations", "labelled_texts"})
 _NOUN = r"(?:response|answer|output|completion|candidate|prediction|generation|reply|conversation|model|text|option)"
 _SIDE = rf"{_NOUN.replace('|model', '')}[ _.-]?(?:[ab]|\d+)"
-_QUALITY = "better|worse|best|worst|winning|losing|good|bad|accepted|refused|correct|incorrect|corrected|edited|revised"
+_QUALITY = (
+    "better|worse|best|worst|winning|losing|good|bad|accepted|refused|correct|incorrect|wrong|corrected|edited|revised"
+    "|rewritten|improved|refined|alternative|alternate|alt|other|second|original|initial|draft|preferred|unsafe|harmful"
+)
 _RESEMBLES = {
-    "preference_pairs": rf"(?:.*_)?(?:chosen|rejected|non_?preferred|dispreferred|pos|neg|positive|negative|loser)"
-    rf"(?:_.*)?|preferred_{_NOUN}|(?:{_QUALITY})[ _.-]?{_NOUN}|win|lose|y_?[wl]|accepted|refused",
+    "preference_pairs": rf"(?:.*_)?(?:chosen|rejected|non_?preferred|dispreferred|pos|neg|positives?|negatives?|loser)"
+    rf"(?:_.*)?|(?:{_QUALITY})[ _.-]?{_NOUN}s?|{_NOUN}[ _.-](?:{_QUALITY})|win|lose|y_?[wl]|accepted|refused"
+    r"|worse|best|worst|good|bad|incorrect|wrong|alternatives?|corrections?|corrected|rewrites?|rewritten"
+    r"|revisions?|revised|edited|improved|improvement",
     "comparisons": rf"{_NOUN}s?[ _.-]?(?:[ab]|\d+)(?:[ _.].*)?|[ab][ _.-]?{_NOUN}|winner(?:[_.].*)?|preferences?"
     r"|preferred|better(?:_.*)?|vote|verdict|choice|annotator_?\d+|preference_.*|.*_preference",
     "scored_responses": r"responses|completions|candidates|outputs|generations|answers|ratings|scores",
     "ratings": r"rating|score|.*_(?:rating|score)|reward|upvotes|votes|likes|stars|quality|labels?",
     "rankings": r"ranks?|ranking|.*_rank",
     "thumbs": r"thumbs?(?:[ _-]?(?:up|down))?|(?:is_)?(?:liked|disliked|upvoted|downvoted)|feedback"
-    r"|is_(?:preferred|chosen|rejected|accepted|good|bad|better|best|helpful|correct)",
+    r"|correct|helpful|is_(?:preferred|chosen|rejected|accepted|good|bad|better|best|helpful|correct)",
 }
+_BETTER = re.compile(
+    r"(?:.*_)?(?:chosen|preferred|pos|positive|win|winning|good|better|best|correct|accepted|y_?w)(?:_.*)?"
+)
+_WORSE = re.compile(
+    r"(?:.*_)?(?:rejected|non_?preferred|dispreferred|neg|negative|lose|losing|loser|bad|worse|worst|wrong|incorrect"
+    r"|refused|unsafe|harmful|y_?l)(?:_.*)?"
+)
+_ANCHOR = "anchor"
+"""The first text of the triplets of sentence-transformers (sbert.net/examples/datasets/README.html): its positive is a
+text that is like it, a response or not, so that only the user can say that they are preferences."""
 _NEEDS = {
     "preference_pairs": ("prompt", "chosen", "rejected"),
     "comparisons": ("prompt", "response_a", "response_b", "winner"),
@@ -94,8 +109,7 @@ def refuse_leftovers(source: Source, data: Data, *, auto: bool) -> None:
     names = [name for name in unused_columns(source, data) if name not in ignored]
     if auto and data.format in _WITHOUT_PREFERENCES:
         for form, pattern in _RESEMBLES.items():
-            found = [name for name in names if re.fullmatch(pattern, name.strip(), re.IGNORECASE)]
-            if found := _filled(source, found):
+            if found := _filled(source, [name for name in names if re.fullmatch(pattern, _plain(name))]):
                 raise PipelineError(_preferences(source, data, form, found))
         if found := _verdicts(source, names):
             raise PipelineError(_preferences(source, data, "thumbs", found))
@@ -118,8 +132,41 @@ def refuse_leftovers(source: Source, data: Data, *, auto: bool) -> None:
         )
 
 
+def likely_preferences(source: Source) -> str:
+    """What to set where the columns of a source fit no format but look like preferences; else nothing."""
+    for form in ("preference_pairs", "comparisons", "scored_responses"):
+        found = [name for name in source.rows.column_names if re.fullmatch(_RESEMBLES[form], _plain(name))]
+        if found:
+            fields = _fields(form, found, prompt=_ANCHOR if _ANCHOR in source.rows.column_names else None)
+            return f"By {', '.join(found)} these may be preferences: then set data.format: {form} and {fields}."
+    return ""
+
+
+def _plain(name: str) -> str:
+    """Words with underscores between them: `worseResponse` is `worse_response`."""
+    return re.sub(r"(?<=[a-z\d])(?=[A-Z])", "_", name.strip()).casefold()
+
+
+def _fields(form: str, found: Sequence[str], *, prompt: str | None, response: str | None = None) -> str:
+    """The keys to set, with the columns where their names leave nothing open.
+
+    Args:
+        found: columns that look like preferences.
+        prompt: the column of the prompt, where it is known.
+        response: the column of the only response that was found otherwise.
+    """
+    known = {"prompt": prompt}
+    if form == "preference_pairs":
+        worse = [name for name in found if _WORSE.fullmatch(_plain(name))]
+        better = [name for name in found if name not in worse and _BETTER.fullmatch(_plain(name))]
+        known["rejected"] = worse[0] if len(worse) == 1 else None
+        known["chosen"] = better[0] if len(better) == 1 else response if worse and not better else None
+    shown = [f"data.columns.{field}" + (f": {known[field]}" if known.get(field) else "") for field in _NEEDS[form]]
+    return ", ".join(shown)
+
+
 def _preferences(source: Source, data: Data, form: str, found: list[str]) -> str:
-    fields = ", ".join(f"data.columns.{field}" for field in _NEEDS[form])
+    fields = _fields(form, found, prompt=data.columns.prompt, response=data.columns.response)
     return (
         f"{source.name} has the columns {', '.join(source.rows.column_names)}. By {', '.join(found)} it looks like "
         f"preferences ({form}), but other columns alone fit a format ({data.format}), and these would be lost. Set "
@@ -155,7 +202,7 @@ def _are_sentences(values: list[str]) -> bool:
 
 def _sides(source: Source, data: Data, names: list[str]) -> list[str]:
     """Filled columns of a first and a second response, where chosen and rejected do not hold what they say."""
-    found = _filled(source, [name for name in names if re.fullmatch(_SIDE, name.strip(), re.IGNORECASE)])
+    found = _filled(source, [name for name in names if re.fullmatch(_SIDE, _plain(name))])
     pair = [name for name in (data.columns.chosen, data.columns.rejected) if name]
     rows = list(_sampled(source)) if len(found) > 1 else []
     repeated = sum(1 for row in rows if all(_holds(row.get(one), [row.get(name) for name in found]) for one in pair))

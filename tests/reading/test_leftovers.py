@@ -1,6 +1,7 @@
 """Preferences are never read as something else, nothing that changes a row is left out, and the rest is listed."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -18,6 +19,9 @@ from tests.tiny_models import changed
 
 WON_AND_LOST = [("win", "lose"), ("y_w", "y_l"), ("accepted", "refused"), ("good_answer", "bad_answer")]
 WON_AND_LOST += [("winning_response", "losing_response")]
+OTHER_ANSWERS = ["alternative", "alternatives", "incorrect", "wrong", "correction", "corrected_response", "rewrite"]
+OTHER_ANSWERS += ["worse_response", "worseResponse", "rejectedAnswer", "negative", "negatives", "wrong_answer"]
+OTHER_ANSWERS += ["revision", "improved", "other_response", "alt_answer", "original_response", "response_rewritten"]
 
 
 @pytest.fixture
@@ -46,6 +50,8 @@ def source(row: dict[str, Any]) -> Source:
         *((["prompt", f"{one}", f"{other}"], "preference_pairs") for one, other in WON_AND_LOST),
         *((["prompt", "response", column], "thumbs") for column in ("thumbs_up", "liked", "is_preferred", "feedback")),
         (["prompt", "response", "quality"], "ratings"),
+        *((["prompt", "response", column], "preference_pairs") for column in OTHER_ANSWERS),
+        *((["text", column], "preference_pairs") for column in ("correction", "rewrite")),
     ],
 )
 def test_preferences_are_never_prompts_texts_or_demonstrations(columns: list[str], form: str, data: Data) -> None:
@@ -166,3 +172,40 @@ def test_messages_that_a_table_has_as_json_are_no_texts(prompt: dict[str, str], 
     resolved = detect_format(source({**prompt, **pair}), data)
     (entry,) = read_entries(select_fields(source({**prompt, **pair}), resolved), resolved, Style())
     assert entry.record and entry.record["chosen"] == " x" and entry.record["prompt"] == "\n\nHuman: Q\n\nAssistant:"
+
+
+@pytest.mark.parametrize(
+    ("names", "fields"),
+    [
+        (("prompt", "response", "worse_response"), {"prompt": 0, "chosen": 1, "rejected": 2}),
+        (("query", "positive", "negative"), {"prompt": 0, "chosen": 1, "rejected": 2}),
+        (("anchor", "positive", "negative"), {"prompt": 0, "chosen": 1, "rejected": 2}),
+        (("anchor", "positive", "negative_1", "negative_2"), {"prompt": 0, "chosen": 1}),
+        (("prompt", "response", "rewrite"), {"prompt": 0}),
+    ],
+)
+def test_the_refusal_names_the_columns_as_far_as_their_names_leave_nothing_open(
+    names: tuple[str, ...], fields: dict[str, int], data: Data
+) -> None:
+    texts = ("What is it?", "It is this one here.", "It is that one.", "Nobody knows what it is.")
+    row = source(dict(zip(names, texts, strict=False)))
+    with pytest.raises(PipelineError, match=r"data\.format: preference_pairs and") as error:
+        detect_format(row, data)
+    said = str(error.value)
+    for field in ("prompt", "chosen", "rejected"):
+        known = f"data.columns.{field}: {names[fields[field]]}" if field in fields else f"data.columns.{field}"
+        assert re.search(rf"{re.escape(known)}[,;.](?! [a-z]+:)", said)
+
+
+def test_triplets_of_sentence_transformers_are_pairs_when_they_are_declared(data: Data) -> None:
+    row = source({"anchor": "What?", "positive": "This.", "negative": "That."})
+    columns = {**data.columns.model_dump(), "prompt": "anchor", "chosen": "positive", "rejected": "negative"}
+    resolved = detect_format(row, changed(data, format="preference_pairs", columns=columns))
+    (entry,) = read_entries(select_fields(row, resolved), resolved, Style())
+    assert entry.record == {"prompt": "What?", "chosen": "This.", "rejected": "That."}
+
+
+@pytest.mark.parametrize("column", ["text", "context", "explanation", "category", "source", "id", "second", "model"])
+def test_other_columns_beside_a_demonstration_are_left_out(column: str, data: Data) -> None:
+    row = source({"prompt": "Q", "response": "x", column: "y"})
+    assert detect_format(row, data).format == "demonstrations"
