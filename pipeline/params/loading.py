@@ -1,7 +1,7 @@
 """params.yaml to `Params`, with errors that name the dotted key."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,14 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
 
 def parse_params(values: Mapping[str, Any], *, source: str = "params") -> Params:
     """Check a mapping against the schema; `source` is named in errors."""
+    problems = [f"  {key}: {_REFERENCE}, got {_shown(text)}" for key, text in _references(values)]
     try:
-        return Params.model_validate(dict(values))
+        params = Params.model_validate(dict(values))
     except ValidationError as error:
-        problems = [f"  {_dotted(item['loc'])}: {_explain(item)}" for item in error.errors()]
-        raise PipelineError(f"{source} has {len(problems)} problem(s):\n" + "\n".join(problems)) from None
+        problems += [f"  {_dotted(item['loc'])}: {_explain(item)}" for item in error.errors()]
+    if problems:
+        raise PipelineError(f"{source} has {len(problems)} problem(s):\n" + "\n".join(problems))
+    return params
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -56,6 +59,21 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
+
+
+_REFERENCE = "`${` and a lone ??? are no texts to DVC, which puts something else there when it writes the file"
+
+
+def _references(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Texts that `dvc exp run -S` would replace, even where it sets another key, with their dotted keys."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _references(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _references(item, f"{key}.{number}")
+    elif isinstance(value, str) and ("${" in value or value == "???"):
+        yield key, value
 
 
 def _dotted(location: tuple[Any, ...]) -> str:
