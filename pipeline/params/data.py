@@ -22,6 +22,7 @@ class Columns(Section):
     winner: str | list[str] | None
     annotator: str | None
     item: str | None
+    models: Annotated[list[str], Field(min_length=2, max_length=2)] | None
     responses: str | list[str] | None
     scores: str | None
     response: str | None

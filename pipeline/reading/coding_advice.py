@@ -1,6 +1,7 @@
 """What to write into params.yaml where the values of a winner, label or rank leave open what they mean."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pipeline.excerpts import shorten
@@ -9,6 +10,7 @@ from pipeline.params.codings import code_number
 _MOST_VALUES = 8
 _MOST_CHARACTERS = 40
 _Meanings = dict[str, list[str]]
+_SIDES = {"first": "a", "second": "b", "tie": "tie"}
 
 
 def advise(
@@ -17,22 +19,37 @@ def advise(
     column: str,
     values: Mapping[str, int],
     example: tuple[int, Mapping[str, Any]],
-    responses: Sequence[str | None] = (),
+    responses: Sequence[str] = (),
+    *,
+    clear: Mapping[str, str | None] = MappingProxyType({}),
+    models: Sequence[str] = (),
 ) -> str:
     """An error message: file, column, values with how often they were seen, a row, and the lines for each meaning.
 
     Args:
         values: of the whole source.
-        example: a row with such a value, and its number from 1.
+        example: a row with such a value, and its number from 1: these columns, and others with the same value.
         responses: the columns of both responses.
+        clear: values that say what they mean, which is a, b or tie; None of one that means it by its row.
+        models: the columns of the names that values were held against, row by row.
     """
     number, row = example
-    known = " and ".join(str(name) for name in responses if name)
+    known = " and ".join(responses)
+    known_columns = (*responses, *column.split(" + "))
     between = f" between {known}" if kind == "winner" and known else ""
     question = {"winner": f"who won{between}", "label": "what people want", "rank": "whether 1 is the best"}[kind]
-    options = "\n".join(f"  # if {meaning}:\n{lines}" for meaning, lines in _options(kind, list(values)))
+    open_values = [value for value in values if value not in clear]
+    words = all(code_number(value) is None for value in open_values)
+    found = _named_by_rows(open_values, models, clear) if models and words else _options(kind, open_values, clear)
+    options = "\n".join(f"  # if {meaning}:\n{lines}" for meaning, lines in found)
+    if elsewhere := [name for name in row if kind == "winner" and name not in (*known_columns, *models)]:
+        options += (
+            f"\n  # if it is a name, as {' and '.join(elsewhere)} of this row: set data.columns.models to the two "
+            f"columns with such names, that of {' before that of '.join(responses)}"
+        )
+    held = f", held against {' and '.join(models)} of each row" if models else ""
     return (
-        f"{file}: the column {column} does not say by itself {question}. It has {_counted(values)}. "
+        f"{file}: the column {column} does not say by itself {question}. It has {_counted(values)}{held}. "
         f"Row {number}, for example: {_row(row)}.\n"
         f"Add to params.yaml, under data, what the values mean:\n{options}"
     )
@@ -58,7 +75,21 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _options(kind: str, values: list[str]) -> list[tuple[str, str]]:
+def _named_by_rows(values: list[str], models: Sequence[str], clear: Mapping[str, str | None]) -> list[tuple[str, str]]:
+    """Of a winner that is a model's name: what else it may be."""
+    known: _Meanings = {name: _clear_ones(side, clear) for name, side in _SIDES.items()}
+    words = (
+        f"these name nobody (a value that equals one of {' and '.join(models)} is read by its row and needs no line); "
+        "else move each to what it means, or mend its rows"
+    )
+    return [(words, _lines("winner_coding", {**known, "skip": values[:_MOST_VALUES]}))]
+
+
+def _clear_ones(side: str, clear: Mapping[str, str | None]) -> list[str]:
+    return [value for value, meaning in clear.items() if meaning == side][:_MOST_VALUES]
+
+
+def _options(kind: str, values: list[str], clear: Mapping[str, str | None]) -> list[tuple[str, str]]:
     """Each meaning in words, with its lines."""
     if kind == "rank":
         return [
@@ -68,7 +99,12 @@ def _options(kind: str, values: list[str]) -> list[tuple[str, str]]:
     if kind == "label":
         meanings = _label_meanings(values)
         return [(words, _lines("label_coding", lists)) for words, lists in meanings]
-    return [(words, _lines("winner_coding", lists)) for words, lists in _winner_meanings(values)]
+    known: _Meanings = {name: _clear_ones(side, clear) for name, side in _SIDES.items()}
+    found = _winner_meanings(values)
+    return [
+        (words, _lines("winner_coding", {**lists, **{name: [*known[name], *lists[name]] for name in known}}))
+        for words, lists in found
+    ]
 
 
 def _label_meanings(values: list[str]) -> list[tuple[str, _Meanings]]:
@@ -127,21 +163,17 @@ def _both_ways(words: str, first: list[str], second: list[str], tie: list[str]) 
 
 def _of_words(values: list[str]) -> list[tuple[str, _Meanings]]:
     low, high = _two(values)
-    rest = sorted(set(values) - {low, high})[: _MOST_VALUES - 2]
     if high.casefold() == "true":
+        rest = sorted(set(values) - {low, high})[: _MOST_VALUES - 2]
         return _both_ways(f"{high} says that the first response won", [high], [low], rest)
-    if not rest:
-        return _both_ways(f"{low} says that the first response won", [low], [high], rest)
-    return [
-        (
-            "this is so; else move each value to what it means, and those that are no vote to skip",
-            {"first": [low], "second": [high], "tie": rest},
-        )
-    ]
+    if len(values) <= len((low, high)):
+        return _both_ways(f"{low} says that the first response won", [low], [high], [])
+    words = "none of them is a vote; else move each value to what it means"
+    return [(words, {"first": [], "second": [], "tie": [], "skip": sorted(values)[:_MOST_VALUES]})]
 
 
 def _lines(key: str, meanings: _Meanings) -> str:
     inner = [f"    {name}: [{', '.join(map(_quoted, values))}]" for name, values in meanings.items()]
-    if key == "winner_coding":
+    if key == "winner_coding" and "skip" not in meanings:
         inner.append("    skip: []")
     return "\n".join([f"  {key}:", *inner])

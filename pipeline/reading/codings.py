@@ -9,8 +9,11 @@ from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, read_verdict
 
 _WORDS = {"first": "a", "second": "b", "tie": "tie", "skip": "skip", "wanted": 1, "unwanted": 0}
 """Meanings of the params, as readers take them."""
+_PLACES = (0, 1, 2)
+"""Numbers that may say the first or the second."""
 _TRUTH = ("true", "false")
 _SIDES = ("response_a", "response_b")
+_MODELS = ("models.0", "models.1")
 _SEVERAL = list | tuple
 
 
@@ -32,30 +35,38 @@ class Decoder:
         """The row with what its winner, label or rank means, or `Undeclared`."""
         form, decoded = self._data.format, dict(row)
         if form in ("comparisons", "round_robin"):
-            texts = [row.get(side) for side in _SIDES] if form == "comparisons" else []
+            names = (_SIDES, _MODELS) if form == "comparisons" else ()
+            texts, models = ([row.get(name) for name in two] for two in names) if names else ([], [])
             for name, value in row.items():
                 if name.startswith("winner") and value is not None:
-                    decoded[name] = self._verdicts(value, texts)
+                    decoded[name] = self._verdicts(value, texts, models)
         elif row.get("label") is not None and self._data.label_coding:
             decoded["label"] = self._label(row["label"])
         elif self._data.best_rank == "highest" and (rank := code_number(row.get("rank"))) is not None:
             decoded["rank"] = -rank
         return decoded
 
-    def _verdicts(self, value: Any, texts: Sequence[Any]) -> Any:
+    def _verdicts(self, value: Any, texts: Sequence[Any], models: Sequence[Any]) -> Any:
         if isinstance(value, _SEVERAL):
-            return [one if one is None else self.verdict(one, texts) for one in value]
-        return self.verdict(value, texts)
+            return [one if one is None else self.verdict(one, texts, models) for one in value]
+        return self.verdict(value, texts, models)
 
-    def verdict(self, value: Any, texts: Sequence[Any] = ()) -> Any:
-        """a, b, tie or another word; `Undeclared`, or the value itself where it is a word that says nothing."""
+    def verdict(self, value: Any, texts: Sequence[Any] = (), models: Sequence[Any] = ()) -> Any:
+        """a, b, tie or another word; `Undeclared`, or the value itself where it is a word that says nothing.
+
+        Args:
+            value: of a winner.
+            texts: both responses of the row, one of which may be the value.
+            models: the names of what wrote them, likewise.
+        """
         by_itself = self._remembered(value)
-        if self._data.winner_coding or not isinstance(value, str) or value not in texts or texts[0] == texts[1]:
+        number = code_number(value)
+        if not (number is not None and self._data.winner_coding) and (side := _one_of(models, value)) is not None:
+            return _agreed(value, by_itself, side, clear=number not in _PLACES)
+        declared = self._data.winner_coding and not isinstance(by_itself, Undeclared)
+        if declared or not isinstance(value, str) or value not in texts or texts[0] == texts[1]:
             return by_itself
-        of_text = "ab"[list(texts).index(value)]
-        if code_number(value) is not None or read_verdict(by_itself) not in (None, of_text):
-            return Undeclared(value)  # short answers, such as 1 or b
-        return of_text
+        return _agreed(value, by_itself, "ab"[list(texts).index(value)], clear=number is None)
 
     def _remembered(self, value: Any) -> Any:
         if (isinstance(value, str) and len(value) > 100) or not isinstance(value, str | int | float):
@@ -84,3 +95,15 @@ class Decoder:
 
 def _is_word(value: Any) -> bool:
     return isinstance(value, str) and code_number(value) is None and plain_code(value) not in _TRUTH
+
+
+def _agreed(value: Any, by_itself: Any, side: str, *, clear: bool) -> Any:
+    """The side that a row says a value is on, unless the value alone says another, as b or a declared code may."""
+    return side if clear and side and read_verdict(by_itself) in (None, side) else Undeclared(value)
+
+
+def _one_of(models: Sequence[Any], value: Any) -> str | None:
+    """The side of the model that has this name, empty where both have it; None where none has."""
+    name = plain_code(value)
+    sides = [side for side, model in zip("ab", models, strict=False) if model is not None and plain_code(model) == name]
+    return "".join(sides) if len(sides) == 1 else None if not sides else ""

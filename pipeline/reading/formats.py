@@ -8,86 +8,26 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.params.data import Data
-from pipeline.reading.categories import EVERYTHING, VERDICTS, category_of
+from pipeline.reading.categories import EVERYTHING, category_of
 from pipeline.reading.chats import is_chat
 from pipeline.reading.codings import Decoder
+from pipeline.reading.fields import FIELDS, FILE_NAME, KEY, OPTIONAL, columns_of, sides_by_name
 from pipeline.reading.headless import guess_columns
 from pipeline.reading.layouts.recognition import layout_of, resembling, resolve
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.layouts.selection import laid_out
 from pipeline.reading.leftovers import likely_preferences, refuse_leftovers
-from pipeline.reading.open_codings import FILE_NAME, close_codings
+from pipeline.reading.open_codings import close_codings
 from pipeline.reading.plain_text import text_hint
 from pipeline.reading.rows import BROKEN
 from pipeline.reading.sources import Source
 from pipeline.reading.written_messages import unpack
 
-FIELDS: dict[str, tuple[str, ...]] = {
-    "judgements": ("judge_prompt", "winner"),
-    "trees": ("tree",),
-    "round_robin": ("responses", "winner"),
-    "preference_pairs": ("chosen", "rejected"),
-    "comparisons": ("response_a", "response_b", "winner"),
-    "scored_responses": ("responses",),
-    "ratings": ("response", "score"),
-    "rankings": ("response", "rank"),
-    "thumbs": ("response", "label"),
-    "labelled_texts": ("text", "label"),
-    "demonstrations": ("response",),
-    "texts": ("text",),
-    "prompts": ("prompt",),
-}
-"""What each format needs, in the order in which `auto` tries them."""
-OPTIONAL: dict[str, tuple[str, ...]] = {
-    "preference_pairs": ("prompt", "context", "chosen_score", "rejected_score"),
-    "round_robin": ("prompt", "context"),
-    "comparisons": ("prompt", "context", "annotator", "item"),
-    "scored_responses": ("prompt", "context", "scores"),
-    "ratings": ("prompt", "context"),
-    "rankings": ("prompt", "context"),
-    "thumbs": ("prompt", "context"),
-    "demonstrations": ("prompt", "context"),
-    "prompts": ("context",),
-}
 HOLD_CHATS = (frozenset(FIELDS) | frozenset(LAYOUTS)) - {"labelled_texts", "texts"}
 """Formats whose texts may be chats."""
-USUAL_NAMES: dict[str, tuple[str, ...]] = {
-    "text": ("text",),
-    "label": ("label",),
-    "prompt": ("prompt", "instruction", "question", "query", "prefix", "conversations", "input"),
-    "context": ("input",),
-    "chosen": ("chosen", "chosen_messages", "chosen_response", "chosen_instruction"),
-    "rejected": ("rejected", "rejected_messages", "rejected_response", "rejected_instruction"),
-    "chosen_score": ("chosen_score", "score_chosen", "chosen_rating", "chosen-rating"),
-    "rejected_score": ("rejected_score", "score_rejected", "rejected_rating", "rejected-rating"),
-    "response_a": ("response_a", "response1", "response_1", "output_1", "answer_a", "conversation_a", "first", "a1"),
-    "response_b": ("response_b", "response2", "response_2", "output_2", "answer_b", "conversation_b", "second", "a2"),
-    "winner": (
-        *("winner", "preference", "preferred", "better", "better_response", "better_response_id", "chosen_response_id"),
-        *("preferred_response", "choice", "vote", "verdict", "selected", "label", "utterance"),
-    ),
-    "annotator": ("annotator", "annotator_id", "workerid", "worker_id", "worker", "rater", "judge"),
-    "item": ("item",),
-    "responses": ("responses", "completions", "candidates"),
-    "scores": ("scores", "ratings"),
-    "response": ("response", "completion", "answer", "messages", "output", "argument", "conversations"),
-    "score": ("score", "rating", "overall_score", "helpfulness"),
-    "rank": ("rank",),
-    "judge_prompt": ("g1_user_prompt",),
-    "tree": ("tree", "prompt"),
-    "category": ("category", "subset", "task"),
-}
-"""Column names that a field with null in `data.columns` is looked for under; case, and the `Input.` and `Answer.` of
-labelling sites, do not matter."""
 _TALK = frozenset({"prompt", "chosen", "rejected", "response_a", "response_b", "response"})
 """Fields that a table may have as the JSON of messages."""
 _WITHOUT_PAIRS = frozenset({"thumbs", "labelled_texts", "demonstrations", "texts", "prompts"})
-_SITE = re.compile(r"^(input|answer)\.")
-_VOTE = re.compile(r"annotator_?\d+")
-"""Columns with a vote each; `annotator` alone is who voted."""
-_GAMES = ("g1_winner", "g2_winner")
-_NUMBERED = re.compile(r"(prediction|response|completion|answer|output|candidate)[ _.]?\d+")
-_KEY = "data.columns"
 
 
 def detect_format(source: Source, data: Data) -> Data:
@@ -105,12 +45,13 @@ def detect_format(source: Source, data: Data) -> Data:
     if layout and not _has_own_coding(source_data, names):
         return _closed(source, resolve(layout, source, data), auto=data.format == "auto")
     if data.format != "auto":
-        columns = _columns(source_data, data.format, names, strict=True)
+        columns = columns_of(source_data, data.format, names, strict=True)
         return _closed(source, _resolved(source_data, data.format, names, columns), auto=False)
     for candidate in FIELDS:
-        columns = _columns(source_data, candidate, names, strict=False)
+        columns = columns_of(source_data, candidate, names, strict=False)
         if all(field in columns for field in FIELDS[candidate]) and _fits(candidate, columns, first):
-            if candidate in _WITHOUT_PAIRS and (near := resembling(source)):
+            unusual = candidate == "comparisons" and sides_by_name(source_data, names)
+            if (candidate in _WITHOUT_PAIRS or unusual) and (near := resembling(source)):
                 raise PipelineError(f"data.format is auto, and {source.name} fits no format with pairs. {near}")
             return _closed(source, _resolved(source_data, candidate, names, columns), auto=True)
     if hint := text_hint(source.name, source.rows, unnamed=source.unnamed):
@@ -118,7 +59,7 @@ def detect_format(source: Source, data: Data) -> Data:
     needs = "; ".join(f"{name}: {', '.join(fields)}" for name, fields in FIELDS.items())
     raise PipelineError(
         f"data.format is auto, but the columns of {source.name} ({', '.join(names)}) fit no format ({needs}). "
-        f"Name the columns in {_KEY}. {resembling(source) or likely_preferences(source)}".rstrip()
+        f"Name the columns in {KEY}. {resembling(source) or likely_preferences(source)}".rstrip()
     )
 
 
@@ -129,8 +70,9 @@ def _closed(source: Source, data: Data, *, auto: bool) -> Data:
 
 def _has_own_coding(data: Data, names: Sequence[str]) -> bool:
     """A declared coding of the winners wins over a layout that `auto` found, where there are winners to read by it."""
-    columns = _columns(data, "comparisons", names, strict=False) if data.format == "auto" else {}
-    return any(data.winner_coding.model_dump().values()) and all(field in columns for field in FIELDS["comparisons"])
+    if data.format != "auto" or not data.winner_coding or sides_by_name(data, names):
+        return False
+    return set(FIELDS["comparisons"]) <= columns_of(data, "comparisons", names, strict=False).keys()
 
 
 def _first_row(source: Source) -> Mapping[str, Any]:
@@ -147,64 +89,12 @@ def _fits(form: str, columns: Mapping[str, list[str]], first: Mapping[str, Any])
     return True
 
 
-def _columns(data: Data, form: str, names: Sequence[str], *, strict: bool) -> dict[str, list[str]]:
-    columns: dict[str, list[str]] = {}
-    for field in (*FIELDS[form], *OPTIONAL.get(form, ())):
-        named = getattr(data.columns, field)
-        if field == "context" and columns.get("prompt") != ["instruction"] and named is None:
-            continue
-        if named is None:
-            taken = {name for used in columns.values() for name in used} | set(data.ignore_columns or ())
-            found = _usual(form, field, [name for name in names if name not in taken])
-        else:
-            wanted = [named] if isinstance(named, str) else named
-            missing = [name for name in wanted if name not in names and (field, name) != ("prompt", FILE_NAME)]
-            if missing and strict:
-                raise PipelineError(
-                    f"{_KEY}.{field} is {missing[0]!r}, but {data.source} has the columns {', '.join(names)}."
-                )
-            found = [] if missing else wanted
-        if found:
-            columns[field] = found
-        elif strict and field in FIELDS[form]:
-            raise PipelineError(
-                f"{_KEY}.{field} is null and {data.source} has none of the usual columns "
-                f"({', '.join(USUAL_NAMES[field])}) but {', '.join(names)}. Name the column of {field}."
-            )
-    if category := _category_columns(data, form, names, columns):
-        columns["category"] = category
-    return columns
-
-
-def _category_columns(data: Data, form: str, names: Sequence[str], columns: Mapping[str, list[str]]) -> list[str]:
-    """What says the kind of prompt: it may have another use, too. Where the named columns are not there, the usual."""
-    named = data.columns.category
-    verdicts = {name for field in VERDICTS if form != "labelled_texts" for name in columns.get(field, [])}
-    wanted = [named] if isinstance(named, str) else named
-    if wanted and set(wanted) <= set(names) - verdicts:
-        return wanted
-    taken = {name for used in columns.values() for name in used}
-    return _usual(form, "category", [name for name in names if name not in taken])
-
-
-def _usual(form: str, field: str, names: Sequence[str]) -> list[str]:
-    """The columns among `names` that a field usually has."""
-    if (form, field) == ("judgements", "winner"):
-        return list(_GAMES) if set(_GAMES) <= set(names) else []
-    if (form, field) == ("round_robin", "responses"):
-        return [name for name in names if _NUMBERED.fullmatch(name)]
-    if field == "winner" and (votes := [name for name in names if _VOTE.fullmatch(name)]):
-        return votes
-    by_plain_name = {_SITE.sub("", name.casefold()): name for name in reversed(names)}
-    return [by_plain_name[usual] for usual in USUAL_NAMES[field] if usual in by_plain_name][:1]
-
-
 def _resolved(data: Data, form: str, names: Sequence[str], columns: dict[str, list[str]]) -> Data:
     used = Counter(name for field, found in columns.items() if field != "category" for name in found)
     if any(count > 1 for count in used.values()):
-        named = ", ".join(f"{_KEY}.{field}: {', '.join(found)}" for field, found in columns.items())
+        named = ", ".join(f"{KEY}.{field}: {', '.join(found)}" for field, found in columns.items())
         raise PipelineError(f"each field needs a column of its own, but two share one ({named}).")
-    several = {"winner", "category"} | ({"responses"} if form == "round_robin" else set())
+    several = {"winner", "category", "models"} | ({"responses"} if form == "round_robin" else set())
     update = {field: found if field in several else found[0] for field, found in columns.items()}
     unused = {field: None for field in type(data.columns).model_fields if field not in columns}
     return data.model_copy(update={"format": form, "columns": data.columns.model_copy(update={**unused, **update})})
@@ -224,7 +114,7 @@ def prompts_by_file(sources: Sequence[Source], resolved: Sequence[Data]) -> list
             continue
         if len(own_names) < max(2, len(sources)):
             raise PipelineError(
-                f"{source.name} has responses but no column with their prompt. Name it in {_KEY}.prompt; "
+                f"{source.name} has responses but no column with their prompt. Name it in {KEY}.prompt; "
                 f"{FILE_NAME} takes the name of the file."
             )
         filled.append(data.model_copy(update={"columns": data.columns.model_copy(update={"prompt": FILE_NAME})}))

@@ -11,17 +11,17 @@ from pipeline.params.codings import Code, WinnerCoding, code_number, plain_code
 from pipeline.params.data import Data
 from pipeline.reading.coding_advice import advise
 from pipeline.reading.codings import Decoder
+from pipeline.reading.fields import FILE_NAME
 from pipeline.reading.rows import BROKEN
+from pipeline.reading.sides import numbers_of
 from pipeline.reading.sources import Source
-from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, column_ends, read_verdict
+from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, read_verdict, usual_number
 
 _HEAD = 2000
 """Rows, from all over a source, that say whether all have to be read."""
 _STRAY = 20
 """So many values that are clear for each one that is not: those rows alone are dropped, and counted."""
 _SHOWN = 60
-FILE_NAME = "file_name"
-"""As `data.columns.prompt`: the name of the file is the prompt."""
 
 
 @dataclass
@@ -30,13 +30,45 @@ class Seen:
 
     clear: dict[str, Counter[str]] = field(default_factory=lambda: {"a": Counter(), "b": Counter(), "tie": Counter()})
     unclear: Counter[str] = field(default_factory=Counter)
+    of_rows: set[str] = field(default_factory=set)
+    """Values that mean what they do by the other columns of their row."""
+    numbered: dict[str, int] = field(default_factory=dict)
+    """Clear values that name a response by a number which no column has, as `Response 1`, with the number."""
     example: tuple[int, Mapping[str, Any]] | None = None
-    """The first row with an unclear value, and its number from 1."""
+    """The first row with an unclear value, or with one by a number, and its number from 1."""
 
     @property
     def decided(self) -> int:
         """Clear values."""
         return sum(values.total() for values in self.clear.values())
+
+    @property
+    def counts_from_one(self) -> bool:
+        """Such numbers begin with 1, because the last of two is 2; or there are none."""
+        numbers = set(self.numbered.values())
+        return not numbers or (2 in numbers and 0 not in numbers)
+
+    @property
+    def open(self) -> bool:
+        """Something may mean one thing or another."""
+        return bool(self.unclear) or not self.counts_from_one
+
+    @property
+    def all(self) -> Counter[str]:
+        """Every value."""
+        return self.unclear + sum(self.clear.values(), Counter())
+
+    @property
+    def sides(self) -> dict[str, str | None]:
+        """Values that are always clear with what they mean, None of those that mean it by the name or text of a row."""
+        found = [(value, side) for side, values in self.clear.items() for value in values if value not in self.unclear]
+        return {value: None if value in self.of_rows else side for value, side in found}
+
+    def open_numbers(self) -> None:
+        """Count the values by a number, of which 1 may be the first or the second, as unclear."""
+        for value in self.numbered:
+            for values in self.clear.values():
+                self.unclear[value] += values.pop(value, 0)
 
 
 def close_codings(source: Source, data: Data, *, auto: bool) -> Data:
@@ -64,21 +96,33 @@ def _listed(name: str | list[str]) -> list[str]:
 
 
 def _close_winners(source: Source, data: Data, names: list[str]) -> Data:
-    if not _see(_sampled(source, _needed(data, names)), data, names).unclear:
+    if not _see(_sampled(source, _needed(data, names)), data, names).open:
         return data
     seen = _see(_rows(source, _needed(data, names), range(len(source.rows))), data, names)
-    columns = (data.columns.response_a, data.columns.response_b)
-    ends = column_ends((columns[0], columns[1])) if columns[0] and columns[1] else None
-    if ends and set(map(plain_code, seen.unclear)) == set(ends) and ends[0].isdigit():
-        first, second = (list[Code]([*seen.clear[side], end]) for side, end in zip(("a", "b"), ends, strict=True))
+    columns = _responses(data)
+    numbers = numbers_of(columns)
+    if numbers and set(map(plain_code, seen.unclear)) == set(numbers):
+        first, second = (list[Code]([*seen.clear[side], end]) for side, end in zip(("a", "b"), numbers, strict=True))
         coding = WinnerCoding(first=first, second=second, tie=list[Code](seen.clear["tie"]), skip=None)
         return data.model_copy(update={"winner_coding": coding})
+    if not seen.counts_from_one:
+        seen.open_numbers()
     if seen.unclear.total() * _STRAY <= seen.decided:
         return data
-    at, _ = seen.example or (1, {})
-    shown = seen.unclear + sum(seen.clear.values(), Counter())
-    example = _example(source, at - 1, _needed(data, names))
-    raise PipelineError(advise("winner", source.name, " + ".join(names), shown, example, columns))
+    at, row = seen.example or (1, {})
+    values = [one for name in names for one in _values(row.get(name)) if isinstance(one, str)]
+    same = [name for name, value in source.rows[at - 1].items() if value in values]
+    example = _example(source, at - 1, [*_needed(data, names), *same])
+    models = data.columns.models or ()
+    column = " + ".join(names)
+    raise PipelineError(
+        advise("winner", source.name, column, seen.all, example, columns or (), clear=seen.sides, models=models)
+    )
+
+
+def _responses(data: Data) -> tuple[str, str] | None:
+    first, second = data.columns.response_a, data.columns.response_b
+    return (first, second) if first and second else None
 
 
 def _names(data: Data) -> list[str]:
@@ -89,7 +133,8 @@ def _names(data: Data) -> list[str]:
 
 def _needed(data: Data, names: list[str]) -> list[str]:
     sides = (data.columns.response_a, data.columns.response_b)
-    return [*names, *(side for side in sides if side and data.format == "comparisons")]
+    both = [side for side in sides if side and data.format == "comparisons"]
+    return [*names, *both, *(data.columns.models or [])]
 
 
 def _sampled(source: Source, names: list[str]) -> Iterable[tuple[int, Mapping[str, Any]]]:
@@ -104,20 +149,25 @@ def _rows(source: Source, names: list[str], indices: Iterable[int]) -> Iterator[
 
 
 def _see(rows: Iterable[tuple[int, Mapping[str, Any]]], data: Data, names: list[str]) -> Seen:
-    decoder, seen = Decoder(data), Seen()
-    sides = [side for side in (data.columns.response_a, data.columns.response_b) if side]
+    decoder, seen, columns = Decoder(data), Seen(), _responses(data)
     for number, row in rows:
-        texts = [row.get(side) for side in sides]
+        texts, models = [row.get(side) for side in columns or ()], [row.get(name) for name in data.columns.models or ()]
         for value in (one for name in names for one in _values(row.get(name))):
-            decoded = decoder.verdict(value, texts)
+            decoded = decoder.verdict(value, texts, models)
             if decoded in NO_VERDICTS or decoded == "":
                 continue
-            if not isinstance(decoded, Undeclared) and (verdict := read_verdict(decoded)):
-                # the texts of responses are no values of a column
-                seen.clear[verdict][decoded if value in texts else _shown(value)] += 1
+            if isinstance(decoded, Undeclared) or not (verdict := read_verdict(decoded)):
+                seen.unclear[_shown(value)] += 1
+                seen.example = seen.example or (number, row)
                 continue
-            seen.unclear[_shown(value)] += 1
-            seen.example = seen.example or (number, row)
+            # the texts of responses are no values of a column
+            shown = decoded if value in texts else _shown(value)
+            seen.clear[verdict][shown] += 1
+            if value in models or value in texts:
+                seen.of_rows.add(shown)
+            elif (at := usual_number(value, columns)) is not None:
+                seen.numbered[shown] = at
+                seen.example = seen.example or (number, row)
     return seen
 
 

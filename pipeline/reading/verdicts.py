@@ -4,21 +4,27 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from pipeline.reading.chats import Unreadable
+from pipeline.reading.sides import NOUN, numbers_of, parts_of, tags_of
 
 Verdict = Literal["a", "b", "tie"]
 
-_TIES = {"tie", "tie (bothbad)", "both", "bothbad", "neither", "equal", "similar", "draw", "same"}
-_ORDINALS: dict[str, Verdict] = {"first": "a", "second": "b"}
+_TIES = {"tie", "tie (bothbad)", "both", "bothbad", "neither", "equal", "similar", "draw", "same", "a tie", "a draw"}
 NO_VERDICTS = {"skip": "skipped", "undo": "undone"}
 """Words of the labelling page that are no verdict, with the reason that is counted."""
 _OTHER: dict[Verdict, Verdict] = {"a": "b", "b": "a", "tie": "tie"}
-_NOUN = r"(?:text|response|answer|option|output|model|assistant|completion|candidate|prediction|conversation)"
-_NAME = re.compile(rf"(?:(?P<noun>{_NOUN}|a)[\s_-]*)?(?P<tag>[ab]|\d+)", re.IGNORECASE)
+_ADVERB = r"(?:a|bit|clearly|definitely|far|little|lot|marginally|much|significantly|slightly|somewhat|strongly|way)"
+_WINS = (
+    rf"(?:(?:is[\s_-]+)?(?:{_ADVERB}[\s_-]+)*(?:better|best|preferred|superior)"
+    r"|wins|won|beats|is[\s_-]+the[\s_-]+winner)"
+)
+_PREFERS = r"(?:i[\s_-]+)?(?:prefer|choose|chose|pick)"
+_WHY = r"(?P<why>[\s,;:(–—-]+(?:because|since)\b.*)"
 _FREE_TEXT = re.compile(
-    rf"(?P<noun>{_NOUN})[\s_-]*(?P<tag>[ab]|\d+)\s*(?=$|[.,;:(–—-]|because\b|since\b)(?!\W*\d)", re.IGNORECASE
+    rf"(?P<noun>{NOUN})[\s_-]*(?P<tag>[ab]|\d+)\s*(?=$|[.,;:(–—-]|because\b|since\b)(?!\W*\d)", re.IGNORECASE
 )
 """A verdict with its reasons behind it: `Text 2, because ...`, but not `Response 1: 3, Response 2: 5`."""
 _REASON = re.compile(r"\W*(?:\.|(?:but )?(?:only |mainly )?(?:because|since|as|for|due)\b)", re.IGNORECASE)
@@ -27,13 +33,10 @@ _FAULT = re.compile(
 )
 _FIRST_WORDS = 6
 """A fault among these is said of the response that is named."""
-_NAMED = re.compile(rf"\b{_NOUN}[\s_-]*(?:[ab]|\d+)\b", re.IGNORECASE)
+_NAMED = re.compile(rf"\b{NOUN}[\s_-]*(?:[ab]|\d+)\b", re.IGNORECASE)
 _OTHER_TOPIC = re.compile(rf"{_NAMED.pattern}\s*:|\b(?:unlike|winner|verdict|overall|wins)\b", re.IGNORECASE)
 """A heading of the next response, or a verdict further on."""
 _ORDER = re.compile(r"([ab])\s*(>+|<+|=+)\s*([ab])", re.IGNORECASE)
-_END = re.compile(r"(?:(?:^|[\W_])[abAB]|(?<=[a-z])[AB]|\d+)$")
-_LETTERS: dict[str, Verdict] = {"a": "a", "b": "b"}
-_NUMBERS: dict[str, Verdict] = {"1": "a", "2": "b"}
 
 
 @dataclass(frozen=True)
@@ -64,28 +67,69 @@ class Undeclared:
 def read_verdict(value: Any, columns: tuple[str, str] | None = None) -> Verdict | None:
     """a, b or tie of a word that leaves nothing open; None of everything else, numbers and truth values among them.
 
-    Clear are letters (`A`, `(b)`), names with a letter or a number (`model_a`, `Response 2`), first, second, the usual
-    words for a tie, an order (`A>B`), and a text that begins with such a name, as in "Text 1, because ...".
+    Clear are letters (`A`, `(b)`, `A.`), names with a letter or a number (`model_a`, `Response 2`), first, second, the
+    usual words for a tie, an order (`A>B`), a sentence that says no more (`A is better than B`, `B wins`), and a text
+    that begins with such a name, as in "Text 1, because ...".
 
     Args:
-        columns: of both responses, where they have names of their own: a letter or a number then is the one at the
-            end of a name. Of `response_0` and `response_1`, `response_1` is the second.
+        columns: of both responses, where they have names of their own: a tag then is the one in which the names differ.
+            Of `response_0` and `response_1`, `response_1` is the second; of `left` and `right`, `right` is.
     """
+    named = _named(value, columns)
+    return "tie" if named == "tie" else tags_of(columns).get(named) if named else None
+
+
+def usual_number(value: Any, columns: tuple[str, str] | None) -> int | None:
+    """The number by which a value names a response where no column has one: `Response 1` may count from 0 or from 1."""
+    named = _named(value, columns)
+    return int(named) if named and named.isdigit() and not numbers_of(columns) else None
+
+
+def _named(value: Any, columns: tuple[str, str] | None) -> str | None:
+    """The tag of the response that a word names, or `tie`."""
     if not isinstance(value, str):
         return None
     text = value.strip()
     word = text.strip("()[]").strip().casefold()
-    if word in _TIES or text.casefold() in _TIES:
+    if {word, word.rstrip(".! "), text.casefold()} & _TIES:
         return "tie"
     tags = tags_of(columns)
-    if word in _ORDINALS:
-        return _ORDINALS[word] if tags.get("a") == "a" else None
     if order := _ORDER.fullmatch(word):
-        return _of_order(order, tags)
-    found = _NAME.fullmatch(word) or _with_reasons(text)
-    if found is None or (found["noun"] is None and found["tag"].isdigit()):
-        return None
-    return tags.get(found["tag"].casefold())
+        return _of_order(order)
+    if found := _grammar(columns).fullmatch(text.strip("()[]").strip()):
+        groups = {name: tag for name, tag in found.groupdict().items() if tag}
+        who, other = _plain(groups["tag"]), _plain(groups.get("other", ""))
+        bare = who.isdigit() and groups.keys() <= {"tag"}
+        both = not other or {tags.get(who), tags.get(other)} == {"a", "b"}
+        return who if both and not bare and not _OTHER_TOPIC.search(groups.get("why", "")) else None
+    found = _with_reasons(text)
+    return found["tag"].casefold() if found else None
+
+
+def _plain(tag: str) -> str:
+    return "".join(parts_of(tag))
+
+
+@lru_cache(maxsize=256)
+def _grammar(columns: tuple[str, str] | None) -> re.Pattern[str]:
+    """A name of a response, alone or in a sentence that says that it is the better one."""
+    tags = "|".join(["[a-z]", r"\d+", *(_loose(tag) for tag in tags_of(columns) if len(tag) > 1)])
+    noun = rf"{NOUN}|a(?=[\s_-]*\d)"
+
+    def name(group: str) -> str:
+        return (
+            rf"(?:the[\s_-]+)?(?:(?P<noun_of_{group}>{noun})[\s_-]*)?(?P<{group}>{tags})"
+            rf"(?:(?<=\w\w)[\s_-]+(?P<noun_after_{group}>{NOUN}))?"
+        )
+
+    wins = rf"[\s_-]+(?P<wins>{_WINS})(?:[\s_-]+(?:(?:than|over|to)[\s_-]+)?{name('other')})?"
+    prefers = rf"(?P<prefers>{_PREFERS})[\s_-]+"
+    return re.compile(rf"(?:{prefers})?[(\[]*{name('tag')}[)\]]*(?:{wins})?(?:[.!]?|{_WHY})", re.IGNORECASE | re.DOTALL)
+
+
+def _loose(tag: str) -> str:
+    """`gpt4` as it is written, `GPT-4` among others."""
+    return r"[\s_.-]*".join(map(re.escape, tag))
 
 
 def _with_reasons(text: str) -> re.Match[str] | None:
@@ -100,34 +144,11 @@ def _with_reasons(text: str) -> re.Match[str] | None:
     return None if blames or _OTHER_TOPIC.search(rest) else found
 
 
-def _of_order(order: re.Match[str], tags: dict[str, Verdict]) -> Verdict | None:
+def _of_order(order: re.Match[str]) -> str | None:
     one, sign, other = order[1], order[2][0], order[3]
     if one == other:
         return None
-    return "tie" if sign == "=" else tags.get(one if sign == ">" else other)
-
-
-def tags_of(columns: tuple[str, str] | None) -> dict[str, Verdict]:
-    """Letters and numbers that name a response: those at the ends of its columns, else a and b, 1 and 2.
-
-    Where the columns are the other way round, as `response_b` before `response_a`, their own ends alone.
-    """
-    ends = column_ends(columns)
-    if ends is None:
-        return _LETTERS | _NUMBERS
-    own: dict[str, Verdict] = {ends[0]: "a", ends[1]: "b"}
-    if ends != tuple(sorted(ends, key=lambda end: (len(end), end))):
-        return own
-    return own | (_NUMBERS if ends[0] == "a" else _LETTERS)
-
-
-def column_ends(columns: tuple[str, str] | None) -> tuple[str, str] | None:
-    """`("0", "1")` of `response_0` and `response_1`; None where the names do not differ in such an end."""
-    found = [_END.search(name.strip()) for name in columns or ()]
-    ends = tuple(re.sub(r"[\W_]", "", end[0]).casefold() for end in found if end)
-    if len(ends) < 2 or ends[0] == ends[1] or ends[0].isdigit() != ends[1].isdigit():
-        return None
-    return ends[0], ends[1]
+    return "tie" if sign == "=" else one if sign == ">" else other
 
 
 def majority(votes: Sequence[Vote]) -> Literal["a", "b"]:

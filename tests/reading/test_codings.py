@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from pipeline.errors import PipelineError
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
-from pipeline.reading.entries import Entry, read_entries
-from pipeline.reading.formats import detect_format, select_fields
+from pipeline.reading.formats import detect_format
 from pipeline.reading.sources import Source
-from pipeline.reading.styles import Style
+from tests.reading.comparing import expected, read, sides, written
 from tests.tiny_models import changed
 
 FUZZ = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -39,32 +38,6 @@ def data(params: Params) -> Data:
     return changed(
         params.data, format="auto", source="rows.jsonl", columns=dict.fromkeys(params.data.columns.model_dump())
     )
-
-
-def read(rows: list[dict[str, Any]], data: Data) -> list[Entry]:
-    # as texts where a column mixes kinds of values, which Arrow cannot hold
-    if len({type(row["winner"]) for row in rows if "winner" in row}) > 1:
-        rows = [{**row, "winner": str(row["winner"])} for row in rows]
-    source = Source("rows.jsonl", Dataset.from_list(rows), 1.0)
-    resolved = detect_format(source, data)
-    return list(read_entries(select_fields(source, resolved), resolved, Style()))
-
-
-def written(found: list[str], coding: tuple[Any, ...], names: tuple[str, str]) -> list[dict[str, Any]]:
-    values = dict(zip("abt", coding, strict=True))
-    return [
-        {"prompt": f"Q{at}", names[0]: f"one {at}", names[1]: f"two {at}", "winner": values[verdict]}
-        for at, verdict in enumerate(found)
-    ]
-
-
-def expected(at: int, verdict: str) -> Any:
-    one, two = f"one {at}", f"two {at}"
-    return {"a": (one, two), "b": (two, one), "t": "tie"}[verdict]
-
-
-def sides(entry: Entry) -> Any:
-    return (entry.record["chosen"], entry.record["rejected"]) if entry.record else entry.reason
 
 
 def declared(coding: tuple[Any, ...]) -> dict[str, Any]:

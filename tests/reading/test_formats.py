@@ -8,7 +8,8 @@ from datasets import Dataset
 from pipeline.errors import PipelineError
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
-from pipeline.reading.formats import FILE_NAME, describe_format, detect_format, prompts_by_file, select_fields
+from pipeline.reading.fields import FILE_NAME
+from pipeline.reading.formats import describe_format, detect_format, prompts_by_file, select_fields
 from pipeline.reading.sources import Source
 from tests.tiny_models import changed
 

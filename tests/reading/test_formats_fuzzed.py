@@ -11,7 +11,7 @@ from pipeline.data.raw_rows import RawRows
 from pipeline.data.shares import fill_shares
 from pipeline.params.schema import Params
 from pipeline.reading.entries import read_entries
-from pipeline.reading.formats import FIELDS, OPTIONAL
+from pipeline.reading.fields import FIELDS, OPTIONAL
 from pipeline.reading.styles import Style
 from tests.tiny_models import changed
 

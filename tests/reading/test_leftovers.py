@@ -127,6 +127,12 @@ def test_a_coding_that_another_source_needs_leaves_layouts_as_they_are(data: Dat
     assert resolved.format == "webgpt_comparisons"
     (entry,) = read_entries(select_fields(rows, resolved), as_read(resolved), Style())
     assert entry.record and entry.record["chosen"].strip() == "x"
+    better = [{"prompt": "Q", "response_0": "x", "response_1": "y", "better_response_id": 1}]
+    rows = Source("safe.jsonl", Dataset.from_list(better), 1.0)
+    resolved = detect_format(rows, asked)
+    assert resolved.format == "pku_saferlhf", "1 would be the first"
+    (entry,) = read_entries(select_fields(rows, resolved), as_read(resolved), Style())
+    assert entry.record and entry.record["chosen"].strip() == "y"
 
 
 def test_who_says_that_it_is_meant_is_believed(data: Data) -> None:

@@ -12,7 +12,8 @@ from pipeline.data.shares import fill_shares
 from pipeline.errors import PipelineError
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
-from pipeline.reading.formats import FIELDS, as_read, detect_format, select_fields
+from pipeline.reading.fields import FIELDS
+from pipeline.reading.formats import as_read, detect_format, select_fields
 from pipeline.reading.layouts.layout import Layout
 from pipeline.reading.layouts.recognition import fits
 from pipeline.reading.layouts.registry import LAYOUTS

@@ -1,0 +1,153 @@
+"""The fields of each format, and which column of a source is which field."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from pipeline.errors import PipelineError
+from pipeline.params.data import Data
+from pipeline.reading.categories import VERDICTS
+from pipeline.reading.sides import model_columns, response_columns
+
+FIELDS: dict[str, tuple[str, ...]] = {
+    "judgements": ("judge_prompt", "winner"),
+    "trees": ("tree",),
+    "round_robin": ("responses", "winner"),
+    "preference_pairs": ("chosen", "rejected"),
+    "comparisons": ("response_a", "response_b", "winner"),
+    "scored_responses": ("responses",),
+    "ratings": ("response", "score"),
+    "rankings": ("response", "rank"),
+    "thumbs": ("response", "label"),
+    "labelled_texts": ("text", "label"),
+    "demonstrations": ("response",),
+    "texts": ("text",),
+    "prompts": ("prompt",),
+}
+"""What each format needs, in the order in which `auto` tries them."""
+OPTIONAL: dict[str, tuple[str, ...]] = {
+    "preference_pairs": ("prompt", "context", "chosen_score", "rejected_score"),
+    "round_robin": ("prompt", "context"),
+    "comparisons": ("prompt", "context", "annotator", "item", "models"),
+    "scored_responses": ("prompt", "context", "scores"),
+    "ratings": ("prompt", "context"),
+    "rankings": ("prompt", "context"),
+    "thumbs": ("prompt", "context"),
+    "demonstrations": ("prompt", "context"),
+    "prompts": ("context",),
+}
+USUAL_NAMES: dict[str, tuple[str, ...]] = {
+    "text": ("text",),
+    "label": ("label",),
+    "prompt": ("prompt", "instruction", "question", "query", "prefix", "conversations", "input"),
+    "context": ("input",),
+    "chosen": ("chosen", "chosen_messages", "chosen_response", "chosen_instruction"),
+    "rejected": ("rejected", "rejected_messages", "rejected_response", "rejected_instruction"),
+    "chosen_score": ("chosen_score", "score_chosen", "chosen_rating", "chosen-rating"),
+    "rejected_score": ("rejected_score", "score_rejected", "rejected_rating", "rejected-rating"),
+    "response_a": ("response_a", "response1", "response_1", "output_1", "answer_a", "conversation_a", "first", "a1"),
+    "response_b": ("response_b", "response2", "response_2", "output_2", "answer_b", "conversation_b", "second", "a2"),
+    "winner": (
+        *("winner", "preference", "preferred", "better", "better_response", "better_response_id", "chosen_response_id"),
+        *("preferred_response", "choice", "vote", "verdict", "selected", "label", "utterance"),
+    ),
+    "annotator": ("annotator", "annotator_id", "workerid", "worker_id", "worker", "rater", "judge"),
+    "item": ("item",),
+    "responses": ("responses", "completions", "candidates"),
+    "scores": ("scores", "ratings"),
+    "response": ("response", "completion", "answer", "messages", "output", "argument", "conversations"),
+    "score": ("score", "rating", "overall_score", "helpfulness"),
+    "rank": ("rank",),
+    "judge_prompt": ("g1_user_prompt",),
+    "tree": ("tree", "prompt"),
+    "category": ("category", "subset", "task"),
+}
+"""Column names that a field with null in `data.columns` is looked for under; case, and the `Input.` and `Answer.` of
+labelling sites, do not matter."""
+FILE_NAME = "file_name"
+"""As `data.columns.prompt`: the name of the file is the prompt."""
+KEY = "data.columns"
+_SITE = re.compile(r"^(input|answer)\.")
+_VOTE = re.compile(r"annotator_?\d+")
+"""Columns with a vote each; `annotator` alone is who voted."""
+_SIDES = ("response_a", "response_b")
+_GAMES = ("g1_winner", "g2_winner")
+_NUMBERED = re.compile(r"(prediction|response|completion|answer|output|candidate)[ _.]?\d+")
+
+
+def columns_of(data: Data, form: str, names: Sequence[str], *, strict: bool) -> dict[str, list[str]]:
+    """The columns of each field of a format that a source has.
+
+    Args:
+        data: of the parameters, with the source's name.
+        form: the format.
+        names: of the source's columns.
+        strict: the format was named: what it needs has to be there.
+
+    Raises:
+        PipelineError: with `strict`, a column is missing.
+    """
+    columns: dict[str, list[str]] = {}
+    by_sides = sides_by_name(data, names)
+    for field in (*FIELDS[form], *OPTIONAL.get(form, ())):
+        named = getattr(data.columns, field)
+        if field == "context" and columns.get("prompt") != ["instruction"] and named is None:
+            continue
+        if named is None:
+            taken = {name for used in columns.values() for name in used} | set(data.ignore_columns or ())
+            left = [name for name in names if name not in taken]
+            if field == "models":
+                sides = [name for side in _SIDES for name in columns.get(side, [])]
+                found = model_columns(left, (sides[0], sides[1])) if len(sides) == len(_SIDES) else []
+            else:
+                found = by_sides.get(field) or _usual(form, field, left)
+        else:
+            wanted = [named] if isinstance(named, str) else named
+            missing = [name for name in wanted if name not in names and (field, name) != ("prompt", FILE_NAME)]
+            if missing and strict:
+                raise PipelineError(
+                    f"{KEY}.{field} is {missing[0]!r}, but {data.source} has the columns {', '.join(names)}."
+                )
+            found = [] if missing else wanted
+        if found:
+            columns[field] = found
+        elif strict and field in FIELDS[form]:
+            raise PipelineError(
+                f"{KEY}.{field} is null and {data.source} has none of the usual columns "
+                f"({', '.join(USUAL_NAMES[field])}) but {', '.join(names)}. Name the column of {field}."
+            )
+    if category := _category_columns(data, form, names, columns):
+        columns["category"] = category
+    return columns
+
+
+def sides_by_name(data: Data, names: Sequence[str]) -> dict[str, list[str]]:
+    """The columns of a first and a second response, where they are named for it but have no usual names."""
+    if data.columns.response_a or data.columns.response_b:
+        return {}
+    names = [name for name in names if name not in (data.ignore_columns or ())]
+    if all(_usual("comparisons", field, names) for field in _SIDES):
+        return {}
+    return {field: [name] for field, name in zip(_SIDES, response_columns(names), strict=False)}
+
+
+def _category_columns(data: Data, form: str, names: Sequence[str], columns: Mapping[str, list[str]]) -> list[str]:
+    """What says the kind of prompt: it may have another use, too. Where the named columns are not there, the usual."""
+    named = data.columns.category
+    verdicts = {name for field in VERDICTS if form != "labelled_texts" for name in columns.get(field, [])}
+    wanted = [named] if isinstance(named, str) else named
+    if wanted and set(wanted) <= set(names) - verdicts:
+        return wanted
+    taken = {name for used in columns.values() for name in used}
+    return _usual(form, "category", [name for name in names if name not in taken])
+
+
+def _usual(form: str, field: str, names: Sequence[str]) -> list[str]:
+    """The columns among `names` that a field usually has."""
+    if (form, field) == ("judgements", "winner"):
+        return list(_GAMES) if set(_GAMES) <= set(names) else []
+    if (form, field) == ("round_robin", "responses"):
+        return [name for name in names if _NUMBERED.fullmatch(name)]
+    if field == "winner" and (votes := [name for name in names if _VOTE.fullmatch(name)]):
+        return votes
+    by_plain_name = {_SITE.sub("", name.casefold()): name for name in reversed(names)}
+    return [by_plain_name[usual] for usual in USUAL_NAMES[field] if usual in by_plain_name][:1]
