@@ -36,6 +36,7 @@ from pipeline.reading.written_messages import refuse_written_messages
 Row = Mapping[str, Any]
 _SHOWN = 80
 """Characters of a line that is no row."""
+_SHOWN_VOTES = 8
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def _decided(comparison: Comparison) -> Entry:
     try:
         winner = comparison.decide(comparison.votes)
     except Unreadable as reason:
-        return Entry((), None, str(reason), reason.seen, comparison.votes)
+        seen = reason.seen or ", ".join(vote.verdict for vote in comparison.votes[:_SHOWN_VOTES])
+        return Entry((), None, str(reason), seen, comparison.votes)
     chosen, rejected = comparison.responses if winner == "a" else comparison.responses[::-1]
     votes = comparison.votes if winner == "a" else tuple(vote.reversed() for vote in comparison.votes)
     record = {
@@ -176,7 +178,7 @@ def read_votes(rows: Iterable[tuple[int, Row]], style: Style) -> Iterator[Entry]
     for position, row, superseded in _with_standing(rows):
         try:
             if superseded:
-                raise Unreadable("superseded")
+                raise Unreadable("superseded", row.get("annotator"), row["item"])
             comparison = read_comparison(row, style)
         except Unreadable as reason:
             yield Entry((position,), None, str(reason), reason.seen)
@@ -223,8 +225,8 @@ def _thumbs(rows: Iterable[tuple[int, Row]], style: Style) -> Iterator[Entry]:
             (first, chosen), (second, rejected) = wanted.popleft(), unwanted.popleft()
             yield Entry((first, second), {"prompt": prompt, "chosen": chosen, "rejected": rejected})
     for queues in waiting.values():
-        for position, _ in (thumb for queue in queues for thumb in queue):
-            yield Entry((position,), None, "unpaired")
+        for position, response in (thumb for queue in queues for thumb in queue):
+            yield Entry((position,), None, "unpaired", Unreadable("unpaired", response).seen)
 
 
 def _rated(rows: Iterable[tuple[int, Row]], style: Style, *, field: str = "score") -> Iterator[Entry]:
@@ -249,7 +251,7 @@ def _rated(rows: Iterable[tuple[int, Row]], style: Style, *, field: str = "score
             yield Entry((best[1], worst[1]), record)
         for one in found:
             if not (decided and one in (best, worst)):
-                yield Entry((one[1],), None, reason)
+                yield Entry((one[1],), None, reason, Unreadable(reason, {field: sign * one[0]}, one[2]).seen)
 
 
 _GROUPED: dict[str, Callable[[Iterable[tuple[int, Row]], Style], Iterator[Entry]]] = {

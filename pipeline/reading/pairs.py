@@ -67,7 +67,7 @@ def read_pair_scores(row: Mapping[str, Any]) -> dict[str, float]:
 
 def _named(texts: tuple[str, ...]) -> dict[str, str]:
     if not texts[0].strip():
-        raise Unreadable("empty_prompt")
+        raise Unreadable("empty_prompt", texts[0])
     return dict(zip(("prompt", "chosen", "rejected"), texts, strict=True))
 
 
@@ -84,7 +84,8 @@ def read_comparison(row: Mapping[str, Any], style: Style) -> Comparison:
         if not (isinstance(value, str) and value in NO_VERDICTS)
     )
     if not votes:
-        raise Unreadable(passed[0] if passed else "no_winner")
+        winners = {key: value for key, value in row.items() if key.startswith("winner")}
+        raise Unreadable(passed[0] if passed else "no_winner", *winners.values())
     prompt, first, second = read_responses(row, style, row["response_a"], row["response_b"])
     return Comparison(prompt, (first, second), votes)
 
@@ -194,7 +195,7 @@ def read_tree(row: Mapping[str, Any], style: Style) -> Iterator[dict[str, str] |
         if len(ranked) > 1:
             pairs.append(_best_and_worst(messages, ranked, style))
     if not pairs:
-        raise Unreadable("no_ranked_replies")
+        raise Unreadable("no_ranked_replies", row["tree"])
     yield from pairs
 
 

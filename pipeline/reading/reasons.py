@@ -52,6 +52,7 @@ ADVICE = {
     "score_is_no_number": "write a finite number, or name another column in data.columns",
     "scores_contradict_each_other": "the two scores of a row add up to 0",
     "scores_contradict_label": "mend the label or the scores: they prefer different responses",
+    "several_questions": "rows answer several questions; export the results of one control, or name the columns",
     "skipped": "nothing is wrong: the annotator passed",
     "summaries_malformed": "summaries is a list of objects with a text each",
     "superseded": "nothing is wrong: the annotator has voted again on the same item",
@@ -74,15 +75,24 @@ ADVICE = {
     "annotations_malformed": "annotations is a list of objects, as Label Studio exports them",
     "completions_malformed": "this layout has a list of objects there; of another one name the columns in data.columns",
     "data_malformed": "data is an object with the texts of the task, as Label Studio exports it",
-    "left_and_right_unclear": "the task names no two texts that are left and right; name the columns in data.columns",
+    "left_and_right_unclear": "no two keys of data say which text is left; call them text1 (left) and text2 (right)",
     "no_list_of_turns": "this layout has lists of turns there; of another one name the columns in data.columns",
+    "no_preference": _ONE,
     "no_prompt": "fill the column of the prompt, or remove the row",
     "not_one_winner": "exactly one of the columns that say who won is 1",
     "turns_without_an_answer": "every turn of the user needs an answer of each model",
+    "keys_too_many_or_long": "a row is an object whose keys are names of columns; texts belong into its values",
+    "malformed_json": "write each row as a line of JSON of its own, with json.dumps",
+    "nested_too_deeply": "write the row with fewer lists and objects inside each other",
+    "not_an_object": "write each row as an object with the names of the columns as keys",
+    "other_pair_of_the_row": "nothing is wrong: responses of the same place in both lists are the pairs",
+    "repeated_key": "keep one of the keys of the same name",
+    "row_too_large": "raise data.max_row_megabytes, or remove the row",
+    "too_many_cells": "put texts with the delimiter in them into quotation marks",
 }
 _FILE = "mend this row of the file; it ends, or is quoted, in another way than the others"
 
 
 def advise_reason(reason: str) -> str:
-    """What to do, in words; of rows that the file itself breaks, the same for all."""
+    """What to do, in words; of rows that the file itself breaks in a way of their own, the same for all."""
     return ADVICE.get(reason, _FILE)

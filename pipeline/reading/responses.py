@@ -28,7 +28,7 @@ def read_responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tup
     """
     texts = _responses(row, style, *responses)
     if not texts[0].strip():
-        raise Unreadable("empty_prompt")
+        raise Unreadable("empty_prompt", texts[0])
     return texts
 
 

@@ -13,6 +13,9 @@ from pipeline.reading.chats import (
     render_response,
 )
 
+_BEFORE = 20
+"""Characters around a token that are shown."""
+
 
 class Style:
     """This one writes chats as the transcripts of hh-rlhf, and leaves texts as they are where there are no chats.
@@ -80,14 +83,15 @@ class Style:
         """Raise Unreadable for a text with a control token."""
         for text in texts:
             # few texts have one of the few first characters, and to look for each token takes long in long texts
-            might = any(opening in text for opening in self._openings)
-            if might and any(token in text for token in self.control_tokens):
-                raise Unreadable("control_token_in_text")
+            if any(opening in text for opening in self._openings):
+                for token in (token for token in self.control_tokens if token in text):
+                    at = text.index(token)
+                    raise Unreadable("control_token_in_text", text[max(0, at - _BEFORE) : at + len(token) + _BEFORE])
 
     def _plain(self, prompt: str, *responses: str) -> tuple[str, ...]:
         self.check(prompt, *responses)
         if not prompt.strip():
-            raise Unreadable("empty_prompt")
+            raise Unreadable("empty_prompt", prompt)
         self._seen.add("text")
         if not self.wraps:
             return prompt, *responses

@@ -38,18 +38,18 @@ class TemplateStyle(Style):
 
     def _prompt(self, messages: Sequence[Message]) -> str:
         if not messages or messages[-1].role != "user":
-            raise Unreadable("prompt_does_not_end_with_the_user")
+            raise Unreadable("prompt_does_not_end_with_the_user", *(one.role for one in messages[-1:]))
         return self._render(messages, add_generation_prompt=True)
 
     def _response(self, message: Message) -> str:
         """Behind any prompt: what the template adds after the generation prompt, without the end of the turn."""
         if message.role != "assistant":
-            raise Unreadable("response_is_not_the_assistants")
+            raise Unreadable("response_is_not_the_assistants", message.role)
         question = [Message("user", "?")]
         before = self._render(question, add_generation_prompt=True)
         whole = self._render([*question, message], add_generation_prompt=False)
         if not whole.startswith(before):
-            raise Unreadable("template_rewrites_the_response")
+            raise Unreadable("template_rewrites_the_response", message.content)
         text = whole.removeprefix(before)
         end = self._tokenizer.eos_token
         # the end of sequence is appended as a token, because a cut response has none
@@ -61,8 +61,8 @@ class TemplateStyle(Style):
             text = self._tokenizer.apply_chat_template(
                 entries, tokenize=False, add_generation_prompt=add_generation_prompt
             )
-        except TemplateError:
-            raise Unreadable("template_refuses_the_roles") from None
+        except TemplateError as error:
+            raise Unreadable("template_refuses_the_roles", [one.role for one in messages], str(error)) from None
         self.written = True
         return str(text)
 

@@ -62,14 +62,15 @@ def split_transcripts(first: str, second: str) -> tuple[str, str, str]:
     shared = first[: _shared_length(first, second)]
     template = _wrapping(shared)
     if template is None:
-        raise Unreadable("no_shared_turn")
+        raise Unreadable("no_shared_turn", first, second)
     end = [match.end() for match in template.answer.finditer(shared)][-1]
     texts = first[end:], second[end:]
     if template in _HEADINGS:
         texts = _without_shared_end(*texts)
     responses = tuple(_ENDINGS.sub("", text) for text in texts)
-    if any(_goes_on(text, template, first[:end]) for text in responses):
-        raise Unreadable("turn_in_response")
+    for text in responses:
+        if (at := _goes_on(text, template, first[:end])) is not None:
+            raise Unreadable("turn_in_response", text[at:])
     return first[:end], responses[0], responses[1]
 
 
@@ -82,10 +83,10 @@ def _wrapping(shared: str) -> _Template | None:
     return min(found, key=lambda one: one[:2])[2] if found else None
 
 
-def _goes_on(response: str, template: _Template, prompt: str) -> bool:
-    """A heading or a name is a turn where the prompt has it, too; any other may be part of an answer."""
-    marks = (mark[0] for mark in template.turn.finditer(response))
-    return any(template not in _LOOSE or mark.strip() in prompt for mark in marks)
+def _goes_on(response: str, template: _Template, prompt: str) -> int | None:
+    """Where a turn of its own begins: a heading or a name is one where the prompt has it, too."""
+    marks = template.turn.finditer(response)
+    return next((mark.start() for mark in marks if template not in _LOOSE or mark[0].strip() in prompt), None)
 
 
 def _shared_length(first: str, second: str) -> int:

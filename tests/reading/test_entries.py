@@ -265,7 +265,8 @@ def test_every_message_with_ranked_replies_is_an_entry(data: Data) -> None:
     assert texts(first) == CHAT
     assert texts(second) == ("\n\nHuman: Why?\n\nAssistant: Yes\n\nHuman: And?\n\nAssistant:", " q", " p")
     alone = {"text": "Why?", "role": "prompter", "replies": [reply("Yes", 0), reply("No", None)]}
-    assert read([{"prompt": alone}], data)[1] == [Entry((1,), None, "no_ranked_replies")]
+    (refused,) = read([{"prompt": alone}], data)[1]
+    assert (refused.rows, refused.record, refused.reason) == ((1,), None, "no_ranked_replies")
 
 
 @pytest.mark.parametrize(("column", "best", "worst"), [("score", "r", "p"), ("rank", "p", "r")])

@@ -51,7 +51,7 @@ def first_pair(row: Mapping[str, Any], pairs: Sequence[tuple[str, str]]) -> tupl
         chosen, rejected = (row.get(name) for name in names)
         if chosen not in (None, "") and rejected not in (None, ""):
             return chosen, rejected
-    raise Unreadable("empty_text")
+    raise Unreadable("empty_text", {name: row[name] for names in pairs for name in names if name in row})
 
 
 def whole(value: Any, allowed: Sequence[int]) -> int:

@@ -43,7 +43,7 @@ def _three(row: Row) -> Converted:
 def _rating(row: Row) -> Converted:
     score = row["helpfulness"]
     if score is None:
-        raise Unreadable("no_score")
+        raise Unreadable("no_score", {"helpfulness": score})
     return [{"prompt": _prompt(row["prompt"]), "response": text(row["response"]), "score": score}]
 
 

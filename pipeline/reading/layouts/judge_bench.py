@@ -10,7 +10,7 @@ _WINNERS = {"A>B": "a", "B>A": "b"}
 def _convert(row: Row) -> Converted:
     winner = _WINNERS.get(row["label"]) if isinstance(row["label"], str) else None
     if winner is None:
-        raise Unreadable("not_in_the_coding")
+        raise Unreadable("not_in_the_coding", row["label"])
     found = {"response_a": text(row["response_A"]), "response_b": text(row["response_B"])}
     return [{"prompt": row["question"], **found, "winner": winner}]
 

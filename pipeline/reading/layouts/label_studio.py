@@ -1,4 +1,7 @@
-"""Exports of Label Studio with its `Pairwise` tag: a task with two texts, and which side annotators chose."""
+"""Exports of Label Studio with its `Pairwise` tag: a task with two texts, and which side annotators chose.
+
+The tag gives its own name as `to_name` of a result; which text is left is in the configuration of the project alone.
+"""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +19,7 @@ _ORDERS = ({"1", "2"}, {"a", "b"}, {"left", "right"})
 
 
 def _choices(row: Row) -> list[Mapping[str, Any]]:
-    """What each annotator chose, those that were cancelled left out."""
+    """What each annotator chose in the only control, those that were cancelled left out."""
     found = entries(row["annotations"], reason="annotations_malformed")
     results = [
         one
@@ -26,7 +29,10 @@ def _choices(row: Row) -> list[Mapping[str, Any]]:
         if one.get("type") == "pairwise"
     ]
     if not results:
-        raise Unreadable("no_winner")
+        raise Unreadable("no_winner", found)
+    controls = list(dict.fromkeys(one.get("from_name") for one in results))
+    if len(controls) > 1:
+        raise Unreadable("several_questions", controls)
     return results
 
 
@@ -54,7 +60,7 @@ def _sides(choices: list[Mapping[str, Any]], data: Mapping[str, Any]) -> tuple[s
     found = {_named(choice, data) or _by_ends(data) for choice in choices}
     sides = found.pop() if len(found) == 1 else None
     if sides is None:
-        raise Unreadable("left_and_right_unclear")
+        raise Unreadable("left_and_right_unclear", list(data))
     return sides
 
 
@@ -65,19 +71,19 @@ def _vote(choice: Mapping[str, Any], sides: tuple[str, str]) -> str:
         selected = selected[0]
     known = {**dict(zip(sides, "ab", strict=True)), **_SIDES}
     if not isinstance(selected, str) or selected not in known:
-        raise Unreadable("not_in_the_coding")
+        raise Unreadable("not_in_the_coding", value)
     return known[selected]
 
 
 def _convert(row: Row) -> Converted:
     data = structure(row["data"])
     if not isinstance(data, Mapping):
-        raise Unreadable("data_malformed")
+        raise Unreadable("data_malformed", row["data"])
     choices = _choices(row)
     sides = _sides(choices, data)
     prompt = first_of(data, *(name for name in _PROMPT if name not in sides))
     if prompt is None:
-        raise Unreadable("no_prompt")
+        raise Unreadable("no_prompt", list(data))
     votes = {f"winner.{number}": _vote(choice, sides) for number, choice in enumerate(choices)}
     return [{"prompt": prompt, "response_a": text(data[sides[0]]), "response_b": text(data[sides[1]]), **votes}]
 
@@ -85,11 +91,14 @@ def _convert(row: Row) -> Converted:
 LABEL_STUDIO = Layout(
     name="label_studio_pairwise",
     origin="labelstud.io/tags/pairwise.html, `toName`; labelstud.io/templates/pairwise_comparison, configuration; "
+    "github.com/HumanSignal/label-studio-frontend, src/tags/control/Pairwise.js and examples/pairwise; "
     "github.com/modelscope/data-juicer, data_juicer/ops/mapper/annotation/human_preference_annotation_mapper.py",
     form="comparisons",
     needs=(("data",), ("annotations",)),
-    coding="`selected` of each result of the type `pairwise` is a vote: `left` is the first of `to_name` where `data` "
-    "has both names, else the first of the only two keys of `data` that differ in 1 and 2, a and b, or left and right; "
-    "rows where neither says it are dropped. The prompt is `prompt`, `question`, `instruction` or `query` of `data`",
+    coding="`selected` of each result of the type `pairwise` is a vote. `left` is the first name of `toName` in the "
+    "labelling configuration, which an export does not hold: it is taken for the first of the only two keys of `data` "
+    "that differ in 1 and 2, a and b, or left and right, as in Label Studio's templates, or for the first of `to_name` "
+    "where a result has both names there; rows where neither says it, or with two such controls, are dropped. The "
+    "prompt is `prompt`, `question`, `instruction` or `query` of `data`",
     convert=_convert,
 )

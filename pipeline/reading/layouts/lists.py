@@ -18,9 +18,9 @@ def texts(value: Any) -> list[str]:
     """
     found = structure(value)
     if not isinstance(found, Sequence) or isinstance(found, str) or not found:
-        raise Unreadable("no_list_of_responses")
+        raise Unreadable("no_list_of_responses", value)
     if not all(isinstance(one, str) for one in found):
-        raise Unreadable("text_is_no_string")
+        raise Unreadable("text_is_no_string", value)
     return [text(one) for one in found]
 
 

@@ -15,13 +15,13 @@ _WINNERS = {"winner_model_a": "a", "winner_model_b": "b", "winner_tie": "tie"}
 def _said(value: Any) -> list[str]:
     found = structure(value)
     if not isinstance(found, Sequence) or isinstance(found, str) or not found:
-        raise Unreadable("no_list_of_turns")
+        raise Unreadable("no_list_of_turns", value)
     return [text(one) for one in found]
 
 
 def _conversation(prompts: list[str], answers: list[str]) -> Turns:
     if len(prompts) != len(answers):
-        raise Unreadable("turns_without_an_answer")
+        raise Unreadable("turns_without_an_answer", prompts, answers)
     turns = zip(prompts, answers, strict=True)
     return [
         {"role": role, "content": words}
@@ -33,7 +33,7 @@ def _conversation(prompts: list[str], answers: list[str]) -> Turns:
 def _convert(row: Row) -> Converted:
     won = [winner for name, winner in _WINNERS.items() if whole(row[name], (0, 1))]
     if len(won) != 1:
-        raise Unreadable("not_one_winner")
+        raise Unreadable("not_one_winner", {name: row[name] for name in _WINNERS})
     prompts = _said(row["prompt"])
     first, second = (_conversation(prompts, _said(row[name])) for name in ("response_a", "response_b"))
     return [{"response_a": first, "response_b": second, "winner": won[0]}]

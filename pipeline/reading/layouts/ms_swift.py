@@ -15,7 +15,7 @@ def _convert(row: Row) -> Converted:
     refuse_tools(row)
     said = turns(row["messages"], system=row.get("system"))
     if said[-1]["role"] != "assistant":
-        raise Unreadable("response_is_not_the_assistants")
+        raise Unreadable("response_is_not_the_assistants", said[-1]["role"])
     rejected = structure(first_of(row, "rejected_response", "rejected_messages"))
     return [pair(question(said[:-1]), said[-1]["content"], rejected)]
 

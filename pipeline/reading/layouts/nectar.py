@@ -23,7 +23,7 @@ def _convert(row: Row) -> Converted:
     for answer in entries(row["answers"], reason="answers_malformed"):
         rank = number(answer.get("rank"))
         if rank is None:
-            raise Unreadable("no_rank")
+            raise Unreadable("no_rank", answer)
         ranked.append((text(answer.get("answer")), -rank))
     return best_and_worst(_prompt(row["prompt"]), ranked, scored=False)
 

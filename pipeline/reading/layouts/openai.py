@@ -14,7 +14,7 @@ _PAIRS = (("preferred_output", "non_preferred_output"), ("preferred_completion",
 def _convert(row: Row) -> Converted:
     given = structure(row["input"])
     if not isinstance(given, Mapping) or "messages" not in given:
-        raise Unreadable("no_messages")
+        raise Unreadable("no_messages", given)
     refuse_tools(given)
     return [pair(question(given["messages"]), *first_pair(row, _PAIRS))]
 

@@ -22,11 +22,11 @@ def _convert(row: Row) -> Converted:
     if prompt is not None:
         return pairs_of_lists(text(prompt), better, worse)
     if len(better) > 1 or len(worse) > 1:
-        raise Unreadable("no_prompt")
+        raise Unreadable("no_prompt", better, worse)
     try:
         split_transcripts(better[0], worse[0])
     except Unreadable:
-        raise Unreadable("no_prompt") from None
+        raise Unreadable("no_prompt", better[0], worse[0]) from None
     return [{"chosen": better[0], "rejected": worse[0]}]
 
 

@@ -9,6 +9,7 @@ from pipeline.params.data import Data
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.layout import Layout, Row
 from pipeline.reading.layouts.registry import LAYOUTS
+from pipeline.reading.reasons import advise_reason
 from pipeline.reading.rows import BROKEN
 from pipeline.reading.sources import Source
 
@@ -34,14 +35,14 @@ _SAY_NOTHING = frozenset(
 """Reasons that speak neither for a layout nor against it."""
 
 
-def fits(layout: Layout, row: Row) -> tuple[bool | None, str]:
-    """Whether a row says what the layout has it say, None where it leaves it open; and the reason."""
+def fits(layout: Layout, row: Row) -> tuple[bool | None, str, str]:
+    """Whether a row says what the layout has it say, None where it leaves it open; the reason, and what was seen."""
     try:
         found = layout.convert(row)
     except Unreadable as error:
-        return (None if str(error) in _SAY_NOTHING else False), str(error)
+        return (None if str(error) in _SAY_NOTHING else False), str(error), error.seen
     decided = any("chosen" in one or "score" in one or set(_winners(one)) & {"a", "b"} for one in found)
-    return (True if decided else None), ""
+    return (True if decided else None), "" if decided else "no_preference", ""
 
 
 def _winners(converted: Mapping[str, Any]) -> Iterator[Any]:
@@ -109,13 +110,22 @@ def resembling(source: Source) -> str:
         if not layout.may_be(source.rows.column_names):
             continue
         judged = [fits(layout, row) for row in _sample(source)]
-        against = Counter(reason for verdict, reason in judged if verdict is False)
-        why = ", ".join(f"{count} {reason}" for reason, count in against.most_common()) or "no row with a preference"
+        why = _why(judged, False) or f"no row with a preference ({_why(judged, None)})"
         said.append(
             f"The columns are those of {layout.name} ({layout.origin}), which reads {layout.coding}; of "
             f"{len(judged)} rows looked at: {why}. data.format: {layout.name} reads what fits and drops the others."
         )
     return " ".join(said)
+
+
+def _why(judged: list[tuple[bool | None, str, str]], verdict: bool | None) -> str:
+    """Reasons of rows with this verdict: how often, the first value that was seen, and what to do."""
+    reasons = Counter(reason for found, reason, _ in judged if found is verdict)
+    seen = {reason: value for _, reason, value in reversed(judged)}
+    return ", ".join(
+        f"{count} {reason} ({f'such as {seen[reason]}; ' if seen[reason] else ''}{advise_reason(reason)})"
+        for reason, count in reasons.most_common()
+    )
 
 
 def resolve(layout: Layout, source: Source, data: Data) -> Data:

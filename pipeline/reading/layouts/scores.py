@@ -21,11 +21,11 @@ def best_and_worst(prompt: Any, responses: Sequence[tuple[str, float]], *, score
         Unreadable: there are fewer than two, or all are equally good.
     """
     if len(responses) < 2:
-        raise Unreadable("fewer_than_two_responses")
+        raise Unreadable("fewer_than_two_responses", [response for response, _ in responses])
     best = max(responses, key=lambda one: one[1])
     worst = min(responses, key=lambda one: one[1])
     if best[1] == worst[1]:
-        raise Unreadable("tie")
+        raise Unreadable("tie", [score if scored else -score for _, score in responses])
     found = {"prompt": prompt, "chosen": best[0], "rejected": worst[0]}
     scores = {"chosen_score": best[1], "rejected_score": worst[1]} if scored else {}
     return [{**found, **scores}, *({UNUSED: "between_best_and_worst"} for _ in responses[2:])]

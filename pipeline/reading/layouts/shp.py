@@ -12,7 +12,7 @@ def _convert(row: Row) -> Converted:
     if better is None or worse is None:
         return [pair]
     if better <= worse:
-        raise Unreadable("scores_contradict_label")
+        raise Unreadable("scores_contradict_label", {name: row[name] for name in ("labels", "score_A", "score_B")})
     return [{**pair, "chosen_score": better, "rejected_score": worse}]
 
 

@@ -11,7 +11,7 @@ def _scored(row: Row) -> Converted:
     for answer in entries(row["answers"], reason="answers_malformed"):
         score = number(answer.get("pm_score"))
         if score is None:
-            raise Unreadable("no_score")
+            raise Unreadable("no_score", answer)
         answers.append((text(answer.get("text")), score))
     return best_and_worst(row["question"], answers)
 

@@ -12,7 +12,7 @@ from pipeline.reading.written_messages import structure
 def _prompt(info: Any) -> str:
     found = structure(info)
     if not isinstance(found, Mapping):
-        raise Unreadable("info_malformed")
+        raise Unreadable("info_malformed", info)
     if found.get("post"):
         heads = (("SUBREDDIT: r/", found.get("subreddit")), ("TITLE: ", found.get("title")))
         parts = [f"{head}{value}" for head, value in heads if value]
@@ -23,7 +23,7 @@ def _prompt(info: Any) -> str:
 def _convert(row: Row) -> Converted:
     summaries = entries(row["summaries"], reason="summaries_malformed")
     if len(summaries) != 2:
-        raise Unreadable("not_two_summaries")
+        raise Unreadable("not_two_summaries", summaries)
     # the space belongs to the response, because byte-level tokenizers write it into the first token
     first, second = (f" {text(one.get('text')).strip()}" for one in summaries)
     winner = "ab"[whole(row["choice"], (0, 1))]

@@ -15,7 +15,7 @@ _REJECTED_SCORE = ("rejected_score", "score_rejected", "rejected_rating")
 def _convert(row: Row) -> Converted:
     refuse_tools(row)
     if row.get("status") == "tie":  # distilabel's re-rated orca pairs
-        raise Unreadable("tie")
+        raise Unreadable("tie", {"status": row["status"]})
     asked, system = instruction(row, *_PROMPT), first_of(row, "system", "system_prompt")
     found = exchange(asked, *first_pair(row, _PAIRS), system=system, earlier=row.get("history"))
     return [{**found, "chosen_score": first_of(row, *_CHOSEN_SCORE), "rejected_score": first_of(row, *_REJECTED_SCORE)}]

@@ -1,6 +1,7 @@
 """Conversations of a row: what was said before the response, and the response."""
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from pipeline.reading.chats import Message, Unreadable, read_messages
@@ -75,7 +76,8 @@ def answer(value: Any, before: Turns) -> str:
     if said[-1]["role"] != "assistant":
         raise Unreadable("response_is_not_the_assistants", said[-1]["role"])
     if said[:-1] not in ([], before, spoken):
-        raise Unreadable("no_shared_turn")
+        different = zip_longest(said[:-1], before)
+        raise Unreadable("no_shared_turn", *next((one, two) for one, two in different if one != two))
     if not said[-1]["content"].strip():
         raise Unreadable("empty_text", value)
     return said[-1]["content"]
@@ -97,7 +99,7 @@ def instruction(row: Mapping[str, Any], *names: str) -> Any:
     if said.keys() == {"instruction", "input"} and all(isinstance(one, str) for one in texts):
         return "\n".join(one for one in (said["instruction"], said["input"]) if one.strip())
     if any(one != texts[0] for one in texts[1:]):
-        raise Unreadable("two_prompts")
+        raise Unreadable("two_prompts", said)
     return texts[0] if texts else None
 
 
@@ -120,7 +122,7 @@ def exchange(prompt: Any, chosen: Any, rejected: Any, *, system: Any = None, ear
 def _history(value: Any) -> Turns:
     found = structure(value) or []
     if not isinstance(found, list) or not all(isinstance(one, list) and len(one) == 2 for one in found):
-        raise Unreadable("history_malformed")
+        raise Unreadable("history_malformed", value)
     return [
         {"role": role, "content": words}
         for one in found

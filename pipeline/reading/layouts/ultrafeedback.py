@@ -18,9 +18,9 @@ def _completions(row: Row) -> Converted:
 def _generations(row: Row) -> Converted:
     texts, ratings = (structure(row[name]) for name in ("generations", "ratings"))
     if not all(isinstance(one, Sequence) and not isinstance(one, str) for one in (texts, ratings)):
-        raise Unreadable("no_list_of_responses")
+        raise Unreadable("no_list_of_responses", texts, ratings)
     if len(texts) != len(ratings):
-        raise Unreadable("no_score_for_every_response")
+        raise Unreadable("no_score_for_every_response", texts, ratings)
     asked, system = row["instruction"], row.get("system_prompt")
     prompt = question(asked, system=system) if isinstance(system, str) and system.strip() else asked
     return best_and_worst_rated(prompt, list(zip(texts, ratings, strict=True)))

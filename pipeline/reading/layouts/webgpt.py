@@ -14,9 +14,9 @@ def _convert(row: Row) -> Converted:
     prompt = asked.get("full_text") if isinstance(asked, Mapping) else asked
     first, second = (number(row[name]) for name in ("score_0", "score_1"))
     if first is None or second is None:
-        raise Unreadable("no_winner")
+        raise Unreadable("no_winner", {"score_0": first, "score_1": second})
     if first != -second:
-        raise Unreadable("scores_contradict_each_other")
+        raise Unreadable("scores_contradict_each_other", {"score_0": first, "score_1": second})
     return best_and_worst(prompt, [(text(row["answer_0"]), first), (text(row["answer_1"]), second)])
 
 

@@ -366,6 +366,37 @@ EXAMPLES: dict[str, list[tuple[dict[str, Any], Any]]] = {
             },
             GOOD,
         ),
+        (  # as the editor writes it: `to_name` is the control itself
+            {
+                "data": {"text2": "bad", "text1": "good", "question": "Hi"},
+                "annotations": [
+                    {
+                        "id": "1001",
+                        "lead_time": 15.05,
+                        "result": [
+                            {
+                                "from_name": "pw",
+                                "id": "Dx",
+                                "to_name": "pw",
+                                "type": "pairwise",
+                                "value": {"selected": "left"},
+                            }
+                        ],
+                    }
+                ],
+                "predictions": [],
+            },
+            GOOD,
+        ),
+        (
+            {
+                "data": {"prompt": "Hi", "text1": "bad", "text2": "good"},
+                "annotations": [
+                    {"result": [{"type": "pairwise", "to_name": "text2,text1", "value": {"selected": "left"}}]}
+                ],
+            },
+            GOOD,
+        ),
         (
             {
                 "data": {"prompt": "Hi", "mine": "good", "other": "bad"},
