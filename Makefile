@@ -56,7 +56,7 @@ ui: $(READY) ## MLflow on http://127.0.0.1:5000 (takes about half a minute to an
 	$(RUN) $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
 
 sync: $(READY) ## upload to MLflow what it did not take while a stage ran
-	$(RUN) python -m pipeline.stage.mirror --all
+	$(RUN) python -m pipeline.tracking.mirror --all
 
 plots: $(READY) ## the plots as dvc shows them
 	$(RUN) dvc plots show

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.stage.home import project_home
-from pipeline.stage.journal import new_journal_path
-from pipeline.stage.mirror_process import start_mirror
+from pipeline.tracking.journal import new_journal_path
+from pipeline.tracking.mirror_process import start_mirror
 
 ENVIRONMENT = {
     # PEFT and others iterate over sets, whose order follows the hash seed

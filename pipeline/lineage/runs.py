@@ -9,8 +9,8 @@ from pipeline.excerpts import shorten
 from pipeline.lineage.lockfile import Artifact
 from pipeline.params.schema import Tracking
 from pipeline.stage.home import project_home
-from pipeline.stage.mirror import connect
-from pipeline.stage.tracking import masked, tracking_uri
+from pipeline.tracking.mirror import connect
+from pipeline.tracking.tracker import masked, tracking_uri
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from pipeline.stage.graph import StageDeclaration, stage_declaration
 from pipeline.stage.hashing import content_hash, content_size
 from pipeline.stage.history import History
 from pipeline.stage.home import project_home
-from pipeline.stage.journal import milliseconds
 from pipeline.stage.lock import stage_lock
 from pipeline.stage.outputs import StagedOutputs, require_disk_space
 from pipeline.stage.provenance import code_tags, environment_tags, experiment_tags
-from pipeline.stage.tracking import RunTracker
+from pipeline.tracking.journal import milliseconds
+from pipeline.tracking.tracker import RunTracker
 
 if TYPE_CHECKING:
     from pipeline.models.compute import Compute

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-import pipeline.stage.tracking as tracking
+import pipeline.tracking.tracker as tracking
 from pipeline.stage.run import _execute
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.stage import mirror as mirror_module
-from pipeline.stage.journal import Journal, Progress, new_journal_path, read_progress, write_progress
-from pipeline.stage.mirror import Mirror, follow
-from tests.stage.conftest import client, history, journals, only_run, sync
+from pipeline.tracking import mirror as mirror_module
+from pipeline.tracking.journal import Journal, Progress, new_journal_path, read_progress, write_progress
+from pipeline.tracking.mirror import Mirror, follow
+from tests.tracking.conftest import client, history, journals, only_run, sync
 
 STEPS = 30
 

@@ -1,7 +1,7 @@
 """Sends journals of runs to MLflow; the only module that imports it.
 
-    python -m pipeline.stage.mirror JOURNAL --follow PID   beside the stage PID, which starts it
-    python -m pipeline.stage.mirror --all                  what is left of runs that have ended
+    python -m pipeline.tracking.mirror JOURNAL --follow PID   beside the stage PID, which starts it
+    python -m pipeline.tracking.mirror --all                  what is left of runs that have ended
 
 A mirror may be killed at any moment, and another goes on. It finds the run by the journal's name, a tag of the run,
 and what it sends a second time the store recognises: a parameter or a tag is set to the value that it has, and of
@@ -24,9 +24,9 @@ from pipeline.excerpts import shorten
 from pipeline.launch import ENVIRONMENT
 from pipeline.params.loading import load_params
 from pipeline.stage.home import project_home
-from pipeline.stage.journal import FOLDER, JournalReader, hold, read_progress, remove_journal, write_progress
-from pipeline.stage.run_status import KILLED, RUNNING, RunStatus
-from pipeline.stage.tracking import absolute_store, masked, tracking_uri
+from pipeline.tracking.journal import FOLDER, JournalReader, hold, read_progress, remove_journal, write_progress
+from pipeline.tracking.run_status import KILLED, RUNNING, RunStatus
+from pipeline.tracking.tracker import absolute_store, masked, tracking_uri
 
 _BATCH = 500  # metrics in one request; the server takes 1000
 _SEND_SECONDS = 5.0

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
 from pipeline.stage.home import project_home
-from pipeline.stage.journal import Journal, new_journal_path, read_progress
-from pipeline.stage.mirror_process import MirrorProcess, inherited_mirror, start_mirror
+from pipeline.tracking.journal import Journal, new_journal_path, read_progress
+from pipeline.tracking.mirror_process import MirrorProcess, inherited_mirror, start_mirror
 
 if TYPE_CHECKING:
     from pipeline.params.schema import Tracking

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.stage import tracking as tracking_module
-from pipeline.stage.journal import Journal, new_journal_path
-from pipeline.stage.mirror_process import VARIABLE, start_mirror
-from pipeline.stage.tracking import RunTracker, masked
-from tests.stage.conftest import UNREACHABLE, history, journals, only_run, sync, tracking, wait_until
+from pipeline.tracking import tracker as tracking_module
+from pipeline.tracking.journal import Journal, new_journal_path
+from pipeline.tracking.mirror_process import VARIABLE, start_mirror
+from pipeline.tracking.tracker import RunTracker, masked
+from tests.tracking.conftest import UNREACHABLE, history, journals, only_run, sync, tracking, wait_until
 
 StageStarter = Callable[..., subprocess.Popen[str]]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.stage.journal import (
+from pipeline.tracking.journal import (
     Journal,
     JournalReader,
     Progress,

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.stage import mirror as mirror_module
-from pipeline.stage.journal import FOLDER, Journal
-from pipeline.stage.mirror import Mirror
-from pipeline.stage.run_status import RunStatus
-from tests.stage.conftest import client, history, only_run, sync
+from pipeline.tracking import mirror as mirror_module
+from pipeline.tracking.journal import FOLDER, Journal
+from pipeline.tracking.mirror import Mirror
+from pipeline.tracking.run_status import RunStatus
+from tests.tracking.conftest import client, history, only_run, sync
 
 ENDS = (None, "FAILED", "FINISHED")
 

@@ -49,7 +49,7 @@ def start_mirror(journal: Path, root: Path, environment: Mapping[str, str]) -> M
         OSError: the process cannot be started.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.stage.mirror", str(journal), "--follow", str(os.getpid())],
+        [sys.executable, "-m", "pipeline.tracking.mirror", str(journal), "--follow", str(os.getpid())],
         cwd=root,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -9,8 +9,8 @@ import pytest
 from pipeline.resume import Resume, held_key
 from pipeline.stage.home import project_home
 from pipeline.stage.provenance import experiment_tags
-from pipeline.stage.tracking import RunTracker, absolute_store
-from tests.stage.conftest import client, history, journals, only_run, tracking, wait_until
+from pipeline.tracking.tracker import RunTracker, absolute_store
+from tests.tracking.conftest import client, history, journals, only_run, tracking, wait_until
 
 
 @pytest.fixture

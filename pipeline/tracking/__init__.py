@@ -1,0 +1,1 @@
+"""What MLflow is told: a journal on disk, and a process beside the stage that sends it."""
