@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.stage.home import project_home
+from pipeline.project.home import project_home
 from pipeline.tracking.journal import new_journal_path
 from pipeline.tracking.mirror_process import start_mirror
 

@@ -8,8 +8,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.params.schema import Params
+from pipeline.project.hashing import content_hash
 from pipeline.reading.sources import load_sources
-from pipeline.stage.hashing import content_hash
 from tests.conftest import ROOT
 
 GRAPH = """

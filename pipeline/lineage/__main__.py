@@ -19,9 +19,7 @@ from pathlib import Path
 from pipeline.errors import PipelineError
 from pipeline.launch import ENVIRONMENT
 from pipeline.lineage.contents import Contents
-from pipeline.lineage.defaults import committed_defaults, lock_date
 from pipeline.lineage.diff import differences
-from pipeline.lineage.lockfile import Lock, revision_lock, workspace_lock
 from pipeline.lineage.raw import RawSources
 from pipeline.lineage.record import trace_record, trace_records
 from pipeline.lineage.record_text import describe, describe_findings
@@ -32,7 +30,9 @@ from pipeline.lineage.tree_text import render
 from pipeline.lineage.unused import unused_columns
 from pipeline.lineage.verify import breaks, cache_breaks
 from pipeline.params.loading import load_params
-from pipeline.stage.graph import cached_outputs
+from pipeline.project.defaults import committed_defaults, lock_date
+from pipeline.project.graph import cached_outputs
+from pipeline.project.lockfile import Lock, revision_lock, workspace_lock
 
 
 def main() -> None:

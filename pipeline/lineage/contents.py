@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.lineage.lockfile import Artifact, revision_file
-from pipeline.stage.graph import cache_folder
-from pipeline.stage.hashing import content_hash
+from pipeline.project.graph import cache_folder
+from pipeline.project.hashing import content_hash
+from pipeline.project.lockfile import Artifact, revision_file
 
 
 class Contents:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from pipeline.lineage.contents import Contents
-from pipeline.lineage.lockfile import Artifact
 from pipeline.lineage.tree import Node
+from pipeline.project.lockfile import Artifact
 
 _SHOWN = 5
 """Records named in a line; more are counted."""

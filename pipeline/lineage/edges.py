@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from pipeline.lineage.contents import Contents
-from pipeline.lineage.lockfile import Artifact, Lock, StageRecord
+from pipeline.project.lockfile import Artifact, Lock, StageRecord
 
 _SHOWN = 12
 """Hex digits of a hash."""

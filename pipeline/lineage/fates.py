@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.lineage.contents import Contents
-from pipeline.lineage.lockfile import Artifact, Lock
+from pipeline.project.lockfile import Artifact, Lock
 
 FATES = "artifacts/data/fates.jsonl"
 

@@ -8,9 +8,9 @@ from ruamel.yaml import YAML
 
 from pipeline.errors import PipelineError
 from pipeline.lineage.contents import Contents
-from pipeline.lineage.lockfile import Lock, revision_file
 from pipeline.lineage.needle import Needle
 from pipeline.params.loading import load_params, parse_params
+from pipeline.project.lockfile import Lock, revision_file
 
 
 class RawSources:

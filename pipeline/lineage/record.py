@@ -8,9 +8,9 @@ from typing import Any
 from pipeline.errors import PipelineError
 from pipeline.lineage.contents import Contents
 from pipeline.lineage.fates import FATES, read_fates
-from pipeline.lineage.lockfile import Lock, StageRecord
 from pipeline.lineage.raw import RawSources, row_text
 from pipeline.lineage.roles import hands_on, is_checkpoint, measured_files, originals, subjects, trained_files
+from pipeline.project.lockfile import Lock, StageRecord
 
 _TEXTS = ("prompt", "text", "response", "chosen", "rejected")
 _FEW = 16

@@ -7,7 +7,7 @@ dvc.yaml.
 from collections.abc import Iterable
 from fnmatch import fnmatch
 
-from pipeline.lineage.lockfile import StageRecord
+from pipeline.project.lockfile import StageRecord
 
 TRAINS = {
     "fit_judge": ("artifacts/data/labels/train.jsonl",),

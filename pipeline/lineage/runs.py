@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.excerpts import shorten
-from pipeline.lineage.lockfile import Artifact
 from pipeline.params.schema import Tracking
-from pipeline.stage.home import project_home
+from pipeline.project.home import project_home
+from pipeline.project.lockfile import Artifact
 from pipeline.tracking.mirror import connect
 from pipeline.tracking.tracker import masked, tracking_uri
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from pipeline.lineage.contents import Contents
 from pipeline.lineage.fates import read_fates
-from pipeline.lineage.lockfile import Lock
 from pipeline.lineage.needle import Needle
 from pipeline.lineage.raw import RawSources, row_text
+from pipeline.project.lockfile import Lock
 
 _SEARCHED = ("artifacts/data/", "artifacts/preferences/", "reports/policies/")
 _SKIPPED = ("fates.jsonl", "verdicts.jsonl")

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.lineage.contents import Contents
-from pipeline.lineage.lockfile import Artifact, Lock, StageRecord
 from pipeline.lineage.runs import Run, Runs
+from pipeline.project.lockfile import Artifact, Lock, StageRecord
 
 _NEAR = 5
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.lineage.defaults import Defaults, main_params
 from pipeline.lineage.lines import fitted, titled
 from pipeline.lineage.tree import Node
+from pipeline.project.defaults import Defaults, main_params
 
 _SHOWN_FILES = 10
 """Files of a folder of raw data that are listed without `--full`."""

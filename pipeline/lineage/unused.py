@@ -3,7 +3,7 @@
 import json
 
 from pipeline.lineage.contents import Contents
-from pipeline.lineage.lockfile import Lock
+from pipeline.project.lockfile import Lock
 
 _REPORT = "reports/data/sources.json"
 

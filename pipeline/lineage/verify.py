@@ -9,9 +9,9 @@ from ruamel.yaml.error import YAMLError
 from pipeline.errors import PipelineError
 from pipeline.lineage.contents import Contents
 from pipeline.lineage.edges import edge_breaks
-from pipeline.lineage.lockfile import Artifact, Lock, StageRecord, revision_file
 from pipeline.lineage.tree import Node
 from pipeline.params.loading import flatten
+from pipeline.project.lockfile import Artifact, Lock, StageRecord, revision_file
 
 
 def breaks(tree: Node, lock: Lock, contents: Contents, root: Path, *, revision: str | None = None) -> list[str]:

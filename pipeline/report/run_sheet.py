@@ -18,8 +18,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import PipelineError
-from pipeline.lineage.defaults import committed_defaults
 from pipeline.params.loading import flatten, load_params
+from pipeline.project.defaults import committed_defaults
+from pipeline.project.provenance import code_tags, experiment_tags
 from pipeline.report.cost_documents import Costs, StageCost
 from pipeline.report.inputs import ReportInputs, load_report_inputs, samples_per_step
 from pipeline.report.page_costs import cheapest_first, cost_table, decision_costs
@@ -27,7 +28,6 @@ from pipeline.report.palette import policy_looks
 from pipeline.report.state import PAGE, RUNS, page_state, stale_reason
 from pipeline.report.templates import template_environment
 from pipeline.stage.costs import COSTS_FILE
-from pipeline.stage.provenance import code_tags, experiment_tags
 
 _CALL, _END = "showRun(", ");\n"
 

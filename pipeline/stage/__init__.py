@@ -1,1 +1,1 @@
-"""What every stage does around its work: parameters, inputs, outputs, tracking and costs."""
+"""What every stage does around its work: parameters, inputs, outputs, memory and costs."""

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.stage.graph import StageDeclaration
-from pipeline.stage.hashing import content_size
+from pipeline.project.graph import StageDeclaration
+from pipeline.project.hashing import content_size
 
 _WIDTH = 100
 _OWN_CODE = Path("pipeline")

@@ -13,16 +13,16 @@ from pipeline.errors import PipelineError
 from pipeline.params.judge import JudgeEndpoint
 from pipeline.params.loading import flatten, load_params
 from pipeline.params.schema import Params
+from pipeline.project.graph import StageDeclaration, stage_declaration
+from pipeline.project.hashing import content_hash, content_size
+from pipeline.project.home import project_home
+from pipeline.project.provenance import code_tags, environment_tags, experiment_tags
 from pipeline.resume import Resume, held_key, resume_key
 from pipeline.stage.announcement import announcement
 from pipeline.stage.costs import CostMeter, record_costs
-from pipeline.stage.graph import StageDeclaration, stage_declaration
-from pipeline.stage.hashing import content_hash, content_size
 from pipeline.stage.history import History
-from pipeline.stage.home import project_home
 from pipeline.stage.lock import stage_lock
 from pipeline.stage.outputs import StagedOutputs, require_disk_space
-from pipeline.stage.provenance import code_tags, environment_tags, experiment_tags
 from pipeline.tracking.journal import milliseconds
 from pipeline.tracking.tracker import RunTracker
 

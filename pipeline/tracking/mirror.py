@@ -23,7 +23,7 @@ from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
 from pipeline.launch import ENVIRONMENT
 from pipeline.params.loading import load_params
-from pipeline.stage.home import project_home
+from pipeline.project.home import project_home
 from pipeline.tracking.journal import FOLDER, JournalReader, hold, read_progress, remove_journal, write_progress
 from pipeline.tracking.run_status import KILLED, RUNNING, RunStatus
 from pipeline.tracking.tracker import absolute_store, masked, tracking_uri

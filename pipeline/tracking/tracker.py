@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
-from pipeline.stage.home import project_home
+from pipeline.project.home import project_home
 from pipeline.tracking.journal import Journal, new_journal_path, read_progress
 from pipeline.tracking.mirror_process import MirrorProcess, inherited_mirror, start_mirror
 

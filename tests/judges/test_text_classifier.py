@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.errors import PipelineError
 from pipeline.judges.text_classifier import TextClassifierJudge, cut_windows, fit_judge
 from pipeline.params.schema import FitJudge
-from pipeline.stage.hashing import content_hash
+from pipeline.project.hashing import content_hash
 
 SETTINGS = FitJudge(independent=True, window_words=4, windows_per_text=2, ngram_max=2, inverse_regularization=1.0)
 GOOD = ["clever and funny film", "a great clever story", "funny and great music"]

@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 
 from pipeline.lineage import contents as contents_module
 from pipeline.lineage.contents import Contents
-from pipeline.lineage.lockfile import Lock
-from pipeline.stage.hashing import content_hash
+from pipeline.project.hashing import content_hash
+from pipeline.project.lockfile import Lock
 
 Rows = Iterable[dict[str, Any]]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.lineage import lockfile
 from pipeline.lineage.__main__ import main
-from pipeline.lineage.lockfile import workspace_lock
 from pipeline.lineage.tree import lineage
+from pipeline.project import lockfile
+from pipeline.project.lockfile import workspace_lock
 from tests.lineage.conftest import Project
 
 

@@ -8,11 +8,11 @@ from ruamel.yaml import YAML
 
 from pipeline.errors import PipelineError
 from pipeline.lineage import roles
-from pipeline.lineage.lockfile import StageRecord
 from pipeline.lineage.raw import RawSources
 from pipeline.lineage.record import Trace, trace_record
 from pipeline.lineage.record_text import describe, describe_findings
 from pipeline.lineage.search import find_text
+from pipeline.project.lockfile import StageRecord
 from tests.conftest import ROOT
 from tests.lineage.conftest import EVALUATED, LABELLED, PAIR, PROMPT, RAW, REFUSED, TESTED, TEXT, Project
 

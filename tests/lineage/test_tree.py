@@ -1,10 +1,10 @@
 """The tree of a checkpoint ends at the files of raw data, not at their folder."""
 
 from pipeline.lineage.contents import Contents
-from pipeline.lineage.defaults import Defaults
 from pipeline.lineage.tree import lineage
 from pipeline.lineage.tree_text import render
-from pipeline.stage.hashing import content_hash
+from pipeline.project.defaults import Defaults
+from pipeline.project.hashing import content_hash
 from tests.lineage.conftest import RAW, Project
 
 TARGET = "artifacts/policies/dpo/seed-0"

@@ -1,9 +1,9 @@
 """What of the sources nothing read is told with the data."""
 
-from pipeline.lineage.defaults import Defaults
 from pipeline.lineage.tree import lineage
 from pipeline.lineage.tree_text import render
 from pipeline.lineage.unused import unused_columns
+from pipeline.project.defaults import Defaults
 from tests.lineage.conftest import Project
 
 REPORT = "reports/data/sources.json"

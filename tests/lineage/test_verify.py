@@ -11,12 +11,12 @@ from dvc.repo import Repo
 
 from pipeline.errors import PipelineError
 from pipeline.lineage.contents import Contents
-from pipeline.lineage.defaults import committed_defaults
 from pipeline.lineage.edges import edge_breaks
-from pipeline.lineage.lockfile import Lock
 from pipeline.lineage.tree import lineage
 from pipeline.lineage.verify import breaks, cache_breaks
-from pipeline.stage.graph import cache_folder
+from pipeline.project.defaults import committed_defaults
+from pipeline.project.graph import cache_folder
+from pipeline.project.lockfile import Lock
 from tests.lineage.conftest import PAIR, PROMPT, Project, pair
 
 TRAIN = "artifacts/preferences/accepted/train.jsonl"

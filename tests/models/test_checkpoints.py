@@ -15,7 +15,7 @@ from pipeline.models.folders import stored_dtype
 from pipeline.models.policy import Policy, load_adapters, load_policy
 from pipeline.models.text_format import TextFormat
 from pipeline.params.base import Finetuning
-from pipeline.stage.hashing import content_hash
+from pipeline.project.hashing import content_hash
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA
 

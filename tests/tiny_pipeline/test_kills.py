@@ -12,7 +12,7 @@ import mlflow
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.stage.hashing import content_hash
+from pipeline.project.hashing import content_hash
 from tests.conftest import ROOT
 from tests.tiny_pipeline.conftest import run
 

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from pipeline.stage.hashing import content_hash
+from pipeline.project.hashing import content_hash
 
 SOURCES = {
     "sft": "artifacts/sft",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.project.home import project_home
+from pipeline.project.provenance import experiment_tags
 from pipeline.resume import Resume, held_key
-from pipeline.stage.home import project_home
-from pipeline.stage.provenance import experiment_tags
 from pipeline.tracking.tracker import RunTracker, absolute_store
 from tests.tracking.conftest import client, history, journals, only_run, tracking, wait_until
 

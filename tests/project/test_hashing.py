@@ -9,7 +9,7 @@ from dvc_data.hashfile.db import HashFileDB
 from dvc_objects.fs.local import LocalFileSystem
 from dvc_objects.fs.memory import MemoryFileSystem
 
-from pipeline.stage.hashing import IGNORED, content_hash, content_size
+from pipeline.project.hashing import IGNORED, content_hash, content_size
 from tests.conftest import ROOT
 
 

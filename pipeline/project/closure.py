@@ -1,6 +1,6 @@
 """Which modules of this repository a stage script imports, directly or not: they belong in its deps in dvc.yaml.
 
-`python -m pipeline.stage.closure` prints the code deps of every script; a test holds dvc.yaml against them.
+`python -m pipeline.project.closure` prints the code deps of every script; a test holds dvc.yaml against them.
 """
 
 import ast

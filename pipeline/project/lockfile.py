@@ -11,7 +11,7 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import PipelineError
 from pipeline.params.loading import flatten
-from pipeline.stage.graph import stage_names
+from pipeline.project.graph import stage_names
 
 _SCHEMA = "2.0"
 _GATES = ("artifacts/check.json",)

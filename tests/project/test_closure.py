@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.stage.closure import code_closure
+from pipeline.project.closure import code_closure
 from tests.conftest import ROOT
 
 STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
@@ -195,15 +195,17 @@ ALLOWED = {
         "params",
         "evaluation.overoptimization",
         "evaluation.statistics",
-        "lineage.defaults",
+        "project.defaults",
         "stage.costs",
-        "stage.provenance",
+        "project.provenance",
         "training.loss_checks",
         "validation.reasons",
     },
     "release": {"params", "reading.chats"},
-    "lineage": {"errors", "launch", "params", "stage", "data.records", "reading.sources"},
-    "stage": {"errors", "params", "launch", "resume", "models", "data.tokens"},
+    "lineage": {"errors", "launch", "params", "project", "tracking", "data.records", "reading.sources"},
+    "stage": {"errors", "params", "launch", "resume", "project", "tracking", "models", "data.tokens"},
+    "tracking": {"errors", "launch", "params", "project"},
+    "project": {"errors", "params.loading"},
 }
 
 
@@ -231,7 +233,7 @@ def test_layers_import_one_way(package: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize(("library", "owner"), [("mlflow", "stage/mirror.py"), ("dvc", "stage/graph.py")])
+@pytest.mark.parametrize(("library", "owner"), [("mlflow", "tracking/mirror.py"), ("dvc", "project/graph.py")])
 def test_one_module_imports_each_of_the_two_trackers(library: str, owner: str) -> None:
     users = [
         path.relative_to(ROOT / "pipeline").as_posix()

@@ -8,8 +8,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.lineage.lockfile import revision_file
 from pipeline.params.loading import flatten
+from pipeline.project.lockfile import revision_file
 
 _MAIN = ("beta", "kl_coef", "learning_rate", "num_train_epochs", "total_episodes", "source", "kind")
 """Last parts of the keys that are shown even where nobody has changed them."""
