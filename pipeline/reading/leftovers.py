@@ -9,6 +9,7 @@ from pipeline.params.data import Data
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.rows import BROKEN
 from pipeline.reading.sources import Source
+from pipeline.reading.unread_fields import unread_by_format, unread_by_layout
 
 _ROWS = 2000
 """Rows, from all over a source, in which a column has to hold something to count."""
@@ -64,36 +65,25 @@ _CHANGES_MEANING = re.compile(
     r"|instruction|input",
     re.IGNORECASE,
 )
-_MESSAGE_FIELDS = frozenset({"role", "content", "from", "value", "text"})
 
 
 def unused_columns(source: Source, data: Data) -> list[str]:
     """Columns that no field of a resolved `data` names and its layout does not read, in the order of the source."""
     named = (name for name in data.columns.model_dump().values() if name is not None)
     used = {name for one in named for name in (one if isinstance(one, list) else [one])}
-    used |= set(LAYOUTS[data.format].uses) if data.format in LAYOUTS else set()
+    if layout := LAYOUTS.get(data.format):
+        used |= set(layout.uses) - set(unread_by_layout(_sampled(source), layout))
     return [name for name in source.rows.column_names if name not in used]
 
 
 def unused_fields(source: Source, data: Data) -> list[str]:
-    """Keys of messages that nothing reads, as `messages.name`, in a sample of the rows."""
-    unused = set(unused_columns(source, data))
-    columns = [name for name in source.rows.column_names if name not in unused]
-    found = {
-        f"{name}.{key}"
-        for row in _sampled(source)
-        for name in columns
-        for message in _messages(row.get(name))
-        for key, value in message.items()
-        if key not in _MESSAGE_FIELDS and value not in (None, "", [], {})
-    }
-    return sorted(found)
-
-
-def _messages(value: Any) -> Iterable[Mapping[str, Any]]:
-    """Messages of a chat; a mapping without a role is another thing."""
-    entries = value if isinstance(value, list) else [value]
-    return (one for one in entries if isinstance(one, Mapping) and one.keys() & {"role", "from"})
+    """Keys of messages and of other objects that nothing reads, as `messages.name`, in a sample of the rows."""
+    names = source.rows.column_names
+    if layout := LAYOUTS.get(data.format):
+        found = unread_by_layout(_sampled(source), layout)
+        return sorted(path for path in found if path not in names and path.partition(".")[0] in layout.uses)
+    unused = unused_columns(source, data)
+    return sorted(unread_by_format(_sampled(source), data, [name for name in names if name not in unused]))
 
 
 def refuse_leftovers(source: Source, data: Data, *, auto: bool) -> None:
@@ -106,7 +96,8 @@ def refuse_leftovers(source: Source, data: Data, *, auto: bool) -> None:
         PipelineError: naming the columns, the format that they resemble, and what to set.
     """
     ignored = data.ignore_columns or []
-    names = [name for name in unused_columns(source, data) if name not in ignored]
+    unused = unused_columns(source, data)
+    names = [name for name in unused if name not in ignored]
     if auto and data.format in _WITHOUT_PREFERENCES:
         for form, pattern in _RESEMBLES.items():
             if found := _filled(source, [name for name in names if re.fullmatch(pattern, _plain(name))]):
@@ -126,7 +117,7 @@ def refuse_leftovers(source: Source, data: Data, *, auto: bool) -> None:
         shown = ", ".join(meaning)
         raise PipelineError(
             f"{source.name}: {shown} would not be read ({data.format} uses "
-            f"{', '.join(sorted(set(source.rows.column_names) - set(unused_columns(source, data))))}), though it may "
+            f"{', '.join(sorted(set(source.rows.column_names) - set(unused)))}), though it may "
             "change what a row means. Name it in data.columns, write it into the chat of each row, or, where it may be "
             f"left out, add to params.yaml under data: ignore_columns: [{shown}]."
         )

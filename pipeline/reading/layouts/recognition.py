@@ -163,4 +163,5 @@ def _category(layout: Layout, named: str | list[str] | None, names: list[str]) -
     if wanted and set(wanted) <= set(names) - set(layout.uses):
         return wanted
     usual = [name for name in (layout.category, "category", "subset", "task") if name in names]
-    return [name for name in usual if name and name not in layout.uses][:1] or None
+    # a column that tells a layout may say the kind of prompt, too
+    return [name for name in usual if name and (name == layout.category or name not in layout.uses)][:1] or None
