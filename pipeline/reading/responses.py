@@ -9,10 +9,11 @@ from pipeline.reading.chats import (
     Unreadable,
     is_chat,
     read_messages,
-    read_transcript,
     refuse_different_turns,
 )
 from pipeline.reading.styles import Style
+from pipeline.reading.transcripts import split_transcripts
+from pipeline.reading.turn_marks import begins_with_turn, read_turns
 from pipeline.reading.verdicts import Undeclared
 from pipeline.reading.written_messages import refuse_written_messages
 
@@ -44,6 +45,8 @@ def _responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tuple[s
     if is_chat(prompt):
         return style.prompt(read_messages(prompt)), *(_answer(response, style) for response in responses)
     text = _prompt_text(row)
+    if whole := _transcripts(text, responses):
+        return style.transcript(*whole)
     if responses and all(is_chat(response) for response in responses):
         # a text beside conversations that repeat it, or beside the answers alone
         turns = [read_messages(response) for response in responses]
@@ -55,10 +58,31 @@ def _responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tuple[s
     return style.texts(text, *responses)
 
 
+def _transcripts(prompt: str, responses: Sequence[Any]) -> tuple[str, ...] | None:
+    """Two transcripts beside a prompt that is part of them, cut after the last turn that they share.
+
+    Where names mark the turns and the prompt is not in them, they may be what is answered, as a dialogue is.
+
+    Raises:
+        Unreadable: tokens mark the turns, and they are no transcripts of the prompt.
+    """
+    if len(responses) != 2 or not all(isinstance(one, str) and begins_with_turn(one) for one in responses):
+        return None
+    try:
+        whole = split_transcripts(responses[0], responses[1])
+        turns, _ = read_turns(whole[0]) or ([], False)
+        _refuse_another_prompt(prompt, turns)
+    except Unreadable:
+        if any(begins_with_turn(one, tokens=True) for one in responses):
+            raise
+        return None
+    return whole
+
+
 def _refuse_another_prompt(text: str, head: Sequence[Message]) -> None:
     """Raise Unreadable where a prompt beside conversations says what none of their turns before the response does."""
     said = " ".join(_words(message.content) for message in head)
-    asked = [_words(message.content) for message in read_transcript(text) or ()]
+    asked = [_words(message.content) for message in (read_turns(text) or ([], False))[0]]
     if _words(text) not in said and asked != [_words(message.content) for message in head]:
         raise Unreadable("prompt_is_not_in_the_chat", text, *(message.content for message in head[:1]))
 

@@ -12,6 +12,7 @@ from pipeline.reading.chats import (
     render_prompt,
     render_response,
 )
+from pipeline.reading.turn_marks import read_turns
 
 _BEFORE = 20
 """Characters around a token that are shown."""
@@ -61,13 +62,17 @@ class Style:
         return self._plain(prompt, *(response if self.wraps else self.separator + response for response in responses))
 
     def transcript(self, prompt: str, *responses: str) -> tuple[str, ...]:
-        """A prompt that is stored as a transcript, ending where responses begin, and what follows it."""
-        turns = read_transcript(prompt)
-        if turns is None or not (self.keeps_transcripts or self.wraps):
-            return self._plain(prompt, *responses)
-        self.check(prompt, *responses)
-        if self.keeps_transcripts:
+        """A prompt that is stored as a transcript, ending where responses begin, and what follows it.
+
+        Turns that tokens mark are a chat. Others are one where texts are written as chats; a transcript of hh-rlhf is
+        what this style writes itself.
+        """
+        if self.keeps_transcripts and read_transcript(prompt) is not None:
+            self.check(prompt, *responses)
             return prompt, *responses
+        turns, tokens = read_turns(prompt) or ([], False)
+        if not turns or not (tokens or self.wraps):
+            return self._plain(prompt, *responses)
         answers = [Message("assistant", response.removeprefix(" ")) for response in responses]
         return self.prompt(turns), *(self.response(answer) for answer in answers)
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from pipeline.reading.chats import Unreadable
+from pipeline.reading.turn_marks import without_ending
 
 _ANSWERING = "assistant|response|answer|output|completion|reply|bot|gpt|ai|model|chatbot"
 _ASKING = "human|user|system|instruction|input|question|prompter|prompt|query"
@@ -37,8 +38,8 @@ _TEMPLATES = (
     ),
     _template(r"^###* *[^\n]{1,80}:[ \t]*\n", r"^###* *[^\n]{1,80}:[ \t]*\n", re.MULTILINE),
     _template(
-        r"^(?:Assistant|Bot|AI|GPT|Chatbot|Model|Answer|A):|(?<!\S)ASSISTANT:",
-        r"^(?:Human|User|System|Question|Q|Assistant|Bot|AI|GPT|Chatbot|Model|Answer|A):|(?<!\S)(?:USER|ASSISTANT):",
+        r"^(?:Assistant|Bot|AI|GPT|Chatbot|Model|Answer|A):|(?:(?<!\S)|(?<=</s>))ASSISTANT:",
+        r"^(?:Human|User|System|Question|Q|Assistant|Bot|AI|GPT|Chatbot|Model|Answer|A):|(?:(?<!\S)|(?<=</s>))(?:USER|ASSISTANT):",
         re.MULTILINE,
     ),
 )
@@ -46,8 +47,6 @@ _TEMPLATES = (
 _HEADINGS = _TEMPLATES[6:8]
 _LOOSE = _TEMPLATES[6:]
 """Their marks may be part of what somebody says."""
-_END = r"<\|im_end\|>|<\|eot_id\|>|<\|end_of_text\|>|<\|endoftext\|>|<\|end\|>|<end_of_turn>|</s>|<eos>"
-_ENDINGS = re.compile(rf"(?:\s*(?:{_END}))+\s*\Z")
 
 
 def split_transcripts(first: str, second: str) -> tuple[str, str, str]:
@@ -67,7 +66,7 @@ def split_transcripts(first: str, second: str) -> tuple[str, str, str]:
     texts = first[end:], second[end:]
     if template in _HEADINGS:
         texts = _without_shared_end(*texts)
-    responses = tuple(_ENDINGS.sub("", text) for text in texts)
+    responses = tuple(without_ending(text) for text in texts)
     for text in responses:
         if (at := _goes_on(text, template, first[:end])) is not None:
             raise Unreadable("turn_in_response", text[at:])

@@ -80,3 +80,15 @@ def test_without_a_template_chats_are_transcripts_or_it_is_said(tmp_path: Path) 
     assert type(load_style("transcript", tmp_path, separator="")) is Style
     with pytest.raises(PipelineError, match="has no chat template"):
         load_style("template", tmp_path, separator="")
+
+
+def test_a_transcript_of_the_policys_own_template_is_read_and_not_refused_for_its_tokens(
+    make_style: Callable[[str], TemplateStyle],
+) -> None:
+    style = make_style(CHATML)
+    written = style.prompt(CHAT)
+    assert style.transcript(written, "Because.", "No.") == (written, "Because.", "No.")
+    llama = "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+    assert style.transcript(llama, "Yes") == ("<|im_start|>user\nHi</s>\n<|im_start|>assistant\n", "Yes")
+    with pytest.raises(Unreadable, match="control_token_in_text"):
+        style.transcript(written, "Yes <|im_start|>")

@@ -91,3 +91,9 @@ def test_other_transcripts_are_cut_at_their_marks() -> None:
     assert split_transcripts(f"{start}No.{end}", f"{start}Go.{end}") == (start, "No.", "Go.")
     # a list that both responses end with is theirs
     assert split_transcripts(f"{start}No. So", f"{start}Go. So") == (start, "No. So", "Go. So")
+
+
+def test_a_turn_right_behind_the_token_that_ends_a_response_is_a_turn() -> None:
+    prompt = "USER: Why? ASSISTANT:"
+    with pytest.raises(Unreadable, match="turn_in_response"):
+        split_transcripts(f"{prompt} Yes.</s>USER: More?", f"{prompt} No.</s>")
