@@ -24,7 +24,7 @@ class Columns(Section):
     item: str | None
     models: Annotated[list[str], Field(min_length=2, max_length=2)] | None
     responses: str | list[str] | None
-    scores: str | None
+    scores: str | list[str] | None
     response: str | None
     score: str | None
     rank: str | None

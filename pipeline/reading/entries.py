@@ -11,6 +11,7 @@ from pipeline.params.data import Data
 from pipeline.reading.categories import EVERYTHING
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.pairs import (
+    SCORES,
     Comparison,
     read_comparison,
     read_pair,
@@ -132,12 +133,14 @@ def _decided(comparison: Comparison) -> Entry:
         return Entry((), None, str(reason), seen, comparison.votes)
     chosen, rejected = comparison.responses if winner == "a" else comparison.responses[::-1]
     votes = comparison.votes if winner == "a" else tuple(vote.reversed() for vote in comparison.votes)
-    record = {
+    record: dict[str, Any] = {
         "prompt": comparison.prompt,
         "chosen": chosen,
         "rejected": rejected,
         "votes": [asdict(one) for one in votes],
     }
+    if scores := comparison.scores:
+        record |= dict(zip(SCORES, scores if winner == "a" else scores[::-1], strict=True))
     return Entry((), record, votes=comparison.votes)
 
 
@@ -229,29 +232,51 @@ def _thumbs(rows: Iterable[tuple[int, Row]], style: Style) -> Iterator[Entry]:
             yield Entry((position,), None, "unpaired", Unreadable("unpaired", response).seen)
 
 
+@dataclass(frozen=True)
+class _Rated:
+    """A response with what says how good it is, higher for better."""
+
+    goodness: float
+    position: int
+    response: str
+    score: float | None
+
+
 def _rated(rows: Iterable[tuple[int, Row]], style: Style, *, field: str = "score") -> Iterator[Entry]:
-    """The best and the worst response to each prompt; a lower rank is better."""
+    """The best and the worst response to each prompt; a lower rank is better. Ranks may have scores beside them."""
     sign = -1.0 if field == "rank" else 1.0
-    by_prompt: dict[str, list[tuple[float, int, str]]] = {}
+    by_prompt: dict[str, list[_Rated]] = {}
     for position, row in rows:
         try:
-            score = sign * read_number(row[field])
+            goodness = sign * read_number(row[field])
             prompt, response = read_responses(row, style, row["response"])
         except Unreadable as error:
             yield Entry((position,), None, str(error), error.seen)
         else:
-            by_prompt.setdefault(prompt, []).append((score, position, response))
+            score = _score_beside(row) if field == "rank" else None
+            by_prompt.setdefault(prompt, []).append(_Rated(goodness, position, response, score))
     for prompt, found in by_prompt.items():
         # the first of several equals
-        best, worst = max(found, key=lambda one: (one[0], -one[1])), min(found, key=lambda one: one[:2])
-        reason = "unpaired" if len(found) == 1 else "tie" if best[0] == worst[0] else "between_best_and_worst"
-        decided = reason == "between_best_and_worst"
+        best = max(found, key=lambda one: (one.goodness, -one.position))
+        worst = min(found, key=lambda one: (one.goodness, one.position))
+        decided = best.goodness != worst.goodness
+        reason = "unpaired" if len(found) == 1 else "between_best_and_worst" if decided else "tie"
         if decided:
-            record = {"prompt": prompt, "chosen": best[2], "rejected": worst[2]}
-            yield Entry((best[1], worst[1]), record)
+            record: dict[str, Any] = {"prompt": prompt, "chosen": best.response, "rejected": worst.response}
+            if best.score is not None and worst.score is not None:
+                record |= dict(zip(SCORES, (best.score, worst.score), strict=True))
+            yield Entry((best.position, worst.position), record)
         for one in found:
             if not (decided and one in (best, worst)):
-                yield Entry((one[1],), None, reason, Unreadable(reason, {field: sign * one[0]}, one[2]).seen)
+                seen = Unreadable(reason, {field: sign * one.goodness}, one.response).seen
+                yield Entry((one.position,), None, reason, seen)
+
+
+def _score_beside(row: Row) -> float | None:
+    try:
+        return read_number(row.get("score"))
+    except Unreadable:
+        return None
 
 
 _GROUPED: dict[str, Callable[[Iterable[tuple[int, Row]], Style], Iterator[Entry]]] = {

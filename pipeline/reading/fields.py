@@ -1,12 +1,12 @@
 """The fields of each format, and which column of a source is which field."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.errors import PipelineError
 from pipeline.params.data import Data
 from pipeline.reading.categories import VERDICTS
-from pipeline.reading.sides import model_columns, response_columns
+from pipeline.reading.sides import columns_of_sides, model_columns, response_columns
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "judgements": ("judge_prompt", "winner"),
@@ -27,10 +27,10 @@ FIELDS: dict[str, tuple[str, ...]] = {
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "preference_pairs": ("prompt", "context", "chosen_score", "rejected_score"),
     "round_robin": ("prompt", "context"),
-    "comparisons": ("prompt", "context", "annotator", "item", "models"),
+    "comparisons": ("prompt", "context", "annotator", "item", "models", "scores"),
     "scored_responses": ("prompt", "context", "scores"),
     "ratings": ("prompt", "context"),
-    "rankings": ("prompt", "context"),
+    "rankings": ("prompt", "context", "score"),
     "thumbs": ("prompt", "context"),
     "demonstrations": ("prompt", "context"),
     "prompts": ("context",),
@@ -42,8 +42,22 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "context": ("input",),
     "chosen": ("chosen", "chosen_messages", "chosen_response", "chosen_instruction"),
     "rejected": ("rejected", "rejected_messages", "rejected_response", "rejected_instruction"),
-    "chosen_score": ("chosen_score", "score_chosen", "chosen_rating", "chosen-rating"),
-    "rejected_score": ("rejected_score", "score_rejected", "rejected_rating", "rejected-rating"),
+    "chosen_score": (
+        "chosen_score",
+        "score_chosen",
+        "chosen_rating",
+        "chosen-rating",
+        "rating_chosen",
+        "chosen_reward",
+    ),
+    "rejected_score": (
+        "rejected_score",
+        "score_rejected",
+        "rejected_rating",
+        "rejected-rating",
+        "rating_rejected",
+        "rejected_reward",
+    ),
     "response_a": ("response_a", "response1", "response_1", "output_1", "answer_a", "conversation_a", "first", "a1"),
     "response_b": ("response_b", "response2", "response_2", "output_2", "answer_b", "conversation_b", "second", "a2"),
     "winner": (
@@ -70,6 +84,11 @@ _SITE = re.compile(r"^(input|answer)\.")
 _VOTE = re.compile(r"annotator_?\d+")
 """Columns with a vote each; `annotator` alone is who voted."""
 _SIDES = ("response_a", "response_b")
+_OF_SIDES: dict[str, Callable[[list[str], tuple[str, str]], list[str]]] = {
+    "models": model_columns,
+    "scores": lambda names, sides: columns_of_sides("score", names, sides),
+}
+"""Fields of comparisons with a column of each response."""
 _GAMES = ("g1_winner", "g2_winner")
 _NUMBERED = re.compile(r"(prediction|response|completion|answer|output|candidate)[ _.]?\d+")
 
@@ -95,9 +114,9 @@ def columns_of(data: Data, form: str, names: Sequence[str], *, strict: bool) -> 
         if named is None:
             taken = {name for used in columns.values() for name in used} | set(data.ignore_columns or ())
             left = [name for name in names if name not in taken]
-            if field == "models":
+            if form == "comparisons" and field in _OF_SIDES:
                 sides = [name for side in _SIDES for name in columns.get(side, [])]
-                found = model_columns(left, (sides[0], sides[1])) if len(sides) == len(_SIDES) else []
+                found = _OF_SIDES[field](left, (sides[0], sides[1])) if len(sides) == len(_SIDES) else []
             else:
                 found = by_sides.get(field) or _usual(form, field, left)
         else:
@@ -122,12 +141,18 @@ def columns_of(data: Data, form: str, names: Sequence[str], *, strict: bool) -> 
 
 def sides_by_name(data: Data, names: Sequence[str]) -> dict[str, list[str]]:
     """The columns of a first and a second response, where they are named for it but have no usual names."""
-    if data.columns.response_a or data.columns.response_b:
-        return {}
     names = [name for name in names if name not in (data.ignore_columns or ())]
-    if all(_usual("comparisons", field, names) for field in _SIDES):
+    named = data.columns.response_a or data.columns.response_b
+    if named or all(usual_names(field, names) for field in _SIDES):
         return {}
     return {field: [name] for field, name in zip(_SIDES, response_columns(names), strict=False)}
+
+
+def side_columns(names: Sequence[str]) -> tuple[str, str] | None:
+    """The columns of a first and a second response, by their usual names or as the only two."""
+    usual = [name for field in _SIDES for name in usual_names(field, names)]
+    found = usual if len(usual) == len(_SIDES) else response_columns(names)
+    return (found[0], found[1]) if found else None
 
 
 def _category_columns(data: Data, form: str, names: Sequence[str], columns: Mapping[str, list[str]]) -> list[str]:
@@ -149,5 +174,10 @@ def _usual(form: str, field: str, names: Sequence[str]) -> list[str]:
         return [name for name in names if _NUMBERED.fullmatch(name)]
     if field == "winner" and (votes := [name for name in names if _VOTE.fullmatch(name)]):
         return votes
+    return usual_names(field, names)
+
+
+def usual_names(field: str, names: Sequence[str]) -> list[str]:
+    """The column that has the first usual name of a field, if one has."""
     by_plain_name = {_SITE.sub("", name.casefold()): name for name in reversed(names)}
     return [by_plain_name[usual] for usual in USUAL_NAMES[field] if usual in by_plain_name][:1]

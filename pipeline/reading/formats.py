@@ -20,6 +20,7 @@ from pipeline.reading.leftovers import likely_preferences, refuse_leftovers
 from pipeline.reading.open_codings import close_codings
 from pipeline.reading.plain_text import text_hint
 from pipeline.reading.rows import BROKEN
+from pipeline.reading.second_verdicts import refuse_contradictions
 from pipeline.reading.sources import Source
 from pipeline.reading.written_messages import unpack
 
@@ -27,6 +28,8 @@ HOLD_CHATS = (frozenset(FIELDS) | frozenset(LAYOUTS)) - {"labelled_texts", "text
 """Formats whose texts may be chats."""
 _TALK = frozenset({"prompt", "chosen", "rejected", "response_a", "response_b", "response"})
 """Fields that a table may have as the JSON of messages."""
+_SEVERAL = {"round_robin": ("responses",), "comparisons": ("models", "scores")}
+"""Fields that are lists of columns."""
 _WITHOUT_PAIRS = frozenset({"thumbs", "labelled_texts", "demonstrations", "texts", "prompts"})
 
 
@@ -65,7 +68,9 @@ def detect_format(source: Source, data: Data) -> Data:
 
 def _closed(source: Source, data: Data, *, auto: bool) -> Data:
     refuse_leftovers(source, data, auto=auto)
-    return close_codings(source, data, auto=auto)
+    closed = close_codings(source, data, auto=auto)
+    refuse_contradictions(source, closed)
+    return closed
 
 
 def _has_own_coding(data: Data, names: Sequence[str]) -> bool:
@@ -94,7 +99,7 @@ def _resolved(data: Data, form: str, names: Sequence[str], columns: dict[str, li
     if any(count > 1 for count in used.values()):
         named = ", ".join(f"{KEY}.{field}: {', '.join(found)}" for field, found in columns.items())
         raise PipelineError(f"each field needs a column of its own, but two share one ({named}).")
-    several = {"winner", "category", "models"} | ({"responses"} if form == "round_robin" else set())
+    several = {"winner", "category", *_SEVERAL.get(form, ())}
     update = {field: found if field in several else found[0] for field, found in columns.items()}
     unused = {field: None for field in type(data.columns).model_fields if field not in columns}
     return data.model_copy(update={"format": form, "columns": data.columns.model_copy(update={**unused, **update})})

@@ -1,18 +1,16 @@
 """What of a source no field uses: columns, and keys inside messages; some of it may not be left in silence."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.params.data import Data
 from pipeline.reading.layouts.registry import LAYOUTS
-from pipeline.reading.rows import BROKEN
+from pipeline.reading.samples import sample_rows
 from pipeline.reading.sources import Source
 from pipeline.reading.unread_fields import unread_by_format, unread_by_layout
 
-_ROWS = 2000
-"""Rows, from all over a source, in which a column has to hold something to count."""
 _WITHOUT_PREFERENCES = frozenset({"prompts", "texts", "demonstrations", "labelled_texts"})
 _NOUN = r"(?:response|answer|output|completion|candidate|prediction|generation|reply|conversation|model|text|option)"
 _SIDE = rf"{_NOUN.replace('|model', '')}[ _.-]?(?:[ab]|\d+)"
@@ -72,7 +70,7 @@ def unused_columns(source: Source, data: Data) -> list[str]:
     named = (name for name in data.columns.model_dump().values() if name is not None)
     used = {name for one in named for name in (one if isinstance(one, list) else [one])}
     if layout := LAYOUTS.get(data.format):
-        used |= set(layout.uses) - set(unread_by_layout(_sampled(source), layout))
+        used |= set(layout.uses) - set(unread_by_layout(_sample(source), layout))
     return [name for name in source.rows.column_names if name not in used]
 
 
@@ -80,10 +78,10 @@ def unused_fields(source: Source, data: Data) -> list[str]:
     """Keys of messages and of other objects that nothing reads, as `messages.name`, in a sample of the rows."""
     names = source.rows.column_names
     if layout := LAYOUTS.get(data.format):
-        found = unread_by_layout(_sampled(source), layout)
+        found = unread_by_layout(_sample(source), layout)
         return sorted(path for path in found if path not in names and path.partition(".")[0] in layout.uses)
     unused = unused_columns(source, data)
-    return sorted(unread_by_format(_sampled(source), data, [name for name in names if name not in unused]))
+    return sorted(unread_by_format(_sample(source), data, [name for name in names if name not in unused]))
 
 
 def refuse_leftovers(source: Source, data: Data, *, auto: bool) -> None:
@@ -168,7 +166,7 @@ def _preferences(source: Source, data: Data, form: str, found: list[str]) -> str
 
 def _verdicts(source: Source, names: list[str]) -> list[str]:
     """Columns whose values are opposites, both of which occur."""
-    rows = list(_sampled(source)) if names else []
+    rows = _sample(source) if names else []
     found = {name: {row[name] for row in rows if isinstance(row.get(name), str)} for name in names}
     plain = {name: {value.strip().casefold() for value in values} for name, values in found.items()}
     return [name for name, values in plain.items() if any(two <= values for two in _OPPOSITES)]
@@ -176,7 +174,7 @@ def _verdicts(source: Source, names: list[str]) -> list[str]:
 
 def _sentences(source: Source, names: list[str]) -> list[str]:
     """Columns with texts of several words, or lists of them, nearly all different: likely responses."""
-    rows = list(_sampled(source)) if names else []
+    rows = _sample(source) if names else []
     found = {name: [text for row in rows if (text := _joined(row.get(name)))] for name in names}
     return [name for name, values in found.items() if len(values) > 1 and _are_sentences(values)]
 
@@ -195,7 +193,7 @@ def _sides(source: Source, data: Data, names: list[str]) -> list[str]:
     """Filled columns of a first and a second response, where chosen and rejected do not hold what they say."""
     found = _filled(source, [name for name in names if re.fullmatch(_SIDE, _plain(name))])
     pair = [name for name in (data.columns.chosen, data.columns.rejected) if name]
-    rows = list(_sampled(source)) if len(found) > 1 else []
+    rows = _sample(source) if len(found) > 1 else []
     repeated = sum(1 for row in rows if all(_holds(row.get(one), [row.get(name) for name in found]) for one in pair))
     return [] if repeated > len(rows) / 2 else found
 
@@ -208,11 +206,10 @@ def _filled(source: Source, names: list[str]) -> list[str]:
     """Those with a value in any of the rows that are looked at."""
     if not names:
         return []
-    rows = list(_sampled(source))
+    rows = _sample(source)
     return [name for name in names if any(row.get(name) not in (None, "", [], {}) for row in rows)]
 
 
-def _sampled(source: Source) -> Iterable[Mapping[str, Any]]:
-    count = len(source.rows)
-    indices = range(count) if count <= _ROWS else [at * count // _ROWS for at in range(_ROWS)]
-    return (row for at in indices if BROKEN not in (row := source.rows[at]))
+def _sample(source: Source) -> list[Mapping[str, Any]]:
+    """Rows in which a column has to hold something to count."""
+    return [row for _, row in sample_rows(source, source.rows.column_names)]

@@ -1,7 +1,7 @@
 """Which values of winners and labels a source has, and whether they say by themselves what they mean."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,13 +12,11 @@ from pipeline.params.data import Data
 from pipeline.reading.coding_advice import advise
 from pipeline.reading.codings import Decoder
 from pipeline.reading.fields import FILE_NAME
-from pipeline.reading.rows import BROKEN
+from pipeline.reading.samples import read_rows, sample_rows
 from pipeline.reading.sides import numbers_of
 from pipeline.reading.sources import Source
 from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, read_verdict, usual_number
 
-_HEAD = 2000
-"""Rows, from all over a source, that say whether all have to be read."""
 _STRAY = 20
 """So many values that are clear for each one that is not: those rows alone are dropped, and counted."""
 _SHOWN = 60
@@ -86,7 +84,7 @@ def close_codings(source: Source, data: Data, *, auto: bool) -> Data:
     if form in ("thumbs", "labelled_texts") and auto and not data.label_coding and columns.label:
         _close_labels(source, data, columns.label)
     if form == "rankings" and auto and data.best_rank is None:
-        found = Counter(_shown(row.get(str(columns.rank))) for _, row in _sampled(source, [str(columns.rank)]))
+        found = Counter(_shown(row.get(str(columns.rank))) for _, row in sample_rows(source, [str(columns.rank)]))
         raise PipelineError(advise("rank", source.name, str(columns.rank), found, _example(source, 0, _names(data))))
     return data
 
@@ -96,9 +94,9 @@ def _listed(name: str | list[str]) -> list[str]:
 
 
 def _close_winners(source: Source, data: Data, names: list[str]) -> Data:
-    if not _see(_sampled(source, _needed(data, names)), data, names).open:
+    if not _see(sample_rows(source, _needed(data, names)), data, names).open:
         return data
-    seen = _see(_rows(source, _needed(data, names), range(len(source.rows))), data, names)
+    seen = _see(read_rows(source, _needed(data, names)), data, names)
     columns = _responses(data)
     numbers = numbers_of(columns)
     if numbers and set(map(plain_code, seen.unclear)) == set(numbers):
@@ -137,17 +135,6 @@ def _needed(data: Data, names: list[str]) -> list[str]:
     return [*names, *both, *(data.columns.models or [])]
 
 
-def _sampled(source: Source, names: list[str]) -> Iterable[tuple[int, Mapping[str, Any]]]:
-    count = len(source.rows)
-    return _rows(source, names, range(count) if count <= _HEAD else [at * count // _HEAD for at in range(_HEAD)])
-
-
-def _rows(source: Source, names: list[str], indices: Iterable[int]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Rows that can be read, with their numbers from 1."""
-    rows = source.rows.select_columns(list(dict.fromkeys(names)))
-    return ((at + 1, row) for at in indices if BROKEN not in (row := rows[at]))
-
-
 def _see(rows: Iterable[tuple[int, Mapping[str, Any]]], data: Data, names: list[str]) -> Seen:
     decoder, seen, columns = Decoder(data), Seen(), _responses(data)
     for number, row in rows:
@@ -182,15 +169,13 @@ def _shown(value: Any) -> str:
 
 def _close_labels(source: Source, data: Data, name: str) -> None:
     """Truth values of thumbs say whether a response is wanted; numbers and words may say the opposite."""
-    found = Counter(_shown(row[name]) for _, row in _sampled(source, [name]) if row.get(name) is not None)
+    found = Counter(_shown(row[name]) for _, row in sample_rows(source, [name]) if row.get(name) is not None)
     clear = sum(found[value] for value in ("true", "false", "True", "False")) if data.format == "thumbs" else 0
     if (found.total() - clear) * _STRAY > clear:
-        found = Counter(
-            _shown(row[name]) for _, row in _rows(source, [name], range(len(source.rows))) if row.get(name) is not None
-        )
+        found = Counter(_shown(row[name]) for _, row in read_rows(source, [name]) if row.get(name) is not None)
         raise PipelineError(advise("label", source.name, name, found, _example(source, 0, _names(data))))
 
 
 def _example(source: Source, at: int, names: list[str]) -> tuple[int, Mapping[str, Any]]:
     """The first whole row from an index on, and its number from 1."""
-    return next(_rows(source, names, range(at, len(source.rows))))
+    return next(read_rows(source, names, range(at, len(source.rows))))

@@ -25,6 +25,8 @@ class Comparison:
     votes: tuple[Vote, ...]
     decide: Callable[[Sequence[Vote]], Literal["a", "b"]] = majority
     """Whose response was preferred, or Unreadable."""
+    scores: tuple[float, float] | None = None
+    """Of the responses, where the data has some beside the votes."""
 
 
 def read_pair(row: Mapping[str, Any], style: Style) -> dict[str, str]:
@@ -59,10 +61,7 @@ def _split(row: Mapping[str, Any], chosen: str, rejected: str) -> tuple[str, str
 
 def read_pair_scores(row: Mapping[str, Any]) -> dict[str, float]:
     """The scores of a pair where both are numbers."""
-    try:
-        return {name: read_number(row.get(name)) for name in SCORES}
-    except Unreadable:
-        return {}
+    return dict(zip(SCORES, _numbers(row, *SCORES) or (), strict=False))
 
 
 def _named(texts: tuple[str, ...]) -> dict[str, str]:
@@ -87,7 +86,16 @@ def read_comparison(row: Mapping[str, Any], style: Style) -> Comparison:
         winners = {key: value for key, value in row.items() if key.startswith("winner")}
         raise Unreadable(passed[0] if passed else "no_winner", *winners.values())
     prompt, first, second = read_responses(row, style, row["response_a"], row["response_b"])
-    return Comparison(prompt, (first, second), votes)
+    return Comparison(prompt, (first, second), votes, scores=_numbers(row, "scores.0", "scores.1"))
+
+
+def _numbers(row: Mapping[str, Any], *names: str) -> tuple[float, float] | None:
+    """Two scores where both are numbers."""
+    try:
+        first, second = (read_number(row.get(name)) for name in names)
+    except Unreadable:
+        return None
+    return first, second
 
 
 def _says_nothing(value: Any) -> bool:

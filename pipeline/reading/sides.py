@@ -24,6 +24,8 @@ _USUAL: dict[str, dict[str, Side]] = {
 """What tags mean where no column has one of their kind."""
 _MODELS = frozenset({"model", "models", "system", "generator", "assistant", "bot", "agent", "llm", "engine", "policy"})
 _RESPONSES = frozenset({"response", "answer", "output", "completion", "candidate", "prediction", "conversation"})
+_SAID = {"score": {"score", "rating", "reward"}, "rank": {"rank", "ranking"}}
+_OF_SCORES = {"overall", "mean", "avg", "average", "judge", "model", "quality", "gpt"}
 _MODEL_WORDS = _MODELS | {"name", "id", "response", "answer", "output", "completion", "conversation"}
 
 
@@ -109,8 +111,8 @@ def model_columns(names: Sequence[str], responses: tuple[str, str]) -> list[str]
     None where there are several such pairs, or one whose order is another than that of the responses.
     """
     named = [name for name in names if name not in responses and _names_a_model(name)]
-    found = [two for pair in combinations(named, 2) for two in _in_order_of(responses, pair)]
-    return list(found[0]) if len(found) == 1 else []
+    found = [list(two) for pair in combinations(named, 2) for two in _in_order_of(responses, pair)]
+    return found[0] if len(found) == 1 else []
 
 
 def _names_a_model(name: str) -> bool:
@@ -123,10 +125,25 @@ def _names_a_model(name: str) -> bool:
     )
 
 
+def columns_of_sides(kind: Literal["score", "rank"], names: Sequence[str], responses: tuple[str, str]) -> list[str]:
+    """The first two columns with a score, or a rank, of both responses in their order, such as `rank_a`, `rank_b`."""
+    known = _known(kind, responses)
+    named = [name for name in names if _SAID[kind] & set(parts_of(name)) and set(parts_of(name)) <= known]
+    return next((list(two) for pair in combinations(named, 2) for two in _in_order_of(responses, pair)), [])
+
+
+def _known(kind: str, responses: tuple[str, str]) -> set[str]:
+    """Parts that names of such columns may have."""
+    tags = {tag for _, _, openings in _FAMILIES for opening in openings for tag in opening}
+    return _SAID[kind] | tags | {part for name in responses for part in parts_of(name)} | _RESPONSES | _OF_SCORES
+
+
 def _in_order_of(responses: tuple[str, str], pair: tuple[str, str]) -> Iterator[tuple[str, str]]:
     known, tags = own_tags(responses), own_tags(pair)
-    if not all(tags) or _kind(tags[0]) != _kind(tags[1]) or _kind(tags[0]) is None:
+    if not all(tags):
         return
     for two, own in ((pair, tags), (pair[::-1], tags[::-1])):
-        if own == known or (_kind(known[0]) != _kind(own[0]) and _begin(known) and _begin(own)):
+        kinds = _kind(known[0]), _kind(own[0]), _kind(own[1])
+        other_kind = kinds[1] is not None and kinds[1] == kinds[2] != kinds[0]
+        if own == known or (other_kind and _begin(known) and _begin(own)):
             yield two[0], two[1]

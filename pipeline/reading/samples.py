@@ -1,0 +1,24 @@
+"""Rows of a source that can be read, some from all over it or all of them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pipeline.reading.rows import BROKEN
+from pipeline.reading.sources import Source
+
+MOST = 2000
+"""Rows that are looked at to find out what a source is."""
+NumberedRow = tuple[int, Mapping[str, Any]]
+
+
+def sample_rows(source: Source, names: Sequence[str]) -> Iterator[NumberedRow]:
+    """At most MOST rows from all over a source, with these columns, and their numbers from 1."""
+    count = len(source.rows)
+    return read_rows(source, names, range(count) if count <= MOST else [at * count // MOST for at in range(MOST)])
+
+
+def read_rows(source: Source, names: Sequence[str], indices: Iterable[int] | None = None) -> Iterator[NumberedRow]:
+    """Rows with these columns, and their numbers from 1; all where no indices, from 0, are given."""
+    rows = source.rows.select_columns(list(dict.fromkeys(names)))
+    wanted = range(len(rows)) if indices is None else indices
+    return ((at + 1, row) for at in wanted if BROKEN not in (row := rows[at]))
