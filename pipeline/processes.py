@@ -4,10 +4,13 @@ import gc
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any, TypeVar
 
+_AHEAD = 3
+"""Items for each process that are worked on before the first of their results is taken: results may be large."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _task: Callable[[Any], Any]
@@ -18,7 +21,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def map_in_processes(task: Callable[[Item], Result], items: Iterable[Item], *, processes: int) -> Iterator[Result]:
+def map_in_processes(task: Callable[[Item], Result], items: Iterable[Item], *, processes: int) -> Generator[Result]:
     """`task` of each item, in their order.
 
     Args:
@@ -33,7 +36,13 @@ def map_in_processes(task: Callable[[Item], Result], items: Iterable[Item], *, p
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(task,))
     try:
-        yield from executor.map(_run, items)
+        waiting: deque[Future[Any]] = deque()
+        for item in items:
+            waiting.append(executor.submit(_run, item))
+            if len(waiting) > _AHEAD * processes:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         executor.shutdown(cancel_futures=True)
 

@@ -9,11 +9,12 @@ from pipeline.data.intake import Intake, open_sources, read_sources
 from pipeline.data.preparation import PreparedData
 from pipeline.data.records import write_records
 from pipeline.data.source_report import report_sources
-from pipeline.data.tables import write_table
+from pipeline.data.table_writing import Table, write_tables
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
 from pipeline.models.text_format import TextFormat
 from pipeline.params.data import Data
+from pipeline.processes import usable_cores
 from pipeline.reading.formats import describe_format
 from pipeline.reading.leftovers import unused_columns, unused_fields
 from pipeline.reading.reasons import advise_reason
@@ -35,7 +36,7 @@ def main(stage: Stage) -> None:
         print(f"  format  {found}{f' ({files} files)' if files > 1 else ''}", flush=True)
     unused = _report_unused(intake)
     policy, scratch = stage.input("artifacts/models/policy"), stage.output("artifacts/data").parent
-    prepared, style = read_sources(intake, policy, seed=stage.params.seed, scratch=scratch)
+    prepared, style = read_sources(intake, policy, seed=stage.params.seed, scratch=scratch, processes=usable_cores())
     assert prepared.noted_rows == intake.rows, "every raw row has a fate"
     _warn_of_glued_pairs(prepared)
     if not style.written:
@@ -88,10 +89,11 @@ def _warn_of_glued_pairs(prepared: PreparedData) -> None:
 
 def _write(stage: Stage, prepared: PreparedData, sources: Sequence[Source], style: Style) -> None:
     folder = stage.output("artifacts/data")
-    for kind, splits in (("labels", prepared.labels), ("texts", prepared.texts), ("prompts", prepared.prompts)):
-        for split, records in splits.items():
-            write_table(folder / kind / f"{split}.jsonl", records, kind)
-    write_table(folder / "pairs.jsonl", prepared.pairs, "pairs")
+    kinds = {"labels": prepared.labels, "texts": prepared.texts, "prompts": prepared.prompts}
+    tables = [
+        Table(folder / kind / f"{split}.jsonl", rows, kind) for kind, of in kinds.items() for split, rows in of.items()
+    ]
+    write_tables([*tables, Table(folder / "pairs.jsonl", prepared.pairs, "pairs")], processes=usable_cores())
     write_records(folder / "fates.jsonl", prepared.fates)
     write_records(folder / "quarantine.jsonl", _quarantined(prepared, sources))
     TextFormat(style.name, style.template_hash).write(folder / "text_format.json")

@@ -27,10 +27,13 @@ class Fates:
         self._seen: dict[int, str] = {}
         self._source, self._row, self._id, self._fate = array("I"), array("Q"), array("Q"), array("H")
 
-    def note(self, places: Sequence[Place], identity: str | None, fate: str, seen: str = "") -> None:
+    def note(self, places: Sequence[Place], identity: int | None, fate: str, seen: str = "") -> None:
         """Say what became of the raw rows of a record.
 
         Args:
+            places: of the record.
+            identity: its id as a number, None where it has no text.
+            fate: used, unused or dropped, and why.
             seen: the values that are the cause, shortened.
         """
         self.counts[fate] += len(places)
@@ -41,7 +44,7 @@ class Fates:
                 self._seen[len(self._row)] = sys.intern(seen)  # often the same
             self._source.append(self._sources.setdefault(source, len(self._sources)))
             self._row.append(row)
-            self._id.append(_NO_ID if identity is None else int(identity, 16))
+            self._id.append(_NO_ID if identity is None else identity)
             self._fate.append(name)
 
     @property

@@ -1,20 +1,18 @@
 """The sources of a run, opened and read: what prepare_data writes, and what is checked before it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from pipeline.data.preparation import PreparedData, prepare
-from pipeline.data.raw_rows import RawRows
+from pipeline.data.raw_rows import FieldRows, RawRows
 from pipeline.data.shares import fill_shares
 from pipeline.params.data import Data
 from pipeline.progress import progress_bar
 from pipeline.reading.categories import default_category
 from pipeline.reading.control_tokens import control_tokens
-from pipeline.reading.formats import HOLD_CHATS, as_read, detect_format, prompts_by_file, select_fields
+from pipeline.reading.formats import HOLD_CHATS, as_read, detect_format, prompts_by_file
 from pipeline.reading.sources import Source, load_sources, print_warning
 from pipeline.reading.styles import Style
 
@@ -64,6 +62,7 @@ def read_sources(
     at_most: int | None = None,
     wraps: bool = False,
     scratch: Path | None = None,
+    processes: int = 1,
 ) -> tuple[PreparedData, Style]:
     """All rows, written alike: once more from the first where texts turn out to stand beside chats.
 
@@ -74,19 +73,27 @@ def read_sources(
         at_most: rows that are read, in blocks from all over the sources; None reads all.
         wraps: texts are written as turns of a chat.
         scratch: a folder for a temporary file as large as all texts together; None is the system's.
+        processes: at most so many; the result does not depend on it.
 
     Raises:
         PipelineError: a chat template is asked for, and the policy has none.
     """
     style = _style(intake, policy, wraps=wraps)
-    sources = _sampled(intake.sources, at_most)
+    indices = _sampled(intake.sources, at_most)
+    sources = list(_raw_rows(intake, indices, style))
+    places: dict[str, Any] = {"seed": seed, "scratch": scratch, "processes": processes}
     try:
-        with progress_bar(total=sum(len(rows) for rows in sources), title="rows", unit="row") as bar:
-            prepared = prepare(_raw_rows(intake, sources, style, bar), seed=seed, scratch=scratch)
+        with progress_bar(total=sum(map(len, indices)), title="rows", unit="row") as bar:
+
+            def advance(rows: int) -> None:
+                bar.update(rows)
+                _refuse_mixed(style)
+
+            prepared = prepare(sources, advance=advance, **places)
             _refuse_mixed(style)
     except _Mixed:
         print("  texts are written as turns of a chat, because other rows are chats", flush=True)
-        return read_sources(intake, policy, seed=seed, at_most=at_most, wraps=True, scratch=scratch)
+        return read_sources(intake, policy, at_most=at_most, wraps=True, **places)
     return prepared, style
 
 
@@ -116,23 +123,13 @@ def _style(intake: Intake, policy: Path, *, wraps: bool) -> Style:
     return load_style(settings.chat_format, policy, separator=settings.separator, wraps=wraps)
 
 
-def _raw_rows(intake: Intake, read: Sequence[range | list[int]], style: Style, bar: "tqdm[Any]") -> Iterator[RawRows]:
+def _raw_rows(intake: Intake, read: Sequence[range | list[int]], style: Style) -> Iterator[RawRows]:
     names = [source.name for source in intake.sources]
     for source, data, indices in zip(intake.sources, intake.resolved, read, strict=True):
-        part, joined = source, []
-        if len(indices) < len(source.rows):
-            part = replace(source, rows=source.rows.select(indices))
-            joined = [(source.name, at + 1) for at in indices]
-        rows = select_fields(part, data, category=default_category(source.name, names))
+        joined = [(source.name, at + 1) for at in indices] if len(indices) < len(source.rows) else []
+        rows = FieldRows(source, data, indices, default_category(source.name, names))
         whence = (source.name,) if joined else ()
-        yield RawRows(source.name, _counted(rows, style, bar), as_read(data), source.share, style, whence, joined)
-
-
-def _counted(rows: Iterable[Any], style: Style, bar: "tqdm[Any]") -> Iterator[Any]:
-    for row in rows:
-        _refuse_mixed(style)
-        bar.update()
-        yield row
+        yield RawRows(source.name, rows, as_read(data), source.share, style, whence, joined)
 
 
 def _refuse_mixed(style: Style) -> None:

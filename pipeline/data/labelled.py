@@ -10,10 +10,12 @@ from pipeline.data.agreement import summarise_votes
 from pipeline.data.preferences import given_pairs
 from pipeline.data.records import fold, record_id
 from pipeline.errors import PipelineError
-from pipeline.reading.entries import Entry, read_votes
+from pipeline.reading.entry import Entry
+from pipeline.reading.row_votes import read_votes
 from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import Vote
 from pipeline.reading.vote_files import is_whole, read_vote_lines
+from pipeline.scratch import ScratchFile
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def labelled_pairs(ballots: Ballots, prompts: Sequence[Mapping[str, Any]]) -> La
     votes = Counter({"torn_line": len(ballots.torn)})
     compared: Counter[str] = Counter()
     said: list[tuple[Vote, ...]] = []
-    for entry in read_votes(enumerate(ballots.rows, start=1), Style()):
+    for entry in read_votes(enumerate(ballots.rows, start=1), Style(), ScratchFile()):
         row = ballots.rows[entry.rows[0] - 1]
         fate = _fate(entry, fold(str(row["prompt"])) in by_prompt)
         votes[fate] += len(entry.rows)

@@ -1,28 +1,26 @@
 """Raw rows to texts, prompts and labels in prompt-disjoint splits; every dropped row is counted with a reason."""
 
-import re
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipeline.data.fates import Fates
-from pipeline.data.raw_rows import RawRows, join_votes
+from pipeline.data.raw_rows import FieldRows, RawRows, join_votes
+from pipeline.data.record_reader import BATCH, ReadEntries, RecordReader, read_whole
 from pipeline.data.record_store import Has, RecordStore
-from pipeline.data.records import fold, is_storable, record_id
-from pipeline.data.splits import SPLITS, lend_to_empty_splits, split_edges, split_of, unit_hash
+from pipeline.data.splits import SPLITS, lend_to_empty_splits, split_edges, splits_of
 from pipeline.data.uses import Rows, Uses
 from pipeline.params.data import Data
-from pipeline.reading.entries import read_entries
-from pipeline.reading.styles import Style
+from pipeline.processes import map_in_processes
+from pipeline.reading.entries import waits_for_all_rows
 from pipeline.reading.verdicts import Vote
 
-_SIDES = ("chosen", "rejected")
-_LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_ALONE = 10_000
+"""Fewer rows are read before another process has started."""
 
 
 @dataclass
@@ -54,7 +52,14 @@ class PreparedData:
     """What annotators said of each comparison."""
 
 
-def prepare(sources: Iterable[RawRows], *, seed: int, scratch: Path | None = None) -> PreparedData:
+def prepare(
+    sources: Iterable[RawRows],
+    *,
+    seed: int,
+    scratch: Path | None = None,
+    processes: int = 1,
+    advance: Callable[[int], None] = lambda rows: None,
+) -> PreparedData:
     """Sort every raw row into its split.
 
     The split is a hash of the prompt, so one prompt is never on two sides, and adding rows moves no other row. Only a
@@ -65,95 +70,113 @@ def prepare(sources: Iterable[RawRows], *, seed: int, scratch: Path | None = Non
         sources: with a number in each of `data.splits` and `data.limits`, see `fill_shares`.
         seed: of the hashes.
         scratch: a folder for a temporary file as large as all texts together; None is the system's.
+        processes: at most so many, for rows that can be read one by one; the result does not depend on it.
+        advance: is called with how many more rows have been read.
     """
-    store, fates, votes = RecordStore(scratch), Fates(), list[tuple[Vote, ...]]()
-    read = {split: array("Q") for split in SPLITS}
-    seen: set[int] = set()
-    names: list[str] = []
-    data: Data | None = None
-    for source in join_votes(sources):
-        names += source.names or (source.name,)
-        data, edges = source.data, split_edges(source.data)
-        for record in _read(source, fates, votes):
-            whence = (record["places"], record["id"])
-            if (identity := int(record["id"], 16)) in seen:
-                fates.note(*whence, "dropped.duplicate")
-                continue
-            seen.add(identity)
-            folded = fold(record["prompt"])
-            hashed = unit_hash(seed, folded)
-            if source.share < 1 and unit_hash(seed, f"share/{folded}") >= source.share:
-                fates.note(*whence, "unused.beyond_share")
-                continue
-            read[split_of(hashed, edges)].append(store.add(record, hashed=hashed, folded=folded))
-    assert data is not None, "there is a source"
-    by_split = {split: np.array(numbers, dtype=np.int64) for split, numbers in read.items()}
-    lend_to_empty_splits(by_split, store.hashes, split_edges(data))
+    joined = list(join_votes(sources))
+    gathered = _Gathered(RecordStore(scratch))
+    with closing(_read(joined, gathered.store, seed=seed, processes=processes, advance=advance)) as parts:
+        for source, part in parts:
+            gathered.take(source, part)
+    store, fates, data = gathered.store, gathered.fates, joined[-1].data
+    edges = split_edges(data)
+    splits = splits_of(store.numbers["hash"], edges)
+    by_split = {split: np.flatnonzero(splits == at) for at, split in enumerate(SPLITS)}
+    lend_to_empty_splits(by_split, store.numbers["hash"], edges)
     used = {split: _limited(store, numbers, split, data, fates) for split, numbers in by_split.items()}
     uses = Uses(store, used, data, seed=seed)
     return PreparedData(
         labels=uses.labels(),
         texts=uses.texts(),
         prompts=uses.prompts(),
-        different_prompts=len(np.unique(store.folded)),
+        different_prompts=len(np.unique(store.numbers["folded"])),
         pairs=uses.pairs(),
         glued_pairs=uses.glued_pairs(),
         counts=fates.counts,
         rows_of=fates.by_source,
-        fates=fates.in_order(names),
+        fates=fates.in_order([name for source in joined for name in source.names or (source.name,)]),
         noted_rows=fates.rows,
-        votes=votes,
+        votes=gathered.votes,
     )
 
 
-def _read(source: RawRows, fates: Fates, votes: list[tuple[Vote, ...]]) -> Iterator[dict[str, Any]]:
-    for entry in read_entries(source.rows, source.data, source.style):
-        if entry.votes:
-            votes.append(entry.votes)
-        if entry.record is None:
-            fate = f"{'unused' if entry.unused else 'dropped'}.{entry.reason}"
-            fates.note(source.places(entry.rows), None, fate, entry.seen)
-        elif not all(is_storable(text) for text in entry.record.values() if isinstance(text, str)):
-            fates.note(source.places(entry.rows), None, "dropped.not_utf8")
-        else:
-            # beside the record, whose texts are its id
-            known = {"places": source.places(entry.rows), "category": entry.category}
-            yield {**_complete(entry.record, source.data, source.style), **known}
+def _read(
+    sources: Sequence[RawRows], store: RecordStore, *, seed: int, processes: int, advance: Callable[[int], None]
+) -> Generator[tuple[RawRows, ReadEntries]]:
+    """The entries of all sources, in their order, whoever reads them."""
+    shared = [rows for source in sources if (rows := _shared_rows(source))]
+    if processes == 1 or sum(map(len, shared)) < _ALONE:
+        shared = []
+    ranges = [[range(at, min(at + BATCH, len(rows))) for at in range(0, len(rows), BATCH)] for rows in shared]
+    items = ((number, positions) for number, parts in enumerate(ranges) for positions in parts)
+    reader = RecordReader([source for source in sources if _shared_rows(source)], seed, store.file)
+    waiting = iter(ranges)
+    with closing(map_in_processes(reader, items, processes=processes if shared else 1)) as found:
+        for source in sources:
+            if not shared or not _shared_rows(source):
+                counted = replace(source, rows=_counted(source.rows, advance))
+                yield from ((source, part) for part in read_whole(counted, seed=seed, file=store.file))
+                continue
+            for positions, part in zip(next(waiting), found, strict=False):
+                source.style.note_written(part.written)
+                yield source, part
+                advance(len(positions))
 
 
-def _complete(record: dict[str, Any], data: Data, style: Style) -> dict[str, Any]:
-    """The record with its id, and with a prompt and a response where it has other texts."""
-    if "text" in record:
-        return _cut_text(record, data, style)
-    if "chosen" in record:
-        texts = [record[name] for name in ("prompt", *_SIDES)]
-        return {**record, "id": record_id(*texts), "response": record["chosen"], "ended": True}
-    return {**record, "id": record_id(*record.values()), "ended": True}
+def _shared_rows(source: RawRows) -> FieldRows | None:
+    """Rows that can be read one by one, in any process."""
+    rows = source.rows
+    return rows if isinstance(rows, FieldRows) and rows.in_any_process and not waits_for_all_rows(source.data) else None
 
 
-def _cut_text(record: dict[str, Any], data: Data, style: Style) -> dict[str, Any]:
-    words = _LINE_BREAK.sub(" ", record["text"]).split()
-    prompt, response = words[: data.prompt_words], words[data.prompt_words :]
-    written = style.continuation(" ".join(prompt), " ".join(response[: data.response_words]))
-    return {
-        **record,
-        "id": record_id(record["text"]),
-        "text": " ".join(words),
-        "prompt": written[0],
-        "response": written[1],
-        "ended": len(response) <= data.response_words,
-        "short": len(words) < data.min_words,
-    }
+def _counted(rows: Iterable[object], advance: Callable[[int], None]) -> Iterator[object]:
+    for row in rows:
+        advance(1)
+        yield row
+
+
+@dataclass
+class _Gathered:
+    """What is kept of the entries of all sources."""
+
+    store: RecordStore
+    fates: Fates = field(default_factory=Fates)
+    votes: list[tuple[Vote, ...]] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
+    """Ids."""
+
+    def take(self, source: RawRows, part: ReadEntries) -> None:
+        """Keep the records that no earlier one repeats, and note what became of everything else."""
+        self.votes += part.votes
+        ids, beyond = part.table["id"].tolist(), part.table["beyond_share"].tolist()
+        kept, places, at = [], [], 0
+        for rows, fate, seen in part.entries:
+            own = source.places(rows)
+            if fate:
+                self.fates.note(own, None, fate, seen)
+                continue
+            identity, at = ids[at], at + 1
+            if identity in self.seen:
+                self.fates.note(own, identity, "dropped.duplicate")
+                continue
+            self.seen.add(identity)
+            if beyond[at - 1]:
+                self.fates.note(own, identity, "unused.beyond_share")
+                continue
+            kept.append(at - 1)
+            places.append(own)
+        self.store.extend(part.table[kept], places)
 
 
 def _limited(store: RecordStore, numbers: np.ndarray, split: str, data: Data, fates: Fates) -> np.ndarray:
     """The records of a split that are used, in the order of their hashes, one a prompt where prompts are sampled."""
-    hashes, ids, has, folded = store.hashes, store.ids, store.has, store.folded
+    own = store.numbers[numbers]
+    order = np.lexsort((own["id"], own["hash"]))
     usable: list[int] = []
     prompts: set[int] = set()
-    for number in numbers[np.lexsort((ids[numbers], hashes[numbers]))].tolist():
-        prompt = int(folded[number])
-        if refusal := _refusal(Has(int(has[number])), split, repeated=prompt in prompts):
+    of_each = (numbers[order].tolist(), *(own[name][order].tolist() for name in ("folded", "has")))
+    for number, prompt, has in zip(*of_each, strict=True):
+        if refusal := _refusal(has, split, repeated=prompt in prompts):
             fates.note(store.places(number), store.identity(number), refusal)
         else:
             prompts.add(prompt)
@@ -166,11 +189,11 @@ def _limited(store: RecordStore, numbers: np.ndarray, split: str, data: Data, fa
     return np.array(usable[:limit], dtype=np.int64)
 
 
-def _refusal(has: Has, split: str, *, repeated: bool) -> str | None:
+def _refusal(has: int, split: str, *, repeated: bool) -> str | None:
     """The fate of a record that its split has no use for.
 
     Args:
-        has: what the record holds.
+        has: what the record holds, as flags of `Has`.
         split: of its prompt.
         repeated: another record of the split has its prompt.
     """

@@ -1,14 +1,49 @@
 """Rows of the sources, before they are read; vote files of several annotators as one."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.params.data import Data
+from pipeline.reading.arrow_rows import ArrowRows
+from pipeline.reading.categories import EVERYTHING
+from pipeline.reading.formats import select_fields
+from pipeline.reading.rows import SpanRows
+from pipeline.reading.sources import Source
 from pipeline.reading.styles import Style
 
 Place = tuple[str, int]
 """A raw row: the name of its source, and its number from 1."""
+
+
+@dataclass(frozen=True)
+class FieldRows:
+    """Rows of a source, under the names of the fields of its format; each part is read when it is asked for."""
+
+    source: Source
+    data: Data
+    """With the format and the columns of the source."""
+    indices: Sequence[int]
+    """Of the rows that are read."""
+    category: str = EVERYTHING
+    """Of the rows of a source without a column for it."""
+
+    @property
+    def in_any_process(self) -> bool:
+        """Whether another process can read them, too."""
+        return isinstance(self.source.rows, SpanRows | ArrowRows)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, part: slice) -> Iterable[Any]:
+        rows = self.source.rows.select(self.indices[part])
+        return select_fields(replace(self.source, rows=rows), self.data, category=self.category)
+
+    def __iter__(self) -> Iterator[Any]:
+        whole = len(self.indices) == len(self.source.rows)
+        source = self.source if whole else replace(self.source, rows=self.source.rows.select(self.indices))
+        return iter(select_fields(source, self.data, category=self.category))
 
 
 @dataclass(frozen=True)

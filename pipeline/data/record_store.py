@@ -1,8 +1,6 @@
 """Records of a whole data set: their texts on disk, and in memory the numbers by which they are sorted and counted."""
 
-import os
 import pickle
-import tempfile
 from array import array
 from collections.abc import Mapping, Sequence
 from enum import IntFlag
@@ -13,9 +11,25 @@ import numpy as np
 
 from pipeline.data.raw_rows import Place
 from pipeline.data.records import key_of
+from pipeline.scratch import ScratchFile
 
-_BUFFER = 2**20
+_BLOCK = 2**20
+"""Bytes that are written at once."""
 _SIDES = ("chosen", "rejected")
+NUMBERS = np.dtype(
+    [
+        ("id", np.uint64),  # sorts as the ids do
+        ("hash", np.float64),  # of the prompt, in [0, 1)
+        ("prompt", np.uint64),  # key of the prompt, letter by letter
+        ("folded", np.uint64),  # key of the prompt as prompts are compared
+        ("texts", np.uint64),  # key of prompt and response together; 0 without a response
+        ("has", np.uint8),  # what it holds, as flags of `Has`
+        ("beyond_share", np.bool_),  # its source is used in part, and it is in the other part
+        ("start", np.uint64),  # where its texts are in the scratch file
+        ("size", np.uint64),
+    ]
+)
+"""What is in memory of a record."""
 
 
 class Has(IntFlag):
@@ -31,62 +45,112 @@ class Has(IntFlag):
     """A pair with a response that begins right behind the last letter of the prompt."""
 
 
-class RecordStore:
-    """Records by their number, in the order in which they came; about 80 bytes of memory each.
+_KNOWN_BY = (
+    ("text", Has.TEXT.value),
+    ("label", Has.LABEL.value),
+    ("chosen", Has.PAIR.value),
+    ("response", Has.RESPONSE.value),
+)
+"""Fields, and what a record with them holds; numbers, because flags take long to add up."""
 
-    Texts are in a temporary file without a name, which is gone when nothing reads it.
-    """
+
+class Packer:
+    """Writes records to a scratch file, and keeps their numbers."""
+
+    def __init__(self, file: ScratchFile) -> None:
+        self._file = file
+        self._numbers: list[tuple[Any, ...]] = []
+        self._sizes: list[int] = []
+        self._starts: list[int] = []
+        self._waiting: list[bytes] = []
+        self._bytes = 0
+
+    def add(self, record: Mapping[str, Any], *, hashed: float, folded: str, beyond_share: bool = False) -> None:
+        """Keep a record.
+
+        Args:
+            record: with `id` and `prompt`.
+            hashed: the hash of its prompt in [0, 1).
+            folded: its prompt as prompts are compared.
+            beyond_share: see NUMBERS.
+        """
+        content = pickle.dumps(record, pickle.HIGHEST_PROTOCOL)
+        prompt = record["prompt"]
+        texts = key_of(prompt, record["response"]) if "response" in record else 0
+        keys = (key_of(prompt), key_of(folded), texts)
+        self._numbers.append((int(record["id"], 16), hashed, *keys, _what(record), beyond_share))
+        self._waiting.append(content)
+        self._sizes.append(len(content))
+        self._bytes += len(content)
+        if self._bytes > _BLOCK:
+            self._flush()
+
+    def table(self) -> np.ndarray:
+        """The records so far, see NUMBERS: (N,)."""
+        self._flush()
+        table = np.zeros(len(self._numbers), dtype=NUMBERS)
+        for name, values in zip(NUMBERS.names or (), zip(*self._numbers, strict=True), strict=False):
+            table[name] = values
+        table["start"], table["size"] = self._starts, self._sizes
+        return table
+
+    def _flush(self) -> None:
+        start = self._file.append(b"".join(self._waiting))
+        for content in self._waiting:
+            self._starts.append(start)
+            start += len(content)
+        self._waiting, self._bytes = [], 0
+
+
+class RecordStore:
+    """Records by their number, in the order in which they came; about 90 bytes of memory each."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Args:
-        folder: of the temporary file; None is the system's.
+        folder: of a temporary file without a name that holds the texts; None is the system's.
         """
-        self._stream = tempfile.TemporaryFile(dir=folder, buffering=_BUFFER)  # noqa: SIM115 (it lives as long as this)
-        self._ends, self._written = array("Q", [0]), 0
-        self._hashes, self._ids, self._has = array("d"), array("Q"), array("B")
-        self._prompts, self._folded, self._texts = array("Q"), array("Q"), array("Q")
-        self._numbers: dict[str, int] = {}
+        self.file = ScratchFile(folder)
+        self._parts: list[np.ndarray] = [np.zeros(0, dtype=NUMBERS)]
+        self._source_numbers: dict[str, int] = {}
         self._names: list[str] = []
         self._source, self._row = array("I"), array("Q")
         self._several: dict[int, Sequence[Place]] = {}
         self._last: tuple[int, dict[str, Any]] = (-1, {})
 
-    def add(self, record: Mapping[str, Any], *, hashed: float, folded: str) -> int:
-        """Keep a record under the next number.
+    def extend(self, table: np.ndarray, places: Sequence[Sequence[Place]]) -> None:
+        """Keep records under the next numbers.
 
         Args:
-            record: with `id`, `prompt` and `places`.
-            hashed: the hash of its prompt in [0, 1).
-            folded: its prompt as prompts are compared.
+            table: their numbers; their texts are in `file`.
+            places: the raw rows of each.
         """
-        self._stream.write(content := pickle.dumps(record, pickle.HIGHEST_PROTOCOL))
-        self._ends.append(self._ends[-1] + len(content))
-        self._hashes.append(hashed)
-        self._ids.append(int(record["id"], 16))
-        self._has.append(_what(record))
-        self._prompts.append(key_of(record["prompt"]))
-        self._folded.append(key_of(folded))
-        self._texts.append(key_of(record["prompt"], record["response"]) if "response" in record else 0)
-        source, row = record["places"][0]
-        if source not in self._numbers:
-            self._numbers[source] = len(self._names)
-            self._names.append(source)
-        self._source.append(self._numbers[source])
-        self._row.append(row)
-        if len(record["places"]) > 1:
-            self._several[len(self._row) - 1] = record["places"]
-        return len(self._row) - 1
+        self._parts.append(table)
+        for own in places:
+            source, row = own[0]
+            if source not in self._source_numbers:
+                self._source_numbers[source] = len(self._names)
+                self._names.append(source)
+            if len(own) > 1:
+                self._several[len(self._row)] = own
+            self._source.append(self._source_numbers[source])
+            self._row.append(row)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """See NUMBERS: (N,)."""
+        if len(self._parts) > 1:
+            self._parts = [np.concatenate(self._parts)]
+        return self._parts[0]
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._row)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
+        """A record with its `places`."""
         if self._last[0] != number:
-            if self._written < len(self):
-                self._stream.flush()
-                self._written = len(self)
-            start, stop = self._ends[number], self._ends[number + 1]
-            self._last = number, pickle.loads(os.pread(self._stream.fileno(), stop - start, start))
+            of = self.numbers[number]
+            record = pickle.loads(self.file.read(int(of["start"]), int(of["size"])))
+            self._last = number, {**record, "places": self.places(number)}
         return self._last[1]
 
     def places(self, number: int) -> Sequence[Place]:
@@ -95,50 +159,17 @@ class RecordStore:
             return several
         return [(self._names[self._source[number]], self._row[number])]
 
-    def identity(self, number: int) -> str:
-        """Its id."""
-        return f"{self._ids[number]:016x}"
-
-    @property
-    def hashes(self) -> np.ndarray:
-        """Of the prompts, in [0, 1): (N,)."""
-        return np.array(self._hashes)
-
-    @property
-    def ids(self) -> np.ndarray:
-        """As numbers, which sort as the ids do: (N,)."""
-        return np.array(self._ids)
-
-    @property
-    def prompts(self) -> np.ndarray:
-        """Keys of the prompts, letter by letter: (N,)."""
-        return np.array(self._prompts)
-
-    @property
-    def folded(self) -> np.ndarray:
-        """Keys of the prompts as they are compared: (N,)."""
-        return np.array(self._folded)
-
-    @property
-    def texts(self) -> np.ndarray:
-        """Keys of prompt and response together; 0 without a response: (N,)."""
-        return np.array(self._texts)
-
-    @property
-    def has(self) -> np.ndarray:
-        """What each record holds, as flags of `Has`: (N,)."""
-        return np.array(self._has)
+    def identity(self, number: int) -> int:
+        """Its id as a number."""
+        return int(self.numbers["id"][number])
 
 
-def _what(record: Mapping[str, Any]) -> Has:
-    found = Has(0)
-    for name, flag in (("text", Has.TEXT), ("label", Has.LABEL), ("chosen", Has.PAIR), ("response", Has.RESPONSE)):
-        if name in record:
-            found |= flag
+def _what(record: Mapping[str, Any]) -> int:
+    found = sum(flag for name, flag in _KNOWN_BY if name in record)
     if record.get("short"):
-        found |= Has.SHORT
+        found |= Has.SHORT.value
     if "chosen" in record and begins_behind_letter(record):
-        found |= Has.GLUED
+        found |= Has.GLUED.value
     return found
 
 

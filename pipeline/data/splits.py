@@ -26,9 +26,10 @@ def split_edges(data: Data) -> Edges:
     return {split: (low, high) for split, low, high in zip(SPLITS, [0.0, *upper[:-1]], upper, strict=True)}
 
 
-def split_of(value: float, edges: Edges) -> str:
-    """The split whose part of [0, 1) a hash is in."""
-    return next((split for split, (_, high) in edges.items() if value < high), SPLITS[-1])
+def splits_of(values: np.ndarray, edges: Edges) -> np.ndarray:
+    """The number of the split whose part of [0, 1) each hash is in: (N,)."""
+    highs = [high for _, high in edges.values()]
+    return np.minimum(np.searchsorted(highs, values, side="right"), len(SPLITS) - 1)
 
 
 def lend_to_empty_splits(by_split: dict[str, np.ndarray], hashes: np.ndarray, edges: Edges) -> None:

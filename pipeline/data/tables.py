@@ -92,12 +92,21 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]], table: str) -> No
 def _checked(path: Path, rows: Iterable[Mapping[str, Any]], table: str) -> Iterator[Mapping[str, Any]]:
     remaining, start = iter(rows), 0
     while batch := list(islice(remaining, _BATCH)):
-        _check(path, batch, table, start)
+        check_rows(path, batch, table, start)
         yield from batch
         start += len(batch)
 
 
-def _check(path: Path, rows: Iterable[Mapping[str, Any]], table: str, start: int) -> None:
+def check_rows(path: Path, rows: Iterable[Mapping[str, Any]], table: str, start: int) -> None:
+    """Refuse rows that the schema of `table` does not accept.
+
+    Args:
+        path: of the file that they are for.
+        start: number of rows before them.
+
+    Raises:
+        PipelineError: naming file, row and column.
+    """
     try:
         TABLES[table].validate(pd.DataFrame(rows), lazy=True)
     except SchemaErrors as error:

@@ -1,6 +1,7 @@
 """What each use gets of the records of a split: labels, texts, prompts and pairs, each made when it is asked for."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class Uses:
 
     def prompts(self) -> dict[str, Rows]:
         """Each prompt once."""
-        keys, found = self._store.prompts, {}
+        keys, found = self._store.numbers["prompt"], {}
         for split in _PROMPTED:
             numbers = self._used[split]
             _, first = np.unique(keys[numbers], return_index=True)
@@ -68,21 +69,21 @@ class Uses:
         parts = [self._with(self._used[split], Has.PAIR) for split in _PAIRED]
         splits = np.repeat(np.arange(len(_PAIRED)), [len(part) for part in parts])
         numbers = np.concatenate(parts)
-        return View(np.arange(len(numbers)), lambda at: _pair(self._store[int(numbers[at])], _PAIRED[splits[at]]))
+        return View(np.arange(len(numbers)), partial(_pair, self._store, numbers, splits))
 
     def glued_pairs(self) -> int:
         """Pairs with a response right behind a letter."""
         return sum(len(self._with(self._used[split], Has.GLUED)) for split in _PAIRED)
 
     def _with(self, numbers: np.ndarray, flags: Has) -> np.ndarray:
-        return numbers[self._store.has[numbers] & int(flags) != 0]
+        return numbers[self._store.numbers["has"][numbers] & int(flags) != 0]
 
     def _kept(self, numbers: np.ndarray, *names: str) -> Rows:
-        return View(numbers, lambda number: {name: self._store[number][name] for name in names})
+        return View(numbers, partial(_kept, self._store, names))
 
     def _different_texts(self, numbers: np.ndarray) -> np.ndarray:
         """Several pairs may have the same chosen response: the last of them, where the first stands."""
-        keys = self._store.texts[numbers]
+        keys = self._store.numbers["texts"][numbers]
         _, first, same = np.unique(keys, return_index=True, return_inverse=True)
         last = np.zeros(len(first), dtype=np.int64)
         np.maximum.at(last, same, np.arange(len(numbers)))
@@ -92,20 +93,30 @@ class Uses:
         return unit_hash(self._seed, f"judge/{fold(self._store[number]['prompt'])}")
 
     def _labelled(self, numbers: np.ndarray) -> Rows:
-        sides = np.where(self._store.has[numbers] & int(Has.LABEL), 1, len(_SIDES))
+        sides = np.where(self._store.numbers["has"][numbers] & int(Has.LABEL), 1, len(_SIDES))
         # each record as often as it gives rows, with the number of the row
         records = np.repeat(numbers, sides)
         rows = np.arange(len(records)) - np.repeat(np.cumsum(sides) - sides, sides)
-        return View(np.arange(len(records)), lambda at: _label(self._store[int(records[at])], int(rows[at])))
+        return View(np.arange(len(records)), partial(_label, self._store, records, rows))
 
 
-def _label(record: Mapping[str, Any], side: int) -> dict[str, Any]:
+# makers of rows, by their place in a view; another process can make them, too
+
+
+def _kept(store: RecordStore, names: Sequence[str], number: int) -> dict[str, Any]:
+    record = store[number]
+    return {name: record[name] for name in names}
+
+
+def _label(store: RecordStore, records: np.ndarray, rows: np.ndarray, at: int) -> dict[str, Any]:
+    record, side = store[int(records[at])], int(rows[at])
     if "label" in record:
         return {name: record[name] for name in ("id", "text", "label")}
     return {"id": record["id"], "text": record["prompt"] + record[_SIDES[side]], "label": 1 - side}
 
 
-def _pair(record: Mapping[str, Any], split: str) -> dict[str, Any]:
+def _pair(store: RecordStore, numbers: np.ndarray, splits: np.ndarray, at: int) -> dict[str, Any]:
+    record, split = store[int(numbers[at])], _PAIRED[splits[at]]
     pair = {name: record[name] for name in ("id", "prompt", "category", *_SIDES)}
     # votes on it may be in several files; each row is numbered in its own
     files = dict.fromkeys(file for file, _ in record["places"])

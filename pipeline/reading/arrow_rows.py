@@ -1,11 +1,15 @@
 """Parquet and Arrow files as a memory-mapped data set, read a few rows at a time whatever they unfold to."""
 
+import mmap
+import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from multiprocessing import reduction
 from pathlib import Path
+from typing import IO, Any
 
 import pyarrow as pa
-from datasets import Dataset
 from pyarrow import parquet
 
 from pipeline.reading.arrow_sizes import unpacked_size
@@ -19,7 +23,65 @@ _ALWAYS_UNFOLDED = 2**28
 _LARGEST_RATIO = 100
 
 
-def load_arrow_rows(path: Path, *, limit: int) -> Dataset:
+_LARGE = 2**24
+"""Bytes; of rows that have more together, one is in memory at a time."""
+
+
+class ArrowRows:
+    """Rows of a table in a file, which is mapped into memory: what is not read is not in it."""
+
+    def __init__(self, stream: IO[bytes], table: pa.Table | None = None) -> None:
+        """Args:
+        stream: of Arrow's streaming format.
+        table: a part of it; None is all.
+        """
+        self._stream, self._is_whole = stream, table is None
+        self._table = _mapped(stream) if table is None else table
+
+    @property
+    def column_names(self) -> list[str]:
+        """In their order."""
+        return list(self._table.column_names)
+
+    def select_columns(self, names: Sequence[str]) -> "ArrowRows":
+        """The same rows with these columns alone."""
+        return ArrowRows(self._stream, self._table.select(list(names)))
+
+    def select(self, indices: Iterable[int]) -> "ArrowRows":
+        """These rows alone, which are ascending."""
+        runs = [[at for _, at in run] for _, run in groupby(enumerate(indices), key=lambda one: one[1] - one[0])]
+        parts = [self._table.slice(run[0], len(run)) for run in runs] or [self._table.slice(0, 0)]
+        return ArrowRows(self._stream, pa.concat_tables(parts))
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        rows: list[dict[str, Any]] = self._table.slice(range(len(self))[index], 1).to_pylist()
+        return rows[0]
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for batch in self._table.to_batches():
+            size = 1 if batch.nbytes > _LARGE else _BATCH
+            for start in range(0, batch.num_rows, size):
+                yield from batch.slice(start, size).to_pylist()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a process that is started with these rows: it reads the same file, of a part a copy."""
+        descriptor = reduction.DupFd(self._stream.fileno())
+        return _in_process, (descriptor, None if self._is_whole else self._table)
+
+
+def _mapped(stream: IO[bytes]) -> pa.Table:
+    content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    return pa.ipc.open_stream(pa.py_buffer(content)).read_all()
+
+
+def _in_process(descriptor: Any, table: pa.Table | None) -> ArrowRows:
+    return ArrowRows(os.fdopen(descriptor.detach(), "rb"), table)
+
+
+def load_arrow_rows(path: Path, *, limit: int) -> ArrowRows:
     """The rows of a file, copied into a temporary one without a name, which is gone when nothing reads it.
 
     Args:
@@ -62,26 +124,26 @@ def _unfolds(path: Path, most: int) -> str:
     return f"it unfolds to more than {most:,} bytes from {path.stat().st_size:,}."
 
 
-def _copied(schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Path, *, limit: int, most: int) -> Dataset:
+def _copied(schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Path, *, limit: int, most: int) -> ArrowRows:
     if len(schema.names) > MOST_COLUMNS:
         raise ValueError(f"it has {len(schema.names):,} columns, more than {MOST_COLUMNS}.")
     if repeated := sorted(name for name in schema.names if schema.names.count(name) > 1):
         raise ValueError(f"it has the column {repeated[0]!r} twice. Give each column a name of its own.")
     plain = _without_dictionaries(schema)
     rows = size = 0
-    with tempfile.NamedTemporaryFile(suffix=".arrow") as copy:
-        with pa.ipc.new_stream(copy, plain) as writer:
-            for batch in _in_parts(batches):
-                batch = pa.table(batch).cast(plain).combine_chunks()
-                _check_rows(batch, rows, limit)
-                rows, size = rows + batch.num_rows, size + batch.nbytes
-                if size > most:
-                    raise ValueError(_unfolds(path, most))
-                writer.write_table(batch)
-        if not rows:
-            raise ValueError("it has no rows.")
-        copy.flush()
-        return Dataset.from_file(copy.name)
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 (the rows are read from it)
+    with pa.ipc.new_stream(copy, plain) as writer:
+        for batch in _in_parts(batches):
+            batch = pa.table(batch).cast(plain).combine_chunks()
+            _check_rows(batch, rows, limit)
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if size > most:
+                raise ValueError(_unfolds(path, most))
+            writer.write_table(batch)
+    if not rows:
+        raise ValueError("it has no rows.")
+    copy.flush()
+    return ArrowRows(copy)
 
 
 def _in_parts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -1,14 +1,12 @@
 """Tables without a header: which column is which, by what the last one holds."""
 
-from datasets import Dataset
-
 from pipeline.params.codings import code_number
 from pipeline.params.data import Data
-from pipeline.reading.rows import BROKEN, SpanRows
+from pipeline.reading.rows import BROKEN, Rows
 from pipeline.reading.verdicts import read_verdict
 
 
-def guess_columns(data: Data, rows: Dataset | SpanRows) -> Data:
+def guess_columns(data: Data, rows: Rows) -> Data:
     """`data` with the columns of a table without a header, by what the last one holds: a verdict, or a score.
 
     0, 1 and 2 may be either, and are left for the user to name.

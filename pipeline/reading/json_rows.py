@@ -58,7 +58,7 @@ def _add(rows: SpanRows, names: dict[str, None], start: int, size: int, content:
 
 def _parse(content: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(content.decode("utf-8").strip("\ufeff"), object_pairs_hook=_object)
+        value = _ROW_DECODER.decode(content.decode("utf-8").strip("\ufeff"))
     except UnicodeDecodeError:
         raise Unparsable("not_utf8") from None
     except RecursionError:
@@ -77,6 +77,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise Unparsable("repeated_key")
     return found
+
+
+_ROW_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _spans_lines(stream: BinaryIO, start: int, limit: int) -> bool:

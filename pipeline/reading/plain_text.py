@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from datasets import Dataset
-
-from pipeline.reading.rows import BROKEN, SpanRows
+from pipeline.reading.rows import BROKEN, Rows, SpanRows
 
 _READ = 100
 _UNEVEN = 0.1
@@ -18,7 +16,7 @@ _SENTENCE = re.compile(r"[.!?:;…]$|^\W|\S+(\s+\S+){3,}")
 """A name that ends as a sentence, begins with a mark such as # or -, or has four words or more."""
 
 
-def text_hint(name: str, rows: Dataset | SpanRows, *, unnamed: bool) -> str:
+def text_hint(name: str, rows: Rows, *, unnamed: bool) -> str:
     """What to do where a table that fits nothing looks like plain text; nothing where it does not.
 
     Args:

@@ -3,7 +3,8 @@
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from multiprocessing import reduction
+from typing import Any, BinaryIO, Protocol
 
 BROKEN = "broken_row"
 """Key of a row that could not be read; its value is the reason, and `line` what stands there."""
@@ -22,6 +23,23 @@ _SHOWN = 2000
 
 class Unparsable(Exception):
     """A row that cannot be read; the message is the reason that is counted."""
+
+
+class Rows(Protocol):
+    """Rows of a file or data set, each read from the disk when it is asked for."""
+
+    @property
+    def column_names(self) -> list[str]: ...
+
+    def select_columns(self, names: list[str]) -> "Rows": ...
+
+    def select(self, indices: Sequence[int]) -> "Rows": ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]: ...
 
 
 class SpanRows:
@@ -59,6 +77,14 @@ class SpanRows:
         for index in indices:
             chosen.append(self._starts[index], self._sizes[index], broken=self.broken.get(index))
         return chosen
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a process that is started with these rows: it reads the same file, whatever its name is by then."""
+        return {**self.__dict__, "_stream": reduction.DupFd(self._stream.fileno())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # never moved to a place: the descriptor's own is that of all processes
+        self.__dict__ = {**state, "_stream": os.fdopen(state["_stream"].detach(), "rb")}
 
     def __len__(self) -> int:
         return len(self._starts)

@@ -14,7 +14,7 @@ from pipeline.packages import package_folder
 from pipeline.params.data import Data, MixedSource
 from pipeline.reading.arrow_rows import load_arrow_rows
 from pipeline.reading.json_rows import load_json_rows
-from pipeline.reading.rows import SpanRows
+from pipeline.reading.rows import Rows
 from pipeline.reading.table_rows import load_table_rows
 from pipeline.reading.unpacking import PACKED
 
@@ -39,8 +39,8 @@ class Source:
 
     name: str
     """As the user would name it."""
-    rows: Dataset | SpanRows
-    """As they are, each read from the disk when it is asked for."""
+    rows: Rows
+    """As they are."""
     share: float
     """Of its prompts, so many are used (0 to 1]."""
     unnamed: bool = False
@@ -160,7 +160,7 @@ def _check(files: Sequence[Path]) -> None:
 
 def _load_file(path: Path, share: float, limit: int) -> Source:
     kind = _READERS[_kind(path)]
-    rows: Dataset | SpanRows
+    rows: Rows
     unnamed = False
     try:
         if kind == "json":

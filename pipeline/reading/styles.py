@@ -1,7 +1,8 @@
 """How prompts and responses are written out, whatever they are stored as: as one text each, all of a run alike."""
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.reading.chats import (
     Message,
@@ -16,6 +17,15 @@ from pipeline.reading.turn_marks import read_turns
 
 _BEFORE = 20
 """Characters around a token that are shown."""
+
+
+class Written(NamedTuple):
+    """What a style has written so far, in any process."""
+
+    kinds: frozenset[str]
+    """Of chat and text."""
+    used: bool
+    """See `Style.written`."""
 
 
 class Style:
@@ -36,6 +46,7 @@ class Style:
         """What comes between a prompt and a response that are texts."""
         self.control_tokens = tuple(control_tokens)
         self._openings = sorted({token[0] for token in self.control_tokens})
+        self._any_token = re.compile("|".join(map(re.escape, self.control_tokens)))
         self.wraps = wraps
         """Texts are written as the turns of a chat, too."""
         self._seen: set[str] = set()
@@ -44,6 +55,16 @@ class Style:
     def is_mixed(self) -> bool:
         """It has written chats as such, and texts as they are: a model would have to learn two formats."""
         return not self.wraps and len(self._seen) > 1
+
+    @property
+    def has_written(self) -> Written:
+        """To hand on to a copy in another process."""
+        return Written(frozenset(self._seen), self.written)
+
+    def note_written(self, written: Written) -> None:
+        """Take what a copy has written as its own."""
+        self._seen |= written.kinds
+        self.written = self.written or written.used
 
     def prompt(self, messages: Sequence[Message]) -> str:
         """Everything before the response; the last turn is the user's, or it is Unreadable."""
@@ -87,11 +108,11 @@ class Style:
     def check(self, *texts: str) -> None:
         """Raise Unreadable for a text with a control token."""
         for text in texts:
-            # few texts have one of the few first characters, and to look for each token takes long in long texts
-            if any(opening in text for opening in self._openings):
-                for token in (token for token in self.control_tokens if token in text):
-                    at = text.index(token)
-                    raise Unreadable("control_token_in_text", text[max(0, at - _BEFORE) : at + len(token) + _BEFORE])
+            # few texts have one of the few first characters, and to look for tokens takes long in long texts
+            might = any(opening in text for opening in self._openings)
+            if might and (found := self._any_token.search(text)):
+                seen = text[max(0, found.start() - _BEFORE) : found.end() + _BEFORE]
+                raise Unreadable("control_token_in_text", seen)
 
     def _plain(self, prompt: str, *responses: str) -> tuple[str, ...]:
         self.check(prompt, *responses)

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -55,7 +56,7 @@ def load_table_rows(path: Path, *, limit: int) -> tuple[SpanRows, bool]:
     names = _header(first.cells)
     unnamed = not names
     names = names or [f"column_{number}" for number in range(1, len(first.cells) + 1)]
-    rows = SpanRows(stream, lambda content: _parse(content, names, options))
+    rows = SpanRows(stream, partial(_parse, names=names, options=options))
     rows.column_names = names
     for record in chain([first] if unnamed else [], records):
         rows.append(record.start, record.size, broken=_defect(record, len(names), limit))

@@ -5,9 +5,9 @@ from pipeline.data.fates import Fates
 
 def test_fates_come_by_source_and_row_and_are_counted() -> None:
     fates = Fates()
-    fates.note([("b", 2), ("a", 3)], "00000000000000ff", "used.train")
+    fates.note([("b", 2), ("a", 3)], 0xFF, "used.train")
     fates.note([("a", 1)], None, "dropped.empty_text", "None")
-    fates.note([("b", 2)], "ffffffffffffff00", "unused.train")
+    fates.note([("b", 2)], 0xFFFFFFFFFFFFFF00, "unused.train")
     assert list(fates.in_order(["a", "b", "never read"])) == [
         {"source": "a", "row": 1, "id": None, "fate": "dropped.empty_text", "seen": "None"},
         {"source": "a", "row": 3, "id": "00000000000000ff", "fate": "used.train"},

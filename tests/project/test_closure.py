@@ -180,9 +180,9 @@ COMMON = ("errors", "params", "progress", "resume", "seeding")
 ALLOWED = {
     "objectives": set[str](),
     "params": {"errors"},
-    "reading": {"errors", "packages", "params"},
+    "reading": {"errors", "packages", "params", "scratch"},
     "validation": {"errors", "params", "processes", "progress", "data", "evaluation.statistics"},
-    "data": {"errors", "params", "progress", "seeding", "reading"},
+    "data": {"errors", "params", "processes", "progress", "scratch", "seeding", "reading"},
     "check": {"errors", "launch", "params", "data", "judges.rules", "models.sources", "reading", "validation"},
     "labelling": {"errors", "seeding", "reading", "data"},
     "judges": {"errors", "params", "progress", "data", "models"},

@@ -7,7 +7,8 @@ from datasets import Dataset
 
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
-from pipeline.reading.entries import Entry, read_entries
+from pipeline.reading.entries import read_entries
+from pipeline.reading.entry import Entry
 from pipeline.reading.formats import as_read, detect_format, select_fields
 from pipeline.reading.sources import Source
 from pipeline.reading.styles import Style

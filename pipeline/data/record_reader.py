@@ -1,0 +1,117 @@
+"""Raw rows to records, batch by batch: what a process hands on of a batch is numbers, and texts in a scratch file."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.raw_rows import FieldRows, RawRows
+from pipeline.data.record_store import Packer
+from pipeline.data.records import fold, is_storable, record_id
+from pipeline.data.splits import unit_hash
+from pipeline.params.data import Data
+from pipeline.reading.entries import Entry, read_entries
+from pipeline.reading.styles import Style, Written
+from pipeline.reading.verdicts import Vote
+from pipeline.scratch import ScratchFile
+
+BATCH = 2_000
+"""Rows that a process reads at once."""
+_SIDES = ("chosen", "rejected")
+_LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ReadEntries:
+    """Entries of some rows."""
+
+    entries: list[tuple[tuple[int, ...], str, str]]
+    """Numbers of the raw rows, fate, and what was seen, of each; one without a fate is a record."""
+    table: np.ndarray
+    """The records among them, in their order; see NUMBERS."""
+    votes: list[tuple[Vote, ...]]
+    written: Written
+    """What the style has written."""
+
+
+@dataclass(frozen=True)
+class RecordReader:
+    """Reads rows of sources of which each row stands for itself."""
+
+    sources: Sequence[RawRows]
+    seed: int
+    file: ScratchFile
+    """Gets the texts."""
+
+    def __call__(self, batch: tuple[int, range]) -> ReadEntries:
+        """The rows of a source, by its number, at these positions."""
+        number, positions = batch
+        source = self.sources[number]
+        assert isinstance(source.rows, FieldRows), "rows that can be read from any process"
+        rows = source.rows[positions.start : positions.stop]
+        entries = read_entries(rows, source.data, source.style, first=positions.start + 1)
+        return pack_entries(entries, source, seed=self.seed, file=self.file)
+
+
+def read_whole(source: RawRows, *, seed: int, file: ScratchFile) -> Iterator[ReadEntries]:
+    """All entries of a source, some at a time; what they need of several rows is put together first."""
+    entries = read_entries(source.rows, source.data, source.style, file=file)
+    while some := list(islice(entries, 1)):
+        yield pack_entries([*some, *islice(entries, BATCH - 1)], source, seed=seed, file=file)
+
+
+def pack_entries(entries: Iterable[Entry], source: RawRows, *, seed: int, file: ScratchFile) -> ReadEntries:
+    """Entries of a source with their texts in a scratch file."""
+    packer, kept, votes = Packer(file), list[tuple[tuple[int, ...], str, str]](), list[tuple[Vote, ...]]()
+    for entry in entries:
+        if entry.votes:
+            votes.append(entry.votes)
+        fate = _fate(entry)
+        kept.append((entry.rows, fate, entry.seen))
+        if entry.record is not None and not fate:
+            record = {**_complete(entry.record, source.data, source.style), "category": entry.category}
+            folded = fold(record["prompt"])
+            packer.add(
+                record,
+                hashed=unit_hash(seed, folded),
+                folded=folded,
+                beyond_share=source.share < 1 and unit_hash(seed, f"share/{folded}") >= source.share,
+            )
+    return ReadEntries(kept, packer.table(), votes, source.style.has_written)
+
+
+def _fate(entry: Entry) -> str:
+    """Of an entry that is no record; empty of one that is."""
+    if entry.record is None:
+        return f"{'unused' if entry.unused else 'dropped'}.{entry.reason}"
+    if not all(is_storable(text) for text in entry.record.values() if isinstance(text, str)):
+        return "dropped.not_utf8"
+    return ""
+
+
+def _complete(record: dict[str, Any], data: Data, style: Style) -> dict[str, Any]:
+    """The record with its id, and with a prompt and a response where it has other texts."""
+    if "text" in record:
+        return _cut_text(record, data, style)
+    if "chosen" in record:
+        texts = [record[name] for name in ("prompt", *_SIDES)]
+        return {**record, "id": record_id(*texts), "response": record["chosen"], "ended": True}
+    return {**record, "id": record_id(*record.values()), "ended": True}
+
+
+def _cut_text(record: dict[str, Any], data: Data, style: Style) -> dict[str, Any]:
+    words = _LINE_BREAK.sub(" ", record["text"]).split()
+    prompt, response = words[: data.prompt_words], words[data.prompt_words :]
+    written = style.continuation(" ".join(prompt), " ".join(response[: data.response_words]))
+    return {
+        **record,
+        "id": record_id(record["text"]),
+        "text": " ".join(words),
+        "prompt": written[0],
+        "response": written[1],
+        "ended": len(response) <= data.response_words,
+        "short": len(words) < data.min_words,
+    }

@@ -1,0 +1,72 @@
+"""Large tables, whose rows several processes make, check and write out as lines."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pipeline.data.records import record_line, write_lines
+from pipeline.data.tables import check_rows
+from pipeline.processes import map_in_processes
+
+_BATCH = 2_000
+_ALONE = 20_000
+"""Fewer rows are written before another process has started."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows for a file."""
+
+    path: Path
+    rows: Sequence[Mapping[str, Any]]
+    """Of which each is made when it is asked for, where they are many."""
+    schema: str
+    """Its name in TABLES."""
+
+
+def write_tables(tables: Sequence[Table], *, processes: int = 1) -> None:
+    """Write JSON Lines; of a table that its schema refuses nothing is written, nor of those behind it.
+
+    Args:
+        processes: at most so many, where there are many rows; the files do not depend on it.
+
+    Raises:
+        PipelineError: naming file, row and column of what a schema refuses.
+    """
+    batches = [_batches(len(table.rows)) for table in tables]
+    items = ((number, positions) for number, parts in enumerate(batches) for positions in parts)
+    if sum(len(table.rows) for table in tables) < _ALONE:
+        processes = 1
+    with closing(map_in_processes(_Lines(tables), items, processes=processes)) as found:
+        for table, parts in zip(tables, batches, strict=True):
+            _write(table.path, islice(found, len(parts)))
+
+
+def _batches(rows: int) -> list[range]:
+    return [range(start, min(start + _BATCH, rows)) for start in range(0, rows, _BATCH)]
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> None:
+    unchecked = path.with_name(f"{path.name}.unchecked")
+    try:
+        write_lines(unchecked, parts)
+        unchecked.replace(path)
+    finally:
+        unchecked.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Makes the lines of some rows of a table."""
+
+    tables: Sequence[Table]
+
+    def __call__(self, batch: tuple[int, range]) -> bytes:
+        number, positions = batch
+        table = self.tables[number]
+        rows = list(table.rows[positions.start : positions.stop])
+        check_rows(table.path, rows, table.schema, positions.start)
+        return b"".join(map(record_line, rows))
