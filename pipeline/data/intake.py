@@ -13,6 +13,7 @@ from pipeline.progress import progress_bar
 from pipeline.reading.categories import default_category
 from pipeline.reading.control_tokens import control_tokens
 from pipeline.reading.formats import HOLD_CHATS, as_read, detect_format, prompts_by_file
+from pipeline.reading.shared_codings import refuse_misfits
 from pipeline.reading.sources import Source, load_sources, print_warning
 from pipeline.reading.styles import Style
 
@@ -42,10 +43,11 @@ def open_sources(settings: Data, *, warn: Callable[[str], None] = print_warning)
         warn: gets what was found and does not stop a run, a sentence each.
 
     Raises:
-        PipelineError: one is not there or cannot be read, or fits no format.
+        PipelineError: one is not there or cannot be read, fits no format, or not the coding that is declared.
     """
     sources = load_sources(settings, warn=warn)
     resolved = prompts_by_file(sources, [detect_format(source, settings) for source in sources])
+    refuse_misfits(sources, resolved, settings)
     rows = sum(len(source.rows) for source in sources)
     return Intake(settings, sources, fill_shares(resolved, rows=rows))
 
