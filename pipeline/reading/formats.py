@@ -22,7 +22,7 @@ from pipeline.reading.plain_text import text_hint
 from pipeline.reading.rows import BROKEN
 from pipeline.reading.second_verdicts import refuse_contradictions
 from pipeline.reading.sources import Source
-from pipeline.reading.written_messages import unpack
+from pipeline.reading.written_messages import structure, unpack
 
 HOLD_CHATS = (frozenset(FIELDS) | frozenset(LAYOUTS)) - {"labelled_texts", "texts"}
 """Formats whose texts may be chats."""
@@ -30,6 +30,8 @@ _TALK = frozenset({"prompt", "chosen", "rejected", "response_a", "response_b", "
 """Fields that a table may have as the JSON of messages."""
 _SEVERAL = {"round_robin": ("responses",), "comparisons": ("models", "scores")}
 """Fields that are lists of columns."""
+_LISTS = frozenset({"responses", "scores"})
+"""Fields that a table may have as the JSON of a list."""
 _WITHOUT_PAIRS = frozenset({"thumbs", "labelled_texts", "demonstrations", "texts", "prompts"})
 
 
@@ -176,8 +178,13 @@ def select_fields(source: Source, data: Data, *, category: str = EVERYTHING) -> 
             yield row
             continue
         kind = category_of(row, kinds) if kinds else category
-        fields = {new: unpack(row[old]) if new in _TALK else row[old] for old, new in renamed.items()}
+        fields = {new: _opened(new, row[old]) for old, new in renamed.items()}
         yield {**decoder.row(fields), **fixed, "category": kind}
+
+
+def _opened(field: str, value: Any) -> Any:
+    """Messages, and lists of responses and scores, that a table has as texts."""
+    return unpack(value) if field in _TALK else structure(value) if field in _LISTS else value
 
 
 def _file_prompt(name: str) -> str:

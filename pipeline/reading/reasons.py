@@ -46,7 +46,7 @@ ADVICE = {
     "prompt_is_not_in_the_chat": "the conversations say something else than the prompt beside them: mend the row, or "
     "list the column in data.ignore_columns, where the conversations are meant",
     "repeated_prompt": "nothing is wrong: an earlier row of the split has this prompt",
-    "response_has_several_turns": "a response is one message of the assistant; earlier turns belong to the prompt",
+    "response_has_several_turns": "a response is one message of the assistant, or the turns of the prompt and this",
     "response_is_not_the_assistants": "the last message of a conversation is the assistant's",
     "roles_out_of_order": _TURNS,
     "score_is_no_number": "write a finite number, or name another column in data.columns",

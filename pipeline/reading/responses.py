@@ -43,7 +43,8 @@ def _responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tuple[s
         refuse_different_turns(*(messages[:-1] for messages in turns))
         return style.prompt(turns[0][:-1]), *(style.response(messages[-1]) for messages in turns)
     if is_chat(prompt):
-        return style.prompt(read_messages(prompt)), *(_answer(response, style) for response in responses)
+        asked = read_messages(prompt)
+        return style.prompt(asked), *(style.response(_answer(response, asked)) for response in responses)
     text = _prompt_text(row)
     if whole := _transcripts(text, responses):
         return style.transcript(*whole)
@@ -83,7 +84,8 @@ def _refuse_another_prompt(text: str, head: Sequence[Message]) -> None:
     """Raise Unreadable where a prompt beside conversations says what none of their turns before the response does."""
     said = " ".join(_words(message.content) for message in head)
     asked = [_words(message.content) for message in (read_turns(text) or ([], False))[0]]
-    if _words(text) not in said and asked != [_words(message.content) for message in head]:
+    repeats = bool(asked) and asked == [_words(message.content) for message in head]
+    if not repeats and _words(text) not in said:
         raise Unreadable("prompt_is_not_in_the_chat", text, *(message.content for message in head[:1]))
 
 
@@ -109,11 +111,12 @@ def _prompt_text(row: Mapping[str, Any]) -> str:
     return prompt
 
 
-def _answer(value: Any, style: Style) -> str:
+def _answer(value: Any, asked: list[Message]) -> Message:
+    """The last message of a response, which may repeat the turns that were asked, with or without the system's."""
     messages = read_messages({"role": "assistant", "content": value} if isinstance(value, str) else value)
-    if len(messages) != 1:
+    if messages[:-1] not in ([], asked, [message for message in asked if message.role != "system"]):
         raise Unreadable("response_has_several_turns", [message.role for message in messages])
-    return style.response(messages[0])
+    return messages[-1]
 
 
 def read_prompt(row: Mapping[str, Any], style: Style) -> dict[str, str]:

@@ -79,7 +79,10 @@ class Style:
         return self._response(message)
 
     def texts(self, prompt: str, *responses: str) -> tuple[str, ...]:
-        """A prompt and responses that are stored as texts."""
+        """A prompt and responses that are stored as texts; of a transcript that ends where they begin, its turns."""
+        turns, tokens = read_turns(prompt) or ([], False)
+        if tokens or (turns and self.wraps and read_transcript(prompt) is not None):
+            return self._chat(turns, responses)
         return self._plain(prompt, *(response if self.wraps else self.separator + response for response in responses))
 
     def transcript(self, prompt: str, *responses: str) -> tuple[str, ...]:
@@ -94,6 +97,9 @@ class Style:
         turns, tokens = read_turns(prompt) or ([], False)
         if not turns or not (tokens or self.wraps):
             return self._plain(prompt, *responses)
+        return self._chat(turns, responses)
+
+    def _chat(self, turns: Sequence[Message], responses: Sequence[str]) -> tuple[str, ...]:
         answers = [Message("assistant", response.removeprefix(" ")) for response in responses]
         return self.prompt(turns), *(self.response(answer) for answer in answers)
 

@@ -1,5 +1,7 @@
 """A prompt beside conversations is part of what they say; where it says something else, neither is guessed."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -53,3 +55,20 @@ def test_conversations_with_different_turns_show_them(data: Data) -> None:
     assert (entry.reason, entry.seen) == ("no_shared_turn", "'Why?', 'Where?'")
     _, (entry,) = read([{"prompt": "Why?", "chosen": [USER, YES], "rejected": other}], data)
     assert (entry.reason, entry.seen) == ("no_shared_turn", "'Why?', 'Where?'")
+
+
+@pytest.mark.parametrize("system", [[], [{"role": "system", "content": "Be kind."}]])
+def test_conversations_may_repeat_a_prompt_of_messages(system: list[dict[str, str]], data: Data) -> None:
+    for before in ([], [USER], [*system, USER]):
+        row = {"prompt": [*system, USER], "chosen": [*before, YES], "rejected": [*before, NO]}
+        _, (entry,) = read([row], data)
+        assert preference(entry)[1:] == (" Yes", " No") and preference(entry)[0].endswith(HEAD)
+    other = {"role": "user", "content": "Where?"}
+    _, (entry,) = read([{"prompt": [USER], "chosen": [other, YES], "rejected": [other, NO]}], data)
+    assert (entry.reason, entry.seen) == ("response_has_several_turns", "['user', 'assistant']")
+
+
+@pytest.mark.parametrize("write", [repr, json.dumps])
+def test_lists_that_a_table_has_as_texts_are_lists(write: Callable[[Any], str], data: Data) -> None:
+    _, (entry,) = read([{"prompt": "Why?", "responses": write(["Yes", "No"]), "scores": write([2, 1])}], data)
+    assert preference(entry) == ("Why?", "Yes", "No")

@@ -127,3 +127,25 @@ def test_tokens_at_the_end_are_left_out_and_white_space_costs_no_time() -> None:
     assert without_ending("Yes. \n") == "Yes. \n"
     spaces = "a" + " " * 200_000 + "b"
     assert without_ending(spaces) == spaces  # quadratic, it would take minutes
+
+
+@pytest.mark.parametrize("name", TOKENS)
+def test_a_prompt_of_tokens_is_a_chat_also_beside_plain_responses_and_alone(name: str, data: Data) -> None:
+    asked = transcript(name, [("Hi", "Ho")], "Why?")
+    _, (entry,) = read([{"prompt": asked, "chosen": "good", "rejected": "bad"}], data)
+    assert preference(entry) == (HEAD, " good", " bad")
+    _, (entry,) = read([{"prompt": asked}], data)
+    assert entry.record == {"prompt": HEAD}
+
+
+def test_beside_chats_a_transcript_of_hh_rlhf_before_plain_responses_is_taken_apart(data: Data) -> None:
+    assert Style(wraps=True).texts(HEAD, "good") == (HEAD, " good")
+    assert Style().texts(HEAD, "good") == (HEAD, "good")
+    few_shots = "Q: 1+1?\nA: 2\nQ: 2+2?\nA:"
+    assert Style(wraps=True).texts(few_shots, "4") == (f"\n\nHuman: {few_shots}\n\nAssistant:", " 4")
+
+
+def test_a_heading_before_both_responses_is_no_prompt(data: Data) -> None:
+    row = {"prompt": "Hi", "chosen": "### Response:\ngood", "rejected": "### Response:\nbad"}
+    _, (entry,) = read([row], data)
+    assert preference(entry) == ("Hi", row["chosen"], row["rejected"])
