@@ -30,6 +30,11 @@ class RecordFile(Sequence[dict[str, Any]]):
     def __reduce__(self) -> tuple[type["RecordFile"], tuple[Path]]:
         return RecordFile, (self.path,)
 
+    @property
+    def sizes(self) -> np.ndarray:
+        """Bytes of each line: (N,)."""
+        return np.diff(self._ends, prepend=0)
+
     def __len__(self) -> int:
         return len(self._ends)
 

@@ -7,8 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from pipeline.data.batches import batches_of
 from pipeline.data.records import record_line, write_lines
 from pipeline.data.tables import check_rows
+from pipeline.data.views import View
 from pipeline.processes import map_in_processes
 
 _BATCH = 2_000
@@ -26,6 +30,12 @@ class Table:
     schema: str
     """Its name in TABLES."""
 
+    @property
+    def sizes(self) -> np.ndarray:
+        """Bytes of each row; 0 where they are not known: (N,)."""
+        known = self.rows.sizes if isinstance(self.rows, View) else None
+        return np.zeros(len(self.rows), dtype=np.int64) if known is None else known
+
 
 def write_tables(tables: Sequence[Table], *, processes: int = 1) -> None:
     """Write JSON Lines; of a table that its schema refuses nothing is written, nor of those behind it.
@@ -36,17 +46,13 @@ def write_tables(tables: Sequence[Table], *, processes: int = 1) -> None:
     Raises:
         PipelineError: naming file, row and column of what a schema refuses.
     """
-    batches = [_batches(len(table.rows)) for table in tables]
+    batches = [batches_of(table.sizes, rows=_BATCH) for table in tables]
     items = ((number, positions) for number, parts in enumerate(batches) for positions in parts)
     if sum(len(table.rows) for table in tables) < _ALONE:
         processes = 1
     with closing(map_in_processes(_Lines(tables), items, processes=processes)) as found:
         for table, parts in zip(tables, batches, strict=True):
             _write(table.path, islice(found, len(parts)))
-
-
-def _batches(rows: int) -> list[range]:
-    return [range(start, min(start + _BATCH, rows)) for start in range(0, rows, _BATCH)]
 
 
 def _write(path: Path, parts: Iterable[bytes]) -> None:

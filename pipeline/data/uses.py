@@ -69,7 +69,7 @@ class Uses:
         parts = [self._with(self._used[split], Has.PAIR) for split in _PAIRED]
         splits = np.repeat(np.arange(len(_PAIRED)), [len(part) for part in parts])
         numbers = np.concatenate(parts)
-        return View(np.arange(len(numbers)), partial(_pair, self._store, numbers, splits))
+        return View(np.arange(len(numbers)), partial(_pair, self._store, numbers, splits), self._sizes(numbers))
 
     def glued_pairs(self) -> int:
         """Pairs with a response right behind a letter."""
@@ -79,7 +79,7 @@ class Uses:
         return numbers[self._store.numbers["has"][numbers] & int(flags) != 0]
 
     def _kept(self, numbers: np.ndarray, *names: str) -> Rows:
-        return View(numbers, partial(_kept, self._store, names))
+        return View(numbers, partial(_kept, self._store, names), self._sizes(numbers))
 
     def _different_texts(self, numbers: np.ndarray) -> np.ndarray:
         """Several pairs may have the same chosen response: the last of them, where the first stands."""
@@ -97,7 +97,10 @@ class Uses:
         # each record as often as it gives rows, with the number of the row
         records = np.repeat(numbers, sides)
         rows = np.arange(len(records)) - np.repeat(np.cumsum(sides) - sides, sides)
-        return View(np.arange(len(records)), partial(_label, self._store, records, rows))
+        return View(np.arange(len(records)), partial(_label, self._store, records, rows), self._sizes(records))
+
+    def _sizes(self, numbers: np.ndarray) -> np.ndarray:
+        return self._store.numbers["size"][numbers]
 
 
 # makers of rows, by their place in a view; another process can make them, too

@@ -11,8 +11,13 @@ Row = TypeVar("Row")
 class View(Sequence[Row], Generic[Row]):
     """One row for each of some numbers, which say what it is made of; equal to any sequence of the same rows."""
 
-    def __init__(self, numbers: np.ndarray, make: Callable[[int], Row]) -> None:
-        self._numbers, self._make = numbers, make
+    def __init__(self, numbers: np.ndarray, make: Callable[[int], Row], sizes: np.ndarray | None = None) -> None:
+        """Args:
+        numbers: one for each row.
+        make: the row of a number.
+        sizes: bytes of each row, where they are known.
+        """
+        self._numbers, self._make, self.sizes = numbers, make, sizes
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -23,7 +28,7 @@ class View(Sequence[Row], Generic[Row]):
     def __getitem__(self, index: slice) -> "View[Row]": ...
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return View(self._numbers[index], self._make)
+            return View(self._numbers[index], self._make, None if self.sizes is None else self.sizes[index])
         return self._make(int(self._numbers[index]))
 
     def __iter__(self) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pipeline.data.batches import batches_of
 from pipeline.data.record_files import RecordFile
 from pipeline.params.schema import ValidatePreferences
 from pipeline.processes import map_in_processes
@@ -113,9 +114,9 @@ def examine_all(examiner: Examiner, *, processes: int) -> Examined:
         examiner: of rows in a file where several processes read them.
         processes: at most so many.
     """
-    count = len(examiner.rows)
-    batches = [range(start, min(start + _BATCH, count)) for start in range(0, count, _BATCH)]
-    if count < _ALONE or not isinstance(examiner.rows, RecordFile):
+    rows, count = examiner.rows, len(examiner.rows)
+    batches = batches_of(rows.sizes if isinstance(rows, RecordFile) else np.zeros(count), rows=_BATCH)
+    if count < _ALONE or not isinstance(rows, RecordFile):
         processes = 1
     with progress_bar(total=count, title="pairs", unit="pair") as bar:
         return _joined(_counted(map_in_processes(examiner, batches, processes=processes), bar))
