@@ -21,6 +21,10 @@ ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
     "MALLOC_TOP_PAD_": "268435456",
+    # oneDNN, which multiplies bf16 on a CPU, keeps 1,024 programs, each for a shape, and torch as many beside it:
+    # hundreds of MiB. These are enough for the shapes of a stage.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256",
+    "LRU_CACHE_CAPACITY": "1",
     # OpenMP threads that wait for each other spin; on a machine that also does other things, that made sampling
     # ten times slower. After about a thousandth of a second they now sleep instead.
     "GOMP_SPINCOUNT": "3000",

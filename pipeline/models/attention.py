@@ -28,15 +28,19 @@ class FlatRows:
     rows: int
     width: int
     places: Tensor
-    """(N,) place of each real token among the B * T."""
+    """(N,) place of each real token among the B * T, then place 0 for each token that fills the row up."""
     numbers: Tensor
     """(B * T,) number of each place's real token; padding has the one of some token, which no result depends on."""
+    real: int
+    """How many of the N tokens are real."""
 
     @classmethod
-    def of(cls, real: Tensor) -> "FlatRows":
-        """Of a mask (B, T) that is true on real tokens."""
+    def of(cls, real: Tensor, *, multiple: int = 1) -> "FlatRows":
+        """Of a mask (B, T) that is true on real tokens; the flat row is filled up to a multiple of `multiple`."""
         mask = real.flatten()
-        return cls(real.shape[0], real.shape[1], mask.nonzero().squeeze(1), (mask.cumsum(0) - 1).clamp(min=0))
+        places = mask.nonzero().squeeze(1)
+        filled = nn.functional.pad(places, (0, -len(places) % multiple))
+        return cls(real.shape[0], real.shape[1], filled, (mask.cumsum(0) - 1).clamp(min=0), len(places))
 
 
 _layout: ContextVar[FlatRows | None] = ContextVar("layout of flat rows", default=None)
@@ -117,7 +121,9 @@ class _IntoRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        return grad_outputs[0].transpose(0, 1).flatten(1, 2).index_select(1, ctx.layout.places)[None], None
+        gradient = grad_outputs[0].transpose(0, 1).flatten(1, 2).index_select(1, ctx.layout.places)
+        gradient[:, ctx.layout.real :] = 0  # no row has what fills the flat row up
+        return gradient[None], None
 
 
 class _OutOfRows(torch.autograd.Function):
@@ -132,7 +138,9 @@ class _OutOfRows(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
         layout, gradient = ctx.layout, grad_outputs[0][0]
         padded = gradient.new_zeros(layout.rows * layout.width, *gradient.shape[1:])
-        return padded.index_copy_(0, layout.places, gradient).unflatten(0, (layout.rows, layout.width)), None
+        real = slice(layout.real)
+        padded.index_copy_(0, layout.places[real], gradient[real])
+        return padded.unflatten(0, (layout.rows, layout.width)), None
 
 
 class _GroupedAttention(torch.autograd.Function):

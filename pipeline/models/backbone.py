@@ -30,9 +30,8 @@ def packed_states(
 
 
 def _packed_states(backbone: Any, rows: PackedRows, index: Tensor, *, flat: bool) -> Tensor:
-    real = rows.branch >= 0
-    if flat and not bool(real.all()):
-        return _flat_states(backbone, rows, real, index)
+    if flat:
+        return _flat_states(backbone, rows, index)
     if not rows.branched:
         # causal attention is all it takes: padding comes last, so no token sees it
         hidden = backbone(input_ids=rows.input_ids, use_cache=False).last_hidden_state
@@ -41,27 +40,38 @@ def _packed_states(backbone: Any, rows: PackedRows, index: Tensor, *, flat: bool
         hidden = backbone(
             input_ids=rows.input_ids,
             attention_mask=_as_attention_mask(visible, backbone),
-            position_ids=(visible.sum(2) - 1).masked_fill(~real, 0),
+            position_ids=(visible.sum(2) - 1).masked_fill(rows.branch < 0, 0),
             use_cache=False,
         ).last_hidden_state
     states: Tensor = hidden.flatten(0, 1).index_select(0, index)
     return states
 
 
-def _flat_states(backbone: Any, rows: PackedRows, real: Tensor, index: Tensor) -> Tensor:
+_MULTIPLE = 32
+"""Tokens of a flat row, and the width of the rows in attention, are filled up to a multiple of this. Libraries of
+matrix products build and keep a program for each shape: with shapes of all sizes a process grows by hundreds of MiB.
+Units of matrix products work on as many rows at once anyway."""
+
+
+def _flat_states(backbone: Any, rows: PackedRows, index: Tensor) -> Tensor:
     """`packed_states` of one row that holds the real tokens of all rows; attention puts each back into its row."""
+    width = rows.branch.shape[1]
+    branch = nn.functional.pad(rows.branch, (0, -width % _MULTIPLE), value=-1)
     # with one response a row, the tokens of every row see those before them
-    visible = visible_keys(rows.branch if rows.branched else torch.zeros_like(rows.branch[:1]))
-    positions = (visible.sum(2) - 1).expand_as(real)
-    layout = FlatRows.of(real)
+    visible = visible_keys(branch if rows.branched else torch.zeros_like(branch[:1]))
+    positions = (visible.sum(2) - 1).expand_as(branch)
+    layout = FlatRows.of(branch >= 0, multiple=_MULTIPLE)
+    input_ids = nn.functional.pad(rows.input_ids, (0, -width % _MULTIPLE))
     with flat_rows(layout):
         hidden = backbone(
-            input_ids=rows.input_ids[real][None],
+            input_ids=input_ids.flatten()[layout.places][None],
             attention_mask=_as_attention_mask(visible, backbone),
-            position_ids=positions[real][None],
+            position_ids=positions.flatten()[layout.places][None],
             use_cache=False,
         ).last_hidden_state
-    states: Tensor = hidden[0].index_select(0, layout.numbers[index])
+    # the index counts places of the rows as they came
+    places = index // width * branch.shape[1] + index % width
+    states: Tensor = hidden[0].index_select(0, layout.numbers[places])
     return states
 
 
