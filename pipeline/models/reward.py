@@ -107,7 +107,7 @@ class RewardModel(nn.Module):
         return first, second
 
     def _scores(self, encoded: Sequence[list[int]]) -> Tensor:
-        """Scores (len(encoded),) of token ids, with gradient."""
+        """Scores (len(encoded),) of token ids, with gradient where it is on."""
         rows = range(len(encoded))
         if not self.padding_free or self.network.device.type != "cpu":
             return self(*self.pad(encoded))
@@ -142,13 +142,13 @@ class RewardModel(nn.Module):
 
     @torch.no_grad()
     def score(self, texts: Sequence[str], *, batch_size: int, title: str | None = None) -> Tensor:
-        """Scores (len(texts),) on the CPU; texts of similar length share a batch."""
+        """Scores (len(texts),) on the CPU; texts of similar length share a batch, which on a CPU passes in parts."""
         order = sorted(range(len(texts)), key=lambda index: (len(texts[index]), index))
         scores = torch.zeros(len(texts))
         starts = range(0, len(order), batch_size)
         for start in progress_bar(starts, title=title, unit="batch") if title else starts:
             rows = order[start : start + batch_size]
-            scores[rows] = self(*self.tokenize([texts[row] for row in rows])).cpu()
+            scores[rows] = self._scores(self.encode([texts[row] for row in rows])).cpu()
         return scores
 
     @torch.no_grad()
