@@ -107,7 +107,7 @@ def _row(
         "peer_loss": median(peer, "loss"),
         "ours_share_of_matmul_rate": median(ours, "samples_per_s") * flops / rate.bf16 / 1e9,
         "peer_share_of_matmul_rate": median(peer, "samples_per_s") * flops / rate.bf16 / 1e9,
-        "device": _device(),
+        "device": device(),
     }
 
 
@@ -175,7 +175,7 @@ def _machine(rate: MatmulRate) -> dict[str, Any]:
     import trl
 
     return {
-        "device": _device(),
+        "device": device(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "matmul_gflops": rate.as_dict(),
@@ -188,7 +188,8 @@ def _machine(rate: MatmulRate) -> dict[str, Any]:
     }
 
 
-def _device() -> str:
+def device() -> str:
+    """Name of the GPU or of the processor."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]

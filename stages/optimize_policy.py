@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
@@ -20,7 +21,8 @@ from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
 from pipeline.stage.fitting import check_fit
 from pipeline.stage.run import Stage, run_stage
-from pipeline.stage.trainings import config_of, dpo_work, longest_tokens, ppo_work
+from pipeline.stage.training_work import Example
+from pipeline.stage.trainings import config_of, dpo_work, ppo_work, prompt_tokens
 from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import ppo_iterations, train_ppo
 from pipeline.training.reward_gate import check_reward_gate
@@ -51,8 +53,8 @@ def optimize_dpo(stage: Stage, seed: int) -> None:
     sft = stage.input("artifacts/sft")
     kept = checkpoint_steps(supervised_steps(len(pairs), settings), settings.save_steps)
     compute = stage.start_compute(like=sft, copies=2 * (1 + len(kept)))
-    longest = max(map(len, pairs), default=1)
-    check_fit(dpo_work(config_of(sft), settings, pairs=len(pairs), longest=longest), stage.params.runtime)
+    shared = stage.params.runtime.shared_prompts
+    check_fit(dpo_work(config_of(sft), settings, pair_lengths(pairs, shared=shared)), stage.params.runtime)
     tokenizer = load_tokenizer(sft)
     policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed)
     folder = stage.output(f"artifacts/policies/dpo/seed-{seed}")
@@ -70,6 +72,19 @@ def optimize_dpo(stage: Stage, seed: int) -> None:
         on_checkpoint=lambda step: _save_checkpoint(policy, folder, step, like=sft),
     )
     _save(policy, tokenizer, folder, like=sft)
+
+
+def pair_lengths(pairs: Sequence[ScoredPair], *, shared: bool) -> list[Example]:
+    """Pairs in tokens; `shared` where both responses may follow one copy of their prompt."""
+    return [
+        Example.of_pair(
+            len(pair.chosen.prompt_ids),
+            len(pair.chosen.response_ids),
+            len(pair.rejected.response_ids),
+            shared=shared and pair.chosen.prompt_ids == pair.rejected.prompt_ids,
+        )
+        for pair in pairs
+    ]
 
 
 def optimize_ppo(stage: Stage, seed: int) -> None:
@@ -127,7 +142,7 @@ def run_ppo(
         config_of(inputs / "reward_model"),
         settings,
         section=section,
-        prompt=longest_tokens(tokenizer, prompts),
+        prompts=prompt_tokens(tokenizer, prompts),
         new_tokens=sampling.max_new_tokens,
         apart=start != sft,
     )

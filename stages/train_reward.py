@@ -12,7 +12,7 @@ from pipeline.models.text_format import foreign_template_warning, read_text_form
 from pipeline.params.schema import Runtime, TrainReward
 from pipeline.stage.fitting import check_fit
 from pipeline.stage.run import Stage, run_stage
-from pipeline.stage.trainings import config_of, longest_tokens, reward_work
+from pipeline.stage.trainings import config_of, reward_examples, reward_work
 from pipeline.training.reward import adopt_reward_model, train_reward
 
 
@@ -31,7 +31,7 @@ def main(stage: Stage) -> None:
         model = load_reward_model(backbone, compute, max_length=settings.max_length)
     else:
         tokenizer = load_reward_tokenizer(backbone)
-        _check_memory(backbone, tokenizer, [*pairs, *validation], settings, stage.params.runtime)
+        _check_memory(backbone, tokenizer, pairs, settings, stage.params.runtime)
         model = create_reward_model(
             backbone,
             compute,
@@ -73,9 +73,15 @@ def _check_memory(
     settings: TrainReward,
     runtime: Runtime,
 ) -> None:
-    texts = [text for pair in pairs for text in (pair.chosen, pair.rejected)]
-    longest = longest_tokens(tokenizer, texts)
-    check_fit(reward_work(config_of(backbone), settings, pairs=len(pairs), longest=longest), runtime)
+    config = config_of(backbone)
+    examples = reward_examples(
+        config,
+        tokenizer,
+        [(pair.chosen, pair.rejected) for pair in pairs],
+        max_length=settings.max_length,
+        shared_prompts=runtime.shared_prompts,
+    )
+    check_fit(reward_work(config, settings, examples), runtime)
 
 
 if __name__ == "__main__":

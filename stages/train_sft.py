@@ -8,6 +8,7 @@ from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.text_format import check_template, read_text_format
 from pipeline.stage.fitting import check_fit
 from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.training_work import Example
 from pipeline.stage.trainings import config_of, sft_work
 from pipeline.training.sft import train_sft
 
@@ -27,9 +28,8 @@ def main(stage: Stage) -> None:
     print(f"{len(examples)} texts, {cut} responses cut at {settings.max_length} tokens", flush=True)
 
     if examples:
-        longest = max(len(example) for example in examples)
-        work = sft_work(config_of(base), settings, examples=len(examples), longest=longest)
-        check_fit(work, stage.params.runtime)
+        lengths = [Example.of_text(len(one.prompt_ids), len(one.response_ids)) for one in examples]
+        check_fit(sft_work(config_of(base), settings, lengths), stage.params.runtime)
     policy = load_policy(base, compute, finetuning=settings.finetuning if examples else None, seed=seed)
     if examples:
         train_sft(

@@ -23,8 +23,8 @@ from pipeline.params.base import Finetuning
 from pipeline.progress import progress_bar
 from pipeline.seeding import torch_generator
 
-_PART_TOKENS = 1024
-"""Large enough for a processor's matrix products, small enough to leave little padding."""
+SCORED_TOKENS = 1024
+"""That a CPU reads at once: enough for its matrix products, few enough to leave little padding."""
 
 
 class RewardModel(nn.Module):
@@ -111,7 +111,7 @@ class RewardModel(nn.Module):
         rows = range(len(encoded))
         if not self.padding_free or self.network.device.type != "cpu":
             return self(*self.pad(encoded))
-        parts = split_batch(rows, [len(ids) for ids in encoded], _PART_TOKENS)
+        parts = split_batch(rows, [len(ids) for ids in encoded], SCORED_TOKENS)
         scores = torch.cat([self(*self.pad([encoded[row] for row in part])) for part in parts])
         order = torch.tensor([row for part in parts for row in part])
         return scores[order.argsort()]

@@ -9,7 +9,8 @@ from pipeline.data.tokens import AUTO_LIMIT, ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.models.machine import total_memory
 from pipeline.params.schema import Runtime
-from pipeline.stage.memory_need import Conditions, Work, needed_bytes
+from pipeline.stage.memory_need import Conditions, needed_bytes
+from pipeline.stage.training_work import Work
 
 _GIB = 2**30
 _WORTH = 0.98
@@ -123,8 +124,8 @@ def _remedies(work: Work, conditions: Conditions) -> Iterator[Remedy]:
     batch = work.batch
     while (batch := batch // 2) >= 1:
         yield Remedy(f"{work.section}.per_device_train_batch_size", batch, replace(work, batch=batch), conditions)
-    if conditions.limit is not None and work.length < AUTO_LIMIT.above:
-        least = max(64, work.length)
+    if conditions.limit is not None and work.longest < AUTO_LIMIT.above:
+        least = max(64, work.longest)
         smaller_parts = replace(conditions, limit=ForwardLimit(least, least))
         yield Remedy("runtime.max_forward_tokens", least, work, smaller_parts)
     if work.finetuning.method == "full":
@@ -133,13 +134,6 @@ def _remedies(work: Work, conditions: Conditions) -> Iterator[Remedy]:
 
 
 def _shorter(work: Work, conditions: Conditions) -> Iterator[Remedy]:
-    """Rows or responses of fewer tokens, in steps of 64; of a pair each side has half of its row."""
-    sides = 2 if work.paired else 1
-    now = work.rollout.new if work.rollout is not None else work.length // sides
-    for length in range((now - 1) // 64 * 64, 0, -64):
-        if work.rollout is None:
-            shorter = replace(work, length=sides * length)
-        else:
-            rollout = replace(work.rollout, new=length)
-            shorter = replace(work, rollout=rollout, length=work.length - now + length)
-        yield Remedy(work.length_key, length, shorter, conditions)
+    """Texts or responses of fewer tokens, in steps of 64."""
+    for length in range((work.limited - 1) // 64 * 64, 0, -64):
+        yield Remedy(work.length_key, length, work.shorter(length), conditions)

@@ -1,4 +1,4 @@
-"""The training stages as the estimate of their memory sees them; lengths are those of the data, where it is known."""
+"""The training stages as the estimate of their memory sees them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,13 +6,11 @@ from typing import Any
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
+from pipeline.data.packing import group_pair
 from pipeline.models.folders import brings_code
 from pipeline.params.optimize import Dpo, Ppo
 from pipeline.params.schema import TrainReward, TrainSft
-from pipeline.stage.memory_need import Model, Rollout, Work
-
-_LONGEST = 64
-"""Texts of the most characters, of which the one of the most tokens is taken."""
+from pipeline.stage.training_work import Example, Model, Rollout, Work, largest
 
 
 def config_of(folder: Path) -> PretrainedConfig:
@@ -20,57 +18,92 @@ def config_of(folder: Path) -> PretrainedConfig:
     return AutoConfig.from_pretrained(folder, trust_remote_code=brings_code(folder))
 
 
-def longest_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> int:
-    """Tokens of the longest of the texts, special ones included; 1 without texts."""
-    chosen = sorted(texts, key=len)[-_LONGEST:]
-    return max((len(ids) for ids in tokenizer(chosen, verbose=False)["input_ids"]), default=1) if chosen else 1
-
-
-def sft_work(config: Any, settings: TrainSft, *, examples: int, longest: int) -> Work:
-    """Args: longest: tokens of the longest prompt with its response."""
+def sft_work(config: Any, settings: TrainSft, examples: Sequence[Example]) -> Work:
+    """Args: examples: prompts with their responses, cut at `max_length`."""
     return Work(
         section="train_sft",
         length_key="train_sft.max_length",
         model=Model.of(config, writes=True),
         finetuning=settings.finetuning,
-        batch=min(settings.per_device_train_batch_size, examples),
-        length=min(longest, settings.max_length),
+        batch=settings.per_device_train_batch_size,
+        examples=tuple(largest(examples, lambda example: example.planned)),
+        accumulated=settings.gradient_accumulation_steps,
     )
 
 
-def reward_work(config: Any, settings: TrainReward, *, pairs: int, longest: int) -> Work:
-    """A decoder reads a pair in one row, an encoder in two. Args: longest: tokens of the longest text of a pair."""
-    model = Model.of(config, writes=False)
-    side = min(longest, settings.max_length)
+def reward_work(config: Any, settings: TrainReward, examples: Sequence[Example]) -> Work:
+    """Args: examples: pairs as `reward_examples` gives them."""
     return Work(
         section="train_reward",
         length_key="train_reward.max_length",
-        model=model,
+        model=Model.of(config, writes=False),
         finetuning=settings.finetuning,
-        batch=min(settings.per_device_train_batch_size, pairs),
-        length=2 * side if model.is_decoder else side,
-        paired=model.is_decoder,
-        rows=1 if model.is_decoder else 2,
-        writes=False,
+        batch=settings.per_device_train_batch_size,
+        examples=tuple(largest(examples, lambda example: example.planned)),
+        accumulated=settings.gradient_accumulation_steps,
     )
 
 
-def dpo_work(config: Any, settings: Dpo, *, pairs: int, longest: int) -> Work:
-    """Args: longest: tokens of the longest pair, both responses in one row."""
+def reward_examples(
+    config: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    max_length: int,
+    shared_prompts: bool,
+) -> list[Example]:
+    """Pairs of whole texts as the reward model reads them; of many, the longest and some of the others.
+
+    A decoder reads what both texts begin with once, where `shared_prompts` allows it.
+    """
+    shared = shared_prompts and Model.of(config, writes=False).is_decoder
+    chosen, rejected = (
+        _encoded(tokenizer, texts, max_length) for texts in zip(*largest(pairs, _characters), strict=True)
+    )
+    prompts = (_prompt(*both) if shared else 0 for both in zip(chosen, rejected, strict=True))
+    return [
+        Example.of_pair(prompt, len(one) - prompt, len(other) - prompt, shared=shared, writes=False)
+        for prompt, one, other in zip(prompts, chosen, rejected, strict=True)
+    ]
+
+
+def _characters(pair: tuple[str, str]) -> int:
+    return sum(map(len, pair))
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> list[list[int]]:
+    encoded: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
+    return encoded
+
+
+def _prompt(one: list[int], other: list[int]) -> int:
+    """Tokens that both begin with."""
+    return len(group_pair(one, other)[0][0].prompt_ids) if one[:1] == other[:1] else 0
+
+
+def dpo_work(config: Any, settings: Dpo, examples: Sequence[Example]) -> Work:
+    """Args: examples: pairs."""
     return Work(
         section="optimize.dpo",
         length_key="score_reference.max_length",
         model=Model.of(config, writes=True),
         finetuning=settings.finetuning,
-        batch=min(settings.per_device_train_batch_size, pairs),
-        length=longest,
-        paired=True,
+        batch=settings.per_device_train_batch_size,
+        examples=tuple(largest(examples, lambda example: example.planned)),
+        accumulated=settings.gradient_accumulation_steps,
         frozen=int(settings.reference == "frozen_copy"),
     )
 
 
 def ppo_work(
-    config: Any, scorer: Any, settings: Ppo, *, section: str, prompt: int, new_tokens: int, apart: bool = False
+    config: Any,
+    scorer: Any,
+    settings: Ppo,
+    *,
+    section: str,
+    prompts: Sequence[int],
+    new_tokens: int,
+    apart: bool = False,
 ) -> Work:
     """PPO or hybrid.
 
@@ -78,7 +111,7 @@ def ppo_work(
         config: of the policy.
         scorer: config of the reward model.
         section: of params.yaml, with `settings`.
-        prompt: tokens of the longest.
+        prompts: tokens of each.
         new_tokens: sampled for each.
         apart: the reference is not the policy with its adapters off, but a model of its own.
     """
@@ -89,8 +122,14 @@ def ppo_work(
         model=Model.of(config, writes=True),
         finetuning=settings.finetuning,
         batch=settings.per_device_train_batch_size,
-        length=prompt + new_tokens,
+        examples=tuple(Example.of_text(length, new_tokens) for length in prompts),
         frozen=int(apart or settings.finetuning.method == "full"),
         critics=int(own_critic),
-        rollout=Rollout(settings.rollout_batch_size, prompt, new_tokens, Model.of(scorer, writes=False)),
+        rollout=Rollout(settings.rollout_batch_size, new_tokens, Model.of(scorer, writes=False)),
     )
+
+
+def prompt_tokens(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[int]:
+    """Tokens of each prompt; of many, of the longest and some of the others."""
+    chosen = largest(prompts, len)
+    return [len(ids) for ids in tokenizer(chosen, verbose=False)["input_ids"]] if chosen else []

@@ -1,0 +1,207 @@
+"""Peaks of small trainings beside their estimates: `python -m tests.stage.peaks FOLDER`, one line of JSON for each.
+
+Every training is a fork of this process, which has loaded all libraries and trained once. Compared is what it adds to
+memory that is no page of a file, because files of libraries are there anyway.
+"""
+
+import json
+import os
+import random
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
+
+from pipeline.data.preferences import TextPair
+from pipeline.data.tokens import TokenizedExample
+from pipeline.models.compute import Compute, start_compute
+from pipeline.models.policy import load_policy, load_tokenizer
+from pipeline.models.reward import create_reward_model, load_reward_model
+from pipeline.params.base import Finetuning
+from pipeline.params.loading import load_params
+from pipeline.params.schema import Params
+from pipeline.stage.memory_need import LIBRARIES, Conditions, needed_bytes
+from pipeline.stage.training_work import Example, Work
+from pipeline.stage.trainings import config_of, dpo_work, ppo_work, reward_examples, reward_work, sft_work
+from pipeline.training.dpo import ScoredPair, train_dpo
+from pipeline.training.ppo import train_ppo
+from pipeline.training.reward import train_reward
+from pipeline.training.rollout import Roles
+from pipeline.training.sft import train_sft
+from tests.tiny_models import byte_level_tokenizer, changed
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LARGE = {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 6, "vocab_size": 8192}
+SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 8192}
+CASES = [
+    ("sft", 96, "lora"), ("sft", 400, "full"),
+    ("dpo", 96, "full"), ("dpo", 400, "lora"),
+    ("reward", 96, "lora"), ("reward", 320, "full"),
+    ("ppo", 64, "full"), ("ppo", 160, "lora"),
+]  # fmt: skip
+_EPISODES = 16
+_LETTERS = "abcdefghijklmnop"
+
+
+class Training:
+    """One small training; lengths are in tokens, of which a letter is one."""
+
+    def __init__(self, folder: Path, params: Params, length: int, method: str, *, batch: int = 4) -> None:
+        self.folder, self.params, self.length, self.batch = folder, params, length, batch
+        self.compute: Compute = start_compute(params.runtime)
+        self.finetuning: Finetuning = changed(params.train_sft.finetuning, method=method)
+        self.rng = random.Random(0)
+        self.tokenizer = load_tokenizer(folder / "policy")
+        self.estimate = 0
+        self.schedule = {
+            "per_device_train_batch_size": batch,
+            "gradient_accumulation_steps": 1,
+            "num_train_epochs": 1,
+            "finetuning": self.finetuning,
+        }
+        self.common: dict[str, Any] = {
+            "seed": 0,
+            "on_step": lambda step, metrics: None,
+            "on_tokens": lambda tokens, seconds: None,
+        }
+
+    def ids(self, count: int) -> list[int]:
+        return self.rng.choices(range(3, 8000), k=count)
+
+    def text(self, count: int) -> str:
+        return "".join(self.rng.choices(_LETTERS, k=count))
+
+    def estimated(self, work: Work) -> None:
+        self.estimate = needed_bytes(work, Conditions.of(self.params.runtime)) - LIBRARIES
+
+    def sft(self) -> None:
+        settings = changed(self.params.train_sft, max_length=self.length, **self.schedule)
+        half = self.length // 2
+        examples = [TokenizedExample(self.ids(half), self.ids(half)) for _ in range(2 * self.batch)]
+        config = config_of(self.folder / "policy")
+        self.estimated(sft_work(config, settings, [Example.of_text(half, half)] * len(examples)))
+        policy = load_policy(self.folder / "policy", self.compute, finetuning=self.finetuning)
+        train_sft(policy, examples, settings, self.compute, pad_token_id=0, **self.common)
+
+    def dpo(self) -> None:
+        """Against a copy, as full fine-tuning has it, or the policy with its adapters off."""
+        full = self.finetuning.method == "full"
+        reference = "frozen_copy" if full else "adapter_off"
+        settings = changed(self.params.optimize.dpo, reference=reference, save_steps=0, **self.schedule)
+        half, quarter = self.length // 2, self.length // 4
+        prompts = [self.ids(half) for _ in range(2 * self.batch)]
+        pairs = [
+            ScoredPair(*(TokenizedExample(prompt, self.ids(quarter)) for _ in range(2)), 0.0, 0.0) for prompt in prompts
+        ]
+        config = config_of(self.folder / "policy")
+        self.estimated(dpo_work(config, settings, [Example.of_pair(half, quarter, quarter)] * len(pairs)))
+        policy = load_policy(self.folder / "policy", self.compute, finetuning=self.finetuning)
+        copy = load_policy(self.folder / "policy", self.compute, finetuning=None) if full else None
+        more = {**self.common, "on_checkpoint": lambda step: None, "pad_token_id": 0}
+        train_dpo(policy, pairs, settings, self.compute, reference=copy, **more)
+
+    def reward(self) -> None:
+        settings = changed(self.params.train_reward, max_length=1024, **self.schedule)
+        prompts = [self.text(self.length // 2) for _ in range(2 * self.batch)]
+        pairs = [TextPair(*(prompt + self.text(self.length // 4) for _ in range(2))) for prompt in prompts]
+        config, texts = config_of(self.folder / "reward"), [(pair.chosen, pair.rejected) for pair in pairs]
+        examples = reward_examples(config, self.tokenizer, texts, max_length=1024, shared_prompts=True)
+        self.estimated(reward_work(config, settings, examples))
+        model = create_reward_model(
+            self.folder / "reward", self.compute, max_length=1024, seed=0, finetuning=self.finetuning
+        )
+        train_reward(model, pairs, [], settings, self.compute, **self.common)
+
+    def ppo(self) -> None:
+        new = self.length // 8
+        settings = changed(
+            self.params.optimize.ppo, finetuning=self.finetuning, rollout_batch_size=_EPISODES, num_minibatches=2,
+            total_episodes=2 * _EPISODES, num_ppo_epochs=1, per_device_train_batch_size=self.batch, save_steps=0,
+        )  # fmt: skip
+        prompts = [self.text(self.length - new) for _ in range(_EPISODES)]
+        policy_folder, reward_folder = self.folder / "policy", self.folder / "reward"
+        lengths = [len(ids) for ids in self.tokenizer(prompts)["input_ids"]]
+        configs = config_of(policy_folder), config_of(reward_folder)
+        self.estimated(ppo_work(*configs, settings, section="optimize.ppo", prompts=lengths, new_tokens=new))
+        full = self.finetuning.method == "full"
+        scorer = load_reward_model(reward_folder, self.compute)
+        roles = Roles(
+            policy=load_policy(policy_folder, self.compute, finetuning=self.finetuning, with_values=True),
+            reference=load_policy(policy_folder, self.compute, finetuning=None) if full else None,
+            critic=None,
+            score=lambda texts: scorer.score(texts, batch_size=_EPISODES),
+            tokenizer=self.tokenizer,
+        )
+        sampling = changed(self.params.sampling, max_new_tokens=new, stop_tokens=[])
+        train_ppo(
+            roles, prompts, settings, sampling, self.compute, **self.common, on_checkpoint=lambda step: None
+        )  # fmt: skip
+
+
+def save_models(folder: Path, sizes: dict[str, int]) -> None:
+    """A policy and a decoder with a score head, random."""
+    tokenizer = byte_level_tokenizer()
+    config = LlamaConfig(
+        **sizes, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    scorer = LlamaConfig.from_dict({**config.to_dict(), "num_labels": 1})
+    for name, network in (("policy", LlamaForCausalLM(config)), ("reward", LlamaForSequenceClassification(scorer))):
+        network.save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
+
+
+def in_fork(work: Callable[[], Any]) -> Any:
+    """What a function returns in a fork of this process, whose memory goes with it."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, json.dumps(work()).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        content = stream.read()
+    os.waitpid(child, 0)
+    return json.loads(content)
+
+
+def measure(folder: Path, params: Params, kind: str, length: int, method: str) -> dict[str, Any]:
+    """Bytes that a training added at its peak, and the estimate."""
+    before = _resident("RssAnon")
+    training = Training(folder, params, length, method)
+    getattr(training, kind)()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - _resident("RssFile") - _resident("RssShmem")
+    return {
+        "case": f"{kind}, {method}, {length} tokens",
+        "measured": peak - before,
+        "estimated": training.estimate,
+    }
+
+
+def _resident(kind: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:")) * 1024
+
+
+def main() -> None:
+    """Measure all cases."""
+    root = Path(sys.argv[1])
+    params = load_params(ROOT / "params.yaml")
+    params = params.model_copy(update={"runtime": changed(params.runtime, device="cpu", threads=1)})
+    torch.manual_seed(0)
+    for name, sizes in (("small", SMALL), ("large", LARGE)):
+        in_fork(lambda name=name, sizes=sizes: save_models(root / name, sizes))  # type: ignore[misc]
+    for kind in ("sft", "dpo", "reward", "ppo"):
+        getattr(Training(root / "small", params, 40, "lora", batch=2), kind)()
+    for case in CASES:
+        print("\n" + json.dumps(in_fork(lambda case=case: measure(root / "large", params, *case))), flush=True)  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    main()

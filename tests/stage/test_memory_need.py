@@ -1,0 +1,30 @@
+"""Estimated peaks of trainings against measured ones, on the machine that runs the tests."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.launch import ENVIRONMENT
+from tests.conftest import ROOT
+from tests.stage.peaks import CASES
+
+LOWEST, HIGHEST = 0.65, 1.5
+"""Of estimates against measured peaks, both without libraries."""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="peaks are read from Linux's /proc")
+def test_estimates_are_near_the_measured_peaks(tmp_path: Path) -> None:
+    """Ten seconds: eight trainings of a model of 7M weights, in forks of one process."""
+    command = [sys.executable, "-m", "tests.stage.peaks", str(tmp_path)]
+    environment = {**os.environ, **ENVIRONMENT, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"case"')]
+    ratios = {one["case"]: round(one["estimated"] / one["measured"], 2) for one in found}
+    print(json.dumps(found, indent=1))
+    assert len(ratios) == len(CASES)
+    assert all(LOWEST < ratio < HIGHEST for ratio in ratios.values()), ratios
