@@ -10,6 +10,9 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.data.records import read_records
 from pipeline.data.tokens import TokenizedExample
 from pipeline.errors import PipelineError
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.trainings import config_of, dpo_work, ppo_work, prompt_tokens
+from pipeline.memory.work import Example
 from pipeline.models.checkpoints import save_checkpoint, save_policy
 from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic, critic_from_policy, critic_from_reward_model
@@ -19,10 +22,7 @@ from pipeline.models.reward import load_reward_model
 from pipeline.models.text_format import FILE, check_same_texts, read_text_format
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
-from pipeline.stage.fitting import check_fit
 from pipeline.stage.run import Stage, run_stage
-from pipeline.stage.training_work import Example
-from pipeline.stage.trainings import config_of, dpo_work, ppo_work, prompt_tokens
 from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import ppo_iterations, train_ppo
 from pipeline.training.reward_gate import check_reward_gate

@@ -7,12 +7,12 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.preferences import TextPair
 from pipeline.data.records import read_records
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.trainings import config_of, reward_examples, reward_work
 from pipeline.models.reward import create_reward_model, load_reward_model, load_reward_tokenizer
 from pipeline.models.text_format import foreign_template_warning, read_text_format, store_text_format
 from pipeline.params.schema import Runtime, TrainReward
-from pipeline.stage.fitting import check_fit
 from pipeline.stage.run import Stage, run_stage
-from pipeline.stage.trainings import config_of, reward_examples, reward_work
 from pipeline.training.reward import adopt_reward_model, train_reward
 
 

@@ -2,14 +2,14 @@
 
 from pipeline.data.records import read_records
 from pipeline.data.tokens import cut_response, tokenize_example
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.trainings import config_of, sft_work
+from pipeline.memory.work import Example
 from pipeline.models.checkpoints import save_policy
 from pipeline.models.folders import stored_dtype
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.text_format import check_template, read_text_format
-from pipeline.stage.fitting import check_fit
 from pipeline.stage.run import Stage, run_stage
-from pipeline.stage.training_work import Example
-from pipeline.stage.trainings import config_of, sft_work
 from pipeline.training.sft import train_sft
 
 

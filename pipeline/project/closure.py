@@ -9,6 +9,7 @@ from pathlib import Path
 # No result depends on these: a better error message or progress bar must not retrain a model.
 BOOKKEEPING = (
     "pipeline/stage/",
+    "pipeline/memory/",
     "pipeline/params/",
     "pipeline/progress.py",
     "pipeline/errors.py",

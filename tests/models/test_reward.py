@@ -161,7 +161,7 @@ def test_no_more_tokens_than_the_model_has_positions(backbone: Path, compute: Co
 def test_scores_and_gradients_of_pairs_are_those_of_the_plain_computation(
     model: RewardModel, monkeypatch: pytest.MonkeyPatch, switch: str
 ) -> None:
-    monkeypatch.setattr("pipeline.models.reward._PART_TOKENS", 24)  # several parts of these few texts
+    monkeypatch.setattr("pipeline.models.reward.SCORED_TOKENS", 24)  # several parts of these few texts
     encoded = model.encode([*TEXTS, "This film", "This film was dull"])
     pairs = list(zip(encoded[::2], encoded[1::2], strict=True))
     assert len({len(ids) for ids in encoded}) > 3

@@ -183,7 +183,9 @@ ALLOWED = {
     "reading": {"errors", "packages", "params", "scratch"},
     "validation": {"errors", "params", "processes", "progress", "data", "evaluation.statistics"},
     "data": {"errors", "params", "processes", "progress", "scratch", "seeding", "reading"},
-    "check": {"errors", "launch", "params", "data", "judges.rules", "models.sources", "reading", "validation"},
+    "check": {
+        *("errors", "launch", "params", "data", "judges.rules", "memory", "models.sources", "reading", "validation"),
+    },
     "labelling": {"errors", "seeding", "reading", "data"},
     "judges": {"errors", "params", "progress", "data", "models"},
     "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing"},
@@ -203,7 +205,8 @@ ALLOWED = {
     },
     "release": {"params", "reading.chats"},
     "lineage": {"errors", "launch", "params", "project", "tracking", "data.records", "reading.sources"},
-    "stage": {"errors", "params", "launch", "resume", "project", "tracking", "models", "data.tokens"},
+    "memory": {"errors", "params", "models", "data.tokens", "data.packing", "training.schedule"},
+    "stage": {"errors", "params", "launch", "resume", "project", "tracking", "models"},
     "tracking": {"errors", "launch", "params", "project"},
     "project": {"errors", "params.loading"},
 }

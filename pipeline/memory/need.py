@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from pipeline.data.tokens import ForwardLimit
+from pipeline.memory.work import Pass, Rollout, Work, planned_steps
 from pipeline.models.compute import choose_device, choose_dtype, forward_limit, kept_activations
 from pipeline.models.footprint import NetworkSize, kept_bytes, recomputed_bytes
 from pipeline.models.long_attention import is_long
 from pipeline.models.reward import SCORED_TOKENS
 from pipeline.params.schema import Runtime
-from pipeline.stage.training_work import Pass, Rollout, Work, planned_steps
 
 LIBRARIES = 560 << 20
 """Bytes of Python with torch, transformers and peft (on a GPU: of its context and the workspace of its products)."""

@@ -1,4 +1,4 @@
-"""Peaks of small trainings beside their estimates: `python -m tests.stage.peaks FOLDER`, one line of JSON for each.
+"""Peaks of small trainings beside their estimates: `python -m tests.memory.peaks FOLDER`, one line of JSON for each.
 
 Every training is a fork of this process, which has loaded all libraries and trained once. Compared is what it adds to
 memory that is no page of a file, because files of libraries are there anyway.
@@ -18,15 +18,15 @@ from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassifi
 
 from pipeline.data.preferences import TextPair
 from pipeline.data.tokens import TokenizedExample
+from pipeline.memory.need import LIBRARIES, Conditions, needed_bytes
+from pipeline.memory.trainings import config_of, dpo_work, ppo_work, reward_examples, reward_work, sft_work
+from pipeline.memory.work import Example, Work
 from pipeline.models.compute import Compute, start_compute
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.reward import create_reward_model, load_reward_model
 from pipeline.params.base import Finetuning
 from pipeline.params.loading import load_params
 from pipeline.params.schema import Params
-from pipeline.stage.memory_need import LIBRARIES, Conditions, needed_bytes
-from pipeline.stage.training_work import Example, Work
-from pipeline.stage.trainings import config_of, dpo_work, ppo_work, reward_examples, reward_work, sft_work
 from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import train_ppo
 from pipeline.training.reward import train_reward

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.launch import ENVIRONMENT
 from tests.conftest import ROOT
-from tests.stage.peaks import CASES
+from tests.memory.peaks import CASES
 
 LOWEST, HIGHEST = 0.65, 1.5
 """Of estimates against measured peaks, both without libraries."""
@@ -19,7 +19,7 @@ LOWEST, HIGHEST = 0.65, 1.5
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="peaks are read from Linux's /proc")
 def test_estimates_are_near_the_measured_peaks(tmp_path: Path) -> None:
     """Ten seconds: eight trainings of a model of 7M weights, in forks of one process."""
-    command = [sys.executable, "-m", "tests.stage.peaks", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.memory.peaks", str(tmp_path)]
     environment = {**os.environ, **ENVIRONMENT, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]

@@ -7,16 +7,16 @@ import torch
 
 from pipeline.data.tokens import AUTO_LIMIT, ForwardLimit
 from pipeline.errors import PipelineError
+from pipeline.memory.need import Conditions, needed_bytes
+from pipeline.memory.work import Work
 from pipeline.models.machine import total_memory
 from pipeline.params.schema import Runtime
-from pipeline.stage.memory_need import Conditions, needed_bytes
-from pipeline.stage.training_work import Work
 
 _GIB = 2**30
 _WORTH = 0.98
 """A change that leaves more of the need than this is not advised."""
 _CERTAIN = 1.6
-"""An estimate this many times the limit is refused. It has been half as much again as what was measured
+"""An estimate this many times the limit is refused. Tests allow it half as much again as what is measured
 (docs/operations.md), so below that a run is warned of, and may go on."""
 
 

@@ -10,10 +10,10 @@ import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig
 
 from pipeline.errors import PipelineError
+from pipeline.memory import fitting
 from pipeline.models.compute import Compute
 from pipeline.models.text_format import FILE, TextFormat, store_text_format
 from pipeline.params.schema import Params
-from pipeline.stage import fitting
 from stages import optimize_policy, train_reward, train_sft
 from tests.tiny_models import byte_level_tokenizer, changed
 

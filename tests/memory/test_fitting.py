@@ -10,13 +10,10 @@ from transformers import LlamaConfig
 
 from pipeline.data.tokens import AUTO_LIMIT
 from pipeline.errors import PipelineError
-from pipeline.models.reward import load_reward_tokenizer
-from pipeline.params.schema import Params
-from pipeline.stage import fitting
-from pipeline.stage.fitting import check_fit, estimate_fit
-from pipeline.stage.memory_need import Conditions, needed_bytes
-from pipeline.stage.training_work import Example, planned_steps
-from pipeline.stage.trainings import (
+from pipeline.memory import fitting
+from pipeline.memory.fitting import check_fit, estimate_fit
+from pipeline.memory.need import Conditions, needed_bytes
+from pipeline.memory.trainings import (
     config_of,
     dpo_work,
     ppo_work,
@@ -25,6 +22,9 @@ from pipeline.stage.trainings import (
     reward_work,
     sft_work,
 )
+from pipeline.memory.work import Example, planned_steps
+from pipeline.models.reward import load_reward_tokenizer
+from pipeline.params.schema import Params
 from tests.tiny_models import changed
 
 GIB = 2**30

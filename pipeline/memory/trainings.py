@@ -7,10 +7,10 @@ from typing import Any
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 from pipeline.data.packing import group_pair
+from pipeline.memory.work import Example, Model, Rollout, Work, largest
 from pipeline.models.folders import brings_code
 from pipeline.params.optimize import Dpo, Ppo
 from pipeline.params.schema import TrainReward, TrainSft
-from pipeline.stage.training_work import Example, Model, Rollout, Work, largest
 
 
 def config_of(folder: Path) -> PretrainedConfig:
