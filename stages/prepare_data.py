@@ -15,6 +15,7 @@ from pipeline.excerpts import shorten
 from pipeline.models.text_format import TextFormat
 from pipeline.params.data import Data
 from pipeline.processes import usable_cores
+from pipeline.project.hashing import content_hash
 from pipeline.reading.formats import describe_format
 from pipeline.reading.leftovers import unused_columns, unused_fields
 from pipeline.reading.reasons import advise_reason
@@ -47,7 +48,8 @@ def main(stage: Stage) -> None:
     stage.write_json("reports/data/metrics.json", counts)
     rows: dict[str, Any] = {source.name: source.rows for source in sources}
     formats = {source.name: describe_format(data) for source, data in zip(sources, resolved, strict=True)}
-    report = report_sources(prepared, formats, rows, chat_format=style.name, unused=unused)
+    hashes = {source.name: content_hash(source.path) for source in sources if source.path is not None}
+    report = report_sources(prepared, formats, rows, chat_format=style.name, unused=unused, hashes=hashes)
     stage.write_json("reports/data/sources.json", report)
     stage.log_final(counts)
     _check(prepared, sources, settings)

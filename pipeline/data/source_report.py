@@ -15,6 +15,7 @@ def report_sources(
     *,
     chat_format: str,
     unused: Mapping[str, Mapping[str, list[str]]],
+    hashes: Mapping[str, str],
 ) -> dict[str, Any]:
     """The report of prepare_data.
 
@@ -22,16 +23,18 @@ def report_sources(
         formats: of each source, in words.
         rows: of each source, as they are.
         unused: of each source, `unused_columns` and `unused_fields`: what nothing reads.
+        hashes: md5 of each source that is a file, by which an audit knows it again.
 
     Returns:
-        `sources` (file, format, rows, fates and what is unused of each), `chat_format`, `examples` (reason to a few
-        rows, shortened) and `votes` (None where nobody voted).
+        `sources` (file, its md5, format, rows, fates and what is unused of each), `chat_format`, `examples` (reason to
+        a few rows, shortened) and `votes` (None where nobody voted).
     """
     return {
         "chat_format": chat_format,
         "sources": [
             {
                 "file": name,
+                "md5": hashes.get(name),
                 "format": formats[name],
                 "rows": len(rows[name]),
                 "fates": dict(sorted(prepared.rows_of.get(name, {}).items())),

@@ -20,16 +20,17 @@ from pipeline.errors import PipelineError
 from pipeline.launch import ENVIRONMENT
 from pipeline.lineage.contents import Contents
 from pipeline.lineage.diff import differences
+from pipeline.lineage.parameters import read_parameters
 from pipeline.lineage.raw import RawSources
 from pipeline.lineage.record import trace_record, trace_records
 from pipeline.lineage.record_text import describe, describe_findings
-from pipeline.lineage.runs import Runs
+from pipeline.lineage.runs import Runs, store_uri
 from pipeline.lineage.search import find_text
+from pipeline.lineage.source_files import SourceFiles
 from pipeline.lineage.tree import lineage, relative
 from pipeline.lineage.tree_text import render
 from pipeline.lineage.unused import unused_columns
 from pipeline.lineage.verify import breaks, cache_breaks
-from pipeline.params.loading import load_params
 from pipeline.project.defaults import committed_defaults, lock_date
 from pipeline.project.graph import cached_outputs
 from pipeline.project.lockfile import Lock, revision_lock, workspace_lock
@@ -83,7 +84,7 @@ def _audit(arguments: argparse.Namespace, root: Path) -> int:
     contents = Contents(root, revision=arguments.rev)
     lock = revision_lock(root, arguments.rev) if arguments.rev else workspace_lock(root)
     if arguments.record or arguments.find:
-        return _trace(arguments, lock, contents, RawSources(root, lock, contents, revision=arguments.rev))
+        return _trace(arguments, lock, contents, RawSources(SourceFiles(lock, contents)))
     if arguments.verify:
         return _verify(arguments, root, lock, contents)
     runs = _runs(root)
@@ -110,8 +111,8 @@ def _trace(arguments: argparse.Namespace, lock: Lock, contents: Contents, raw: R
         print(json.dumps({"counts": counts, "hits": hits}, indent=2))
     else:
         print(describe_findings(found, counts, traces))
-        if raw.missing:
-            print(raw.missing, file=sys.stderr)
+        for gap in raw.missing:
+            print(f"not searched: {gap}", file=sys.stderr)
     return 0 if counts else 1
 
 
@@ -131,12 +132,16 @@ def _verify(arguments: argparse.Namespace, root: Path, lock: Lock, contents: Con
 
 
 def _runs(root: Path) -> Runs | None:
-    """The store that params.yaml names, None where it cannot be read: a lineage needs neither."""
+    """The store that params.yaml names, None where it names none: a lineage needs neither."""
     try:
-        return Runs(load_params(root / "params.yaml").tracking, root)
+        uri = store_uri(read_parameters(root, None).get("tracking.uri"), root)
+        reason = "params.yaml names no store (tracking.uri)"
     except PipelineError as error:
-        print(f"MLflow: not asked, because {error}", file=sys.stderr)
+        uri, reason = store_uri(None, root), str(error)
+    if uri is None:
+        print(f"MLflow: not asked, because {reason}", file=sys.stderr)
         return None
+    return Runs(uri, root)
 
 
 def _say_what_is_missing(runs: Runs | None) -> None:

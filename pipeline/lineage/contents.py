@@ -1,14 +1,15 @@
-"""Files by their content hash: from the working folder where they are unchanged, else from the DVC cache."""
+"""Files by their content hash: from the DVC cache, the working folder where they are unchanged, or git."""
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.project.graph import cache_folder
-from pipeline.project.hashing import content_hash
+from pipeline.project.hashing import content_hash, counted_files
 from pipeline.project.lockfile import Artifact, revision_file
 
 
@@ -20,13 +21,35 @@ class Contents:
         self._root = root
         self._revision = revision
         self._hashes: dict[str, str | None] = {}
+        self._here: dict[str, str | None] = {}
         self._whole: dict[str, bool] = {}
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
     def current_hash(self, path: str) -> str | None:
         """Content hash of what lies at a path now, None when nothing does; of a revision, what git has there."""
         if path not in self._hashes:
-            self._hashes[path] = self._hash(path) if self._revision is None else self._committed(path)
+            self._hashes[path] = self.hash_here(path) if self._revision is None else self._committed(path)
         return self._hashes[path]
+
+    def hash_here(self, path: str) -> str | None:
+        """Content hash of what lies at a path of the working folder, None when nothing does."""
+        if path not in self._here:
+            self._here[path] = self._hash(path)
+        return self._here[path]
+
+    def hashes_below(self, folder: str) -> Iterator[tuple[Path, str]]:
+        """The files of a folder of the working folder, each with its content hash."""
+        found = counted_files(self._root / folder)
+        for _, file in sorted(found.items()):
+            yield file, str(self.hash_here(self.relative(file)))
+
+    def full(self, path: str) -> Path:
+        """Where a path of the project is."""
+        return self._root / path
+
+    def relative(self, file: Path) -> str:
+        """A path as the project writes it."""
+        return file.relative_to(self._root).as_posix() if file.is_relative_to(self._root) else file.as_posix()
 
     def _hash(self, path: str) -> str | None:
         full = self._root / path
@@ -56,7 +79,17 @@ class Contents:
         if cached is not None:
             return cached
         full = self._root / path
-        return full if full.is_file() and self._hash(path) == md5 else None
+        return full if full.is_file() and self.hash_here(path) == md5 else self._from_git(path, md5)
+
+    def _from_git(self, path: str, md5: str) -> Path | None:
+        """A copy of what the last commit, or the revision, has at a path, where it is this content."""
+        if self._committed(path) != md5:
+            return None
+        self._scratch = self._scratch or tempfile.TemporaryDirectory()
+        copy = Path(self._scratch.name) / md5 / PurePosixPath(path).name
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(revision_file(self._root, self._revision or "HEAD", path) or b"")
+        return copy
 
     def lines(self, path: str, md5: str) -> Iterator[str] | None:
         """Lines of a file of this content, read as they are asked for; None when it is nowhere."""

@@ -1,70 +1,78 @@
-"""The raw rows of a lineage, as the sources have them: by file and row, or by a text in them."""
+"""The raw rows of a lineage, as the sources had them: by file and row, or by a text in them."""
 
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from pipeline.errors import PipelineError
-from pipeline.lineage.contents import Contents
 from pipeline.lineage.needle import Needle
-from pipeline.params.loading import load_params, parse_params
-from pipeline.project.lockfile import Lock, revision_file
+from pipeline.lineage.source_files import SourceFile, SourceFiles
+
+_NO_LIMIT = 2**40
+"""Bytes of the largest row, of a run that had no such parameter."""
 
 
 class RawSources:
-    """The sources that prepare_data reads, opened when a row is asked for."""
+    """The sources that prepare_data read, opened when a row is asked for.
 
-    def __init__(self, root: Path, lock: Lock, contents: Contents, *, revision: str | None = None) -> None:
-        self._root = root
-        self._revision = revision
-        self._rows: dict[str, Any] | None = None
-        self.missing: str | None = None
-        """Why rows are not to be had, or may be others than those of the run."""
-        stage = lock.stages.get("prepare_data")
-        here = Contents(root)
-        if stage is not None and any(
-            here.current_hash(dep.path) != dep.md5 for dep in stage.inputs if dep.path == "data/raw"
-        ):
-            self.missing = "data/raw has changed since prepare_data ran: its rows are shown as they are now"
+    A row is shown from a file with the content that the run read, wherever that is, and from no other.
+    """
+
+    def __init__(self, sources: SourceFiles) -> None:
+        self._sources = sources
+        self._rows: dict[str, Sequence[Any] | None] = {}
+        self._links: tempfile.TemporaryDirectory[str] | None = None
+        self.missing: list[str] = [sources.missing] if sources.missing else []
+        """Why rows that were asked for are not to be had."""
 
     def row(self, source: str, number: int) -> Any:
         """A row by its number from 1, None where it cannot be had."""
-        rows = self._sources().get(source)
+        known = self._sources.all.get(source)
+        rows = self._of(known) if known is not None else None
         return rows[number - 1] if rows is not None and 0 < number <= len(rows) else None
 
     def containing(self, text: str) -> Iterator[tuple[str, int, str]]:
         """Source, number and text of every row that has the text in it, whatever its case and white space."""
         needle = Needle(text)
-        for source, rows in self._sources().items():
-            for number, row in enumerate(rows, start=1):
+        for source in self._sources.all.values():
+            for number, row in enumerate(self._of(source) or (), start=1):
                 shown = row_text(row)
                 if needle.is_in(shown):
-                    yield source, number, shown
+                    yield source.name, number, shown
 
-    def _sources(self) -> Mapping[str, Any]:
-        if self._rows is None:
-            self._rows = {}
+    def _of(self, source: SourceFile) -> Sequence[Any] | None:
+        if source.name not in self._rows:
+            self._rows[source.name] = None
             try:
-                self._rows = self._open()
+                self._rows[source.name] = self._open(source)
             except PipelineError as error:
-                self.missing = f"raw rows cannot be read: {error}"
-        return self._rows
+                self.missing.append(str(error))
+        return self._rows[source.name]
 
-    def _open(self) -> dict[str, Any]:
-        from pipeline.reading.sources import load_sources  # takes seconds to import
+    def _open(self, source: SourceFile) -> Sequence[Any]:
+        from pipeline.reading.sources import load_rows  # takes seconds to import
 
-        if self._revision is None:
-            data = load_params(self._root / "params.yaml").data
-        else:
-            text = revision_file(self._root, self._revision, "params.yaml") or b"{}"
-            data = parse_params(YAML(typ="safe").load(text.decode()), source=f"params.yaml at {self._revision}").data
-        named = [data.source] if isinstance(data.source, str) else [source.name for source in data.source]
-        if hub := [name for name in named if name.startswith("hub:")]:
-            raise PipelineError(f"{', '.join(hub)} is on a hub, which an audit does not ask")
-        # prepare_data has given the warnings
-        return {source.name: source.rows for source in load_sources(data, warn=lambda _: None)}
+        file = self._sources.locate(source)
+        megabytes = self._sources.largest_row
+        limit = _NO_LIMIT if megabytes is None else int(megabytes * 2**20)
+        rows: Sequence[Any] = load_rows(self._named(file, source), limit=limit)  # type: ignore[assignment]
+        if source.rows is not None and len(rows) != source.rows:
+            raise PipelineError(
+                f"{source.name} is read as {len(rows):,} rows by the code of now, and was as {source.rows:,} by that "
+                "of the run: they are not shown"
+            )
+        return rows
+
+    def _named(self, file: Path, source: SourceFile) -> Path:
+        """The file under its own name, which says how it is written; that of a cache is a hash."""
+        name = Path(source.place).name
+        if file.name == name:
+            return file
+        self._links = self._links or tempfile.TemporaryDirectory()
+        link = Path(tempfile.mkdtemp(dir=self._links.name)) / name
+        link.symlink_to(file.resolve())
+        return link
 
 
 def row_text(row: Any) -> str:

@@ -75,8 +75,7 @@ def trace_records(identities: Iterable[str], lock: Lock, contents: Contents, raw
     _find_origins(search.traces.values(), lock, contents, raw)
     for trace in search.traces.values():
         _follow(trace, lock)
-        if raw.missing:
-            trace.missing.append(raw.missing)
+        trace.missing += raw.missing
     return search.traces
 
 

@@ -1,16 +1,28 @@
 """The MLflow runs that wrote an artifact, joined by its content hash."""
 
-from dataclasses import dataclass
+import logging
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pipeline.excerpts import shorten
-from pipeline.params.schema import Tracking
 from pipeline.project.home import project_home
-from pipeline.project.lockfile import Artifact
+from pipeline.project.lockfile import Artifact, StageRecord
 from pipeline.tracking.mirror import connect
-from pipeline.tracking.tracker import masked, tracking_uri
+from pipeline.tracking.tracker import absolute_store, masked
+
+_SQLITE = "sqlite:///"
+_ALL = 3
+"""MLflow's ViewType of what was deleted, too."""
+_NAMED = 3
+"""Files that a line names; more are counted."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,10 @@ class Run:
     """UTC, to the second."""
     experiment: str | None = None
     """Of DVC."""
+    journal: str | None = None
+    """The name under which the stage logged it."""
+    doubts: list[str] = field(default_factory=list)
+    """Why this may not be the run that wrote the artifact."""
 
     def describe(self) -> str:
         """One line."""
@@ -37,38 +53,54 @@ class Run:
             f"{name} {self.versions[name]}" for name in ("torch", "transformers") if name in self.versions
         )
         experiment = f"experiment {self.experiment}" if self.experiment else None
-        parts = (self.started, self.status, experiment, code, self.device, versions, self.run_id)
+        parts = (self.started, self.status, experiment, code, self.device, versions, self.run_id, *self.doubts)
         return ", ".join(part for part in parts if part)
 
 
 class Runs:
     """Searches the tracking store; without one it finds nothing and says so in `missing`."""
 
-    def __init__(self, tracking: Tracking, root: Path) -> None:
+    def __init__(self, uri: str, root: Path) -> None:
+        """Args:
+        uri: of the store, see `store_uri`.
+        root: of the project.
+        """
         self.missing: str | None = None
-        self._uri = uri = tracking_uri(tracking, root)
+        self._uri = uri
         self._client: Any = None
         self._experiments: list[str] = []
-        if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        if uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).exists():
             self.missing = f"{masked(uri)} is not here: run ids, commits and environments are unknown"
             return
+        state = project_home(root) / ".state"
+        # what it would log of a damaged store, traceback and all, is said in a sentence
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)
         try:
-            self._client = connect(uri, project_home(root) / ".state" / "mlflow.lock")
-            self._experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
+            _open_sqlite(uri)
+            state.mkdir(exist_ok=True)
+            self._client = connect(uri, state / "mlflow.lock")
+            found = self._client.search_experiments(view_type=_ALL)
+            self._experiments = [experiment.experiment_id for experiment in found]
         except Exception as error:  # MLflow raises anything from SQLAlchemy to requests
             self._give_up(uri, error)
 
-    def of(self, stage: str, output: Artifact) -> list[Run]:
-        """Runs of a stage that wrote this output with this content, the newest first."""
+    def of(self, stage: StageRecord, output: Artifact) -> list[Run] | None:
+        """Runs of a stage that say they wrote this output with this content, the newest first; None without a store.
+
+        Anybody can delete or copy runs and edit their tags: what does not agree with dvc.lock, or with another run, is
+        said with the run.
+        """
         if self._client is None:
-            return []
-        query = f"tags.stage = '{stage}' and tags.`dvc.out/{output.path}` = '{output.md5}'"
+            return None
+        query = f"tags.stage = '{stage.name}' and tags.`dvc.out/{output.path}` = '{output.md5}'"
         try:
-            found = self._client.search_runs(self._experiments, query, order_by=["attributes.start_time DESC"])
+            found = self._client.search_runs(
+                self._experiments, query, run_view_type=_ALL, order_by=["attributes.start_time DESC"]
+            )
+            return _mark_copies([_run(run, stage) for run in found])
         except Exception as error:  # a store may break in the middle
             self._give_up(self._uri, error)
-            return []
-        return [_run(run) for run in found]
+            return None
 
     def _give_up(self, uri: str, error: Exception) -> None:
         reason = shorten(" ".join(str(error).partition("\n")[0].split())) or type(error).__name__
@@ -79,7 +111,20 @@ class Runs:
         )
 
 
-def _run(run: Any) -> Run:
+def store_uri(named: Any, root: Path) -> str | None:
+    """Where runs went: MLFLOW_TRACKING_URI, else `tracking.uri` of params.yaml; None where neither says."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or named
+    return absolute_store(uri, root) if isinstance(uri, str) and uri else None
+
+
+def _open_sqlite(uri: str) -> None:
+    """Fail at once where a SQLite store cannot be opened: MLflow would try again for minutes."""
+    if uri.startswith(_SQLITE):
+        with closing(sqlite3.connect(f"file:{quote(uri.removeprefix(_SQLITE))}?mode=ro", uri=True)) as store:
+            store.execute("SELECT name FROM sqlite_master").fetchall()
+
+
+def _run(run: Any, stage: StageRecord) -> Run:
     tags = run.data.tags
     dirty = tags.get("git.dirty")
     versions = {key.removeprefix("version."): value for key, value in tags.items() if key.startswith("version.")}
@@ -92,4 +137,31 @@ def _run(run: Any) -> Run:
         versions=dict(sorted(versions.items())),
         started=datetime.fromtimestamp(run.info.start_time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S"),
         experiment=tags.get("dvc.experiment"),
+        journal=tags.get("journal"),
+        doubts=_doubts(run, stage),
     )
+
+
+def _doubts(run: Any, stage: StageRecord) -> list[str]:
+    """What of a run does not agree with the stage as dvc.lock has it."""
+    tags = run.data.tags
+    found = ["deleted in MLflow"] if run.info.lifecycle_stage == "deleted" else []
+    if "journal" not in tags:
+        found.append("not logged by a stage")
+    for kind, artifacts in (("dep", stage.inputs), ("code", stage.code)):
+        others = [item.path for item in artifacts if tags.get(f"dvc.{kind}/{item.path}") != item.md5]
+        if others:
+            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+            found.append(f"says it read another {', '.join(others[:_NAMED])}{more} than dvc.lock has")
+    return found
+
+
+def _mark_copies(runs: Sequence[Run]) -> list[Run]:
+    """A stage logs one run under one name: of several with the same one, all but one are copies."""
+    counts = Counter(run.journal or run.run_id for run in runs)
+    marked = []
+    for run in runs:
+        count = counts[run.journal or run.run_id]
+        doubt = [f"one of {count} runs that say they are the same execution"] if count > 1 else []
+        marked.append(replace(run, doubts=[*run.doubts, *doubt]))
+    return marked

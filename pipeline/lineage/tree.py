@@ -25,7 +25,8 @@ class Node:
     md5: str
     rows: int | None = None
     stage: StageRecord | None = None
-    runs: list[Run] = field(default_factory=list)
+    runs: list[Run] | None = None
+    """Of MLflow; None where it was not asked or did not answer."""
     inputs: list["Node"] = field(default_factory=list)
     files: dict[str, str] | None = None
 
@@ -56,7 +57,7 @@ class Node:
             "md5": self.md5,
             "rows": self.rows,
             "stage": stage,
-            "runs": [asdict(run) for run in self.runs],
+            "runs": [asdict(run) for run in self.runs or ()],
             "files": self.files,
             "inputs": [node.as_dict() for node in self.inputs],
         }
@@ -88,7 +89,7 @@ def _node(artifact: Artifact, lock: Lock, contents: Contents, runs: Runs | None,
     if found is not None:
         stage, output = found
         node.stage = stage
-        node.runs = runs.of(stage.name, output) if runs is not None else []
+        node.runs = runs.of(stage, output) if runs is not None else None
         node.inputs = [_node(dep, lock, contents, runs, known) for dep in stage.inputs]
     elif artifact.md5.endswith(".dir"):
         node.files = contents.files(artifact)

@@ -63,7 +63,9 @@ def _files(node: Node, *, full: bool) -> list[str]:
 def _details(node: Node, style: _Style, indent: int) -> list[str]:
     assert node.stage is not None
     params, code = node.stage.params, node.stage.code
-    lines = [line for run in node.runs for line in titled("run", [run.describe()], indent=indent)]
+    lines = [line for run in node.runs or () for line in titled("run", [run.describe()], indent=indent)]
+    if node.runs == []:
+        lines += titled("run", ["none in MLflow says that it wrote this version"], indent=indent)
     if node.stage.name == "prepare_data":
         for source, columns in style.unused.items():
             lines += titled(f"unused in {source}", columns, indent=indent)

@@ -3,15 +3,14 @@
 import json
 
 from pipeline.lineage.contents import Contents
+from pipeline.lineage.source_files import REPORT
 from pipeline.project.lockfile import Lock
-
-_REPORT = "reports/data/sources.json"
 
 
 def unused_columns(lock: Lock, contents: Contents) -> dict[str, list[str]]:
     """Columns and fields of each source that were not used; empty where the report is nowhere or names none."""
-    found = lock.producer(_REPORT)
-    file = contents.locate(_REPORT, found[1].md5) if found is not None and found[1].path == _REPORT else None
+    found = lock.producer(REPORT)
+    file = contents.locate(REPORT, found[1].md5) if found is not None and found[1].path == REPORT else None
     if file is None:
         return {}
     sources = json.loads(file.read_text()).get("sources", [])

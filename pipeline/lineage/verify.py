@@ -3,15 +3,12 @@
 from collections.abc import Container
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from pipeline.errors import PipelineError
 from pipeline.lineage.contents import Contents
 from pipeline.lineage.edges import edge_breaks
+from pipeline.lineage.parameters import read_parameters
+from pipeline.lineage.source_files import FOLDER, LOST, STAGE, SourceFiles
 from pipeline.lineage.tree import Node
-from pipeline.params.loading import flatten
-from pipeline.project.lockfile import Artifact, Lock, StageRecord, revision_file
+from pipeline.project.lockfile import Artifact, Lock, StageRecord
 
 
 def breaks(tree: Node, lock: Lock, contents: Contents, root: Path, *, revision: str | None = None) -> list[str]:
@@ -22,12 +19,16 @@ def breaks(tree: Node, lock: Lock, contents: Contents, root: Path, *, revision: 
     Args:
         revision: a git revision whose code and parameters are compared; None is the working folder.
     """
-    params = _parameters(root, revision)
+    params = read_parameters(root, revision)
     stages = _stages(tree)
     found = edge_breaks(stages, lock, contents)
     stale = {line.partition(": ")[0] for line in found}
+    if any(stage.name == STAGE for stage in stages):
+        sources = SourceFiles(lock, contents)
+        found += _lost_sources(sources) if revision is not None else _changed_sources(sources, tree, contents)
     if revision is None:
-        nodes = [node for node in tree.walk() if node.path not in stale]
+        named = {FOLDER} if any(Artifact(FOLDER, "").covers(line.partition(": ")[0]) for line in found) else set()
+        nodes = [node for node in tree.walk() if node.path not in stale | named]
         found += [line for node in nodes if (line := _changed(node, contents))]
     for stage in stages:
         for item in stage.code:
@@ -51,6 +52,22 @@ def cache_breaks(tree: Node, cached: Container[str], contents: Contents) -> list
     return list(dict.fromkeys(line for out in outputs.values() for line in contents.cache_breaks(out)))
 
 
+def _changed_sources(sources: SourceFiles, tree: Node, contents: Contents) -> list[str]:
+    """Raw files, in data/raw or elsewhere, that are not what prepare_data read."""
+    found = [line for source in sources.all.values() if (line := sources.state(source))]
+    folder = next((node for node in tree.walk() if node.path == FOLDER), None)
+    noted = sources.all and all(source.md5 for source in sources.all.values())
+    if noted and not found and folder is not None and contents.current_hash(FOLDER) != folder.md5:
+        found.append(f"{FOLDER}: files came or went since {STAGE} ran; those that it read are what they were")
+    return found
+
+
+def _lost_sources(sources: SourceFiles) -> list[str]:
+    """Of a revision: raw files whose version is nowhere."""
+    known = (source for source in sources.all.values() if source.md5 is not None)
+    return [f"{source.name}: {LOST}" for source in known if sources.find(source) is None]
+
+
 def _stages(tree: Node) -> list[StageRecord]:
     return list({node.stage.name: node.stage for node in tree.walk() if node.stage is not None}.values())
 
@@ -61,14 +78,6 @@ def _changed(node: Node, contents: Contents) -> str | None:
         return None
     source = "" if node.stage is None else f" (written by {node.stage.name})"
     return contents.difference(Artifact(node.path, node.md5)) + source
-
-
-def _parameters(root: Path, revision: str | None) -> dict[str, object]:
-    content = (root / "params.yaml").read_bytes() if revision is None else revision_file(root, revision, "params.yaml")
-    try:
-        return flatten(YAML(typ="safe").load((content or b"{}").decode()))
-    except (YAMLError, AttributeError, UnicodeDecodeError) as error:
-        raise PipelineError(f"params.yaml{f' at {revision}' if revision else ''} cannot be read: {error}") from error
 
 
 _MISSING = object()

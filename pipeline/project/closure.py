@@ -10,6 +10,7 @@ from pathlib import Path
 BOOKKEEPING = (
     "pipeline/stage/",
     "pipeline/memory/",
+    "pipeline/project/",
     "pipeline/params/",
     "pipeline/progress.py",
     "pipeline/errors.py",

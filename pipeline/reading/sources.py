@@ -2,9 +2,10 @@
 
 import glob
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset, disable_progress_bars, load_dataset
 from datasets.exceptions import DatasetsError
@@ -45,6 +46,8 @@ class Source:
     """Of its prompts, so many are used (0 to 1]."""
     unnamed: bool = False
     """A table without a header line; its columns are `column_1`, `column_2`, ..."""
+    path: Path | None = None
+    """The file; None of a hub data set."""
 
 
 Warn = Callable[[str], None]
@@ -171,7 +174,32 @@ def _load_file(path: Path, share: float, limit: int) -> Source:
             rows = load_arrow_rows(path, limit=limit)
     except (ValueError, OSError) as error:
         raise PipelineError(f"{_KEY}: cannot read {path}: {error}") from error
-    return Source(_name(path), rows, share, unnamed)
+    return Source(_name(path), rows, share, unnamed, path)
+
+
+def load_rows(path: Path, *, limit: int) -> Rows:
+    """The rows of one file, as `load_sources` numbers them.
+
+    Args:
+        path: whose name says how it is written.
+        limit: bytes of the largest row.
+
+    Raises:
+        PipelineError: it cannot be read.
+    """
+    _check([path])
+    return _load_file(path, 1.0, limit).rows
+
+
+def package_files(source: str | Sequence[Mapping[str, Any]]) -> dict[str, Path]:
+    """Files in packages that a value of `data.source` names, by the names of their sources.
+
+    Raises:
+        PipelineError: a package or file is not installed.
+    """
+    named = [source] if isinstance(source, str) else [str(one["name"]) for one in source]
+    found = [_package_file(name) for name in named if name.startswith("package:")]
+    return {_name(path): path for path in found}
 
 
 def _name(path: Path) -> str:

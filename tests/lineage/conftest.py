@@ -77,6 +77,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 RAW = "data/raw/a.jsonl"
+SOURCES = "reports/data/sources.json"
 PROMPT, EVALUATED, LABELLED, TEXT = "a" * 16, "b" * 16, "c" * 16, "d" * 16
 PAIR, REFUSED, TESTED = "1" * 16, "2" * 16, "3" * 16
 
@@ -99,7 +100,8 @@ def rlhf(project: Project) -> Project:
     write("artifacts/data/prompts/train.jsonl", [{"id": PROMPT, "prompt": "Why?"}])
     write("artifacts/data/prompts/evaluation.jsonl", [{"id": EVALUATED, "prompt": "Who?"}])
     write("artifacts/data/prompts/validation.jsonl", [{"id": "e" * 16, "prompt": "When?"}])
-    stage("prepare_data", ["data/raw"], ["artifacts/data"], {"data": {"source": RAW}})
+    write(SOURCES, json.dumps({"sources": [{"file": RAW, "md5": content_hash(project.root / RAW), "rows": 5}]}))
+    stage("prepare_data", ["data/raw"], ["artifacts/data", SOURCES], {"data": {"source": RAW}})
     models = ("judge", "evaluation_judge", "sft", "reward_model", "policies/dpo/seed-0", "policies/hybrid/seed-0")
     for name in (*models, "selected/dpo/seed-0"):
         write(f"artifacts/{name}/model.safetensors", name)

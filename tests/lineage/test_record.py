@@ -12,6 +12,7 @@ from pipeline.lineage.raw import RawSources
 from pipeline.lineage.record import Trace, trace_record
 from pipeline.lineage.record_text import describe, describe_findings
 from pipeline.lineage.search import find_text
+from pipeline.lineage.source_files import SourceFiles
 from pipeline.project.lockfile import StageRecord
 from tests.conftest import ROOT
 from tests.lineage.conftest import EVALUATED, LABELLED, PAIR, PROMPT, RAW, REFUSED, TESTED, TEXT, Project
@@ -21,10 +22,8 @@ DPO, SELECTED = "artifacts/policies/dpo/seed-0", "artifacts/selected/dpo/seed-0"
 
 
 @pytest.fixture
-def raw(rlhf: Project, monkeypatch: pytest.MonkeyPatch) -> RawSources:
-    rows = [{"text": f"row {number} says\nWhy? {'x' * 300}"} for number in range(1, 6)]
-    monkeypatch.setattr(RawSources, "_open", lambda _: {RAW: rows})
-    return RawSources(rlhf.root, rlhf.lock(), rlhf.contents())
+def raw(rlhf: Project) -> RawSources:
+    return RawSources(SourceFiles(rlhf.lock(), rlhf.contents()))
 
 
 @pytest.fixture
@@ -118,13 +117,6 @@ def test_what_is_in_no_cache_is_named(rlhf: Project, raw: RawSources) -> None:
     (rlhf.root / "artifacts/preferences/raw.jsonl").unlink()
     trace = trace_record(PAIR, lock, rlhf.contents(), raw)
     assert trace.missing == ["artifacts/preferences/raw.jsonl is neither here nor in the DVC cache"]
-
-
-def test_raw_files_that_changed_since_are_said_to_have(rlhf: Project) -> None:
-    lock = rlhf.lock()
-    assert RawSources(rlhf.root, lock, rlhf.contents()).missing is None
-    rlhf.write(RAW, [{"text": "another"}])
-    assert "data/raw has changed" in (RawSources(rlhf.root, lock, rlhf.contents()).missing or "")
 
 
 def test_a_sentence_is_found_in_raw_rows_pairs_and_samples(rlhf: Project, raw: RawSources) -> None:

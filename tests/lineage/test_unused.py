@@ -4,16 +4,14 @@ from pipeline.lineage.tree import lineage
 from pipeline.lineage.tree_text import render
 from pipeline.lineage.unused import unused_columns
 from pipeline.project.defaults import Defaults
-from tests.lineage.conftest import Project
-
-REPORT = "reports/data/sources.json"
+from tests.lineage.conftest import SOURCES, Project
 
 
 def test_columns_that_nothing_read_are_shown_with_the_data(rlhf: Project) -> None:
-    assert unused_columns(rlhf.lock(), rlhf.contents()) == {}, "a run of before they were reported"
+    assert unused_columns(rlhf.lock(), rlhf.contents()) == {}
     sources = '[{"file": "a.csv", "unused": ["system", "tools"]}, {"file": "b.csv", "unused": [], "rows": 3}]'
-    rlhf.write(REPORT, f'{{"sources": {sources}}}')
-    rlhf.stage("prepare_data", ["data/raw"], ["artifacts/data", REPORT])
+    rlhf.write(SOURCES, f'{{"sources": {sources}}}')
+    rlhf.stage("prepare_data", ["data/raw"], ["artifacts/data", SOURCES])
     unused = unused_columns(rlhf.lock(), rlhf.contents())
     assert unused == {"a.csv": ["system", "tools"]}
     tree = lineage("artifacts/data", rlhf.lock(), rlhf.contents(), None)

@@ -1,0 +1,132 @@
+"""The files that prepare_data read, each by the hash of what it held then."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.lineage.contents import Contents
+from pipeline.project.lockfile import Artifact, Lock
+
+REPORT = "reports/data/sources.json"
+STAGE = "prepare_data"
+FOLDER = "data/raw"
+LOST = "the version of the run is neither here, nor in git, nor in the DVC cache"
+_PACKAGES = "requirements-embedded.txt"
+_HUB = "hub:"
+_SHOWN = 12
+"""Hex digits of a hash."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One source of a run."""
+
+    name: str
+    """As the run named it."""
+    md5: str | None
+    """Of what it held; None where the run noted none: a hub data set, or a run of before hashes were noted."""
+    rows: int | None
+    """How many it had."""
+    place: str
+    """Its path, from the root of the project or absolute."""
+
+
+class SourceFiles:
+    """The sources of one run, and where their contents are now."""
+
+    def __init__(self, lock: Lock, contents: Contents) -> None:
+        self._lock, self._contents = lock, contents
+        stage = lock.stages.get(STAGE)
+        self._params: dict[str, Any] = stage.params if stage is not None else {}
+        self._deps = {dep.path: dep.md5 for dep in stage.inputs} if stage is not None else {}
+        self.missing: str | None = None
+        """Why the sources are not known."""
+        self.all = {source.name: source for source in self._read()}
+
+    @property
+    def largest_row(self) -> float | None:
+        """`data.max_row_megabytes` of the run, None where it had no such limit."""
+        return self._params.get("data.max_row_megabytes")
+
+    def locate(self, source: SourceFile) -> Path:
+        """A file with what the source held in the run.
+
+        Raises:
+            PipelineError: there is none, or nothing says what it held.
+        """
+        if source.name.startswith(_HUB):
+            raise PipelineError(f"{source.name} is on a hub, which an audit does not ask")
+        if source.md5 is None:
+            self._require_unchanged(source)
+            return self._contents.full(source.place)
+        file = self.find(source)
+        if file is None:
+            raise PipelineError(
+                f"{self.state(source)}, and {LOST}: its rows are not shown. Bring the file of then back, or run "
+                f"`dvc repro {STAGE}`"
+            )
+        return file
+
+    def find(self, source: SourceFile) -> Path | None:
+        """A file with the noted content: the cached one, what lies there now, what git has, or a renamed one."""
+        if source.md5 is None:
+            return None
+        return self._contents.locate(source.place, source.md5) or self._renamed(source)
+
+    def state(self, source: SourceFile) -> str | None:
+        """How what lies there now differs from what the run read, in words; None where it does not, or nobody knows."""
+        if source.md5 is None or source.name.startswith(_HUB):
+            return None
+        now = self._contents.full(source.place)
+        if not now.exists():
+            other = self._renamed(source)
+            moved = f"; {self._contents.relative(other)} has its content" if other is not None else ""
+            return f"{source.name}: missing{moved}"
+        found = self._contents.hash_here(source.place)
+        if found == source.md5:
+            return None
+        return f"{source.name}: another content ({str(found)[:_SHOWN]}) than {STAGE} read ({source.md5[:_SHOWN]})"
+
+    def _require_unchanged(self, source: SourceFile) -> None:
+        """Without a hash of its own a file is known by what DVC watches: data/raw, and the list of packages."""
+        watched = FOLDER if Artifact(FOLDER, "").covers(source.place) else None
+        watched = _PACKAGES if Path(source.place).is_absolute() and "site-packages" in source.place else watched
+        if watched is None or watched not in self._deps:
+            raise PipelineError(f"nothing says what {source.name} held in the run: its rows are not shown")
+        if self._contents.hash_here(watched) != self._deps[watched]:
+            raise PipelineError(
+                f"{watched} has changed since {STAGE} ran, which noted no hash of {source.name}: its rows are not shown"
+            )
+
+    def _renamed(self, source: SourceFile) -> Path | None:
+        """A file of data/raw that has the content under another name."""
+        return next((path for path, md5 in self._contents.hashes_below(FOLDER) if md5 == source.md5), None)
+
+    def _read(self) -> Iterator[SourceFile]:
+        found = self._lock.producer(REPORT)
+        file = self._contents.locate(REPORT, found[1].md5) if found is not None and found[1].path == REPORT else None
+        if file is None:
+            self.missing = f"{REPORT} is neither here nor in the DVC cache, which says what the sources of the run were"
+            return
+        packages = self._packages()
+        for one in json.loads(file.read_text()).get("sources", []):
+            place = packages.get(one["file"], Path(one["file"])).as_posix()
+            yield SourceFile(one["file"], one.get("md5"), one.get("rows"), place)
+
+    def _packages(self) -> dict[str, Path]:
+        from pipeline.reading.sources import package_files  # takes seconds to import
+
+        named = self._params.get("data.source", [])
+        if not any(one.startswith("package:") for one in _names(named)):
+            return {}
+        try:
+            return package_files(named)
+        except PipelineError:
+            return {}  # its file is then missing, which is said
+
+
+def _names(source: Any) -> list[str]:
+    return [source] if isinstance(source, str) else [str(one["name"]) for one in source]
