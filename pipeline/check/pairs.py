@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pipeline.check.findings import Findings, Table
 from pipeline.check.models import Readers
 from pipeline.check.settings import Settings
+from pipeline.check.shares import LABELS, counting_pairs, report_short_splits
 from pipeline.check.sources import ReadData
 from pipeline.data.labelled import labelled_pairs, read_ballots
 from pipeline.data.preferences import given_pairs
@@ -19,7 +19,6 @@ from pipeline.validation.thresholds import threshold_problems
 
 MOST_PAIRS = 5_000
 """Pairs that the contract is tried on; of more, every second, third, ..."""
-LABELS = Path("data/labels")
 
 
 def check_pairs(
@@ -48,13 +47,22 @@ def check_pairs(
         validated = _validate(tried, data, readers, settings)
         findings.tables.append(_table(validated, settings))
         uncounted = step > 1 or data.whole > 1 or not counted
-        findings.errors += [
-            problem
-            for problem in threshold_problems(validated, settings.contract)
-            if not (uncounted and "too few accepted pairs" in problem.message)
-        ]
+        _check_thresholds(validated, data, settings, findings, counted=not uncounted)
         return [*validated.accepted, *(row for row in validated.quarantined if row["reasons"] == ["over_context"])]
     return []
+
+
+def _check_thresholds(
+    validated: ValidatedPairs, data: ReadData, settings: Settings, findings: Findings, *, counted: bool
+) -> None:
+    for problem in threshold_problems(validated, settings.contract):
+        if "too few accepted pairs" not in problem.message:
+            findings.errors.append(problem)
+        elif counted and str(problem.key).startswith("data.splits."):
+            count = counting_pairs(settings, {pair["id"] for pair in validated.quarantined})
+            report_short_splits(data, settings, findings, what="accepted pairs", count=count)
+        elif counted:
+            findings.errors.append(problem)
 
 
 def _known_pairs(data: ReadData, settings: Settings, findings: Findings) -> Sequence[dict[str, Any]]:

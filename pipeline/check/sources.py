@@ -30,6 +30,7 @@ _SHOWN_CHARACTERS = 200
 class ReadData:
     """What the rows that were read became."""
 
+    intake: Intake
     prepared: PreparedData
     style: Style
     whole: float
@@ -59,7 +60,7 @@ def read_data(intake: Intake, policy: Path, settings: Settings, findings: Findin
         prepared, style = read_sources(intake, policy, seed=settings.seed, at_most=_most_rows(intake))
         read = prepared.noted_rows
         lossy = _dropped_share(prepared) > settings.data.max_dropped_share
-        data = ReadData(prepared, style, intake.rows / read if read < intake.rows else 1.0, lossy)
+        data = ReadData(intake, prepared, style, intake.rows / read if read < intake.rows else 1.0, lossy)
         if data.whole > 1:
             findings.warning(
                 f"{read:,} of {intake.rows:,} rows were read, in blocks from all over; counts are estimates."

@@ -1,6 +1,6 @@
 """The sources of a run, opened and read: what prepare_data writes, and what is checked before it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.data.preparation import PreparedData, prepare
 from pipeline.data.raw_rows import FieldRows, RawRows
 from pipeline.data.shares import fill_shares
-from pipeline.params.data import Data
+from pipeline.params.data import Data, Limits, Splits
 from pipeline.progress import progress_bar
 from pipeline.reading.categories import default_category
 from pipeline.reading.control_tokens import control_tokens
@@ -50,6 +50,17 @@ def open_sources(settings: Data, *, warn: Callable[[str], None] = print_warning)
     refuse_misfits(sources, resolved, settings)
     rows = sum(len(source.rows) for source in sources)
     return Intake(settings, sources, fill_shares(resolved, rows=rows))
+
+
+def other_shares(intake: Intake, splits: Mapping[str, float | None], limits: Mapping[str, int | None]) -> Data:
+    """What the sources would be divided by with other values of `data.splits` and `data.limits`.
+
+    Raises:
+        PipelineError: the shares leave something that no split takes.
+        ValueError: they do not add up.
+    """
+    changed = {"splits": Splits(**splits), "limits": Limits(**limits)}
+    return fill_shares([data.model_copy(update=changed) for data in intake.resolved], rows=intake.rows)[0]
 
 
 class _Mixed(Exception):

@@ -50,6 +50,8 @@ class PreparedData:
     """Raw rows that have a fate."""
     votes: list[tuple[Vote, ...]]
     """What annotators said of each comparison."""
+    divide: Callable[[Data], Uses] = field(compare=False)
+    """What each use would get of the same records with other shares and limits."""
 
 
 def prepare(
@@ -79,12 +81,7 @@ def prepare(
         for source, part in parts:
             gathered.take(source, part)
     store, fates, data = gathered.store, gathered.fates, joined[-1].data
-    edges = split_edges(data)
-    splits = splits_of(store.numbers["hash"], edges)
-    by_split = {split: np.flatnonzero(splits == at) for at, split in enumerate(SPLITS)}
-    lend_to_empty_splits(by_split, store.numbers["hash"], edges)
-    used = {split: _limited(store, numbers, split, data, fates) for split, numbers in by_split.items()}
-    uses = Uses(store, used, data, seed=seed)
+    uses = _divide(store, data, fates, seed=seed)
     return PreparedData(
         labels=uses.labels(),
         texts=uses.texts(),
@@ -97,7 +94,18 @@ def prepare(
         fates=fates.in_order([name for source in joined for name in source.names or (source.name,)]),
         noted_rows=fates.rows,
         votes=gathered.votes,
+        divide=lambda other: _divide(store, other, Fates(), seed=seed),
     )
+
+
+def _divide(store: RecordStore, data: Data, fates: Fates, *, seed: int) -> Uses:
+    """The records in their splits; what becomes of each is noted."""
+    edges = split_edges(data)
+    splits = splits_of(store.numbers["hash"], edges)
+    by_split = {split: np.flatnonzero(splits == at) for at, split in enumerate(SPLITS)}
+    lend_to_empty_splits(by_split, store.numbers["hash"], edges)
+    used = {split: _limited(store, numbers, split, data, fates) for split, numbers in by_split.items()}
+    return Uses(store, used, data, seed=seed)
 
 
 def _read(

@@ -1,5 +1,6 @@
 """The check says before hours what would stop a run, with the key that is the cause."""
 
+import re
 import types
 from typing import Any
 
@@ -56,8 +57,75 @@ def test_a_length_beyond_the_model_is_an_error_with_the_most_that_it_reads(proje
 def test_small_splits_are_named_before_anything_is_trained(project: Project) -> None:
     project.write(pairs(60))
     findings = project.check()
-    assert keys(findings) == ["data.splits.validation"]
-    assert "validation" in findings.errors[0].message and "min_pairs (now 16)" in findings.errors[0].message
+    assert keys(findings) == ["data.splits.validation", "data.splits.test"]
+    assert "validation gets 3 accepted pairs, fewer than validate_preferences.min_pairs (16)" in (
+        findings.errors[0].message
+    )
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("rows", [100, 200, 300])
+@pytest.mark.parametrize("source", ["given", "sampled"])
+def test_of_a_small_source_the_check_says_what_the_draw_gives_and_which_share_is_enough(
+    project: Project, rows: int, seed: int, source: str
+) -> None:
+    """Whether about 300 rows give a split enough is luck, and it was said without a number to put."""
+    project.write(pairs(rows))
+    changes = {"seed": seed, "collect_preferences__source": source}
+    findings = project.check(**changes)
+    use = {row[0]: int(row[1]) for row in table(findings, "What would be used").rows[:4]}
+    short = {split for split in ("train", "validation", "test") if use[split] < 16}
+    assert {problem.key for problem in findings.errors} == {f"data.splits.{split}" for split in short}
+    if not short:
+        return
+    for split in short:
+        (message,) = [problem.message for problem in findings.errors if problem.key == f"data.splits.{split}"]
+        assert f"{split} gets {use[split]} " in message and "(16)" in message
+    # what it says is what becomes of it
+    advised = {key: float(share) for key, share in re.findall(r"(data\.splits\.\w+): ([\d.]+)", message)}
+    assert {problem.key: float(problem.value) for problem in findings.errors}.items() <= advised.items()
+    again = project.check(**changes, **{key.replace(".", "__"): value for key, value in advised.items()})
+    assert again.errors == []
+    then = {row[0]: row[1] for row in table(again, "What would be used").rows[:4]}
+    counts = ", ".join(f"{split} {then[split]}" for split in ("train", "validation", "test"))
+    assert counts in findings.errors[0].message
+
+
+def table(findings: Findings, title: str) -> Any:
+    return next(one for one in findings.tables if one.title == title)
+
+
+def test_with_all_shares_named_the_largest_gives(project: Project) -> None:
+    project.write(pairs(300))
+    shares = {"judge": 0.0, "sft": 0.0, "train": 0.78, "validation": 0.02, "test": 0.1, "evaluation": 0.1}
+    (error,) = project.check(data__splits=shares).errors
+    assert error.key == "data.splits.validation"
+    (train,) = re.findall(r"data\.splits\.train: ([\d.]+)", error.message)
+    better = {**shares, "validation": float(error.value), "train": float(train)}
+    assert sum(better.values()) == pytest.approx(1.0) and project.check(data__splits=better).errors == []
+
+
+def test_a_limit_that_is_the_cause_is_named(project: Project) -> None:
+    project.write(pairs(600))
+    (error,) = project.check(data__limits__validation=10).errors
+    assert error.key == "data.limits.validation" and "validation gets 10 accepted pairs" in error.message
+    assert project.check(data__limits__validation=error.value).errors == []
+
+
+def test_of_rows_that_are_too_few_for_any_shares_that_is_said(project: Project) -> None:
+    project.write(pairs(40))
+    findings = project.check()
+    assert set(keys(findings)) == {"validate_preferences.min_pairs"}
+    (lowered,) = set(re.findall(r"minimum to (\d+)", findings.errors[0].message))
+    assert project.check(validate_preferences__min_pairs=int(lowered)).errors == []
+
+
+def test_prompts_that_just_suffice_are_a_warning(project: Project) -> None:
+    project.write(pairs(300))
+    shares = {"judge": None, "sft": None, "train": None, "validation": 0.07, "test": None, "evaluation": None}
+    findings = project.check(data__splits=shares, collect_preferences__source="sampled")
+    use = {row[0]: int(row[1]) for row in table(findings, "What would be used").rows[:4]}
+    assert 16 <= use["validation"] < 24 and "only where few are ties" in said(findings)["data.splits.validation"]
 
 
 def test_pairs_that_are_asked_for_and_are_not_there(project: Project) -> None:
