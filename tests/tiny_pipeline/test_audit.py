@@ -110,7 +110,7 @@ def edit_raw_data(project: Path) -> None:
         (swap_checkpoint, f"{PPO}/model.safetensors: changed (written by optimize_policy@ppo-0)"),
         (edit_parameter, "params.yaml, train_sft.learning_rate: 0.5 now, 0.0005 when train_sft ran"),
         (edit_code, "pipeline/training/sft.py: changed since train_sft ran with it"),
-        (edit_raw_data, "data/raw: changed"),
+        (edit_raw_data, "data/raw/reviews.csv: another content"),
     ],
     ids=["edited row", "swapped checkpoint", "edited parameter", "edited code", "edited raw data"],
 )
