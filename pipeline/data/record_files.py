@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from pipeline.data.records import NO_ROWS
 from pipeline.errors import PipelineError
 
 _BLOCK = 2**24
@@ -25,7 +26,7 @@ class RecordFile(Sequence[dict[str, Any]]):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._stream = path.open("rb")
-        self._ends = _line_ends(path)
+        self._ends = _line_ends(path) if self._stream.read(2) != NO_ROWS else np.zeros(0, dtype=np.int64)
 
     def __reduce__(self) -> tuple[type["RecordFile"], tuple[Path]]:
         return RecordFile, (self.path,)

@@ -9,6 +9,9 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 
+NO_ROWS = b"\n"
+"""What a file of JSON Lines holds that has no row."""
+
 
 def record_id(*texts: str) -> str:
     """Id of a record: 16 hex digits of the sha256 of its texts, the same wherever and whenever it is read."""
@@ -41,10 +44,12 @@ def write_records(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def write_lines(path: Path, lines: Iterable[bytes]) -> None:
-    """Write lines that are complete."""
+    """Write lines that are complete; without any, a blank one, because DVC warns of a file without a byte."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as stream:
         stream.writelines(lines)
+        if not stream.tell():
+            stream.write(NO_ROWS)
 
 
 def record_line(row: Mapping[str, Any]) -> bytes:
@@ -65,6 +70,8 @@ def read_records(path: Path, *, fields: Sequence[str] = ()) -> list[dict[str, An
     rows = []
     with path.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream, start=1):
+            if number == 1 and line.encode() == NO_ROWS:
+                continue
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:

@@ -117,7 +117,8 @@ class Stage:
 
     def write_history(self, path: str) -> None:
         """Write the training history as JSON Lines."""
-        self.output(path).write_text(self._history.as_text())
+        # of no steps a blank line, as in a file of records: DVC warns of a file without a byte
+        self.output(path).write_text(self._history.as_text() or "\n")
 
     def write_json(self, path: str, value: Any) -> None:
         """Write a JSON output with sorted keys."""

@@ -30,6 +30,10 @@ def test_rows_are_those_that_were_written(block: int, tmp_path: Path, monkeypatc
 def test_an_empty_file_and_one_without_a_last_line_end(tmp_path: Path) -> None:
     (tmp_path / "none.jsonl").write_text("")
     assert list(RecordFile(tmp_path / "none.jsonl")) == []
+    write_records(tmp_path / "written.jsonl", [])
+    assert (tmp_path / "written.jsonl").stat().st_size > 0, "DVC warns of every output without a byte"
+    assert list(RecordFile(tmp_path / "written.jsonl")) == read_records(tmp_path / "written.jsonl") == []
+    assert RecordFile(tmp_path / "written.jsonl").sizes.tolist() == []
     (tmp_path / "open.jsonl").write_text('{"a": 1}\n{"a": 2}')
     assert list(RecordFile(tmp_path / "open.jsonl")) == [{"a": 1}, {"a": 2}]
 

@@ -24,4 +24,5 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = create_tiny_project(tmp_path_factory.mktemp("project"))
     result = dvc(root, "repro")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert "is empty" not in result.stdout + result.stderr, "DVC warned of files that have nothing to hold"
     return root
