@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
+
+from pipeline.processes import usable_cores
 
 IGNORED = ("__pycache__/", ".DS_Store", ".gitignore", "*.tmp")
 """The patterns of .dvcignore: a folder's hash counts neither such files nor what lies in such folders."""
@@ -52,6 +55,9 @@ def _file_hash(path: Path) -> str:
 def _folder_hash(folder: Path) -> str:
     files = counted_files(folder)
     # by the plain string: sorting by path parts gives another order, and so another hash
-    rows = [{"md5": _file_hash(files[name]), "relpath": name} for name in sorted(files)]
+    names = sorted(files)
+    with ThreadPoolExecutor(usable_cores()) as threads:  # which hash at the same time
+        hashes = threads.map(_file_hash, [files[name] for name in names])
+    rows = [{"md5": found, "relpath": name} for name, found in zip(names, hashes, strict=True)]
     listing = json.dumps(rows, sort_keys=True).encode()
     return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"

@@ -208,7 +208,7 @@ ALLOWED = {
     "memory": {"errors", "params", "models", "data.tokens", "data.packing", "training.schedule"},
     "stage": {"errors", "params", "launch", "resume", "project", "tracking", "models"},
     "tracking": {"errors", "launch", "params", "project"},
-    "project": {"errors", "params.loading"},
+    "project": {"errors", "params.loading", "processes"},
 }
 
 
