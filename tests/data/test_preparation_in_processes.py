@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from pipeline.data import preparation, record_reader, table_writing
+from pipeline.data import batches, preparation, record_reader, table_writing
 from pipeline.data.intake import open_sources, read_sources
 from pipeline.data.preparation import PreparedData
 from pipeline.data.table_writing import Table, write_tables
@@ -111,6 +111,9 @@ def test_tables_are_the_same_bytes(data: Data, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(table_writing, "_ALONE", 1)
     monkeypatch.setattr(table_writing, "_BATCH", 9)
     assert written("shared", 2) == alone
+    monkeypatch.setattr(batches, "MOST_BYTES", 400)
+    assert len(batches.batches_of(Table(tmp_path, prepared.pairs, "pairs").sizes, rows=9)) > len(prepared.pairs) / 4
+    assert written("long", 2) == alone
     rows["labels"] = [*rows["labels"], {**rows["labels"][0], "label": 2}]
     with pytest.raises(PipelineError, match=rf"labels\.jsonl, row {len(rows['labels'])}, label"):
         written("refused", 2)

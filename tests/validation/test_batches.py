@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.data import batches
 from pipeline.data.record_files import RecordFile
 from pipeline.data.records import fold, read_records, record_line, write_lines, write_records
 from pipeline.params.schema import ValidatePreferences
@@ -151,9 +152,22 @@ def test_nothing_depends_on_where_a_batch_ends(
         assert streamed.facts["as_written"].all()
         assert everything(streamed, settings) == expected
     monkeypatch.setattr(examining, "_BATCH", 40)
+    with monkeypatch.context() as long_rows:
+        long_rows.setattr(batches, "MOST_BYTES", 900)
+        found: list[range] = []
+        long_rows.setattr(examining, "map_in_processes", lambda task, items, processes: map(task, noted(found, items)))
+        assert (
+            everything(validate_pairs(RecordFile(tmp_path / "raw.jsonl"), settings, meter=meter), settings) == expected
+        )
+        assert len(found) > 2 * len(rows) / 40, "batches end by their bytes, too"
     monkeypatch.setattr(examining, "_ALONE", 1)
     parallel = validate_pairs(RecordFile(tmp_path / "raw.jsonl"), settings, meter=meter, processes=2)
     assert everything(parallel, settings) == expected
+
+
+def noted(found: list[range], items: Sequence[range]) -> Sequence[range]:
+    found += items
+    return items
 
 
 def read_written(folder: Path, parts: Sequence[bytes]) -> list[Row]:
