@@ -23,10 +23,20 @@ class Readers:
     policy: PreTrainedTokenizerBase
     folder: Path
     """With the policy's tokenizer, as artifacts/models/policy will have it."""
-    positions: int | None
-    """The longest sequence of the policy, in tokens."""
-    reward: PreTrainedTokenizerBase | None
-    reward_positions: int | None
+    config: Any
+    """Of the policy."""
+    reward: PreTrainedTokenizerBase
+    reward_config: Any
+
+    @property
+    def positions(self) -> int | None:
+        """The longest sequence of the policy, in tokens."""
+        return _positions(self.config)
+
+    @property
+    def reward_positions(self) -> int | None:
+        """The same of the reward model."""
+        return _positions(self.reward_config)
 
 
 def check_models(settings: Settings, findings: Findings, scratch: Path) -> Readers | None:
@@ -73,11 +83,10 @@ def _load_readers(settings: Settings, findings: Findings, scratch: Path) -> Read
     tokenizer = load_source_tokenizer(policy, key="models.policy.source")
     shutil.rmtree(scratch, ignore_errors=True)
     tokenizer.save_pretrained(scratch)
-    positions = _positions(load_source_config(policy, key="models.policy.source"))
     reward = load_source_tokenizer(backbone, key="models.reward_backbone.source")
     config = load_source_config(backbone, key="models.reward_backbone.source")
     _check_reward_model(settings, findings, config, same_tokens=reward.get_vocab() == tokenizer.get_vocab())
-    return Readers(tokenizer, scratch, positions, reward, _positions(config))
+    return Readers(tokenizer, scratch, load_source_config(policy, key="models.policy.source"), reward, config)
 
 
 def _positions(config: Any) -> int | None:
@@ -92,7 +101,7 @@ def _check_reward_model(settings: Settings, findings: Findings, config: Any, *, 
             "models.reward_backbone.is_reward_model",
             "false",
         )
-    if "ppo" in settings.methods and settings.critic == "reward_model" and not same_tokens:
+    if "ppo" in settings.methods and settings.trainings.ppo.critic == "reward_model" and not same_tokens:
         findings.error(
             "the critic starts as the reward model, which has to be a decoder with the policy's tokenizer, and "
             f"{source.source} has another one.",

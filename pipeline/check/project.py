@@ -1,10 +1,11 @@
-"""The whole check: first what is named, then what it holds, then whether it fits."""
+"""The whole check: first what is named, then what it holds, then whether it fits: limits and memory."""
 
 from pathlib import Path
 
 from pipeline.check.findings import Findings
 from pipeline.check.judges import check_judge
 from pipeline.check.lengths import check_lengths
+from pipeline.check.memory import check_memory
 from pipeline.check.models import check_models
 from pipeline.check.pairs import check_pairs
 from pipeline.check.settings import Settings
@@ -30,4 +31,5 @@ def check_project(settings: Settings, scratch: Path) -> Findings:
         enough = not data.lossy and check_sizes(data, settings, findings)
         pairs = check_pairs(data, readers, settings, findings, counted=enough)
         check_lengths(data, pairs, readers, settings, findings)
+        check_memory(data, pairs, readers, settings, findings)
     return findings

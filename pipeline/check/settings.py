@@ -3,11 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.params.base import Finetuning
 from pipeline.params.data import Data
 from pipeline.params.evaluation import CandidateModel
 from pipeline.params.judge import ChatJudge, JudgeEndpoint, RewardModelJudge
-from pipeline.params.optimize import Method
-from pipeline.params.schema import CollectPreferences, Models, Params, ValidatePreferences
+from pipeline.params.optimize import Method, Ppo
+from pipeline.params.schema import (
+    CollectPreferences,
+    Models,
+    Params,
+    Runtime,
+    TrainReward,
+    TrainSft,
+    ValidatePreferences,
+)
 
 
 @dataclass(frozen=True)
@@ -21,14 +30,47 @@ class MaxLengths:
 
 
 @dataclass(frozen=True)
-class BatchSizes:
-    """Examples in one optimiser step of each trainer; episodes and different prompts in one rollout of PPO."""
+class SupervisedSizes:
+    """What decides how much goes through a trainer on a fixed data set at once."""
 
-    sft: int
-    reward: int
-    dpo: int
-    rollout: int
-    rollout_prompts: int
+    finetuning: Finetuning
+    per_device_train_batch_size: int
+    gradient_accumulation_steps: int
+
+    @property
+    def step(self) -> int:
+        """Examples in one optimiser step."""
+        return self.per_device_train_batch_size * self.gradient_accumulation_steps
+
+
+@dataclass(frozen=True)
+class DpoSizes(SupervisedSizes):
+    """The same of DPO."""
+
+    reference: str
+
+
+@dataclass(frozen=True)
+class PpoSizes:
+    """The same of PPO."""
+
+    finetuning: Finetuning
+    per_device_train_batch_size: int
+    rollout_batch_size: int
+    samples_per_prompt: int
+    advantage_estimator: str
+    critic: str
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """All of them, those of methods that are not run, too."""
+
+    sft: SupervisedSizes
+    reward: SupervisedSizes
+    dpo: DpoSizes
+    ppo: PpoSizes
+    hybrid: PpoSizes
 
 
 @dataclass(frozen=True)
@@ -49,14 +91,14 @@ class Settings:
     methods: Sequence[Method]
     policies: int
     """Trained in the whole run."""
-    critic: str
     lengths: MaxLengths
-    batches: BatchSizes
+    trainings: Trainings
+    runtime: Runtime
 
 
 def settings_of(params: Params) -> Settings:
     """The same from the whole of params.yaml; `stages/check.py` names each key, so that DVC knows them."""
-    sft, reward, dpo, ppo = params.train_sft, params.train_reward, params.optimize.dpo, params.optimize.ppo
+    sft, reward, dpo = params.train_sft, params.train_reward, params.optimize.dpo
     return Settings(
         seed=params.seed,
         models=params.models,
@@ -71,15 +113,32 @@ def settings_of(params: Params) -> Settings:
         stop_tokens=params.sampling.stop_tokens,
         methods=params.optimize.methods,
         policies=len(params.optimize.methods) * len(params.optimize.seeds),
-        critic=ppo.critic,
         lengths=MaxLengths(
             sft.max_length, reward.max_length, params.score_reference.max_length, params.sampling.max_new_tokens
         ),
-        batches=BatchSizes(
-            sft=sft.per_device_train_batch_size * sft.gradient_accumulation_steps,
-            reward=reward.per_device_train_batch_size * reward.gradient_accumulation_steps,
-            dpo=dpo.per_device_train_batch_size * dpo.gradient_accumulation_steps,
-            rollout=ppo.rollout_batch_size,
-            rollout_prompts=ppo.rollout_batch_size // ppo.samples_per_prompt,
+        trainings=Trainings(
+            sft=_supervised(sft),
+            reward=_supervised(reward),
+            dpo=DpoSizes(
+                dpo.finetuning, dpo.per_device_train_batch_size, dpo.gradient_accumulation_steps, dpo.reference
+            ),
+            ppo=_ppo(params.optimize.ppo),
+            hybrid=_ppo(params.optimize.hybrid),
         ),
+        runtime=params.runtime,
+    )
+
+
+def _supervised(section: TrainSft | TrainReward) -> SupervisedSizes:
+    return SupervisedSizes(section.finetuning, section.per_device_train_batch_size, section.gradient_accumulation_steps)
+
+
+def _ppo(section: Ppo) -> PpoSizes:
+    return PpoSizes(
+        section.finetuning,
+        section.per_device_train_batch_size,
+        section.rollout_batch_size,
+        section.samples_per_prompt,
+        section.advantage_estimator,
+        section.critic,
     )

@@ -103,18 +103,19 @@ def _check_batches(data: ReadData, prompts: int, settings: Settings, findings: F
     texts = data.estimate(len(data.prepared.texts["train"]))
     pairs = data.estimate(sum(pair["split"] == "train" for pair in data.prepared.pairs))
     pairs = pairs if settings.collect.source == "given" else prompts
-    sizes = settings.batches
-    trainers = [("train_sft", texts, sizes.sft), ("train_reward", pairs, sizes.reward)]
-    trainers += [("optimize.dpo", pairs, sizes.dpo)] if "dpo" in settings.methods else []
+    sizes = settings.trainings
+    trainers = [("train_sft", texts, sizes.sft.step), ("train_reward", pairs, sizes.reward.step)]
+    trainers += [("optimize.dpo", pairs, sizes.dpo.step)] if "dpo" in settings.methods else []
     for section, examples, batch in trainers:
         if 0 < examples < batch:
             findings.warning(
                 f"{examples} examples are fewer than one optimiser step of {section} takes ({batch}).",
                 f"{section}.per_device_train_batch_size",
             )
-    if {"ppo", "hybrid"} & set(settings.methods) and 0 < prompts < sizes.rollout_prompts:
+    different = sizes.ppo.rollout_batch_size // sizes.ppo.samples_per_prompt
+    if {"ppo", "hybrid"} & set(settings.methods) and 0 < prompts < different:
         findings.warning(
-            f"a rollout of PPO takes {sizes.rollout_prompts} different prompts, and {prompts} are trained on: each "
+            f"a rollout of PPO takes {different} different prompts, and {prompts} are trained on: each "
             "comes several times in one rollout.",
             "optimize.ppo.rollout_batch_size",
         )

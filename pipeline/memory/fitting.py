@@ -47,8 +47,23 @@ class Fit:
     def fits(self) -> bool:
         return self.need <= self.limit
 
+    @property
+    def hopeless(self) -> bool:
+        """So much more is needed that the estimate's own error cannot be the reason."""
+        return self.need > _CERTAIN * self.limit
+
     def __str__(self) -> str:
-        return f"needs about {self.need / _GIB:.1f} GiB of {self.limit / _GIB:.1f} GiB"
+        return f"needs about {self.need_gib} of {self.limit_gib}"
+
+    @property
+    def need_gib(self) -> str:
+        """For people."""
+        return f"{self.need / _GIB:.1f} GiB"
+
+    @property
+    def limit_gib(self) -> str:
+        """For people."""
+        return f"{self.limit / _GIB:.1f} GiB"
 
     @property
     def problem(self) -> str:
@@ -70,7 +85,7 @@ def check_fit(work: Work, runtime: Runtime) -> None:
         PipelineError: so much more that the estimate's own error cannot be the reason.
     """
     fit = estimate_fit(work, Conditions.of(runtime))
-    if fit.need > _CERTAIN * fit.limit:
+    if fit.hopeless:
         raise PipelineError(f"training {fit.problem}")
     print(f"  memory  {fit}" if fit.fits else f"  memory  may not be enough: training {fit.problem}", flush=True)
 

@@ -75,7 +75,8 @@ def memory_parts(work: Work, conditions: Conditions) -> Mapping[str, int]:
     weights, number = work.model.weights, conditions.number
     full = _keeps_fp32(work)
     held = (1 + work.critics) * weights * (4 if full else number) + work.frozen * weights * number
-    passing = max(_step_bytes(work, step, conditions, 4 * trained) for step in planned_steps(work, conditions.limit))
+    steps = planned_steps(work, conditions.limit)
+    passing = max((_step_bytes(work, step, conditions, 4 * trained) for step in steps), default=4 * trained)
     if work.rollout is not None:
         held += work.rollout.scorer.weights * 4
         sampling = _rollout_bytes(work, work.rollout, conditions)

@@ -2,15 +2,47 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 
 from pipeline.data.packing import group_pair
 from pipeline.memory.work import Example, Model, Rollout, Work, largest
 from pipeline.models.folders import brings_code
-from pipeline.params.optimize import Dpo, Ppo
-from pipeline.params.schema import TrainReward, TrainSft
+from pipeline.params.base import Finetuning
+
+
+class Supervised(Protocol):
+    """What decides the memory of a training on a fixed data set, as its section of params.yaml has it."""
+
+    @property
+    def finetuning(self) -> Finetuning: ...
+    @property
+    def per_device_train_batch_size(self) -> int: ...
+    @property
+    def gradient_accumulation_steps(self) -> int: ...
+
+
+class Preference(Supervised, Protocol):
+    """The same of DPO."""
+
+    @property
+    def reference(self) -> str: ...
+
+
+class Experience(Protocol):
+    """The same of PPO."""
+
+    @property
+    def finetuning(self) -> Finetuning: ...
+    @property
+    def per_device_train_batch_size(self) -> int: ...
+    @property
+    def rollout_batch_size(self) -> int: ...
+    @property
+    def advantage_estimator(self) -> str: ...
+    @property
+    def critic(self) -> str: ...
 
 
 def config_of(folder: Path) -> PretrainedConfig:
@@ -18,7 +50,7 @@ def config_of(folder: Path) -> PretrainedConfig:
     return AutoConfig.from_pretrained(folder, trust_remote_code=brings_code(folder))
 
 
-def sft_work(config: Any, settings: TrainSft, examples: Sequence[Example]) -> Work:
+def sft_work(config: Any, settings: Supervised, examples: Sequence[Example]) -> Work:
     """Args: examples: prompts with their responses, cut at `max_length`."""
     return Work(
         section="train_sft",
@@ -31,7 +63,7 @@ def sft_work(config: Any, settings: TrainSft, examples: Sequence[Example]) -> Wo
     )
 
 
-def reward_work(config: Any, settings: TrainReward, examples: Sequence[Example]) -> Work:
+def reward_work(config: Any, settings: Supervised, examples: Sequence[Example]) -> Work:
     """Args: examples: pairs as `reward_examples` gives them."""
     return Work(
         section="train_reward",
@@ -56,6 +88,8 @@ def reward_examples(
 
     A decoder reads what both texts begin with once, where `shared_prompts` allows it.
     """
+    if not pairs:
+        return []
     shared = shared_prompts and Model.of(config, writes=False).is_decoder
     chosen, rejected = (
         _encoded(tokenizer, texts, max_length) for texts in zip(*largest(pairs, _characters), strict=True)
@@ -72,8 +106,8 @@ def _characters(pair: tuple[str, str]) -> int:
 
 
 def _encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> list[list[int]]:
-    encoded: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
-    return encoded
+    """Token ids; a long text loses its beginning."""
+    return [ids[-max_length:] for ids in tokenizer(list(texts), verbose=False)["input_ids"]]
 
 
 def _prompt(one: list[int], other: list[int]) -> int:
@@ -81,7 +115,7 @@ def _prompt(one: list[int], other: list[int]) -> int:
     return len(group_pair(one, other)[0][0].prompt_ids) if one[:1] == other[:1] else 0
 
 
-def dpo_work(config: Any, settings: Dpo, examples: Sequence[Example]) -> Work:
+def dpo_work(config: Any, settings: Preference, examples: Sequence[Example]) -> Work:
     """Args: examples: pairs."""
     return Work(
         section="optimize.dpo",
@@ -98,7 +132,7 @@ def dpo_work(config: Any, settings: Dpo, examples: Sequence[Example]) -> Work:
 def ppo_work(
     config: Any,
     scorer: Any,
-    settings: Ppo,
+    settings: Experience,
     *,
     section: str,
     prompts: Sequence[int],

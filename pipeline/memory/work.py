@@ -160,8 +160,9 @@ def largest(items: Sequence[_Item], size: Callable[[_Item], int]) -> list[_Item]
 
 def planned_steps(work: Work, limit: ForwardLimit | None) -> Iterator[list[Pass]]:
     """The passes of each optimiser step of one epoch; of PPO, the largest that one of a minibatch can be, twice."""
-    if work.rollout is not None:
+    if work.rollout is not None and work.examples:
         yield [_largest_of_rollout(work, work.rollout, limit)] * 2
+    if work.rollout is not None:
         return
     schedule = SupervisedSchedule(
         learning_rate=1.0,

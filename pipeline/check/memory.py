@@ -1,0 +1,128 @@
+"""Whether each training will fit into the memory of this machine, by configs and data: no weights are loaded."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.check.findings import Findings, Table
+from pipeline.check.models import Readers
+from pipeline.check.settings import Settings
+from pipeline.check.sources import ReadData
+from pipeline.memory.fitting import Fit, estimate_fit
+from pipeline.memory.need import Conditions
+from pipeline.memory.trainings import dpo_work, ppo_work, prompt_tokens, reward_examples, reward_work, sft_work
+from pipeline.memory.work import Example, Model, Work, largest
+
+
+def check_memory(
+    data: ReadData, pairs: Sequence[Mapping[str, Any]], readers: Readers, settings: Settings, findings: Findings
+) -> None:
+    """Estimate the peak of every training, and name what to change where it is more than there is.
+
+    Args:
+        data: that is trained on.
+        pairs: those that are known before a policy has written any.
+        readers: of the texts.
+        settings: of the run.
+        findings: get a table, a warning for what may not fit, and an error for what cannot.
+    """
+    with findings.collecting():
+        conditions = Conditions.of(settings.runtime)
+        rows = []
+        for work in _trainings(data, pairs, readers, settings):
+            if work.examples:
+                fit = estimate_fit(work, conditions)
+                rows.append([work.section, fit.need_gib, fit.limit_gib, _tell(fit, work, findings)])
+        if rows:
+            findings.tables.append(Table("Memory of the trainings", _HEADER, rows))
+
+
+_HEADER = ("training", "estimated peak", "memory", "it")
+
+
+def _tell(fit: Fit, work: Work, findings: Findings) -> str:
+    if fit.fits:
+        return "fits"
+    add, word = (findings.error, "cannot fit") if fit.hopeless else (findings.warning, "may not fit")
+    model = "models.reward_backbone.source" if work.section == "train_reward" else "models.policy.source"
+    key, value = (fit.remedies[0].key, fit.remedies[0].value) if fit.remedies else (model, None)
+    add(f"{work.section} {fit.problem}", key, value)
+    return word
+
+
+def _trainings(
+    data: ReadData, pairs: Sequence[Mapping[str, Any]], readers: Readers, settings: Settings
+) -> Iterator[Work]:
+    """Those of the run, in its order."""
+    sizes, limits, policy = settings.trainings, settings.lengths, readers.config
+    prompts = [row["prompt"] for row in data.prepared.prompts["train"]]
+    known = [row for row in pairs if row["split"] == "train"] if settings.collect.source != "sampled" else None
+    yield sft_work(policy, sizes.sft, _texts(data.prepared.texts["train"], readers.policy, limits.sft))
+    if not settings.models.reward_backbone.is_reward_model:
+        yield reward_work(readers.reward_config, sizes.reward, _scored(prompts, known, readers, settings))
+    if "dpo" in settings.methods:
+        yield dpo_work(policy, sizes.dpo, _compared(prompts, known, readers.policy, settings))
+    for method in ("ppo", "hybrid"):
+        if method in settings.methods:
+            yield ppo_work(
+                policy,
+                readers.reward_config,
+                sizes.ppo if method == "ppo" else sizes.hybrid,
+                section=f"optimize.{method}",
+                prompts=prompt_tokens(readers.policy, prompts),
+                new_tokens=limits.new_tokens,
+                apart=method == "hybrid",
+            )
+
+
+def _texts(rows: Sequence[Mapping[str, Any]], policy: PreTrainedTokenizerBase, limit: int) -> list[Example]:
+    rows = largest(rows, lambda row: len(row["prompt"]) + len(row["response"]))
+    prompts, responses = (_tokens(policy, [row[field] for row in rows]) for field in ("prompt", "response"))
+    return [
+        Example.of_text(prompt, max(0, min(response + 1, limit - prompt)))
+        for prompt, response in zip(prompts, responses, strict=True)
+    ]
+
+
+def _scored(
+    prompts: Sequence[str], known: Sequence[Mapping[str, Any]] | None, readers: Readers, settings: Settings
+) -> list[Example]:
+    """Pairs as the reward model reads them; of a pair that is yet to be sampled, responses have the full length."""
+    limit, new, shared = settings.lengths.reward, settings.lengths.new_tokens, settings.runtime.shared_prompts
+    if known is not None:
+        texts = [(row["prompt"] + row["chosen"], row["prompt"] + row["rejected"]) for row in known]
+        return reward_examples(
+            readers.reward_config, readers.reward, texts, max_length=limit, shared_prompts=shared
+        )  # fmt: skip
+    shared = shared and Model.of(readers.reward_config, writes=False).is_decoder
+    lengths = prompt_tokens(readers.reward, prompts)
+    return [Example.of_pair(length, new, new, shared=shared, writes=False).cut(limit) for length in lengths]
+
+
+def _compared(
+    prompts: Sequence[str],
+    known: Sequence[Mapping[str, Any]] | None,
+    policy: PreTrainedTokenizerBase,
+    settings: Settings,
+) -> list[Example]:
+    """Pairs as DPO reads them, without those that score_reference drops."""
+    if known is None:
+        new = settings.lengths.new_tokens
+        sizes = [(length, new, new) for length in prompt_tokens(policy, prompts)]
+    else:
+        rows = largest(known, lambda row: sum(len(row[field]) for field in _FIELDS))
+        texts = (_tokens(policy, [row[field] for row in rows]) for field in _FIELDS)
+        sizes = [(prompt, one + 1, other + 1) for prompt, one, other in zip(*texts, strict=True)]
+    shared, limit = settings.runtime.shared_prompts, settings.lengths.reference
+    kept = (size for size in sizes if size[0] + max(size[1:]) <= limit)
+    return [Example.of_pair(*size, shared=shared) for size in kept]
+
+
+_FIELDS = ("prompt", "chosen", "rejected")
+
+
+def _tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
+    if not texts:
+        return []
+    return [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
