@@ -7,7 +7,6 @@ from benchmarks.measuring import Meter
 from benchmarks.workloads import (
     LORA_ALPHA,
     LORA_R,
-    NEW_TOKENS,
     PPO_EPOCHS,
     PPO_FORWARD_BATCH,
     ROOT,
@@ -150,7 +149,7 @@ def ppo(workload: Workload, params: Params, compute: Compute, steps: Steps) -> N
             "save_steps": 0,
         }
     )
-    sampling = params.sampling.model_copy(update={"max_new_tokens": NEW_TOKENS})
+    sampling = params.sampling.model_copy(update={"max_new_tokens": workload.new_tokens})
     roles = Roles(
         policy=policy,
         reference=None,

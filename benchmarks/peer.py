@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from benchmarks.measuring import Meter
-from benchmarks.workloads import LORA_ALPHA, LORA_R, NEW_TOKENS, PPO_EPOCHS, PPO_FORWARD_BATCH, WORK, Workload, find
+from benchmarks.workloads import LORA_ALPHA, LORA_R, PPO_EPOCHS, PPO_FORWARD_BATCH, WORK, Workload, find
 
 COMMON: dict[str, Any] = {
     "output_dir": str(WORK / "trl"),
@@ -193,7 +193,7 @@ def ppo(workload: Workload, attention: str) -> None:
             num_mini_batches=1,
             num_ppo_epochs=PPO_EPOCHS,
             total_episodes=workload.examples,
-            response_length=NEW_TOKENS,
+            response_length=workload.new_tokens,
             temperature=0.7,
             num_sample_generations=0,
             stop_token="eos",
@@ -208,7 +208,7 @@ def ppo(workload: Workload, attention: str) -> None:
     )
     meter = Meter(warm_up=1)  # an iteration has many steps
     last = time.perf_counter()
-    mean_tokens = sum(map(len, encoded)) / len(encoded) + NEW_TOKENS
+    mean_tokens = sum(map(len, encoded)) / len(encoded) + workload.new_tokens
     log = trainer.log
 
     def observed(metrics: dict[str, float], *args: Any, **kwargs: Any) -> None:

@@ -40,7 +40,7 @@ def _markdown(results: dict[str, Any]) -> str:
         "| " + " | ".join(title for _, title in COLUMNS) + " |",
         "|" + "---|" * len(COLUMNS),
     ]
-    lines += ["| " + " | ".join(_cell(key, row[key]) for key, _ in COLUMNS) + " |" for row in results["rows"]]
+    lines += ["| " + " | ".join(_cell(key, row.get(key)) for key, _ in COLUMNS) + " |" for row in results["rows"]]
     if results["scaling"]:
         lines += ["", *_scaling(results["scaling"])]
     return "\n".join(lines) + "\n"
@@ -59,6 +59,8 @@ def _scaling(points: list[dict[str, Any]]) -> list[str]:
 
 
 def _cell(key: str, value: Any) -> str:
+    if value is None:  # there is no other side
+        return "-"
     if isinstance(value, str):
         return value
     if key.endswith("loss"):

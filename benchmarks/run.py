@@ -36,9 +36,10 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     prepare()
-    _install_ppo_peer()
-    rate = matmul_rate()
     chosen = [w for w in WORKLOADS if not arguments.only or w.name in arguments.only]
+    if any(workload.task == "ppo" and workload.has_peer for workload in chosen):
+        _install_ppo_peer()
+    rate = matmul_rate()
     rows = [_compare(workload, arguments.repeats, rate) for workload in chosen]
     results = {
         "machine": _machine(rate),
@@ -54,6 +55,9 @@ def _compare(workload: Workload, repeats: int, rate: MatmulRate) -> dict[str, An
 
     Alternately, so that a machine that slows down slows both; the side that begins changes.
     """
+    if not workload.has_peer:
+        alone = [_run("ours", workload) for _ in range(repeats)]
+        return {**_what(workload), **_side("ours", workload, alone, rate)}
     ours = [_run("ours", workload)]
     tried = {attention: _run("peer", workload, attention) for attention in PEER_ATTENTION}
     best = max(tried, key=lambda attention: tried[attention]["tokens_per_s"])
@@ -84,31 +88,34 @@ def _smallest_peak(workload: Workload, row: dict[str, Any], tried: dict[str, dic
 def _row(
     workload: Workload, ours: Sequence[dict[str, float]], peer: Sequence[dict[str, float]], rate: MatmulRate
 ) -> dict[str, Any]:
-    def median(runs: Sequence[dict[str, float]], key: str) -> float:
-        return statistics.median(run[key] for run in runs)
-
     ratios = [a["samples_per_s"] / b["samples_per_s"] for a, b in zip(ours, peer, strict=True)]
-    flops = _flops_per_sample(workload, ours[0])
+    row: dict[str, Any] = {**_what(workload), **_side("ours", workload, ours, rate), **_side("peer", workload, peer, rate)}
+    return row | {
+        "ratio_speed": statistics.median(ratios),
+        "ratio_speed_of_each_repeat": ratios,
+        "ratio_memory": row["ours_peak_mib"] / row["peer_peak_mib"],
+    }
+
+
+def _what(workload: Workload) -> dict[str, str]:
     return {
         "task": workload.task,
         "workload": workload.name,
         "method": workload.method,
         "dtype": "bf16" if workload.method == "lora" else "fp32 weights, bf16 compute",
-        "ours_tokens_per_s": median(ours, "tokens_per_s"),
-        "peer_tokens_per_s": median(peer, "tokens_per_s"),
-        "ours_samples_per_s": median(ours, "samples_per_s"),
-        "peer_samples_per_s": median(peer, "samples_per_s"),
-        "ratio_speed": statistics.median(ratios),
-        "ratio_speed_of_each_repeat": ratios,
-        "ours_peak_mib": median(ours, "peak_mib"),
-        "peer_peak_mib": median(peer, "peak_mib"),
-        "ratio_memory": median(ours, "peak_mib") / median(peer, "peak_mib"),
-        "ours_loss": median(ours, "loss"),
-        "peer_loss": median(peer, "loss"),
-        "ours_share_of_matmul_rate": median(ours, "samples_per_s") * flops / rate.bf16 / 1e9,
-        "peer_share_of_matmul_rate": median(peer, "samples_per_s") * flops / rate.bf16 / 1e9,
         "device": device(),
     }
+
+
+def _side(name: str, workload: Workload, runs: Sequence[dict[str, float]], rate: MatmulRate) -> dict[str, float]:
+    """Medians of the runs of one side."""
+
+    def median(key: str) -> float:
+        return statistics.median(run[key] for run in runs)
+
+    keys = ("tokens_per_s", "samples_per_s", "peak_mib", "loss")
+    share = median("samples_per_s") * _flops_per_sample(workload, runs[0]) / rate.bf16 / 1e9
+    return {**{f"{name}_{key}": median(key) for key in keys}, f"{name}_share_of_matmul_rate": share}
 
 
 def _run(side: str, workload: Workload, attention: str = "", *more: str, plain: bool = False) -> dict[str, float]:
@@ -161,6 +168,7 @@ def _flops_per_sample(workload: Workload, run: dict[str, float]) -> float:
         body = config.num_hidden_layers * (2 * width**2 + key_values + 3 * width * inner)
     tokens = run["tokens_per_s"] / run["samples_per_s"]
     response = sum(workload.response_tokens) / 2 * (2 if workload.task == "dpo" else 1)
+    response = workload.new_tokens if workload.task == "ppo" else response
     head = 0 if workload.task == "reward" else config.vocab_size * width
     passes = 4 if workload.method == "lora" else 6
     if workload.task == "ppo":

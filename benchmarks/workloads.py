@@ -35,6 +35,10 @@ class Workload:
     prompt_tokens: tuple[int, int]
     response_tokens: tuple[int, int]
     learning_rate: float
+    new_tokens: int = 32
+    """PPO: length of a sampled response."""
+    has_peer: bool = True
+    """TRL can run it, too."""
 
     @property
     def folder(self) -> Path:
@@ -71,8 +75,9 @@ WORKLOADS = [
     Workload("dpo-1024", "dpo", "lora", "policy", 16, 4, (496, 528), (496, 528), 1e-5),
     Workload("reward-512", "reward", "lora", "policy", 32, 8, (240, 272), (240, 272), 1e-5),
     Workload("reward-1024", "reward", "lora", "policy", 16, 4, (496, 528), (496, 528), 1e-5),
+    # prompts and responses of real length; TRL has given PPO up, so this project runs alone
+    Workload("ppo-768", "ppo", "lora", "policy", 32, 16, (256, 512), (24, 40), 1e-5, new_tokens=256, has_peer=False),
 ]
-NEW_TOKENS = 32
 PPO_EPOCHS = 4
 PPO_FORWARD_BATCH = 16
 LORA_R, LORA_ALPHA = 16, 32

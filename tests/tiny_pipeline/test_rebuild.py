@@ -33,8 +33,8 @@ SEEDED = {"prepare_data", "train_sft", "collect_preferences", "train_reward", *J
 
 PARAMETERS: list[tuple[str, Any, set[str]]] = [
     ("seed", 1, {*CHECK, *SEEDED}),
-    ("runtime.threads", 2, COMPUTERS),
-    ("runtime.fused_logprobs", False, COMPUTERS),
+    ("runtime.threads", 2, {*CHECK, *COMPUTERS}),
+    ("runtime.fused_logprobs", False, {*CHECK, *COMPUTERS}),
     ("sampling.temperature", 0.9, SAMPLERS),
     ("models.policy.dtype", "bfloat16", {*CHECK, "fetch_models"}),
     ("models.reward_backbone.is_reward_model", True, {*CHECK, "fetch_models", "train_reward"}),
@@ -44,7 +44,7 @@ PARAMETERS: list[tuple[str, Any, set[str]]] = [
     ("judge.chat.rubric", "Prefer short responses.", {*CHECK, "fit_judge"}),
     ("judge.endpoint.base_url", "http://127.0.0.1:8000/v1", set()),
     ("train_sft.learning_rate", 0.1, {"train_sft"}),
-    ("train_sft.finetuning.lora_r", 8, {"train_sft"}),
+    ("train_sft.finetuning.lora_r", 8, {*CHECK, "train_sft"}),
     ("collect_preferences.min_margin", 0.2, {*CHECK, "collect_preferences"}),
     ("validate_preferences.max_length_ratio", 5.0, {*CHECK, "validate_preferences"}),
     ("train_reward.label_smoothing", 0.1, {"train_reward"}),
@@ -52,7 +52,7 @@ PARAMETERS: list[tuple[str, Any, set[str]]] = [
     ("evaluate_reward.candidates", [{"name": "bought"}], {*CHECK, "fetch_models", "evaluate_reward"}),
     ("score_reference.max_length", 64, {*CHECK, "score_reference"}),
     ("optimize.dpo.beta", 0.2, {"optimize_policy@dpo-0"}),
-    ("optimize.dpo.finetuning.lora_r", 8, {"optimize_policy@dpo-0"}),
+    ("optimize.dpo.finetuning.lora_r", 8, {*CHECK, "optimize_policy@dpo-0"}),
     ("optimize.ppo.kl_coef", 0.2, {"optimize_policy@ppo-0"}),
     ("optimize.hybrid.total_episodes", 8, {"optimize_policy@hybrid-0"}),
     ("find_regressions.max_drop", 0.5, {"find_regressions@0"}),
@@ -82,6 +82,7 @@ MODULES: list[tuple[str, set[str]]] = [
     ("pipeline/release/card.py", PUBLISH),
     # bookkeeping: a better message retrains nothing
     ("pipeline/stage/run.py", set()),
+    ("pipeline/memory/need.py", set()),
     ("pipeline/params/schema.py", set()),
     ("pipeline/progress.py", set()),
     ("pipeline/resume.py", set()),
