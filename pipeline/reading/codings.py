@@ -5,7 +5,10 @@ from typing import Any
 
 from pipeline.params.codings import code_number, plain_code
 from pipeline.params.data import Data
+from pipeline.reading.chats import Unreadable
+from pipeline.reading.response_lists import open_list, place_of
 from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, read_verdict
+from pipeline.reading.written_messages import structure
 
 _WORDS = {"first": "a", "second": "b", "tie": "tie", "skip": "skip", "wanted": 1, "unwanted": 0}
 """Meanings of the params, as readers take them."""
@@ -40,11 +43,27 @@ class Decoder:
             for name, value in row.items():
                 if name.startswith("winner") and value is not None:
                     decoded[name] = self._verdicts(value, texts, models)
+        elif form == "scored_responses":
+            decoded |= self._of_list(row)
         elif row.get("label") is not None and self._data.label_coding:
             decoded["label"] = self._label(row["label"])
         elif self._data.best_rank == "highest" and (rank := code_number(row.get("rank"))) is not None:
             decoded["rank"] = -rank
         return decoded
+
+    def _of_list(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The place of the best response from 0, and ranks of which the lowest is the best."""
+        found: dict[str, Any] = {}
+        if row.get("winner") is not None:
+            try:
+                responses, _ = open_list(row["responses"])
+            except Unreadable:
+                return found  # the reader says why
+            found["winner"] = place_of(row["winner"], responses, self._data.first_index)
+        ranks = structure(row.get("rank"))
+        if self._data.best_rank == "highest" and isinstance(ranks, list):
+            found["rank"] = [rank if (number := code_number(rank)) is None else -number for rank in ranks]
+        return found
 
     def _verdicts(self, value: Any, texts: Sequence[Any], models: Sequence[Any]) -> Any:
         if isinstance(value, _SEVERAL):

@@ -17,9 +17,9 @@ from pipeline.reading.pairs import (
     read_pair,
     read_pair_scores,
     read_round_robin,
-    read_scored,
     read_tree,
 )
+from pipeline.reading.response_lists import read_list
 from pipeline.reading.responses import read_demonstration, read_prompt, refuse_non_texts, refuse_undeclared
 from pipeline.reading.row_votes import read_votes
 from pipeline.reading.rows import BROKEN, PARTS, SEEN, UNUSED
@@ -130,6 +130,12 @@ def _trees(row: Row, style: Style) -> list[Entry]:
     return [Entry((), found) if isinstance(found, dict) else refused(found) for found in read_tree(row, style)]
 
 
+def _listed(row: Row, style: Style) -> list[Entry]:
+    pairs, left = read_list(row, style)
+    between = Entry((), None, "between_best_and_worst", unused=True)
+    return [*(Entry((), pair) for pair in pairs), *(between for _ in range(left))]
+
+
 _READERS: dict[str, Callable[[Row, Style], Sequence[Entry]]] = {
     "judgements": lambda row, style: [decided(read_comparison(row, style))],
     "trees": _trees,
@@ -138,7 +144,7 @@ _READERS: dict[str, Callable[[Row, Style], Sequence[Entry]]] = {
     ],
     "preference_pairs": lambda row, style: _one({**read_pair(row, style), **read_pair_scores(row)}),
     "comparisons": lambda row, style: [decided(read_comparison(row, style))],
-    "scored_responses": lambda row, style: _one(read_scored(row, style)),
+    "scored_responses": _listed,
     "labelled_texts": _labelled_text,
     "texts": _labelled_text,
     "demonstrations": lambda row, style: _one(read_demonstration(row, style)),

@@ -28,7 +28,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
     "preference_pairs": ("prompt", "context", "chosen_score", "rejected_score"),
     "round_robin": ("prompt", "context"),
     "comparisons": ("prompt", "context", "annotator", "item", "models", "scores"),
-    "scored_responses": ("prompt", "context", "scores"),
+    "scored_responses": ("prompt", "context", "scores", "rank", "winner"),
     "ratings": ("prompt", "context"),
     "rankings": ("prompt", "context", "score"),
     "thumbs": ("prompt", "context"),
@@ -71,6 +71,11 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "response": ("response", "completion", "answer", "messages", "output", "argument", "conversations"),
     "score": ("score", "rating", "overall_score", "helpfulness"),
     "rank": ("rank",),
+    "ranks": ("ranks", "rank"),
+    "best": (
+        *("chosen_index", "chosen_idx", "best_index", "best_idx", "winner_index", "preferred_index", "selected_index"),
+        *("best", "best_response", "best_answer", "chosen_response", "chosen"),
+    ),
     "judge_prompt": ("g1_user_prompt",),
     "tree": ("tree", "prompt"),
     "category": ("category", "subset", "task"),
@@ -117,6 +122,9 @@ def columns_of(data: Data, form: str, names: Sequence[str], *, strict: bool) -> 
             if form == "comparisons" and field in _OF_SIDES:
                 sides = [name for side in _SIDES for name in columns.get(side, [])]
                 found = _OF_SIDES[field](left, (sides[0], sides[1])) if len(sides) == len(_SIDES) else []
+            elif (form, field) == ("scored_responses", "winner"):
+                beside = "scores" in columns or "rank" in columns
+                found = usual_names("best", left) or ([] if beside else usual_names("winner", left))
             else:
                 found = by_sides.get(field) or _usual(form, field, left)
         else:
@@ -172,6 +180,8 @@ def _usual(form: str, field: str, names: Sequence[str]) -> list[str]:
         return list(_GAMES) if set(_GAMES) <= set(names) else []
     if (form, field) == ("round_robin", "responses"):
         return [name for name in names if _NUMBERED.fullmatch(name)]
+    if (form, field) == ("scored_responses", "rank"):
+        return usual_names("ranks", names)
     if field == "winner" and (votes := [name for name in names if _VOTE.fullmatch(name)]):
         return votes
     return usual_names(field, names)

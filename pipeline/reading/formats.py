@@ -28,7 +28,11 @@ HOLD_CHATS = (frozenset(FIELDS) | frozenset(LAYOUTS)) - {"labelled_texts", "text
 """Formats whose texts may be chats."""
 _TALK = frozenset({"prompt", "chosen", "rejected", "response_a", "response_b", "response"})
 """Fields that a table may have as the JSON of messages."""
-_SEVERAL = {"round_robin": ("responses",), "comparisons": ("models", "scores")}
+_SEVERAL = {
+    "round_robin": ("winner", "responses"),
+    "comparisons": ("winner", "models", "scores"),
+    "scored_responses": (),
+}
 """Fields that are lists of columns."""
 _LISTS = frozenset({"responses", "scores"})
 """Fields that a table may have as the JSON of a list."""
@@ -101,7 +105,7 @@ def _resolved(data: Data, form: str, names: Sequence[str], columns: dict[str, li
     if any(count > 1 for count in used.values()):
         named = ", ".join(f"{KEY}.{field}: {', '.join(found)}" for field, found in columns.items())
         raise PipelineError(f"each field needs a column of its own, but two share one ({named}).")
-    several = {"winner", "category", *_SEVERAL.get(form, ())}
+    several = {"category", *_SEVERAL.get(form, ("winner",))}
     update = {field: found if field in several else found[0] for field, found in columns.items()}
     unused = {field: None for field in type(data.columns).model_fields if field not in columns}
     return data.model_copy(update={"format": form, "columns": data.columns.model_copy(update={**unused, **update})})

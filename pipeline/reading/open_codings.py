@@ -12,6 +12,7 @@ from pipeline.params.data import Data
 from pipeline.reading.coding_advice import advise
 from pipeline.reading.codings import Decoder
 from pipeline.reading.fields import FILE_NAME
+from pipeline.reading.open_lists import close_lists
 from pipeline.reading.samples import read_rows, sample_rows
 from pipeline.reading.sides import numbers_of
 from pipeline.reading.sources import Source
@@ -83,6 +84,8 @@ def close_codings(source: Source, data: Data, *, auto: bool) -> Data:
         return _close_winners(source, data, _listed(columns.winner))
     if form in ("thumbs", "labelled_texts") and auto and not data.label_coding and columns.label:
         _close_labels(source, data, columns.label)
+    if form == "scored_responses":
+        return close_lists(source, data)
     if form == "rankings" and auto and data.best_rank is None:
         found = Counter(_shown(row.get(str(columns.rank))) for _, row in sample_rows(source, [str(columns.rank)]))
         raise PipelineError(advise("rank", source.name, str(columns.rank), found, _example(source, 0, _names(data))))

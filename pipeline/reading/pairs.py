@@ -163,27 +163,6 @@ def _compared(prompt: str, responses: tuple[str, str], verdict: Any) -> Comparis
         return reason
 
 
-def read_scored(row: Mapping[str, Any], style: Style) -> dict[str, str]:
-    """The best and the worst of a list."""
-    responses, scores = row["responses"], row.get("scores")
-    if not isinstance(responses, Sequence) or isinstance(responses, str) or len(responses) < 2:
-        raise Unreadable("fewer_than_two_responses", responses)
-    if scores is None and all(isinstance(entry, Mapping) for entry in responses):
-        scores = [_first(entry, "score", "rating", "overall_score") for entry in responses]
-        responses = [_first(entry, "response", "text", "content") for entry in responses]
-    if not isinstance(scores, Sequence) or isinstance(scores, str) or len(scores) != len(responses):
-        raise Unreadable("no_score_for_every_response", scores)
-    numbers = [read_number(score) for score in scores]
-    best, worst = numbers.index(max(numbers)), numbers.index(min(numbers))
-    if numbers[best] == numbers[worst]:
-        raise Unreadable("tie", numbers)
-    return _named(read_responses(row, style, responses[best], responses[worst]))
-
-
-def _first(entry: Mapping[str, Any], *keys: str) -> Any:
-    return next((entry[key] for key in keys if entry.get(key) is not None), None)
-
-
 def read_tree(row: Mapping[str, Any], style: Style) -> Iterator[dict[str, str] | Unreadable]:
     """The best and the worst of the ranked replies to every message of a tree as OpenAssistant stores it.
 

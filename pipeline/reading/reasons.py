@@ -71,6 +71,7 @@ ADVICE = {
     "undone": "nothing is wrong: the annotator took the vote back",
     "unknown_role": "roles are system, user (human, prompter) and assistant (gpt, bot, model); rename it",
     "unpaired": "nothing to compare: a pair needs two responses to one prompt, of which one is better",
+    "verdicts_contradict": "say once which response is the best, or mend the row: its columns prefer different ones",
     "unreadable_verdict": _CODING.format(key="data.winner_coding"),
     "annotations_malformed": "annotations is a list of objects, as Label Studio exports them",
     "completions_malformed": "this layout has a list of objects there; of another one name the columns in data.columns",

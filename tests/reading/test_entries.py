@@ -126,7 +126,8 @@ def texts(entry: Entry) -> tuple[str, ...]:
     ],
 )
 def test_every_shape_gives_the_pair(row: dict[str, Any], form: str, expected: Any, data: Data) -> None:
-    found, (entry,) = read([row], data)
+    found, (entry, *others) = read([row], data)
+    assert all(one.unused for one in others)
     assert (found, texts(entry)) == (form, expected or ("Why?\nNow?", "Yes", "No"))
     assert entry.rows == (1,)
 
