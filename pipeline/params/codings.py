@@ -17,6 +17,8 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_LONGEST = 100
+"""Characters of a number."""
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
@@ -33,6 +35,8 @@ def plain_code(value: Any) -> str:
 def code_number(value: Any) -> float | None:
     """The finite number that a value is, also as the text of a table."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, str) and len(value) > _LONGEST:
         return None
     text = str(value).strip()
     if not _NUMBER.fullmatch(text):

@@ -23,15 +23,17 @@ def advise(
     *,
     clear: Mapping[str, str | None] = MappingProxyType({}),
     models: Sequence[str] = (),
+    rows: int | None = None,
 ) -> str:
     """An error message: file, column, values with how often they were seen, a row, and the lines for each meaning.
 
     Args:
-        values: of the whole source.
+        values: of the source, with how often each was seen.
         example: a row with such a value, and its number from 1: these columns, and others with the same value.
         responses: the columns of both responses.
         clear: values that say what they mean, which is a, b or tie; None of one that means it by its row.
         models: the columns of the names that values were held against, row by row.
+        rows: of the source that `values` were seen in; None means in all.
     """
     number, row = example
     known = " and ".join(responses)
@@ -47,9 +49,10 @@ def advise(
             f"\n  # if it is a name, as {' and '.join(elsewhere)} of this row: set data.columns.models to the two "
             f"columns with such names, that of {' before that of '.join(responses)}"
         )
+    has = f"In {rows:,} rows from all over it there are" if rows else "It has"
     held = f", held against {' and '.join(models)} of each row" if models else ""
     return (
-        f"{file}: the column {column} does not say by itself {question}. It has {_counted(values)}{held}. "
+        f"{file}: the column {column} does not say by itself {question}. {has} {_counted(values)}{held}. "
         f"Row {number}, for example: {_row(row)}.\n"
         f"Add to params.yaml, under data, what the values mean:\n{options}"
     )

@@ -7,6 +7,7 @@ from pipeline.params.codings import code_number, plain_code
 from pipeline.params.data import Data
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.response_lists import open_list, place_of
+from pipeline.reading.rows import LONGEST_NAME
 from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, read_verdict
 from pipeline.reading.written_messages import structure
 
@@ -31,6 +32,7 @@ class Decoder:
         first, second = data.columns.response_a, data.columns.response_b
         self._columns = (first, second) if first and second else None
         self._data = data
+        self._winner_coding = data.winner_coding or None
         self._own_names = {plain_code(name): side for name, side in zip(self._columns or (), "ab", strict=False)}
         self._known: dict[tuple[type, Any], Any] = {}
 
@@ -80,9 +82,9 @@ class Decoder:
         """
         by_itself = self._remembered(value)
         number = code_number(value)
-        if not (number is not None and self._data.winner_coding) and (side := _one_of(models, value)) is not None:
+        if models and not (number is not None and self._winner_coding) and (side := _one_of(models, value)) is not None:
             return _agreed(value, by_itself, side, clear=number not in _PLACES)
-        declared = self._data.winner_coding and not isinstance(by_itself, Undeclared)
+        declared = self._winner_coding and not isinstance(by_itself, Undeclared)
         if declared or not isinstance(value, str) or value not in texts or texts[0] == texts[1]:
             return by_itself
         return _agreed(value, by_itself, "ab"[list(texts).index(value)], clear=number is None)
@@ -98,14 +100,15 @@ class Decoder:
     def _by_itself(self, value: Any) -> Any:
         if isinstance(value, str) and (value.strip() in NO_VERDICTS or not value.strip()):
             return value.strip()
-        if self._data.winner_coding:
-            meaning = self._data.winner_coding.meaning(value)
+        if self._winner_coding:
+            meaning = self._winner_coding.meaning(value)
             return _WORDS[meaning] if meaning else Undeclared(value)
-        if side := self._own_names.get(plain_code(value)):
+        if not _is_long(value) and (side := self._own_names.get(plain_code(value))):
             return side
-        if self._columns and read_verdict(value) and not read_verdict(value, self._columns):
-            return Undeclared(value)  # response_2 where the columns are response_0 and response_1
-        return read_verdict(value, self._columns) or (value if _is_word(value) else Undeclared(value))
+        if verdict := read_verdict(value, self._columns):
+            return verdict
+        other = self._columns and read_verdict(value)  # response_2 where the columns are response_0 and response_1
+        return value if _is_word(value) and not other else Undeclared(value)
 
     def _label(self, value: Any) -> Any:
         meaning = self._data.label_coding.meaning(value)
@@ -113,7 +116,14 @@ class Decoder:
 
 
 def _is_word(value: Any) -> bool:
-    return isinstance(value, str) and code_number(value) is None and plain_code(value) not in _TRUTH
+    if not isinstance(value, str) or code_number(value) is not None:
+        return False
+    return _is_long(value) or plain_code(value) not in _TRUTH
+
+
+def _is_long(value: Any) -> bool:
+    """Too long to be a name or a code."""
+    return isinstance(value, str) and len(value) > LONGEST_NAME
 
 
 def _agreed(value: Any, by_itself: Any, side: str, *, clear: bool) -> Any:

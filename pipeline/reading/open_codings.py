@@ -21,6 +21,7 @@ from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, read_verdict, usu
 _STRAY = 20
 """So many values that are clear for each one that is not: those rows alone are dropped, and counted."""
 _SHOWN = 60
+_MOST_CODES = 200
 
 
 @dataclass
@@ -29,6 +30,8 @@ class Seen:
 
     clear: dict[str, Counter[str]] = field(default_factory=lambda: {"a": Counter(), "b": Counter(), "tie": Counter()})
     unclear: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+    """That were looked at."""
     of_rows: set[str] = field(default_factory=set)
     """Values that mean what they do by the other columns of their row."""
     numbered: dict[str, int] = field(default_factory=dict)
@@ -40,6 +43,16 @@ class Seen:
     def decided(self) -> int:
         """Clear values."""
         return sum(values.total() for values in self.clear.values())
+
+    @property
+    def are_many(self) -> bool:
+        """Too many values are unclear to drop their rows alone."""
+        return self.unclear.total() * _STRAY > self.decided
+
+    @property
+    def are_remarks(self) -> bool:
+        """So many different values are unclear that they are no codes, which would have to be counted."""
+        return len(self.unclear) > _MOST_CODES
 
     @property
     def counts_from_one(self) -> bool:
@@ -97,9 +110,11 @@ def _listed(name: str | list[str]) -> list[str]:
 
 
 def _close_winners(source: Source, data: Data, names: list[str]) -> Data:
-    if not _see(sample_rows(source, _needed(data, names)), data, names).open:
+    seen = _see(sample_rows(source, _needed(data, names)), data, names)
+    if not seen.open:
         return data
-    seen = _see(read_rows(source, _needed(data, names)), data, names)
+    if not (seen.are_remarks and seen.are_many):
+        seen = _see(read_rows(source, _needed(data, names)), data, names)
     columns = _responses(data)
     numbers = numbers_of(columns)
     if numbers and set(map(plain_code, seen.unclear)) == set(numbers):
@@ -108,16 +123,24 @@ def _close_winners(source: Source, data: Data, names: list[str]) -> Data:
         return data.model_copy(update={"winner_coding": coding})
     if not seen.counts_from_one:
         seen.open_numbers()
-    if seen.unclear.total() * _STRAY <= seen.decided:
+    if not seen.are_many:
         return data
     at, row = seen.example or (1, {})
     values = [one for name in names for one in _values(row.get(name)) if isinstance(one, str)]
     same = [name for name, value in source.rows[at - 1].items() if value in values]
     example = _example(source, at - 1, [*_needed(data, names), *same])
-    models = data.columns.models or ()
-    column = " + ".join(names)
     raise PipelineError(
-        advise("winner", source.name, column, seen.all, example, columns or (), clear=seen.sides, models=models)
+        advise(
+            "winner",
+            source.name,
+            " + ".join(names),
+            seen.all,
+            example,
+            columns or (),
+            clear=seen.sides,
+            models=data.columns.models or (),
+            rows=seen.rows if seen.rows < len(source.rows) else None,
+        )
     )
 
 
@@ -141,6 +164,7 @@ def _needed(data: Data, names: list[str]) -> list[str]:
 def _see(rows: Iterable[tuple[int, Mapping[str, Any]]], data: Data, names: list[str]) -> Seen:
     decoder, seen, columns = Decoder(data), Seen(), _responses(data)
     for number, row in rows:
+        seen.rows += 1
         texts, models = [row.get(side) for side in columns or ()], [row.get(name) for name in data.columns.models or ()]
         for value in (one for name in names for one in _values(row.get(name))):
             decoded = decoder.verdict(value, texts, models)

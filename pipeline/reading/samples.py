@@ -20,5 +20,6 @@ def sample_rows(source: Source, names: Sequence[str]) -> Iterator[NumberedRow]:
 def read_rows(source: Source, names: Sequence[str], indices: Iterable[int] | None = None) -> Iterator[NumberedRow]:
     """Rows with these columns, and their numbers from 1; all where no indices, from 0, are given."""
     rows = source.rows.select_columns(list(dict.fromkeys(names)))
-    wanted = range(len(rows)) if indices is None else indices
-    return ((at + 1, row) for at in wanted if BROKEN not in (row := rows[at]))
+    # one by one takes several times as long as all
+    numbered = enumerate(rows) if indices is None else ((at, rows[at]) for at in indices)
+    return ((at + 1, row) for at, row in numbered if BROKEN not in row)

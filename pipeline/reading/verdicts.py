@@ -87,9 +87,13 @@ def usual_number(value: Any, columns: tuple[str, str] | None) -> int | None:
 
 def _named(value: Any, columns: tuple[str, str] | None) -> str | None:
     """The tag of the response that a word names, or `tie`."""
-    if not isinstance(value, str):
-        return None
-    text = value.strip()
+    return _tag_in(value, columns) if isinstance(value, str) else None
+
+
+@lru_cache(maxsize=1024)
+def _tag_in(value: str, columns: tuple[str, str] | None) -> str | None:
+    # a run of spaces would be gone through once for each part of a name
+    text = " ".join(value.split()) if "  " in value else value.strip()
     word = text.strip("()[]").strip().casefold()
     if {word, word.rstrip(".! "), text.casefold()} & _TIES:
         return "tie"
