@@ -89,7 +89,11 @@ def _row(
     workload: Workload, ours: Sequence[dict[str, float]], peer: Sequence[dict[str, float]], rate: MatmulRate
 ) -> dict[str, Any]:
     ratios = [a["samples_per_s"] / b["samples_per_s"] for a, b in zip(ours, peer, strict=True)]
-    row: dict[str, Any] = {**_what(workload), **_side("ours", workload, ours, rate), **_side("peer", workload, peer, rate)}
+    row: dict[str, Any] = {
+        **_what(workload),
+        **_side("ours", workload, ours, rate),
+        **_side("peer", workload, peer, rate),
+    }
     return row | {
         "ratio_speed": statistics.median(ratios),
         "ratio_speed_of_each_repeat": ratios,
