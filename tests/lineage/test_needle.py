@@ -38,7 +38,8 @@ def test_plain_lines_without_it_are_not_parsed() -> None:
     for text in ("short", "é short", "漢字 – ¿qué?"):
         assert not Needle("A long sentence").may_be_in(json.dumps({"prompt": text}))
         assert not Needle("A long sentence").may_be_in(json.dumps({"prompt": text}, ensure_ascii=False))
-    assert Needle("A long sentence").may_be_in('{"prompt": "sentences"}')
+    assert not Needle("A long sentence").may_be_in('{"prompt": "sentences"}'), "it lacks one of the words"
+    assert Needle("A long sentence").may_be_in('{"prompt": "a headlong rush of sentences"}')
 
 
 @given(wanted=st.text(LETTERS, max_size=4), text=st.text(LETTERS, max_size=12))
