@@ -10,7 +10,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEM
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check recipe repro test lint typecheck unit label ui sync report plots bench lock clean
+.PHONY: help setup check recipe repro test lint typecheck unit label ui sync compare promote report plots bench lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -52,11 +52,17 @@ unit: $(READY) ## pytest, a whole tiny pipeline included
 label: $(READY) ## vote on pairs of responses in the browser, with ANNOTATOR=your-name
 	$(RUN) python -m pipeline.labelling --annotator '$(ANNOTATOR)'
 
-ui: $(READY) ## MLflow on http://127.0.0.1:5000 (takes about half a minute to answer)
-	$(RUN) $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
+ui: $(READY) ## MLflow on http://127.0.0.1:5000, and the address where policies are compared
+	@$(RUN) python -m pipeline.tracking.ui
 
 sync: $(READY) ## upload to MLflow what it did not take while a stage ran
-	$(RUN) python -m pipeline.tracking.mirror --all
+	$(RUN) python -m pipeline.tracking.sync
+
+compare: $(READY) ## list the runs of policies, or set some side by side: RUNS="candidate champion"
+	@$(RUN) python -m pipeline.compare $(RUNS)
+
+promote: $(READY) ## list the evaluated checkpoints, or make one the champion: VERSION=3
+	@$(RUN) python -m pipeline.tracking.promote $(VERSION)
 
 plots: $(READY) ## the plots as dvc shows them
 	$(RUN) dvc plots show
@@ -75,5 +81,5 @@ lock: $(READY) ## resolve pyproject.toml again into requirements.txt
 	mv requirements.tmp requirements.txt
 
 clean: ## remove what the pipeline built; environment, DVC cache, verdicts and runs not yet in MLflow stay
-	rm -rf artifacts reports/index.html reports/costs.json reports/runs reports/plots
+	rm -rf artifacts reports/index.html reports/compare.html reports/costs.json reports/runs reports/plots
 	[ ! -d .state ] || find .state -mindepth 1 -maxdepth 1 ! -name tracking ! -name verdicts -exec rm -rf {} +

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.excerpts import shorten
+from pipeline.project.hashing import folder_hash
 from pipeline.project.home import project_home
 from pipeline.project.lockfile import Artifact, StageRecord
 from pipeline.tracking.mirror import connect
@@ -78,7 +79,7 @@ class Runs:
         try:
             _open_sqlite(uri)
             state.mkdir(exist_ok=True)
-            self._client = connect(uri, state / "mlflow.lock")
+            self._client = connect(uri, state / "mlflow.lock").client
             found = self._client.search_experiments(view_type=_ALL)
             self._experiments = [experiment.experiment_id for experiment in found]
         except Exception as error:  # MLflow raises anything from SQLAlchemy to requests
@@ -136,7 +137,7 @@ def _run(run: Any, stage: StageRecord) -> Run:
         device=tags.get("device"),
         versions=dict(sorted(versions.items())),
         started=datetime.fromtimestamp(run.info.start_time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S"),
-        experiment=tags.get("dvc.experiment"),
+        experiment=tags.get("DVC_EXP_NAME") or tags.get("dvc.experiment"),
         journal=tags.get("journal"),
         doubts=_doubts(run, stage),
     )
@@ -148,11 +149,12 @@ def _doubts(run: Any, stage: StageRecord) -> list[str]:
     found = ["deleted in MLflow"] if run.info.lifecycle_stage == "deleted" else []
     if "journal" not in tags:
         found.append("not logged by a stage")
-    for kind, artifacts in (("dep", stage.inputs), ("code", stage.code)):
-        others = [item.path for item in artifacts if tags.get(f"dvc.{kind}/{item.path}") != item.md5]
-        if others:
-            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-            found.append(f"says it read another {', '.join(others[:_NAMED])}{more} than dvc.lock has")
+    others = [item.path for item in stage.inputs if tags.get(f"dvc.dep/{item.path}") != item.md5]
+    if others:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        found.append(f"says it read another {', '.join(others[:_NAMED])}{more} than dvc.lock has")
+    if tags.get("dvc.code") != folder_hash({item.path: item.md5 for item in stage.code}):
+        found.append("says it ran other code than dvc.lock has")
     return found
 
 

@@ -16,7 +16,7 @@ _NEAR = 5
 
 @dataclass
 class Node:
-    """An artifact, the stage that wrote it (None for raw data), and what that stage read.
+    """An artifact, the stage that wrote it (None for raw data and for a folder of outputs), and what that stage read.
 
     `files` are those of a folder of raw data with the hash of each, None where its version is nowhere.
     """
@@ -91,6 +91,9 @@ def _node(artifact: Artifact, lock: Lock, contents: Contents, runs: Runs | None,
         node.stage = stage
         node.runs = runs.of(stage, output) if runs is not None else None
         node.inputs = [_node(dep, lock, contents, runs, known) for dep in stage.inputs]
+    elif written := lock.producers(artifact.path):
+        # a folder in which the outputs of several stages lie, such as the inputs of one method for every seed
+        node.inputs = [_node(output, lock, contents, runs, known) for _, output in written]
     elif artifact.md5.endswith(".dir"):
         node.files = contents.files(artifact)
     return node

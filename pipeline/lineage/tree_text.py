@@ -38,15 +38,17 @@ class _Style:
 def _render(node: Node, depth: int, lines: list[str], seen: set[str], style: _Style) -> None:
     indent = "  " * depth
     rows = f"  {node.rows} rows" if node.rows is not None else ""
-    origin = f"<- {node.stage.name}" if node.stage is not None else "[source]"
+    written = "[folder of outputs]" if node.inputs else "[source]"
+    origin = f"<- {node.stage.name}" if node.stage is not None else written
     again = node.stage is not None and node.stage.name in seen
     lines.append(f"{indent}{node.path}  {node.md5[:12]}{rows}  {origin}{'  (above)' if again else ''}")
-    if node.stage is None:
-        lines += [f"{indent}  {line}" for line in _files(node, full=style.full)]
-    if again or node.stage is None:
+    if again:
         return
-    seen.add(node.stage.name)
-    lines += [f"{indent}  {line}" for line in _details(node, style, len(indent) + 2)]
+    if node.stage is not None:
+        seen.add(node.stage.name)
+        lines += [f"{indent}  {line}" for line in _details(node, style, len(indent) + 2)]
+    elif not node.inputs:
+        lines += [f"{indent}  {line}" for line in _files(node, full=style.full)]
     for child in node.inputs:
         _render(child, depth + 1, lines, seen, style)
 

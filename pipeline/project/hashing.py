@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
@@ -21,7 +22,19 @@ def content_hash(path: Path) -> str:
     Raises:
         FileNotFoundError: nothing is there.
     """
-    return _folder_hash(path) if path.is_dir() else _file_hash(path)
+    if not path.is_dir():
+        return _file_hash(path)
+    files = counted_files(path)
+    with ThreadPoolExecutor(usable_cores()) as threads:  # which hash at the same time
+        return folder_hash(dict(zip(files, threads.map(_file_hash, files.values()), strict=True)))
+
+
+def folder_hash(files: Mapping[str, str]) -> str:
+    """DVC's hash of a folder from the hash of each of its files, by path in it."""
+    # by the plain string: sorting by path parts gives another order, and so another hash
+    rows = [{"md5": files[name], "relpath": name} for name in sorted(files)]
+    listing = json.dumps(rows, sort_keys=True).encode()
+    return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
 
 
 def content_size(path: Path) -> int:
@@ -50,14 +63,3 @@ def _is_ignored(name: str) -> bool:
 def _file_hash(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def _folder_hash(folder: Path) -> str:
-    files = counted_files(folder)
-    # by the plain string: sorting by path parts gives another order, and so another hash
-    names = sorted(files)
-    with ThreadPoolExecutor(usable_cores()) as threads:  # which hash at the same time
-        hashes = threads.map(_file_hash, [files[name] for name in names])
-    rows = [{"md5": found, "relpath": name} for name, found in zip(names, hashes, strict=True)]
-    listing = json.dumps(rows, sort_keys=True).encode()
-    return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"

@@ -86,6 +86,14 @@ class Lock:
                     return stage, output
         return None
 
+    def producers(self, path: str) -> list[tuple[StageRecord, Artifact]]:
+        """The stages that wrote a path, with the output: the one whose output covers it, or those of outputs in it."""
+        covering = self.producer(path)
+        if covering is not None:
+            return [covering]
+        folder = Artifact(path, "")
+        return [(stage, out) for stage in self.stages.values() for out in stage.outputs if folder.covers(out.path)]
+
     def consumers(self, path: str) -> Iterator[StageRecord]:
         """Stages that read a path, or the folder that it lies in."""
         for stage in self.stages.values():

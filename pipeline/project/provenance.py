@@ -22,8 +22,7 @@ def code_tags(root: Path) -> dict[str, str]:
 
 def experiment_tags() -> dict[str, str]:
     """Name and baseline commit of the DVC experiment that the run is part of; empty outside of one."""
-    known = {"dvc.experiment": "DVC_EXP_NAME", "dvc.experiment.baseline": "DVC_EXP_BASELINE_REV"}
-    return {tag: os.environ[variable] for tag, variable in known.items() if os.environ.get(variable)}
+    return {name: os.environ[name] for name in ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV") if os.environ.get(name)}
 
 
 def environment_tags() -> dict[str, str]:

@@ -96,7 +96,7 @@ def _made_now(root: Path) -> Made:
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         commit=code.get("git.commit"),
         changed_code=code.get("git.dirty") == "true",
-        experiment=experiment.get("dvc.experiment"),
+        experiment=experiment.get("DVC_EXP_NAME"),
         parameters=defaults.changed(values) if defaults.values else None,
         defaults=defaults.label,
     )

@@ -62,6 +62,23 @@ def peak_memory_mib() -> float:
     return resident
 
 
+class KnownCosts:
+    """The costs of stages as recorded, each of the outputs that it wrote."""
+
+    def __init__(self, stages: Mapping[str, list[Any]]) -> None:
+        self._stages = stages
+
+    def of(self, stage: str, outs: Mapping[str, str]) -> dict[str, Any]:
+        """What the newest execution cost that wrote these outputs (content hash by path); empty when unknown."""
+        found = [one for one in self._stages.get(stage, []) if one.get("outs") == dict(outs)]
+        return dict(found[-1]) if found else {}
+
+
+def known_costs(root: Path) -> KnownCosts:
+    """What reports/costs.json holds."""
+    return KnownCosts(_recorded(root / COSTS_FILE))
+
+
 def record_costs(root: Path, stage: str, costs: Costs, *, outs: Mapping[str, str]) -> None:
     """Put one execution's costs into reports/costs.json, whole or not at all, beside those of the other stages.
 

@@ -14,7 +14,7 @@ from pipeline.params.judge import JudgeEndpoint
 from pipeline.params.loading import flatten, load_params
 from pipeline.params.schema import Params
 from pipeline.project.graph import StageDeclaration, stage_declaration
-from pipeline.project.hashing import content_hash, content_size
+from pipeline.project.hashing import content_hash, content_size, folder_hash
 from pipeline.project.home import project_home
 from pipeline.project.provenance import code_tags, environment_tags, experiment_tags
 from pipeline.resume import Resume, held_key, resume_key
@@ -23,6 +23,8 @@ from pipeline.stage.costs import CostMeter, record_costs
 from pipeline.stage.history import History
 from pipeline.stage.lock import stage_lock
 from pipeline.stage.outputs import StagedOutputs, require_disk_space
+from pipeline.stage.policy_report import EVALUATIONS, PolicyReport, best_policy, evaluated_policies
+from pipeline.tracking.experiments import policies_experiment, stages_experiment
 from pipeline.tracking.journal import milliseconds
 from pipeline.tracking.tracker import RunTracker
 
@@ -59,6 +61,7 @@ class Stage:
         self._locks = ExitStack()
         self._outputs: StagedOutputs
         self._history: History
+        self._policy: PolicyReport | None = None
 
     def input(self, path: str) -> Path:
         """A declared input, checked to be there.
@@ -124,8 +127,23 @@ class Stage:
         """Write a JSON output with sorted keys."""
         self.output(path).write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
 
+    def report_policies(self, comparison: Mapping[str, Any], paths: Sequence[str]) -> None:
+        """Make outputs artifacts of this run and of that of each evaluated policy, and the best one the candidate."""
+        evaluated = evaluated_policies(self.root)
+        for folder in ("run", "policies"):
+            self.tracker.keep({f"{folder}/{Path(path).name}": self.output(path) for path in paths})
+        self.tracker.tell("attach", wrote=evaluated, folder="policies")
+        if (best := best_policy(comparison, evaluated)) is not None:
+            self.tracker.tell("candidate", registered=self.params.tracking.experiment, **best)
+
     def log_final(self, metrics: Mapping[str, Any]) -> None:
-        """Final metrics to MLflow; nested mappings get dotted names, lists are left out."""
+        """Final metrics to MLflow; nested mappings get dotted names, lists are left out.
+
+        Those of a policy go to the run in which policies are compared, when the stage has succeeded.
+        """
+        if self._policy is not None:
+            self._policy.metrics = dict(metrics)
+            return
         self.tracker.log({f"final.{key}": value for key, value in flatten(metrics).items() if _is_number(value)})
 
     def begin(self) -> None:
@@ -138,15 +156,18 @@ class Stage:
         values = flatten(self.params.model_dump())
         chosen = {key: value for key, value in values.items() if _covers(self.declaration.params, key)}
         hashes = {dep: content_hash(self.root / dep) for dep in [*deps, *self.declaration.code_deps]}
+        if self.name.partition("@")[0] in EVALUATIONS:
+            inputs = {dep.as_posix(): hashes[dep] for dep in deps}
+            self._policy = PolicyReport(self.root, self.home, self.place, inputs, self.params.tracking.experiment)
         self.declared_params = chosen
         self.input_hashes = {dep.as_posix(): digest for dep, digest in hashes.items()}
         tags = {"stage": self.name, "stage.kind": self.name.partition("@")[0], **self.place}
         tags |= code_tags(self.root) | experiment_tags()
-        inputs = {f"dvc.dep/{dep.as_posix()}": hashes[dep] for dep in deps}
-        inputs |= {f"dvc.code/{dep.as_posix()}": hashes[dep] for dep in self.declaration.code_deps}
-        tags |= inputs | environment_tags()
+        code = {dep.as_posix(): hashes[dep] for dep in self.declaration.code_deps}
+        tags |= {f"dvc.dep/{dep.as_posix()}": hashes[dep] for dep in deps} | environment_tags()
+        tags["dvc.code"] = folder_hash(code)
         every = self.params.resume.every_steps
-        key = resume_key({"params": chosen, "inputs": inputs, "environment": environment_tags()})
+        key = resume_key({"params": chosen, "inputs": self.input_hashes, "environment": environment_tags()})
         key = self._locks.enter_context(held_key(self.home, self.name, key))
         # what an experiment in a folder of its own finds there is of others
         self.resume = Resume(self.home, self.name, key, every_steps=every, keep_others=self._apart)
@@ -157,11 +178,28 @@ class Stage:
         scratch = self.resume.folder / "outputs"
         self._outputs = StagedOutputs(self.root, scratch, self.declaration.outs, keep=self.resume.found)
         self._history = History(self.resume.folder / "history.jsonl", self.costs)
-        run = self.tracker.start(self.name, params=chosen, tags=tags, continues=self.resume.read_note("run"))
+        run = self._open_run(chosen, tags)
         if run is not None:
             self.resume.write_note("run", run)
+        self.tracker.keep({"run/code.json": json.dumps(code, indent=1)})
         for step, at, metrics in self._history.earlier():
             self.tracker.log(metrics, step=step, at=at)
+
+    def _open_run(self, params: Mapping[str, Any], tags: Mapping[str, str]) -> str | None:
+        continues = self.resume.read_note("run")
+        if self._policy is None:
+            where = stages_experiment(self.params.tracking.experiment)
+            return self.tracker.start(self.name, params=params, tags=tags, continues=continues, experiment=where)
+        every = self._policy.params(params)
+        run = self.tracker.start(
+            self._policy.name(every, tags.get("DVC_EXP_NAME")),
+            params=every,
+            tags={**tags, **self._policy.tags()},
+            continues=continues,
+            experiment=policies_experiment(self.params.tracking.experiment),
+        )
+        self._policy.tell_inputs(self.tracker)
+        return run
 
     def succeed(self) -> None:
         """Publish the outputs and close the run with their hashes and costs."""
@@ -175,6 +213,9 @@ class Stage:
         record_costs(self.home, self.name, costs, outs=outs)
         self.tracker.log({f"cost.{key}": value for key, value in costs.items() if isinstance(value, float)})
         self.tracker.tag({**{f"dvc.out/{path}": digest for path, digest in outs.items()}, "device": self.device})
+        if self._policy is not None:
+            self._policy.tell_results(self.tracker)
+        self.tracker.tell("files", folder="run")
         self.tracker.finish(succeeded=True)
         self._locks.close()
 

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -66,6 +67,23 @@ class Journal:
         if os.write(self._fd, line) < len(line):
             os.ftruncate(self._fd, size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def keep(self, content: Path | str, name: str) -> None:
+        """Copy a file or folder, or write a text, beside the journal, under a name such as `run/params.yaml`.
+
+        The next execution of the stage may overwrite the original before a server that is down is back.
+
+        Raises:
+            OSError: the disk is full, or the file is not readable.
+        """
+        target = kept_files(self.path) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            target.write_text(content, encoding="utf-8")
+        elif content.is_dir():
+            shutil.copytree(content, target, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(content, target)
 
     def close(self) -> None:
         """Give up the lock."""
@@ -131,8 +149,14 @@ def write_progress(journal: Path, progress: Progress) -> None:
 
 def remove_journal(journal: Path) -> None:
     """Forget a run that is in the store."""
+    shutil.rmtree(kept_files(journal), ignore_errors=True)
     _progress_file(journal).unlink(missing_ok=True)
     journal.unlink()
+
+
+def kept_files(journal: Path) -> Path:
+    """The folder of files that a journal sends, which need not exist."""
+    return journal.with_suffix(".files")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,14 @@ _POLL_SECONDS = 0.02
 _VALUE_LIMIT = 500
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment of MLflow, with the tags that it gets unless it has them."""
+
+    name: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
 class RunTracker:
     """Keeps the journal of one run; a store that fails costs one warning, not the training run."""
 
@@ -41,15 +50,22 @@ class RunTracker:
         self._last_check = time.monotonic()
 
     def start(
-        self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str], continues: str | None = None
+        self,
+        name: str,
+        *,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+        continues: str | None = None,
+        experiment: Experiment | None = None,
     ) -> str | None:
         """Begin the journal with what is known before the work.
 
         Args:
-            name: of the stage.
+            name: of the run.
             params: those that it reads.
             tags: of the run.
             continues: what an earlier call returned whose run this one goes on with.
+            experiment: where the run belongs; `tracking.experiment` unless given.
 
         Returns:
             The name of the run's first journal, None when nothing can be tracked.
@@ -58,7 +74,9 @@ class RunTracker:
             PipelineError: `tracking.required` is true and the run could not be opened.
         """
         values = {key: str(value)[:_VALUE_LIMIT] for key, value in sorted(params.items())}
-        start = {"name": name, "experiment": self._experiment, "params": values, "tags": dict(tags)}
+        where = experiment or Experiment(self._experiment)
+        start: dict[str, Any] = {"name": name, "experiment": where.name, "experiment_tags": dict(where.tags)}
+        start |= {"params": values, "tags": dict(tags)}
         self._mirror = inherited_mirror()
         path = self._mirror.journal if self._mirror is not None else new_journal_path(self._home, name)
         try:
@@ -84,6 +102,23 @@ class RunTracker:
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags on the run."""
         self._append("tags", tags=dict(tags))
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """An event that is more than metrics and tags: `datasets`, `model`, `files`, `attach` or `lineage`."""
+        self._append(event, **fields)
+
+    def keep(self, files: Mapping[str, Path | str]) -> None:
+        """Copy files beside the journal, under the names that they will have as artifacts; texts become files.
+
+        An event that names their folder, `files` or `attach`, sends them.
+        """
+        if self._journal is None:
+            return
+        try:
+            for name, content in files.items():
+                self._journal.keep(content, name)
+        except OSError as error:
+            self._fail(f"the run is not tracked completely: {error}")
 
     def finish(self, *, succeeded: bool) -> None:
         """Close the run as FINISHED or FAILED, and give the mirror time to send what is left.

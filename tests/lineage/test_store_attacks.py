@@ -10,6 +10,7 @@ import mlflow
 import pytest
 
 from pipeline.project import lockfile
+from pipeline.project.hashing import folder_hash
 from tests.lineage.commands import Audit, audit_in
 from tests.lineage.conftest import Project
 
@@ -49,6 +50,7 @@ def tags(project: Project) -> dict[str, str]:
     stage = project.lock().stages["train_sft"]
     files = {f"dvc.dep/{item.path}": item.md5 for item in stage.inputs}
     files |= {f"dvc.out/{item.path}": item.md5 for item in stage.outputs}
+    files["dvc.code"] = folder_hash({item.path: item.md5 for item in stage.code})
     return {"stage": "train_sft", "journal": "1000-train_sft-1", **files}
 
 
@@ -112,6 +114,8 @@ def test_a_run_whose_tags_were_edited_is_not_the_run(ran: Project, audit: Audit,
 def test_an_edited_input_is_told(ran: Project, audit: Audit) -> None:
     client(ran).set_tag(logged(ran), "dvc.dep/artifacts/data/texts/train.jsonl", "0" * 32)
     assert "says it read another artifacts/data/texts/train.jsonl than dvc.lock has" in runs(audit)
+    client(ran).set_tag(logged(ran), "dvc.code", "0" * 32 + ".dir")
+    assert "says it ran other code than dvc.lock has" in runs(audit)
 
 
 def test_a_run_that_mlflow_itself_refuses_is_said(ran: Project, audit: Audit) -> None:

@@ -32,3 +32,10 @@ def test_a_folder_that_has_changed_since_shows_no_files_of_now(rlhf: Project) ->
     rlhf.write("data/raw/new.jsonl", "{}\n")
     assert "new.jsonl" not in text(rlhf) and f"{RAW}  " not in text(rlhf)
     assert "its files are not listed: the folder has changed since" in text(rlhf)
+
+
+def test_a_folder_of_outputs_leads_on_to_the_stages_that_wrote_them(rlhf: Project) -> None:
+    tree = lineage("artifacts/policies/hybrid/seed-0", rlhf.lock(), Contents(rlhf.root), None)
+    shown = render(tree, Defaults("none"), unused={})
+    assert "artifacts/inputs/hybrid  " in shown and "[folder of outputs]" in shown
+    assert "<- find_regressions@0" in shown and "<- optimize_policy@dpo-0" in shown

@@ -116,5 +116,5 @@ def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
 def sync(root: Path, uri: str | None = None) -> subprocess.CompletedProcess[str]:
     """`make sync` in `root`, to the store there or to `uri`."""
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri or f"sqlite:///{root / 'mlflow.db'}"}
-    command = [sys.executable, "-m", "pipeline.tracking.mirror", "--all"]
+    command = [sys.executable, "-m", "pipeline.tracking.sync"]
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)

@@ -32,7 +32,7 @@ def test_a_run_of_an_experiment_is_in_the_projects_store(root: Path, experiment:
     tracker.finish(succeeded=True)
     run = only_run(root, "of an experiment")
     assert run.info.status == "FINISHED" and history(root, run, "loss") == [(1, 0.5)]
-    assert run.data.tags["dvc.experiment"] == "tardy-gnat" and run.data.tags["dvc.experiment.baseline"] == "0123abc"
+    assert run.data.tags["DVC_EXP_NAME"] == "tardy-gnat" and run.data.tags["DVC_EXP_BASELINE_REV"] == "0123abc"
     assert list(experiment.iterdir()) == [], "nothing is lost with the folder"
     artifacts = client(root).get_experiment(run.info.experiment_id).artifact_location
     assert str(experiment) not in artifacts

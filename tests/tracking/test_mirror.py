@@ -115,13 +115,13 @@ def test_what_was_sent_is_not_sent_again(root: Path, monkeypatch: pytest.MonkeyP
             upload(root, journal)
     sent = read_progress(journal).lines
     steps: list[int] = []
-    entities = mirror_module._entities
+    points = mirror_module._points
 
-    def record(events: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    def record(events: list[dict[str, Any]]) -> list[Any]:
         steps.extend(event["step"] for event in events if event["event"] == "metrics")
-        return entities(events)
+        return points(events)
 
-    monkeypatch.setattr(mirror_module, "_entities", record)
+    monkeypatch.setattr(mirror_module, "_points", record)
     upload(root, journal)
     # the journal's first line is the start, so line n + 1 has step n - 1
     assert sent > 1 and steps == list(range(sent - 1, STEPS))

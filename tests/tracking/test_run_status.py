@@ -16,6 +16,7 @@ from pipeline.tracking import mirror as mirror_module
 from pipeline.tracking.journal import FOLDER, Journal
 from pipeline.tracking.mirror import Mirror
 from pipeline.tracking.run_status import RunStatus
+from pipeline.tracking.store import Store as MlflowStore
 from tests.tracking.conftest import client, history, only_run, sync
 
 ENDS = (None, "FAILED", "FINISHED")
@@ -42,7 +43,10 @@ class Store:
         return []
 
     def get_experiment_by_name(self, name: str) -> Any:
-        return SimpleNamespace(experiment_id=name)
+        return SimpleNamespace(experiment_id=name, tags={})
+
+    def set_experiment_tag(self, *_: str) -> None:
+        pass
 
     def search_runs(self, _: Any, query: str, **__: Any) -> list[Any]:
         self._call()
@@ -87,7 +91,7 @@ def store() -> Iterator[Store]:
     """The store that mirrors reach, and small batches."""
     fake = Store()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mirror_module, "connect", lambda *_: fake)
+        patch.setattr(mirror_module, "connect", lambda *_: MlflowStore(fake))
         patch.setattr(mirror_module, "_BATCH", 3)
         yield fake
 

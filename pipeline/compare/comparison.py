@@ -1,0 +1,103 @@
+"""What differs between runs: parameters, and results with paired intervals where both answered the same prompts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.compare.selection import PolicyRun
+from pipeline.evaluation.statistics import paired_bootstrap
+from pipeline.report.formats import number, signed
+
+_METRICS = {
+    "judge_score": 3, "win_rate_vs_sft": 3, "reward_score": 3, "kl_nats_per_sequence": 3, "perplexity_held_out": 2,
+    "distinct_2": 3, "mean_response_tokens": 1, "cost/all_stages.seconds": 0,
+}  # fmt: skip
+"""What is shown, with its digits."""
+_PAIRED = {"judge_score": "judge_score", "reward_score": "reward_score", "kl_nats_per_sequence": "kl_nats"}
+"""Metrics that are means over prompts, with the column of the samples that has the values."""
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: a cell for each run, and a note such as `beyond chance` for each run but the first."""
+
+    name: str
+    cells: list[str]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs, side by side; the first is what the others are compared with."""
+
+    runs: list[PolicyRun]
+    params: list[Row]
+    metrics: list[Row]
+    remarks: list[str]
+
+
+def compare(runs: Sequence[PolicyRun]) -> Comparison:
+    """Line the runs up."""
+    first, *others = runs
+    remarks = [remark for other in others if (remark := _incomparable(first, other))]
+    return Comparison(list(runs), _param_rows(runs), [_metric_row(runs, key) for key in _METRICS], remarks)
+
+
+def _param_rows(runs: Sequence[PolicyRun]) -> list[Row]:
+    keys = sorted({key for run in runs for key in run.params})
+    rows = [Row(key, [run.params.get(key, "–") for run in runs], [""] * len(runs)) for key in keys]
+    return [row for row in rows if len(set(row.cells)) > 1]
+
+
+def _metric_row(runs: Sequence[PolicyRun], key: str) -> Row:
+    digits, first = _METRICS[key], runs[0]
+    cells = [number(run.metrics[key], digits) if key in run.metrics else "–" for run in runs]
+    return Row(key, cells, ["", *(_difference(first, other, key, digits) for other in runs[1:])])
+
+
+def _difference(first: PolicyRun, other: PolicyRun, key: str, digits: int) -> str:
+    """Other minus first; with a 95 % interval where every prompt has a value of both."""
+    column = _PAIRED.get(key)
+    if column is None or _incomparable(first, other):
+        known = key in first.metrics and key in other.metrics
+        return signed(other.metrics[key] - first.metrics[key], digits) if known else ""
+    ids = sorted(first.samples)
+    ours, theirs = ([run.samples[one][column] for one in ids] for run in (other, first))
+    gain = paired_bootstrap(ours, theirs, resamples=_RESAMPLES, seed=0, name="paired_difference")
+    beyond = ", beyond chance" if gain["low"] > 0 or gain["high"] < 0 else ""
+    ends = f"{signed(gain['low'], digits)} to {signed(gain['high'], digits)}"
+    return f"{signed(gain['mean'], digits)} ({ends}{beyond})"
+
+
+def _incomparable(first: PolicyRun, other: PolicyRun) -> str:
+    """Why the two have no paired intervals; empty where they have."""
+    pair = f"{other.name} and {first.name}"
+    if not first.samples or not other.samples:
+        return f"{pair}: no samples are kept of one of them, so that differences have no interval"
+    if first.samples.keys() != other.samples.keys():
+        common = len(first.samples.keys() & other.samples.keys())
+        return f"{pair} answered different prompts ({common} in common), so that differences have no interval"
+    if first.judge != other.judge:
+        return f"{pair} were measured by different judges: their judge scores are not comparable"
+    return ""
+
+
+def as_text(comparison: Comparison) -> str:
+    """For the terminal: parameters that differ, then results, each difference under its value."""
+    runs = comparison.runs
+    lines = [f"{chr(ord('A') + number)}  {run.run_id[:8]}  {run.name}" for number, run in enumerate(runs)]
+    letters = [chr(ord("A") + number) for number in range(len(runs))]
+    width = max([len(row.name) for row in comparison.params + comparison.metrics])
+    lines += ["", "parameters that differ" if comparison.params else "no parameter differs"]
+    lines += [_line(row.name, row.cells, width) for row in comparison.params]
+    lines += ["", _line("results", letters, width)]
+    for row in comparison.metrics:
+        lines.append(_line(row.name, row.cells, width))
+        for letter, note in zip(letters, row.notes, strict=True):
+            if note:
+                lines.append(f"{'':{width}}    {letter} minus A: {note}")
+    return "\n".join([*lines, *(f"note: {remark}" for remark in comparison.remarks)])
+
+
+def _line(name: str, cells: Sequence[str], width: int) -> str:
+    return f"{name:{width}}  " + "  ".join(f"{cell:>12}" for cell in cells)

@@ -1,0 +1,99 @@
+"""Which runs are meant: by id, name, alias of the registered model, or experiment of DVC."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.tracking.registry import CANDIDATE, CHAMPION, Registry
+from pipeline.tracking.store import Store
+
+_LISTED = 20
+_SHORTEST_ID = 4
+
+
+@dataclass(frozen=True)
+class PolicyRun:
+    """A run of an evaluated policy."""
+
+    run_id: str
+    name: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    judge: str
+    """Content hash of the judge that measured it."""
+    samples: Mapping[str, Mapping[str, Any]]
+    """Rows of its table of samples, by prompt id; empty where the run keeps none."""
+
+
+def select(store: Store, experiment: str, texts: Sequence[str]) -> list[PolicyRun]:
+    """The runs that texts name, in their order.
+
+    Raises:
+        PipelineError: a text names no run, or several.
+    """
+    runs = finished_runs(store, experiment)
+    found = []
+    for text in texts:
+        meant = _meant(store, experiment, runs, text)
+        if not meant:
+            raise PipelineError(f"{text!r} names no finished run of a policy. These are there:\n{listed(runs)}")
+        if len(meant) > 1:
+            raise PipelineError(f"{text!r} names {len(meant)} runs; take one by its id:\n{listed(meant)}")
+        found.append(_loaded(store, meant[0]))
+    return found
+
+
+def finished_runs(store: Store, experiment: str) -> list[Any]:
+    """Runs of policies that have finished, the newest first."""
+    known = store.client.get_experiment_by_name(experiment)
+    if known is None:
+        return []
+    query = "attributes.status = 'FINISHED'"
+    return list(store.client.search_runs([known.experiment_id], query, order_by=["attributes.start_time DESC"]))
+
+
+def listed(runs: Sequence[Any]) -> str:
+    """A line for each run: id, judge score, name."""
+    lines = []
+    for run in runs[:_LISTED]:
+        score = run.data.metrics.get("judge_score")
+        lines.append(f"  {run.info.run_id[:8]}  {'' if score is None else f'{score:.3f}':>6}  {run.info.run_name}")
+    more = [f"  and {len(runs) - _LISTED} older ones"] if len(runs) > _LISTED else []
+    return "\n".join(lines + more) or "  none; `make repro` makes them"
+
+
+def _meant(store: Store, experiment: str, runs: Sequence[Any], text: str) -> list[Any]:
+    if text in (CANDIDATE, CHAMPION):
+        version = Registry(store, experiment).holder(text)
+        return [run for run in runs if version is not None and run.info.run_id == version.run_id]
+    if by_id := [run for run in runs if len(text) >= _SHORTEST_ID and run.info.run_id.startswith(text)]:
+        return by_id
+    if by_name := [run for run in runs if run.info.run_name == text]:
+        return by_name[:1]  # the newest of equal names
+    named, _, policy = text.partition("/")
+    of_experiment = [run for run in runs if run.data.tags.get("DVC_EXP_NAME") == named]
+    return [run for run in of_experiment if not policy or run.data.tags.get("policy") == policy]
+
+
+def _loaded(store: Store, run: Any) -> PolicyRun:
+    return PolicyRun(
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        judge=run.data.tags.get("dvc.dep/artifacts/evaluation_judge", ""),
+        samples=_samples(store, run.info.run_id),
+    )
+
+
+def _samples(store: Store, run_id: str) -> dict[str, dict[str, Any]]:
+    if not any(file.path == "samples.json" for file in store.client.list_artifacts(run_id)):
+        return {}
+    with TemporaryDirectory() as folder:
+        table = json.loads(Path(store.client.download_artifacts(run_id, "samples.json", folder)).read_text())
+    rows = (dict(zip(table["columns"], row, strict=True)) for row in table["data"])
+    return {row["id"]: row for row in rows}

@@ -1,0 +1,205 @@
+"""What the evaluation of a policy tells MLflow beyond its own stage: lineage, datasets, checkpoint, samples, costs."""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.project.defaults import committed_defaults
+from pipeline.project.graph import cache_folder, known_hash
+from pipeline.project.lockfile import Lock, StageRecord, workspace_lock
+from pipeline.stage.costs import known_costs
+from pipeline.tracking.policy_run import Behind, behind, curve, policy_metrics, policy_name
+from pipeline.tracking.tracker import RunTracker
+
+EVALUATIONS = ("evaluate_sft", "evaluate_policy")
+"""Stages whose runs are those of policies."""
+_CONTEXTS = {"train": "training", "validation": "validation", "test": "test", "evaluation": "test"}
+_DATA = ("artifacts/data/", "artifacts/preferences/accepted/")
+_EVALUATION_PROMPTS = "artifacts/data/prompts/evaluation.jsonl"
+_SOURCES = "reports/data/sources.json"
+_PACKAGES = "requirements-embedded.txt"
+_EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
+"""DVC's hash of a file without content, such as votes where there are none."""
+_TAG_LENGTH = 5000
+
+
+def evaluated_policies(root: Path) -> dict[str, str]:
+    """Samples of the evaluated policies of dvc.lock, path to content hash: by them their runs are found."""
+    try:
+        lock = workspace_lock(root)
+    except PipelineError:
+        return {}
+    written = [
+        out for stage in lock.stages.values() if stage.name.partition("@")[0] in EVALUATIONS for out in stage.outputs
+    ]
+    return {out.path: out.md5 for out in written if out.path.endswith("/samples.jsonl")}
+
+
+def best_policy(comparison: Mapping[str, Any], evaluated: Mapping[str, str]) -> dict[str, Any] | None:
+    """The policy with the highest judge score, SFT apart: its samples, and the flags that speak against it.
+
+    Args:
+        comparison: as comparison.json has it.
+        evaluated: see `evaluated_policies`.
+    """
+    methods = {name: entry for name, entry in comparison["policies"].items() if name != "sft"}
+    if not methods:
+        return None
+    best = max(methods, key=lambda name: methods[name]["judge_score"]["mean"])
+    samples = f"reports/policies/{best}/seed-{methods[best]['seed']}/samples.jsonl"
+    flags = {flag["code"]: flag["message"] for flag in comparison["flags"] if flag.get("policy") == best}
+    return {"wrote": {samples: evaluated[samples]}, "flags": flags} if samples in evaluated else None
+
+
+class PolicyReport:
+    """One evaluation: method and seed in `place`, or the SFT policy where that is empty."""
+
+    def __init__(
+        self, root: Path, home: Path, place: Mapping[str, str], inputs: Mapping[str, str], registered: str
+    ) -> None:
+        """Look up what lies behind.
+
+        Args:
+            registered: the name of the model of which the checkpoint becomes a version.
+            root: where the pipeline runs; `home` is the project, another folder in an experiment apart.
+            place: of the stage in its matrix.
+            inputs: content hash of each input that is no code.
+        """
+        self._root = root
+        self._home = home
+        self._place = place
+        self._inputs = inputs
+        self._registered = registered
+        self.metrics: dict[str, Any] = {}
+
+    @property
+    def _folder(self) -> str:
+        return f"{self._place['method']}/seed-{self._place['seed']}" if self._place else "sft"
+
+    @property
+    def _checkpoint(self) -> str:
+        return f"artifacts/selected/{self._folder}" if self._place else "artifacts/sft"
+
+    @cached_property
+    def _lock(self) -> Lock | None:
+        try:
+            return workspace_lock(self._root)
+        except PipelineError:  # a stage that is run by hand in a project that never ran
+            return None
+
+    @cached_property
+    def _behind(self) -> Behind:
+        if self._lock is None:
+            return Behind({}, tuple(self._inputs))
+        return behind(cache_folder(self._root), self._lock, self._inputs)
+
+    def params(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters of all stages behind the policy, and those of its evaluation."""
+        return {**self._behind.params(), **own}
+
+    def name(self, params: Mapping[str, Any], experiment: str | None) -> str:
+        """What tells the run apart."""
+        return policy_name(self._place, params, committed_defaults(self._root), experiment)
+
+    def tags(self) -> dict[str, str]:
+        """Method and seed, and what of the lineage is not known."""
+        breaks = {"lineage.unknown": ", ".join(self._behind.breaks)[:_TAG_LENGTH]} if self._behind.breaks else {}
+        return {"policy": self._place.get("method", "sft"), **breaks}
+
+    def tell_inputs(self, tracker: RunTracker) -> None:
+        """Datasets, and the runs of the stages behind."""
+        if datasets := list(self._datasets()):
+            tracker.tell("datasets", datasets=datasets)
+        costs = known_costs(self._home)
+        stages = {}
+        for name, stage in self._behind.stages.items():
+            outs = {out.path: out.md5 for out in stage.outputs}
+            stages[name] = {"outs": outs, "seconds": costs.of(name, outs).get("seconds")}
+        tracker.tell("lineage", stages=stages)
+
+    def _datasets(self) -> Iterator[dict[str, Any]]:
+        read = {dep.path: dep.md5 for stage in self._behind.stages.values() for dep in stage.inputs} | dict(
+            self._inputs
+        )
+        for path, md5 in sorted(read.items()):
+            if path.endswith(".jsonl") and path.startswith(_DATA) and md5 != _EMPTY:
+                context = _CONTEXTS.get(Path(path).stem, "training")
+                yield {"name": path, "digest": md5, "source": path, "context": context}
+        yield from self._sources(read.get(_PACKAGES))
+
+    def _sources(self, packages: str | None) -> Iterator[dict[str, Any]]:
+        """Raw files with DVC's hash of each; what is read from a package has the hash of the lock of packages."""
+        report = self._root / _SOURCES
+        if "prepare_data" not in self._behind.stages or not report.is_file():
+            return
+        for source in json.loads(report.read_text())["sources"]:
+            file = self._root / source["file"]
+            digest = known_hash(file, self._root) if file.is_file() else packages
+            if digest is not None:
+                yield {
+                    "name": source["file"],
+                    "digest": digest,
+                    "source": source["file"],
+                    "context": "source",
+                    "rows": source.get("rows"),
+                }
+
+    def tell_results(self, tracker: RunTracker) -> None:
+        """Results, costs, the course of training, the checkpoint with its scores, and files to look into."""
+        results = policy_metrics(self.metrics)
+        tracker.log({**results, **self._costs()})
+        for history in self._histories():
+            for step, values in curve(history):
+                tracker.log(values, step=step)
+        digest = self._inputs.get(_EVALUATION_PROMPTS)
+        headlines = {key: value for key, value in results.items() if "/" not in key}
+        if digest is not None:
+            registered = self._registered if self._place else None  # SFT is what the others are measured against
+            tracker.tell("model", model=self._model(headlines, digest), registered=registered)
+        tracker.keep({f"run/{name}": content for name, content in self._files().items()})
+        tracker.tag({"mlflow.loggedArtifacts": json.dumps([{"path": "samples.json", "type": "table"}])})
+        tracker.tell("files", folder="run")
+
+    def _costs(self) -> dict[str, float]:
+        """Of the stages behind: `cost/STAGE.seconds`, their sum, and the largest peak of memory."""
+        known = known_costs(self._home)
+        found: dict[str, float] = {}
+        seconds, peak = 0.0, 0.0
+        for name, stage in self._behind.stages.items():
+            costs = known.of(name, {out.path: out.md5 for out in stage.outputs})
+            if costs:
+                found[f"cost/{name.partition('@')[0]}.seconds"] = costs["seconds"]
+                seconds, peak = seconds + costs["seconds"], max(peak, costs["peak_memory_mib"])
+        return found | {"cost/all_stages.seconds": seconds, "cost/largest_peak_memory_mib": peak} if found else {}
+
+    def _histories(self) -> Iterator[Path]:
+        for stage in self._behind.stages.values():
+            if self._trained(stage):
+                yield from (self._root / out.path for out in stage.outputs if out.path.startswith("reports/training/"))
+
+    def _trained(self, stage: StageRecord) -> bool:
+        return any(
+            out.path == f"artifacts/policies/{self._folder}" or (out.path == "artifacts/sft" and not self._place)
+            for out in stage.outputs
+        )
+
+    def _model(self, metrics: Mapping[str, float], digest: str) -> dict[str, Any]:
+        md5 = self._inputs.get(self._checkpoint, "")
+        return {
+            "name": self._folder.replace("/", "-"),
+            "tags": {"path": self._checkpoint, "dvc.hash": md5, **self._place},
+            "params": {key: str(value)[:500] for key, value in self._behind.params().items()},
+            "metrics": dict(metrics),
+            "dataset": {"name": _EVALUATION_PROMPTS, "digest": digest},
+        }
+
+    def _files(self) -> dict[str, Path | str]:
+        rows = [json.loads(line) for line in (self._root / f"reports/policies/{self._folder}/samples.jsonl").open()]
+        columns = sorted({key for row in rows for key in row})
+        table = {"columns": columns, "data": [[row.get(column) for column in columns] for row in rows]}
+        files: dict[str, Path | str] = {"samples.json": json.dumps(table)}
+        files |= {name: self._root / name for name in ("params.yaml", "dvc.lock") if (self._root / name).is_file()}
+        return files

@@ -1,0 +1,33 @@
+"""List the versions of the registered policy, or make one of them the champion.
+
+python -m pipeline.tracking.promote      the versions, the newest first, and why one is not the champion
+python -m pipeline.tracking.promote 3    version 3 is the champion from now on
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+from pipeline.params.loading import load_params
+from pipeline.tracking.mirror import project_store, stage_environment
+from pipeline.tracking.registry import Registry
+
+
+def main() -> None:
+    """Without a version, the list."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("version", nargs="?", help="number of the version that becomes the champion")
+    arguments = parser.parse_args()
+    stage_environment()
+    root = Path.cwd()
+    try:
+        registry = Registry(project_store(root), load_params(root / "params.yaml").tracking.experiment)
+        lines = [registry.promote(arguments.version)] if arguments.version else registry.table()
+        print("\n".join(lines))
+    except PipelineError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The registered model: a version for each evaluated checkpoint, and who is candidate and champion.
+
+The candidate is the best policy of the last report. It becomes the champion only if no flag speaks against it and the
+paired interval of its judge score over the champion's, prompt by prompt, lies above 0; where there is no champion yet,
+its gain over the SFT policy. Otherwise the version says why not, and `make promote` lets people decide.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.evaluation.statistics import paired_bootstrap
+from pipeline.tracking.store import Store
+
+CANDIDATE, CHAMPION = "candidate", "champion"
+_REFUSED, _JUDGE = "champion.refused", "dvc.dep/artifacts/evaluation_judge"
+_LINEAGE = ("dvc.", "git.", "DVC_EXP_NAME", "method", "seed", "policy")
+_RESAMPLES = 2000
+
+
+class Registry:
+    """The versions of one registered model."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._client = store.client
+        self.name = name
+
+    def register(self, run: Any, model_id: str) -> str:
+        """The version of an evaluated checkpoint; a run has one, however often this is asked."""
+        known = self._client.search_model_versions(f"name = '{self.name}' and run_id = '{run.info.run_id}'")
+        if known:
+            return str(known[0].version)
+        if not self._client.search_registered_models(f"name = '{self.name}'", max_results=1):
+            self._client.create_registered_model(self.name, description="Evaluated policies; weights lie in DVC.")
+        tags = {key: value for key, value in run.data.tags.items() if key.startswith(_LINEAGE)}
+        version = self._client.create_model_version(
+            self.name,
+            f"models:/{model_id}",
+            run.info.run_id,
+            tags=tags,
+            description=run.info.run_name,
+            model_id=model_id,
+        )
+        return str(version.version)
+
+    def version_of(self, run: Any) -> str | None:
+        """The version of a run, None where it has none."""
+        known = self._client.search_model_versions(f"name = '{self.name}' and run_id = '{run.info.run_id}'")
+        return str(known[0].version) if known else None
+
+    def holder(self, alias: str) -> Any:
+        """The version that has an alias, None where none has it."""
+        models = self._client.search_registered_models(f"name = '{self.name}'", max_results=1)
+        number = models[0].aliases.get(alias) if models else None
+        return self._client.get_model_version(self.name, str(number)) if number is not None else None
+
+    def consider(self, run: Any, flags: Mapping[str, str]) -> str:
+        """Make the policy of a run the candidate, and the champion if it has earned that.
+
+        Args:
+            flags: warnings about the policy, message by code.
+
+        Returns:
+            What was decided and why.
+        """
+        version = self.version_of(run)
+        if version is None:
+            return "its checkpoint is not registered"
+        self._client.set_registered_model_alias(self.name, CANDIDATE, version)
+        champion = self.holder(CHAMPION)
+        if champion is not None and str(champion.version) == version:
+            return "it is the champion"
+        refusal = self._refusal(run, flags, champion)
+        if refusal is None:
+            self._client.set_registered_model_alias(self.name, CHAMPION, version)
+        self._client.set_model_version_tag(self.name, version, _REFUSED, refusal or "no")
+        return refusal or "it is the champion"
+
+    def _refusal(self, run: Any, flags: Mapping[str, str], champion: Any) -> str | None:
+        if flags:
+            return f"flags speak against it: {', '.join(sorted(flags))}"
+        if champion is None:
+            low = run.data.metrics.get("interval/judge_gain.low")
+            if low is None or low <= 0:
+                return "there is no champion yet, and its gain over SFT is not beyond chance"
+            return None
+        other = self._client.get_run(champion.run_id)
+        if other.data.tags.get(_JUDGE) != run.data.tags.get(_JUDGE):
+            return f"version {champion.version}, the champion, was measured by another judge: compare them on one"
+        ours, theirs = self._scores(run.info.run_id), self._scores(champion.run_id)
+        common = sorted(ours.keys() & theirs.keys())
+        if len(common) < len(ours):
+            return f"version {champion.version}, the champion, was measured on other prompts ({len(common)} in common)"
+        gain = paired_bootstrap(
+            [ours[one] for one in common], [theirs[one] for one in common],
+            resamples=_RESAMPLES, seed=0, name="paired_difference",
+        )  # fmt: skip
+        if gain["low"] > 0:
+            return None
+        interval = f"{gain['mean']:+.3f} (95 % interval {gain['low']:+.3f} to {gain['high']:+.3f})"
+        return f"it does not beat version {champion.version}, the champion, beyond chance: judge score {interval}"
+
+    def _scores(self, run_id: str) -> dict[str, float]:
+        """Judge score by prompt id, of the table of samples that the run keeps."""
+        with TemporaryDirectory() as folder:
+            table = json.loads(Path(self._client.download_artifacts(run_id, "samples.json", folder)).read_text())
+        rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+        return {row["id"]: float(row["judge_score"]) for row in rows}
+
+    def promote(self, version: str) -> str:
+        """Make a version the champion because somebody says so.
+
+        Raises:
+            PipelineError: there is no such version.
+        """
+        known = {str(one.version): one for one in self._client.search_model_versions(f"name = '{self.name}'")}
+        if version not in known:
+            raise PipelineError(
+                f"model {self.name} has no version {version}; it has {', '.join(sorted(known)) or 'none'}"
+            )
+        self._client.set_registered_model_alias(self.name, CHAMPION, version)
+        self._client.set_model_version_tag(self.name, version, "champion.promoted_by", "hand")
+        return f"version {version} of {self.name} is the champion: {known[version].description}"
+
+    def table(self) -> list[str]:
+        """A line for each version, the newest first."""
+        models = self._client.search_registered_models(f"name = '{self.name}'", max_results=1)
+        if not models:
+            return [f"no checkpoint is registered as {self.name} yet"]
+        held = {str(number): alias for alias, number in models[0].aliases.items()}
+        versions = self._client.search_model_versions(f"name = '{self.name}'")
+        lines = []
+        for one in sorted(versions, key=lambda found: -int(found.version)):
+            refusal = one.tags.get(_REFUSED, "no")
+            why = f"  not champion: {refusal}" if refusal != "no" else ""
+            lines.append(f"{one.version:>4}  {held.get(str(one.version), ''):<10}  {one.description}{why}")
+        return lines

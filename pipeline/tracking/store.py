@@ -1,0 +1,148 @@
+"""What is asked of MLflow; the only module that imports it.
+
+Everything here may be asked twice, by a mirror that goes on where another was killed: a parameter or a tag is set to
+the value that it has, datasets are known by name and digest, a model by its run and name, files are overwritten, and of
+metrics with the same key, step, time and value every SQL store keeps one, behind a server or not.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Event = Mapping[str, Any]
+
+_KIND = ("mlflow.experimentKind", "custom_model_development")
+"""Without it the UI takes an experiment for one of prompts and traces, and hides the comparison of runs."""
+_CONTEXT = "mlflow.data.context"
+_DIGEST_LENGTH = 36
+
+
+def connect(uri: str) -> "Store":
+    """A store that has answered; a SQLite store is created where there is none.
+
+    Raises:
+        Exception: anything from SQLAlchemy to requests, as by every call to MLflow.
+    """
+    import mlflow
+
+    # MLflow looks up the checkpoint of a model version in the store of the process, whatever the client's is
+    mlflow.set_tracking_uri(uri)
+    client = mlflow.MlflowClient(uri)
+    client.search_experiments(max_results=1)
+    return Store(client)
+
+
+class Store:
+    """What stages tell a tracking store, through an `MlflowClient`."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def experiment(self, name: str, tags: Mapping[str, str]) -> str:
+        """The id of an experiment of training runs, created where it is new; tags that it has stay."""
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            return str(self.client.create_experiment(name, tags=dict([_KIND]) | dict(tags)))
+        for key, value in (dict([_KIND]) | dict(tags)).items():
+            if key not in found.tags:
+                self.client.set_experiment_tag(found.experiment_id, key, value)
+        return str(found.experiment_id)
+
+    def run_of_journal(self, experiment_id: str, journal: str) -> Any:
+        """The run with the journal of this name, None where there is none."""
+        found = self.client.search_runs([experiment_id], f"tags.journal = '{journal}'", max_results=1)
+        return found[0] if found else None
+
+    def run_that_wrote(self, path: str, md5: str) -> Any:
+        """The newest run, of any experiment, that wrote an output with this content; None where there is none."""
+        every = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        query = f"tags.`dvc.out/{path}` = '{md5}'"
+        found = self.client.search_runs(every, query, order_by=["attributes.start_time DESC"], max_results=1)
+        return found[0] if found else None
+
+    def log(
+        self,
+        run_id: str,
+        *,
+        metrics: Sequence[Any] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Metrics, parameters and tags of a run."""
+        from mlflow.entities import Param, RunTag
+
+        self.client.log_batch(
+            run_id,
+            metrics=metrics,
+            params=[Param(key, value) for key, value in (params or {}).items()],
+            tags=[RunTag(key, value) for key, value in (tags or {}).items()],
+            synchronous=True,
+        )
+
+    def log_datasets(self, run_id: str, datasets: Sequence[Event]) -> None:
+        """Inputs of a run: `name`, `digest` (DVC's content hash), `context`, `source` and `rows` of each."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        self.client.log_inputs(
+            run_id,
+            datasets=[
+                DatasetInput(
+                    Dataset(
+                        name=one["name"],
+                        digest=one["digest"][:_DIGEST_LENGTH],
+                        source_type="local",
+                        source=json.dumps({"uri": one["source"]}),
+                        profile=None if one.get("rows") is None else json.dumps({"num_rows": one["rows"]}),
+                    ),
+                    [InputTag(_CONTEXT, one["context"])],
+                )
+                for one in datasets
+            ],
+        )
+
+    def log_model(self, experiment_id: str, run_id: str, model: Event, *, at: int) -> str:
+        """A checkpoint that lies outside of the store, with its metrics on a dataset; returns the model's id."""
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
+
+        model_id = self._known_model(experiment_id, run_id, model["name"])
+        if model_id is None:
+            model_id = self.client.create_logged_model(
+                experiment_id,
+                name=model["name"],
+                source_run_id=run_id,
+                tags=dict(model["tags"]),
+                params=dict(model["params"]),
+                model_type="policy",
+            ).model_id
+            self.client.finalize_logged_model(model_id, LoggedModelStatus.READY)
+            self.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+        data = {"dataset_name": model["dataset"]["name"], "dataset_digest": model["dataset"]["digest"][:_DIGEST_LENGTH]}
+        metrics = [
+            Metric(key, value, at, 0, model_id=model_id, run_id=run_id, **data)
+            for key, value in model["metrics"].items()
+        ]
+        self.log(run_id, metrics=metrics)
+        return str(model_id)
+
+    def _known_model(self, experiment_id: str, run_id: str, name: str) -> str | None:
+        query = f"source_run_id = '{run_id}' AND name = '{name}'"
+        found = self.client.search_logged_models([experiment_id], filter_string=query, max_results=1)
+        return found[0].model_id if found else None
+
+    def log_files(self, run_id: str, folder: Path) -> None:
+        """Every file of a folder as artifacts of a run, under the same names."""
+        if folder.is_dir():
+            self.client.log_artifacts(run_id, str(folder))
+
+
+def warm_up() -> None:
+    """Import MLflow, which takes seconds, before there is something to send."""
+    import mlflow  # noqa: F401
+
+
+def metric(key: str, value: float, at: int, step: int) -> Any:
+    """One point of a metric; `at` in ms since 1970."""
+    from mlflow.entities import Metric
+
+    return Metric(key, value, at, step)

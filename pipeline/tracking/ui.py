@@ -1,0 +1,43 @@
+"""MLflow's UI on this machine, with the address of the view in which policies are compared: `make ui`.
+
+python -m pipeline.tracking.ui [--host 127.0.0.1] [--port 5000]
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+from pipeline.params.loading import load_params
+from pipeline.tracking.experiments import policies_experiment
+from pipeline.tracking.mirror import project_store, stage_environment, store_uri
+from pipeline.tracking.tracker import masked
+from pipeline.tracking.view import address
+
+
+def main() -> None:
+    """Replace this process by MLflow's server, or say where the one is that runs go to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=5000)
+    arguments = parser.parse_args()
+    stage_environment()
+    root = Path.cwd()
+    try:
+        uri = store_uri(root)
+        experiment = policies_experiment(load_params(root / "params.yaml").tracking.experiment)
+        identity = project_store(root).experiment(experiment.name, experiment.tags)
+    except PipelineError as error:
+        sys.exit(f"error: {error}")
+    if uri.startswith(("http://", "https://")):
+        print(f"runs go to a server of their own: {masked(address(uri.rstrip('/'), identity))}")
+        return
+    print(f"policies side by side: {address(f'http://{arguments.host}:{arguments.port}', identity)}")
+    print("(the server answers after about half a minute; Ctrl-C ends it)", flush=True)
+    server = ["ui", "--host", arguments.host, "--port", str(arguments.port), "--backend-store-uri", uri]
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", *server])
+
+
+if __name__ == "__main__":
+    main()
