@@ -5,10 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.models.policy import load_tokenizer
+from pipeline.models.sampling import stop_token_ids
 from pipeline.models.text_format import read_text_format
 from pipeline.release.card import model_card, policy_facts, reward_model_facts
 from pipeline.release.folder import link_files, sha256
-from pipeline.release.serving import name_score, own_template, trained_template, write_sampling, write_template
+from pipeline.release.serving import (
+    name_score,
+    own_template,
+    template_with_bos,
+    trained_template,
+    write_sampling,
+    write_template,
+)
 from pipeline.release.statement import provenance_statement
 from pipeline.stage.run import Stage, run_stage
 
@@ -45,13 +54,23 @@ def _tell_how_to_use(stage: Stage, name: str, folder: Path) -> None:
         name_score(folder)
         if stage.params.models.reward_backbone.is_reward_model:
             return  # a finished one keeps the format that it was trained on elsewhere
+        template = _template(stage)
     else:
-        write_sampling(folder, stage.params.sampling)
-    if read_text_format(stage.input("artifacts/data/text_format.json")).template is None:
-        with stage.input("artifacts/preferences/accepted/train.jsonl").open() as rows:
-            write_template(folder, trained_template(json.loads(row)["prompt"] for row in rows))
-    elif own_template(folder) is None and (template := own_template(stage.input("artifacts/sft"))) is not None:
+        tokenizer, sampling = load_tokenizer(folder), stage.params.sampling
+        write_sampling(folder, sampling, stop_token_ids(tokenizer, sampling).tolist())
+        template = _template(stage)
+        if template is not None:
+            template = template_with_bos(template, tokenizer)
+    if template is not None and template != own_template(folder):
         write_template(folder, template)
+
+
+def _template(stage: Stage) -> str | None:
+    """The one that wrote the texts of training, or else one that writes what they look like."""
+    if read_text_format(stage.input("artifacts/data/text_format.json")).template is not None:
+        return own_template(stage.input("artifacts/sft"))
+    with stage.input("artifacts/preferences/accepted/train.jsonl").open() as rows:
+        return trained_template(json.loads(row)["prompt"] for row in rows)
 
 
 def _origin(name: str, comparison: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -110,19 +110,22 @@ def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: s
     sources = named if isinstance(named, str) else ", ".join(f"{one['name']} (share {one['share']:g})" for one in named)
     datasets = [one.removeprefix("hub:") for one in names if one.startswith("hub:")]
     origin = PACKAGED.get(source)
+    base_model = origin.hub_id if origin else _hub_id(source)
     data = ModelCardData(
         language=params["publish_models.language"],
         license=params["publish_models.license"] or (origin.license if origin else None),
         library_name="transformers",
         pipeline_tag=facts.task,
-        base_model=origin.hub_id if origin else _hub_id(source),
+        base_model=base_model,
+        # whole weights, adapters merged in; what the hub calls a merge is one of several models
+        base_model_relation="finetune" if base_model else None,
         datasets=datasets or None,
         tags=["rlhf", name.replace("_", "-")],
         model_name=name,
         eval_results=[
             EvalResult(
                 task_type=facts.task,
-                dataset_type="held-out",
+                dataset_type=datasets[0] if datasets and len(names) == 1 else "held-out",
                 dataset_name=f"held-out split of {sources}",
                 metric_type=metric.kind,
                 metric_name=metric.name,

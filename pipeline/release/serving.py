@@ -5,22 +5,30 @@ others; the linked ones stay as they are.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.data.tokens import tokenize_prompt
 from pipeline.params.schema import Sampling
 from pipeline.reading.chats import Message, read_transcript, render_prompt, render_response
 
 _TEMPLATE = "chat_template.jinja"
-# transformers would take the settings for its own guess, and make them again
-_FRESH = {"_from_model_config": None}
+_KEPT = ("bos_token_id", "decoder_start_token_id", "pad_token_id", "transformers_version")
+"""Of the starting model's generation_config.json; its penalties and its temperature were in no measurement."""
 
 
-def sampling_settings(sampling: Sampling) -> dict[str, Any]:
-    """Of generation_config.json: those that the model was trained and measured with."""
+def sampling_settings(sampling: Sampling, stop_ids: Sequence[int]) -> dict[str, Any]:
+    """Of generation_config.json: those that the model was trained and measured with.
+
+    Args:
+        stop_ids: tokens that end a response, as `stop_token_ids` gives them.
+    """
     return {
         "do_sample": True,
+        "eos_token_id": stop_ids[0] if len(stop_ids) == 1 else list(stop_ids),
         "max_new_tokens": sampling.max_new_tokens,
         "temperature": sampling.temperature,
         "top_k": sampling.top_k,
@@ -28,9 +36,13 @@ def sampling_settings(sampling: Sampling) -> dict[str, Any]:
     }
 
 
-def write_sampling(folder: Path, sampling: Sampling) -> None:
-    """Put them into generation_config.json, beside its token ids."""
-    _rewrite(folder / "generation_config.json", lambda values: {**values, **_FRESH, **sampling_settings(sampling)})
+def write_sampling(folder: Path, sampling: Sampling, stop_ids: Sequence[int]) -> None:
+    """Make them generation_config.json, with the token ids that were there and nothing else of it."""
+
+    def as_trained(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: values.get(name) for name in _KEPT} | sampling_settings(sampling, stop_ids)
+
+    _rewrite(folder / "generation_config.json", as_trained)
 
 
 def name_score(folder: Path) -> None:
@@ -57,6 +69,19 @@ def trained_template(prompts: Iterable[str]) -> str:
         return _transcript_template()
     # plain texts: a prompt as it is, and what follows it
     return "{% for message in messages %}{{ ' ' if not loop.first }}{{ message['content'] }}{% endfor %}"
+
+
+def template_with_bos(template: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The template, which begins with BOS where training put one before every prompt and the template does not.
+
+    Of a text that a template wrote no program adds it: `apply_chat_template` tokenises without special tokens.
+    """
+    bos = tokenizer.bos_token_id
+    if bos is None or tokenize_prompt(tokenizer, "?")[0] != bos:
+        return template
+    chat = [{"role": "user", "content": "?"}]
+    text = tokenizer.apply_chat_template(chat, chat_template=template, tokenize=False, add_generation_prompt=True)
+    return template if str(text).startswith(str(tokenizer.bos_token)) else f"{{{{ bos_token }}}}{template}"
 
 
 def write_template(folder: Path, template: str) -> None:

@@ -204,7 +204,7 @@ ALLOWED = {
         "validation.reasons",
     },
     "compare": {"errors", "params.loading", "tracking", "evaluation.statistics", "report"},
-    "release": {"params", "reading.chats"},
+    "release": {"params", "data.tokens", "reading.chats"},
     "lineage": {"errors", "launch", "params", "project", "tracking", "data.records", "reading.sources"},
     "memory": {"errors", "params", "models", "data.tokens", "data.packing", "training.schedule"},
     "stage": {"errors", "params", "launch", "resume", "project", "tracking", "models"},

@@ -7,7 +7,7 @@ from huggingface_hub import ModelCard
 
 from pipeline.params.loading import flatten
 from pipeline.params.schema import Params
-from pipeline.release.card import Facts, model_card, policy_facts, reward_model_facts
+from pipeline.release.card import Facts, Metric, model_card, policy_facts, reward_model_facts
 
 COMPARISON: dict[str, Any] = {
     "preferences": {"accepted": 9, "raw": 10},
@@ -69,9 +69,20 @@ def test_base_models_and_license_are_named_where_they_are_known(params: Params) 
 def test_another_starting_model_does_not_inherit_them(params: Params, source: str, base: str | None) -> None:
     card = data_of("dpo", params, **{"models.policy.source": source})
     assert (card.base_model, card.license) == (base, None)
+    assert card.to_dict().get("base_model_relation") == ("finetune" if base else None)
 
 
 def test_data_sets_of_the_hub_are_named(params: Params) -> None:
     mix = [{"name": "hub:someone/pairs", "share": 0.5}, {"name": "data/raw/mine.csv", "share": 1.0}]
     assert data_of("dpo", params, **{"data.source": mix}).datasets == ["someone/pairs"]
     assert data_of("dpo", params, **{"data.source": "hub:someone/pairs"}).datasets == ["someone/pairs"]
+
+
+def test_results_are_on_the_data_set_that_the_hub_knows(params: Params) -> None:
+    metric = Metric("accuracy", "Accuracy", 0.5)
+    for source, kind in (("hub:someone/pairs", "someone/pairs"), ("data/raw/mine.csv", "held-out")):
+        values = flatten(params.model_dump()) | {"data.source": source}
+        facts = Facts("text-generation", [metric], [])
+        card = ModelCard(model_card("dpo", facts, params=values, section="optimize.dpo", digests={}))
+        (result,) = card.data.eval_results or []
+        assert (result.dataset_type, result.metric_value) == (kind, 0.5)
