@@ -10,7 +10,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEM
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check recipe repro test lint typecheck unit label ui sync compare promote report plots bench lock clean
+.PHONY: help setup check recipe repro test lint typecheck unit label ui sync compare promote report plots bench gc lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -72,6 +72,9 @@ report: $(READY) ## look up again when, from which commit and at what cost the p
 
 bench: $(READY) ## speed and memory beside TRL, into benchmarks/results.md
 	$(RUN) python -m benchmarks.run
+
+gc: $(READY) ## say what of DVC's cache nothing needs any more; FORCE=1 removes it
+	@$(RUN) python -m pipeline.gc $(if $(FORCE),--force)
 
 lock: $(READY) ## resolve pyproject.toml again into requirements.txt
 	$(BIN)/python -m pip install --quiet uv

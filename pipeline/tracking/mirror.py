@@ -235,6 +235,7 @@ def store_uri(root: Path) -> str:
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
+    file.parent.mkdir(parents=True, exist_ok=True)  # a fresh clone has none
     with file.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

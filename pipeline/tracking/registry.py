@@ -6,7 +6,7 @@ its gain over the SFT policy. Otherwise the version says why not, and `make prom
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -139,3 +139,19 @@ class Registry:
             why = f"  not champion: {refusal}" if refusal != "no" else ""
             lines.append(f"{one.version:>4}  {held.get(str(one.version), ''):<10}  {one.description}{why}")
         return lines
+
+
+def aliased_versions(client: Any) -> Iterator[tuple[list[str], Any]]:
+    """Versions of all registered models of a store that have an alias, each with its aliases."""
+    token = None
+    while True:
+        page = client.search_registered_models(page_token=token)
+        for model in page:
+            held: dict[str, list[str]] = {}
+            for alias, number in sorted(model.aliases.items()):
+                held.setdefault(str(number), []).append(alias)
+            for number, aliases in sorted(held.items()):
+                yield aliases, client.get_model_version(model.name, number)
+        token = page.token
+        if not token:
+            return

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.tracking import mirror as mirror_module
 from pipeline.tracking.journal import Journal, Progress, new_journal_path, read_progress, write_progress
-from pipeline.tracking.mirror import Mirror, follow
+from pipeline.tracking.mirror import Mirror, connect, follow
 from tests.tracking.conftest import client, history, journals, only_run, sync
 
 STEPS = 30
@@ -160,3 +160,7 @@ def test_a_run_that_the_store_refuses_keeps_no_other_back(root: Path, tmp_path: 
     assert "1 of 2 runs uploaded" in result.stdout
     assert_complete(root, "accepted")
     assert journals(tmp_path) == [refused.path]
+
+
+def test_a_clone_that_has_run_nothing_finds_its_store(root: Path, tmp_path: Path) -> None:
+    assert connect(f"sqlite:///{root / 'mlflow.db'}", tmp_path / ".state" / "mlflow.lock").client is not None
