@@ -86,11 +86,12 @@ def main() -> None:
     )
     parser.add_argument("name", nargs="?", help="the recipe to take; without one they are listed")
     parser.add_argument("--source", help="your file or folder, in place of the one that the recipe names (data.source)")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where the recipe is (default: {FOLDER})")
     parser.add_argument("--force", action="store_true", help="also where params.yaml has edits that are not in git")
     arguments = parser.parse_args()
     try:
         if arguments.name:
-            _take(arguments.name, arguments.source, force=arguments.force)
+            _take(arguments.name, arguments.source, arguments.folder, force=arguments.force)
         else:
             print("\n".join(_list()))
     except PipelineError as error:
@@ -105,8 +106,8 @@ def _list() -> Iterator[str]:
     yield "\nmake recipe NAME=... takes one. Each file of recipes/ says what else it needs."
 
 
-def _take(name: str, source: str | None, *, force: bool) -> None:
-    changes = read_recipe(name) | ({"data.source": source} if source else {})
+def _take(name: str, source: str | None, folder: Path, *, force: bool) -> None:
+    changes = read_recipe(name, folder) | ({"data.source": source} if source else {})
     before = PARAMS_FILE.read_text()
     load_params()
     after = apply_recipe(before, changes)

@@ -1,0 +1,115 @@
+"""Policies as two working folders have them, lined up by method and seed; no MLflow is asked."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from pipeline.compare.comparison import Comparison, Row, compare
+from pipeline.compare.selection import PolicyRun
+from pipeline.errors import PipelineError
+from pipeline.params.loading import flatten
+from pipeline.report.formats import number
+from pipeline.tracking.policy_run import policy_metrics
+
+_POLICIES = Path("reports/policies")
+_REPORT = Path("reports/comparison.json")
+_JUDGE = "artifacts/evaluation_judge"
+_BESIDE = {
+    "reward model: test pairs right": ("reward_model", "accuracy"),
+    "pairs accepted": ("preferences", "accepted"),
+}
+"""Results that are of no policy, with their place in comparison.json."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What differs between two folders."""
+
+    params: list[Row]
+    policies: dict[str, Comparison]
+    """By name such as `dpo seed 0`, of those that both have."""
+    beside: list[Row]
+    flags: list[str]
+    """Warnings that came or went."""
+    remarks: list[str]
+
+
+@dataclass(frozen=True)
+class _Folder:
+    policies: dict[str, PolicyRun]
+    params: dict[str, str]
+    report: Mapping[str, Any]
+
+
+def compare_folders(base: Path, head: Path) -> Changed:
+    """What `head` has changed, where both have run `dvc repro` (or `dvc pull`).
+
+    Raises:
+        PipelineError: a folder has no report.
+    """
+    before, after = _read(base), _read(head)
+    both = [name for name in before.policies if name in after.policies]
+    keys = sorted(before.params.keys() | after.params.keys())
+    params = [Row(key, [side.params.get(key, "–") for side in (before, after)], ["", ""]) for key in keys]
+    compared = {name: compare([before.policies[name], after.policies[name]]) for name in both}
+    remarks = [remark for one in compared.values() for remark in one.remarks]
+    for side, other, where in ((before, after, "the base"), (after, before, "the change")):
+        remarks += [f"only {where} has {name}" for name in side.policies if name not in other.policies]
+    return Changed(
+        params=[row for row in params if row.cells[0] != row.cells[1]],
+        policies=compared,
+        beside=[
+            Row(name, [_cell(side.report, *place) for side in (before, after)], ["", ""])
+            for name, place in _BESIDE.items()
+        ],
+        flags=_changed_flags(before.report, after.report),
+        remarks=remarks,
+    )
+
+
+def same_samples(comparison: Comparison) -> bool:
+    """Whether two policies answered the same, prompt by prompt."""
+    first, second = comparison.runs
+    return bool(first.samples) and first.samples == second.samples
+
+
+def _read(root: Path) -> _Folder:
+    if not (root / _REPORT).is_file():
+        raise PipelineError(f"{root / _REPORT}: missing. Run `dvc repro` or `dvc pull` in {root}.")
+    params = {key: str(value) for key, value in flatten(YAML(typ="safe").load(root / "params.yaml")).items()}
+    files = sorted((root / _POLICIES).rglob("metrics.json"), key=lambda file: (file.parent.name != "sft", file))
+    runs = [_policy(root, file, params) for file in files]
+    return _Folder({run.name: run for run in runs}, params, json.loads((root / _REPORT).read_text()))
+
+
+def _policy(root: Path, file: Path, params: Mapping[str, str]) -> PolicyRun:
+    name = " ".join(file.parent.relative_to(root / _POLICIES).parts).replace("seed-", "seed ")
+    samples = file.with_name("samples.jsonl")
+    rows = [json.loads(line) for line in samples.read_text().splitlines()] if samples.is_file() else []
+    metrics = policy_metrics(json.loads(file.read_text()))
+    return PolicyRun("", name, params, metrics, _judge(root), {row["id"]: row for row in rows})
+
+
+def _judge(root: Path) -> str:
+    lock = root / "dvc.lock"
+    stages = YAML(typ="safe").load(lock)["stages"] if lock.is_file() else {}
+    return next((out["md5"] for one in stages.values() for out in one.get("outs", []) if out["path"] == _JUDGE), "")
+
+
+def _cell(report: Mapping[str, Any], section: str, key: str) -> str:
+    value = report.get(section, {}).get(key)
+    if isinstance(value, Mapping):
+        return f"{number(value['mean'], 3)} [{number(value['low'], 3)}, {number(value['high'], 3)}]"
+    return "–" if value is None else str(value)
+
+
+def _changed_flags(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    old, new = (
+        {(flag["subject"], flag["code"], flag["message"]) for flag in side["flags"]} for side in (before, after)
+    )
+    came = [f"new: {subject}, {code}: {message}" for subject, code, message in sorted(new - old)]
+    return came + [f"gone: {subject}, {code}: {message}" for subject, code, message in sorted(old - new)]
