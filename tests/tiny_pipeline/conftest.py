@@ -1,12 +1,14 @@
-"""One tiny project that was run once; its tests share a process, see `pytest_collection_modifyitems`."""
+"""One tiny project that was run once; its tests share a process, see `ByFile` in the conftest above."""
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.tiny_project import create_tiny_project
+from tests.warm_stages import warm_stages
 
 
 def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -19,8 +21,17 @@ def dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run(root, "dvc", *arguments)
 
 
-@pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="package", autouse=True)
+def cold_path() -> Iterator[str]:
+    """The PATH without the `python` that has imported the libraries: with it stages start as they do for users."""
+    cold = os.environ["PATH"]
+    with warm_stages() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{folder}{os.pathsep}{cold}")
+        yield cold
+
+
+@pytest.fixture(scope="package")
+def project(cold_path: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = create_tiny_project(tmp_path_factory.mktemp("project"))
     result = dvc(root, "repro")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]

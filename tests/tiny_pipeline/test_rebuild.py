@@ -126,8 +126,11 @@ def test_a_further_seed_runs_its_own_stages_only(project: Path) -> None:
         assert outdated(project) == {*CHECK, *new, "find_regressions@1", "write_report", *PUBLISH}
 
 
-def test_what_was_checked_makes_nothing_else_run(project: Path) -> None:
+def test_what_was_checked_makes_nothing_else_run(
+    project: Path, cold_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The check looks at a parameter again, and passes as before."""
+    monkeypatch.setenv("PATH", cold_path)  # as users start it
     with edited(project / "params.yaml"), edited(project / "dvc.lock"):
         edit_params(project, {"score_reference.max_length": 100})
         assert dvc(project, "repro", "check").returncode == 0
