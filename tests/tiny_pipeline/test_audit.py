@@ -1,25 +1,54 @@
 """The audit of a real run: from a checkpoint to the raw rows and back, and what it says when something was touched."""
 
+import contextlib
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from ruamel.yaml import YAML
 
 from pipeline.data.records import read_records
-from tests.tiny_pipeline.conftest import dvc, run
+from pipeline.lineage.__main__ import main
+from tests.tiny_pipeline.conftest import dvc
 from tests.tiny_project import edit_params
 
 PPO = "artifacts/policies/ppo/seed-0"
 
 
-def audit(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(project, sys.executable, "-m", "pipeline.lineage", "audit", *arguments)
+class Answer(NamedTuple):
+    """What a command wrote and how it ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def audit(project: Path, *arguments: str) -> Answer:
+    """The command in this process: its libraries take longer to import than it takes to answer."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(project),
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr(sys, "argv", ["audit", "audit", *arguments])
+        patch.setattr(os, "environ", os.environ.copy())
+        main()
+    code = ended.value.code
+    return Answer(
+        code if isinstance(code, int) else 1, out.getvalue(), err.getvalue() + (code if isinstance(code, str) else "")
+    )
 
 
 @pytest.fixture
