@@ -1,16 +1,19 @@
 """Bad input stops a stage before any work, with one clear message, exit code 1 and nothing half-written."""
 
+import importlib
 import shutil
 import subprocess
 import sys
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.stage import outputs
+from pipeline.stage import outputs, run
+from tests.recipes.running import NoTracker
 from tests.tiny_project import create_tiny_project, edit_params
 
 
@@ -36,17 +39,32 @@ def shared_store(template: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return uri
 
 
-def run_stage(root: Path, stage: str) -> subprocess.CompletedProcess[str]:
+def launch_stage(root: Path, stage: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pipeline.launch", stage]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
 
-def assert_stops(root: Path, stage: str, *messages: str) -> None:
-    result = run_stage(root, stage)
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    for message in messages:
-        assert message in result.stderr, result.stderr
+@pytest.fixture
+def assert_stops(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., None]:
+    """Runs a stage in this process, without MLflow, where its libraries are imported already."""
+
+    def stops(stage: str, *messages: str) -> None:
+        monkeypatch.chdir(project)
+        monkeypatch.setattr(run, "RunTracker", NoTracker)
+        main = importlib.import_module(f"stages.{stage}").main
+        assert run._execute(main, {}, script=stage, show_traceback=False) == 1
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        for message in messages:
+            assert message in said
+        assert_nothing_written(project, stage)
+
+    return stops
+
+
+def assert_nothing_written(root: Path, stage: str) -> None:
     assert sorted(path.name for path in (root / "artifacts").rglob("*")) == ["check.json", "models", "policy"]
     assert not list(root.glob(f".state/resume/{stage}/*/outputs/**/*.*"))
 
@@ -54,7 +72,7 @@ def assert_stops(root: Path, stage: str, *messages: str) -> None:
 def test_the_check_names_all_that_is_wrong_before_a_model_is_fetched(project: Path) -> None:
     (project / "data/models/policy/model.safetensors").unlink()
     edit_params(project, {"data.source": "data/raw/absent.csv", "judge.kind": "chat"})
-    result = run_stage(project, "check")
+    result = launch_stage(project, "check")
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert "3 errors" in result.stderr and "data/raw/absent.csv" in result.stderr
     lines = (project / "params.yaml").read_text().splitlines()
@@ -64,45 +82,46 @@ def test_the_check_names_all_that_is_wrong_before_a_model_is_fetched(project: Pa
         assert message in " ".join(result.stdout.split())
 
 
-def test_a_missing_data_file_is_named(project: Path) -> None:
+def test_a_missing_data_file_is_named(project: Path, assert_stops: Callable[..., None]) -> None:
     edit_params(project, {"data.source": "data/raw/absent.csv"})
-    assert_stops(project, "prepare_data", "data/raw/absent.csv", "data.source")
+    assert_stops("prepare_data", "data/raw/absent.csv", "data.source")
 
 
-def test_an_empty_data_file_is_named(project: Path) -> None:
+def test_an_empty_data_file_is_named(project: Path, assert_stops: Callable[..., None]) -> None:
     (project / "data/raw/empty.csv").write_text("")
     edit_params(project, {"data.source": "data/raw/empty.csv"})
-    assert_stops(project, "prepare_data", "data/raw/empty.csv", "is empty")
+    assert_stops("prepare_data", "data/raw/empty.csv", "is empty")
 
 
-def test_a_data_set_without_rows_is_named(project: Path) -> None:
+def test_a_data_set_without_rows_is_named(project: Path, assert_stops: Callable[..., None]) -> None:
     (project / "data/raw/header.csv").write_text("text,label\n")
     edit_params(project, {"data.source": "data/raw/header.csv"})
-    assert_stops(project, "prepare_data", "data/raw/header.csv", "no rows")
+    assert_stops("prepare_data", "data/raw/header.csv", "no rows")
 
 
-def test_a_missing_column_is_named(project: Path) -> None:
+def test_a_missing_column_is_named(project: Path, assert_stops: Callable[..., None]) -> None:
     edit_params(project, {"data.columns.text": "review"})
-    assert_stops(project, "prepare_data", "data.columns.text", "'review'", "text, label")
+    assert_stops("prepare_data", "data.columns.text", "'review'", "text, label")
 
 
-def test_an_unknown_key_is_named_with_its_section(project: Path) -> None:
+def test_an_unknown_key_is_named_with_its_section(project: Path, assert_stops: Callable[..., None]) -> None:
     edit_params(project, {"optimize.ppo.kl_coeff": 0.1})
-    assert_stops(project, "prepare_data", "optimize.ppo.kl_coeff", "unknown key")
+    assert_stops("prepare_data", "optimize.ppo.kl_coeff", "unknown key")
 
 
-def test_a_model_folder_without_weights_is_named(project: Path) -> None:
+def test_a_model_folder_without_weights_is_named(project: Path, assert_stops: Callable[..., None]) -> None:
     (project / "data/models/policy/model.safetensors").unlink()
-    assert_stops(project, "fetch_models", "models.policy.source", "data/models/policy", "no weights")
+    assert_stops("fetch_models", "models.policy.source", "data/models/policy", "no weights")
 
 
-def test_a_missing_input_names_the_command_that_builds_it(project: Path) -> None:
-    assert_stops(project, "train_sft", "artifacts/data/texts/train.jsonl", "dvc repro")
+def test_a_missing_input_names_the_command_that_builds_it(project: Path, assert_stops: Callable[..., None]) -> None:
+    assert_stops("train_sft", "artifacts/data/texts/train.jsonl", "dvc repro")
 
 
 def test_a_failed_stage_is_a_failed_run(project: Path, shared_store: str) -> None:
     edit_params(project, {"data.source": "data/raw/absent.csv", "tracking.experiment": "failing"})
-    run_stage(project, "prepare_data")
+    assert launch_stage(project, "prepare_data").returncode == 1
+    assert_nothing_written(project, "prepare_data")
     client = mlflow.MlflowClient(shared_store)
     experiment = client.get_experiment_by_name("failing")
     assert experiment is not None

@@ -93,7 +93,7 @@ _UNPACKED = 2**29
 
 def write_bombs(folder: Path) -> dict[str, str]:
     """Files that unfold to much more than the limit of memory, or have such a row, with what must be said of each."""
-    block = b'{"prompt": "aaaa"}\n' * 2**20
+    block = b'{"prompt": "aaaa"}\n' * 2**16
     for suffix, pack in PACKERS.items():
         (folder / f"packed.jsonl{suffix}").write_bytes(pack(block) * (_UNPACKED // len(block)))
     (folder / "line.jsonl").write_bytes(b'{"prompt": "a"}\n{"prompt": "' + b"a" * _ROW + b'"}\n{"prompt": "b"}\n')
