@@ -123,7 +123,7 @@ def test_a_failed_stage_is_a_failed_run(project: Path, shared_store: str) -> Non
     assert launch_stage(project, "prepare_data").returncode == 1
     assert_nothing_written(project, "prepare_data")
     client = mlflow.MlflowClient(shared_store)
-    experiment = client.get_experiment_by_name("failing")
+    experiment = client.get_experiment_by_name("failing-stages")
     assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FAILED"

@@ -8,25 +8,14 @@ import pytest
 from dvc.repo import Repo
 
 from pipeline.stage import run
+from pipeline.tracking.tracker import RunTracker
 
 
-class NoTracker:
+class NoTracker(RunTracker):
     """Nothing is logged: what is logged has tests of its own."""
 
-    def __init__(self, *_: Any) -> None:
-        pass
-
     def start(self, *_: Any, **__: Any) -> None:
-        return None
-
-    def log(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def tag(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def finish(self, **_: Any) -> None:
-        pass
+        """Open no journal."""
 
 
 def run_stages(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from tests.tiny_project import create_tiny_project
@@ -19,6 +20,13 @@ def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 def dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run(root, "dvc", *arguments)
+
+
+def all_runs(project: Path, wanted: str = "") -> list[mlflow.entities.Run]:
+    """Runs of the project's store that match, the newest first: those of policies, and those of other stages."""
+    client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiments = [client.get_experiment_by_name(f"reproducible-rlhf{end}") for end in ("", "-stages")]
+    return list(client.search_runs([one.experiment_id for one in experiments], wanted))
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from pipeline.project.hashing import content_hash
 from tests.conftest import ROOT
-from tests.tiny_pipeline.conftest import run
+from tests.tiny_pipeline.conftest import all_runs, run
 
 
 def outputs(project: Path, stage: str) -> dict[str, str]:
@@ -57,11 +57,9 @@ def test_some_went_on_from_a_state(kills: dict[str, dict[str, float]]) -> None:
 
 def test_the_run_in_mlflow_goes_on_without_a_jump(project: Path) -> None:
     client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("reproducible-rlhf")
-    assert experiment is not None
 
     def runs() -> list[mlflow.entities.Run]:
-        return client.search_runs([experiment.experiment_id], "tags.stage = 'optimize_policy@ppo-0'")
+        return all_runs(project, "tags.stage = 'optimize_policy@ppo-0'")
 
     known = {one.info.run_id for one in runs()}
     before = outputs(project, "optimize_policy@ppo-0")

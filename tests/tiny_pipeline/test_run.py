@@ -5,11 +5,12 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.artifacts import load_dict
 from ruamel.yaml import YAML
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from pipeline.report.run_sheet import stage_costs
-from tests.tiny_pipeline.conftest import dvc
+from tests.tiny_pipeline.conftest import all_runs, dvc
 
 STAGES = (
     "check", "fetch_models", "prepare_data", "fit_judge", "train_sft", "collect_preferences", "validate_preferences",
@@ -68,11 +69,9 @@ def test_the_sft_policy_is_at_no_distance_from_itself(project: Path) -> None:
 
 
 def test_every_hash_of_the_lock_file_is_on_a_run(project: Path) -> None:
-    client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("reproducible-rlhf")
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
+    runs = all_runs(project)
     tags = {run.data.tags["stage"]: run.data.tags for run in runs}
+    code = {run.data.tags["stage"]: load_dict(f"{run.info.artifact_uri}/code.json") for run in runs}
     assert set(tags) == set(STAGES)
     assert all(run.info.status == "FINISHED" for run in runs)
     lock = YAML(typ="safe").load(project / "dvc.lock")["stages"]
@@ -80,17 +79,16 @@ def test_every_hash_of_the_lock_file_is_on_a_run(project: Path) -> None:
         for out in entry["outs"]:
             assert tags[stage][f"dvc.out/{out['path']}"] == out["md5"], (stage, out["path"])
         for dep in entry["deps"]:
-            kind = "code" if dep["path"].endswith(".py") else "dep"
-            assert tags[stage][f"dvc.{kind}/{dep['path']}"] == dep["md5"], (stage, dep["path"])
+            path = dep["path"]
+            known = code[stage][path] if path.endswith(".py") else tags[stage][f"dvc.dep/{path}"]
+            assert known == dep["md5"], (stage, path)
 
 
 def test_training_runs_have_parameters_and_a_curve(project: Path) -> None:
-    client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("reproducible-rlhf")
-    assert experiment is not None
-    run = client.search_runs([experiment.experiment_id], "tags.stage = 'optimize_policy@ppo-0'")[-1]  # the first one
+    run = all_runs(project, "tags.stage = 'optimize_policy@ppo-0'")[-1]  # the first one
     assert run.data.params["optimize.ppo.kl_coef"] == "0.1"
     assert "optimize.dpo.beta" not in run.data.params
+    client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
     assert [point.step for point in client.get_metric_history(run.info.run_id, "score")] == [1, 2]
 
 
