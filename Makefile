@@ -34,6 +34,7 @@ recipe: $(READY) ## list the usual runs, or take one into params.yaml: NAME=give
 
 repro: $(READY) ## run the whole pipeline; a second time only what changed
 	@$(RUN) python -m pipeline.params.loading
+	@$(RUN) python -m pipeline.project.lock_copy
 	$(RUN) dvc repro
 	@$(BIN)/python -m pipeline.report.show
 

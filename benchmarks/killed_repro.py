@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.kill_plan import Moment, StageTime
+from pipeline.project.lock_copy import mend_lock
 
 _BEGINS = re.compile(r"^▶ (\S+)$", re.MULTILINE)
 _RESUMES = "resumes from the state"
@@ -47,6 +48,7 @@ class Repro:
         self._log.touch()
         self._before = len(self._log.read_text())
         environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+        mend_lock(root)  # as `make repro` does first
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 ["dvc", "repro"], cwd=root, stdout=log, stderr=log, env=environment, start_new_session=True

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.project.home import project_home
+from pipeline.project.lock_copy import keep_lock
 from pipeline.tracking.journal import new_journal_path
 from pipeline.tracking.mirror_process import start_mirror
 
@@ -57,6 +58,8 @@ def main() -> None:
     environment["PYTHONHASHSEED"] = ENVIRONMENT["PYTHONHASHSEED"]
     environment["CUBLAS_WORKSPACE_CONFIG"] = ENVIRONMENT["CUBLAS_WORKSPACE_CONFIG"]
     stage, *arguments = sys.argv[1:]
+    with suppress(OSError):  # a full disk is the stage's own error
+        keep_lock(Path.cwd())
     with suppress(OSError):  # the stage tries again, and says what is wrong
         environment |= start_mirror(
             new_journal_path(project_home(Path.cwd()), stage), Path.cwd(), environment
