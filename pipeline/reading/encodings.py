@@ -14,7 +14,7 @@ _MARKS = {  # the longer first: that of UTF-32 begins with that of UTF-16
 }
 _LEAST_NULS = 0.02
 """Share of NUL bytes; brackets, quotation marks and commas have one each in UTF-16, whatever the language."""
-_ONE_SIDED = 0.95
+_ONE_SIDED = 0.8
 
 
 def skip_mark(stream: BinaryIO) -> int:
@@ -38,8 +38,11 @@ def _guess(head: bytes) -> str | None:
         total = sum(nuls)
         if total < max(2, _LEAST_NULS * len(part)):
             continue
-        if total > len(part) / 2 and min(nuls[:3]) * min(nuls[1:]) == 0 and sorted(nuls)[1] > 0:
-            return "UTF-32LE" if nuls[0] < nuls[3] else "UTF-32BE"
+        shares = [count / max(1, len(part[side::4])) for side, count in enumerate(nuls)]
+        # the highest byte of four is 0 in every character, the next one in all but the rarest
+        for name, (highest, next_one) in (("UTF-32LE", (3, 2)), ("UTF-32BE", (0, 1))):
+            if shares[highest] == 1 and shares[next_one] >= _ONE_SIDED and total > len(part) / 2:
+                return name
         if max(nuls[0] + nuls[2], nuls[1] + nuls[3]) >= _ONE_SIDED * total:
             return "UTF-16BE" if nuls[0] + nuls[2] > nuls[1] + nuls[3] else "UTF-16LE"
     return None

@@ -28,12 +28,22 @@ _FREE_TEXT = re.compile(
 )
 """A verdict with its reasons behind it: `Text 2, because ...`, but not `Response 1: 3, Response 2: 5`."""
 _REASON = re.compile(r"\W*(?:\.|(?:but )?(?:only |mainly )?(?:because|since|as|for|due)\b)", re.IGNORECASE)
+_REJECTS = (
+    r"errors?|mistakes?|hallucinat\w*|discard\w*|reject\w*|dropped|verbose|rambl\w*|unhelpful|mislead\w*|harmful|unsafe"
+    r"|ma(?:kes?|de) up|refus(?:es|ed|al)|loser"
+)
+_REJECTED = re.compile(rf"\b(?:{_REJECTS})\b", re.IGNORECASE)
 _FAULT = re.compile(
-    r"\b(?:worse|worst|wrong|incorrect|bad|poor|false|fails?|loses|lost|not (?:as )?good)\b", re.IGNORECASE
+    rf"\b(?:{_REJECTS}|worse|worst|wrong|incorrect|bad|poor|false|fails?|loses|lost|not (?:as )?good)\b", re.IGNORECASE
 )
 _FIRST_WORDS = 6
 """A fault among these is said of the response that is named."""
+_READ_FOR_FAULTS = 2000
+"""Characters of the reasons; what rejects a response among them is said of the named one, unless the other is, too."""
 _NAMED = re.compile(rf"\b{NOUN}[\s_-]*(?:[ab]|\d+)\b", re.IGNORECASE)
+_NAMES_OTHER = re.compile(
+    rf"{_NAMED.pattern}|\b(?:(?:first|second|1st|2nd|other|former|latter)\s+(?:one|{NOUN})|the other)\b", re.IGNORECASE
+)
 _OTHER_TOPIC = re.compile(rf"{_NAMED.pattern}\s*:|\b(?:unlike|winner|verdict|overall|wins)\b", re.IGNORECASE)
 """A heading of the next response, or a verdict further on."""
 _ORDER = re.compile(r"([ab])\s*(>+|<+|=+)\s*([ab])", re.IGNORECASE)
@@ -105,7 +115,9 @@ def _tag_in(value: str, columns: tuple[str, str] | None) -> str | None:
         who, other = _plain(groups["tag"]), _plain(groups.get("other", ""))
         bare = who.isdigit() and groups.keys() <= {"tag"}
         both = not other or {tags.get(who), tags.get(other)} == {"a", "b"}
-        return who if both and not bare and not _OTHER_TOPIC.search(groups.get("why", "")) else None
+        why = groups.get("why", "")
+        said = "wins" in groups or "prefers" in groups
+        return who if both and not bare and not _OTHER_TOPIC.search(why) and (said or not _rejects(why)) else None
     found = _with_reasons(text)
     return found["tag"].casefold() if found else None
 
@@ -142,10 +154,17 @@ def _with_reasons(text: str) -> re.Match[str] | None:
     if found is None:
         return None
     rest = text[found.end() :]
+    if _rejects(rest):
+        return None
     if _REASON.match(text[found.end("tag") :]):
         return found
     blames = _FAULT.search(" ".join(rest[:200].split()[:_FIRST_WORDS])) and not _NAMED.search(rest)
     return None if blames or _OTHER_TOPIC.search(rest) else found
+
+
+def _rejects(reasons: str) -> bool:
+    """Whether reasons that name no other response say of the named one that it was rejected, and not that it won."""
+    return bool(_REJECTED.search(reasons[:_READ_FOR_FAULTS]) and not _NAMES_OTHER.search(reasons))
 
 
 def _of_order(order: re.Match[str]) -> str | None:

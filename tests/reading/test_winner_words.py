@@ -66,6 +66,9 @@ def test_in_the_other_order_columns_are_named_by_themselves_alone(data_of: st.Da
 @pytest.mark.parametrize(
     "value",
     ["A is worse", "not A", "B is not better", "A loses", "A lost", "A+", "A?", "A is better than A", "-1", "1.", "R1",
+     "Response B - reject", "Response B, because of its many errors, was discarded",
+     "Response A (verbose and rambling)", "Answer B. It makes up facts that do not exist.",
+     "Response B. Full of factual mistakes and hallucinations",
      "A is good", "A or B", "A wins, B wins", "A is better, but B is nicer", "A is better because overall B wins",
      "Is A better", "A beats C", "A won't do", "a response is better", "better", "wins", "left", "right", "c", "1 / 2"],
 )  # fmt: skip
