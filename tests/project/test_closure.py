@@ -205,6 +205,7 @@ ALLOWED = {
     },
     "compare": {"errors", "params.loading", "tracking", "evaluation.statistics", "report"},
     "release": {"params", "data.tokens", "reading.chats"},
+    "sharing": {"errors", "launch", "params", "project", "data", "lineage", "models", "release"},
     "lineage": {"errors", "launch", "params", "project", "tracking", "data.records", "reading.sources"},
     "memory": {"errors", "params", "models", "data.tokens", "data.packing", "training.schedule"},
     "stage": {"errors", "params", "launch", "resume", "project", "tracking", "models"},

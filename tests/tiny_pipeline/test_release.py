@@ -10,6 +10,8 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from pipeline.project.hashing import content_hash
+from pipeline.sharing.objections import broken, stale
+from tests.tiny_project import edit_params
 
 SOURCES = {
     "sft": "artifacts/sft",
@@ -98,3 +100,13 @@ def test_nothing_says_where_or_when(project: Path, folder: Path) -> None:
     for file in ("README.md", "provenance.json"):
         text = (folder / file).read_text()
         assert str(project) not in text and socket.gethostname() not in text
+
+
+def test_it_is_stale_when_a_parameter_behind_it_changes(project: Path, folder: Path, name: str) -> None:
+    assert stale(project, name) == [] and broken(folder) == []
+    before = (project / "params.yaml").read_text()
+    edit_params(project, {"train_sft.learning_rate": 0.5})
+    try:
+        assert any("train_sft.learning_rate" in line for line in stale(project, name))
+    finally:
+        (project / "params.yaml").write_text(before)
