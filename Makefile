@@ -10,7 +10,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEM
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check recipe repro test lint typecheck unit label ui sync compare promote publish report plots bench gc lock clean
+.PHONY: help setup check recipe repro test lint typecheck unit label ui sync compare promote publish export report plots bench gc lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -65,8 +65,11 @@ compare: $(READY) ## list the runs of policies, or set some side by side: RUNS="
 promote: $(READY) ## list the evaluated checkpoints, or make one the champion: VERSION=3
 	@$(RUN) python -m pipeline.tracking.promote $(VERSION)
 
-publish: $(READY) ## what would go to a hub: REPO=owner/name POLICY=dpo [AS=adapter] [PUBLIC=1] [FORCE=1]; PUSH=1 sends it
-	@$(RUN) python -m pipeline.sharing.publish '$(REPO)' '$(POLICY)' $(if $(AS),--as '$(AS)') \
+export: $(READY) ## a released policy in another form: POLICY=dpo FORM=adapter [BASE=owner/name]
+	@$(RUN) python -m pipeline.sharing.export '$(POLICY)' --form '$(FORM)' $(if $(BASE),--base '$(BASE)')
+
+publish: $(READY) ## what would go to a hub: REPO=owner/name POLICY=dpo [FORM=adapter] [PUBLIC=1] [FORCE=1]; PUSH=1 sends it
+	@$(RUN) python -m pipeline.sharing.publish '$(REPO)' '$(POLICY)' $(if $(FORM),--form '$(FORM)') \
 		$(if $(filter 1,$(PUBLIC)),--public) $(if $(filter 1,$(FORCE)),--force) $(if $(filter 1,$(PUSH)),--push)
 
 plots: $(READY) ## the plots as dvc shows them

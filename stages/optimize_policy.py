@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import config_of, dpo_work, ppo_work, prompt_tokens
 from pipeline.memory.work import Example
-from pipeline.models.checkpoints import save_checkpoint, save_policy
+from pipeline.models.checkpoints import ADAPTERS, save_adapters, save_checkpoint, save_policy
 from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic, critic_from_policy, critic_from_reward_model
 from pipeline.models.folders import stored_dtype
@@ -71,7 +71,7 @@ def optimize_dpo(stage: Stage, seed: int) -> None:
         resume=stage.resume,
         on_checkpoint=lambda step: _save_checkpoint(policy, folder, step, like=sft),
     )
-    _save(policy, tokenizer, folder, like=sft)
+    _save(policy, tokenizer, folder, start=sft, like=sft)
 
 
 def pair_lengths(pairs: Sequence[ScoredPair], *, shared: bool) -> list[Example]:
@@ -171,7 +171,7 @@ def run_ppo(
         resume=stage.resume,
         on_checkpoint=lambda step: _save_checkpoint(policy, folder, first_step + step, like=sft),
     )
-    _save(policy, tokenizer, folder, like=sft)
+    _save(policy, tokenizer, folder, start=start, like=sft)
 
 
 def _critic(
@@ -197,8 +197,9 @@ def _save_checkpoint(policy: Policy, folder: Path, step: int, *, like: Path) -> 
     save_checkpoint(policy, folder / "checkpoints" / f"step-{step:05d}", dtype=stored_dtype(like))
 
 
-def _save(policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path, *, like: Path) -> None:
-    """The whole policy, with tokenizer, number format and texts of the SFT policy."""
+def _save(policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path, *, start: Path, like: Path) -> None:
+    """The whole policy, with tokenizer, number format and texts of the SFT policy, and its adapters beside it."""
+    save_adapters(policy, folder / ADAPTERS, start)
     save_policy(policy, tokenizer, folder, dtype=stored_dtype(like), texts=read_text_format(like / FILE))
 
 

@@ -15,7 +15,7 @@ from pipeline.evaluation.checkpoints import checkpoint_point, choose_step
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ScoredSample
 from pipeline.evaluation.regressions import add_repaired
 from pipeline.judges.loading import load_judge
-from pipeline.models.checkpoints import save_policy
+from pipeline.models.checkpoints import ADAPTERS, keep_adapters, save_policy
 from pipeline.models.folders import stored_dtype
 from pipeline.models.policy import load_adapters, load_tokenizer
 from pipeline.models.text_format import FILE, read_text_format
@@ -92,13 +92,14 @@ def score(stage: Stage, evaluator: Evaluator, base: Path, checkpoints: Mapping[i
 
 
 def keep(folder: Path, base: Path, target: Path, evaluator: Evaluator) -> None:
-    """The selected checkpoint as one whole model."""
+    """The selected checkpoint as one whole model, with its adapters beside it."""
     if (folder / "tokenizer.json").exists():
         shutil.copytree(folder, target, ignore=shutil.ignore_patterns("checkpoints"))
         return
     # merged in fp32, so that storing rounds once
     policy = load_adapters(folder, base, replace(evaluator.compute, dtype=torch.float32))
     save_policy(policy, load_tokenizer(base), target, dtype=stored_dtype(base), texts=read_text_format(base / FILE))
+    keep_adapters(folder, target / ADAPTERS, base)
 
 
 def check_repair(stage: Stage, evaluator: Evaluator, seed: str, policy: Path) -> dict[str, Any]:

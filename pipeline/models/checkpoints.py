@@ -1,6 +1,7 @@
 """Policies to disk: whole models that `AutoModelForCausalLM` loads, and light checkpoints on the way."""
 
 import copy
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pipeline.models.adapters import merge_adapters
 from pipeline.models.policy import Policy
 from pipeline.models.text_format import TextFormat, store_text_format
+
+ADAPTERS = "adapters"
+"""Folder beside a policy's merged weights, with the adapters that are in them."""
+BASE = "base.json"
 
 
 def save_model(
@@ -65,3 +70,39 @@ def save_checkpoint(policy: Policy, folder: Path, *, dtype: torch.dtype) -> None
     config["target_modules"] = sorted(config["target_modules"])
     config["base_model_name_or_path"] = None
     config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def save_adapters(policy: Policy, folder: Path, base: Path) -> None:
+    """The adapters of a policy as a folder that PEFT loads, with the hash of what they lie on; none without adapters.
+
+    Args:
+        base: the folder that the policy was started from.
+    """
+    if policy.has_adapters:
+        save_checkpoint(policy, folder, dtype=torch.float32)
+        _name_base(folder, base)
+
+
+def keep_adapters(checkpoint: Path, folder: Path, base: Path) -> None:
+    """Those of a checkpoint on the way, beside the policy that was made from it."""
+    if (checkpoint / "adapter_config.json").is_file():
+        shutil.copytree(checkpoint, folder)
+        _name_base(folder, base)
+
+
+def read_base(adapters: Path) -> str:
+    """`weights_hash` of what adapters lie on."""
+    return str(json.loads((adapters / BASE).read_text())["sha256"])
+
+
+def weights_hash(folder: Path) -> str:
+    """sha256 of a model's weights; of several files, that of their hashes in the order of their names."""
+    digests = []
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _name_base(folder: Path, base: Path) -> None:
+    (folder / BASE).write_text(json.dumps({"sha256": weights_hash(base)}, indent=2) + "\n")

@@ -45,6 +45,8 @@ def broken(folder: Path) -> list[str]:
         data = ModelCard(files["README.md"].read_text()).data
     except ValueError as error:
         return [*found, f"README.md: no metadata that a hub reads ({error})"]
+    if data.library_name == "peft" and data.base_model is None:
+        found.append("README.md: base_model is missing, so nobody could use them; export with BASE=OWNER/NAME")
     needed = ("library_name", "pipeline_tag")
     return found + [f"README.md: {key} is missing" for key in needed if getattr(data, key) is None]
 

@@ -32,7 +32,7 @@ def main() -> None:
     )
     parser.add_argument("repo", metavar="OWNER/NAME")
     parser.add_argument("policy", help="a folder of artifacts/release: sft, dpo, ppo, reward_model")
-    parser.add_argument("--as", dest="variant", choices=VARIANTS, default=MERGED, help="what `make export` wrote")
+    parser.add_argument("--form", dest="variant", choices=VARIANTS, default=MERGED, help="what `make export` wrote")
     parser.add_argument("--push", action="store_true", help="send it")
     parser.add_argument("--public", action="store_true", help="a repository that is made is public")
     parser.add_argument("--force", action="store_true", help="although it is stale or flagged")

@@ -53,7 +53,7 @@ def read_export(root: Path, name: str, variant: str) -> Path:
     source, folder = released(root, name), variant_folder(root, name, variant)
     if variant == MERGED:
         return source
-    again = f"`make export POLICY={name} AS={variant}` makes it."
+    again = f"`make export POLICY={name} FORM={variant}` makes it."
     if not (folder / STATEMENT).is_file():
         raise PipelineError(f"{folder.relative_to(root)}: there is no such export. {again}")
     statement = json.loads((folder / STATEMENT).read_text())

@@ -113,7 +113,7 @@ def test_a_name_that_is_no_repository_is_refused(tmp_path: Path, release: Path, 
 def test_an_export_of_another_release_is_refused(
     tmp_path: Path, release: Path, params: Params, hub: FakeHub, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(PipelineError, match="make export POLICY=dpo AS=adapter"):
+    with pytest.raises(PipelineError, match="make export POLICY=dpo FORM=adapter"):
         publish(tmp_path, asked(variant="adapter"), hub)  # type: ignore[arg-type]
     export = tmp_path / "artifacts/exports/dpo-adapter"
     export.mkdir(parents=True)

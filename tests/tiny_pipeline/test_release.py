@@ -3,6 +3,7 @@
 import hashlib
 import json
 import socket
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from pipeline.project.hashing import content_hash
+from pipeline.sharing.export import export
 from pipeline.sharing.objections import broken, stale
 from tests.tiny_project import edit_params
 
@@ -110,3 +112,10 @@ def test_it_is_stale_when_a_parameter_behind_it_changes(project: Path, folder: P
         assert any("train_sft.learning_rate" in line for line in stale(project, name))
     finally:
         (project / "params.yaml").write_text(before)
+
+
+@pytest.mark.parametrize("method", ["dpo", "ppo"])
+def test_adapters_of_every_method_lie_on_a_released_model(project: Path, method: str) -> None:
+    export(project, Namespace(policy=method, form="adapter", base="someone/films-sft"))
+    folder = project / f"artifacts/exports/{method}-adapter"
+    assert broken(folder) == [] and (folder / "adapter_model.safetensors").is_file()
