@@ -10,7 +10,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEM
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check recipe repro test lint typecheck unit label ui sync compare promote publish export report plots bench gc lock clean
+.PHONY: help setup check recipe repro test lint typecheck unit label ui sync compare promote publish export chat report plots bench gc lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -52,6 +52,9 @@ unit: $(READY) ## pytest, a whole tiny pipeline included
 
 label: $(READY) ## vote on pairs of responses in the browser, with ANNOTATOR=your-name
 	$(RUN) python -m pipeline.labelling --annotator '$(ANNOTATOR)'
+
+chat: $(READY) ## talk to a policy beside SFT: POLICY=dpo; with BLIND=1 ANNOTATOR=your-name votes are kept
+	@$(RUN) python -m pipeline.chat '$(POLICY)' $(if $(filter 1,$(BLIND)),--blind) $(if $(ANNOTATOR),--annotator '$(ANNOTATOR)')
 
 ui: $(READY) ## MLflow on http://127.0.0.1:5000, and the address where policies are compared
 	@$(RUN) python -m pipeline.tracking.ui

@@ -5,7 +5,6 @@ kill -9: it goes on where the annotator stopped. Then set collect_preferences.so
 """
 
 import argparse
-import re
 import sys
 import webbrowser
 from pathlib import Path
@@ -13,11 +12,9 @@ from pathlib import Path
 from pipeline.errors import PipelineError
 from pipeline.labelling.items import DEFAULT, load_items
 from pipeline.labelling.server import LabelServer
-from pipeline.labelling.session import Session
+from pipeline.labelling.session import Session, check_annotator
 from pipeline.labelling.vote_log import VoteLog
 from pipeline.reading.vote_files import FOLDER
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def main() -> None:
@@ -52,11 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    if not _NAME.fullmatch(arguments.annotator):
-        raise PipelineError(
-            f"annotator {arguments.annotator!r}: a name of up to 64 letters, digits, dots, dashes and underscores is "
-            "needed, as in `make label ANNOTATOR=ann`."
-        )
+    check_annotator(arguments.annotator)
     if arguments.limit is not None and arguments.limit < 1:
         raise PipelineError(f"--limit {arguments.limit}: at least one item is needed.")
     items = load_items(arguments.items, FOLDER, seed=arguments.seed)[: arguments.limit]

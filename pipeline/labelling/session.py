@@ -1,5 +1,6 @@
 """What one annotator has said so far, and what comes next."""
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,17 @@ from pipeline.labelling.vote_log import VoteLog
 WINNERS = ("a", "b", "tie", "skip")
 """What can be said of an item: a is the response that is shown first, b the other one."""
 UNDO = "undo"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def check_annotator(name: str) -> None:
+    """Refuse what cannot name a vote file."""
+    if not _NAME.fullmatch(name):
+        raise PipelineError(
+            f"annotator {name!r}: a name of up to 64 letters, digits, dots, dashes and underscores is "
+            "needed, as in `make label ANNOTATOR=ann`."
+        )
 
 
 def utc_now() -> str:

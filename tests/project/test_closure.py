@@ -206,6 +206,10 @@ ALLOWED = {
     "compare": {"errors", "params.loading", "tracking", "evaluation.statistics", "report"},
     "release": {"params", "data.tokens", "reading.chats"},
     "sharing": {"errors", "launch", "params", "project", "data", "lineage", "models", "release"},
+    "chat": {
+        *("errors", "launch", "params", "seeding", "reading", "data", "labelling", "models", "release"),
+        "sharing.variants",
+    },
     "lineage": {"errors", "launch", "params", "project", "tracking", "data.records", "reading.sources"},
     "memory": {"errors", "params", "models", "data.tokens", "data.packing", "training.schedule"},
     "stage": {"errors", "params", "launch", "resume", "project", "tracking", "models"},

@@ -66,7 +66,7 @@ def write(project: Path, policy: str = "dpo", base: str | None = "someone/films-
 
 
 def test_adapters_on_their_base_are_the_merged_policy(project: Path) -> None:
-    """Up to bf16, in which the merged weights are stored: it rounds to 2**-9, and adapters had moved more than 2**-5."""
+    """Up to bf16, in which the merged weights are stored: it rounds to 2**-9; adapters moved 2**-5 and more."""
     folder, release = write(project), project / "artifacts/release"
     tokenizer = AutoTokenizer.from_pretrained(folder)
     base = AutoModelForCausalLM.from_pretrained(release / "sft", dtype=torch.float32)

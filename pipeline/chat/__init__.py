@@ -1,0 +1,1 @@
+"""A policy beside the SFT policy in the terminal, and votes on the two where they are asked for blindly."""

@@ -1,0 +1,70 @@
+"""A released policy that answers, word by word."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, TextStreamer
+
+from pipeline.data.tokens import tokenize_prompt
+from pipeline.models.compute import Compute
+from pipeline.models.policy import load_network, load_tokenizer
+from pipeline.models.sampling import Continuation
+from pipeline.models.text_format import FILE, read_text_format, template_hash
+from pipeline.reading.chats import Message
+from pipeline.release.serving import own_template
+
+Write = Callable[[str], object]
+
+
+class Speaker:
+    """A folder of artifacts/release, with the template and the sampling that it tells."""
+
+    def __init__(self, folder: Path, compute: Compute) -> None:
+        self._tokenizer = load_tokenizer(folder)
+        # `generate` knows the attention of transformers
+        self._network: Any = load_network(folder, replace(compute, attention="sdpa"), finetuning=None)
+        self._network.to(compute.device)
+        self._settings = GenerationConfig.from_pretrained(folder)
+        # a release may add BOS to a template; in texts of training it is no text
+        added = template_hash(own_template(folder)) != read_text_format(folder / FILE).template
+        self._bos = str(self._tokenizer.bos_token or "") if added else ""
+
+    def prompt(self, turns: list[Message]) -> str:
+        """The text that it answers to, as in training."""
+        chat = [{"role": turn.role, "content": turn.content} for turn in turns]
+        text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        return str(text).removeprefix(self._bos)
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether it was trained on conversations, and not on texts that go on."""
+        return self.prompt([Message("user", "?")]) != "?"
+
+    def answer(self, prompt: str, *, seed: int, write: Write) -> Continuation:
+        """Sample a response, and write each word when it is there."""
+        ids = torch.tensor([tokenize_prompt(self._tokenizer, prompt)], device=self._network.device)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            whole = self._network.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                generation_config=self._settings,
+                streamer=_Words(self._tokenizer, write),
+            )
+        tokens = whole[0, ids.shape[1] :].tolist()
+        text = str(self._tokenizer.decode(tokens, skip_special_tokens=True))
+        return Continuation(text, tokens[-1:] == [self._tokenizer.eos_token_id], len(tokens))
+
+
+class _Words(TextStreamer):
+    """What `generate` says, to any place."""
+
+    def __init__(self, tokenizer: Any, write: Write) -> None:
+        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        self._write = write
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        self._write(text)
