@@ -68,8 +68,8 @@ compare: $(READY) ## list the runs of policies, or set some side by side: RUNS="
 promote: $(READY) ## list the evaluated checkpoints, or make one the champion: VERSION=3
 	@$(RUN) python -m pipeline.tracking.promote $(VERSION)
 
-export: $(READY) ## a released policy in another form: POLICY=dpo FORM=adapter [BASE=owner/name]
-	@$(RUN) python -m pipeline.sharing.export '$(POLICY)' --form '$(FORM)' $(if $(BASE),--base '$(BASE)')
+export: $(READY) ## a released policy in another form: POLICY=dpo FORM=adapter [BASE=owner/name] or FORM=gguf LLAMA_CPP=path
+	@$(RUN) python -m pipeline.sharing.export '$(POLICY)' --form '$(FORM)' $(if $(BASE),--base '$(BASE)') $(if $(LLAMA_CPP),--llama-cpp '$(LLAMA_CPP)')
 
 publish: $(READY) ## what would go to a hub: REPO=owner/name POLICY=dpo [FORM=adapter] [PUBLIC=1] [FORCE=1]; PUSH=1 sends it
 	@$(RUN) python -m pipeline.sharing.publish '$(REPO)' '$(POLICY)' $(if $(FORM),--form '$(FORM)') \

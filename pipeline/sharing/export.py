@@ -1,6 +1,7 @@
 """Write a released policy in another form: `python -m pipeline.sharing.export dpo --form adapter [--base OWNER/NAME]`.
 
 adapter: its adapters alone, as PEFT loads them onto the model that they were trained on.
+gguf: one file for llama.cpp and ollama, by the converter of a checkout of llama.cpp (--llama-cpp PATH).
 """
 
 import argparse
@@ -12,10 +13,11 @@ from pathlib import Path
 from pipeline.errors import PipelineError
 from pipeline.launch import ENVIRONMENT
 from pipeline.sharing.adapter import write_adapter
+from pipeline.sharing.gguf_form import write_gguf
 from pipeline.sharing.hub import check_repository
-from pipeline.sharing.variants import ADAPTER, seal_export, variant_folder
+from pipeline.sharing.variants import ADAPTER, GGUF, seal_export, variant_folder
 
-FORMS = (ADAPTER,)
+FORMS = (ADAPTER, GGUF)
 
 
 def main() -> None:
@@ -28,6 +30,7 @@ def main() -> None:
     parser.add_argument("policy", help="a folder of artifacts/release: dpo, ppo")
     parser.add_argument("--form", choices=FORMS, required=True)
     parser.add_argument("--base", metavar="OWNER/NAME", help="adapter: where the model that they lie on was published")
+    parser.add_argument("--llama-cpp", type=Path, default=Path("llama.cpp"), metavar="PATH", help="gguf: a checkout")
     arguments = parser.parse_args()
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
@@ -46,7 +49,10 @@ def export(root: Path, arguments: argparse.Namespace) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     try:
-        write_adapter(root, arguments.policy, unfinished, base_repo=arguments.base)
+        if arguments.form == ADAPTER:
+            write_adapter(root, arguments.policy, unfinished, base_repo=arguments.base)
+        else:
+            write_gguf(root, arguments.policy, unfinished, llama_cpp=arguments.llama_cpp)
         seal_export(root, arguments.policy, unfinished)
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)

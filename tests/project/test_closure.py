@@ -205,7 +205,7 @@ ALLOWED = {
     },
     "compare": {"errors", "params.loading", "tracking", "evaluation.statistics", "report"},
     "release": {"params", "data.tokens", "reading.chats"},
-    "sharing": {"errors", "launch", "params", "project", "data", "lineage", "models", "release"},
+    "sharing": {"errors", "launch", "params", "project", "data", "lineage", "models", "release", "reading.chats"},
     "chat": {
         *("errors", "launch", "params", "seeding", "reading", "data", "labelling", "models", "release"),
         "sharing.variants",
