@@ -40,9 +40,8 @@ def write_gguf(root: Path, name: str, folder: Path, *, llama_cpp: Path) -> None:
     converter = llama_cpp / CONVERTER
     if not converter.is_file():
         raise PipelineError(
-            f"{converter}: there is no such file. `git clone https://github.com/ggml-org/llama.cpp` has the converter, "
-            f"and `pip install -r llama.cpp/requirements/requirements-convert_hf_to_gguf.txt` what it needs; "
-            "LLAMA_CPP=PATH names the clone."
+            f"{converter}: there is no such file. `git clone https://github.com/ggml-org/llama.cpp` brings it, "
+            "`pip install sentencepiece` what it imports besides; LLAMA_CPP=PATH names the clone."
         )
     folder.mkdir(parents=True)
     file = folder / f"{name}.gguf"
