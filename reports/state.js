@@ -1,0 +1,1 @@
+[window.checkedOut = "a84bdaeb783fe970"]
