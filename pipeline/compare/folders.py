@@ -12,6 +12,7 @@ from pipeline.compare.comparison import Comparison, Row, compare
 from pipeline.compare.selection import PolicyRun
 from pipeline.errors import PipelineError
 from pipeline.params.loading import flatten
+from pipeline.report.comparison import flag_subject
 from pipeline.report.formats import number
 from pipeline.tracking.policy_run import policy_metrics
 
@@ -109,7 +110,7 @@ def _cell(report: Mapping[str, Any], section: str, key: str) -> str:
 
 def _changed_flags(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     old, new = (
-        {(flag["subject"], flag["code"], flag["message"]) for flag in side["flags"]} for side in (before, after)
+        {(flag_subject(flag), flag["code"], flag["message"]) for flag in side["flags"]} for side in (before, after)
     )
     came = [f"new: {subject}, {code}: {message}" for subject, code, message in sorted(new - old)]
     return came + [f"gone: {subject}, {code}: {message}" for subject, code, message in sorted(old - new)]

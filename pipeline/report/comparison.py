@@ -1,5 +1,6 @@
 """The comparison of all policies as one dictionary with stable keys, and as a table for the terminal."""
 
+from collections.abc import Mapping
 from textwrap import fill
 from typing import Any
 
@@ -98,10 +99,11 @@ def _reward_line(comparison: dict[str, Any]) -> str:
 def _flag_lines(comparison: dict[str, Any]) -> list[str]:
     if not comparison["flags"]:
         return ["flags: none"]
-    texts = [f"{_subject(flag)}: {flag['code']}: {flag['message']}" for flag in comparison["flags"]]
+    texts = [f"{flag_subject(flag)}: {flag['code']}: {flag['message']}" for flag in comparison["flags"]]
     return ["flags:", *(fill(text, TABLE_WIDTH, initial_indent="  ", subsequent_indent="    ") for text in texts)]
 
 
-def _subject(flag: dict[str, Any]) -> str:
+def flag_subject(flag: Mapping[str, Any]) -> str:
+    """What a flag of comparison.json is about: a policy, with its seed where several were run, or `preferences`."""
     seed = f", seed {flag['seed']}" if "seed" in flag else ""
     return f"{flag.get('policy', flag.get('subject'))}{seed}"

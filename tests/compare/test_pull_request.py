@@ -110,6 +110,7 @@ def test_results_beside_the_policies_and_warnings(tmp_path: Path, comment: Comme
     report["reward_model"]["accuracy"] = {"mean": 0.5, "low": 0.4, "high": 0.6}
     report["preferences"]["accepted"] = accepted + 1
     report["flags"] = [*report["flags"], {"subject": "dpo", "code": "high_kl", "message": "far away"}]
+    report["flags"].append({"policy": "ppo", "seed": 1, "code": "collapsed", "message": "one text for all"})
     file.write_text(json.dumps(report))
     text = comment()
     assert re.search(
@@ -117,6 +118,7 @@ def test_results_beside_the_policies_and_warnings(tmp_path: Path, comment: Comme
     )
     assert f"| pairs accepted | {accepted} | {accepted + 1} |" in text
     assert "- new: dpo, high_kl: far away" in text and "gone:" not in text
+    assert "- new: ppo, seed 1, collapsed: one text for all" in text
 
 
 def test_a_side_that_was_not_run_is_named(tmp_path: Path, comment: Comment) -> None:
