@@ -49,6 +49,15 @@ ENVIRONMENT = {
 }
 
 
+def set_environment() -> None:
+    """Give this process what the launch gives a stage, as far as it can be set from inside: no telemetry, timeouts.
+
+    What the shell has set stays.
+    """
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+
+
 def main() -> None:
     """Replace this process with `python -m stages.STAGE`."""
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):

@@ -6,7 +6,6 @@ like those of `make label`.
 """
 
 import argparse
-import os
 import random
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from pipeline.data.records import read_records
 from pipeline.errors import PipelineError
 from pipeline.labelling.session import check_annotator
 from pipeline.labelling.vote_log import VoteLog
-from pipeline.launch import ENVIRONMENT
+from pipeline.launch import set_environment
 from pipeline.models.compute import start_compute
 from pipeline.params.loading import load_params
 from pipeline.reading.vote_files import FOLDER
@@ -39,8 +38,7 @@ def main() -> None:
     parser.add_argument("--annotator", metavar="NAME", help="who votes; it names the vote file")
     parser.add_argument("--seed", type=int, default=0, help="of samples, order and prompts, default 0")
     arguments = parser.parse_args()
-    for key, value in ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
+    set_environment()
     try:
         talk(Path.cwd(), arguments)
     except PipelineError as error:

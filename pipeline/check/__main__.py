@@ -4,12 +4,11 @@ Exits with 1 where something would stop the run. `dvc repro` begins with the sam
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.launch import ENVIRONMENT
+from pipeline.launch import set_environment
 from pipeline.params.loading import PARAMS_FILE, load_params
 
 
@@ -24,7 +23,7 @@ def main() -> None:
         params = load_params(arguments.params)
     except PipelineError as error:
         sys.exit(f"error: {error}")
-    os.environ.update({key: value for key, value in ENVIRONMENT.items() if key not in os.environ})
+    set_environment()
     # they take seconds to import, and a wrong key should not wait for them
     from pipeline.check.project import check_project
     from pipeline.check.settings import settings_of

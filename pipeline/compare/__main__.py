@@ -18,8 +18,9 @@ from pipeline import report
 from pipeline.compare.comparison import Comparison, as_text, compare
 from pipeline.compare.selection import finished_runs, listed, select
 from pipeline.errors import PipelineError
+from pipeline.launch import set_environment
 from pipeline.params.loading import load_params
-from pipeline.tracking.mirror import project_store, stage_environment
+from pipeline.tracking.mirror import project_store
 
 PAGE = Path("reports/compare.html")
 
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="*", metavar="RUN")
     parser.add_argument("--page", type=Path, default=PAGE, help=f"where the page goes (default: {PAGE})")
     arguments = parser.parse_args()
-    stage_environment()
+    set_environment()
     root = Path.cwd()
     try:
         experiment, store = load_params(root / "params.yaml").tracking.experiment, project_store(root)

@@ -12,20 +12,18 @@ its annotations preference, output_1 and output_2. Files are .json, .jsonl or .p
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.launch import ENVIRONMENT
+from pipeline.launch import set_environment
 
 
 def main() -> None:
     """Parse the command line, measure, print; exit 1 with a message when something cannot be read."""
     arguments = _parser().parse_args()
-    for key, value in ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
+    set_environment()
     try:
         result = _RUNNERS[arguments.benchmark](arguments)
     except PipelineError as error:

@@ -14,10 +14,11 @@ from pathlib import Path
 from pipeline.errors import PipelineError
 from pipeline.gc.needed import Needed, needed_by_aliases, needed_by_git
 from pipeline.gc.removal import Unneeded, collect
+from pipeline.launch import set_environment
 from pipeline.project.graph import cache_folder
 from pipeline.project.home import project_home
 from pipeline.tracking.journal import FOLDER, hold
-from pipeline.tracking.mirror import project_store, stage_environment
+from pipeline.tracking.mirror import project_store
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
     )
     parser.add_argument("--force", action="store_true", help="remove what is not needed")
     arguments = parser.parse_args()
-    stage_environment()
+    set_environment()
     root = Path.cwd()
     try:
         if arguments.force:

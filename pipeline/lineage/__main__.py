@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.launch import ENVIRONMENT
+from pipeline.launch import set_environment
 from pipeline.lineage.contents import Contents
 from pipeline.lineage.diff import differences
 from pipeline.lineage.parameters import read_parameters
@@ -67,8 +67,7 @@ def main() -> None:
         audit.error("name a PATH, such as artifacts/selected/dpo/seed-0")
     if arguments.cache and not arguments.verify:
         audit.error("--cache goes with --verify")
-    for key, value in ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
+    set_environment()
     try:
         sys.exit(_audit(arguments, Path.cwd()))
     except PipelineError as error:

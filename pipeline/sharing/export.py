@@ -5,13 +5,12 @@ gguf: one file for llama.cpp and ollama, by the converter of a checkout of llama
 """
 
 import argparse
-import os
 import shutil
 import sys
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.launch import ENVIRONMENT
+from pipeline.launch import set_environment
 from pipeline.sharing.adapter import write_adapter
 from pipeline.sharing.gguf_form import write_gguf
 from pipeline.sharing.hub import check_repository
@@ -32,8 +31,7 @@ def main() -> None:
     parser.add_argument("--base", metavar="OWNER/NAME", help="adapter: where the model that they lie on was published")
     parser.add_argument("--llama-cpp", type=Path, default=Path("llama.cpp"), metavar="PATH", help="gguf: a checkout")
     arguments = parser.parse_args()
-    for key, value in ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
+    set_environment()
     try:
         export(Path.cwd(), arguments)
     except PipelineError as error:

@@ -6,14 +6,13 @@ files are not those that were built goes not at all. A repository that is made i
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from huggingface_hub import HfApi
 
 from pipeline.errors import PipelineError
-from pipeline.launch import ENVIRONMENT
+from pipeline.launch import set_environment
 from pipeline.release.folder import sha256
 from pipeline.sharing.hub import check_repository, send
 from pipeline.sharing.objections import broken, card_notes, flags, stale
@@ -37,8 +36,7 @@ def main() -> None:
     parser.add_argument("--public", action="store_true", help="a repository that is made is public")
     parser.add_argument("--force", action="store_true", help="although it is stale or flagged")
     arguments = parser.parse_args()
-    for key, value in ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
+    set_environment()
     try:
         publish(Path.cwd(), arguments, HfApi())
     except PipelineError as error:

@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
-from pipeline.launch import ENVIRONMENT
+from pipeline.launch import set_environment
 from pipeline.params.loading import load_params
 from pipeline.project.home import project_home
 from pipeline.tracking.journal import (
@@ -221,12 +221,6 @@ def project_store(root: Path) -> Store:
         raise PipelineError(masked(f"MLflow at {uri} cannot be reached: {reason_of(error)}")) from None
 
 
-def stage_environment() -> None:
-    """What a stage has from its launch: timeouts, no telemetry, no addresses on the terminal."""
-    for key, value in ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
-
-
 def store_uri(root: Path) -> str:
     # params.yaml is read only where it decides: a stage hands its store on
     named = os.environ.get("MLFLOW_TRACKING_URI")
@@ -290,7 +284,7 @@ def main() -> None:
     parser.add_argument("journal", type=Path)
     parser.add_argument("--follow", metavar="PID", type=int, required=True, help="the stage that starts this process")
     arguments = parser.parse_args()
-    stage_environment()
+    set_environment()
     try:
         sys.exit(follow(arguments.journal, arguments.follow, Path.cwd()))
     except PipelineError as error:

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.launch import set_environment
 from pipeline.params.loading import load_params
-from pipeline.tracking.mirror import project_store, stage_environment
+from pipeline.tracking.mirror import project_store
 from pipeline.tracking.registry import Registry
 
 
@@ -19,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("version", nargs="?", help="number of the version that becomes the champion")
     arguments = parser.parse_args()
-    stage_environment()
+    set_environment()
     root = Path.cwd()
     try:
         registry = Registry(project_store(root), load_params(root / "params.yaml").tracking.experiment)

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.launch import set_environment
 from pipeline.project.home import project_home
 from pipeline.tracking.journal import FOLDER, hold
-from pipeline.tracking.mirror import Mirror, connect, reason_of, stage_environment, store_uri
+from pipeline.tracking.mirror import Mirror, connect, reason_of, store_uri
 from pipeline.tracking.tracker import masked
 
 
@@ -52,7 +53,7 @@ def _upload(journal: Path, uri: str) -> str:
 def main() -> None:
     """Upload all that are left."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    stage_environment()
+    set_environment()
     root = Path.cwd()
     try:
         sys.exit(sync(root, store_uri(root)))

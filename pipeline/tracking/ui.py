@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.launch import set_environment
 from pipeline.params.loading import load_params
 from pipeline.tracking.experiments import policies_experiment
-from pipeline.tracking.mirror import project_store, stage_environment, store_uri
+from pipeline.tracking.mirror import project_store, store_uri
 from pipeline.tracking.tracker import masked
 from pipeline.tracking.view import address
 
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=5000)
     arguments = parser.parse_args()
-    stage_environment()
+    set_environment()
     root = Path.cwd()
     try:
         uri = store_uri(root)

@@ -203,7 +203,7 @@ ALLOWED = {
         "training.loss_checks",
         "validation.reasons",
     },
-    "compare": {"errors", "params.loading", "tracking", "evaluation.statistics", "report"},
+    "compare": {"errors", "launch", "params.loading", "tracking", "evaluation.statistics", "report"},
     "release": {"params", "data.tokens", "reading.chats"},
     "sharing": {"errors", "launch", "params", "project", "data", "lineage", "models", "release", "reading.chats"},
     "chat": {
