@@ -27,13 +27,16 @@ from pipeline.lineage.record_text import describe, describe_findings
 from pipeline.lineage.runs import Runs, store_uri
 from pipeline.lineage.search import find_text
 from pipeline.lineage.source_files import SourceFiles
-from pipeline.lineage.tree import lineage, relative
+from pipeline.lineage.testimony import Testimony, testimony
+from pipeline.lineage.tree import Node, lineage, relative
 from pipeline.lineage.tree_text import render
 from pipeline.lineage.unused import unused_columns
-from pipeline.lineage.verify import breaks, cache_breaks
+from pipeline.lineage.verify import breaks, cache_breaks, stages_behind
 from pipeline.project.defaults import committed_defaults, lock_date
 from pipeline.project.graph import cached_outputs
+from pipeline.project.home import project_home
 from pipeline.project.lockfile import Lock, revision_lock, workspace_lock
+from pipeline.tracking.journal import FOLDER as JOURNALS
 
 
 def main() -> None:
@@ -54,6 +57,7 @@ def main() -> None:
     what.add_argument("--find", metavar="TEXT", help="search raw rows, pairs and samples, whatever the case")
     audit.add_argument("--rev", metavar="REV", help="of a git revision, not of the working folder")
     audit.add_argument("--cache", action="store_true", help="with --verify: recompute the hashes of DVC's cache, too")
+    audit.add_argument("--runs", action="store_true", help="with --verify: fail where no MLflow run confirms a stage")
     audit.add_argument("--limit", metavar="N", type=int, default=10, help="hits that --find shows (default 10)")
     audit.add_argument("--full", action="store_true", help="every parameter and code file")
     audit.add_argument("--json", action="store_true", help="for programs: everything, nothing shortened")
@@ -67,6 +71,8 @@ def main() -> None:
         audit.error("name a PATH, such as artifacts/selected/dpo/seed-0")
     if arguments.cache and not arguments.verify:
         audit.error("--cache goes with --verify")
+    if arguments.runs and not arguments.verify:
+        audit.error("--runs goes with --verify")
     set_environment()
     try:
         sys.exit(_audit(arguments, Path.cwd()))
@@ -121,13 +127,34 @@ def _verify(arguments: argparse.Namespace, root: Path, lock: Lock, contents: Con
     # of a revision there is nothing but the cache to look at
     if arguments.cache or arguments.rev:
         found += cache_breaks(tree, cached_outputs(root, revision=arguments.rev), contents)
+    said, asked = _testimony(tree, contents, root)
+    silent = [f"{name}: {reason}" for name, reason in said.unconfirmed.items()]
+    found += said.breaks + (silent if arguments.runs else [])
     if arguments.json:
-        print(json.dumps({"path": tree.path, "verified": not found, "breaks": found}, indent=2))
+        told = {"asked": asked, "confirmed": said.confirmed, "unconfirmed": said.unconfirmed}
+        print(json.dumps({"path": tree.path, "verified": not found, "breaks": found, "runs": told}, indent=2))
         return 1 if found else 0
-    checked = sum(1 for _ in tree.walk())
-    summary = f"{tree.path}: {checked} artifacts, their code and parameters are what they were, and fit together"
-    print("\n".join(found) if found else summary)
+    if asked and silent and not arguments.runs:
+        print("\n".join(silent), file=sys.stderr)
+    checked, count = sum(1 for _ in tree.walk()), len(stages_behind(tree))
+    fits = f"{tree.path}: {checked} artifacts, their code and parameters are what they were, and fit together"
+    runs = f"{len(said.confirmed)} of {count} stages are as their runs in MLflow say" if asked else "no run was asked"
+    print("\n".join(found) if found else f"{fits}; {runs}")
     return 1 if found else 0
+
+
+def _testimony(tree: Node, contents: Contents, root: Path) -> tuple[Testimony, bool]:
+    """What the runs of all stages say, and whether there was a store to ask."""
+    runs, stages = _runs(root), stages_behind(tree)
+    said = Testimony(unconfirmed={stage.name: "there is no store to ask" for stage in stages})
+    if runs is not None and runs.missing is None:
+        said = testimony(stages, runs, contents)
+    _say_what_is_missing(runs)
+    waiting = len(list((project_home(root) / JOURNALS).glob("*.jsonl")))
+    if waiting:
+        more = f"{waiting} run{'s' if waiting > 1 else ''} that MLflow does not have yet"
+        print(f"MLflow: `make sync` sends {more}", file=sys.stderr)
+    return said, runs is not None and runs.missing is None
 
 
 def _runs(root: Path) -> Runs | None:

@@ -4,7 +4,7 @@ import logging
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.excerpts import shorten
+from pipeline.lineage.logged_values import same_value
 from pipeline.project.hashing import folder_hash
 from pipeline.project.home import project_home
 from pipeline.project.lockfile import Artifact, StageRecord
@@ -23,7 +24,7 @@ _SQLITE = "sqlite:///"
 _ALL = 3
 """MLflow's ViewType of what was deleted, too."""
 _NAMED = 3
-"""Files that a line names; more are counted."""
+"""Files and parameters that a line names; more are counted."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,45 @@ class Run:
         experiment = f"experiment {self.experiment}" if self.experiment else None
         parts = (self.started, self.status, experiment, code, self.device, versions, self.run_id, *self.doubts)
         return ", ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """What a stage has logged of one execution, to be held against dvc.lock."""
+
+    run_id: str
+    deleted: bool
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+    @property
+    def journal(self) -> str | None:
+        """The name under which the stage logged it; None where none did."""
+        return self.tags.get("journal")
+
+    @property
+    def stage(self) -> str | None:
+        """The stage that it says it is of."""
+        return self.tags.get("stage")
+
+    @property
+    def code(self) -> str | None:
+        """One hash of all modules."""
+        return self.tags.get("dvc.code")
+
+    @property
+    def is_policy(self) -> bool:
+        """Whether it is the run of an evaluated policy."""
+        return "policy" in self.tags
+
+    def read(self, dep: Artifact) -> str | None:
+        """The content hash that it read at a path."""
+        return self.tags.get(f"dvc.dep/{dep.path}")
+
+    def wrote(self, out: Artifact) -> str | None:
+        """The content hash that it wrote at a path."""
+        return self.tags.get(f"dvc.out/{out.path}")
 
 
 class Runs:
@@ -95,13 +135,39 @@ class Runs:
             return None
         query = f"tags.stage = '{stage.name}' and tags.`dvc.out/{output.path}` = '{output.md5}'"
         try:
-            found = self._client.search_runs(
-                self._experiments, query, run_view_type=_ALL, order_by=["attributes.start_time DESC"]
-            )
-            return _mark_copies([_run(run, stage) for run in found])
+            return _mark_copies([_run(run, stage) for run in self._search(query)])
         except Exception as error:  # a store may break in the middle
             self._give_up(self._uri, error)
             return None
+
+    def of_version(self, stage: StageRecord) -> list[LoggedRun]:
+        """Runs that wrote all outputs of a stage as dvc.lock has them, the newest first.
+
+        Where there are none, those that ran its code and wrote the same paths; none, either, without a store.
+        """
+        if self._client is None or not stage.outputs:
+            return []
+        wrote = " and ".join(f"tags.`dvc.out/{out.path}` = '{out.md5}'" for out in stage.outputs)
+        code = folder_hash({item.path: item.md5 for item in stage.code})
+        try:
+            found = self._search(wrote) or self._search(f"tags.`dvc.code` = '{code}'")
+        except Exception as error:  # a store may break in the middle
+            self._give_up(self._uri, error)
+            return []
+        paths = {f"dvc.out/{out.path}" for out in stage.outputs}
+        return [_logged(run) for run in found if paths <= run.data.tags.keys()]
+
+    def _search(self, query: str) -> list[Any]:
+        """Runs of all experiments, deleted ones among them, the newest first."""
+        found, token = [], None
+        while True:
+            page = self._client.search_runs(
+                self._experiments, query, run_view_type=_ALL, order_by=["attributes.start_time DESC"], page_token=token
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
 
     def _give_up(self, uri: str, error: Exception) -> None:
         reason = shorten(" ".join(str(error).partition("\n")[0].split())) or type(error).__name__
@@ -143,6 +209,11 @@ def _run(run: Any, stage: StageRecord) -> Run:
     )
 
 
+def _logged(run: Any) -> LoggedRun:
+    deleted = run.info.lifecycle_stage == "deleted"
+    return LoggedRun(run.info.run_id, deleted, dict(run.data.tags), dict(run.data.params), dict(run.data.metrics))
+
+
 def _doubts(run: Any, stage: StageRecord) -> list[str]:
     """What of a run does not agree with the stage as dvc.lock has it."""
     tags = run.data.tags
@@ -151,11 +222,19 @@ def _doubts(run: Any, stage: StageRecord) -> list[str]:
         found.append("not logged by a stage")
     others = [item.path for item in stage.inputs if tags.get(f"dvc.dep/{item.path}") != item.md5]
     if others:
-        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-        found.append(f"says it read another {', '.join(others[:_NAMED])}{more} than dvc.lock has")
+        found.append(f"says it read another {_first(others)} than dvc.lock has")
+    params = run.data.params
+    others = [key for key, value in stage.params.items() if key not in params or not same_value(value, params[key])]
+    if others:
+        found.append(f"says it had another {_first(others)} than dvc.lock has")
     if tags.get("dvc.code") != folder_hash({item.path: item.md5 for item in stage.code}):
         found.append("says it ran other code than dvc.lock has")
     return found
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _mark_copies(runs: Sequence[Run]) -> list[Run]:

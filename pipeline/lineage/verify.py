@@ -20,7 +20,7 @@ def breaks(tree: Node, lock: Lock, contents: Contents, root: Path, *, revision: 
         revision: a git revision whose code and parameters are compared; None is the working folder.
     """
     params = read_parameters(root, revision)
-    stages = _stages(tree)
+    stages = stages_behind(tree)
     found = edge_breaks(stages, lock, contents)
     stale = {line.partition(": ")[0] for line in found}
     if any(stage.name == STAGE for stage in stages):
@@ -48,7 +48,7 @@ def cache_breaks(tree: Node, cached: Container[str], contents: Contents) -> list
     Args:
         cached: outputs that DVC keeps there.
     """
-    outputs = {(out.path, out.md5): out for stage in _stages(tree) for out in stage.outputs if out.path in cached}
+    outputs = {(out.path, out.md5): out for stage in stages_behind(tree) for out in stage.outputs if out.path in cached}
     return list(dict.fromkeys(line for out in outputs.values() for line in contents.cache_breaks(out)))
 
 
@@ -68,7 +68,8 @@ def _lost_sources(sources: SourceFiles) -> list[str]:
     return [f"{source.name}: {LOST}" for source in known if sources.find(source) is None]
 
 
-def _stages(tree: Node) -> list[StageRecord]:
+def stages_behind(tree: Node) -> list[StageRecord]:
+    """The stages that made a node and what is behind it."""
     return list({node.stage.name: node.stage for node in tree.walk() if node.stage is not None}.values())
 
 

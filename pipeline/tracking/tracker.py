@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 20.0  # how long a stage that is done waits for its mirror
 _CHECK_SECONDS = 5.0
 _POLL_SECONDS = 0.02
-_VALUE_LIMIT = 500
+VALUE_LIMIT = 500
+"""Characters of a parameter that a run keeps."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class RunTracker:
         Raises:
             PipelineError: `tracking.required` is true and the run could not be opened.
         """
-        values = {key: str(value)[:_VALUE_LIMIT] for key, value in sorted(params.items())}
+        values = {key: str(value)[:VALUE_LIMIT] for key, value in sorted(params.items())}
         where = experiment or Experiment(self._experiment)
         start: dict[str, Any] = {"name": name, "experiment": where.name, "experiment_tags": dict(where.tags)}
         start |= {"params": values, "tags": dict(tags)}

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 from ruamel.yaml import YAML
 
 from pipeline.lineage import contents as contents_module
 from pipeline.lineage.contents import Contents
+from pipeline.project import lockfile
 from pipeline.project.hashing import content_hash
 from pipeline.project.lockfile import Lock
 
@@ -76,6 +78,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(tmp_path / "project", tmp_path / "cache")
 
 
+STORE = "mlflow.db"
 RAW = "data/raw/a.jsonl"
 SOURCES = "reports/data/sources.json"
 PROMPT, EVALUATED, LABELLED, TEXT = "a" * 16, "b" * 16, "c" * 16, "d" * 16
@@ -134,3 +137,21 @@ def rlhf(project: Project) -> Project:
     reads = ["artifacts/selected/dpo/seed-0", "artifacts/sft", "artifacts/data/prompts/evaluation.jsonl"]
     stage("evaluate_policy@dpo-0", reads, ["reports/policies/dpo/seed-0/samples.jsonl"])
     return project
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Creating the tables is most of the time."""
+    path = tmp_path_factory.mktemp("store") / STORE
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def tracked(rlhf: Project, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """The same with a store, and no run in it."""
+    rlhf.write("params.yaml", f"tracking:\n  uri: sqlite:///{STORE}\n")
+    rlhf.lock()
+    monkeypatch.setattr(lockfile, "stage_names", lambda *_, **__: set(rlhf.entries))
+    shutil.copy(empty_store, rlhf.root / STORE)
+    return rlhf

@@ -20,6 +20,7 @@ from tests.lineage.conftest import Project
         (["--find", "  "], "--find needs a text"),
         (["--find", "film", "--limit", "0"], "--limit is 1 or more"),
         (["--cache", "artifacts/sft"], "--cache goes with --verify"),
+        (["--runs", "artifacts/sft"], "--runs goes with --verify"),
         (["--rev", "HEAD"], "name a PATH"),
     ],
 )

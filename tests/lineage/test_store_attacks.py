@@ -4,61 +4,25 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import mlflow
 import pytest
 
-from pipeline.project import lockfile
-from pipeline.project.hashing import folder_hash
 from tests.lineage.commands import Audit, audit_in
-from tests.lineage.conftest import Project
+from tests.lineage.conftest import STORE, Project
+from tests.lineage.stores import client, logged, tags
 
 SFT = "artifacts/sft"
 NONE = "run: none in MLflow says that it wrote this version"
-STORE = "mlflow.db"
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Creating the tables is most of the time."""
-    path = tmp_path_factory.mktemp("store") / STORE
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
 
 
 @pytest.fixture
-def ran(rlhf: Project, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    rlhf.write("params.yaml", f"tracking:\n  uri: sqlite:///{STORE}\n")
-    rlhf.lock()
-    monkeypatch.setattr(lockfile, "stage_names", lambda *_, **__: set(rlhf.entries))
-    shutil.copy(empty_store, rlhf.root / STORE)
-    return rlhf
+def ran(tracked: Project) -> Project:
+    return tracked
 
 
 @pytest.fixture
 def audit(ran: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Audit]:
     yield audit_in(ran.root, monkeypatch, capsys)
-
-
-def client(project: Project) -> Any:
-    return mlflow.MlflowClient(f"sqlite:///{project.root / STORE}")
-
-
-def tags(project: Project) -> dict[str, str]:
-    """As the stage that wrote the SFT policy has set them."""
-    stage = project.lock().stages["train_sft"]
-    files = {f"dvc.dep/{item.path}": item.md5 for item in stage.inputs}
-    files |= {f"dvc.out/{item.path}": item.md5 for item in stage.outputs}
-    files["dvc.code"] = folder_hash({item.path: item.md5 for item in stage.code})
-    return {"stage": "train_sft", "journal": "1000-train_sft-1", **files}
-
-
-def logged(project: Project, **changes: str) -> str:
-    """A run of the stage; returns its id."""
-    run = client(project).create_run("0", tags={**tags(project), **{key: changes[key] for key in changes}})
-    identity: str = run.info.run_id
-    return identity
 
 
 def runs(audit: Audit) -> str:
@@ -156,7 +120,7 @@ def test_a_store_that_is_none_costs_only_what_was_in_it(
     damage(ran.root / STORE)  # before this process has opened it, which MLflow would keep open
     said = runs(audit)
     assert "run ids, commits and environments are unknown" in said and "run: " not in said
-    assert audit("--verify", "artifacts/data").code in (0, 1), "which asks no store"
+    assert audit("--verify", "artifacts/data").code in (0, 1), "which says so, and goes on"
 
 
 def test_a_clone_with_a_store_and_nothing_else_of_the_runs_is_asked(ran: Project, audit: Audit) -> None:
