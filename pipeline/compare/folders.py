@@ -15,10 +15,10 @@ from pipeline.params.loading import flatten
 from pipeline.report.comparison import flag_subject
 from pipeline.report.formats import number
 from pipeline.tracking.policy_run import policy_metrics
+from pipeline.tracking.registry import JUDGE
 
 _POLICIES = Path("reports/policies")
 _REPORT = Path("reports/comparison.json")
-_JUDGE = "artifacts/evaluation_judge"
 _BESIDE = {
     "reward model: test pairs right": ("reward_model", "accuracy"),
     "pairs accepted": ("preferences", "accepted"),
@@ -98,7 +98,7 @@ def _policy(root: Path, file: Path, params: Mapping[str, str]) -> PolicyRun:
 def _judge(root: Path) -> str:
     lock = root / "dvc.lock"
     stages = YAML(typ="safe").load(lock)["stages"] if lock.is_file() else {}
-    return next((out["md5"] for one in stages.values() for out in one.get("outs", []) if out["path"] == _JUDGE), "")
+    return next((out["md5"] for one in stages.values() for out in one.get("outs", []) if out["path"] == JUDGE), "")
 
 
 def _cell(report: Mapping[str, Any], section: str, key: str) -> str:

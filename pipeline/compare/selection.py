@@ -1,14 +1,11 @@
 """Which runs are meant: by id, name, alias of the registered model, or experiment of DVC."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.tracking.registry import CANDIDATE, CHAMPION, Registry
+from pipeline.tracking.registry import CANDIDATE, CHAMPION, JUDGE_TAG, Registry
 from pipeline.tracking.store import Store
 
 _LISTED = 20
@@ -85,15 +82,6 @@ def _loaded(store: Store, run: Any) -> PolicyRun:
         name=run.info.run_name,
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
-        judge=run.data.tags.get("dvc.dep/artifacts/evaluation_judge", ""),
-        samples=_samples(store, run.info.run_id),
+        judge=run.data.tags.get(JUDGE_TAG, ""),
+        samples=store.samples(run.info.run_id),
     )
-
-
-def _samples(store: Store, run_id: str) -> dict[str, dict[str, Any]]:
-    if not any(file.path == "samples.json" for file in store.client.list_artifacts(run_id)):
-        return {}
-    with TemporaryDirectory() as folder:
-        table = json.loads(Path(store.client.download_artifacts(run_id, "samples.json", folder)).read_text())
-    rows = (dict(zip(table["columns"], row, strict=True)) for row in table["data"])
-    return {row["id"]: row for row in rows}

@@ -12,6 +12,7 @@ from pipeline.project.graph import cache_folder, known_hash
 from pipeline.project.lockfile import Lock, StageRecord, workspace_lock
 from pipeline.stage.costs import known_costs
 from pipeline.tracking.policy_run import Behind, behind, curve, policy_metrics, policy_name
+from pipeline.tracking.store import SAMPLES
 from pipeline.tracking.tracker import RunTracker
 
 EVALUATIONS = ("evaluate_sft", "evaluate_policy")
@@ -160,7 +161,7 @@ class PolicyReport:
             registered = self._registered if self._place else None  # SFT is what the others are measured against
             tracker.tell("model", model=self._model(headlines, digest), registered=registered)
         tracker.keep({f"run/{name}": content for name, content in self._files().items()})
-        tracker.tag({"mlflow.loggedArtifacts": json.dumps([{"path": "samples.json", "type": "table"}])})
+        tracker.tag({"mlflow.loggedArtifacts": json.dumps([{"path": SAMPLES, "type": "table"}])})
         tracker.tell("files", folder="run")
 
     def _costs(self) -> dict[str, float]:
@@ -200,6 +201,6 @@ class PolicyReport:
         rows = [json.loads(line) for line in (self._root / f"reports/policies/{self._folder}/samples.jsonl").open()]
         columns = sorted({key for row in rows for key in row})
         table = {"columns": columns, "data": [[row.get(column) for column in columns] for row in rows]}
-        files: dict[str, Path | str] = {"samples.json": json.dumps(table)}
+        files: dict[str, Path | str] = {SAMPLES: json.dumps(table)}
         files |= {name: self._root / name for name in ("params.yaml", "dvc.lock") if (self._root / name).is_file()}
         return files

@@ -5,10 +5,7 @@ paired interval of its judge score over the champion's, prompt by prompt, lies a
 its gain over the SFT policy. Otherwise the version says why not, and `make promote` lets people decide.
 """
 
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.errors import PipelineError
@@ -16,7 +13,11 @@ from pipeline.evaluation.statistics import paired_bootstrap
 from pipeline.tracking.store import Store
 
 CANDIDATE, CHAMPION = "candidate", "champion"
-_REFUSED, _JUDGE = "champion.refused", "dvc.dep/artifacts/evaluation_judge"
+JUDGE = "artifacts/evaluation_judge"
+"""The judge that measures policies."""
+JUDGE_TAG = f"dvc.dep/{JUDGE}"
+"""Its content hash, a tag of the run of a policy."""
+_REFUSED = "champion.refused"
 _LINEAGE = ("dvc.", "git.", "DVC_EXP_NAME", "method", "seed", "policy")
 _RESAMPLES = 2000
 
@@ -89,9 +90,11 @@ class Registry:
                 return "there is no champion yet, and its gain over SFT is not beyond chance"
             return None
         other = self._client.get_run(champion.run_id)
-        if other.data.tags.get(_JUDGE) != run.data.tags.get(_JUDGE):
+        if other.data.tags.get(JUDGE_TAG) != run.data.tags.get(JUDGE_TAG):
             return f"version {champion.version}, the champion, was measured by another judge: compare them on one"
         ours, theirs = self._scores(run.info.run_id), self._scores(champion.run_id)
+        if not ours:
+            return "its run keeps no table of samples to compare with the champion's"
         common = sorted(ours.keys() & theirs.keys())
         if len(common) < len(ours):
             return f"version {champion.version}, the champion, was measured on other prompts ({len(common)} in common)"
@@ -105,11 +108,8 @@ class Registry:
         return f"it does not beat version {champion.version}, the champion, beyond chance: judge score {interval}"
 
     def _scores(self, run_id: str) -> dict[str, float]:
-        """Judge score by prompt id, of the table of samples that the run keeps."""
-        with TemporaryDirectory() as folder:
-            table = json.loads(Path(self._client.download_artifacts(run_id, "samples.json", folder)).read_text())
-        rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
-        return {row["id"]: float(row["judge_score"]) for row in rows}
+        """Judge score by prompt id."""
+        return {one: float(row["judge_score"]) for one, row in self._store.samples(run_id).items()}
 
     def promote(self, version: str) -> str:
         """Make a version the champion because somebody says so.

@@ -8,10 +8,13 @@ metrics with the same key, step, time and value every SQL store keeps one, behin
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 Event = Mapping[str, Any]
 
+SAMPLES = "samples.json"
+"""The table of a policy's samples, an artifact of its run."""
 _KIND = ("mlflow.experimentKind", "custom_model_development")
 """Without it the UI takes an experiment for one of prompts and traces, and hides the comparison of runs."""
 _CONTEXT = "mlflow.data.context"
@@ -129,6 +132,15 @@ class Store:
         query = f"source_run_id = '{run_id}' AND name = '{name}'"
         found = self.client.search_logged_models([experiment_id], filter_string=query, max_results=1)
         return found[0].model_id if found else None
+
+    def samples(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """Rows of the table of samples that the run of a policy keeps, by prompt id; none where it keeps no table."""
+        if not any(file.path == SAMPLES for file in self.client.list_artifacts(run_id)):
+            return {}
+        with TemporaryDirectory() as folder:
+            table = json.loads(Path(self.client.download_artifacts(run_id, SAMPLES, folder)).read_text())
+        rows = (dict(zip(table["columns"], row, strict=True)) for row in table["data"])
+        return {row["id"]: row for row in rows}
 
     def log_files(self, run_id: str, folder: Path) -> None:
         """Every file of a folder as artifacts of a run, under the same names."""

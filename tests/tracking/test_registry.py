@@ -27,7 +27,8 @@ def evaluate(root: Path, name: str, model: str, scores: list[float], *, low: flo
     checkpoint = {"name": "dpo-seed-0", "tags": {"dvc.hash": "f"}, "params": {"beta": "0.1"}, "dataset": PROMPTS}
     journal.append("model", model={**checkpoint, "metrics": {"judge_score": 0.5}}, registered=model)
     table = {"columns": ["id", "judge_score"], "data": [[str(row), score] for row, score in enumerate(scores)]}
-    journal.keep(json.dumps(table), "run/samples.json")
+    if scores:
+        journal.keep(json.dumps(table), "run/samples.json")
     journal.append("files", folder="run")
     journal.append("end", status="FINISHED")
     journal.close()
@@ -110,6 +111,7 @@ def test_a_champion_is_only_followed_by_one_that_beats_it_beyond_chance(root: Pa
         ("flagged", high, "j", {"reward_hacking": "..."}, "flags speak against it: reward_hacking"),
         ("judged", high, "other", {}, "was measured by another judge"),
         ("more-prompts", [*high, 0.9], "j", {}, "was measured on other prompts (50 in common)"),
+        ("no-table", [], "j", {}, "its run keeps no table of samples"),
     ]
     for number, (name, scores, judge, flags, why) in enumerate(cases, start=3):
         send(root, evaluate(root, name, model, scores, judge=judge))
@@ -118,7 +120,7 @@ def test_a_champion_is_only_followed_by_one_that_beats_it_beyond_chance(root: Pa
         assert why in only_run(root, name).data.tags["champion"]
     send(root, evaluate(root, "better", model, high))
     send(root, report(root, model, "better"))
-    assert holders(root, model) == (7, 7)
+    assert holders(root, model) == (8, 8)
     table = registry(root, model).table()
     assert "champion" in table[0] and "flags speak against it" in "\n".join(table)
 
