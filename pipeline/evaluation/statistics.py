@@ -8,6 +8,8 @@ import numpy as np
 
 from pipeline.seeding import seed_for
 
+_POLICY_RESAMPLES = 2000
+
 
 class Interval(TypedDict):
     """A mean with its 95 % interval."""
@@ -56,6 +58,15 @@ def paired_bootstrap(
     if first.shape != second.shape:
         raise ValueError(f"{first.shape} values against {second.shape} of the same units")
     return bootstrap_mean(first - second, resamples=resamples, seed=seed, name=name)
+
+
+def policy_difference(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Interval:
+    """`paired_bootstrap` of a score of two evaluated policies, (N,) each, in the same order of prompts.
+
+    All comparisons draw the same resamples, wherever they are made, so that the order of two policies changes nothing
+    but signs.
+    """
+    return paired_bootstrap(ours, theirs, resamples=_POLICY_RESAMPLES, seed=0, name="paired_difference")
 
 
 def wilson_interval(successes: float, trials: int) -> Interval:

@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from pipeline.evaluation.statistics import paired_bootstrap, win_shares
+from pipeline.evaluation.statistics import policy_difference, win_shares
 from pipeline.report.documents import Interval, Sample
 from pipeline.report.inputs import ReportInputs
-
-RESAMPLES = 2000
-_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -26,10 +23,7 @@ class PairedComparison:
 
 
 def paired_difference(ours: Sequence[Sample], theirs: Sequence[Sample]) -> Interval:
-    """Mean judge score of `ours` minus `theirs` over the same prompts, with a 95 % paired bootstrap interval.
-
-    All comparisons draw the same resamples, so that the order of two policies changes nothing but signs.
-    """
+    """Mean judge score of `ours` minus `theirs` over the same prompts, with a 95 % paired bootstrap interval."""
     return _difference(_judge_scores(ours), _judge_scores(theirs))
 
 
@@ -39,8 +33,7 @@ def paired_reward_difference(ours: Sequence[Sample], theirs: Sequence[Sample]) -
 
 
 def _difference(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
-    found = paired_bootstrap(ours, theirs, resamples=RESAMPLES, seed=_SEED, name="paired_difference")
-    return Interval.model_validate(found)
+    return Interval.model_validate(policy_difference(ours, theirs))
 
 
 def compare_pairs(inputs: ReportInputs) -> list[PairedComparison]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.statistics import paired_bootstrap
+from pipeline.evaluation.statistics import policy_difference
 from pipeline.tracking.store import Store
 
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -19,7 +19,6 @@ JUDGE_TAG = f"dvc.dep/{JUDGE}"
 """Its content hash, a tag of the run of a policy."""
 _REFUSED = "champion.refused"
 _LINEAGE = ("dvc.", "git.", "DVC_EXP_NAME", "method", "seed", "policy")
-_RESAMPLES = 2000
 
 
 class Registry:
@@ -98,10 +97,7 @@ class Registry:
         common = sorted(ours.keys() & theirs.keys())
         if len(common) < len(ours):
             return f"version {champion.version}, the champion, was measured on other prompts ({len(common)} in common)"
-        gain = paired_bootstrap(
-            [ours[one] for one in common], [theirs[one] for one in common],
-            resamples=_RESAMPLES, seed=0, name="paired_difference",
-        )  # fmt: skip
+        gain = policy_difference([ours[one] for one in common], [theirs[one] for one in common])
         if gain["low"] > 0:
             return None
         interval = f"{gain['mean']:+.3f} (95 % interval {gain['low']:+.3f} to {gain['high']:+.3f})"
