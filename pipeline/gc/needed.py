@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import PipelineError
+from pipeline.project.hashing import cached_path
 from pipeline.project.lockfile import Lock, revision_file
 from pipeline.tracking.policy_run import behind
 from pipeline.tracking.registry import aliased_versions
@@ -95,7 +96,7 @@ def _lineage(lock: Lock, told: Mapping[str, str], cache: Path) -> frozenset[str]
     stages = behind(cache, lock, inputs).stages.values()
     outputs = {out.path: out.md5 for stage in stages for out in stage.outputs}
     read = {dep.md5 for stage in stages for dep in stage.inputs}
-    return frozenset(outputs.values()) | read | _raw_files(cached(cache, outputs.get(_SOURCES, "")))
+    return frozenset(outputs.values()) | read | _raw_files(cached_path(cache, outputs.get(_SOURCES, "")))
 
 
 def _raw_files(report: Path) -> frozenset[str]:
@@ -117,11 +118,6 @@ def _lock_of(store: Store, version: Any) -> Lock:
                 "aliases away in `make ui`."
             ) from error
     return Lock(text, label=label, names=_Any())
-
-
-def cached(cache: Path, md5: str) -> Path:
-    """Where the cache has a content, if it has it."""
-    return cache / md5[:2] / md5[2:]
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from ruamel.yaml import YAML
 
 from pipeline.errors import PipelineError
+from pipeline.project.hashing import cached_path
 
 _FILE = re.compile(r"^Removing (.+)$", re.MULTILINE)
 _COUNT = re.compile(r"^Removed (\d+) objects from .+ cache\.$", re.MULTILINE)
@@ -67,7 +68,7 @@ def _project_of(cache: Path, keep: Iterable[str]) -> Iterator[Path]:
         (folder / ".dvc").mkdir()
         # the folder `files/md5` is DVC's own
         (folder / ".dvc/config").write_text(f"[cache]\n    dir = {cache.parent.parent}\n")
-        there = sorted(md5 for md5 in set(keep) if (cache / md5[:2] / md5[2:]).is_file())
+        there = sorted(md5 for md5 in set(keep) if cached_path(cache, md5).is_file())
         outs = [{"path": f"kept/{md5}", "hash": "md5", "md5": md5} for md5 in there]
         if outs:
             YAML(typ="safe").dump({"outs": outs}, folder / "kept.dvc")

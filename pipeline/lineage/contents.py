@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.project.graph import cache_folder
-from pipeline.project.hashing import content_hash, counted_files
+from pipeline.project.hashing import cached_path, content_hash, counted_files
 from pipeline.project.lockfile import Artifact, revision_file
 
 
@@ -158,7 +158,7 @@ class Contents:
 
     def cached_path(self, md5: str) -> Path:
         """Where DVC's cache keeps a content, whether it is there or not."""
-        return self._cache / md5[:2] / md5[2:]
+        return cached_path(self._cache, md5)
 
     @cached_property
     def _cache(self) -> Path:

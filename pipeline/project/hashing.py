@@ -37,6 +37,11 @@ def folder_hash(files: Mapping[str, str]) -> str:
     return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
 
 
+def cached_path(cache: Path, md5: str) -> Path:
+    """Where DVC's cache, a folder by md5, keeps a content, whether it is there or not."""
+    return cache / md5[:2] / md5[2:]
+
+
 def content_size(path: Path) -> int:
     """Bytes of a file, or of all files of a folder."""
     if path.is_dir():

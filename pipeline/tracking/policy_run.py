@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.params.loading import flatten
 from pipeline.project.defaults import Defaults
-from pipeline.project.hashing import folder_hash
+from pipeline.project.hashing import cached_path, folder_hash
 from pipeline.project.lockfile import Artifact, Lock, StageRecord
 
 _HEADLINES = (
@@ -91,7 +91,7 @@ def _files(cache: Path, output: Artifact) -> Iterator[tuple[str, str]]:
     if not output.md5.endswith(".dir"):
         yield output.path, output.md5
         return
-    listing = cache / output.md5[:2] / output.md5[2:]
+    listing = cached_path(cache, output.md5)
     if listing.is_file():
         for row in json.loads(listing.read_text()):
             yield f"{output.path}/{row['relpath']}", row["md5"]
