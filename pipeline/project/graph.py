@@ -91,19 +91,5 @@ def cached_outputs(root: Path, *, revision: str | None = None) -> set[str]:
         raise PipelineError(f"dvc.yaml: cannot read the outputs: {error}") from error
 
 
-def known_hash(file: Path, root: Path) -> str:
-    """DVC's hash of a file, which it computes again only if the file has changed since it last looked.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    from dvc.repo import Repo
-    from dvc_data.hashfile.hash import hash_file
-    from dvc_objects.fs.local import LocalFileSystem
-
-    _, found = hash_file(str(file.resolve()), LocalFileSystem(), "md5", state=Repo(str(root)).state)
-    return str(found.value)
-
-
 def _relative(path: str, root: Path) -> Path:
     return Path(path).resolve().relative_to(root.resolve()) if Path(path).is_absolute() else Path(path)

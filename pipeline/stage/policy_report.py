@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.project.defaults import committed_defaults
-from pipeline.project.graph import cache_folder, known_hash
+from pipeline.project.graph import cache_folder
 from pipeline.project.lockfile import Lock, StageRecord, workspace_lock
 from pipeline.stage.costs import known_costs
 from pipeline.tracking.policy_run import Behind, behind, curve, policy_metrics, policy_name
@@ -21,7 +21,6 @@ _CONTEXTS = {"train": "training", "validation": "validation", "test": "test", "e
 _DATA = ("artifacts/data/", "artifacts/preferences/accepted/")
 _EVALUATION_PROMPTS = "artifacts/data/prompts/evaluation.jsonl"
 _SOURCES = "reports/data/sources.json"
-_PACKAGES = "requirements-embedded.txt"
 _EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
 """DVC's hash of a file without content, such as votes where there are none."""
 _TAG_LENGTH = 5000
@@ -129,20 +128,18 @@ class PolicyReport:
             if path.endswith(".jsonl") and path.startswith(_DATA) and md5 != _EMPTY:
                 context = _CONTEXTS.get(Path(path).stem, "training")
                 yield {"name": path, "digest": md5, "source": path, "context": context}
-        yield from self._sources(read.get(_PACKAGES))
+        yield from self._sources()
 
-    def _sources(self, packages: str | None) -> Iterator[dict[str, Any]]:
-        """Raw files with DVC's hash of each; what is read from a package has the hash of the lock of packages."""
+    def _sources(self) -> Iterator[dict[str, Any]]:
+        """Raw files with the hash that prepare_data noted of each; what is on a hub has none."""
         report = self._root / _SOURCES
         if "prepare_data" not in self._behind.stages or not report.is_file():
             return
         for source in json.loads(report.read_text())["sources"]:
-            file = self._root / source["file"]
-            digest = known_hash(file, self._root) if file.is_file() else packages
-            if digest is not None:
+            if source.get("md5") is not None:
                 yield {
                     "name": source["file"],
-                    "digest": digest,
+                    "digest": source["md5"],
                     "source": source["file"],
                     "context": "source",
                     "rows": source.get("rows"),
