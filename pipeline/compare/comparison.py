@@ -1,6 +1,6 @@
 """What differs between runs: parameters, and results with paired intervals where both answered the same prompts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.compare.selection import PolicyRun
@@ -39,12 +39,14 @@ def compare(runs: Sequence[PolicyRun]) -> Comparison:
     """Line the runs up."""
     first, *others = runs
     remarks = [remark for other in others if (remark := _incomparable(first, other))]
-    return Comparison(list(runs), _param_rows(runs), [_metric_row(runs, key) for key in _METRICS], remarks)
+    params = param_rows([run.params for run in runs])
+    return Comparison(list(runs), params, [_metric_row(runs, key) for key in _METRICS], remarks)
 
 
-def _param_rows(runs: Sequence[PolicyRun]) -> list[Row]:
-    keys = sorted({key for run in runs for key in run.params})
-    rows = [Row(key, [run.params.get(key, "–") for run in runs], [""] * len(runs)) for key in keys]
+def param_rows(sides: Sequence[Mapping[str, str]]) -> list[Row]:
+    """Parameters that are not the same on all sides."""
+    keys = sorted({key for params in sides for key in params})
+    rows = [Row(key, [params.get(key, "–") for params in sides], [""] * len(sides)) for key in keys]
     return [row for row in rows if len(set(row.cells)) > 1]
 
 

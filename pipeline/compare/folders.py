@@ -8,7 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.compare.comparison import Comparison, Row, compare
+from pipeline.compare.comparison import Comparison, Row, compare, param_rows
 from pipeline.compare.selection import PolicyRun
 from pipeline.errors import PipelineError
 from pipeline.params.loading import flatten
@@ -54,14 +54,12 @@ def compare_folders(base: Path, head: Path) -> Changed:
     """
     before, after = _read(base), _read(head)
     both = [name for name in before.policies if name in after.policies]
-    keys = sorted(before.params.keys() | after.params.keys())
-    params = [Row(key, [side.params.get(key, "–") for side in (before, after)], ["", ""]) for key in keys]
     compared = {name: compare([before.policies[name], after.policies[name]]) for name in both}
     remarks = [remark for one in compared.values() for remark in one.remarks]
     for side, other, where in ((before, after, "the base"), (after, before, "the change")):
         remarks += [f"only {where} has {name}" for name in side.policies if name not in other.policies]
     return Changed(
-        params=[row for row in params if row.cells[0] != row.cells[1]],
+        params=param_rows([before.params, after.params]),
         policies=compared,
         beside=[
             Row(name, [_cell(side.report, *place) for side in (before, after)], ["", ""])
