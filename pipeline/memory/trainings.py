@@ -1,6 +1,7 @@
 """The training stages as the estimate of their memory sees them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,27 +53,15 @@ def config_of(folder: Path) -> PretrainedConfig:
 
 def sft_work(config: Any, settings: Supervised, examples: Sequence[Example]) -> Work:
     """Args: examples: prompts with their responses, cut at `max_length`."""
-    return Work(
-        section="train_sft",
-        length_key="train_sft.max_length",
-        model=Model.of(config, writes=True),
-        finetuning=settings.finetuning,
-        batch=settings.per_device_train_batch_size,
-        examples=tuple(largest(examples, lambda example: example.planned)),
-        accumulated=settings.gradient_accumulation_steps,
+    return _supervised(
+        Model.of(config, writes=True), settings, examples, "train_sft", length_key="train_sft.max_length"
     )
 
 
 def reward_work(config: Any, settings: Supervised, examples: Sequence[Example]) -> Work:
     """Args: examples: pairs as `reward_examples` gives them."""
-    return Work(
-        section="train_reward",
-        length_key="train_reward.max_length",
-        model=Model.of(config, writes=False),
-        finetuning=settings.finetuning,
-        batch=settings.per_device_train_batch_size,
-        examples=tuple(largest(examples, lambda example: example.planned)),
-        accumulated=settings.gradient_accumulation_steps,
+    return _supervised(
+        Model.of(config, writes=False), settings, examples, "train_reward", length_key="train_reward.max_length"
     )
 
 
@@ -117,15 +106,22 @@ def _prompt(one: list[int], other: list[int]) -> int:
 
 def dpo_work(config: Any, settings: Preference, examples: Sequence[Example]) -> Work:
     """Args: examples: pairs."""
+    model = Model.of(config, writes=True)
+    work = _supervised(model, settings, examples, "optimize.dpo", length_key="score_reference.max_length")
+    return replace(work, frozen=int(settings.reference == "frozen_copy"))
+
+
+def _supervised(
+    model: Model, settings: Supervised, examples: Sequence[Example], section: str, *, length_key: str
+) -> Work:
     return Work(
-        section="optimize.dpo",
-        length_key="score_reference.max_length",
-        model=Model.of(config, writes=True),
+        section=section,
+        length_key=length_key,
+        model=model,
         finetuning=settings.finetuning,
         batch=settings.per_device_train_batch_size,
         examples=tuple(largest(examples, lambda example: example.planned)),
         accumulated=settings.gradient_accumulation_steps,
-        frozen=int(settings.reference == "frozen_copy"),
     )
 
 
