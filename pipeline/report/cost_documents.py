@@ -1,4 +1,4 @@
-"""The typed contents of reports/costs.json, which the run sheet reads and no output of a stage depends on."""
+"""One typed entry of reports/costs.json, which the run sheet reads and no output of a stage depends on."""
 
 from pydantic import Field, FiniteFloat
 
@@ -14,9 +14,3 @@ class StageCost(Document):
     peak_memory_mib: FiniteFloat | None = None
     tokens_per_second: FiniteFloat | None = None
     device: str | None = None
-
-
-class Costs(Document):
-    """reports/costs.json: the latest executions of each stage, one for each state of its outputs, the newest last."""
-
-    stages: dict[str, list[StageCost]] = Field(default_factory=dict)

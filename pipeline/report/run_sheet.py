@@ -21,13 +21,13 @@ from pipeline.errors import PipelineError
 from pipeline.params.loading import flatten, load_params
 from pipeline.project.defaults import committed_defaults
 from pipeline.project.provenance import code_tags, experiment_tags
-from pipeline.report.cost_documents import Costs, StageCost
+from pipeline.report.cost_documents import StageCost
 from pipeline.report.inputs import ReportInputs, load_report_inputs, samples_per_step
 from pipeline.report.page_costs import cheapest_first, cost_table, decision_costs
 from pipeline.report.palette import policy_looks
 from pipeline.report.state import PAGE, RUNS, page_state, stale_reason
 from pipeline.report.templates import template_environment
-from pipeline.stage.costs import COSTS_FILE
+from pipeline.stage.costs import known_costs
 
 _CALL, _END = "showRun(", ");\n"
 
@@ -75,18 +75,14 @@ def look_up(root: Path) -> Path:
 
 def stage_costs(root: Path, home: Path) -> dict[str, StageCost]:
     """What the stages took that wrote the outputs of dvc.lock; others, and those of other outputs, are absent."""
-    file, lock = home / COSTS_FILE, root / "dvc.lock"
+    known = known_costs(home)
     try:
-        recorded = Costs.model_validate_json(file.read_text()).stages
-        stages = YAML(typ="safe").load(lock)["stages"]
+        stages = YAML(typ="safe").load(root / "dvc.lock")["stages"]
+        written = {name: {out["path"]: out["md5"] for out in entry.get("outs", [])} for name, entry in stages.items()}
+        found = {name: known.of(name, outs) for name, outs in written.items()}
+        return {name: StageCost.model_validate(costs) for name, costs in found.items() if costs}
     except (OSError, ValidationError, YAMLError, KeyError, TypeError):
         return {}
-    written = {name: {out["path"]: out["md5"] for out in entry.get("outs", [])} for name, entry in stages.items()}
-    matching = {
-        name: [cost for cost in costs if cost.outs == written.get(name)]
-        for name, costs in recorded.items()
-    }  # fmt: skip
-    return {name: costs[-1] for name, costs in matching.items() if costs}
 
 
 def _made_now(root: Path) -> Made:
