@@ -9,8 +9,7 @@ from huggingface_hub import ModelCard
 
 from pipeline.errors import PipelineError
 from pipeline.models.checkpoints import ADAPTERS, BASE, read_base, weights_hash
-from pipeline.release.folder import sha256
-from pipeline.sharing.variants import RELEASE, STATEMENT, released
+from pipeline.sharing.variants import RELEASE, STATEMENT, released, with_files
 
 _WHOLE = ("README.md", STATEMENT, "config.json")
 _SNIPPET = """```python
@@ -84,6 +83,4 @@ def _card(source: Path, folder: Path, base: str, adapters: Path) -> str:
     snippet = _SNIPPET.format(base=base, digest=read_base(adapters))
     text = re.sub(r"```python\n.*?```", lambda _: snippet, card.text, count=1, flags=re.DOTALL)
     files = sorted(file for file in folder.iterdir() if file.name != "README.md")
-    table = "".join(f"| {file.name} | `{sha256(file)}` |\n" for file in files)
-    text = text.partition("## Files")[0] + f"## Files\n\n| file | sha256 |\n|---|---|\n{table}"
-    return f"---\n{data}\n---\n{text}"
+    return f"---\n{data}\n---\n{with_files(text, files)}"

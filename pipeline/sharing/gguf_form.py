@@ -15,9 +15,8 @@ from pipeline.data.records import read_records
 from pipeline.errors import PipelineError
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.reading.chats import Message, render_prompt
-from pipeline.release.folder import sha256
 from pipeline.release.serving import own_template, trained_template
-from pipeline.sharing.variants import released
+from pipeline.sharing.variants import released, with_files
 
 CONVERTER = "convert_hf_to_gguf.py"
 PROMPTS = Path("artifacts/data/prompts/evaluation.jsonl")
@@ -137,7 +136,7 @@ def _card(source: Path, file: Path) -> str:
     data.library_name = "gguf"
     data.tags = [*(data.tags or []), "gguf"]
     before, _, _ = card.text.partition("```python")
-    after = card.text.partition("## Intended use")[2].partition("## Files")[0]
+    after = card.text.partition("## Intended use")[2]
     use = f"```\nllama-cli --model {file.name}\nollama create NAME -f Modelfile\n```"
-    table = f"| file | sha256 |\n|---|---|\n| {file.name} | `{sha256(file)}` |\n"
-    return f"---\n{data}\n---\n{before}{use}\n\n## Intended use{after}## Files\n\n{table}"
+    text = with_files(f"{before}{use}\n\n## Intended use{after}", [file])
+    return f"---\n{data}\n---\n{text}"

@@ -1,7 +1,7 @@
 """The forms in which a released model is shared, and where each lies."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,12 @@ def released(root: Path, name: str) -> Path:
 def variant_folder(root: Path, name: str, variant: str) -> Path:
     """Where a variant of a released model lies, or is to be written."""
     return root / RELEASE / name if variant == MERGED else root / EXPORTS / f"{name}-{variant}"
+
+
+def with_files(card: str, files: Iterable[Path]) -> str:
+    """The text of a release's card with a table of other files in the place of its own."""
+    rows = "".join(f"| {file.name} | `{sha256(file)}` |\n" for file in files)
+    return card.partition("## Files")[0] + f"## Files\n\n| file | sha256 |\n|---|---|\n{rows}"
 
 
 def seal_export(root: Path, name: str, folder: Path) -> None:
