@@ -92,8 +92,9 @@ def test_the_text_shows_stage_run_and_rows(project: Path) -> None:
 
 
 def test_an_untouched_project_verifies(project: Path) -> None:
-    result = audit(project, "--verify", "artifacts/policies/ppo/seed-0")
+    result = audit(project, "--verify", "--runs", "reports/comparison.json")
     assert result.returncode == 0, result.stdout
+    assert " stages are as their runs in MLflow say" in result.stdout
 
 
 def commit(project: Path) -> None:
@@ -149,6 +150,19 @@ def test_a_break_is_named(copy: Path, change: Callable[[Path], None], message: s
     assert result.returncode == 1
     (line,) = result.stdout.splitlines()
     assert message in line
+
+
+def test_a_parameter_that_was_changed_everywhere_but_in_its_run_is_named(project: Path, copy: Path) -> None:
+    shutil.copy(project / "mlflow.db", copy)
+    yaml = YAML()
+    lock = yaml.load((copy / "dvc.lock").read_text())
+    lock["stages"]["optimize_policy@dpo-0"]["params"]["params.yaml"]["optimize.dpo"]["beta"] = 0.3
+    yaml.dump(lock, copy / "dvc.lock")
+    edit_params(copy, {"optimize.dpo.beta": 0.3})
+    result = audit(copy, "--verify", "artifacts/policies/dpo/seed-0")
+    assert result.returncode == 1
+    (line,) = result.stdout.splitlines()
+    assert line.startswith("optimize_policy@dpo-0: ") and "beta is 0.3 in dvc.lock and 0.1 in the run" in line
 
 
 def test_a_record_is_followed_to_every_checkpoint(project: Path) -> None:
