@@ -18,9 +18,9 @@ from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.layouts.selection import laid_out
 from pipeline.reading.leftovers import likely_preferences, refuse_leftovers
 from pipeline.reading.open_codings import close_codings
+from pipeline.reading.opinions.contradictions import refuse_contradictions
 from pipeline.reading.plain_text import text_hint
 from pipeline.reading.rows import BROKEN
-from pipeline.reading.second_verdicts import refuse_contradictions
 from pipeline.reading.sources import Source
 from pipeline.reading.written_messages import structure, unpack
 

@@ -82,10 +82,28 @@ def read_list(row: Row, style: Style) -> tuple[list[dict[str, str]], int]:
     Raises:
         Unreadable: with the reason; also where scores, ranks and the best one contradict each other.
     """
+    responses, most, least, ranked = _ends_of(row)
+    prompt, *texts = read_responses(row, style, *responses)
+    rejected = [min(least)] if ranked else sorted(least)
+    pairs = [{"prompt": prompt, "chosen": texts[min(most)], "rejected": texts[at]} for at in rejected]
+    return pairs, len(responses) - 1 - len(pairs)
+
+
+def places_of_best(row: Row) -> frozenset[int]:
+    """Where the best of a list stands, from 0; all that are equally good.
+
+    Raises:
+        Unreadable: as `read_list`.
+    """
+    return frozenset(_ends_of(row)[1])
+
+
+def _ends_of(row: Row) -> tuple[list[Any], set[int], set[int], bool]:
+    """The responses of a list, the places of the best and of the worst, and whether all have a score or a rank."""
     responses, own_scores = open_list(row["responses"])
-    scores = own_scores if row.get("scores") is None else structure(row["scores"])
     ranks, best = structure(row.get("rank")), _best(row.get("winner"))
-    given = [(numbers, sign) for numbers, sign in ((scores, 1.0), (ranks, -1.0)) if numbers is not None]
+    numbered = ((own_scores, 1.0), (structure(row.get("scores")), 1.0), (ranks, -1.0))
+    given = [(numbers, sign) for numbers, sign in numbered if numbers is not None]
     ends = [_ends(_numbers(numbers, len(responses)), sign) for numbers, sign in given]
     if not ends and best is None:
         raise Unreadable("no_score_for_every_response", row.get("scores"))
@@ -100,10 +118,7 @@ def read_list(row: Row, style: Style) -> tuple[list[dict[str, str]], int]:
     most, least = (set.intersection(*(end[side] for end in ends)) for side in (0, 1))
     if not most or not least:
         raise Unreadable("verdicts_contradict", seen)
-    prompt, *texts = read_responses(row, style, *responses)
-    rejected = sorted(least) if not given else [min(least)]
-    pairs = [{"prompt": prompt, "chosen": texts[min(most)], "rejected": texts[at]} for at in rejected]
-    return pairs, len(responses) - 1 - len(pairs)
+    return responses, most, least, bool(given)
 
 
 def _best(value: Any) -> Any:

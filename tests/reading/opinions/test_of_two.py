@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +10,7 @@ from pipeline.errors import PipelineError
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
 from tests.reading.comparing import expected, read, sides, written
+from tests.reading.opinions.choices import chosen
 from tests.tiny_models import changed
 
 FUZZ = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -28,16 +28,6 @@ def data(params: Params) -> Data:
     return changed(
         params.data, format="auto", source="rows.jsonl", columns=dict.fromkeys(params.data.columns.model_dump())
     )
-
-
-def chosen(message: str, data: Data) -> list[Data]:
-    """The settings with the lines of each choice that a refusal offers."""
-    found = []
-    for option in message.split("  # if ")[1:]:
-        lines = yaml.safe_load(option.partition("\n")[2])
-        columns = {**data.columns.model_dump(), **lines.pop("columns", {})}
-        found.append(changed(data, **lines, columns=columns))
-    return found
 
 
 @FUZZ

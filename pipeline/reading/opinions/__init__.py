@@ -1,0 +1,1 @@
+"""What other columns say of the responses that were compared: it may not contradict in silence what is read."""

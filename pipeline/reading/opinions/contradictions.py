@@ -1,0 +1,207 @@
+"""Columns that say who won beside those that are read: they may not say otherwise in silence."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pipeline.errors import PipelineError
+from pipeline.excerpts import shorten
+from pipeline.params.data import Data
+from pipeline.reading.fields import usual_names
+from pipeline.reading.leftovers import unused_columns
+from pipeline.reading.opinions import names as called
+from pipeline.reading.opinions.claims import (
+    BY_NUMBER,
+    BY_ORDER,
+    HIGHEST,
+    LOWEST,
+    Claim,
+    claim_of,
+    is_empty,
+    of_both,
+    value_at,
+)
+from pipeline.reading.opinions.decisions import (
+    Decision,
+    Decisions,
+    OfLayout,
+    OfList,
+    OfOne,
+    OfPrompt,
+    OfTwo,
+    decisions_of,
+)
+from pipeline.reading.opinions.held import COUNTED, Held
+from pipeline.reading.samples import NumberedRow, read_rows, sample_rows
+from pipeline.reading.sides import columns_of_sides
+from pipeline.reading.sources import Source
+from pipeline.reading.verdicts import Verdict
+from pipeline.reading.written_messages import structure
+
+_SHOWN = 40
+_MOST_CODES = 3
+"""Different values of a column that may be codes for who won."""
+_BY_RANK = "  format: rankings\n  best_rank: lowest"
+Columns = tuple[str, ...]
+_Found = dict[Columns, Held]
+_Against = list[tuple[str, Verdict]]
+
+
+def refuse_contradictions(source: Source, data: Data) -> None:
+    """Stop where a column that a resolved `data` leaves unread says otherwise than what is read.
+
+    Raises:
+        PipelineError: with both columns, in how many rows, the first of these, and the lines for each choice.
+    """
+    others = [name for name in unused_columns(source, data) if name not in (data.ignore_columns or [])]
+    if not others:
+        return
+    for decisions in decisions_of(source, data, others):
+        others = [name for name in others if name not in decisions.needed]
+        rows = list(sample_rows(source, [*decisions.needed, *others]))
+        sample = _Sample(rows, list(decisions.each(rows)))
+        claims = _claims(sample, data, decisions, others)
+        found = _held(sample.decided, claims)
+        claims = {
+            columns: claims[columns] for columns, held in found.items()
+            if _holds_texts(columns[0], sample.decided) or _counts(columns, decisions, held)
+        }  # fmt: skip
+        if claims and len(rows) < len(source.rows):
+            wanted = {part for columns in claims for name in columns for part in (name, name.partition(".")[0])}
+            names = [*decisions.needed, *(name for name in others if name in wanted)]
+            found = _held(decisions.each(read_rows(source, names)), claims)
+        for columns in claims:
+            if against := found[columns].against(_ways(columns, data, decisions)):
+                raise PipelineError(_message(source, data, decisions, columns, found[columns], against))
+
+
+class _Sample(NamedTuple):
+    """Rows that are looked at, and what is read of them."""
+
+    rows: list[NumberedRow]
+    decided: list[Decision]
+
+
+def _claims(sample: _Sample, data: Data, decisions: Decisions, others: Sequence[str]) -> dict[Columns, Claim]:
+    """What every column that may be about the same says: by its name, by its few values, or by texts of responses."""
+    claims: dict[Columns, Claim] = {}
+    for name in (path for column in others for path in _paths(column, sample.rows)):
+        if _is_called(name, decisions) or _has_few_values(name, sample.rows) or _holds_texts(name, sample.decided):
+            claims[(name,)] = claim_of(name, data, decisions)
+    if isinstance(decisions, OfTwo) and (ranks := columns_of_sides("rank", others, decisions.columns)):
+        claims[tuple(ranks)] = of_both(ranks)
+    return claims
+
+
+def _paths(name: str, rows: Sequence[NumberedRow]) -> list[str]:
+    """The column, or the keys of the objects in it."""
+    objects = [found for _, row in rows if isinstance(found := structure(row.get(name)), Mapping)]
+    return [name] if not objects else [f"{name}.{key}" for key in dict.fromkeys(key for one in objects for key in one)]
+
+
+def _is_called(path: str, decisions: Decisions) -> bool:
+    """Whether a column is called as one that says something of such decisions."""
+    name = path.rpartition(".")[2] if "." in path else path
+    if isinstance(decisions, OfPrompt):
+        of_rows = (called.says_wanted, called.is_label, called.is_rank, called.names_loser)
+        beside_thumbs = decisions.by_thumbs and called.is_score(name)
+        return beside_thumbs or any(said(name) for said in of_rows)
+    if isinstance(decisions, OfOne):
+        return any(said(name) for said in (called.says_wanted, called.is_label, called.names_loser))
+    if isinstance(decisions, OfList) and (called.is_rank(name) or called.is_score(name)):
+        return True
+    if isinstance(decisions, OfTwo) and (called.says_agreement(name) or called.side_that_won(name, decisions.columns)):
+        return True
+    return called.says_who(name) or called.names_loser(name) or bool(usual_names("winner", [name]))
+
+
+def _has_few_values(path: str, rows: Sequence[NumberedRow]) -> bool:
+    values = {str(value) for _, row in rows if not is_empty(value := value_at(row, path))}
+    return 1 < len(values) <= _MOST_CODES
+
+
+def _holds_texts(path: str, decided: Iterable[Decision]) -> bool:
+    """Whether every value is the text of one of the responses, so that the column names them."""
+    said = [(value, one.texts) for one in decided if not is_empty(value := value_at(one.row, path))]
+    return len(said) > 1 and all(isinstance(value, str) and value in texts for value, texts in said)
+
+
+def _counts(columns: Columns, decisions: Decisions, held: Held) -> bool:
+    """Whether what a column says is about the same: by its name, or where it nearly always is what is read."""
+    if len(columns) > 1:
+        return True
+    if not _is_called(columns[0], decisions):
+        return not isinstance(decisions, OfPrompt) and held.nearly_agrees()
+    if isinstance(decisions, OfPrompt | OfOne) and not _is_number(columns[0]):
+        return len({said for said, _ in held.said}) <= _MOST_CODES
+    return True
+
+
+def _ways(columns: Columns, data: Data, decisions: Decisions) -> Iterable[Mapping[str, str]] | None:
+    """What the codes of a column may mean."""
+    name = columns[0].strip()
+    if isinstance(decisions, OfPrompt) or len(columns) > 1 or (isinstance(decisions, OfList) and _is_number(name)):
+        if called.is_rank(name) or len(columns) > 1:
+            return {"lowest": LOWEST, "highest": HIGHEST}.get(data.best_rank or "", BY_ORDER)
+        return HIGHEST if called.is_score(name) else BY_ORDER
+    if isinstance(decisions, OfList):
+        return BY_NUMBER
+    return COUNTED if called.counts_places(name) and isinstance(decisions, OfTwo | OfLayout) else None
+
+
+def _is_number(name: str) -> bool:
+    return called.is_rank(name) or called.is_score(name)
+
+
+def _held(decided: Iterable[Decision], claims: Mapping[Columns, Claim]) -> _Found:
+    found: _Found = {}
+    for one in decided if claims else ():
+        for columns, claim in claims.items():
+            if (said := claim(one)) is not None:
+                found.setdefault(columns, Held()).add(one.number, _shown(one, columns), said, one.read)
+    return found
+
+
+def _shown(decision: Decision, columns: Columns) -> Mapping[str, Any]:
+    return {**decision.row, **{name: value_at(decision.row, name) for name in columns}}
+
+
+def _message(source: Source, data: Data, decisions: Decisions, columns: Columns, held: Held, against: _Against) -> str:
+    count, total = sum(held.said[pair] for pair in against), held.said.total()
+    number, row = min((held.first[pair] for pair in against), key=lambda one: one[0])
+    read = [name for name in decisions.by if name not in (data.columns.models or [])]
+    shown = ", ".join(f"{name}: {shorten(str(row.get(name)), _SHOWN)}" for name in (*read, *columns))
+    first, other = " + ".join(read), " and ".join(columns)
+    unit = "prompts" if isinstance(decisions, OfPrompt) else "rows"
+    better = "whether it is good" if isinstance(decisions, OfOne) else "which response is better"
+    return (
+        f"{source.name}: {first} and {other} both say {better}, and contradict each other in "
+        f"{count:,} of {total:,} {unit}. Row {number}, for example: {{{shown}}}.\n"
+        "Mend the rows, or add to params.yaml, under data, which of them counts:\n"
+        + "\n".join(_choices(data, decisions, read, columns, held))
+    )
+
+
+def _choices(data: Data, decisions: Decisions, read: Sequence[str], columns: Columns, held: Held) -> list[str]:
+    """Lines of params.yaml for each of the two, and for both."""
+    first, other, kept = " + ".join(read), " and ".join(columns), data.ignore_columns or []
+    unread = dict.fromkeys([*kept, *(name.partition(".")[0] for name in columns)])
+    lines = [f"  # if {first} counts:\n  ignore_columns: [{', '.join(unread)}]"]
+    if data.format == "comparisons" and isinstance(decisions, OfTwo) and _may_be_winner(columns, decisions):
+        ignored = ", ".join([*kept, *read])
+        lines.append(f"  # if {other} counts:\n  ignore_columns: [{ignored}]\n  columns:\n    winner: {other}")
+        if all(said in ("a", "b", "tie") for said, _ in held.said):
+            lines.append(
+                "  # if each is a vote, so that rows in which they differ are dropped as ties:\n  columns:\n"
+                f"    winner: [{', '.join([*read, *columns])}]"
+            )
+    if data.format == "ratings" and called.is_rank(columns[0]):
+        lines.append(f"  # if {other} counts (highest where the largest number is the best):\n{_BY_RANK}")
+    if data.format == "thumbs" and called.is_score(columns[0]):
+        lines.append(f"  # if {other} counts:\n  format: ratings\n  columns:\n    score: {other}")
+    return lines
+
+
+def _may_be_winner(columns: Columns, decisions: OfTwo) -> bool:
+    name = columns[0]
+    says_less = called.names_loser(name) or called.says_agreement(name) or called.side_that_won(name, decisions.columns)
+    return len(columns) == 1 and "." not in name and not says_less
