@@ -116,6 +116,7 @@ class Data(Section):
     winner_coding: WinnerCoding
     label_coding: LabelCoding
     best_rank: Literal["lowest", "highest"] | None
+    best_score: Literal["lowest", "highest"] | None
     first_index: Literal[0, 1] | None
     max_row_megabytes: PositiveFloat
     separator: str

@@ -9,12 +9,18 @@ from pipeline.params.codings import code_number
 
 _MOST_VALUES = 8
 _MOST_CHARACTERS = 40
+_QUESTIONS = {
+    "winner": "who won",
+    "label": "what people want",
+    "rank": "whether 1 is the best",
+    "score": "whether more of it is better",
+}
 _Meanings = dict[str, list[str]]
 _SIDES = {"first": "a", "second": "b", "tie": "tie"}
 
 
 def advise(
-    kind: Literal["winner", "label", "rank"],
+    kind: Literal["winner", "label", "rank", "score"],
     file: str,
     column: str,
     values: Mapping[str, int],
@@ -39,7 +45,7 @@ def advise(
     known = " and ".join(responses)
     known_columns = (*responses, *column.split(" + "))
     between = f" between {known}" if kind == "winner" and known else ""
-    question = {"winner": f"who won{between}", "label": "what people want", "rank": "whether 1 is the best"}[kind]
+    question = _QUESTIONS[kind] + between
     open_values = [value for value in values if value not in clear]
     words = all(code_number(value) is None for value in open_values)
     found = _named_by_rows(open_values, models, clear) if models and words else _options(kind, open_values, clear)
@@ -98,6 +104,11 @@ def _options(kind: str, values: list[str], clear: Mapping[str, str | None]) -> l
         return [
             ("rank 1 is the best", "  best_rank: lowest"),
             ("the largest number is the best", "  best_rank: highest"),
+        ]
+    if kind == "score":
+        return [
+            ("the largest number is the best", "  best_score: highest"),
+            ("the smallest number is the best, as of a loss", "  best_score: lowest"),
         ]
     if kind == "label":
         meanings = _label_meanings(values)

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.params.codings import code_number, plain_code
 from pipeline.params.data import Data
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.response_lists import open_list, place_of
+from pipeline.reading.response_lists import SCORED_BY, open_list, place_of
 from pipeline.reading.rows import LONGEST_NAME
 from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, read_verdict
 from pipeline.reading.written_messages import structure
@@ -18,6 +18,7 @@ _PLACES = (0, 1, 2)
 _TRUTH = ("true", "false")
 _SIDES = ("response_a", "response_b")
 _MODELS = ("models.0", "models.1")
+_SCORES = ("score", "chosen_score", "rejected_score")
 _SEVERAL = list | tuple
 
 
@@ -45,10 +46,14 @@ class Decoder:
             for name, value in row.items():
                 if name.startswith("winner") and value is not None:
                     decoded[name] = self._verdicts(value, texts, models)
+                elif name.startswith("scores") and self._data.best_score == "lowest":
+                    decoded[name] = _turned(value)
         elif form == "scored_responses":
             decoded |= self._of_list(row)
         elif row.get("label") is not None and self._data.label_coding:
             decoded["label"] = self._label(row["label"])
+        elif form in ("ratings", "preference_pairs") and self._data.best_score == "lowest":
+            decoded |= {name: _turned(row[name]) for name in _SCORES if name in row}
         elif self._data.best_rank == "highest" and (rank := code_number(row.get("rank"))) is not None:
             decoded["rank"] = -rank
         return decoded
@@ -62,9 +67,18 @@ class Decoder:
             except Unreadable:
                 return found  # the reader says why
             found["winner"] = place_of(row["winner"], responses, self._data.first_index)
-        ranks = structure(row.get("rank"))
-        if self._data.best_rank == "highest" and isinstance(ranks, list):
-            found["rank"] = [rank if (number := code_number(rank)) is None else -number for rank in ranks]
+        turned = {"rank": self._data.best_rank == "highest", "scores": self._data.best_score == "lowest"}
+        for field, turn in turned.items():
+            if turn and isinstance(numbers := structure(row.get(field)), list):
+                found[field] = [_turned(number) for number in numbers]
+        responses = structure(row.get("responses"))
+        if turned["scores"] and isinstance(responses, list):
+            found["responses"] = [
+                {name: _turned(value) if name in SCORED_BY else value for name, value in one.items()}
+                if isinstance(one, Mapping)
+                else one
+                for one in responses
+            ]
         return found
 
     def _verdicts(self, value: Any, texts: Sequence[Any], models: Sequence[Any]) -> Any:
@@ -113,6 +127,11 @@ class Decoder:
     def _label(self, value: Any) -> Any:
         meaning = self._data.label_coding.meaning(value)
         return _WORDS[meaning] if meaning else Undeclared(value)
+
+
+def _turned(value: Any) -> Any:
+    """A number with the other sign; anything else as it is, for the reader to say why."""
+    return value if (number := code_number(value)) is None else -number
 
 
 def _is_word(value: Any) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import PipelineError
+from pipeline.params.codings import plain_code
 from pipeline.params.data import Data
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.samples import sample_rows
@@ -65,6 +66,18 @@ _CHANGES_MEANING = re.compile(
 )
 
 
+_BESIDE_PROMPT = re.compile(
+    r"(?:retrieved[ _-]?)?(?:contexts?|documents?|docs|passages?|evidence|knowledge)|persona|background|post|article",
+    re.IGNORECASE,
+)
+"""What a prompt may be about; it may also be the place that a row was found at, which is a word or a number."""
+_TURNED = re.compile(
+    r"(?:.*[ _-])?(?:flipped|swapped|reversed|inverted)|(?:flip|swap|reverse|invert)[ _-]?(?:order|label|winner)s?",
+    re.IGNORECASE,
+)
+"""Whether a row's winner, or the order of its responses, was turned round."""
+
+
 def unused_columns(source: Source, data: Data) -> list[str]:
     """Columns that no field of a resolved `data` names and its layout does not read, in the order of the source."""
     named = (name for name in data.columns.model_dump().values() if name is not None)
@@ -111,13 +124,15 @@ def refuse_leftovers(source: Source, data: Data, *, auto: bool) -> None:
             "data.columns.response_b, and data.columns.winner to the column of the chosen one; if they are the "
             f"responses themselves, set data.ignore_columns: [{', '.join(found)}]."
         )
-    if meaning := _filled(source, [name for name in names if _CHANGES_MEANING.fullmatch(name.strip())]):
+    meaning = _filled(source, [name for name in names if _CHANGES_MEANING.fullmatch(name.strip())])
+    meaning += _about_prompt(source, data, names) + _turned(source, names)
+    if meaning:
         shown = ", ".join(meaning)
         raise PipelineError(
             f"{source.name}: {shown} would not be read ({data.format} uses "
-            f"{', '.join(sorted(set(source.rows.column_names) - set(unused)))}), though it may "
-            "change what a row means. Name it in data.columns, write it into the chat of each row, or, where it may be "
-            f"left out, add to params.yaml under data: ignore_columns: [{shown}]."
+            f"{', '.join(sorted(set(source.rows.column_names) - set(unused)))}), though it may change what a row means."
+            " Name it in data.columns (what a prompt is about in context), write it into the chat of each row, or, "
+            f"where it may be left out, add to params.yaml under data: ignore_columns: [{shown}]."
         )
 
 
@@ -196,6 +211,28 @@ def _sides(source: Source, data: Data, names: list[str]) -> list[str]:
     rows = _sample(source) if len(found) > 1 else []
     repeated = sum(1 for row in rows if all(_holds(row.get(one), [row.get(name) for name in found]) for one in pair))
     return [] if repeated > len(rows) / 2 else found
+
+
+def _about_prompt(source: Source, data: Data, names: list[str]) -> list[str]:
+    """Columns with texts that a prompt may be about, and that it does not repeat."""
+    found = [name for name in names if _BESIDE_PROMPT.fullmatch(name.strip())]
+    if not found or data.format in ("texts", "labelled_texts"):
+        return []
+    asked = data.columns.prompt or data.columns.chosen or data.columns.response
+    texts = {name: [(row.get(asked or ""), text) for row in _sample(source) if (text := _joined(row.get(name)))]
+             for name in found}  # fmt: skip
+    return [
+        name
+        for name, said in texts.items()
+        if any(len(text.split()) > 3 and text not in str(prompt) for prompt, text in said)
+    ]
+
+
+def _turned(source: Source, names: list[str]) -> list[str]:
+    """Columns by which some rows are turned round."""
+    found = [name for name in names if _TURNED.fullmatch(name.strip())]
+    rows = _sample(source) if found else []
+    return [name for name in found if any(plain_code(row.get(name)) in ("1", "true", "yes") for row in rows)]
 
 
 def _holds(value: Any, sides: list[Any]) -> bool:

@@ -13,6 +13,7 @@ from pipeline.reading.coding_advice import advise
 from pipeline.reading.codings import Decoder
 from pipeline.reading.fields import FILE_NAME
 from pipeline.reading.open_lists import close_lists
+from pipeline.reading.opinions.names import is_score
 from pipeline.reading.samples import read_rows, sample_rows
 from pipeline.reading.sides import numbers_of
 from pipeline.reading.sources import Source
@@ -97,12 +98,25 @@ def close_codings(source: Source, data: Data, *, auto: bool) -> Data:
         return _close_winners(source, data, _listed(columns.winner))
     if form in ("thumbs", "labelled_texts") and auto and not data.label_coding and columns.label:
         _close_labels(source, data, columns.label)
+    if form in ("ratings", "scored_responses"):
+        _refuse_open_scores(source, data)
     if form == "scored_responses":
         return close_lists(source, data)
     if form == "rankings" and auto and data.best_rank is None:
         found = Counter(_shown(row.get(str(columns.rank))) for _, row in sample_rows(source, [str(columns.rank)]))
         raise PipelineError(advise("rank", source.name, str(columns.rank), found, _example(source, 0, _names(data))))
     return data
+
+
+def _refuse_open_scores(source: Source, data: Data) -> None:
+    """Of a column that is not called score or the like, less may be better; a table without names has its own."""
+    columns = data.columns
+    name = columns.score if data.format == "ratings" else columns.scores
+    called = source.name if source.unnamed else name
+    if isinstance(name, str) and data.best_score is None and not is_score(str(called)):
+        rows = list(sample_rows(source, [name, *_names(data)]))
+        found = Counter(_shown(row.get(name)) for _, row in rows)
+        raise PipelineError(advise("score", source.name, name, found, rows[0]))
 
 
 def _listed(name: str | list[str]) -> list[str]:

@@ -19,7 +19,9 @@ _ORDER = {word: place for words in (_ORDINALS, ascii_lowercase) for place, word 
 _NAMED = re.compile(
     rf"(?:the\s+)?(?:{NOUN}[\s_-]*)?(?P<name>[a-z]|\d+|{'|'.join(_ORDINALS)})(?:(?<=\w\w)[\s_-]+{NOUN})?", re.IGNORECASE
 )
-_TEXTS, _SCORES = ("response", "text", "content"), ("score", "rating", "overall_score")
+_TEXTS = ("response", "text", "content")
+SCORED_BY = ("score", "rating", "overall_score")
+"""Keys of the score of a response."""
 
 
 def open_list(value: Any) -> tuple[list[Any], list[Any] | None]:
@@ -33,7 +35,7 @@ def open_list(value: Any) -> tuple[list[Any], list[Any] | None]:
         raise Unreadable("fewer_than_two_responses", value)
     if not all(isinstance(one, Mapping) for one in found):
         return list(found), None
-    scores = [_first(one, *_SCORES) for one in found]
+    scores = [_first(one, *SCORED_BY) for one in found]
     texts = [_first(one, *_TEXTS) for one in found]
     return texts, scores if any(score is not None for score in scores) else None
 

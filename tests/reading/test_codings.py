@@ -206,6 +206,33 @@ def test_ranks_are_refused_by_auto_and_read_as_declared(data: Data) -> None:
         assert sides(read(rows, changed(data, best_rank=best))[0]) == sides_of
 
 
+@pytest.mark.parametrize("column", ["toxicity", "eval_loss", "toxicity_score", "grade", "perplexity"])
+def test_numbers_of_which_less_may_be_better_are_refused_until_it_is_declared(column: str, data: Data) -> None:
+    rows = [{"prompt": "Q", "response": f"r{number}", column: number} for number in (2, 1, 3)]
+    named = changed(data, format="ratings", columns={**data.columns.model_dump(), "score": column})
+    with pytest.raises(
+        PipelineError, match=rf"(?s)column {column} does not say .* more of it is better.*best_score: l"
+    ):
+        read(rows, named)
+    for best, sides_of in (("lowest", ("r1", "r3")), ("highest", ("r3", "r1"))):
+        assert sides(read(rows, changed(named, best_score=best))[0]) == sides_of
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_scores_of_a_list_and_of_a_pair_follow_the_declared_direction(inside: bool, data: Data) -> None:
+    lists = {"responses": [{"text": f"r{number}", "score": number} for number in (2, 1, 3)]}
+    if not inside:
+        lists = {"responses": ["r2", "r1", "r3"], "scores": [2, 1, 3]}
+    for best, sides_of in (("lowest", ("r1", "r3")), ("highest", ("r3", "r1"))):
+        assert sides(read([{"prompt": "Q", **lists}], changed(data, best_score=best))[0]) == sides_of
+    pair = {"prompt": "Q", "chosen": "x", "rejected": "y", "chosen_score": 1, "rejected_score": 3}
+    (entry,) = read([pair], changed(data, best_score="lowest"))
+    assert entry.record and entry.record["chosen_score"] > entry.record["rejected_score"]
+    scored = {"prompt": "Q", "response_a": "x", "response_b": "y", "winner": "a", "score_a": 1, "score_b": 3}
+    (entry,) = read([scored], changed(data, best_score="lowest"))
+    assert entry.record and entry.record["chosen_score"] > entry.record["rejected_score"]
+
+
 def test_one_value_has_one_meaning(data: Data) -> None:
     with pytest.raises(ValueError, match="'1' is in first and in second; a value has one meaning"):
         changed(data, winner_coding={"first": [1], "second": ["1.0"], "tie": None, "skip": None})

@@ -107,10 +107,14 @@ def test_a_table_without_names_is_known_by_its_last_column(data: Data) -> None:
         "winner = column_5"
     )
     rated = source(unnamed=True, rows=[table("Why?", "x", "6")])
-    assert (
-        describe_format(detect_format(rated, data))
-        == "ratings: prompt = column_1, response = column_2, score = column_3"
-    )
+    with pytest.raises(PipelineError, match="column_3 does not say by itself whether more of it is better"):
+        detect_format(rated, data)
+    by_name = source(unnamed=True, rows=[table("Why?", "x", "6")], name="data/raw/our_ratings.csv")
+    for one, settings in ((rated, changed(data, best_score="lowest")), (by_name, data)):
+        assert (
+            describe_format(detect_format(one, settings))
+            == "ratings: prompt = column_1, response = column_2, score = column_3"
+        )
     with pytest.raises(PipelineError, match="Name the columns in"):
         detect_format(source(unnamed=True, rows=[table("Why?", "x", "y")]), data)
 

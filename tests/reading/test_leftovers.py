@@ -215,3 +215,30 @@ def test_triplets_of_sentence_transformers_are_pairs_when_they_are_declared(data
 def test_other_columns_beside_a_demonstration_are_left_out(column: str, data: Data) -> None:
     row = source({"prompt": "Q", "response": "x", column: "y"})
     assert detect_format(row, data).format == "demonstrations"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("context", "The Nile is a long river."), ("documents", ["The Nile is long.", "So is the Amazon."]),
+     ("persona", "I am a nurse in Leeds."), ("post", "My cat will not eat, why?"), ("flipped", True),
+     ("is_swapped", 1), ("order_reversed", "yes")],
+)  # fmt: skip
+def test_what_a_prompt_is_about_and_what_turns_a_row_round_are_not_left_unread(
+    column: str, value: Any, data: Data
+) -> None:
+    row = {"prompt": "Which is it?", "chosen": "This one.", "rejected": "That one."}
+    with pytest.raises(PipelineError, match=rf"{column} would not be read .*ignore_columns: \[{column}\]"):
+        detect_format(source({**row, column: value}), data)
+    assert detect_format(source({**row, column: value}), changed(data, ignore_columns=[column])).columns.chosen
+
+
+@pytest.mark.parametrize(("column", "value"), [("context", "train"), ("post", "t3_x7"), ("flipped", False)])
+def test_a_place_and_a_row_that_is_not_turned_are_left_out(column: str, value: Any, data: Data) -> None:
+    row = {"prompt": "Which is it?", "chosen": "This one.", "rejected": "That one.", column: value}
+    assert detect_format(source(row), data).format == "preference_pairs"
+
+
+def test_what_the_prompt_repeats_is_no_loss(data: Data) -> None:
+    about = "The Nile is a long river."
+    row = {"prompt": f"{about} Which is it?", "chosen": "This one.", "rejected": "That one.", "context": about}
+    assert detect_format(source(row), data).format == "preference_pairs"

@@ -52,7 +52,8 @@ def refuse_contradictions(source: Source, data: Data) -> None:
     Raises:
         PipelineError: with both columns, in how many rows, the first of these, and the lines for each choice.
     """
-    others = [name for name in unused_columns(source, data) if name not in (data.ignore_columns or [])]
+    ignored = data.ignore_columns or []
+    others = [name for name in unused_columns(source, data) if not (name in ignored or called.is_superseded(name))]
     if not others:
         return
     for decisions in decisions_of(source, data, others):
@@ -169,7 +170,7 @@ def _message(source: Source, data: Data, decisions: Decisions, columns: Columns,
     count, total = sum(held.said[pair] for pair in against), held.said.total()
     number, row = min((held.first[pair] for pair in against), key=lambda one: one[0])
     read = [name for name in decisions.by if name not in (data.columns.models or [])]
-    shown = ", ".join(f"{name}: {shorten(str(row.get(name)), _SHOWN)}" for name in (*read, *columns))
+    shown = ", ".join(f"{name}: {shorten(str(row.get(name)), _SHOWN)}" for name in (*read, *columns) if name in row)
     first, other = " + ".join(read), " and ".join(columns)
     unit = "prompts" if isinstance(decisions, OfPrompt) else "rows"
     better = "whether it is good" if isinstance(decisions, OfOne) else "which response is better"

@@ -136,7 +136,7 @@ class OfLayout:
     def __init__(self, source: Source, layout: Layout):
         self._layout = layout
         self.needed = [name for name in layout.uses if name in source.rows.column_names]
-        self.by = [name for name in layout.speaks if name in self.needed] or self.needed
+        self.by = [f"the layout {layout.name}"]
         self.columns = ("response_a", "response_b") if layout.form == "comparisons" else ("chosen", "rejected")
 
     def each(self, rows: Iterable[NumberedRow]) -> Iterator[Decision]:

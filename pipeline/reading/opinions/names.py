@@ -26,11 +26,26 @@ _WANTED = re.compile(
 )
 _LABELS = re.compile(r"(?:.*[ _.-])?(?:label|thumbs?|feedback|liked)(?:[ _.-]?\d+)?", re.IGNORECASE)
 _RANKS = re.compile(r"(?:.*[ _.-])?rank(?:s|ing)?", re.IGNORECASE)
-_SCORES = re.compile(r"(?:.*[ _.-])?(?:scores?|ratings?|rewards?|stars|upvotes)", re.IGNORECASE)
+_MORE_IS_BETTER = frozenset({
+    "score", "scores", "rating", "ratings", "reward", "rewards", "star", "stars", "upvote", "upvotes", "like",
+    "likes", "votes", "points", "quality", "helpfulness", "helpful", "correctness", "coherence", "usefulness",
+    "satisfaction", "overall", "average", "mean",
+})  # fmt: skip
+_LESS_IS_BETTER = frozenset({
+    "toxicity", "toxic", "harm", "harmful", "harmfulness", "loss", "error", "errors", "risk", "penalty",
+    "perplexity", "ppl", "distance", "cost", "downvotes", "dislikes", "bad", "badness", "wrong", "unsafe",
+    "hallucination", "hallucinations", "refusal", "bias", "nll", "latency", "rank",
+})  # fmt: skip
 _OTHER_WORDS = frozenset({"label", "selected", "choice", "utterance", "vote", "best"})
 """Columns in which words that are no verdict say something else."""
+_SUPERSEDED = frozenset({"original", "old", "previous", "initial", "former", "raw"})
 _WON = frozenset({"better", "best", "won", "win", "wins", "winner", "preferred", "chosen", "selected"})
 _BETWEEN = frozenset({"is", "was", "the", "response", "answer", "output", "completion", "model", "text", "one"})
+
+
+def is_superseded(name: str) -> bool:
+    """Whether it is called as what was there before something was mended, such as `original_chosen`."""
+    return not _SUPERSEDED.isdisjoint(parts_of(name)[:1])
 
 
 def says_who(name: str) -> bool:
@@ -75,8 +90,9 @@ def is_rank(name: str) -> bool:
 
 
 def is_score(name: str) -> bool:
-    """Whether more of it is better."""
-    return _SCORES.fullmatch(name.strip()) is not None
+    """Whether it is called as a number of which more is better, which `toxicity_score` is not."""
+    parts = set(parts_of(name))
+    return not parts.isdisjoint(_MORE_IS_BETTER) and parts.isdisjoint(_LESS_IS_BETTER)
 
 
 def side_that_won(name: str, columns: tuple[str, str]) -> Verdict | None:

@@ -131,8 +131,11 @@ def test_a_named_score_wins_over_a_layout(data: Data) -> None:
         for text, good, long in (("brief", 4, 1), ("long", 1, 4))
     ]
     assert preference(read(rows, data)[1][0]) == ("Hi", "brief", "long")
-    found, (entry,) = read(rows, changed(data, columns=columns))
-    assert found == "ratings" and preference(entry) == ("Hi", "long", "brief")
+    with pytest.raises(PipelineError, match="verbosity does not say by itself whether more of it is better"):
+        read(rows, changed(data, columns=columns))
+    for best, preferred in (("highest", ("Hi", "long", "brief")), ("lowest", ("Hi", "brief", "long"))):
+        found, (entry,) = read(rows, changed(data, columns=columns, best_score=best))
+        assert found == "ratings" and preference(entry) == preferred
 
 
 @pytest.mark.parametrize("empty", [{"system": ""}, {"history": []}, {"system": None, "history": []}])
