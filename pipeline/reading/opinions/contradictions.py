@@ -6,31 +6,15 @@ from typing import Any, NamedTuple
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
 from pipeline.params.data import Data
-from pipeline.reading.fields import usual_names
+from pipeline.reading.fields import side_columns
+from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.leftovers import unused_columns
 from pipeline.reading.opinions import names as called
-from pipeline.reading.opinions.claims import (
-    BY_NUMBER,
-    BY_ORDER,
-    HIGHEST,
-    LOWEST,
-    Claim,
-    claim_of,
-    is_empty,
-    of_both,
-    value_at,
-)
-from pipeline.reading.opinions.decisions import (
-    Decision,
-    Decisions,
-    OfLayout,
-    OfList,
-    OfOne,
-    OfPrompt,
-    OfTwo,
-    decisions_of,
-)
-from pipeline.reading.opinions.held import COUNTED, Held
+from pipeline.reading.opinions.decisions import Claim, Decision, Decisions, is_empty, order_of, value_at, ways_of_order
+from pipeline.reading.opinions.held import Held
+from pipeline.reading.opinions.of_list import OfList
+from pipeline.reading.opinions.of_rows import BY_PROMPT, OfOne, OfPrompt
+from pipeline.reading.opinions.of_two import OfLayout, OfTwo, of_pair, of_votes
 from pipeline.reading.samples import NumberedRow, read_rows, sample_rows
 from pipeline.reading.sides import columns_of_sides
 from pipeline.reading.sources import Source
@@ -56,11 +40,11 @@ def refuse_contradictions(source: Source, data: Data) -> None:
     others = [name for name in unused_columns(source, data) if not (name in ignored or called.is_superseded(name))]
     if not others:
         return
-    for decisions in decisions_of(source, data, others):
+    for decisions in _decisions_of(source, data, others):
         others = [name for name in others if name not in decisions.needed]
         rows = list(sample_rows(source, [*decisions.needed, *others]))
         sample = _Sample(rows, list(decisions.each(rows)))
-        claims = _claims(sample, data, decisions, others)
+        claims = _claims(sample, decisions, others)
         found = _held(sample.decided, claims)
         claims = {
             columns: claims[columns] for columns, held in found.items()
@@ -71,8 +55,24 @@ def refuse_contradictions(source: Source, data: Data) -> None:
             names = [*decisions.needed, *(name for name in others if name in wanted)]
             found = _held(decisions.each(read_rows(source, names)), claims)
         for columns in claims:
-            if against := found[columns].against(_ways(columns, data, decisions)):
+            ways = decisions.ways(columns[0]) if len(columns) == 1 else ways_of_order(columns[0], data)
+            if against := found[columns].against(ways):
                 raise PipelineError(_message(source, data, decisions, columns, found[columns], against))
+
+
+def _decisions_of(source: Source, data: Data, others: Sequence[str]) -> list[Decisions]:
+    """How a source is read; nothing for formats without preferences."""
+    columns = data.columns
+    if layout := LAYOUTS.get(data.format):
+        return [OfLayout(source, data, layout)] if layout.form != "ratings" else []
+    if data.format == "comparisons" and columns.response_a and columns.response_b:
+        return [of_votes(data, (columns.response_a, columns.response_b))]
+    if data.format == "preference_pairs" and columns.chosen and columns.rejected:
+        return [of_pair(data, (columns.chosen, columns.rejected), side_columns(others))]
+    if data.format == "scored_responses":
+        return [OfList(data)]
+    by_label: list[Decisions] = [OfOne(data)] if data.format in ("thumbs", "labelled_texts") else []
+    return [*by_label, OfPrompt(source, data)] if data.format in BY_PROMPT else by_label
 
 
 class _Sample(NamedTuple):
@@ -82,42 +82,29 @@ class _Sample(NamedTuple):
     decided: list[Decision]
 
 
-def _claims(sample: _Sample, data: Data, decisions: Decisions, others: Sequence[str]) -> dict[Columns, Claim]:
+def _claims(sample: _Sample, decisions: Decisions, others: Sequence[str]) -> dict[Columns, Claim]:
     """What every column that may be about the same says: by its name, by its few values, or by texts of responses."""
     claims: dict[Columns, Claim] = {}
     for name in (path for column in others for path in _paths(column, sample.rows)):
-        if _is_called(name, decisions) or _has_few_values(name, sample.rows) or _holds_texts(name, sample.decided):
-            claims[(name,)] = claim_of(name, data, decisions)
+        values = {str(value) for _, row in sample.rows if not is_empty(value := value_at(row, name))}
+        likely = decisions.by_any_name and 1 < len(values) <= _MOST_CODES
+        is_called = decisions.is_called(_last(name)) and decisions.may_hold(values)
+        if likely or is_called or _holds_texts(name, sample.decided):
+            claims[(name,)] = decisions.claim(name)
     if isinstance(decisions, OfTwo) and (ranks := columns_of_sides("rank", others, decisions.columns)):
-        claims[tuple(ranks)] = of_both(ranks)
+        claims[tuple(ranks)] = lambda one: order_of(*(value_at(one.row, name) for name in ranks))
     return claims
+
+
+def _last(path: str) -> str:
+    """The name of a column, or of a key in its objects."""
+    return path.rpartition(".")[2] or path
 
 
 def _paths(name: str, rows: Sequence[NumberedRow]) -> list[str]:
     """The column, or the keys of the objects in it."""
     objects = [found for _, row in rows if isinstance(found := structure(row.get(name)), Mapping)]
     return [name] if not objects else [f"{name}.{key}" for key in dict.fromkeys(key for one in objects for key in one)]
-
-
-def _is_called(path: str, decisions: Decisions) -> bool:
-    """Whether a column is called as one that says something of such decisions."""
-    name = path.rpartition(".")[2] if "." in path else path
-    if isinstance(decisions, OfPrompt):
-        of_rows = (called.says_wanted, called.is_label, called.is_rank, called.names_loser)
-        beside_thumbs = decisions.by_thumbs and called.is_score(name)
-        return beside_thumbs or any(said(name) for said in of_rows)
-    if isinstance(decisions, OfOne):
-        return any(said(name) for said in (called.says_wanted, called.is_label, called.names_loser))
-    if isinstance(decisions, OfList) and (called.is_rank(name) or called.is_score(name)):
-        return True
-    if isinstance(decisions, OfTwo) and (called.says_agreement(name) or called.side_that_won(name, decisions.columns)):
-        return True
-    return called.says_who(name) or called.names_loser(name) or bool(usual_names("winner", [name]))
-
-
-def _has_few_values(path: str, rows: Sequence[NumberedRow]) -> bool:
-    values = {str(value) for _, row in rows if not is_empty(value := value_at(row, path))}
-    return 1 < len(values) <= _MOST_CODES
 
 
 def _holds_texts(path: str, decided: Iterable[Decision]) -> bool:
@@ -128,29 +115,8 @@ def _holds_texts(path: str, decided: Iterable[Decision]) -> bool:
 
 def _counts(columns: Columns, decisions: Decisions, held: Held) -> bool:
     """Whether what a column says is about the same: by its name, or where it nearly always is what is read."""
-    if len(columns) > 1:
-        return True
-    if not _is_called(columns[0], decisions):
-        return not isinstance(decisions, OfPrompt) and held.nearly_agrees()
-    if isinstance(decisions, OfPrompt | OfOne) and not _is_number(columns[0]):
-        return len({said for said, _ in held.said}) <= _MOST_CODES
-    return True
-
-
-def _ways(columns: Columns, data: Data, decisions: Decisions) -> Iterable[Mapping[str, str]] | None:
-    """What the codes of a column may mean."""
-    name = columns[0].strip()
-    if isinstance(decisions, OfPrompt) or len(columns) > 1 or (isinstance(decisions, OfList) and _is_number(name)):
-        if called.is_rank(name) or len(columns) > 1:
-            return {"lowest": LOWEST, "highest": HIGHEST}.get(data.best_rank or "", BY_ORDER)
-        return HIGHEST if called.is_score(name) else BY_ORDER
-    if isinstance(decisions, OfList):
-        return BY_NUMBER
-    return COUNTED if called.counts_places(name) and isinstance(decisions, OfTwo | OfLayout) else None
-
-
-def _is_number(name: str) -> bool:
-    return called.is_rank(name) or called.is_score(name)
+    is_called = len(columns) > 1 or decisions.is_called(_last(columns[0]))
+    return is_called or (decisions.by_any_name and held.nearly_agrees())
 
 
 def _held(decided: Iterable[Decision], claims: Mapping[Columns, Claim]) -> _Found:
@@ -172,11 +138,9 @@ def _message(source: Source, data: Data, decisions: Decisions, columns: Columns,
     read = [name for name in decisions.by if name not in (data.columns.models or [])]
     shown = ", ".join(f"{name}: {shorten(str(row.get(name)), _SHOWN)}" for name in (*read, *columns) if name in row)
     first, other = " + ".join(read), " and ".join(columns)
-    unit = "prompts" if isinstance(decisions, OfPrompt) else "rows"
-    better = "whether it is good" if isinstance(decisions, OfOne) else "which response is better"
     return (
-        f"{source.name}: {first} and {other} both say {better}, and contradict each other in "
-        f"{count:,} of {total:,} {unit}. Row {number}, for example: {{{shown}}}.\n"
+        f"{source.name}: {first} and {other} both say {decisions.question}, and contradict each other in "
+        f"{count:,} of {total:,} {decisions.unit}. Row {number}, for example: {{{shown}}}.\n"
         "Mend the rows, or add to params.yaml, under data, which of them counts:\n"
         + "\n".join(_choices(data, decisions, read, columns, held))
     )
@@ -203,6 +167,4 @@ def _choices(data: Data, decisions: Decisions, read: Sequence[str], columns: Col
 
 
 def _may_be_winner(columns: Columns, decisions: OfTwo) -> bool:
-    name = columns[0]
-    says_less = called.names_loser(name) or called.says_agreement(name) or called.side_that_won(name, decisions.columns)
-    return len(columns) == 1 and "." not in name and not says_less
+    return len(columns) == 1 and "." not in columns[0] and not decisions.says_less(columns[0])

@@ -1,21 +1,23 @@
-"""What is read of a source: who won, of two responses, of a list, or of all responses to a prompt."""
+"""Decisions that are read of a source, and what other columns may say of them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from pipeline.params.codings import code_number
+from pipeline.params.codings import code_number, plain_code
 from pipeline.params.data import Data
-from pipeline.reading.chats import Unreadable
-from pipeline.reading.codings import Decoder
-from pipeline.reading.fields import side_columns
-from pipeline.reading.layouts.layout import Layout
-from pipeline.reading.layouts.registry import LAYOUTS
-from pipeline.reading.response_lists import open_list, places_of_best
+from pipeline.reading.opinions import names as called
 from pipeline.reading.samples import NumberedRow
-from pipeline.reading.sources import Source
-from pipeline.reading.verdicts import Verdict, Vote, majority, read_verdict
+from pipeline.reading.verdicts import Verdict
+from pipeline.reading.written_messages import structure
 
 Row = Mapping[str, Any]
+Ways = Iterable[Mapping[str, str]]
+"""What the codes of a column may mean: one of these."""
+BY_ORDER: tuple[Mapping[str, str], ...] = ({"higher": "a", "lower": "b"}, {"higher": "b", "lower": "a"})
+_HIGHEST, _LOWEST = BY_ORDER[:1], BY_ORDER[1:]
+_TRUTHS = {"1": True, "0": False, "true": True, "false": False, "yes": True, "no": False}
 
 
 class Decision(NamedTuple):
@@ -25,183 +27,81 @@ class Decision(NamedTuple):
     """Of its row, from 1."""
     row: Row
     read: Verdict
-    other: Row
-    """Of responses in rows of their own: that of the one that lost, to `row` of the one that won."""
     texts: Sequence[Any] = ()
     """Of both responses, or of the whole list."""
     best: frozenset[int] = frozenset()
     """Places in the list."""
+    worst: Row = MappingProxyType({})
+    """Of responses in rows of their own: that of the one that lost to the one of `row`."""
 
 
-class Decisions(Protocol):
-    """How a format decides."""
+Claim = Callable[[Decision], str | None]
+"""What a column says of a decision: a verdict, a code that may be one, or nothing."""
+
+
+class Decisions(ABC):
+    """Those of a source, by its format."""
 
     by: list[str]
-    """The columns that say it, as users are told."""
+    """What says them, as users are told."""
     needed: list[str]
+    """Columns that are read."""
+    question = "which response is better"
+    unit = "rows"
+    by_any_name = True
+    """A column of any name that nearly always says what is read is taken to be about the same."""
 
+    @abstractmethod
     def each(self, rows: Iterable[NumberedRow]) -> Iterator[Decision]:
         """Those of these rows."""
 
+    @abstractmethod
+    def is_called(self, name: str) -> bool:
+        """Whether a column is called as one that says something of them."""
 
-class OfTwo:
-    """Two responses a row, by the columns that say who won."""
+    def may_hold(self, values: Collection[str]) -> bool:
+        """Whether these, of a column that is called so, may say it."""
+        return True
 
-    def __init__(self, data: Data, columns: tuple[str, str], by: list[str], read: Callable[[Row], Verdict | None]):
-        self.columns, self.by, self._read = columns, by, read
-        self.models = data.columns.models or []
-        self.needed = [*columns, *by, *self.models]
+    @abstractmethod
+    def claim(self, name: str) -> Claim:
+        """What a column says of each."""
 
-    def each(self, rows: Iterable[NumberedRow]) -> Iterator[Decision]:
-        for number, row in rows:
-            if read := self._read(row):
-                yield Decision(number, row, read, row, [row.get(name) for name in self.columns])
-
-
-class OfList:
-    """The best response of a list, by scores, by ranks, or named."""
-
-    def __init__(self, data: Data):
-        columns = data.columns
-        self._names = {"responses": columns.responses, "scores": columns.scores, "rank": columns.rank}
-        self._names["winner"] = columns.winner[0] if isinstance(columns.winner, list) else columns.winner
-        self._decoder = Decoder(data)
-        self.by = [str(name) for field, name in self._names.items() if name and field != "responses"]
-        self.by = self.by or [str(columns.responses)]
-        self.needed = [str(name) for name in self._names.values() if name]
-
-    def each(self, rows: Iterable[NumberedRow]) -> Iterator[Decision]:
-        for number, row in rows:
-            fields = {field: row.get(str(name)) for field, name in self._names.items() if name}
-            try:
-                texts, _ = open_list(fields["responses"])
-                best = places_of_best(self._decoder.row(fields))
-            except Unreadable:
-                continue
-            if best:
-                yield Decision(number, row, "a", row, texts, best)
+    def ways(self, name: str) -> Ways | None:
+        """What codes in it may mean; None for any verdict."""
+        return None
 
 
-class OfPrompt:
-    """The best and the worst of the responses to a prompt, a row each."""
-
-    def __init__(self, source: Source, data: Data):
-        columns = data.columns
-        self._form, self._decoder = data.format, Decoder(data)
-        self.by_thumbs = data.format == "thumbs"
-        self._field = {"ratings": "score", "rankings": "rank", "thumbs": "label"}[data.format]
-        self._prompt, self._by = str(columns.prompt), str(getattr(columns, self._field))
-        self.by = [self._by]
-        self.needed = [self._by, *([self._prompt] if self._prompt in source.rows.column_names else [])]
-
-    def _goodness(self, row: Row) -> float | None:
-        value = self._decoder.row({self._field: row.get(self._by)})[self._field]
-        if self.by_thumbs:
-            return None if (liked := as_truth(value)) is None else float(liked)
-        number = code_number(value)
-        return -number if number is not None and self._form == "rankings" else number
-
-    def each(self, rows: Iterable[NumberedRow]) -> Iterator[Decision]:
-        ends: dict[int, list[tuple[float, int, Row]]] = {}
-        for number, row in rows:
-            if (good := self._goodness(row)) is not None:
-                kept = {name: value for name, value in row.items() if name != self._prompt}
-                known = ends.setdefault(hash(str(row.get(self._prompt))), [])
-                known.append((good, number, kept))
-                known.sort(key=lambda one: one[:2])
-                del known[1:-1]
-        for known in ends.values():
-            (low, _, worst), (high, number, best) = known[0], known[-1]
-            if low < high:
-                yield Decision(number, best, "a", worst)
+def value_at(row: Row, name: str) -> Any:
+    """What a column holds, or, for a name such as `meta.preferred`, a key of an object in it."""
+    if name in row:
+        return row[name]
+    column, _, key = name.partition(".")
+    found = structure(row.get(column))
+    return found.get(key) if isinstance(found, Mapping) else None
 
 
-class OfOne:
-    """Whether a response, or a text, is wanted."""
-
-    def __init__(self, data: Data):
-        self._decoder, self._label = Decoder(data), str(data.columns.label)
-        self.by, self.needed = [self._label], [self._label]
-
-    def each(self, rows: Iterable[NumberedRow]) -> Iterator[Decision]:
-        for number, row in rows:
-            wanted = as_truth(self._decoder.row({"label": row.get(self._label)})["label"])
-            if wanted is not None:
-                yield Decision(number, row, "a" if wanted else "b", row)
-
-
-class OfLayout:
-    """Two responses a row, as a layout reads it."""
-
-    def __init__(self, source: Source, layout: Layout):
-        self._layout = layout
-        self.needed = [name for name in layout.uses if name in source.rows.column_names]
-        self.by = [f"the layout {layout.name}"]
-        self.columns = ("response_a", "response_b") if layout.form == "comparisons" else ("chosen", "rejected")
-
-    def each(self, rows: Iterable[NumberedRow]) -> Iterator[Decision]:
-        for number, row in rows:
-            try:
-                parts = self._layout.convert(row)
-            except Unreadable:
-                continue
-            if len(parts) == 1 and set(self.columns) <= parts[0].keys():
-                read = read_verdict(parts[0].get("winner")) if self._layout.form == "comparisons" else "a"
-                if read:
-                    yield Decision(number, row, read, row, [parts[0][name] for name in self.columns])
+def is_empty(value: Any) -> bool:
+    """Nothing, or a text of spaces."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def as_truth(value: Any) -> bool | None:
     """True and false, also as 1 and 0, yes and no, and as texts."""
-    text = str(value).strip().casefold().removesuffix(".0")
-    return {"1": True, "0": False, "true": True, "false": False, "yes": True, "no": False}.get(text)
+    return _TRUTHS.get(str(value).strip().casefold().removesuffix(".0"))
 
 
-def decisions_of(source: Source, data: Data, others: Sequence[str]) -> list[Decisions]:
-    """How a source with a resolved `data` is read; nothing for formats without preferences.
-
-    Args:
-        others: columns that are not read.
-    """
-    columns = data.columns
-    if layout := LAYOUTS.get(data.format):
-        return [OfLayout(source, layout)] if layout.form != "ratings" else []
-    if data.format == "comparisons" and columns.response_a and columns.response_b:
-        return [_votes(data, (columns.response_a, columns.response_b))]
-    if data.format == "preference_pairs" and columns.chosen and columns.rejected:
-        return [_pair(data, (columns.chosen, columns.rejected), side_columns(others))]
-    if data.format == "scored_responses":
-        return [OfList(data)]
-    by_prompt: list[Decisions] = [OfPrompt(source, data)] if data.format in ("ratings", "rankings", "thumbs") else []
-    return [OfOne(data), *by_prompt] if data.format in ("thumbs", "labelled_texts") else by_prompt
+def order_of(first: Any, second: Any) -> str | None:
+    """Whether the first is `higher` or `lower`; of two words, as good and bad, by their letters."""
+    if any(is_empty(one) or isinstance(one, list | dict) for one in (first, second)):
+        return None
+    numbers = [float(one) if isinstance(one, bool) else code_number(one) for one in (first, second)]
+    one, other = (plain_code(first), plain_code(second)) if None in numbers else numbers
+    return None if one == other else "higher" if one > other else "lower"  # type: ignore[operator]
 
 
-def _votes(data: Data, sides: tuple[str, str]) -> OfTwo:
-    winner, models = data.columns.winner, data.columns.models or ()
-    winners = [winner] if isinstance(winner, str) else winner or []
-    decoder = Decoder(data)
-
-    def voted(row: Row) -> Verdict | None:
-        texts, names = [row.get(name) for name in sides], [row.get(name) for name in models]
-        found = [read_verdict(decoder.verdict(row.get(name), texts, names)) for name in winners]
-        votes = [Vote("", verdict) for verdict in found if verdict]
-        if len(winners) == 1:
-            return votes[0].verdict if votes else None
-        try:
-            return majority(votes)
-        except Unreadable:
-            return None
-
-    return OfTwo(data, sides, winners, voted)
-
-
-def _pair(data: Data, pair: tuple[str, str], two: tuple[str, str] | None) -> OfTwo:
-    """Where two other columns hold the responses, in whichever order, these are the sides."""
-    if two is None:
-        return OfTwo(data, pair, list(pair), lambda row: "a")
-
-    def repeated(row: Row) -> Verdict | None:
-        same = [row.get(name) == row.get(pair[0]) for name in two]
-        return None if same[0] == same[1] else "a" if same[0] else "b"
-
-    return OfTwo(data, two, list(pair), repeated)
+def ways_of_order(name: str, data: Data) -> Ways:
+    """What higher and lower numbers of a column may mean."""
+    if called.is_rank(name):
+        return {"lowest": _LOWEST, "highest": _HIGHEST}.get(data.best_rank or "", BY_ORDER)
+    return _HIGHEST if called.is_score(name) else BY_ORDER

@@ -25,7 +25,7 @@ _WANTED = re.compile(
     re.IGNORECASE,
 )
 _LABELS = re.compile(r"(?:.*[ _.-])?(?:label|thumbs?|feedback|liked)(?:[ _.-]?\d+)?", re.IGNORECASE)
-_RANKS = re.compile(r"(?:.*[ _.-])?rank(?:s|ing)?", re.IGNORECASE)
+_RANKS = re.compile(r"(?:.*[ _.-])?rank(?:s|ing)?(?:[ _.-]?(?:[ab]|\d+))?", re.IGNORECASE)
 _MORE_IS_BETTER = frozenset({
     "score", "scores", "rating", "ratings", "reward", "rewards", "star", "stars", "upvote", "upvotes", "like",
     "likes", "votes", "points", "quality", "helpfulness", "helpful", "correctness", "coherence", "usefulness",

@@ -129,6 +129,12 @@ def test_opinions_beside_thumbs(column: str, agrees: list[Any], against: list[An
         read(labelled(against), thumbs)
 
 
+def test_words_of_a_label_that_are_no_opinion_are_left_alone(data: Data) -> None:
+    topics = ["maths", "code", "law", "maths", "law", "code"]
+    rows = prompts(*({**row, "label": topic} for row, topic in zip(GOOD, topics, strict=True)))
+    assert len([one for one in read(rows, changed(data, format="ratings")) if one.record]) == 3
+
+
 LISTS: list[tuple[str, list[Any], list[Any]]] = [
     ("preferred_response", ["q0 r1", "q1 r1", "q2 r1"], ["q0 r1", "q1 r0", "q2 r1"]),
     ("winner", ["B", "B", "B"], ["B", "A", "B"]),
