@@ -21,6 +21,9 @@ from pipeline.scratch import ScratchFile
 BATCH = 2_000
 """Rows that a process reads at once."""
 _SIDES = ("chosen", "rejected")
+_NOT_STORABLE = re.compile("[\ud800-\udfff\0]")
+_SHOWN = 20
+"""Characters before and behind one."""
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
@@ -69,8 +72,8 @@ def pack_entries(entries: Iterable[Entry], source: RawRows, *, seed: int, file: 
     for entry in entries:
         if entry.votes:
             votes.append(entry.votes)
-        fate = _fate(entry)
-        kept.append((entry.rows, fate, entry.seen))
+        fate, seen = _fate(entry)
+        kept.append((entry.rows, fate, seen))
         if entry.record is not None and not fate:
             record = {**_complete(entry.record, source.data, source.style), "category": entry.category}
             folded = fold(record["prompt"])
@@ -83,13 +86,22 @@ def pack_entries(entries: Iterable[Entry], source: RawRows, *, seed: int, file: 
     return ReadEntries(kept, packer.table(), votes, source.style.has_written)
 
 
-def _fate(entry: Entry) -> str:
-    """Of an entry that is no record; empty of one that is."""
+def _fate(entry: Entry) -> tuple[str, str]:
+    """Of an entry that is no record, with what was seen; empty of one that is."""
     if entry.record is None:
-        return f"{'unused' if entry.unused else 'dropped'}.{entry.reason}"
-    if not all(is_storable(text) for text in entry.record.values() if isinstance(text, str)):
-        return "dropped.not_utf8"
-    return ""
+        return f"{'unused' if entry.unused else 'dropped'}.{entry.reason}", entry.seen
+    for text in entry.record.values():
+        if isinstance(text, str) and not is_storable(text):
+            # no bytes of the file are wrong: an escape such as \ud83d stands there without its other half
+            return f"dropped.{'nul_character' if chr(0) in text else 'lone_surrogate'}", _around(text)
+    return "", ""
+
+
+def _around(text: str) -> str:
+    """What stands around the first character of a text that no file can hold, which is written as an escape."""
+    found = _NOT_STORABLE.search(text)
+    at = found.start() if found else 0
+    return repr(text[max(0, at - _SHOWN) : at + _SHOWN])
 
 
 def _complete(record: dict[str, Any], data: Data, style: Style) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 import codecs
 import os
+from pathlib import Path
 from typing import BinaryIO
 
+from pipeline.reading.foreign_encodings import conversion
 from pipeline.reading.signatures import HEAD, refuse_other_kind
 
 _MARKS = {  # the longer first: that of UTF-32 begins with that of UTF-16
@@ -17,8 +19,12 @@ _LEAST_NULS = 0.02
 _ONE_SIDED = 0.8
 
 
-def skip_mark(stream: BinaryIO) -> int:
+def skip_mark(stream: BinaryIO, path: Path) -> int:
     """Where the texts of a UTF-8 file begin: behind its byte order mark, if it has one.
+
+    Args:
+        stream: its bytes, unpacked.
+        path: its name, for the command that converts it.
 
     Raises:
         ValueError: the file is UTF-16 or UTF-32, with a mark or without, or no file of texts at all.
@@ -27,7 +33,7 @@ def skip_mark(stream: BinaryIO) -> int:
     refuse_other_kind(head)
     name = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None) or _guess(head)
     if name:
-        raise ValueError(f"it is {name}, not UTF-8. Save it as UTF-8, as with `iconv -f {name} -t UTF-8 OLD > NEW`.")
+        raise ValueError(f"it is {name}, not UTF-8. Save it as UTF-8, as with `{conversion(path, name)}`.")
     return len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
 
 

@@ -12,7 +12,7 @@ from pipeline.reading.categories import EVERYTHING, category_of
 from pipeline.reading.chats import is_chat
 from pipeline.reading.codings import Decoder
 from pipeline.reading.fields import FIELDS, FILE_NAME, KEY, OPTIONAL, columns_of, sides_by_name
-from pipeline.reading.headless import guess_columns
+from pipeline.reading.headless import guess_columns, header_hint
 from pipeline.reading.layouts.recognition import layout_of, resembling, resolve
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.layouts.selection import laid_out
@@ -54,7 +54,7 @@ def detect_format(source: Source, data: Data) -> Data:
     if layout and not _has_own_coding(source_data, names):
         return _closed(source, resolve(layout, source, data), auto=data.format == "auto")
     if data.format != "auto":
-        columns = columns_of(source_data, data.format, names, strict=True)
+        columns = _named_columns(source, source_data)
         return _closed(source, _resolved(source_data, data.format, names, columns), auto=False)
     for candidate in FIELDS:
         columns = columns_of(source_data, candidate, names, strict=False)
@@ -65,11 +65,20 @@ def detect_format(source: Source, data: Data) -> Data:
             return _closed(source, _resolved(source_data, candidate, names, columns), auto=True)
     if hint := text_hint(source.name, source.rows, unnamed=source.unnamed):
         raise PipelineError(f"data.format is auto, and {source.name} fits no format. {hint}")
+    near = resembling(source) or likely_preferences(source)
     needs = "; ".join(f"{name}: {', '.join(fields)}" for name, fields in FIELDS.items())
     raise PipelineError(
         f"data.format is auto, but the columns of {source.name} ({', '.join(names)}) fit no format ({needs}). "
-        f"Name the columns in {KEY}. {resembling(source) or likely_preferences(source)}".rstrip()
+        + " ".join(filter(None, [f"Name the columns in {KEY}.", near, header_hint(source)]))
     )
+
+
+def _named_columns(source: Source, data: Data) -> dict[str, list[str]]:
+    """The columns of the fields of a format that is named."""
+    try:
+        return columns_of(data, data.format, source.rows.column_names, strict=True)
+    except PipelineError as error:
+        raise PipelineError(f"{error} {header_hint(source, strict=True)}".rstrip()) from error
 
 
 def _closed(source: Source, data: Data, *, auto: bool) -> Data:

@@ -1,9 +1,54 @@
-"""Tables without a header: which column is which, by what the last one holds."""
+"""Tables without a header: which column is which, by what the last one holds, and how to write one."""
+
+import re
+import shlex
+from pathlib import Path
 
 from pipeline.params.codings import code_number
 from pipeline.params.data import Data
-from pipeline.reading.rows import BROKEN, Rows
+from pipeline.reading.rows import BROKEN, Rows, SpanRows
+from pipeline.reading.sources import Source
+from pipeline.reading.unpacking import PACKED
 from pipeline.reading.verdicts import read_verdict
+
+_USUAL = {2: "prompt response", 3: "prompt chosen rejected", 4: "prompt response_a response_b winner"}
+"""Names of so many columns, as an example."""
+_FORMATS = {2: "demonstrations", 3: "preference_pairs", 4: "comparisons"}
+_SENTENCE = re.compile(r"[.!?:;…]$|\S+(\s+\S+){3,}")
+
+
+def header_hint(source: Source, *, strict: bool = False) -> str:
+    """How to name the columns of a table whose first line is a row, or may be one; nothing of what is no table.
+
+    Args:
+        strict: only where there is no header, or a name in it is a sentence.
+    """
+    rows, names = source.rows, source.rows.column_names
+    if not isinstance(rows, SpanRows) or rows.delimiter is None or source.path is None:
+        return ""
+    if strict and not (source.unnamed or any(map(_SENTENCE.search, names))):
+        return ""
+    usual = _USUAL.get(len(names), " ".join(f"name_{number}" for number in range(1, len(names) + 1))).split()
+    line = rows.delimiter.join(usual)
+    how = f"Write a line with their names above it, in their order, such as {line!r}"
+    if source.path.suffix.lower() not in PACKED:
+        inserted = f"{_first_line(source.path)}i {line}".replace("\t", "\\t")
+        how += f", as with `sed -i {shlex.quote(inserted)} {shlex.quote(str(source.path))}`"
+    if not source.unnamed:
+        return (
+            f"If the first line of {source.name} is a row and not the names of its columns: {how[0].lower()}{how[1:]}."
+        )
+    declared = ""
+    if form := _FORMATS.get(len(names)):
+        named = ", ".join(f"{field}: {name}" for field, name in zip(usual, names, strict=True))
+        declared = f", or add to params.yaml under data: format: {form} and columns: {{{named}}}"
+    return f"Its first line is a row, so that its columns have no names. {how}{declared}, if that is what they hold."
+
+
+def _first_line(path: Path) -> int:
+    """Its number, behind the one in which Excel says the delimiter."""
+    with path.open("rb") as stream:
+        return 2 if stream.read(8).lstrip(b'\xef\xbb\xbf"').lower().startswith(b"sep=") else 1
 
 
 def guess_columns(data: Data, rows: Rows) -> Data:

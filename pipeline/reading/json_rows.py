@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.reading.encodings import skip_mark
+from pipeline.reading.foreign_encodings import note_encoding
 from pipeline.reading.lines import read_lines
-from pipeline.reading.rows import LONGEST_NAME, MOST_COLUMNS, SpanRows, Unparsable
+from pipeline.reading.rows import LONGEST_NAME, MOST_COLUMNS, NOT_UTF8, SpanRows, Unparsable
 from pipeline.reading.unpacking import open_unpacked
 
 _BLOCK = 2**20
@@ -27,7 +28,7 @@ def load_json_rows(path: Path, *, limit: int) -> SpanRows:
     """
     stream = open_unpacked(path)
     rows = SpanRows(stream, _parse)
-    start = skip_mark(stream)
+    start = skip_mark(stream, path)
     names: dict[str, None] = {}
     if _Window(stream, start, limit).next_sign() == "[":
         _add_values(rows, names, stream, start, in_array=True, limit=limit)
@@ -38,6 +39,7 @@ def load_json_rows(path: Path, *, limit: int) -> SpanRows:
             if line.content is None or line.content.strip():
                 _add(rows, names, line.start, line.size, line.content)
     rows.column_names = list(names)
+    rows.notes += filter(None, [note_encoding(rows, path)])
     if not names:
         raise ValueError(f"no row can be read ({', '.join(rows.reasons()) or 'it has none'}).")
     return rows
@@ -60,7 +62,7 @@ def _parse(content: bytes) -> dict[str, Any]:
     try:
         value = _ROW_DECODER.decode(content.decode("utf-8").strip("\ufeff"))
     except UnicodeDecodeError:
-        raise Unparsable("not_utf8") from None
+        raise Unparsable(NOT_UTF8) from None
     except RecursionError:
         raise Unparsable("nested_too_deeply") from None
     except ValueError:

@@ -41,7 +41,8 @@ ADVICE = {
     "no_winner": f"{_FULL}; a winner was not given",
     "not_in_the_coding": "its layout has other values; name the columns in data.columns and data.winner_coding",
     "not_two_summaries": "give two summaries",
-    "not_utf8": "write the file as UTF-8",
+    "not_utf8": "convert the file to UTF-8, as with `iconv -f CP1252 -t UTF-8 OLD > NEW` where it is CP1252, or write "
+    "the bytes of this row anew",
     "prompt_does_not_end_with_the_user": _TURNS,
     "prompt_is_not_in_the_chat": "the conversations say something else than the prompt beside them: mend the row, or "
     "list the column in data.ignore_columns, where the conversations are meant",
@@ -83,6 +84,9 @@ ADVICE = {
     "not_one_winner": "exactly one of the columns that say who won is 1",
     "turns_without_an_answer": "every turn of the user needs an answer of each model",
     "keys_too_many_or_long": "a row is an object whose keys are names of columns; texts belong into its values",
+    "lone_surrogate": "half of a UTF-16 pair stands there as an escape, such as \\ud83d without \\ude00 behind it: the "
+    "text was cut inside a character such as an emoji. Write the whole character, or take the escape out",
+    "nul_character": "take the NUL (\\u0000) out of the text: tokenizers and many programs end a text there",
     "malformed_json": "write each row as a line of JSON of its own, with json.dumps",
     "nested_too_deeply": "write the row with fewer lists and objects inside each other",
     "not_an_object": "write each row as an object with the names of the columns as keys",

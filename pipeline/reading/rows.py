@@ -14,6 +14,8 @@ SEEN = "seen_in_row"
 """Key of a BROKEN part; its value is what was seen, shortened."""
 PARTS = "parts_of_row"
 """Key of the rows that one row of a file stands for, each with the fields of a format, or BROKEN, or UNUSED."""
+NOT_UTF8 = "not_utf8"
+"""Reason of a row with bytes that are none."""
 MOST_COLUMNS = 1000
 """A table with more has data where its names should be."""
 LONGEST_NAME = 256
@@ -51,6 +53,10 @@ class SpanRows:
         self._starts, self._sizes = array("Q"), array("Q")
         self.broken: dict[int, str] = {}
         """Why rows cannot be read, by their index."""
+        self.delimiter: str | None = None
+        """Of a table."""
+        self.notes: list[str] = []
+        """What was found in the whole file and does not stop a run, a sentence each."""
 
     def append(self, start: int, size: int, *, broken: str | None = None) -> None:
         """The next row: its bytes in the file, and why it cannot be read."""
@@ -62,6 +68,10 @@ class SpanRows:
     def reasons(self) -> list[str]:
         """Those of `broken`, each once."""
         return sorted(set(self.broken.values()))
+
+    def content(self, index: int) -> bytes:
+        """The bytes of a row."""
+        return os.pread(self._stream.fileno(), self._sizes[index], self._starts[index])
 
     def select_columns(self, names: Sequence[str]) -> "SpanRows":
         """The same rows with these columns alone."""

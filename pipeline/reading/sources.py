@@ -15,7 +15,7 @@ from pipeline.packages import package_folder
 from pipeline.params.data import Data, MixedSource
 from pipeline.reading.arrow_rows import load_arrow_rows
 from pipeline.reading.json_rows import load_json_rows
-from pipeline.reading.rows import Rows
+from pipeline.reading.rows import Rows, SpanRows
 from pipeline.reading.table_rows import load_table_rows
 from pipeline.reading.unpacking import PACKED
 
@@ -84,6 +84,8 @@ def load_sources(data: Data, *, warn: Warn = print_warning) -> list[Source]:
         raise PipelineError(f"{_KEY}: {', '.join(twice)} is named twice. Name each file once.")
     if empty := [one.name for one in found if len(one.rows) == 0]:
         raise PipelineError(f"{_KEY}: {', '.join(empty)} has no rows.")
+    for note in (note for source in found if isinstance(source.rows, SpanRows) for note in source.rows.notes):
+        warn(note)
     return found
 
 

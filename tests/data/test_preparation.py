@@ -367,3 +367,16 @@ def test_ties_of_given_preferences_are_counted_and_what_was_seen_is_kept(prefere
     prepared = prepare(rows, changed(preferences, format="comparisons"), seed=1)
     assert given_ties(prepared.counts) == 3
     assert [fate["seen"] for fate in prepared.fates if "seen" in fate] == [*["tie"] * 3, "'perhaps'"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fate", "seen"),
+    [
+        ("Hi \ud83d there", "dropped.lone_surrogate", "'Hi \\ud83d there'"),
+        ("Hi\0", "dropped.nul_character", "'Hi\\x00'"),
+    ],
+)
+def test_a_text_that_no_file_can_hold_says_why(text: str, fate: str, seen: str, preferences: Data) -> None:
+    row = {"prompt": "Q", "chosen": text, "rejected": "x"}
+    (found,) = prepare([row], preferences, seed=0).fates
+    assert (found["fate"], found["seen"]) == (fate, seen)
