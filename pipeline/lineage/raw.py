@@ -56,7 +56,8 @@ class RawSources:
         file = self._sources.locate(source)
         megabytes = self._sources.largest_row
         limit = _NO_LIMIT if megabytes is None else int(megabytes * 2**20)
-        rows: Sequence[Any] = load_rows(self._named(file, source), limit=limit)  # type: ignore[assignment]
+        split = self._sources.split
+        rows: Sequence[Any] = load_rows(self._named(file, source), limit=limit, split=split)  # type: ignore[assignment]
         if source.rows is not None and len(rows) != source.rows:
             raise PipelineError(
                 f"{source.name} is read as {len(rows):,} rows by the code of now, and was as {source.rows:,} by that "

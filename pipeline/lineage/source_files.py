@@ -51,6 +51,11 @@ class SourceFiles:
         """`data.max_row_megabytes` of the run, None where it had no such limit."""
         return self._params.get("data.max_row_megabytes")
 
+    @property
+    def split(self) -> str:
+        """`data.split` of the run."""
+        return str(self._params.get("data.split", "train"))
+
     def locate(self, source: SourceFile) -> Path:
         """A file with what the source held in the run.
 

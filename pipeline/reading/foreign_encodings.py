@@ -74,9 +74,7 @@ def note_encoding(rows: SpanRows, path: Path) -> str:
     advice = advise_encoding(b"".join(rows.content(index) for index in bad[:_ROWS]), path)
     if len(bad) == len(rows):
         raise ValueError(f"it is not UTF-8. {advice}")
-    return (
-        f"{path}: {len(bad):,} of {len(rows):,} rows are not UTF-8 and are dropped, the first is {bad[0] + 1}. {advice}"
-    )
+    return f"{len(bad):,} of {len(rows):,} rows are not UTF-8 and are dropped, the first is {bad[0] + 1}. {advice}"
 
 
 def conversion(path: Path, encoding: str) -> str:

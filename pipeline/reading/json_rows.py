@@ -1,37 +1,40 @@
-"""JSON: an object a line, an array of objects, or objects one after another."""
+"""JSON: an object a line, an array of objects, also inside an object, or objects one after another."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.reading.encodings import skip_mark
 from pipeline.reading.foreign_encodings import note_encoding
+from pipeline.reading.json_window import JsonWindow
+from pipeline.reading.json_wrappers import find_rows
 from pipeline.reading.lines import read_lines
+from pipeline.reading.reasons import advise_reason
 from pipeline.reading.rows import LONGEST_NAME, MOST_COLUMNS, NOT_UTF8, SpanRows, Unparsable
 from pipeline.reading.unpacking import open_unpacked
 
-_BLOCK = 2**20
-_SPACE = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder()
 
-
-def load_json_rows(path: Path, *, limit: int) -> SpanRows:
+def load_json_rows(path: Path, *, limit: int, split: str | None = None) -> SpanRows:
     """The rows of a file; a line that holds no object becomes a row that says why.
 
     Args:
         limit: bytes of a row.
+        split: the key of the rows that are read of an object with several splits; None reads no such file.
 
     Raises:
-        ValueError: it is no UTF-8, an array is broken or has a row above the limit, or no row can be read.
+        ValueError: it is no UTF-8, an array is broken or has a row above the limit, it holds columns and no rows, or
+            splits and not the named one, or no row can be read.
     """
     stream = open_unpacked(path)
     rows = SpanRows(stream, _parse)
     start = skip_mark(stream, path)
     names: dict[str, None] = {}
-    if _Window(stream, start, limit).next_sign() == "[":
+    if JsonWindow(stream, start, limit).next_sign() == "[":
         _add_values(rows, names, stream, start, in_array=True, limit=limit)
+    elif wrapped := find_rows(stream, start, limit, split=split, path=path):
+        _add_values(rows, names, stream, wrapped.start, in_array=True, limit=limit, ends_file=False)
+        rows.notes += filter(None, [wrapped.note])
     elif _spans_lines(stream, start, limit):
         _add_values(rows, names, stream, start, in_array=False, limit=limit)
     else:
@@ -41,7 +44,8 @@ def load_json_rows(path: Path, *, limit: int) -> SpanRows:
     rows.column_names = list(names)
     rows.notes += filter(None, [note_encoding(rows, path)])
     if not names:
-        raise ValueError(f"no row can be read ({', '.join(rows.reasons()) or 'it has none'}).")
+        advice = "; ".join(map(advise_reason, rows.reasons()))
+        raise ValueError(f"no row can be read ({', '.join(rows.reasons()) or 'it has none'}). {advice}".rstrip())
     return rows
 
 
@@ -100,27 +104,39 @@ def _spans_lines(stream: BinaryIO, start: int, limit: int) -> bool:
 
 
 def _add_values(
-    rows: SpanRows, names: dict[str, None], stream: BinaryIO, start: int, *, in_array: bool, limit: int
+    rows: SpanRows,
+    names: dict[str, None],
+    stream: BinaryIO,
+    start: int,
+    *,
+    in_array: bool,
+    limit: int,
+    ends_file: bool = True,
 ) -> None:
-    for begin, text in _spans(stream, start, in_array=in_array, limit=limit):
+    for begin, text in _spans(stream, start, in_array=in_array, limit=limit, ends_file=ends_file):
         content = text.encode("latin-1")
         _add(rows, names, begin, len(content), content)
 
 
-def _spans(stream: BinaryIO, start: int, *, in_array: bool, limit: int) -> Iterator[tuple[int, str]]:
+def _spans(
+    stream: BinaryIO, start: int, *, in_array: bool, limit: int, ends_file: bool = True
+) -> Iterator[tuple[int, str]]:
     """First byte and text, as Latin-1, of each value.
+
+    Args:
+        ends_file: nothing may stand behind the array.
 
     Raises:
         ValueError: naming the row behind which the JSON is broken, cut short, or above the limit.
     """
-    window, number = _Window(stream, start, limit), 0
+    window, number = JsonWindow(stream, start, limit), 0
     if in_array:
         window.next_sign()
         window.take(1)
     while sign := window.next_sign():
         if in_array and sign == "]":
             window.take(1)
-            if window.next_sign():
+            if ends_file and window.next_sign():
                 raise ValueError("there is something behind its array.")
             return
         if in_array and number:
@@ -132,53 +148,3 @@ def _spans(stream: BinaryIO, start: int, *, in_array: bool, limit: int) -> Itera
         number += 1
     if in_array:
         raise ValueError(f"its array is cut short behind row {number}.")
-
-
-class _Window:
-    """A part of a file as text, in Latin-1: a character is a byte, and JSON's own signs are the same as in UTF-8."""
-
-    def __init__(self, stream: BinaryIO, start: int, limit: int) -> None:
-        stream.seek(start)
-        self._stream, self._limit = stream, limit
-        self._text, self._at, self._start, self._ended = "", 0, start, False
-
-    def next_sign(self) -> str:
-        """The next character that is no space, which stays; none at the end."""
-        while True:
-            found = _SPACE.match(self._text, self._at)
-            self._at = found.end() if found else self._at
-            if self._at < len(self._text) or not self._fill():
-                return self._text[self._at : self._at + 1]
-
-    def take(self, size: int) -> tuple[int, str]:
-        """So many characters, and where the first is in the file."""
-        begin = self._at
-        self._at += size
-        return self._start + begin, self._text[begin : self._at]
-
-    def take_value(self, number: int) -> tuple[int, str]:
-        """The next value, `number` being those before it."""
-        while True:
-            try:
-                _, end = _DECODER.raw_decode(self._text, self._at)
-            except RecursionError:
-                raise ValueError(f"row {number + 1} is nested too deeply.") from None
-            except ValueError:
-                end = None
-            # a number may go on behind the window
-            if end is not None and (end < len(self._text) or self._ended):
-                return self.take(end - self._at)
-            if len(self._text) - self._at > self._limit:
-                raise ValueError(
-                    f"the JSON of row {number + 1} is broken, or it has more than data.max_row_megabytes "
-                    f"({self._limit / 2**20:g})."
-                )
-            if not self._fill() and end is None:
-                raise ValueError(f"its JSON is broken or cut short behind row {number}.")
-
-    def _fill(self) -> bool:
-        """Read on; what was taken goes. Whether there was more."""
-        kept = self._text[self._at :]
-        block = self._stream.read(max(_BLOCK, len(kept))).decode("latin-1")
-        self._start, self._at, self._text, self._ended = self._start + self._at, 0, kept + block, not block
-        return bool(block)

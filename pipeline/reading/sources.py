@@ -78,14 +78,15 @@ def load_sources(data: Data, *, warn: Warn = print_warning) -> list[Source]:
         else:
             files = _files(source.name, warn)
             _allow_open_files(len(files))
-            found += [_load_file(path, source.share, limit) for path in files]
+            found += [_load_file(path, source.share, limit, data.split) for path in files]
     names = [source.name for source in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise PipelineError(f"{_KEY}: {', '.join(twice)} is named twice. Name each file once.")
     if empty := [one.name for one in found if len(one.rows) == 0]:
         raise PipelineError(f"{_KEY}: {', '.join(empty)} has no rows.")
-    for note in (note for source in found if isinstance(source.rows, SpanRows) for note in source.rows.notes):
-        warn(note)
+    for source_name, rows in ((source.name, source.rows) for source in found):
+        for note in rows.notes if isinstance(rows, SpanRows) else ():
+            warn(f"{source_name}: {note}")
     return found
 
 
@@ -163,13 +164,13 @@ def _check(files: Sequence[Path]) -> None:
         raise PipelineError(f"{_KEY}: {', '.join(empty)} is empty.")
 
 
-def _load_file(path: Path, share: float, limit: int) -> Source:
+def _load_file(path: Path, share: float, limit: int, split: str) -> Source:
     kind = _READERS[_kind(path)]
     rows: Rows
     unnamed = False
     try:
         if kind == "json":
-            rows = load_json_rows(path, limit=limit)
+            rows = load_json_rows(path, limit=limit, split=split)
         elif kind == "csv":
             rows, unnamed = load_table_rows(path, limit=limit)
         else:
@@ -179,18 +180,19 @@ def _load_file(path: Path, share: float, limit: int) -> Source:
     return Source(_name(path), rows, share, unnamed, path)
 
 
-def load_rows(path: Path, *, limit: int) -> Rows:
+def load_rows(path: Path, *, limit: int, split: str) -> Rows:
     """The rows of one file, as `load_sources` numbers them.
 
     Args:
         path: whose name says how it is written.
         limit: bytes of the largest row.
+        split: the one that is read, of a file with several.
 
     Raises:
         PipelineError: it cannot be read.
     """
     _check([path])
-    return _load_file(path, 1.0, limit).rows
+    return _load_file(path, 1.0, limit, split).rows
 
 
 def package_files(source: str | Sequence[Mapping[str, Any]]) -> dict[str, Path]:

@@ -7,12 +7,12 @@ cells and rows for a part of this one.
 import csv
 import os
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipeline.reading.commands import as_json_lines, python_command
 from pipeline.reading.lines import read_lines
 
 
@@ -133,14 +133,13 @@ def _refuse_halves(table: Table, limit: int) -> None:
 
 
 def _escaped(table: Table, number: int) -> str:
-    old = str(table.path)
-    new = str(table.path.parent / f"{table.path.name.split('.')[0]}.jsonl")
+    old, new = str(table.path), as_json_lines(table.path)
     code = (
         f"import pandas; pandas.read_csv({old!r}, sep={table.options['delimiter']!r}, escapechar=chr(92), "
         f"doublequote=False, dtype=str, keep_default_na=False).to_json({new!r}, orient='records', lines=True)"
     )
     return (
         f"the row that begins in line {number} has a backslash before a quotation mark inside a cell, where CSV writes "
-        f"the mark twice. If backslashes escape in all of it, write it anew by `python -c {shlex.quote(code)}`, and "
+        f"the mark twice. If backslashes escape in all of it, write it anew by `{python_command(code)}`, and "
         "put the new file in the place of the old one; where one stands for itself and has none before it, it goes."
     )
