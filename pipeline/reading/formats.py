@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.params.data import Data
+from pipeline.reading.bytes_columns import refuse_bytes
 from pipeline.reading.categories import EVERYTHING, category_of
 from pipeline.reading.chats import is_chat
 from pipeline.reading.codings import Decoder
@@ -16,7 +17,7 @@ from pipeline.reading.headless import guess_columns, header_hint
 from pipeline.reading.layouts.recognition import layout_of, resembling, resolve
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.layouts.selection import laid_out
-from pipeline.reading.leftovers import likely_preferences, refuse_leftovers
+from pipeline.reading.leftovers import likely_preferences, refuse_leftovers, unused_columns
 from pipeline.reading.open_codings import close_codings
 from pipeline.reading.opinions.contradictions import refuse_contradictions
 from pipeline.reading.plain_text import text_hint
@@ -56,13 +57,17 @@ def detect_format(source: Source, data: Data) -> Data:
     if data.format != "auto":
         columns = _named_columns(source, source_data)
         return _closed(source, _resolved(source_data, data.format, names, columns), auto=False)
+    kept = [name for name in names if name not in (data.ignore_columns or [])]
     for candidate in FIELDS:
         columns = columns_of(source_data, candidate, names, strict=False)
         if all(field in columns for field in FIELDS[candidate]) and _fits(candidate, columns, first):
             unusual = candidate == "comparisons" and sides_by_name(source_data, names)
-            if (candidate in _WITHOUT_PAIRS or unusual) and (near := resembling(source)):
-                raise PipelineError(f"data.format is auto, and {source.name} fits no format with pairs. {near}")
+            if candidate in _WITHOUT_PAIRS or unusual:
+                refuse_bytes(source, kept, of_texts=True)  # with texts there it may be another format
+                if near := resembling(source):
+                    raise PipelineError(f"data.format is auto, and {source.name} fits no format with pairs. {near}")
             return _closed(source, _resolved(source_data, candidate, names, columns), auto=True)
+    refuse_bytes(source, kept, of_texts=True)
     if hint := text_hint(source.name, source.rows, unnamed=source.unnamed):
         raise PipelineError(f"data.format is auto, and {source.name} fits no format. {hint}")
     near = resembling(source) or likely_preferences(source)
@@ -82,6 +87,8 @@ def _named_columns(source: Source, data: Data) -> dict[str, list[str]]:
 
 
 def _closed(source: Source, data: Data, *, auto: bool) -> Data:
+    unused = unused_columns(source, data)
+    refuse_bytes(source, [name for name in source.rows.column_names if name not in unused])
     refuse_leftovers(source, data, auto=auto)
     closed = close_codings(source, data, auto=auto)
     refuse_contradictions(source, closed)
