@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pipeline.errors import PipelineError
 from pipeline.params.data import Data
 from pipeline.reading.categories import VERDICTS
-from pipeline.reading.sides import columns_of_sides, model_columns, response_columns
+from pipeline.reading.sides import columns_of_sides, model_columns, numbers_of_sides, response_columns
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "judgements": ("judge_prompt", "winner"),
@@ -64,6 +64,7 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
         *("winner", "preference", "preferred", "better", "better_response", "better_response_id", "chosen_response_id"),
         *("preferred_response", "choice", "vote", "verdict", "selected", "label", "utterance"),
     ),
+    "winners": ("votes", "verdicts", "choices", "preferences", "annotations", "judgements", "judgments", "labels"),
     "annotator": ("annotator", "annotator_id", "workerid", "worker_id", "worker", "rater", "judge"),
     "item": ("item",),
     "responses": ("responses", "completions", "candidates"),
@@ -121,7 +122,8 @@ def columns_of(data: Data, form: str, names: Sequence[str], *, strict: bool) -> 
             left = [name for name in names if name not in taken]
             if form == "comparisons" and field in _OF_SIDES:
                 sides = [name for side in _SIDES for name in columns.get(side, [])]
-                found = _OF_SIDES[field](left, (sides[0], sides[1])) if len(sides) == len(_SIDES) else []
+                of_sides = _OF_SIDES[field] if field != "scores" or "winner" in columns else numbers_of_sides
+                found = of_sides(left, (sides[0], sides[1])) if len(sides) == len(_SIDES) else []
             elif (form, field) == ("scored_responses", "winner"):
                 beside = "scores" in columns or "rank" in columns
                 found = usual_names("best", left) or ([] if beside else usual_names("winner", left))
@@ -137,14 +139,21 @@ def columns_of(data: Data, form: str, names: Sequence[str], *, strict: bool) -> 
             found = [] if missing else wanted
         if found:
             columns[field] = found
-        elif strict and field in FIELDS[form]:
-            raise PipelineError(
-                f"{KEY}.{field} is null and {data.source} has none of the usual columns "
-                f"({', '.join(USUAL_NAMES[field])}) but {', '.join(names)}. Name the column of {field}."
-            )
+    if strict and not has_fields(form, columns):
+        missing_field = next(field for field in FIELDS[form] if field not in columns)
+        raise PipelineError(
+            f"{KEY}.{missing_field} is null and {data.source} has none of the usual columns "
+            f"({', '.join(USUAL_NAMES[missing_field])}) but {', '.join(names)}. Name the column of {missing_field}."
+        )
     if category := _category_columns(data, form, names, columns):
         columns["category"] = category
     return columns
+
+
+def has_fields(form: str, columns: Mapping[str, list[str]]) -> bool:
+    """Whether a format has the columns that it needs: of comparisons, scores may stand for the winner."""
+    missing = [field for field in FIELDS[form] if field not in columns]
+    return not missing or (form == "comparisons" and missing == ["winner"] and "scores" in columns)
 
 
 def sides_by_name(data: Data, names: Sequence[str]) -> dict[str, list[str]]:
@@ -184,6 +193,8 @@ def _usual(form: str, field: str, names: Sequence[str]) -> list[str]:
         return usual_names("ranks", names)
     if field == "winner" and (votes := [name for name in names if _VOTE.fullmatch(name)]):
         return votes
+    if (form, field) == ("comparisons", "winner"):
+        return usual_names("winner", names) or usual_names("winners", names)
     return usual_names(field, names)
 
 

@@ -10,9 +10,9 @@ from pipeline.errors import PipelineError
 from pipeline.params.data import Data
 from pipeline.reading.bytes_columns import refuse_bytes
 from pipeline.reading.categories import EVERYTHING, category_of
-from pipeline.reading.chats import is_chat
+from pipeline.reading.chats import Unreadable, is_chat
 from pipeline.reading.codings import Decoder
-from pipeline.reading.fields import FIELDS, FILE_NAME, KEY, OPTIONAL, columns_of, sides_by_name
+from pipeline.reading.fields import FIELDS, FILE_NAME, KEY, OPTIONAL, columns_of, has_fields, sides_by_name, usual_names
 from pipeline.reading.headless import guess_columns, header_hint
 from pipeline.reading.layouts.recognition import layout_of, resembling, resolve
 from pipeline.reading.layouts.registry import LAYOUTS
@@ -21,8 +21,11 @@ from pipeline.reading.leftovers import likely_preferences, refuse_leftovers, unu
 from pipeline.reading.open_codings import close_codings
 from pipeline.reading.opinions.contradictions import refuse_contradictions
 from pipeline.reading.plain_text import text_hint
-from pipeline.reading.rows import BROKEN
+from pipeline.reading.rows import BROKEN, PARTS, SEEN
+from pipeline.reading.samples import sample_rows
+from pipeline.reading.side_scores import are_ranks, compared_by, winner_by_numbers
 from pipeline.reading.sources import Source
+from pipeline.reading.vote_lists import votes_in
 from pipeline.reading.written_messages import structure, unpack
 
 HOLD_CHATS = (frozenset(FIELDS) | frozenset(LAYOUTS)) - {"labelled_texts", "texts"}
@@ -59,8 +62,8 @@ def detect_format(source: Source, data: Data) -> Data:
         return _closed(source, _resolved(source_data, data.format, names, columns), auto=False)
     kept = [name for name in names if name not in (data.ignore_columns or [])]
     for candidate in FIELDS:
-        columns = columns_of(source_data, candidate, names, strict=False)
-        if all(field in columns for field in FIELDS[candidate]) and _fits(candidate, columns, first):
+        columns = columns_of(source_data, candidate, _without_counts(source, candidate), strict=False)
+        if has_fields(candidate, columns) and _fits(candidate, columns, first):
             unusual = candidate == "comparisons" and sides_by_name(source_data, names)
             if candidate in _WITHOUT_PAIRS or unusual:
                 refuse_bytes(source, kept, of_texts=True)  # with texts there it may be another format
@@ -104,6 +107,20 @@ def _has_own_coding(data: Data, names: Sequence[str]) -> bool:
 
 def _first_row(source: Source) -> Mapping[str, Any]:
     return next(row for row in source.rows if BROKEN not in row)
+
+
+def _without_counts(source: Source, form: str) -> list[str]:
+    """The columns, of comparisons without `votes` and the like that hold no list with a vote of each annotator."""
+    names = source.rows.column_names
+    if form != "comparisons" or not (found := [name for name in names if usual_names("winners", [name])]):
+        return names
+    rows = [row for _, row in sample_rows(source, found)]
+    return [name for name in names if name not in found or any(_are_votes(row[name]) for row in rows)]
+
+
+def _are_votes(value: Any) -> bool:
+    votes = votes_in(value, ())
+    return bool(votes) and all(isinstance(vote, str | int | float) for vote in votes or [])
 
 
 def _fits(form: str, columns: Mapping[str, list[str]], first: Mapping[str, Any]) -> bool:
@@ -191,15 +208,39 @@ def select_fields(source: Source, data: Data, *, category: str = EVERYTHING) -> 
         for number, name in enumerate(named if isinstance(named, list) else []):
             renamed[name] = f"{field}.{number}"
     fixed = {"prompt": _file_prompt(source.name)} if data.columns.prompt == FILE_NAME else {}
-    kinds, decoder = data.columns.category or [], Decoder(data)
+    kinds, decoder, numbers = data.columns.category or [], Decoder(data), bool(compared_by(data))
     # to read the other columns would take longer
     for row in source.rows.select_columns(list(dict.fromkeys([*renamed, *kinds]))):
         if BROKEN in row:
             yield row
             continue
         kind = category_of(row, kinds) if kinds else category
-        fields = {new: _opened(new, row[old]) for old, new in renamed.items()}
-        yield {**decoder.row(fields), **fixed, "category": kind}
+        fields = _with_votes({new: _opened(new, row[old]) for old, new in renamed.items()}, data)
+        decoded = {**decoder.row(fields), **fixed, "category": kind}
+        yield decoded if not numbers else _by_numbers(decoded, fields, data)
+
+
+def _with_votes(fields: dict[str, Any], data: Data) -> dict[str, Any]:
+    """The fields of a row, with each vote of a list in a winner of its own: `winner.0.0`, `winner.0.1`, ..."""
+    if data.format != "comparisons":
+        return fields
+    texts = [fields.get("response_a"), fields.get("response_b")]
+    for field in [name for name in fields if name.startswith("winner")]:
+        if (votes := votes_in(fields[field], texts)) is not None:
+            del fields[field]
+            fields |= {f"{field}.{number}": vote for number, vote in enumerate(votes)}
+    return fields
+
+
+def _by_numbers(row: Mapping[str, Any], fields: Mapping[str, Any], data: Data) -> Mapping[str, Any]:
+    """A comparison with the winner that its numbers say; ranks are no scores, of which more would be better."""
+    ranks = are_ranks(data)
+    try:
+        winner = winner_by_numbers(fields if ranks else row, data)
+    except Unreadable as reason:
+        return {PARTS: [{BROKEN: str(reason), SEEN: reason.seen}], "category": row["category"]}
+    kept = {name: value for name, value in row.items() if not (ranks and name.startswith("scores"))}
+    return {**kept, "winner": winner}
 
 
 def _opened(field: str, value: Any) -> Any:

@@ -7,10 +7,13 @@ from typing import Any
 from pipeline.errors import PipelineError
 from pipeline.params.codings import plain_code
 from pipeline.params.data import Data
+from pipeline.reading.code_columns import code_columns
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.samples import sample_rows
+from pipeline.reading.sides import named_sides
 from pipeline.reading.sources import Source
 from pipeline.reading.unread_fields import unread_by_format, unread_by_layout
+from pipeline.reading.unread_verdicts import comparison_lines, refuse_two_texts, refuse_unread_codes, verdict_lines
 
 _WITHOUT_PREFERENCES = frozenset({"prompts", "texts", "demonstrations", "labelled_texts"})
 _NOUN = r"(?:response|answer|output|completion|candidate|prediction|generation|reply|conversation|model|text|option)"
@@ -27,7 +30,8 @@ _RESEMBLES = {
     "comparisons": rf"{_NOUN}s?[ _.-]?(?:[ab]|\d+)(?:[ _.].*)?|[ab][ _.-]?{_NOUN}|winner(?:[_.].*)?|preferences?"
     r"|preferred|better(?:_.*)?|vote|verdict|choice|annotator_?\d+|preference_.*|.*_preference",
     "scored_responses": r"responses|completions|candidates|outputs|generations|answers|ratings|scores",
-    "ratings": r"rating|score|.*_(?:rating|score)|reward|upvotes|votes|likes|stars|quality|labels?",
+    "ratings": r"rating|score|.*_(?:rating|score)|reward|(?:.*_)?(?:up)?votes|likes|stars|quality|labels?|likert"
+    r"|grades?|toxicity|judge?ments?",
     "rankings": r"ranks?|ranking|.*_rank",
     "thumbs": r"thumbs?(?:[ _-]?(?:up|down))?|(?:is_)?(?:liked|disliked|upvoted|downvoted)|feedback"
     r"|correct|helpful|is_(?:preferred|chosen|rejected|accepted|good|bad|better|best|helpful|correct)",
@@ -110,11 +114,13 @@ def refuse_leftovers(source: Source, data: Data, *, auto: bool) -> None:
     unused = unused_columns(source, data)
     names = [name for name in unused if name not in ignored]
     if auto and data.format in _WITHOUT_PREFERENCES:
+        refuse_two_texts(source, data, _sample(source), _sentences(source, names))
         for form, pattern in _RESEMBLES.items():
             if found := _filled(source, [name for name in names if re.fullmatch(pattern, _plain(name))]):
                 raise PipelineError(_preferences(source, data, form, found))
         if found := _verdicts(source, names):
             raise PipelineError(_preferences(source, data, "thumbs", found))
+        refuse_unread_codes(source, data, _sample(source), names)
         if data.format == "prompts" and len(found := _sentences(source, names)) > 1:
             raise PipelineError(_preferences(source, data, "preference_pairs", found))
     if auto and data.format == "preference_pairs" and len(found := _sides(source, data, names)) > 1:
@@ -170,12 +176,20 @@ def _fields(form: str, found: Sequence[str], *, prompt: str | None, response: st
 
 
 def _preferences(source: Source, data: Data, form: str, found: list[str]) -> str:
+    if form == "preference_pairs" and data.columns.response and len(code_columns(_sample(source), found)) == len(found):
+        form = "thumbs"  # `is_rejected` has no texts
     fields = _fields(form, found, prompt=data.columns.prompt, response=data.columns.response)
+    lines = ""
+    if form == "comparisons" and (pair := named_sides(found)):
+        others = [name for name in source.rows.column_names if name not in (data.ignore_columns or [])]
+        lines = comparison_lines(data, _sample(source), pair, others)
+    elif form in ("thumbs", "ratings", "rankings") and data.columns.response:
+        lines = verdict_lines(data, _sample(source), found)
     return (
         f"{source.name} has the columns {', '.join(source.rows.column_names)}. By {', '.join(found)} it looks like "
         f"preferences ({form}), but other columns alone fit a format ({data.format}), and these would be lost. Set "
         f"data.format: {form} and name the columns in {fields}; or set data.format: {data.format} where the others are "
-        f"meant, or data.ignore_columns: [{', '.join(found)}]."
+        f"meant, or data.ignore_columns: [{', '.join(found)}].{lines}"
     )
 
 

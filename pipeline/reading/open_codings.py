@@ -1,7 +1,7 @@
 """Which values of winners and labels a source has, and whether they say by themselves what they mean."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,11 @@ from pipeline.reading.fields import FILE_NAME
 from pipeline.reading.open_lists import close_lists
 from pipeline.reading.opinions.names import is_score
 from pipeline.reading.samples import read_rows, sample_rows
+from pipeline.reading.side_scores import compared_by, refuse_open_numbers
 from pipeline.reading.sides import numbers_of
 from pipeline.reading.sources import Source
 from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, read_verdict, usual_number
+from pipeline.reading.vote_lists import votes_in
 
 _STRAY = 20
 """So many values that are clear for each one that is not: those rows alone are dropped, and counted."""
@@ -96,6 +98,8 @@ def close_codings(source: Source, data: Data, *, auto: bool) -> Data:
     form, columns = data.format, data.columns
     if form in ("comparisons", "round_robin") and not data.winner_coding and columns.winner:
         return _close_winners(source, data, _listed(columns.winner))
+    if compared_by(data):
+        refuse_open_numbers(source, data)
     if form in ("thumbs", "labelled_texts") and auto and not data.label_coding and columns.label:
         _close_labels(source, data, columns.label)
     if form in ("ratings", "scored_responses"):
@@ -140,7 +144,7 @@ def _close_winners(source: Source, data: Data, names: list[str]) -> Data:
     if not seen.are_many:
         return data
     at, row = seen.example or (1, {})
-    values = [one for name in names for one in _values(row.get(name)) if isinstance(one, str)]
+    values = [one for name in names for one in _values(row.get(name), ()) if isinstance(one, str)]
     same = [name for name, value in source.rows[at - 1].items() if value in values]
     example = _example(source, at - 1, [*_needed(data, names), *same])
     raise PipelineError(
@@ -180,7 +184,7 @@ def _see(rows: Iterable[tuple[int, Mapping[str, Any]]], data: Data, names: list[
     for number, row in rows:
         seen.rows += 1
         texts, models = [row.get(side) for side in columns or ()], [row.get(name) for name in data.columns.models or ()]
-        for value in (one for name in names for one in _values(row.get(name))):
+        for value in (one for name in names for one in _values(row.get(name), texts)):
             decoded = decoder.verdict(value, texts, models)
             if decoded in NO_VERDICTS or decoded == "":
                 continue
@@ -199,8 +203,9 @@ def _see(rows: Iterable[tuple[int, Mapping[str, Any]]], data: Data, names: list[
     return seen
 
 
-def _values(value: Any) -> list[Any]:
-    return [one for one in (value if isinstance(value, list | tuple) else [value]) if one is not None]
+def _values(value: Any, texts: Sequence[Any]) -> list[Any]:
+    votes = votes_in(value, texts)
+    return [one for one in ([value] if votes is None else votes) if one is not None]
 
 
 def _shown(value: Any) -> str:

@@ -24,7 +24,7 @@ _USUAL: dict[str, dict[str, Side]] = {
 """What tags mean where no column has one of their kind."""
 _MODELS = frozenset({"model", "models", "system", "generator", "assistant", "bot", "agent", "llm", "engine", "policy"})
 _RESPONSES = frozenset({"response", "answer", "output", "completion", "candidate", "prediction", "conversation"})
-_SAID = {"score": {"score", "rating", "reward"}, "rank": {"rank", "ranking"}}
+_SAID = {"score": {"score", "rating", "reward"}, "votes": {"votes", "upvotes"}, "rank": {"rank", "ranking"}}
 _OF_SCORES = {"overall", "mean", "avg", "average", "judge", "model", "quality", "gpt"}
 _MODEL_WORDS = _MODELS | {"name", "id", "response", "answer", "output", "completion", "conversation"}
 
@@ -98,6 +98,23 @@ def response_columns(names: Sequence[str]) -> list[str]:
     return list(found[0]) if len(named) == 2 and len(found) == 1 else []
 
 
+def named_sides(names: Sequence[str]) -> tuple[str, str] | None:
+    """The only two columns that are called alike but for a first and a second tag, in their order, as A and B are."""
+    found = [
+        two
+        for two in permutations(names, 2)
+        if (tags := own_tags(two))[0] != tags[1] and _kind(tags[0]) == _kind(tags[1]) is not None and _begin(tags)
+    ]
+    rest = [[part for part in parts_of(name) if _kind(part) is None] for name in names]
+    alone = len(found) == 1 and rest.count([part for part in parts_of(found[0][0]) if _kind(part) is None]) == 2
+    return found[0] if alone else None
+
+
+def number_pairs(names: Sequence[str], responses: tuple[str, str]) -> list[tuple[str, str]]:
+    """Two columns each that are called alike but for the tags of both responses, in the order of these."""
+    return [two for pair in combinations(names, 2) for two in _in_order_of(responses, pair)]
+
+
 def _names_a_response(name: str) -> bool:
     parts = parts_of(name)
     words = [part for part in parts if _kind(part) is None]
@@ -125,7 +142,15 @@ def _names_a_model(name: str) -> bool:
     )
 
 
-def columns_of_sides(kind: Literal["score", "rank"], names: Sequence[str], responses: tuple[str, str]) -> list[str]:
+def numbers_of_sides(names: Sequence[str], responses: tuple[str, str]) -> list[str]:
+    """The columns of the numbers by which both responses can be compared: scores, else votes, else ranks."""
+    kinds: tuple[Literal["score", "votes", "rank"], ...] = ("score", "votes", "rank")
+    return next((found for kind in kinds if (found := columns_of_sides(kind, names, responses))), [])
+
+
+def columns_of_sides(
+    kind: Literal["score", "votes", "rank"], names: Sequence[str], responses: tuple[str, str]
+) -> list[str]:
     """The first two columns with a score, or a rank, of both responses in their order, such as `rank_a`, `rank_b`."""
     known = _known(kind, responses)
     named = [name for name in names if _SAID[kind] & set(parts_of(name)) and set(parts_of(name)) <= known]

@@ -12,9 +12,11 @@ from pipeline.reading.opinions import names as called
 from pipeline.reading.opinions.decisions import Claim, Decision, Decisions, Row, Ways, as_truth, is_empty, value_at
 from pipeline.reading.opinions.held import AGREES, COUNTED, DENIES_A, DENIES_B, DISAGREES
 from pipeline.reading.samples import NumberedRow
+from pipeline.reading.side_scores import compared_by, shown_order
 from pipeline.reading.sides import own_tags, parts_of
 from pipeline.reading.sources import Source
 from pipeline.reading.verdicts import Undeclared, Verdict, Vote, majority, read_verdict
+from pipeline.reading.vote_lists import votes_in
 
 _LONGEST = 60
 """Characters of a word that may be a code."""
@@ -121,16 +123,20 @@ class OfLayout(OfTwo):
 
 
 def of_votes(data: Data, sides: tuple[str, str]) -> OfTwo:
-    """Comparisons, by the majority of the votes of a row."""
+    """Comparisons, by the majority of the votes of a row, or by the numbers of both responses."""
+    if numbers := compared_by(data):
+        return OfTwo(data, sides, numbers, lambda row: shown_order(row, data))
     winner, models = data.columns.winner, data.columns.models or ()
     winners = [winner] if isinstance(winner, str) else winner or []
     decoder = Decoder(data)
 
     def voted(row: Row) -> Verdict | None:
         texts, names = [row.get(name) for name in sides], [row.get(name) for name in models]
-        found = [read_verdict(decoder.verdict(row.get(name), texts, names)) for name in winners]
+        lists = [votes_in(row.get(name), texts) or [row.get(name)] for name in winners]
+        said = (one for votes in lists for one in votes)
+        found = [read_verdict(decoder.verdict(one, texts, names)) for one in said]
         votes = [Vote("", verdict) for verdict in found if verdict]
-        if len(winners) == 1:
+        if len(found) == 1:
             return votes[0].verdict if votes else None
         try:
             return majority(votes)
