@@ -94,7 +94,7 @@ def _closed(source: Source, data: Data, *, auto: bool) -> Data:
     refuse_bytes(source, [name for name in source.rows.column_names if name not in unused])
     refuse_leftovers(source, data, auto=auto)
     closed = close_codings(source, data, auto=auto)
-    refuse_contradictions(source, closed)
+    refuse_contradictions(source, closed, declared=bool(data.winner_coding))
     return closed
 
 

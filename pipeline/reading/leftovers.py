@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.params.codings import plain_code
 from pipeline.params.data import Data
 from pipeline.reading.code_columns import code_columns
 from pipeline.reading.layouts.registry import LAYOUTS
@@ -13,6 +12,7 @@ from pipeline.reading.samples import sample_rows
 from pipeline.reading.sides import named_sides
 from pipeline.reading.sources import Source
 from pipeline.reading.unread_fields import unread_by_format, unread_by_layout
+from pipeline.reading.unread_meaning import meaning_changed_by
 from pipeline.reading.unread_verdicts import comparison_lines, refuse_two_texts, refuse_unread_codes, verdict_lines
 
 _WITHOUT_PREFERENCES = frozenset({"prompts", "texts", "demonstrations", "labelled_texts"})
@@ -63,23 +63,6 @@ _OPPOSITES = tuple(
     )
 )
 """Words that say of a response whether it is wanted, whatever their column is called."""
-_CHANGES_MEANING = re.compile(
-    r"system|system[ _-]?(?:prompt|message)|history|tools|tool_calls|functions|function_calls?|images?|videos?|audios?"
-    r"|instruction|input",
-    re.IGNORECASE,
-)
-
-
-_BESIDE_PROMPT = re.compile(
-    r"(?:retrieved[ _-]?)?(?:contexts?|documents?|docs|passages?|evidence|knowledge)|persona|background|post|article",
-    re.IGNORECASE,
-)
-"""What a prompt may be about; it may also be the place that a row was found at, which is a word or a number."""
-_TURNED = re.compile(
-    r"(?:.*[ _-])?(?:flipped|swapped|reversed|inverted)|(?:flip|swap|reverse|invert)[ _-]?(?:order|label|winner)s?",
-    re.IGNORECASE,
-)
-"""Whether a row's winner, or the order of its responses, was turned round."""
 
 
 def unused_columns(source: Source, data: Data) -> list[str]:
@@ -130,9 +113,7 @@ def refuse_leftovers(source: Source, data: Data, *, auto: bool) -> None:
             "data.columns.response_b, and data.columns.winner to the column of the chosen one; if they are the "
             f"responses themselves, set data.ignore_columns: [{', '.join(found)}]."
         )
-    meaning = _filled(source, [name for name in names if _CHANGES_MEANING.fullmatch(name.strip())])
-    meaning += _about_prompt(source, data, names) + _turned(source, names)
-    if meaning:
+    if meaning := meaning_changed_by(source, data, names):
         shown = ", ".join(meaning)
         raise PipelineError(
             f"{source.name}: {shown} would not be read ({data.format} uses "
@@ -225,28 +206,6 @@ def _sides(source: Source, data: Data, names: list[str]) -> list[str]:
     rows = _sample(source) if len(found) > 1 else []
     repeated = sum(1 for row in rows if all(_holds(row.get(one), [row.get(name) for name in found]) for one in pair))
     return [] if repeated > len(rows) / 2 else found
-
-
-def _about_prompt(source: Source, data: Data, names: list[str]) -> list[str]:
-    """Columns with texts that a prompt may be about, and that it does not repeat."""
-    found = [name for name in names if _BESIDE_PROMPT.fullmatch(name.strip())]
-    if not found or data.format in ("texts", "labelled_texts"):
-        return []
-    asked = data.columns.prompt or data.columns.chosen or data.columns.response
-    texts = {name: [(row.get(asked or ""), text) for row in _sample(source) if (text := _joined(row.get(name)))]
-             for name in found}  # fmt: skip
-    return [
-        name
-        for name, said in texts.items()
-        if any(len(text.split()) > 3 and text not in str(prompt) for prompt, text in said)
-    ]
-
-
-def _turned(source: Source, names: list[str]) -> list[str]:
-    """Columns by which some rows are turned round."""
-    found = [name for name in names if _TURNED.fullmatch(name.strip())]
-    rows = _sample(source) if found else []
-    return [name for name in found if any(plain_code(row.get(name)) in ("1", "true", "yes") for row in rows)]
 
 
 def _holds(value: Any, sides: list[Any]) -> bool:

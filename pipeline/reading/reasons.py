@@ -11,6 +11,7 @@ ADVICE = {
     "answers_malformed": "this layout has a list of objects there; of another one name the columns in data.columns",
     "between_best_and_worst": "nothing is wrong: the best and the worst of a prompt are the pair",
     "content_is_no_text": "content is a text, or a list of parts with a text each; pictures and calls are not read",
+    "context_is_no_text": "data.columns.context is a text or a list of texts: write what the prompt should say",
     "control_token_in_text": "remove the token: it would end a turn, or begin one of another role",
     "duplicate": "nothing is wrong: an earlier row says the same",
     "empty_content": "write the content of the message, or remove the row",

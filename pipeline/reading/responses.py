@@ -106,6 +106,10 @@ def _prompt_text(row: Mapping[str, Any]) -> str:
     prompt, context = row["prompt"], row.get("context")
     if not isinstance(prompt, str):
         raise Unreadable("text_is_no_string", prompt)
+    if isinstance(context, list) and all(isinstance(one, str) for one in context):
+        context = "\n\n".join(context)
+    if isinstance(context, list | dict):
+        raise Unreadable("context_is_no_text", context)
     if isinstance(context, str) and context.strip().casefold() not in _ABSENT:
         return f"{prompt}\n{context}"
     return prompt

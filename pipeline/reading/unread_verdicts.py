@@ -9,19 +9,11 @@ from pipeline.params.codings import code_number
 from pipeline.params.data import Data
 from pipeline.reading.code_columns import are_numbers, code_columns, is_of_the_prompt, is_of_the_row
 from pipeline.reading.opinions.names import is_rank
+from pipeline.reading.opinions.words import BAD, GOOD
 from pipeline.reading.sides import named_sides, number_pairs, own_tags
 from pipeline.reading.sources import Source
 
 Row = Mapping[str, Any]
-_GOOD = frozenset({
-    *("yes", "y", "true", "ok", "okay", "good", "great", "right", "correct", "safe", "harmless", "helpful", "useful"),
-    *("pass", "passed", "accept", "accepted", "acceptable", "approve", "approved", "positive", "like", "liked"),
-})  # fmt: skip
-_BAD = frozenset({
-    *("no", "n", "false", "not ok", "bad", "poor", "wrong", "incorrect", "unsafe", "harmful", "unhelpful", "useless"),
-    *("fail", "failed", "reject", "rejected", "unacceptable", "disapproved", "not approved", "declined", "denied"),
-    *("negative", "dislike", "disliked", "toxic"),
-})  # fmt: skip
 _TEXTS = ("texts", "labelled_texts")
 _YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 """Words that are no texts in some YAML."""
@@ -107,7 +99,7 @@ def refuse_unread_codes(source: Source, data: Data, rows: Sequence[Row], names: 
     if data.format not in ("demonstrations", "texts"):
         return
     for name, codes in code_columns(rows, [name for name in names if not is_of_the_row(name)]).items():
-        opposite = bool(codes.keys() & _GOOD and codes.keys() & _BAD)
+        opposite = bool(codes.keys() & GOOD and codes.keys() & BAD)
         if (opposite or are_numbers(codes)) and not is_of_the_prompt(rows, name, data.columns.prompt):
             raise PipelineError(
                 f"{source.name}: {name} would not be read, though by its values ({_counted(codes)}) it may say which "

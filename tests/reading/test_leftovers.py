@@ -221,7 +221,8 @@ def test_other_columns_beside_a_demonstration_are_left_out(column: str, data: Da
     ("column", "value"),
     [("context", "The Nile is a long river."), ("documents", ["The Nile is long.", "So is the Amazon."]),
      ("persona", "I am a nurse in Leeds."), ("post", "My cat will not eat, why?"), ("flipped", True),
-     ("is_swapped", 1), ("order_reversed", "yes")],
+     ("is_swapped", 1), ("order_reversed", "yes"), ("isFlipped", "Y"), ("flip", True), ("swap_sides", 1),
+     ("meta", {"flipped": True}), ("documents", [{"title": "Nile", "text": "It is a long river."}])],
 )  # fmt: skip
 def test_what_a_prompt_is_about_and_what_turns_a_row_round_are_not_left_unread(
     column: str, value: Any, data: Data
@@ -238,7 +239,21 @@ def test_a_place_and_a_row_that_is_not_turned_are_left_out(column: str, value: A
     assert detect_format(source(row), data).format == "preference_pairs"
 
 
+def test_documents_that_are_named_as_the_context_go_into_the_prompt(data: Data) -> None:
+    row = {"prompt": "Which?", "chosen": "This.", "rejected": "That.", "documents": ["One is here.", "Two is there."]}
+    named = changed(data, columns={**data.columns.model_dump(), "context": "documents"})
+    (entry,) = read_entries(
+        select_fields(source(row), detect_format(source(row), named)), detect_format(source(row), named), Style()
+    )
+    assert entry.record and entry.record["prompt"] == "Which?\nOne is here.\n\nTwo is there."
+    row["documents"] = [{"text": "One is here, they say."}]
+    (entry,) = read_entries(
+        select_fields(source(row), detect_format(source(row), named)), detect_format(source(row), named), Style()
+    )
+    assert entry.reason == "context_is_no_text"
+
+
 def test_what_the_prompt_repeats_is_no_loss(data: Data) -> None:
     about = "The Nile is a long river."
-    row = {"prompt": f"{about} Which is it?", "chosen": "This one.", "rejected": "That one.", "context": about}
-    assert detect_format(source(row), data).format == "preference_pairs"
+    row = {"prompt": "The Nile is  a long\nriver. Which is it?", "chosen": "This one.", "rejected": "That one."}
+    assert detect_format(source({**row, "context": about}), data).format == "preference_pairs"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pipeline.params.codings import code_number, plain_code
 from pipeline.params.data import Data
 from pipeline.reading.opinions import names as called
+from pipeline.reading.opinions.words import as_word
 from pipeline.reading.samples import NumberedRow
 from pipeline.reading.verdicts import Verdict
 from pipeline.reading.written_messages import structure
@@ -16,8 +17,32 @@ Row = Mapping[str, Any]
 Ways = Iterable[Mapping[str, str]]
 """What the codes of a column may mean: one of these."""
 BY_ORDER: tuple[Mapping[str, str], ...] = ({"higher": "a", "lower": "b"}, {"higher": "b", "lower": "a"})
-_HIGHEST, _LOWEST = BY_ORDER[:1], BY_ORDER[1:]
-_TRUTHS = {"1": True, "0": False, "true": True, "false": False, "yes": True, "no": False}
+HIGHEST, _LOWEST = BY_ORDER[:1], BY_ORDER[1:]
+
+
+class Field(NamedTuple):
+    """A column, or a key of the objects in it, such as `preferred` in `meta`."""
+
+    column: str
+    keys: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """By which it is known what it says."""
+        return self.keys[-1] if self.keys else self.column
+
+    @property
+    def path(self) -> str:
+        """As users are told: `meta.preferred`."""
+        return ".".join((self.column, *self.keys))
+
+    def of(self, row: Row) -> Any:
+        """What a row has there."""
+        value = row.get(self.column)
+        for key in self.keys:
+            found = structure(value)
+            value = found.get(key) if isinstance(found, Mapping) else None
+        return value
 
 
 class Decision(NamedTuple):
@@ -59,12 +84,12 @@ class Decisions(ABC):
     def is_called(self, name: str) -> bool:
         """Whether a column is called as one that says something of them."""
 
-    def may_hold(self, values: Collection[str]) -> bool:
-        """Whether these, of a column that is called so, may say it."""
+    def may_hold(self, name: str, values: Collection[str]) -> bool:
+        """Whether these, some of a column that is called so, may say it."""
         return True
 
     @abstractmethod
-    def claim(self, name: str) -> Claim:
+    def claim(self, field: Field) -> Claim:
         """What a column says of each."""
 
     def ways(self, name: str) -> Ways | None:
@@ -72,36 +97,30 @@ class Decisions(ABC):
         return None
 
 
-def value_at(row: Row, name: str) -> Any:
-    """What a column holds, or, for a name such as `meta.preferred`, a key of an object in it."""
-    if name in row:
-        return row[name]
-    column, _, key = name.partition(".")
-    found = structure(row.get(column))
-    return found.get(key) if isinstance(found, Mapping) else None
-
-
 def is_empty(value: Any) -> bool:
-    """Nothing, or a text of spaces."""
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def as_truth(value: Any) -> bool | None:
-    """True and false, also as 1 and 0, yes and no, and as texts."""
-    return _TRUTHS.get(str(value).strip().casefold().removesuffix(".0"))
+    """Nothing, a text of spaces, or a number that is none."""
+    return value is None or (isinstance(value, str) and not value.strip()) or value != value
 
 
 def order_of(first: Any, second: Any) -> str | None:
-    """Whether the first is `higher` or `lower`; of two words, as good and bad, by their letters."""
+    """Which of two is the better one by words for good and bad, else whether the first is `higher` or `lower`.
+
+    Other words go by their letters, which is an order, too, though it may mean either.
+    """
     if any(is_empty(one) or isinstance(one, list | dict) for one in (first, second)):
         return None
-    numbers = [float(one) if isinstance(one, bool) else code_number(one) for one in (first, second)]
-    one, other = (plain_code(first), plain_code(second)) if None in numbers else numbers
-    return None if one == other else "higher" if one > other else "lower"  # type: ignore[operator]
+    one, other = as_word(first), as_word(second)
+    if one is not None and other is not None:
+        return None if one == other else "a" if one else "b"
+    numbers = [float(each) if isinstance(each, bool) else code_number(each) for each in (first, second)]
+    if numbers[0] is not None and numbers[1] is not None:
+        return None if numbers[0] == numbers[1] else "higher" if numbers[0] > numbers[1] else "lower"
+    words = plain_code(first), plain_code(second)
+    return None if words[0] == words[1] else "higher" if words[0] > words[1] else "lower"
 
 
 def ways_of_order(name: str, data: Data) -> Ways:
     """What higher and lower numbers of a column may mean."""
     if called.is_rank(name):
-        return {"lowest": _LOWEST, "highest": _HIGHEST}.get(data.best_rank or "", BY_ORDER)
-    return _HIGHEST if called.is_score(name) else BY_ORDER
+        return {"lowest": _LOWEST, "highest": HIGHEST}.get(data.best_rank or "", BY_ORDER)
+    return HIGHEST if called.is_score(name) else BY_ORDER

@@ -9,15 +9,15 @@ from typing import Any
 from pipeline.reading.verdicts import Verdict
 
 Row = Mapping[str, Any]
-DENIES_A, DENIES_B, AGREES, DISAGREES = "not a", "not b", "agrees", "disagrees"
+DENIES_A, DENIES_B, NO_TIE, AGREES, DISAGREES = "not a", "not b", "not tie", "agrees", "disagrees"
 """Said, besides verdicts: that one did not win, whoever else did; that what is read is right, or wrong."""
 _VERDICTS: tuple[Verdict, ...] = ("a", "b", "tie")
-_CLEAR = frozenset({*_VERDICTS, DENIES_A, DENIES_B, AGREES, DISAGREES})
+_CLEAR = frozenset({*_VERDICTS, DENIES_A, DENIES_B, NO_TIE, AGREES, DISAGREES})
 COUNTED: tuple[Mapping[str, str], ...] = ({"0": "a", "1": "b"}, {"1": "a", "2": "b"})
 """What numbers of two responses may mean."""
 _MOST_CODES = 50
 _FEWEST = 30
-_NEARLY_ALL = 0.85
+_NEARLY_ALL = 0.95
 
 
 @dataclass
@@ -40,7 +40,11 @@ class Held:
         Args:
             ways: what the codes may mean; None where each may be any verdict.
         """
-        codes = sorted({said for said, _ in self.said} - _CLEAR)
+        seen = {said for said, _ in self.said}
+        codes = sorted(seen - _CLEAR)
+        # beside a and b other words are no codes for them, and one code alone cannot say who won
+        if seen & {"a", "b"} or len(codes) == 1:
+            ways = [{}]
         if ways is None:
             if len(codes) > len(_VERDICTS):
                 return [(said, read) for said, read in self.said if said in _CLEAR and contradicts(said, read)]
@@ -48,18 +52,24 @@ class Held:
         found = [[(said, read) for said, read in self.said if contradicts(way.get(said, said), read)] for way in ways]
         return min(found, key=lambda pairs: sum(self.said[pair] for pair in pairs))
 
-    def nearly_agrees(self) -> bool:
-        """It says so often what is read that it can only be about the same, whatever the column is called."""
+    def nearly_agrees(self, least: float | None = None) -> bool:
+        """It says so often what is read that it can only be about the same, whatever the column is called.
+
+        Args:
+            least: share of what it says; None for nearly all of many.
+        """
         total, read = self.said.total(), Counter[str]()
         for (_, verdict), count in self.said.items():
             read[verdict] += count
         wrong = sum(self.said[pair] for pair in self.against())
+        if least is not None:
+            return 1 - wrong / max(total, 1) >= least
         chance = max(read.values(), default=0) / max(total, 1)
         return total >= _FEWEST and 1 - wrong / total >= max(_NEARLY_ALL, (1 + chance) / 2)
 
 
 def contradicts(said: str, read: Verdict) -> bool:
     """Whether what is said, if it is a verdict at all, is another than what is read."""
-    if said in (DENIES_A, DENIES_B):
+    if said in (DENIES_A, DENIES_B, NO_TIE):
         return said == f"not {read}"
     return said == DISAGREES or (said in _VERDICTS and said != read)

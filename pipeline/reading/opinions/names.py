@@ -7,17 +7,26 @@ from pipeline.reading.sides import parts_of, tags_of
 from pipeline.reading.verdicts import Verdict
 
 _WHO = "winner|winning|preference|preferred|better|best|chosen|choice|vote|verdict|selected"
-_JUDGED = "gold|majority|consensus|annotation|judge?ment|decision|ground[ _.-]?truth|human|expert|oracle"
 _THING = (
     "index|idx|id|response|answer|output|completion|candidate|option|text|model|side|label|name|vote|choice|verdict"
 )
-_SAYS_WHO = re.compile(rf"(?:{_WHO}|{_JUDGED}|label)(?:[ _.-]?(?:{_THING}))?|.*[ _.-](?:{_WHO})", re.IGNORECASE)
+_BY_SOMEBODY = "gold|majority|consensus|human|expert|oracle|annotator|final|true"
+_SAYS_WHO = re.compile(rf"(?:{_WHO}|label)(?:[ _.-]?(?:{_THING}))?(?:[ _.-]?\d+)?|.*[ _.-](?:{_WHO})", re.IGNORECASE)
+_JUDGES = re.compile(
+    rf"gold|majority|consensus|annotation|judge?ment|decision|(?:{_BY_SOMEBODY})[ _.-]?(?:label|judge?ment|decision)",
+    re.IGNORECASE,
+)
+"""Called so, a column may also say something else than who won."""
 _LOSES = re.compile(
     r"(?:.*[ _.-])?(?:loser|losing|loses|lost|worse|worst|rejected|dispreferred|(?:non|not)[ _.-]?preferred)"
     rf"(?:[ _.-]?(?:{_THING}))?",
     re.IGNORECASE,
 )
-_AGREES = re.compile(r"(?:.*[ _.-])?(?:agrees?|agreed|agreement|confirmed)(?:[ _.-].*)?", re.IGNORECASE)
+_UNWANTED = re.compile(
+    r"(?:is[ _.-]?)?(?:unwanted|undesirable|bad|disliked|downvoted|rejected|refused)|thumbs?[ _.-]?down", re.IGNORECASE
+)
+_TIE = re.compile(r"(?:is[ _.-]?)?(?:a[ _.-]?)?(?:tie|tied|draw)|both[ _.-]?(?:bad|good|equal)", re.IGNORECASE)
+_AGREES = re.compile(r"(?:.*[ _.-])?(?:agrees?|agreed|confirmed)(?:[ _.-].*)?", re.IGNORECASE)
 _INDEX = re.compile(r".*(?:index|idx)", re.IGNORECASE)
 _WANTED = re.compile(
     rf"(?:is[ _.-]?)?(?:{_WHO}|wanted|accepted|approved|liked|good|correct|desirable|upvoted)"
@@ -28,14 +37,16 @@ _LABELS = re.compile(r"(?:.*[ _.-])?(?:label|thumbs?|feedback|liked)(?:[ _.-]?\d
 _RANKS = re.compile(r"(?:.*[ _.-])?rank(?:s|ing)?(?:[ _.-]?(?:[ab]|\d+))?", re.IGNORECASE)
 _MORE_IS_BETTER = frozenset({
     "score", "scores", "rating", "ratings", "reward", "rewards", "star", "stars", "upvote", "upvotes", "like",
-    "likes", "votes", "points", "quality", "helpfulness", "helpful", "correctness", "coherence", "usefulness",
-    "satisfaction", "overall", "average", "mean",
+    "likes", "votes", "quality", "helpfulness", "correctness", "coherence", "usefulness", "satisfaction",
 })  # fmt: skip
-_LESS_IS_BETTER = frozenset({
-    "toxicity", "toxic", "harm", "harmful", "harmfulness", "loss", "error", "errors", "risk", "penalty",
-    "perplexity", "ppl", "distance", "cost", "downvotes", "dislikes", "bad", "badness", "wrong", "unsafe",
-    "hallucination", "hallucinations", "refusal", "bias", "nll", "latency", "rank",
+_OF_SCORES = frozenset({
+    "overall", "mean", "avg", "average", "median", "total", "sum", "final", "normalized", "human", "annotator", "rater",
+    "user", "judge", "model", "rm", "llm", "gpt", "claude", "gemini", "llama", "mini", "turbo", "o", "response",
+    "answer", "output", "completion", "chosen", "rejected", "a", "b", "first", "second", "left", "right", "fluency",
+    "relevance", "accuracy", "clarity", "honesty", "truthfulness", "preference", "instruction", "following",
+    "our", "the", "value", "num", "n", "count",
 })  # fmt: skip
+"""Words beside these that leave the direction as it is; any other may turn it, as toxicity does."""
 _OTHER_WORDS = frozenset({"label", "selected", "choice", "utterance", "vote", "best"})
 """Columns in which words that are no verdict say something else."""
 _SUPERSEDED = frozenset({"original", "old", "previous", "initial", "former", "raw"})
@@ -51,6 +62,16 @@ def is_superseded(name: str) -> bool:
 def says_who(name: str) -> bool:
     """Whether a column is called as one that names the better response."""
     return _SAYS_WHO.fullmatch(name.strip()) is not None
+
+
+def judges(name: str) -> bool:
+    """Whether it is called as a judgement, which may be one of who won, such as `majority` or `gold_label`."""
+    return _JUDGES.fullmatch(name.strip()) is not None
+
+
+def says_tie(name: str) -> bool:
+    """Whether true says that neither response won, such as `is_tie`."""
+    return _TIE.fullmatch(name.strip()) is not None
 
 
 def names_loser(name: str) -> bool:
@@ -71,12 +92,17 @@ def counts_places(name: str) -> bool:
 def has_words_of_its_own(name: str) -> bool:
     """Whether any word in it may be a code for a response."""
     plain = name.strip().casefold()
-    return plain not in _OTHER_WORDS and re.fullmatch(rf"(?:{_JUDGED}).*", plain) is None
+    return plain not in _OTHER_WORDS and not judges(name)
 
 
 def says_wanted(name: str) -> bool:
     """Whether true, of a single response, says that it is a good one, such as `is_preferred`."""
     return _WANTED.fullmatch(name.strip()) is not None
+
+
+def says_unwanted(name: str) -> bool:
+    """Whether true, of a single response, says that it is a bad one, such as `thumbs_down` or `rejected`."""
+    return _UNWANTED.fullmatch(name.strip()) is not None or names_loser(name)
 
 
 def is_label(name: str) -> bool:
@@ -90,9 +116,9 @@ def is_rank(name: str) -> bool:
 
 
 def is_score(name: str) -> bool:
-    """Whether it is called as a number of which more is better, which `toxicity_score` is not."""
-    parts = set(parts_of(name))
-    return not parts.isdisjoint(_MORE_IS_BETTER) and parts.isdisjoint(_LESS_IS_BETTER)
+    """Whether it is called as a number of which more is better, which neither `toxicity_score` nor `average` is."""
+    parts = {part for part in parts_of(name) if not part.isdigit()}
+    return not parts.isdisjoint(_MORE_IS_BETTER) and parts <= _MORE_IS_BETTER | _OF_SCORES
 
 
 def side_that_won(name: str, columns: tuple[str, str]) -> Verdict | None:

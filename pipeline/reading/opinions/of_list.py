@@ -1,6 +1,6 @@
 """Several responses in one cell: which of them is the best."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from pipeline.params.codings import code_number
@@ -9,12 +9,14 @@ from pipeline.reading.chats import Unreadable
 from pipeline.reading.codings import Decoder
 from pipeline.reading.fields import usual_names
 from pipeline.reading.opinions import names as called
-from pipeline.reading.opinions.decisions import Claim, Decision, Decisions, Ways, value_at, ways_of_order
+from pipeline.reading.opinions.decisions import HIGHEST, Claim, Decision, Decisions, Field, Ways, ways_of_order
 from pipeline.reading.opinions.held import DISAGREES
 from pipeline.reading.response_lists import open_list, place_of, places_of_best
 from pipeline.reading.samples import NumberedRow
 from pipeline.reading.written_messages import structure
 
+_MOST_RESPONSES = 30
+"""A larger number is no place of one."""
 _BY_NUMBER: tuple[Mapping[str, str], ...] = tuple(
     {f"{zero}{one}": (zero, one)[start] for zero in "ab" for one in "ab"} for start in (0, 1)
 )
@@ -45,35 +47,43 @@ class OfList(Decisions):
 
     def is_called(self, name: str) -> bool:
         named = called.says_who(name) or called.names_loser(name) or bool(usual_names("winner", [name]))
-        return named or called.is_rank(name) or called.is_score(name)
+        return named or called.says_wanted(name) or called.is_rank(name) or called.is_score(name)
 
     def ways(self, name: str) -> Ways | None:
         return ways_of_order(name, self._data) if called.is_rank(name) or called.is_score(name) else _BY_NUMBER
 
-    def claim(self, name: str) -> Claim:
-        loses, numbers = called.names_loser(name), called.is_rank(name) or called.is_score(name)
+    def may_hold(self, name: str, values: Collection[str]) -> bool:
+        numbers = [number for value in values if (number := code_number(value)) is not None]
+        return max(numbers, default=0) <= _MOST_RESPONSES
 
-        def said(place: int, one: Decision) -> str:
+    def claim(self, field: Field) -> Claim:
+        loses, numbers = called.names_loser(field.name), called.is_rank(field.name) or called.is_score(field.name)
+
+        def said_of(place: int, one: Decision) -> str:
             return "a" if (place in one.best) is not loses else "b"
 
         def claim(one: Decision) -> str | None:
-            value = structure(value_at(one.row, name))
-            if numbers or isinstance(value, list):
-                return _order_in(value, one) if numbers and isinstance(value, list) else None
+            value = structure(field.of(one.row))
+            if isinstance(value, list):
+                said = _order_in(value, one)
+                return said if numbers or said is None else HIGHEST[0].get(said, said)
+            if numbers:
+                return None
             place = place_of(value, one.texts, self._data.first_index)
             if isinstance(place, int):
-                return said(place, one)
+                return said_of(place, one)
             number = code_number(value)
             if number is None or number != int(number) or not 0 <= number <= len(one.texts):
                 return None
-            return said(int(number), one) + said(int(number) - 1, one)
+            return said_of(int(number), one) + said_of(int(number) - 1, one)
 
         return claim
 
 
 def _order_in(values: list[Any], one: Decision) -> str | None:
     """Whether the best response has the highest of these, or the lowest."""
-    numbers = [number for value in values if (number := code_number(value)) is not None]
+    known = [float(value) if isinstance(value, bool) else code_number(value) for value in values]
+    numbers = [number for number in known if number is not None]
     if len(numbers) != len(one.texts) or len(numbers) != len(values) or len(set(numbers)) < 2:
         return None
     best = {numbers[at] for at in one.best}

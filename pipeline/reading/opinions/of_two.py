@@ -1,6 +1,8 @@
 """Two responses a row: who won, by the columns of a format or by a layout."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 from pipeline.params.codings import code_number, plain_code
 from pipeline.params.data import Data
@@ -9,8 +11,9 @@ from pipeline.reading.codings import Decoder
 from pipeline.reading.fields import usual_names
 from pipeline.reading.layouts.layout import Layout
 from pipeline.reading.opinions import names as called
-from pipeline.reading.opinions.decisions import Claim, Decision, Decisions, Row, Ways, as_truth, is_empty, value_at
-from pipeline.reading.opinions.held import AGREES, COUNTED, DENIES_A, DENIES_B, DISAGREES
+from pipeline.reading.opinions.decisions import Claim, Decision, Decisions, Field, Row, Ways, is_empty
+from pipeline.reading.opinions.held import AGREES, COUNTED, DENIES_A, DENIES_B, DISAGREES, NO_TIE
+from pipeline.reading.opinions.words import as_truth
 from pipeline.reading.samples import NumberedRow
 from pipeline.reading.side_scores import compared_by, shown_order
 from pipeline.reading.sides import own_tags, parts_of
@@ -20,6 +23,8 @@ from pipeline.reading.vote_lists import votes_in
 
 _LONGEST = 60
 """Characters of a word that may be a code."""
+_FEW = 3
+_IS_MODEL = re.compile(r"model(?:[ _.-]?name)?$", re.IGNORECASE)
 _OPPOSITE = {"a": "b", "b": "a"}
 
 
@@ -54,13 +59,20 @@ class OfTwo(Decisions):
                 yield Decision(number, row, read, [row.get(name) for name in self.columns])
 
     def is_called(self, name: str) -> bool:
-        if self.says_less(name) or called.says_who(name):
-            return True
-        return bool(usual_names("winner", [name]))
+        return (
+            self.says_less(name) or called.says_who(name) or called.judges(name) or bool(usual_names("winner", [name]))
+        )
+
+    def may_hold(self, name: str, values: Collection[str]) -> bool:
+        if called.says_agreement(name) or called.says_tie(name) or self._side(name):
+            return all(as_truth(value) is not None for value in values)
+        # of two models, where nothing says which of them wrote which response
+        return not (called.judges(name) and len(values) > _FEW) and (bool(self._models) or not _IS_MODEL.search(name))
 
     def says_less(self, name: str) -> bool:
         """Whether it may contradict a winner, but cannot be in its place."""
-        return called.names_loser(name) or called.says_agreement(name) or bool(self._side(name))
+        says_truth = called.says_agreement(name) or called.says_tie(name) or self._side(name)
+        return called.names_loser(name) or bool(says_truth)
 
     def _side(self, name: str) -> Verdict | None:
         return called.side_that_won(name, self.columns)
@@ -68,31 +80,38 @@ class OfTwo(Decisions):
     def ways(self, name: str) -> Ways | None:
         return COUNTED if called.counts_places(name) else None
 
-    def claim(self, name: str) -> Claim:
-        meanings = {True: AGREES, False: DISAGREES} if called.says_agreement(name) else {}
-        if side := self._side(name):
+    def claim(self, field: Field) -> Claim:
+        meanings: dict[bool, str] = {}
+        if called.says_agreement(field.name):
+            meanings = {True: AGREES, False: DISAGREES}
+        elif called.says_tie(field.name):
+            meanings = {True: "tie", False: NO_TIE}
+        elif side := self._side(field.name):
             meanings = {True: side, False: DENIES_A if side == "a" else DENIES_B}
         if meanings:
-            return lambda one: None if (truth := as_truth(value_at(one.row, name))) is None else meanings[truth]
-        return self._claim_of_words(name)
+            return lambda one: None if (truth := as_truth(field.of(one.row))) is None else meanings[truth]
+        return self._claim_of_words(field)
 
-    def _claim_of_words(self, name: str) -> Claim:
+    def _claim_of_words(self, field: Field) -> Claim:
         columns = self._data.columns.model_copy(
             update=dict(zip(("response_a", "response_b"), self.columns, strict=True))
         )
         coding = type(self._data.winner_coding)(first=None, second=None, tie=None, skip=None)
         decoder = Decoder(self._data.model_copy(update={"winner_coding": coding, "columns": columns}))
-        tags, any_word = set(own_tags(self.columns)), called.has_words_of_its_own(name)
+        tags, any_word = set(own_tags(self.columns)), called.has_words_of_its_own(field.name)
+        loses = called.names_loser(field.name)
 
         def claim(one: Decision) -> str | None:
-            value = value_at(one.row, name)
+            value = _same_text(field.of(one.row), one.texts)
+            if votes := votes_in(value, one.texts):
+                value = votes[0] if all(vote == votes[0] for vote in votes) else _majority(decoder, votes, one.texts)
             if is_empty(value) or isinstance(value, list | dict):
                 return None
             if not self._takes_codes and value not in one.texts and not tags & set(parts_of(str(value))):
                 return None
             said = decoder.verdict(value, one.texts, [one.row.get(model) for model in self._models])
             if verdict := None if isinstance(said, Undeclared) else read_verdict(said):
-                return _OPPOSITE.get(verdict, verdict) if called.names_loser(name) else verdict
+                return _OPPOSITE.get(verdict, verdict) if loses else verdict
             is_code = isinstance(value, bool) or code_number(value) is not None
             is_code |= any_word and len(str(value)) <= _LONGEST
             return plain_code(value) if is_code and self._takes_codes else None
@@ -120,6 +139,25 @@ class OfLayout(OfTwo):
                 read: Verdict | None = read_verdict(parts[0].get("winner")) if self._compared else "a"
                 if read:
                     yield Decision(number, row, read, [parts[0][name] for name in self.columns])
+
+
+def _same_text(value: Any, texts: Sequence[Any]) -> Any:
+    """The response that a text is but for spaces at its ends; else the value."""
+    if not isinstance(value, str) or value in texts:
+        return value
+    return next((text for text in texts if isinstance(text, str) and text.strip() == value.strip()), value)
+
+
+def _majority(decoder: Decoder, votes: Sequence[Any], texts: Sequence[Any]) -> str | None:
+    """What most of several votes say; None where one of them cannot be read."""
+    said = [
+        None if isinstance(one := decoder.verdict(vote, texts), Undeclared) else read_verdict(one) for vote in votes
+    ]
+    known = [Vote("", verdict) for verdict in said if verdict]
+    try:
+        return majority(known) if len(known) == len(said) else None
+    except Unreadable:
+        return None
 
 
 def of_votes(data: Data, sides: tuple[str, str]) -> OfTwo:
