@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -59,7 +60,10 @@ def _compare(workload: Workload, repeats: int, rate: MatmulRate) -> dict[str, An
         alone = [_run("ours", workload) for _ in range(repeats)]
         return {**_what(workload), **_side("ours", workload, alone, rate)}
     ours = [_run("ours", workload)]
-    tried = {attention: _run("peer", workload, attention) for attention in PEER_ATTENTION}
+    found = {attention: _try_peer(workload, attention) for attention in PEER_ATTENTION}
+    tried = {attention: result for attention, result in found.items() if result}
+    if not tried:
+        sys.exit(f"{workload.name}: the peer runs out of memory with {' and with '.join(PEER_ATTENTION)}")
     best = max(tried, key=lambda attention: tried[attention]["tokens_per_s"])
     peer = [tried[best]]
     for repeat in range(1, repeats):
@@ -76,7 +80,8 @@ def _smallest_peak(workload: Workload, row: dict[str, Any], tried: dict[str, dic
     """Long rows are about memory: the peer's smallest peak counts, with its gradient checkpointing as well."""
     peaks = {f"{attention}, kept": result["peak_mib"] for attention, result in tried.items()}
     for attention in PEER_ATTENTION:
-        peaks[f"{attention}, recomputed"] = _run("peer", workload, attention, "recomputed", plain=True)["peak_mib"]
+        if result := _try_peer(workload, attention, "recomputed", plain=True):
+            peaks[f"{attention}, recomputed"] = result["peak_mib"]
     smallest = min(peaks.values())
     return {
         "peer_peak_mib": smallest,
@@ -133,6 +138,15 @@ def _run(side: str, workload: Workload, attention: str = "", *more: str, plain: 
     return result
 
 
+def _try_peer(workload: Workload, *arguments: str, plain: bool = False) -> dict[str, float] | None:
+    """The peer once; None, said, where this machine has too little memory for it."""
+    try:
+        return _run("peer", workload, *arguments, plain=plain)
+    except MemoryError:
+        print(f"{workload.name:16} peer {' '.join(arguments):10} was killed: too little memory", flush=True)
+        return None
+
+
 def _worker(
     module: str, arguments: Sequence[str], environment: dict[str, str], *, plain: bool = False
 ) -> dict[str, Any]:
@@ -142,6 +156,8 @@ def _worker(
     common = {name: value for name, value in ENVIRONMENT.items() if not (plain and name.startswith("MALLOC_"))}
     variables = {**os.environ, **common, **settings, **environment}
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    if done.returncode == -signal.SIGKILL:
+        raise MemoryError(f"{' '.join(command)} was killed, as the system does where memory runs out")
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))
