@@ -13,7 +13,7 @@ from pipeline.reading.coding_advice import advise
 from pipeline.reading.codings import Decoder
 from pipeline.reading.fields import FILE_NAME
 from pipeline.reading.open_lists import close_lists
-from pipeline.reading.opinions.names import is_score
+from pipeline.reading.opinions.names import is_score, mentions_score
 from pipeline.reading.samples import read_rows, sample_rows
 from pipeline.reading.side_scores import compared_by, refuse_open_numbers
 from pipeline.reading.sides import numbers_of
@@ -116,8 +116,9 @@ def _refuse_open_scores(source: Source, data: Data) -> None:
     """Of a column that is not called score or the like, less may be better; a table without names has its own."""
     columns = data.columns
     name = columns.score if data.format == "ratings" else columns.scores
-    called = source.name if source.unnamed else name
-    if isinstance(name, str) and data.best_score is None and not is_score(str(called)):
+    if not isinstance(name, str) or data.best_score:
+        return
+    if not (mentions_score(source.name.rpartition("/")[2]) if source.unnamed else is_score(name)):
         rows = list(sample_rows(source, [name, *_names(data)]))
         found = Counter(_shown(row.get(name)) for _, row in rows)
         raise PipelineError(advise("score", source.name, name, found, rows[0]))

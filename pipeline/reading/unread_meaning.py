@@ -17,7 +17,7 @@ _CHANGES = re.compile(
     re.IGNORECASE,
 )
 _BESIDE_PROMPT = re.compile(
-    r"(?:retrieved[ _-]?)?(?:contexts?|documents?|docs|passages?|evidence|knowledge)|persona|background|post|article",
+    r"(?:retrieved[ _-]?)?(?:contexts?|documents?|docs|evidence|knowledge)|persona|background|post|article",
     re.IGNORECASE,
 )
 """What a prompt may be about; it may also be the place that a row was found at, which is a word or a number."""

@@ -121,6 +121,11 @@ def is_score(name: str) -> bool:
     return not parts.isdisjoint(_MORE_IS_BETTER) and parts <= _MORE_IS_BETTER | _OF_SCORES
 
 
+def mentions_score(name: str) -> bool:
+    """Whether the name of a file, which has other words, too, says that it holds scores."""
+    return not _MORE_IS_BETTER.isdisjoint(parts_of(name))
+
+
 def side_that_won(name: str, columns: tuple[str, str]) -> Verdict | None:
     """The response that true speaks for in a column such as `a_better` or `is_second_preferred`.
 
