@@ -1,6 +1,7 @@
 """write_report: the comparison of all policies, as JSON, plots and one page."""
 
 from pipeline.report.comparison import build_comparison, comparison_table
+from pipeline.report.headline import CURVES, HEADLINE, headline, write_curves
 from pipeline.report.inputs import load_report_inputs, samples_per_step
 from pipeline.report.page import render_page
 from pipeline.report.page_run import run_facts
@@ -16,6 +17,8 @@ def main(stage: Stage) -> None:
     inputs = load_report_inputs(stage.root, methods, seeds, samples_per_step(stage.params.optimize))
     comparison = build_comparison(inputs, stage.params.write_report)
     stage.write_json("reports/comparison.json", comparison)
+    stage.write_json(HEADLINE.as_posix(), headline(comparison))
+    write_curves(inputs, stage.output(CURVES.as_posix()))
     plots = draw_plots(inputs, stage.output("reports/plots"))
     run = run_facts(inputs, stage.declared_params, stage.input_hashes)
     compared = digest(stage.output("reports/comparison.json").read_bytes())

@@ -1,0 +1,67 @@
+"""Experiments as people of DVC run and compare them: a dozen numbers, curves over each other, nothing trained twice."""
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from tests.tiny_pipeline.conftest import run
+
+GIT = ("git", "-c", "user.name=ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=false")
+
+
+def ok(root: Path, *command: str) -> str:
+    result = run(root, *command)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result.stdout
+
+
+def names_of(values: Mapping[str, Any], above: str = "") -> set[str]:
+    """Keys of nested numbers, with dots between."""
+    found: set[str] = set()
+    for key, value in values.items():
+        found |= names_of(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}"}
+    return found
+
+
+def test_variants_are_compared_by_a_dozen_numbers_and_by_curves(project: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(project, root, symlinks=True)
+    ok(root, *GIT, "add", "-A")
+    ok(root, *GIT, "commit", "-q", "-m", "first")
+    before = (root / "reports/headline.json").read_text()
+    trained = ok(root, "dvc", "exp", "run", "-n", "sharper", "-S", "optimize.dpo.beta=0.9")
+    assert trained.count("Running stage 'optimize_policy@dpo-0'") == 1 and "Running stage 'train_sft'" not in trained
+    headline = json.loads((root / "reports/headline.json").read_text())
+    numbers = names_of(headline)
+    assert len(numbers) == 4 + 3 * len(["dpo", "hybrid", "ppo"]) and headline != json.loads(before)
+
+    (shown, *rows) = csv.reader(StringIO(ok(root, "dvc", "exp", "show", "--only-changed", "--csv")))
+    assert {"dpo.kl_nats_per_sequence", "optimize.dpo.beta"} <= set(shown) and len(shown) < 40, shown
+    assert "sharper" in {cell for row in rows for cell in row}
+    assert {*json.loads(ok(root, "dvc", "metrics", "diff", "--json"))} == {"reports/headline.json"}
+
+    drawn = json.loads(ok(root, "dvc", "plots", "diff", "HEAD", "--json"))["data"]
+    curves = {name: {rev for part in parts for rev in part["revisions"]} for name, parts in drawn.items()}
+    assert len(curves) == 8 and all({"HEAD", "workspace"} <= revs for revs in curves.values())
+
+    # back and forth: what was trained once is taken from the cache of runs
+    again = ok(root, "dvc", "exp", "run", "-n", "back", "-S", "optimize.dpo.beta=0.1")
+    assert "Running stage" not in again and (root / "reports/headline.json").read_text() == before
+    ok(root, "dvc", "exp", "branch", "sharper", "sharper-branch")
+    assert "sharper-branch" in ok(root, "git", "branch")
+    assert "optimize.dpo.beta" in ok(root, "dvc", "exp", "diff", "sharper", "back")
+
+
+def test_queued_variants_run_one_after_the_other(project: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(project, root, symlinks=True)
+    ok(root, *GIT, "add", "-A")
+    ok(root, *GIT, "commit", "-q", "-m", "first")
+    for count in (2, 3):
+        ok(root, "dvc", "exp", "run", "--queue", "-n", f"shown-{count}", "-S", f"write_report.samples_shown={count}")
+    ok(root, "dvc", "exp", "run", "--run-all")
+    assert {"shown-2", "shown-3"} <= set(ok(root, "dvc", "exp", "list", "--name-only").split())
