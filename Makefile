@@ -95,5 +95,6 @@ lock: $(READY) ## resolve pyproject.toml again into requirements.txt
 	mv requirements.tmp requirements.txt
 
 clean: ## remove what the pipeline built; environment, DVC cache, verdicts and runs not yet in MLflow stay
-	rm -rf artifacts reports/index.html reports/compare.html reports/costs.json reports/runs reports/plots
+	rm -rf artifacts
+	find reports -mindepth 1 -maxdepth 1 ! -name headline.json ! -name state.js -exec rm -rf {} +
 	[ ! -d .state ] || find .state -mindepth 1 -maxdepth 1 ! -name tracking ! -name verdicts -exec rm -rf {} +
