@@ -1,1 +1,1 @@
-[window.checkedOut = "a84bdaeb783fe970"]
+[window.checkedOut = "61b7f9ea203d3ef6"]
