@@ -32,10 +32,10 @@ check: $(READY) ## say what a run would read and use, and what is wrong, before 
 recipe: $(READY) ## list the usual runs, or take one into params.yaml: NAME=given-dpo [SOURCE=data/raw/mine.jsonl] [FORCE=1]
 	@$(RUN) python -m pipeline.params.recipes $(if $(NAME),'$(NAME)') $(if $(SOURCE),--source '$(SOURCE)') $(if $(FORCE),--force)
 
-repro: $(READY) ## run the whole pipeline; a second time only what changed
+repro: $(READY) ## run the whole pipeline, a second time only what changed; DEVICES=0,1: on several GPUs side by side
 	@$(RUN) python -m pipeline.params.loading
 	@$(RUN) python -m pipeline.project.lock_copy
-	$(RUN) dvc repro
+	$(RUN) $(if $(DEVICES),python -m pipeline.project.parallel '$(DEVICES)',dvc repro)
 	@$(BIN)/python -m pipeline.report.show
 
 test: lint typecheck unit ## linters, type check and tests

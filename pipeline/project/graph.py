@@ -60,6 +60,24 @@ def stage_names(root: Path, *, revision: str | None = None) -> set[str]:
         raise PipelineError(f"dvc.yaml: cannot read the stages: {error}") from error
 
 
+def stages_before(root: Path) -> dict[str, set[str]]:
+    """Names of all stages, in the order of the graph, each with those whose outputs it reads.
+
+    Raises:
+        PipelineError: dvc.yaml cannot be read.
+    """
+    import networkx
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        graph = Repo(str(root)).index.graph  # from a stage to what it depends on
+    except DvcException as error:
+        raise PipelineError(f"dvc.yaml: cannot read the stages: {error}") from error
+    ordered = list(reversed(list(networkx.topological_sort(graph))))
+    return {stage.name: {one.name for one in graph.successors(stage)} for stage in ordered if stage.name}
+
+
 def cache_folder(root: Path) -> Path:
     """Where DVC keeps contents by md5: its own configuration says, of every level (project, local, user, system).
 

@@ -40,6 +40,5 @@ def test_every_curve_that_dvc_draws_is_in_the_tables(write_reports, tmp_path: Pa
     loss = [float(row["loss"]) for row in tables["dpo.csv"]]
     assert loss == [row["loss"] for row in inputs.trained["dpo"].history]
     points = [(row["method"], int(row["seed"]), int(row["step"])) for row in tables["checkpoints.csv"]]
-    assert points == [
-        (name, run.seed, point.step) for name, runs in inputs.runs.items() for run in runs for point in run.checkpoints.points
-    ]  # fmt: skip
+    runs = [(name, run) for name, runs in inputs.runs.items() for run in runs]
+    assert points == [(name, run.seed, point.step) for name, run in runs for point in run.checkpoints.points]

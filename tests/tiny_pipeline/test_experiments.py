@@ -3,12 +3,18 @@
 import csv
 import json
 import shutil
+import subprocess
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from pipeline.project.graph import stages_before
+from pipeline.project.parallel import run_side_by_side
 from tests.tiny_pipeline.conftest import run
+from tests.tiny_project import edit_params
 
 GIT = ("git", "-c", "user.name=ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=false")
 
@@ -65,3 +71,25 @@ def test_queued_variants_run_one_after_the_other(project: Path, tmp_path: Path) 
         ok(root, "dvc", "exp", "run", "--queue", "-n", f"shown-{count}", "-S", f"write_report.samples_shown={count}")
     ok(root, "dvc", "exp", "run", "--run-all")
     assert {"shown-2", "shown-3"} <= set(ok(root, "dvc", "exp", "list", "--name-only").split())
+
+
+def test_stages_side_by_side_leave_a_whole_lock_file(project: Path, tmp_path: Path) -> None:
+    """A further seed of each method: trained and selected, two at a time, where one device has one stage at a time."""
+    root = tmp_path / "copy"
+    shutil.copytree(project, root, symlinks=True)
+    edit_params(root, {"optimize.seeds": [0, 1]})
+    begun: dict[str, list[str]] = {"0": [], "1": []}
+
+    def start(name: str, device: str) -> "subprocess.Popen[str]":
+        begun[device].append(name)
+        command = ["dvc", "repro", "--single-item", "--wait-for-lock", "--quiet", name]
+        return subprocess.Popen(command, cwd=root, text=True)
+
+    new = {name: reads for name, reads in stages_before(root).items() if name.endswith("-1") and "evaluate" not in name}
+    run_side_by_side({name: reads & new.keys() for name, reads in new.items()}, ["0", "1"], start)
+    assert len(new) == 6 and sorted(begun["0"] + begun["1"]) == sorted(new) and all(begun.values())
+    assert "up to date" in ok(root, "dvc", "status", *new)
+    lock = yaml.safe_load((root / "dvc.lock").read_text())["stages"]
+    assert (
+        new.keys() <= lock.keys() and yaml.safe_load((project / "dvc.lock").read_text())["stages"].keys() <= lock.keys()
+    )
