@@ -94,7 +94,7 @@ def run_side_by_side(before: Mapping[str, set[str]], devices: Sequence[str], sta
 def _start(name: str, device: str) -> "subprocess.Popen[str]":
     print(f"GPU {device}: {name}", flush=True)
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": device}
-    command = ["dvc", "repro", "--single-item", "--wait-for-lock", name]
+    command = ["dvc", "--wait-for-lock", "repro", "--single-item", name]
     return subprocess.Popen(command, env=environment, text=True)
 
 

@@ -114,4 +114,4 @@ def test_nothing_is_left_to_do_and_plots_and_metrics_show(project: Path) -> None
     assert "judge_score" in dvc(project, "metrics", "show").stdout
     shown = dvc(project, "plots", "show")
     assert shown.returncode == 0, shown.stderr
-    assert "overoptimization" in (project / "dvc_plots/index.html").read_text()
+    assert "Judge_score_against_KL" in (project / "dvc_plots/index.html").read_text()
