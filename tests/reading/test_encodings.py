@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.params.schema import Params
 from pipeline.reading.foreign_encodings import guess_encodings
 from pipeline.reading.rows import BROKEN
-from pipeline.reading.sources import Source, load_sources
-from tests.tiny_models import changed
+from pipeline.reading.sources import Source
 
 TEXTS = {
     "CP1252": [
@@ -38,21 +36,8 @@ Load = Callable[[str, bytes], Source]
 
 
 @pytest.fixture
-def said() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params, said: list[str]) -> Load:
-    monkeypatch.chdir(tmp_path)
-    Path("data/raw").mkdir(parents=True)
-
-    def load(name: str, content: bytes) -> Source:
-        Path("data/raw", name).write_bytes(content)
-        (source,) = load_sources(changed(params.data, source=f"data/raw/{name}", format="auto"), warn=said.append)
-        return source
-
-    return load
+def load(load_bytes: Load) -> Load:
+    return load_bytes
 
 
 def command(message: str) -> str:

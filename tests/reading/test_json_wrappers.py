@@ -12,10 +12,8 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.params.schema import Params
 from pipeline.reading.json_rows import load_json_rows
-from pipeline.reading.sources import Source, load_sources
-from tests.tiny_models import changed
+from pipeline.reading.sources import Source
 
 ROWS = [{"prompt": f"Où? {at}", "chosen": f"a{at}", "rejected": f"b{at}", "score": at / 3} for at in range(4)]
 CHAT = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
@@ -23,21 +21,10 @@ Load = Callable[..., Source]
 
 
 @pytest.fixture
-def said() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params, said: list[str]) -> Load:
-    monkeypatch.chdir(tmp_path)
-    Path("data/raw").mkdir(parents=True)
-
+def load(load_bytes: Load) -> Load:
     def load(content: Any, *, indent: int | None = None, name: str = "rows.json", **changes: Any) -> Source:
         text = content if isinstance(content, str) else json.dumps(content, indent=indent, ensure_ascii=False)
-        Path("data/raw", name).write_text(text)
-        data = changed(params.data, source=f"data/raw/{name}", format="auto", **changes)
-        (source,) = load_sources(data, warn=said.append)
-        return source
+        return load_bytes(name, text.encode(), **changes)
 
     return load
 

@@ -1,0 +1,34 @@
+"""A source of the user's own, from the bytes of its file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.params.schema import Params
+from pipeline.reading.sources import Source, load_sources
+from tests.tiny_models import changed
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """The warnings of opening it."""
+    return []
+
+
+@pytest.fixture
+def load_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params, said: list[str]
+) -> Callable[..., Source]:
+    """Writes a file of data/raw, and opens it with settings of `data` besides."""
+    monkeypatch.chdir(tmp_path)
+    Path("data/raw").mkdir(parents=True)
+
+    def load(name: str, content: bytes, **changes: Any) -> Source:
+        Path("data/raw", name).write_bytes(content)
+        data = changed(params.data, source=f"data/raw/{name}", format="auto", **changes)
+        (source,) = load_sources(data, warn=said.append)
+        return source
+
+    return load
