@@ -1,6 +1,7 @@
 """What dvc.yaml says of a stage. The only module that imports DVC."""
 
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from pipeline.errors import PipelineError
@@ -66,7 +67,6 @@ def stages_before(root: Path) -> dict[str, set[str]]:
     Raises:
         PipelineError: dvc.yaml cannot be read.
     """
-    import networkx
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -74,8 +74,8 @@ def stages_before(root: Path) -> dict[str, set[str]]:
         graph = Repo(str(root)).index.graph  # from a stage to what it depends on
     except DvcException as error:
         raise PipelineError(f"dvc.yaml: cannot read the stages: {error}") from error
-    ordered = list(reversed(list(networkx.topological_sort(graph))))
-    return {stage.name: {one.name for one in graph.successors(stage)} for stage in ordered if stage.name}
+    before = {stage.name: {one.name for one in graph.successors(stage)} for stage in graph if stage.name}
+    return {name: before[name] for name in TopologicalSorter(before).static_order()}
 
 
 def cache_folder(root: Path) -> Path:
