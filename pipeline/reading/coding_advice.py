@@ -1,12 +1,17 @@
 """What to write into params.yaml where the values of a winner, label or rank leave open what they mean."""
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
 from pipeline.excerpts import shorten
 from pipeline.params.codings import code_number
 
+_PLAIN = re.compile(r"[A-Za-z_](?:[\w .-]*[\w.-])?")
+_YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+"""Words that are no texts in some YAML."""
 _MOST_VALUES = 8
 _MOST_CHARACTERS = 40
 _QUESTIONS = {
@@ -78,6 +83,18 @@ def _row(row: Mapping[str, Any]) -> str:
 
 def _short(text: str) -> str:
     return shorten(" ".join(text.split()), _MOST_CHARACTERS)
+
+
+def name_in_yaml(name: str) -> str:
+    """A name of a column, or a code, as YAML reads it back as a text."""
+    if _PLAIN.fullmatch(name) and name.casefold() not in _YAML_WORDS:
+        return name
+    return _quoted(name) if name.isprintable() else json.dumps(name, ensure_ascii=False)
+
+
+def names_in_yaml(names: Iterable[str]) -> str:
+    """The same of several, as they stand in a list."""
+    return ", ".join(map(name_in_yaml, names))
 
 
 def _quoted(value: str) -> str:

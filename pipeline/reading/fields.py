@@ -198,6 +198,11 @@ def _usual(form: str, field: str, names: Sequence[str]) -> list[str]:
     return usual_names(field, names)
 
 
+def columns_in(named: str | Sequence[str] | None) -> list[str]:
+    """The columns of a field of `data.columns` that may be one, several, or none."""
+    return [named] if isinstance(named, str) else list(named or [])
+
+
 def usual_names(field: str, names: Sequence[str]) -> list[str]:
     """The column that has the first usual name of a field, if one has."""
     by_plain_name = {_SITE.sub("", name.casefold()): name for name in reversed(names)}

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.errors import PipelineError
 from pipeline.params.data import Data
 from pipeline.reading.code_columns import code_columns
+from pipeline.reading.fields import columns_in
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.samples import sample_rows
 from pipeline.reading.sides import named_sides
@@ -67,8 +68,7 @@ _OPPOSITES = tuple(
 
 def unused_columns(source: Source, data: Data) -> list[str]:
     """Columns that no field of a resolved `data` names and its layout does not read, in the order of the source."""
-    named = (name for name in data.columns.model_dump().values() if name is not None)
-    used = {name for one in named for name in (one if isinstance(one, list) else [one])}
+    used = {name for named in data.columns.model_dump().values() for name in columns_in(named)}
     if layout := LAYOUTS.get(data.format):
         used |= set(layout.uses) - set(unread_by_layout(_sample(source), layout))
     return [name for name in source.rows.column_names if name not in used]

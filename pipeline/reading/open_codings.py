@@ -11,7 +11,7 @@ from pipeline.params.codings import Code, WinnerCoding, code_number, plain_code
 from pipeline.params.data import Data
 from pipeline.reading.coding_advice import advise
 from pipeline.reading.codings import Decoder
-from pipeline.reading.fields import FILE_NAME
+from pipeline.reading.fields import FILE_NAME, columns_in
 from pipeline.reading.open_lists import close_lists
 from pipeline.reading.opinions.names import is_score, mentions_score
 from pipeline.reading.samples import read_rows, sample_rows
@@ -97,7 +97,7 @@ def close_codings(source: Source, data: Data, *, auto: bool) -> Data:
     """
     form, columns = data.format, data.columns
     if form in ("comparisons", "round_robin") and not data.winner_coding and columns.winner:
-        return _close_winners(source, data, _listed(columns.winner))
+        return _close_winners(source, data, columns_in(columns.winner))
     if compared_by(data):
         refuse_open_numbers(source, data)
     if form in ("thumbs", "labelled_texts") and auto and not data.label_coding and columns.label:
@@ -122,10 +122,6 @@ def _refuse_open_scores(source: Source, data: Data) -> None:
         rows = list(sample_rows(source, [name, *_names(data)]))
         found = Counter(_shown(row.get(name)) for _, row in rows)
         raise PipelineError(advise("score", source.name, name, found, rows[0]))
-
-
-def _listed(name: str | list[str]) -> list[str]:
-    return [name] if isinstance(name, str) else name
 
 
 def _close_winners(source: Source, data: Data, names: list[str]) -> Data:

@@ -9,6 +9,7 @@ from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
 from pipeline.params.codings import plain_code
 from pipeline.params.data import Data
+from pipeline.reading.fields import columns_in
 from pipeline.reading.samples import sample_rows
 from pipeline.reading.sides import numbers_of
 from pipeline.reading.sources import Source
@@ -78,7 +79,7 @@ def refuse_misfits(sources: Sequence[Source], resolved: Sequence[Data], settings
 def _coded(source: Source, data: Data, settings: Data) -> Iterator[_Coded]:
     columns = data.columns
     if data.format == "comparisons" and settings.winner_coding and columns.response_a and columns.response_b:
-        winners = [columns.winner] if isinstance(columns.winner, str) else columns.winner or []
+        winners = columns_in(columns.winner)
         named = [*winners, *(columns.models or []), columns.response_a, columns.response_b]
         rows = [row for _, row in sample_rows(source, named)]
         beside = [{plain_code(row.get(name)) for name in named[len(winners) :]} for row in rows]

@@ -9,7 +9,7 @@ from pipeline.params.codings import code_number, plain_code
 from pipeline.params.data import Data
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.coding_advice import advise
-from pipeline.reading.fields import FILE_NAME
+from pipeline.reading.fields import FILE_NAME, columns_in
 from pipeline.reading.opinions.names import is_rank, is_score
 from pipeline.reading.responses import read_number
 from pipeline.reading.samples import sample_rows
@@ -22,7 +22,7 @@ def compared_by(data: Data) -> list[str]:
     columns = data.columns
     if data.format != "comparisons" or columns.winner or not columns.scores:
         return []
-    return [columns.scores] if isinstance(columns.scores, str) else columns.scores
+    return columns_in(columns.scores)
 
 
 def are_ranks(data: Data) -> bool:

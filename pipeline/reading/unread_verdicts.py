@@ -8,6 +8,7 @@ from pipeline.errors import PipelineError
 from pipeline.params.codings import code_number
 from pipeline.params.data import Data
 from pipeline.reading.code_columns import are_numbers, code_columns, is_of_the_prompt, is_of_the_row
+from pipeline.reading.coding_advice import name_in_yaml, names_in_yaml
 from pipeline.reading.opinions.names import is_rank
 from pipeline.reading.opinions.words import BAD, GOOD
 from pipeline.reading.sides import named_sides, number_pairs, own_tags
@@ -15,8 +16,6 @@ from pipeline.reading.sources import Source
 
 Row = Mapping[str, Any]
 _TEXTS = ("texts", "labelled_texts")
-_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
-"""Words that are no texts in some YAML."""
 
 
 def refuse_two_texts(source: Source, data: Data, rows: Sequence[Row], sentences: Sequence[str]) -> None:
@@ -52,7 +51,7 @@ def refuse_two_texts(source: Source, data: Data, rows: Sequence[Row], sentences:
             f"{source.name}: the responses would be the codes of {data.columns.response} "
             f"({_counted(codes[data.columns.response])}), and the texts in {shown} would not be read. Write rows with "
             "prompt and response, or chosen and rejected, of the texts that the codes name; where the codes are to be "
-            f"learned, add to params.yaml under data: ignore_columns: [{', '.join(map(_quoted, kept))}]."
+            f"learned, add to params.yaml under data: ignore_columns: [{names_in_yaml(kept)}]."
         )
 
 
@@ -68,7 +67,7 @@ def comparison_lines(data: Data, rows: Sequence[Row], pair: tuple[str, str], nam
     sides = {"prompt": prompt, "response_a": pair[0], "response_b": pair[1]}
     options: list[tuple[str, str]] = []
     for two in number_pairs([name for name in others if _holds_numbers(rows, name)], pair):
-        columns, key = {**sides, "scores": f"[{', '.join(two)}]"}, _direction(two)
+        columns, key = {**sides, "scores": two}, _direction(two)
         options += [
             (f"the {end} of {' and '.join(two)} is the better one's", _lines("comparisons", columns, f"{key}: {best}"))
             for end, best in (("larger", "highest"), ("smaller", "lowest"))
@@ -135,7 +134,7 @@ def verdict_lines(data: Data, rows: Sequence[Row], names: Sequence[str]) -> str:
             for end, best in (("largest", "highest"), ("smallest", "lowest"))
         ]
     elif codes:
-        coding = f"label_coding:\n    wanted: []\n    unwanted: [{', '.join(map(_quoted, codes))}]"
+        coding = f"label_coding:\n    wanted: []\n    unwanted: [{names_in_yaml(codes)}]"
         form = "labelled_texts" if texts else "thumbs"
         words = "it labels them; move what people want from unwanted to wanted"
         options = [(words, _lines(form, {**what, "label": name}, coding))]
@@ -151,18 +150,16 @@ def _holds_numbers(rows: Sequence[Row], name: str) -> bool:
     return bool(filled) and all(code_number(value) is not None for value in filled)
 
 
-def _lines(form: str, columns: Mapping[str, str | None], *more: str) -> str:
-    named = [f"    {field}: {_quoted(name)}" for field, name in columns.items() if name]
+def _value(named: str | Sequence[str]) -> str:
+    return name_in_yaml(named) if isinstance(named, str) else f"[{names_in_yaml(named)}]"
+
+
+def _lines(form: str, columns: Mapping[str, str | Sequence[str] | None], *more: str) -> str:
+    named = [f"    {field}: {_value(name)}" for field, name in columns.items() if name]
     return "\n".join([f"  format: {form}", "  columns:", *named, *(f"  {line}" for line in more)])
 
 
-def _quoted(name: str) -> str:
-    """A name as YAML reads it as a text; a list of names, and what is a word anyway, as they are."""
-    plain = name.replace("_", "").isalnum() and not name[0].isdigit() and name.casefold() not in _YAML
-    return name if name.startswith("[") or plain else "'" + name.replace("'", "''") + "'"
-
-
 def _advice(data: Data, options: Sequence[tuple[str, str]], names: Iterable[str]) -> str:
-    ignored = ", ".join(map(_quoted, [*(data.ignore_columns or []), *names]))
+    ignored = names_in_yaml([*(data.ignore_columns or []), *names])
     every = [*options, (f"{data.format} are meant", f"  ignore_columns: [{ignored}]")]
     return "\nAdd to params.yaml, under data:\n" + "\n".join(f"  # if {words}:\n{lines}" for words, lines in every)

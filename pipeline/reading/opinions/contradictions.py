@@ -1,13 +1,12 @@
 """Columns that say who won beside those that are read: they may not say otherwise in silence."""
 
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
 from pipeline.params.data import Data
+from pipeline.reading.coding_advice import name_in_yaml, names_in_yaml
 from pipeline.reading.fields import side_columns
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.leftovers import unused_columns
@@ -28,7 +27,6 @@ _DEEPEST = 3
 """Objects inside objects that are looked into."""
 _FEW_TEXTS = 0.7
 """How often a column that holds texts of responses has to name the one that won."""
-_YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 _MOST_CODES = 3
 """Different values of a column that may be codes for who won."""
 _BY_RANK = "  format: rankings\n  best_rank: lowest"
@@ -86,8 +84,9 @@ def _claims(rows: Sequence[NumberedRow], decisions: Decisions, others: Sequence[
     claims: dict[Columns, Claim] = {}
     unknown: dict[Columns, Claim] = {}
     decided = list(decisions.each(rows)) if decisions.by_any_name else []
-    repeating = [field for name in others for field in _fields(name, rows) if _holds_texts(field, decided)]
-    for field in (field for name in others for field in _fields(name, rows)):
+    fields = [field for name in others for field in _fields(name, rows)]
+    repeating = [field for field in fields if _holds_texts(field, decided)]
+    for field in fields:
         values = {str(value) for _, row in rows if not is_empty(value := field.of(row))}
         if decisions.is_called(field.name) and decisions.may_hold(field.name, values):
             claims[(field,)] = decisions.claim(field)
@@ -126,12 +125,8 @@ def _held(decided: Iterable[Decision], claims: Mapping[Columns, Claim]) -> _Foun
     for one in decided if claims else ():
         for columns, claim in claims.items():
             if (said := claim(one)) is not None:
-                found.setdefault(columns, Held()).add(one.number, _shown(one, columns), said, one.read)
+                found.setdefault(columns, Held()).add(one.number, one.row, said, one.read)
     return found
-
-
-def _shown(decision: Decision, columns: Columns) -> Mapping[str, Any]:
-    return {**decision.row, **{field.path: field.of(decision.row) for field in columns}}
 
 
 def _message(
@@ -147,7 +142,8 @@ def _message(
     count, total = sum(held.said[pair] for pair in against), held.said.total()
     number, row = min((held.first[pair] for pair in against), key=lambda one: one[0])
     read, paths = [name for name in decisions.by if name not in (data.columns.models or [])], _paths(columns)
-    shown = ", ".join(f"{name}: {shorten(str(row.get(name)), _SHOWN)}" for name in (*read, *paths) if name in row)
+    seen = {**row, **{field.path: field.of(row) for field in columns}}
+    shown = ", ".join(f"{name}: {shorten(str(seen[name]), _SHOWN)}" for name in (*read, *paths) if name in seen)
     lines = _choices(data, decisions, read, columns, held, declared=declared)
     return (
         f"{source.name}: {' + '.join(read)} and {' and '.join(paths)} both say {decisions.question}, and contradict "
@@ -166,17 +162,16 @@ def _choices(
     """Lines of params.yaml for each of the two that can be chosen, and for both."""
     first, other, kept = " + ".join(read), " and ".join(_paths(columns)), data.ignore_columns or []
     unread = dict.fromkeys([*kept, *(field.column for field in columns)])
-    lines = [f"  # if {first} counts:\n  ignore_columns: [{_listed(unread)}]"]
-    name = _in_yaml(columns[0].column)
+    lines = [f"  # if {first} counts:\n  ignore_columns: [{names_in_yaml(unread)}]"]
+    name = name_in_yaml(columns[0].column)
     # a coding that is declared would not hold for the values of the other column
     if isinstance(decisions, OfTwo) and data.format == "comparisons" and not declared and _may_win(columns, decisions):
-        lines.append(
-            f"  # if {other} counts:\n  ignore_columns: [{_listed([*kept, *read])}]\n  columns:\n    winner: {name}"
-        )
+        ignored = names_in_yaml([*kept, *read])
+        lines.append(f"  # if {other} counts:\n  ignore_columns: [{ignored}]\n  columns:\n    winner: {name}")
         if all(said in ("a", "b", "tie") for said, _ in held.said):
             differ = "so that rows in which they differ are dropped as ties"
             votes = differ if len(read) == 1 else "so that the majority decides"
-            both = _listed([*read, columns[0].column])
+            both = names_in_yaml([*read, columns[0].column])
             lines.append(f"  # if each is a vote, {votes}:\n  columns:\n    winner: [{both}]")
     if data.format == "ratings" and called.is_rank(columns[0].name):
         lines.append(f"  # if {other} counts (highest where the largest number is the best):\n{_BY_RANK}")
@@ -188,13 +183,3 @@ def _choices(
 def _may_win(columns: Columns, decisions: OfTwo) -> bool:
     """Whether a column can be that of the winner."""
     return len(columns) == 1 and not columns[0].keys and not decisions.says_less(columns[0].name)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(_in_yaml, names))
-
-
-def _in_yaml(name: str) -> str:
-    """A name as YAML reads it back."""
-    plain = re.fullmatch(r"[A-Za-z_](?:[\w .-]*[\w.-])?", name) and name.casefold() not in _YAML_WORDS
-    return name if plain else json.dumps(name, ensure_ascii=False)

@@ -58,14 +58,15 @@ class Held:
         Args:
             least: share of what it says; None for nearly all of many.
         """
-        total, read = self.said.total(), Counter[str]()
+        total = self.said.total()
+        right = 1 - sum(self.said[pair] for pair in self.against()) / max(total, 1)
+        if least is not None:
+            return right >= least
+        read = Counter[str]()
         for (_, verdict), count in self.said.items():
             read[verdict] += count
-        wrong = sum(self.said[pair] for pair in self.against())
-        if least is not None:
-            return 1 - wrong / max(total, 1) >= least
         chance = max(read.values(), default=0) / max(total, 1)
-        return total >= _FEWEST and 1 - wrong / total >= max(_NEARLY_ALL, (1 + chance) / 2)
+        return total >= _FEWEST and right >= max(_NEARLY_ALL, (1 + chance) / 2)
 
 
 def contradicts(said: str, read: Verdict) -> bool:

@@ -121,6 +121,11 @@ def is_score(name: str) -> bool:
     return not parts.isdisjoint(_MORE_IS_BETTER) and parts <= _MORE_IS_BETTER | _OF_SCORES
 
 
+def is_number(name: str) -> bool:
+    """Whether it ranks or scores responses."""
+    return is_rank(name) or is_score(name)
+
+
 def mentions_score(name: str) -> bool:
     """Whether the name of a file, which has other words, too, says that it holds scores."""
     return not _MORE_IS_BETTER.isdisjoint(parts_of(name))

@@ -47,17 +47,17 @@ class OfList(Decisions):
 
     def is_called(self, name: str) -> bool:
         named = called.says_who(name) or called.names_loser(name) or bool(usual_names("winner", [name]))
-        return named or called.says_wanted(name) or called.is_rank(name) or called.is_score(name)
+        return named or called.says_wanted(name) or called.is_number(name)
 
     def ways(self, name: str) -> Ways | None:
-        return ways_of_order(name, self._data) if called.is_rank(name) or called.is_score(name) else _BY_NUMBER
+        return ways_of_order(name, self._data) if called.is_number(name) else _BY_NUMBER
 
     def may_hold(self, name: str, values: Collection[str]) -> bool:
         numbers = [number for value in values if (number := code_number(value)) is not None]
         return max(numbers, default=0) <= _MOST_RESPONSES
 
     def claim(self, field: Field) -> Claim:
-        loses, numbers = called.names_loser(field.name), called.is_rank(field.name) or called.is_score(field.name)
+        loses, numbers = called.names_loser(field.name), called.is_number(field.name)
 
         def said_of(place: int, one: Decision) -> str:
             return "a" if (place in one.best) is not loses else "b"

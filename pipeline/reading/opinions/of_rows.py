@@ -1,5 +1,6 @@
 """A response a row: which of those to a prompt is the best, and whether one is wanted."""
 
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from typing import Any
@@ -36,34 +37,26 @@ _Said = tuple[Hashable, float | None]
 """What a response answers, and how good it is."""
 
 
-class OfPrompt(Decisions):
-    """The best and the worst of the responses to a prompt; of liked and disliked ones, each pair."""
+class _OfPrompt(Decisions):
+    """The best and the worst of the responses to a prompt; of liked and disliked ones, each pair.
+
+    Args:
+        data: resolved.
+        by: what says how good a response is.
+        needed: columns that are read.
+        long: those of them that no other column is held against, and that are not kept.
+        thumbs: a response is liked or not.
+    """
 
     unit = "prompts"
     by_any_name = False
 
-    def __init__(self, source: Source, data: Data):
-        columns = data.columns
-        self._data, self._decoder, self._field = data, Decoder(data), _FIELDS[data.format]
-        asked = [name for name in (columns.prompt, columns.context) if name in source.rows.column_names]
-        self._asked = [str(name) for name in asked]
-        self._by, self._response = str(getattr(columns, self._field)), str(columns.response)
-        self.by = [self._by]
-        self.needed = [self._by, *(self._asked or [self._response])]
-        self._thumbs = self._field == "label"
+    def __init__(self, data: Data, by: str, needed: list[str], *, long: Collection[str] = (), thumbs: bool = False):
+        self._data, self.by, self.needed, self._long, self._thumbs = data, [by], needed, long, thumbs
 
+    @abstractmethod
     def _said(self, row: Row) -> _Said:
-        if self._asked:
-            return hash(tuple(str(row.get(name)) for name in self._asked)), self._goodness(row)
-        talk = unpack(row.get(self._response))
-        return hash(str(talk[:-1])) if isinstance(talk, list) else 0, self._goodness(row)
-
-    def _goodness(self, row: Row) -> float | None:
-        value = self._decoder.row({self._field: row.get(self._by)})[self._field]
-        if self._thumbs:
-            return None if (liked := as_truth(value)) is None else float(liked)
-        number = code_number(value)
-        return -number if number is not None and self._field == "rank" else number
+        """What a response answers, and how good it is."""
 
     def each(self, rows: Iterable[NumberedRow]) -> Iterator[Decision]:
         said = ((number, row, *self._said(row)) for number, row in rows)
@@ -71,8 +64,7 @@ class OfPrompt(Decisions):
         return _liked_over_disliked(found) if self._thumbs else _best_over_worst(found)
 
     def _kept(self, row: Row) -> Row:
-        """Without what was asked, which is long."""
-        return {name: value for name, value in row.items() if name not in (*self._asked, self._response)}
+        return {name: value for name, value in row.items() if name not in self._long}
 
     def is_called(self, name: str) -> bool:
         beside_thumbs = self._thumbs and called.is_score(name)
@@ -98,14 +90,38 @@ class OfPrompt(Decisions):
         return claim
 
 
-class OfRatedLayout(OfPrompt):
-    """The same of a layout whose rows are ratings."""
+class OfPrompt(_OfPrompt):
+    """By the columns of ratings, rankings or thumbs."""
+
+    def __init__(self, source: Source, data: Data):
+        columns, self._field = data.columns, _FIELDS[data.format]
+        asked = [name for name in (columns.prompt, columns.context) if name in source.rows.column_names]
+        self._decoder, self._asked = Decoder(data), [str(name) for name in asked]
+        self._by, self._response = str(getattr(columns, self._field)), str(columns.response)
+        long = self._asked or [self._response]
+        super().__init__(data, self._by, [self._by, *long], long=long, thumbs=self._field == "label")
+
+    def _said(self, row: Row) -> _Said:
+        if self._asked:
+            return hash(tuple(str(row.get(name)) for name in self._asked)), self._goodness(row)
+        talk = unpack(row.get(self._response))
+        return hash(str(talk[:-1])) if isinstance(talk, list) else 0, self._goodness(row)
+
+    def _goodness(self, row: Row) -> float | None:
+        value = self._decoder.row({self._field: row.get(self._by)})[self._field]
+        if self._thumbs:
+            return None if (liked := as_truth(value)) is None else float(liked)
+        number = code_number(value)
+        return -number if number is not None and self._field == "rank" else number
+
+
+class OfRatedLayout(_OfPrompt):
+    """By a layout whose rows are ratings."""
 
     def __init__(self, source: Source, data: Data, layout: Layout):
-        self._data, self._layout, self._thumbs = data, layout, False
-        self._asked, self._response = [], ""
-        self.needed = [name for name in layout.uses if name in source.rows.column_names]
-        self.by = [f"the layout {layout.name}"]
+        self._layout = layout
+        needed = [name for name in layout.uses if name in source.rows.column_names]
+        super().__init__(data, f"the layout {layout.name}", needed)
 
     def _said(self, row: Row) -> _Said:
         try:

@@ -8,7 +8,7 @@ from pipeline.params.codings import code_number, plain_code
 from pipeline.params.data import Data
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.codings import Decoder
-from pipeline.reading.fields import usual_names
+from pipeline.reading.fields import columns_in, usual_names
 from pipeline.reading.layouts.layout import Layout
 from pipeline.reading.opinions import names as called
 from pipeline.reading.opinions.decisions import Claim, Decision, Decisions, Field, Row, Ways, is_empty
@@ -164,8 +164,7 @@ def of_votes(data: Data, sides: tuple[str, str]) -> OfTwo:
     """Comparisons, by the majority of the votes of a row, or by the numbers of both responses."""
     if numbers := compared_by(data):
         return OfTwo(data, sides, numbers, lambda row: shown_order(row, data))
-    winner, models = data.columns.winner, data.columns.models or ()
-    winners = [winner] if isinstance(winner, str) else winner or []
+    winners, models = columns_in(data.columns.winner), data.columns.models or ()
     decoder = Decoder(data)
 
     def voted(row: Row) -> Verdict | None:
