@@ -10,7 +10,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEM
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check recipe repro test lint typecheck unit label ui sync compare promote publish export chat report plots bench gc lock clean
+.PHONY: help setup check recipe repro pull test lint typecheck unit label ui sync compare promote publish export chat report plots bench gc lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -37,6 +37,11 @@ repro: $(READY) ## run the whole pipeline, a second time only what changed; DEVI
 	@$(RUN) python -m pipeline.project.lock_copy
 	$(RUN) $(if $(DEVICES),python -m pipeline.project.parallel '$(DEVICES)',dvc repro)
 	@$(BIN)/python -m pipeline.report.show
+
+pull: $(READY) ## everything that a run made, from DVC's remote; whole models are merged again
+	$(RUN) dvc pull --run-cache
+	$(RUN) dvc repro publish_models
+	@$(RUN) dvc status
 
 test: lint typecheck unit ## linters, type check and tests
 

@@ -10,7 +10,7 @@ from pipeline.stage.run import Stage, run_stage
 
 def main(stage: Stage) -> None:
     """Look, tell, and stop where the run would stop later; what is written is always the same."""
-    findings = check_project(_settings(stage), stage.root / ".state/check/policy")
+    findings = check_project(_settings(stage), stage.root, stage.root / ".state/check/policy")
     print(render(findings, stage.root / PARAMS_FILE), flush=True)
     if findings.errors:
         raise PipelineError(f"{verdict(findings)} They are above; the first: {findings.errors[0]}")

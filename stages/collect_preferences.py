@@ -97,6 +97,7 @@ def _sampled(stage: Stage, prompts: list[dict[str, Any]]) -> Collected:
 
 
 def _sample(stage: Stage, compute: Compute, prompts: list[str]) -> list[Continuation]:
+    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     folder = stage.input("artifacts/sft")
     tokenizer = load_tokenizer(folder)
     policy = load_policy(folder, compute, finetuning=None)

@@ -20,6 +20,8 @@ def main(stage: Stage, method: str, seed: str) -> None:
     prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=PROMPT_FIELDS)
     texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
     baseline = [ScoredSample(**row) for row in read_records(stage.input("reports/policies/sft/samples.jsonl"))]
+    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
+    stage.input(f"artifacts/inputs/{method}")  # hybrid's adapters lie on the policy in there
     compute = stage.start_compute()
     evaluator = Evaluator.load(
         judge=load_judge(

@@ -12,6 +12,7 @@ from pipeline.evaluation.pairs import EvaluationPair
 from pipeline.evaluation.reward import evaluate_reward, warnings_of
 from pipeline.evaluation.reward_choice import OWN, choose_model, comparison_lines, shift_to_responses, table_row
 from pipeline.models.compute import Compute
+from pipeline.models.folders import link_files
 from pipeline.models.reward import load_reward_model
 from pipeline.models.text_format import (
     FILE,
@@ -64,7 +65,7 @@ def write_inputs(stage: Stage, folder: Path, gate: Mapping[str, Any], compute: C
     """What PPO reads: the chosen model, the figures of its gate, prompts, and how to sample."""
     own, inputs = stage.input("artifacts/reward_model"), stage.output("artifacts/inputs/ppo")
     if folder == own:
-        shutil.copytree(own, inputs / "reward_model")
+        link_files(own, inputs / "reward_model")
     else:
         adopt(stage, folder, inputs / "reward_model", compute, read_text_format(own / FILE))
     shutil.copy(stage.input("artifacts/data/prompts/train.jsonl"), inputs / "prompts.jsonl")

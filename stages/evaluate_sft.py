@@ -16,6 +16,7 @@ def main(stage: Stage) -> None:
     settings = stage.params.evaluate_policy
     prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=PROMPT_FIELDS)
     texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
+    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     compute = stage.start_compute()
     evaluator = Evaluator.load(
         judge=load_judge(

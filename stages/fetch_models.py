@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.models.checkpoints import save_model
 from pipeline.models.sources import load_source_backbone, load_source_policy, load_source_reward_model, locate
 from pipeline.params.evaluation import CandidateModel
+from pipeline.project.hashing import content_size
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -20,7 +21,7 @@ def main(stage: Stage) -> None:
         locate(candidate, key=_key(candidate))
     folder = Path(policy_source.name)
     # a packed GGUF file grows about threefold when it is unpacked
-    stage.start_compute(like=folder if folder.is_dir() else None, copies=6)
+    stage.start_compute(output_bytes=3 * content_size(folder) if folder.is_dir() else 0)
     policy, tokenizer = load_source_policy(models.policy, key="models.policy.source")
     trusted = models.policy.trust_remote_code
     save_model(policy, tokenizer, stage.output("artifacts/models/policy"), with_code=trusted)

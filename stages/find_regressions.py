@@ -1,13 +1,13 @@
 """find_regressions: categories that the first method made worse than SFT, the inputs of hybrid."""
 
 import json
-import shutil
 
 from pipeline.data.records import read_records, write_records
 from pipeline.data.tables import write_table
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator
 from pipeline.evaluation.regressions import compare_categories, first_of_each_category
 from pipeline.judges.loading import load_judge
+from pipeline.models.folders import link_files, link_or_copy
 from pipeline.models.policy import load_policy
 from pipeline.stage.run import Stage, run_stage
 
@@ -25,6 +25,7 @@ def main(stage: Stage, seed: str) -> None:
     measured = first_of_each_category(prompts, settings.prompts_per_category)
     start = stage.input(f"artifacts/selected/{stage.params.optimize.methods[0]}/seed-{seed}")
     inputs = stage.input("artifacts/inputs/ppo")
+    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     compute = stage.start_compute()
     evaluator = Evaluator.load(
         judge=load_judge(
@@ -51,8 +52,10 @@ def main(stage: Stage, seed: str) -> None:
     found = {"threshold": settings.max_drop, "categories": table, "prompts_trained": len(trained)}
     (folder / "regressions.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
     write_table(folder / "sft_samples.jsonl", [sample.as_row() for sample in sft], "samples")
-    shutil.copytree(start, folder / "policy")
-    shutil.copytree(inputs, folder, dirs_exist_ok=True)
+    link_files(start, folder / "policy")
+    link_files(inputs / "reward_model", folder / "reward_model")
+    for name in ("gate.json", "sampling.json"):
+        link_or_copy(inputs / name, folder / name)
     write_records(folder / "prompts.jsonl", trained)
     stage.log_final({"regressed": len(regressed), "prompts_trained": len(trained)})
 

@@ -1,7 +1,6 @@
 """optimize_policy: train the SFT policy on preferences, with one of optimize.methods and one of optimize.seeds."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +10,12 @@ from pipeline.data.records import read_records
 from pipeline.data.tokens import TokenizedExample
 from pipeline.errors import PipelineError
 from pipeline.memory.fitting import check_fit
-from pipeline.memory.trainings import config_of, dpo_work, ppo_work, prompt_tokens
+from pipeline.memory.trainings import dpo_work, ppo_work, prompt_tokens
 from pipeline.memory.work import Example
-from pipeline.models.checkpoints import ADAPTERS, save_adapters, save_checkpoint, save_policy
+from pipeline.models.checkpoints import checkpoint_bytes, keep_checkpoint, save_checkpoint, save_policy
 from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic, critic_from_policy, critic_from_reward_model
-from pipeline.models.folders import stored_dtype
+from pipeline.models.folders import config_of
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.models.reward import load_reward_model
 from pipeline.models.text_format import FILE, check_same_texts, read_text_format
@@ -34,6 +33,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
     """Train with `method` and save the policy with its checkpoints on the way."""
     if method not in TRAINERS:
         raise PipelineError(f"unknown method {method!r}; optimize.methods takes {', '.join(TRAINERS)}")
+    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     TRAINERS[method](stage, int(seed))
     stage.write_history(f"reports/training/{method}/seed-{seed}.jsonl")
 
@@ -52,7 +52,7 @@ def optimize_dpo(stage: Stage, seed: int) -> None:
     ]
     sft = stage.input("artifacts/sft")
     kept = checkpoint_steps(supervised_steps(len(pairs), settings), settings.save_steps)
-    compute = stage.start_compute(like=sft, copies=2 * (1 + len(kept)))
+    compute = stage.start_compute(output_bytes=(1 + len(kept)) * checkpoint_bytes(sft, settings.finetuning))
     shared = stage.params.runtime.shared_prompts
     check_fit(dpo_work(config_of(sft), settings, pair_lengths(pairs, shared=shared)), stage.params.runtime)
     tokenizer = load_tokenizer(sft)
@@ -69,9 +69,9 @@ def optimize_dpo(stage: Stage, seed: int) -> None:
         on_step=stage.log_step,
         on_tokens=stage.costs.add_work,
         resume=stage.resume,
-        on_checkpoint=lambda step: _save_checkpoint(policy, folder, step, like=sft),
+        on_checkpoint=lambda step: _save_checkpoint(stage, policy, folder, step, start=sft),
     )
-    _save(policy, tokenizer, folder, start=sft, like=sft)
+    _save(stage, policy, tokenizer, folder, start=sft)
 
 
 def pair_lengths(pairs: Sequence[ScoredPair], *, shared: bool) -> list[Example]:
@@ -105,7 +105,7 @@ def optimize_hybrid(stage: Stage, seed: int) -> None:
     stage.log_step(1, {"prompts": len(prompts)})
     if not prompts:
         print("no category has regressed: hybrid is the first method's policy", flush=True)
-        shutil.copytree(inputs / "policy", folder, dirs_exist_ok=True)
+        keep_checkpoint(inputs / "policy", inputs / "policy", folder)
         return
     start = inputs / "policy"
     run_ppo(stage, settings, inputs, folder, start=start, seed=seed, section="optimize.hybrid", first_step=1)
@@ -133,7 +133,7 @@ def run_ppo(
     prompts = [row["prompt"] for row in read_records(inputs / "prompts.jsonl", fields=("prompt",))]
     sft = stage.input("artifacts/sft")
     kept = checkpoint_steps(ppo_iterations(settings), settings.save_steps)
-    compute = stage.start_compute(like=sft, copies=2 * (1 + len(kept)))
+    compute = stage.start_compute(output_bytes=(1 + len(kept)) * checkpoint_bytes(start, settings.finetuning))
     shared = settings.advantage_estimator == "gae" and settings.critic == "shared"
     sampling = Sampling.model_validate_json((inputs / "sampling.json").read_text())
     tokenizer = load_tokenizer(sft)
@@ -169,9 +169,9 @@ def run_ppo(
         on_step=lambda step, metrics: stage.log_step(first_step + step, metrics),
         on_tokens=stage.costs.add_work,
         resume=stage.resume,
-        on_checkpoint=lambda step: _save_checkpoint(policy, folder, first_step + step, like=sft),
+        on_checkpoint=lambda step: _save_checkpoint(stage, policy, folder, first_step + step, start=start),
     )
-    _save(policy, tokenizer, folder, start=start, like=sft)
+    _save(stage, policy, tokenizer, folder, start=start)
 
 
 def _critic(
@@ -193,14 +193,13 @@ def _critic(
     return critic_from_reward_model(scorer, tokenizer, compute, finetuning=settings.finetuning, seed=seed)
 
 
-def _save_checkpoint(policy: Policy, folder: Path, step: int, *, like: Path) -> None:
-    save_checkpoint(policy, folder / "checkpoints" / f"step-{step:05d}", dtype=stored_dtype(like))
+def _save_checkpoint(stage: Stage, policy: Policy, folder: Path, step: int, *, start: Path) -> None:
+    save_checkpoint(policy, folder / "checkpoints" / f"step-{step:05d}", start=start, root=stage.root)
 
 
-def _save(policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path, *, start: Path, like: Path) -> None:
-    """The whole policy, with tokenizer, number format and texts of the SFT policy, and its adapters beside it."""
-    save_adapters(policy, folder / ADAPTERS, start)
-    save_policy(policy, tokenizer, folder, dtype=stored_dtype(like), texts=read_text_format(like / FILE))
+def _save(stage: Stage, policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path, *, start: Path) -> None:
+    texts = read_text_format(start / FILE)
+    save_policy(policy, tokenizer, folder, start=start, root=stage.root, texts=texts)
 
 
 def check_gate(inputs: Path, settings: Ppo) -> None:

@@ -1,15 +1,16 @@
 """publish_models: every model as a folder to share, with a model card and a provenance statement."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from pipeline.models.checkpoints import save_whole
+from pipeline.models.folders import link_files
 from pipeline.models.policy import load_tokenizer
 from pipeline.models.sampling import stop_token_ids
 from pipeline.models.text_format import read_text_format
+from pipeline.project.hashing import sha256
 from pipeline.release.card import model_card, policy_facts, reward_model_facts
-from pipeline.release.folder import link_files, sha256
+from pipeline.release.origins import made_by
 from pipeline.release.serving import (
     name_score,
     own_template,
@@ -23,16 +24,17 @@ from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    """Link the files of each model, and write down what is known of it."""
+    """Write each model as a whole one, and what is known of it beside it."""
     comparison = json.loads(stage.input("reports/comparison.json").read_text())
     rows = json.loads(stage.input("reports/data/metrics.json").read_text())
     facts = {name: policy_facts(name, comparison, rows) for name in ("sft", *stage.params.optimize.methods)}
     reward_metrics = json.loads(stage.input("reports/reward_model/metrics.json").read_text())
     facts["reward_model"] = reward_model_facts(comparison, reward_metrics)
     for name, known in facts.items():
-        source, producer, section = _origin(name, comparison)
+        source, producer, section = made_by(name, comparison)
         folder = stage.output("artifacts/release") / name
-        link_files(stage.input(source), folder)
+        # policies are merged here alone; reward models are whole everywhere
+        (link_files if name == "reward_model" else save_whole)(stage.input(source), folder)
         _tell_how_to_use(stage, name, folder)
         files = sorted(folder.iterdir())
         digests = {file.name: sha256(file) for file in files}
@@ -71,18 +73,6 @@ def _template(stage: Stage) -> str | None:
         return own_template(stage.input("artifacts/sft"))
     with stage.input("artifacts/preferences/accepted/train.jsonl").open() as rows:
         return trained_template(json.loads(row)["prompt"] for row in rows)
-
-
-def _origin(name: str, comparison: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Folder, stage and section of params.yaml of a model; of a method with several seeds, the one that is reported."""
-    match name:
-        case "sft":
-            return "artifacts/sft", "train_sft", "train_sft"
-        case "reward_model":
-            return "artifacts/reward_model", "train_reward", "train_reward"
-        case _:
-            seed = comparison["policies"][name]["seed"]
-            return f"artifacts/selected/{name}/seed-{seed}", f"select_checkpoint@{name}-{seed}", f"optimize.{name}"
 
 
 if __name__ == "__main__":

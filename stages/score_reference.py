@@ -14,6 +14,7 @@ def main(stage: Stage) -> None:
     """Tokenise both responses of each pair, drop what is too long (counted), score."""
     settings = stage.params.score_reference
     compute = stage.start_compute()
+    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     folder = stage.input("artifacts/sft")
     tokenizer = load_tokenizer(folder)
     rows = read_records(stage.input("artifacts/preferences/accepted/train.jsonl"))

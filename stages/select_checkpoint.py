@@ -1,36 +1,30 @@
 """select_checkpoint: score every checkpoint of a policy on validation prompts, and keep one."""
 
 import json
-import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-
-import torch
 
 from pipeline.data.records import read_records, write_records
 from pipeline.evaluation.checkpoints import checkpoint_point, choose_step
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ScoredSample
 from pipeline.evaluation.regressions import add_repaired
 from pipeline.judges.loading import load_judge
-from pipeline.models.checkpoints import ADAPTERS, keep_adapters, save_policy
-from pipeline.models.folders import stored_dtype
-from pipeline.models.policy import load_adapters, load_tokenizer
-from pipeline.models.text_format import FILE, read_text_format
+from pipeline.models.checkpoints import keep_checkpoint
+from pipeline.models.policy import load_policy
 from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage, method: str, seed: str) -> None:
     """Off the training path: another judge, budget or prompts select again, and nothing is trained again."""
     evaluator = start_evaluator(stage)
-    base, checkpoints = find_checkpoints(stage, method, seed)
-    points = score(stage, evaluator, base, checkpoints)
+    checkpoints = find_checkpoints(stage, method, seed)
+    points = score(stage, evaluator, checkpoints)
     selected, last = choose_step(points, stage.params.select_checkpoint), max(checkpoints)
     print(f"step {selected} of {last} goes on", flush=True)
     target = stage.output(f"artifacts/selected/{method}/seed-{seed}")
-    keep(checkpoints[selected], base, target, evaluator)
+    keep_checkpoint(checkpoints[selected], checkpoints[last], target)
     repair = check_repair(stage, evaluator, seed, target) if method == "hybrid" else None
     settings = stage.params.select_checkpoint
     facts: dict[str, Any] = {"selected_step": selected, "last_step": last, "points": points, "repair": repair}
@@ -42,8 +36,9 @@ def main(stage: Stage, method: str, seed: str) -> None:
 
 def start_evaluator(stage: Stage) -> Evaluator:
     """The instruments: the judge, and the reward model that PPO optimises, which may be a bought one."""
+    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     sft = stage.input("artifacts/sft")
-    compute = stage.start_compute(like=sft)
+    compute = stage.start_compute()
     judge = load_judge(
         stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
     )
@@ -59,22 +54,20 @@ def start_evaluator(stage: Stage) -> Evaluator:
     )
 
 
-def find_checkpoints(stage: Stage, method: str, seed: str) -> tuple[Path, dict[int, Path]]:
-    """What adapters lie on, and the folder of each step in the order of training.
+def find_checkpoints(stage: Stage, method: str, seed: str) -> dict[int, Path]:
+    """The folder of each step, in the order of training.
 
     Step 1 of hybrid is where it starts, see `optimize_policy`.
     """
     folder = stage.input(f"artifacts/policies/{method}/seed-{seed}")
     history = read_records(stage.input(f"reports/training/{method}/seed-{seed}.jsonl"), fields=("step",))
     found = {int(path.name.removeprefix("step-")): path for path in sorted(folder.glob("checkpoints/step-*"))}
-    base = stage.input("artifacts/sft")
     if method == "hybrid":
-        base = stage.input(f"artifacts/inputs/{method}") / f"seed-{seed}/policy"
-        found = {1: base, **found}
-    return base, {**found, int(history[-1]["step"]): folder}
+        found = {1: stage.input(f"artifacts/inputs/{method}") / f"seed-{seed}/policy", **found}
+    return {**found, int(history[-1]["step"]): folder}
 
 
-def score(stage: Stage, evaluator: Evaluator, base: Path, checkpoints: Mapping[int, Path]) -> list[dict[str, Any]]:
+def score(stage: Stage, evaluator: Evaluator, checkpoints: Mapping[int, Path]) -> list[dict[str, Any]]:
     """A point for the SFT policy (step 0) and for each checkpoint, all on the same prompts and random numbers."""
     rows = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=PROMPT_FIELDS)
     prompts = rows[: stage.params.select_checkpoint.prompts]
@@ -82,7 +75,7 @@ def score(stage: Stage, evaluator: Evaluator, base: Path, checkpoints: Mapping[i
     points = [checkpoint_point(evaluator, sft, step=0)]
     for step, folder in checkpoints.items():
         start = perf_counter()
-        policy = load_adapters(folder, base, evaluator.compute)
+        policy = load_policy(folder, evaluator.compute, finetuning=None)
         samples = evaluator.sample_and_score(policy, prompts, title=f"step {step}", baseline=sft)
         stage.costs.add_work(sum(sample.tokens for sample in samples), perf_counter() - start)
         points.append(checkpoint_point(evaluator, samples, step=step))
@@ -91,25 +84,13 @@ def score(stage: Stage, evaluator: Evaluator, base: Path, checkpoints: Mapping[i
     return points
 
 
-def keep(folder: Path, base: Path, target: Path, evaluator: Evaluator) -> None:
-    """The selected checkpoint as one whole model, with its adapters beside it."""
-    if (folder / "tokenizer.json").exists():
-        shutil.copytree(folder, target, ignore=shutil.ignore_patterns("checkpoints"))
-        return
-    # merged in fp32, so that storing rounds once
-    policy = load_adapters(folder, base, replace(evaluator.compute, dtype=torch.float32))
-    save_policy(policy, load_tokenizer(base), target, dtype=stored_dtype(base), texts=read_text_format(base / FILE))
-    keep_adapters(folder, target / ADAPTERS, base)
-
-
 def check_repair(stage: Stage, evaluator: Evaluator, seed: str, policy: Path) -> dict[str, Any]:
     """What hybrid did to the categories that had regressed, and to those that it was not trained on."""
     inputs = stage.input("artifacts/inputs/hybrid") / f"seed-{seed}"
     prompts = read_records(inputs / "sft_samples.jsonl", fields=PROMPT_FIELDS)
     sft = [ScoredSample(**row) for row in prompts]
-    samples = evaluator.sample_and_score(
-        load_adapters(policy, policy, evaluator.compute), prompts, title="repair", baseline=sft
-    )
+    kept = load_policy(policy, evaluator.compute, finetuning=None)
+    samples = evaluator.sample_and_score(kept, prompts, title="repair", baseline=sft)
     return add_repaired(json.loads((inputs / "regressions.json").read_text()), prompts, samples)
 
 

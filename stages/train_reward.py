@@ -8,10 +8,12 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.data.preferences import TextPair
 from pipeline.data.records import read_records
 from pipeline.memory.fitting import check_fit
-from pipeline.memory.trainings import config_of, reward_examples, reward_work
+from pipeline.memory.trainings import reward_examples, reward_work
+from pipeline.models.folders import config_of
 from pipeline.models.reward import create_reward_model, load_reward_model, load_reward_tokenizer
 from pipeline.models.text_format import foreign_template_warning, read_text_format, store_text_format
 from pipeline.params.schema import Runtime, TrainReward
+from pipeline.project.hashing import content_size
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.reward import adopt_reward_model, train_reward
 
@@ -20,7 +22,7 @@ def main(stage: Stage) -> None:
     """Train, normalise to mean 0, save."""
     settings, seed = stage.params.train_reward, stage.params.seed
     backbone = stage.input("artifacts/models/reward_backbone")
-    compute = stage.start_compute(like=backbone)
+    compute = stage.start_compute(output_bytes=content_size(backbone))
     pairs, validation = (
         [TextPair.of(row) for row in read_records(stage.input(f"artifacts/preferences/accepted/{split}.jsonl"))]
         for split in ("train", "validation")

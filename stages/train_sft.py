@@ -3,10 +3,10 @@
 from pipeline.data.records import read_records
 from pipeline.data.tokens import cut_response, tokenize_example
 from pipeline.memory.fitting import check_fit
-from pipeline.memory.trainings import config_of, sft_work
+from pipeline.memory.trainings import sft_work
 from pipeline.memory.work import Example
-from pipeline.models.checkpoints import save_policy
-from pipeline.models.folders import stored_dtype
+from pipeline.models.checkpoints import checkpoint_bytes, save_policy
+from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.text_format import check_template, read_text_format
 from pipeline.stage.run import Stage, run_stage
@@ -14,10 +14,10 @@ from pipeline.training.sft import train_sft
 
 
 def main(stage: Stage) -> None:
-    """Tokenise, train, save the whole model."""
+    """Tokenise, train, save the policy."""
     settings, seed = stage.params.train_sft, stage.params.seed
     base = stage.input("artifacts/models/policy")
-    compute = stage.start_compute(like=base)
+    compute = stage.start_compute(output_bytes=checkpoint_bytes(base, settings.finetuning))
     tokenizer = load_tokenizer(base)
     texts = read_text_format(stage.input("artifacts/data/text_format.json"))
     check_template(tokenizer.chat_template, texts)
@@ -46,7 +46,7 @@ def main(stage: Stage) -> None:
     else:
         print("warning: the data has prompts alone, so the policy of models.policy goes on as it is.", flush=True)
         stage.log_step(0, {"texts": 0.0})
-    save_policy(policy, tokenizer, stage.output("artifacts/sft"), dtype=stored_dtype(base), texts=texts)
+    save_policy(policy, tokenizer, stage.output("artifacts/sft"), start=base, root=stage.root, texts=texts)
     stage.write_history("reports/training/train_sft.jsonl")
     stage.log_final({"texts": len(examples), "cut_responses": cut})
 

@@ -18,6 +18,7 @@ from pipeline.params.loading import load_params
 from pipeline.params.schema import Params, Runtime
 from tests.browser import chromium
 from tests.tiny_models import byte_level_tokenizer, save_bert_backbone, save_llama_backbone, save_llama_policy
+from tests.trained_project import TrainedProject, save_trained_project
 
 ROOT = Path(__file__).resolve().parent.parent
 PolicyMaker = Callable[..., Policy]
@@ -113,6 +114,12 @@ def make_policy(policy_folder: Path, compute: Compute) -> PolicyMaker:
         return load_policy(policy_folder, compute, finetuning=finetuning, seed=seed, with_values=with_values)
 
     return make
+
+
+@pytest.fixture
+def trained_project(tmp_path: Path, policy_folder: Path, compute: Compute) -> TrainedProject:
+    """SFT on the tiny policy in bf16, and DPO on SFT, both as adapters."""
+    return save_trained_project(tmp_path / "project", policy_folder, compute)
 
 
 @pytest.fixture(scope="session")

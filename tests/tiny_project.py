@@ -42,8 +42,9 @@ def create_tiny_project(root: Path) -> Path:
     reviews = write_reviews(root / "data/raw/reviews.csv", rows=420)
     save_tiny_models(root / "data/models", reviews)
     edit_params(root, TINY_PARAMS)
-    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "config", "core.analytics", "false"]):
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
         subprocess.run(command, cwd=root, check=True, capture_output=True)
+    shutil.copy(ROOT / ".dvc/config", root / ".dvc/config")
     return root
 
 

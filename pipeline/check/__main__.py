@@ -29,7 +29,7 @@ def main() -> None:
     from pipeline.check.settings import settings_of
     from pipeline.check.text import render
 
-    findings = check_project(settings_of(params), Path(".state/check/policy"))
+    findings = check_project(settings_of(params), Path.cwd(), Path(".state/check/policy"))
     print(render(findings, arguments.params), flush=True)
     sys.exit(1 if findings.errors else 0)
 

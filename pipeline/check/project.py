@@ -5,6 +5,7 @@ from pathlib import Path
 from pipeline.check.findings import Findings
 from pipeline.check.judges import check_judge
 from pipeline.check.lengths import check_lengths
+from pipeline.check.links import check_links
 from pipeline.check.memory import check_memory
 from pipeline.check.models import check_models
 from pipeline.check.pairs import check_pairs
@@ -13,14 +14,16 @@ from pipeline.check.sizes import check_sizes
 from pipeline.check.sources import check_sources, read_data
 
 
-def check_project(settings: Settings, scratch: Path) -> Findings:
+def check_project(settings: Settings, root: Path, scratch: Path) -> Findings:
     """Look at everything that can be known before a model is trained.
 
     Args:
         settings: of the run.
+        root: of the project.
         scratch: a folder for the policy's tokenizer.
     """
     findings = Findings()
+    check_links(root, findings)
     intake = check_sources(settings, findings)
     readers = check_models(settings, findings, scratch)
     check_judge(settings, findings)

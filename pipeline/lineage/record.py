@@ -63,6 +63,8 @@ def trace_records(identities: Iterable[str], lock: Lock, contents: Contents, raw
     search = _Search(identities)
     for stage in lock.stages.values():
         for output in stage.outputs:
+            if output.path in _NO_RECORDS:
+                continue
             files = contents.files(output)
             for path, md5 in (files or {output.path: ""}).items():
                 if not path.endswith(".jsonl") and files is not None:
@@ -94,6 +96,10 @@ def trace_record(identity: str, lock: Lock, contents: Contents, raw: RawSources)
             f"ids are in {FATES}."
         )
     return trace
+
+
+_NO_RECORDS = ("artifacts/release",)
+"""Outputs of models and cards alone, which no cache has and a clone may not have made yet."""
 
 
 class _Search:

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Protocol
 
-from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.packing import group_pair
 from pipeline.memory.work import Example, Model, Rollout, Work, largest
-from pipeline.models.folders import brings_code
 from pipeline.params.base import Finetuning
 
 
@@ -44,11 +42,6 @@ class Experience(Protocol):
     def advantage_estimator(self) -> str: ...
     @property
     def critic(self) -> str: ...
-
-
-def config_of(folder: Path) -> PretrainedConfig:
-    """The configuration of a model folder of this pipeline, without its weights."""
-    return AutoConfig.from_pretrained(folder, trust_remote_code=brings_code(folder))
 
 
 def sft_work(config: Any, settings: Supervised, examples: Sequence[Example]) -> Work:

@@ -1,22 +1,28 @@
-"""Policies to disk: whole models that `AutoModelForCausalLM` loads, and light checkpoints on the way."""
+"""Policies to disk: adapters with the name of what they lie on, or whole models, and checkpoints on the way."""
 
 import copy
-import hashlib
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.models.adapters import merge_adapters
-from pipeline.models.policy import Policy
+from pipeline.models.folders import (
+    ADAPTER_CONFIG,
+    Base,
+    config_of,
+    has_adapters_alone,
+    link_files,
+    link_or_copy,
+    stored_dtype,
+    whole_model,
+)
+from pipeline.models.footprint import NetworkSize
+from pipeline.models.policy import Policy, load_tokenizer, read_network
+from pipeline.models.text_format import FILE as TEXT_FORMAT
 from pipeline.models.text_format import TextFormat, store_text_format
-
-ADAPTERS = "adapters"
-"""Folder beside a policy's merged weights, with the adapters that are in them."""
-BASE = "base.json"
+from pipeline.params.base import Finetuning
 
 
 def save_model(
@@ -42,67 +48,80 @@ def save_model(
 
 
 def save_policy(
-    policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path, *, dtype: torch.dtype, texts: TextFormat
+    policy: Policy, tokenizer: PreTrainedTokenizerBase, folder: Path, *, start: Path, root: Path, texts: TextFormat
 ) -> None:
-    """The trained policy as one whole model in `dtype`; adapters are merged in. The policy is used up.
+    """The trained policy, its tokenizer, and how the texts were written that it was trained on.
+
+    Adapters are handed on as adapters, which name what they lie on; a model that was trained in full is written whole,
+    in the number format of the one that it was started from.
 
     Args:
-        texts: how the texts were written that it was trained on.
+        policy: used up.
+        start: the model folder that it was started from.
+        root: of the project, from which adapters name `start`.
     """
-    network: Any = merge_adapters(policy.language_model) if policy.has_adapters else policy.causal_lm
-    save_model(network.to(dtype), tokenizer, folder)
+    if policy.has_adapters:
+        _save_adapters(policy, folder, Base.of(start, root))
+        tokenizer.save_pretrained(folder)
+    else:
+        save_model(policy.causal_lm.to(stored_dtype(start)), tokenizer, folder)
     store_text_format(folder, texts)
 
 
-def save_checkpoint(policy: Policy, folder: Path, *, dtype: torch.dtype) -> None:
-    """A checkpoint on the way: the adapters alone, or the whole model when it is trained in full."""
+def save_checkpoint(policy: Policy, folder: Path, *, start: Path, root: Path) -> None:
+    """A checkpoint on the way: weights as `save_policy` would write them, without a tokenizer; nothing is used up."""
     shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left half of it
-    if not policy.has_adapters:
-        whole: Any = copy.deepcopy(policy.causal_lm)
-        whole.to(dtype).save_pretrained(folder)
+    if policy.has_adapters:
+        _save_adapters(policy, folder, Base.of(start, root))
         return
+    whole: Any = copy.deepcopy(policy.causal_lm)
+    whole.to(stored_dtype(start)).save_pretrained(folder)
+
+
+def keep_checkpoint(checkpoint: Path, last: Path, folder: Path) -> None:
+    """A checkpoint as a policy of its own, with tokenizer and text format; weights get a second name, not a copy.
+
+    Args:
+        checkpoint: one on the way, or a policy that is complete, such as `last`.
+        last: the policy at the end of training.
+        folder: new.
+    """
+    complete = (checkpoint / TEXT_FORMAT).is_file()
+    files = {} if complete else {file.name: file for file in last.iterdir() if file.is_file()}
+    files |= {file.name: file for file in checkpoint.iterdir() if file.is_file()}
+    folder.mkdir(parents=True)
+    for name, file in sorted(files.items()):
+        link_or_copy(file, folder / name)
+
+
+def checkpoint_bytes(start: Path, finetuning: Finetuning) -> int:
+    """What a checkpoint of a policy that is started from a model folder takes on the disk: adapters in fp32, or all."""
+    if finetuning.method == "lora":
+        return 4 * NetworkSize.of(config_of(start)).adapter_weights(finetuning.lora_r)
+    return sum(file.stat().st_size for file in whole_model(start).glob("*.safetensors"))
+
+
+def save_whole(policy: Path, folder: Path) -> None:
+    """A stored policy as one whole model that `AutoModelForCausalLM` loads, in the number format of its base.
+
+    Adapters are merged in; of whole weights the files get a second name.
+    """
+    if not has_adapters_alone(policy):
+        link_files(policy, folder)
+        return
+    network = read_network(policy, stored_dtype(policy))
+    save_model(network, load_tokenizer(policy), folder)
+    link_or_copy(policy / TEXT_FORMAT, folder / TEXT_FORMAT)
+
+
+def _save_adapters(policy: Policy, folder: Path, base: Base) -> None:
     adapted: Any = policy.language_model
     adapted.save_pretrained(str(folder))
     (folder / "README.md").unlink(missing_ok=True)
-    # PEFT writes a set in the order of the hash seed, and the path of the base model
-    config_file = folder / "adapter_config.json"
+    # PEFT writes a set in the order of the hash seed, and a path of this machine
+    config_file = folder / ADAPTER_CONFIG
     config = json.loads(config_file.read_text())
     config["target_modules"] = sorted(config["target_modules"])
-    config["base_model_name_or_path"] = None
+    config["base_model_name_or_path"] = base.folder
     config_file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-
-
-def save_adapters(policy: Policy, folder: Path, base: Path) -> None:
-    """The adapters of a policy as a folder that PEFT loads, with the hash of what they lie on; none without adapters.
-
-    Args:
-        base: the folder that the policy was started from.
-    """
-    if policy.has_adapters:
-        save_checkpoint(policy, folder, dtype=torch.float32)
-        _name_base(folder, base)
-
-
-def keep_adapters(checkpoint: Path, folder: Path, base: Path) -> None:
-    """Those of a checkpoint on the way, beside the policy that was made from it."""
-    if (checkpoint / "adapter_config.json").is_file():
-        shutil.copytree(checkpoint, folder)
-        _name_base(folder, base)
-
-
-def read_base(adapters: Path) -> str:
-    """`weights_hash` of what adapters lie on."""
-    return str(json.loads((adapters / BASE).read_text())["sha256"])
-
-
-def weights_hash(folder: Path) -> str:
-    """sha256 of a model's weights; of several files, that of their hashes in the order of their names."""
-    digests = []
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as stream:
-            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
-    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def _name_base(folder: Path, base: Path) -> None:
-    (folder / BASE).write_text(json.dumps({"sha256": weights_hash(base)}, indent=2) + "\n")
+    base.write(folder)

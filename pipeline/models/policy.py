@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from pipeline.data.packing import PackedRows, packed
 from pipeline.data.tokens import ResponseBatch
-from pipeline.models.adapters import add_adapters, has_adapters, merge_adapters, old_names_allowed
+from pipeline.models.adapters import add_adapters, has_adapters, merge_stored_adapters
 from pipeline.models.backbone import (
+    cast_weights,
     logit_scale,
     packed_states,
     plain_head,
@@ -23,7 +24,7 @@ from pipeline.models.backbone import (
     reads_flat_rows,
 )
 from pipeline.models.compute import Compute
-from pipeline.models.folders import brings_code, check_weights
+from pipeline.models.folders import base_folder, brings_code, check_weights, has_adapters_alone, stored_dtype
 from pipeline.models.text_format import check_tokenizer
 from pipeline.objectives.linear_logprobs import linear_token_statistics
 from pipeline.objectives.logprobs import TokenStatistics, token_logprobs, token_statistics
@@ -154,7 +155,8 @@ def load_policy(
     """A policy from a checkpoint folder, on the device and without dropout.
 
     Args:
-        folder: `AutoModelForCausalLM` layout.
+        folder: `AutoModelForCausalLM` layout, or adapters, which are merged in: two more small products for each
+            layer would slow sampling down.
         finetuning: what is trained: adapters on frozen weights in the compute dtype, or every weight in fp32.
             None freezes everything (sampling, scoring, a reference).
         seed: root seed of the adapters' initial values.
@@ -181,32 +183,24 @@ def _policy(language_model: nn.Module, compute: Compute, *, with_values: bool = 
 
 def load_network(folder: Path | str, compute: Compute, *, finetuning: Finetuning | None) -> PreTrainedModel:
     """A causal language model without dropout: frozen in the compute dtype, or in fp32 to be trained in full."""
-    check_weights(folder)
     full = finetuning is not None and finetuning.method == "full"
-    network = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=torch.float32 if full else compute.dtype,
-        attn_implementation=compute.attention,
-        trust_remote_code=brings_code(folder),
-    )
+    network = read_network(folder, torch.float32 if full else compute.dtype, attention=compute.attention)
     _switch_dropout_off(network)
     return network.requires_grad_(full)
 
 
-def load_adapters(folder: Path, base_folder: Path, compute: Compute) -> Policy:
-    """A checkpoint on the way: adapters on `base_folder`, or a whole model when the run was full fine-tuning."""
-    if not (folder / "adapter_config.json").is_file():
-        return load_policy(folder, compute, finetuning=None)
+def read_network(folder: Path | str, dtype: torch.dtype, *, attention: str | None = None) -> PreTrainedModel:
+    """Whole weights, or those that adapters lie on with the adapters merged in: rounded as they would be stored."""
     check_weights(folder)
-    from peft import PeftModel
-
-    base = load_network(base_folder, replace(compute, dtype=torch.float32), finetuning=None)
-    # merged like the final policy: two more small matmuls a layer would slow sampling down
-    with old_names_allowed():
-        adapted = PeftModel.from_pretrained(base, str(folder))
-    merged: nn.Module = merge_adapters(adapted)
-    merged = merged.to(compute.dtype).requires_grad_(False)
-    return _policy(merged, compute)
+    if not has_adapters_alone(folder):
+        return AutoModelForCausalLM.from_pretrained(  # type: ignore[no-any-return]
+            folder, dtype=dtype, attn_implementation=attention, trust_remote_code=brings_code(folder)
+        )
+    base = base_folder(Path(folder))
+    network = read_network(base, stored_dtype(base), attention=attention)
+    network = merge_stored_adapters(network.requires_grad_(False), Path(folder))
+    cast_weights(network, dtype)
+    return network
 
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:

@@ -29,6 +29,12 @@ def content_hash(path: Path) -> str:
         return folder_hash(dict(zip(files, threads.map(_file_hash, files.values()), strict=True)))
 
 
+def sha256(file: Path) -> str:
+    """Hexadecimal digest of a file, as `sha256sum` prints it."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def folder_hash(files: Mapping[str, str]) -> str:
     """DVC's hash of a folder from the hash of each of its files, by path in it."""
     # by the plain string: sorting by path parts gives another order, and so another hash

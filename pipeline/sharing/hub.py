@@ -10,7 +10,7 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from pipeline.errors import PipelineError
-from pipeline.release.folder import sha256
+from pipeline.project.hashing import sha256
 
 
 def check_repository(repo: str) -> None:

@@ -10,9 +10,9 @@ from pipeline.errors import PipelineError
 from pipeline.lineage.contents import Contents
 from pipeline.lineage.tree import lineage
 from pipeline.lineage.verify import breaks
+from pipeline.project.hashing import sha256
 from pipeline.project.lockfile import workspace_lock
 from pipeline.release.card import policy_facts, reward_model_facts
-from pipeline.release.folder import sha256
 from pipeline.sharing.variants import RELEASE, STATEMENT
 
 

@@ -13,7 +13,7 @@ from huggingface_hub import HfApi
 
 from pipeline.errors import PipelineError
 from pipeline.launch import set_environment
-from pipeline.release.folder import sha256
+from pipeline.project.hashing import sha256
 from pipeline.sharing.hub import check_repository, send
 from pipeline.sharing.objections import broken, card_notes, flags, stale
 from pipeline.sharing.variants import MERGED, VARIANTS, read_export

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.project.hashing import content_hash
-from pipeline.release.folder import sha256
+from pipeline.project.hashing import content_hash, sha256
 
 MERGED, ADAPTER, GGUF = "merged", "adapter", "gguf"
 VARIANTS = (MERGED, ADAPTER, GGUF)

@@ -14,7 +14,7 @@ from pipeline.params.judge import JudgeEndpoint
 from pipeline.params.loading import flatten, load_params
 from pipeline.params.schema import Params
 from pipeline.project.graph import StageDeclaration, stage_declaration
-from pipeline.project.hashing import content_hash, content_size, folder_hash
+from pipeline.project.hashing import content_hash, folder_hash
 from pipeline.project.home import project_home
 from pipeline.project.provenance import code_tags, environment_tags, experiment_tags
 from pipeline.resume import Resume, held_key, resume_key
@@ -89,12 +89,11 @@ class Stage:
         """Where to write a declared output; it moves into place when the stage has succeeded."""
         return self._outputs.path(path)
 
-    def start_compute(self, *, like: Path | None = None, copies: int = 2) -> "Compute":
+    def start_compute(self, *, output_bytes: int = 0) -> "Compute":
         """Device, precision and threads from `runtime`; checks that the output will fit on the disk.
 
         Args:
-            like: a folder as large as one copy of the output.
-            copies: how many of them: the output and DVC's cache are two, checkpoints on the way are more.
+            output_bytes: what the output will take; where the disk has no links, DVC's cache takes as much again.
 
         Raises:
             PipelineError: too little free disk space.
@@ -104,9 +103,7 @@ class Stage:
         compute = start_compute(self.params.runtime)
         self.device = compute.describe()
         print(f"  device  {self.device}", flush=True)
-        if like is not None:
-            purpose = f"the output of stage {self.name}"
-            require_disk_space(self.root, copies * content_size(like), purpose=purpose)
+        require_disk_space(self.root, 2 * output_bytes, purpose=f"the output of stage {self.name}")
         return compute
 
     def log_step(self, step: int, metrics: Mapping[str, float]) -> None:

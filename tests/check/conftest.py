@@ -63,7 +63,9 @@ def project(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> ty
         edits = {**BASE, **{key.replace("__", "."): value for key, value in changes.items()}}
         columns = dict.fromkeys(load_params(tmp_path / "params.yaml").data.columns.model_dump())
         edit_params(tmp_path, {**edits, "data.columns": {**columns, **edits["data.columns"]}})
-        return check_project(settings_of(load_params(tmp_path / "params.yaml")), tmp_path / ".state/check/policy")
+        return check_project(
+            settings_of(load_params(tmp_path / "params.yaml")), tmp_path, tmp_path / ".state/check/policy"
+        )
 
     return types.SimpleNamespace(root=tmp_path, write=write, check=check)
 

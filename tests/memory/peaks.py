@@ -19,9 +19,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassifi
 from pipeline.data.preferences import TextPair
 from pipeline.data.tokens import TokenizedExample
 from pipeline.memory.need import LIBRARIES, Conditions, needed_bytes
-from pipeline.memory.trainings import config_of, dpo_work, ppo_work, reward_examples, reward_work, sft_work
+from pipeline.memory.trainings import dpo_work, ppo_work, reward_examples, reward_work, sft_work
 from pipeline.memory.work import Example, Work
 from pipeline.models.compute import Compute, start_compute
+from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.reward import create_reward_model, load_reward_model
 from pipeline.params.base import Finetuning

@@ -1,126 +1,224 @@
-"""Saved policies load with transformers, hold what was trained, and name neither place nor time."""
+"""Saved policies hold what was trained, released ones load with transformers, and none names a place or a time."""
 
 import json
-import warnings
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerBase,
+)
 
 from pipeline.data.tokens import TokenizedExample, collate
-from pipeline.models.checkpoints import save_checkpoint, save_model, save_policy
+from pipeline.errors import PipelineError
+from pipeline.models.adapters import merge_stored_adapters
+from pipeline.models.checkpoints import (
+    checkpoint_bytes,
+    keep_checkpoint,
+    save_checkpoint,
+    save_model,
+    save_policy,
+    save_whole,
+)
 from pipeline.models.compute import Compute
 from pipeline.models.folders import stored_dtype
-from pipeline.models.policy import Policy, load_adapters, load_policy
-from pipeline.models.text_format import TextFormat
+from pipeline.models.policy import Policy, load_policy, read_network
 from pipeline.params.base import Finetuning
 from pipeline.project.hashing import content_hash
 from tests.conftest import PolicyMaker
-from tests.tiny_models import FULL, LORA
+from tests.tiny_models import FULL, LORA, byte_level_tokenizer, changed
+from tests.trained_project import TEXTS, TrainedProject, moved, save_trained_project
 
-TRANSCRIPT = TextFormat("transcript")
 BATCH = collate([TokenizedExample([11, 12], [13, 14, 15]), TokenizedExample([16], [17])], pad_token_id=0)
+BOTH = pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
 
 
 def trained(make_policy: PolicyMaker, finetuning: Finetuning) -> Policy:
     """A policy whose trainable weights have moved."""
-    policy = make_policy(finetuning, with_values=True)
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in policy.parameters():
-            if parameter.requires_grad:
-                parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
-    return policy
+    return moved(make_policy(finetuning, with_values=True), seed=5, by=0.05)
 
 
-@pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
-def test_a_saved_policy_is_the_trained_one_and_a_plain_model(
+@BOTH
+def test_a_saved_policy_is_the_trained_one(
     make_policy: PolicyMaker,
+    policy_folder: Path,
     tokenizer: PreTrainedTokenizerBase,
     tmp_path: Path,
     compute: Compute,
     finetuning: Finetuning,
 ) -> None:
+    start = tmp_path / "start"
+    shutil.copytree(policy_folder, start)
     policy = trained(make_policy, finetuning)
     expected = policy(BATCH).logprobs.detach()
     assert not torch.allclose(expected, make_policy()(BATCH).logprobs, atol=1e-2)
-    save_policy(policy, tokenizer, tmp_path, dtype=torch.float32, texts=TRANSCRIPT)
-    assert torch.allclose(load_policy(tmp_path, compute, finetuning=None)(BATCH).logprobs, expected, atol=1e-4)
-    network = AutoModelForCausalLM.from_pretrained(tmp_path)
-    assert torch.allclose(Policy(network)(BATCH).logprobs, expected, atol=1e-4)
-    assert AutoTokenizer.from_pretrained(tmp_path).eos_token_id == tokenizer.eos_token_id
-    assert not any("lora" in name or "value_head" in name for name in network.state_dict())
+    save_policy(policy, tokenizer, tmp_path / "saved", start=start, root=tmp_path, texts=TEXTS)
+    loaded = load_policy(tmp_path / "saved", compute, finetuning=None)
+    assert not loaded.has_adapters and torch.allclose(loaded(BATCH).logprobs, expected, atol=1e-4)
+    assert AutoTokenizer.from_pretrained(tmp_path / "saved").eos_token_id == tokenizer.eos_token_id
+    assert (tmp_path / "saved/model.safetensors").exists() == (finetuning.method == "full")
 
 
-@pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
+@BOTH
+def test_a_released_policy_is_a_plain_model(
+    policy_folder: Path, compute: Compute, tmp_path: Path, finetuning: Finetuning
+) -> None:
+    """Of SFT and of DPO on it, in the number format of the starting model, with the values that training stored."""
+    project = save_trained_project(tmp_path, policy_folder, compute, sft=finetuning, dpo=finetuning)
+    before = {file: file.read_bytes() for file in project.root.rglob("*.safetensors")}
+    for folder in (project.sft, project.dpo):
+        expected = load_policy(folder, compute, finetuning=None)
+        save_whole(folder, tmp_path / "release" / folder.name)
+        network = AutoModelForCausalLM.from_pretrained(tmp_path / "release" / folder.name, dtype="auto")
+        assert {parameter.dtype for parameter in network.parameters()} == {torch.bfloat16}
+        released = load_policy(tmp_path / "release" / folder.name, compute, finetuning=None)
+        assert torch.equal(released(BATCH).logprobs, expected(BATCH).logprobs)
+        assert not any("lora" in name or "value_head" in name for name in network.state_dict())
+        assert (tmp_path / "release" / folder.name / "text_format.json").is_file()
+    assert all(file.read_bytes() == content for file, content in before.items()), "merging changed what was stored"
+
+
+def test_merging_stored_adapters_is_what_peft_does(trained_project: TrainedProject) -> None:
+    """PEFT's merge in fp32, rounded to bf16: the same numbers, whichever does it."""
+    base = AutoModelForCausalLM.from_pretrained(trained_project.start, dtype=torch.float32)
+    theirs = PeftModel.from_pretrained(base, str(trained_project.sft)).merge_and_unload().to(torch.bfloat16)
+    ours = read_network(trained_project.sft, torch.bfloat16)
+    for name, weight in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], weight), name
+    start = AutoModelForCausalLM.from_pretrained(trained_project.start, dtype=torch.bfloat16).state_dict()
+    assert sum(not torch.equal(start[name], weight) for name, weight in theirs.state_dict().items()) == 14
+
+
+def test_adapters_of_embeddings_are_merged_too(
+    trained_project: TrainedProject, compute: Compute, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """By PEFT, which knows every kind."""
+    wider = changed(LORA, lora_target_modules=["embed_tokens", "q_proj"])
+    policy = moved(load_policy(trained_project.start, compute, finetuning=wider), seed=7)
+    expected = policy(BATCH).logprobs.detach()
+    folder = trained_project.root / "artifacts/wider"
+    save_policy(policy, tokenizer, folder, start=trained_project.start, root=trained_project.root, texts=TEXTS)
+    loaded = load_policy(folder, compute, finetuning=None)
+    assert torch.allclose(loaded(BATCH).logprobs, expected, atol=0.05)
+    start = load_policy(trained_project.start, compute, finetuning=None)
+    assert not torch.allclose(start(BATCH).logprobs, expected, atol=0.5)
+
+
+def test_a_layer_that_keeps_its_weight_the_other_way_round_is_merged(compute: Compute, tmp_path: Path) -> None:
+    """GPT-2's, whose weight is (in, out)."""
+    config = GPT2Config(vocab_size=320, n_positions=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=1, eos_token_id=2)
+    start = tmp_path / "start"
+    save_model(GPT2LMHeadModel(config), byte_level_tokenizer(), start)
+    policy = moved(load_policy(start, compute, finetuning=LORA), seed=7)
+    expected = policy(BATCH).logprobs.detach()
+    save_checkpoint(policy, tmp_path / "step", start=start, root=tmp_path)
+    loaded = load_policy(tmp_path / "step", compute, finetuning=None)
+    assert torch.allclose(loaded(BATCH).logprobs, expected, atol=1e-4)
+    assert not torch.allclose(load_policy(start, compute, finetuning=None)(BATCH).logprobs, expected, atol=1e-2)
+
+
+def test_tables_of_positions_are_not_rounded(trained_project: TrainedProject) -> None:
+    """Rotary frequencies in bf16 would turn late positions by whole radians."""
+    network = read_network(trained_project.dpo, torch.bfloat16)
+    exact = AutoModelForCausalLM.from_pretrained(trained_project.start, dtype=torch.bfloat16)
+    assert torch.equal(network.model.rotary_emb.inv_freq, exact.model.rotary_emb.inv_freq)
+    assert network.model.rotary_emb.inv_freq.dtype == torch.float32
+
+
+def test_adapters_that_do_not_fit_are_refused(trained_project: TrainedProject) -> None:
+    """A base of another shape under the hash of the right one, as nobody but a programmer can make it."""
+    config = LlamaConfig(
+        vocab_size=320, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    )
+    with pytest.raises(PipelineError, match="do not fit the network"):
+        merge_stored_adapters(LlamaForCausalLM(config), trained_project.sft)
+
+
+@BOTH
 def test_a_frontier_checkpoint_is_the_policy_of_that_moment(
     make_policy: PolicyMaker, policy_folder: Path, tmp_path: Path, compute: Compute, finetuning: Finetuning
 ) -> None:
+    start = tmp_path / "start"
+    shutil.copytree(policy_folder, start)
     policy = trained(make_policy, finetuning)
     expected = policy(BATCH).logprobs.detach()
-    save_checkpoint(policy, tmp_path / "step", dtype=torch.float32)
+    save_checkpoint(policy, tmp_path / "step", start=start, root=tmp_path)
     # the policy is still the same, trainable, and not used up
     assert torch.equal(policy(BATCH).logprobs, expected)
     assert any(parameter.requires_grad for parameter in policy.parameters())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", FutureWarning)  # one for every checkpoint, on the terminal of the user
-        loaded = load_adapters(tmp_path / "step", policy_folder, compute)
+    loaded = load_policy(tmp_path / "step", compute, finetuning=None)
     assert torch.allclose(loaded(BATCH).logprobs, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
+@BOTH
+def test_a_checkpoint_that_is_kept_is_the_policy_that_training_saved_then(
+    policy_folder: Path, compute: Compute, tmp_path: Path, finetuning: Finetuning
+) -> None:
+    """The same files whether a checkpoint was on the way or the last one, and no byte of weights a second time."""
+    project = save_trained_project(tmp_path, policy_folder, compute, sft=finetuning, dpo=finetuning)
+    for name, checkpoint in (("way", project.checkpoint), ("last", project.last)):
+        keep_checkpoint(checkpoint, project.last, tmp_path / name)
+        assert content_hash(tmp_path / name) == content_hash(project.dpo)
+        (weights,) = (tmp_path / name).glob("*.safetensors")
+        assert weights.stat().st_ino == (checkpoint / weights.name).stat().st_ino
+
+
+@BOTH
 def test_the_same_weights_give_the_same_bytes_wherever_they_are_written(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, tmp_path: Path, finetuning: Finetuning
+    policy_folder: Path, compute: Compute, tmp_path: Path, finetuning: Finetuning
 ) -> None:
-    hashes = []
     for name in ("here", "elsewhere/deeper"):
-        policy = trained(make_policy, finetuning)
-        save_checkpoint(policy, tmp_path / name / "step", dtype=torch.float32)
-        save_policy(policy, tokenizer, tmp_path / name / "policy", dtype=torch.float32, texts=TRANSCRIPT)
-        hashes.append(content_hash(tmp_path / name))
-    assert hashes[0] == hashes[1]
+        save_trained_project(tmp_path / name, policy_folder, compute, sft=finetuning, dpo=finetuning)
+    assert content_hash(tmp_path / "here") == content_hash(tmp_path / "elsewhere/deeper")
 
 
-@pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
-def test_no_path_is_inside_a_checkpoint(
-    make_policy: PolicyMaker,
-    policy_folder: Path,
-    tokenizer: PreTrainedTokenizerBase,
-    tmp_path: Path,
-    finetuning: Finetuning,
+@BOTH
+def test_no_path_of_the_machine_is_inside_a_checkpoint(
+    policy_folder: Path, compute: Compute, tmp_path: Path, finetuning: Finetuning
 ) -> None:
-    policy = trained(make_policy, finetuning)
-    save_checkpoint(policy, tmp_path / "step", dtype=torch.float32)
-    save_policy(policy, tokenizer, tmp_path / "policy", dtype=torch.float32, texts=TRANSCRIPT)
-    for file in tmp_path.rglob("*"):
+    project = save_trained_project(tmp_path, policy_folder, compute, sft=finetuning, dpo=finetuning)
+    for file in project.root.rglob("*"):
         if file.is_file():
             content = file.read_bytes()
             for secret in (str(policy_folder), str(tmp_path), policy_folder.name):
                 assert secret.encode() not in content, file.name
 
 
-def test_target_modules_are_sorted(make_policy: PolicyMaker, tmp_path: Path) -> None:
-    save_checkpoint(make_policy(LORA), tmp_path, dtype=torch.float32)
-    modules = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
+@BOTH
+def test_what_a_checkpoint_takes_on_the_disk_is_known_before(
+    policy_folder: Path, compute: Compute, tmp_path: Path, finetuning: Finetuning
+) -> None:
+    project = save_trained_project(tmp_path, policy_folder, compute, sft=finetuning, dpo=finetuning)
+    (file,) = project.checkpoint.glob("*.safetensors")
+    weights = sum(tensor.nbytes for tensor in load_file(file).values())
+    if finetuning.method == "lora":
+        assert checkpoint_bytes(project.sft, finetuning) == weights
+    else:
+        assert checkpoint_bytes(project.sft, finetuning) == file.stat().st_size >= weights
+
+
+def test_target_modules_are_sorted(trained_project: TrainedProject) -> None:
+    modules = json.loads((trained_project.sft / "adapter_config.json").read_text())["target_modules"]
     assert modules == sorted(modules) and any(name.endswith("q_proj") for name in modules)
 
 
-def test_weights_are_stored_in_the_dtype_asked_for(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+def test_saving_a_full_checkpoint_in_bf16_does_not_round_the_policy(
+    trained_project: TrainedProject, compute: Compute
 ) -> None:
-    save_policy(make_policy(LORA), tokenizer, tmp_path / "lora", dtype=torch.bfloat16, texts=TRANSCRIPT)
-    save_checkpoint(make_policy(FULL), tmp_path / "full", dtype=torch.bfloat16)
-    for name in ("lora", "full"):
-        assert stored_dtype(tmp_path / name) == torch.bfloat16
-        network = AutoModelForCausalLM.from_pretrained(tmp_path / name, dtype="auto")
-        assert {parameter.dtype for parameter in network.parameters()} == {torch.bfloat16}
-
-
-def test_saving_a_full_checkpoint_in_bf16_does_not_round_the_policy(make_policy: PolicyMaker, tmp_path: Path) -> None:
-    policy = make_policy(FULL)
-    save_checkpoint(policy, tmp_path, dtype=torch.bfloat16)
+    policy = load_policy(trained_project.start, compute, finetuning=FULL)
+    save_checkpoint(policy, trained_project.root / "step", start=trained_project.start, root=trained_project.root)
     assert {parameter.dtype for parameter in policy.parameters()} == {torch.float32}
+    stored = AutoModelForCausalLM.from_pretrained(trained_project.root / "step", dtype="auto")
+    assert {parameter.dtype for parameter in stored.parameters()} == {torch.bfloat16}
 
 
 def test_a_config_without_dtype_is_float32(make_policy: PolicyMaker, tokenizer, tmp_path: Path) -> None:

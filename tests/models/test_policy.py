@@ -17,7 +17,7 @@ from transformers import (
 from pipeline.data.tokens import ResponseBatch, TokenizedExample, collate, join
 from pipeline.models.backbone import position_ids, project_logits
 from pipeline.models.compute import Compute
-from pipeline.models.policy import Policy, load_adapters, load_policy
+from pipeline.models.policy import Policy, load_policy
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA
 
@@ -182,11 +182,6 @@ def test_dropout_is_off(tmp_path: Path, make_policy: PolicyMaker, compute: Compu
     batch = collate(EXAMPLES, pad_token_id=PAD)
     assert torch.equal(policy(batch).logprobs, policy(batch).logprobs)
     assert torch.equal(policy(batch).logprobs, make_policy()(batch).logprobs)
-
-
-def test_a_whole_model_is_read_as_a_frontier_checkpoint_too(policy_folder: Path, compute: Compute) -> None:
-    policy = load_adapters(policy_folder, policy_folder, compute)
-    assert not policy.has_adapters
 
 
 def test_positions_count_real_tokens() -> None:

@@ -220,7 +220,8 @@ def test_trusted_code_is_run_and_passed_on(tmp_path: Path, folder_with_code: Pat
     save_model(network, tokenizer, tmp_path / "stored")
     policy = load_policy(tmp_path / "stored", compute, finetuning=None)
     assert type(policy.causal_lm).__name__ == "OwnForCausalLM"
-    save_policy(policy, tokenizer, tmp_path / "again", dtype=torch.float32, texts=TextFormat("transcript"))
+    start = tmp_path / "stored"
+    save_policy(policy, tokenizer, tmp_path / "again", start=start, root=tmp_path, texts=TextFormat("transcript"))
     assert brings_code(tmp_path / "again") and (tmp_path / "again/modeling_own.py").is_file()
 
 
@@ -239,7 +240,7 @@ def test_weights_that_are_cut_short_are_named_wherever_they_are_loaded(
     kept: int, compute: Compute, make_policy: PolicyMaker, tmp_path: Path
 ) -> None:
     folder = tmp_path / "model"
-    save_policy(make_policy(), byte_level_tokenizer(), folder, dtype=torch.float32, texts=TextFormat("transcript"))
+    save_model(make_policy().causal_lm, byte_level_tokenizer(), folder)
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:kept])
     for load in (

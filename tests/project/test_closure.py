@@ -185,6 +185,7 @@ ALLOWED = {
     "data": {"errors", "params", "processes", "progress", "scratch", "seeding", "reading"},
     "check": {
         *("errors", "launch", "params", "data", "judges.rules", "memory", "models.sources", "reading", "validation"),
+        *("project.graph", "project.hashing"),
     },
     "labelling": {"errors", "seeding", "reading", "data"},
     "judges": {"errors", "params", "progress", "data", "models"},

@@ -13,8 +13,8 @@ from huggingface_hub import HfApi, RepoFile
 
 from pipeline.params.loading import flatten
 from pipeline.params.schema import Params
+from pipeline.project.hashing import sha256
 from pipeline.release.card import Facts, model_card
-from pipeline.release.folder import sha256
 from pipeline.release.statement import provenance_statement
 
 INTERVAL = {"mean": 0.7, "low": 0.6, "high": 0.8}

@@ -9,22 +9,20 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from peft import AutoPeftModelForCausalLM, PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pipeline.errors import PipelineError
-from pipeline.models.checkpoints import ADAPTERS, keep_adapters, save_adapters, save_checkpoint, save_policy
+from pipeline.models.checkpoints import save_whole
 from pipeline.models.compute import Compute
-from pipeline.models.policy import load_policy
-from pipeline.models.text_format import TextFormat
+from pipeline.models.folders import BASE
 from pipeline.params.schema import Params
 from pipeline.sharing.export import export
 from pipeline.sharing.objections import broken
-from tests.conftest import PolicyMaker
 from tests.sharing.conftest import write_release
-from tests.tiny_models import FULL, LORA
+from tests.tiny_models import FULL
+from tests.trained_project import TrainedProject, save_trained_project
 
 TEXTS = ["This film was a joy", "The plot is weak and the acting dull", "I loved the music, the story and the hero"]
-FORMAT = TextFormat("transcript")
 
 
 def log_probs(network: Any, tokenizer: Any) -> list[float]:
@@ -39,25 +37,13 @@ def log_probs(network: Any, tokenizer: Any) -> list[float]:
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, compute: Compute, params: Params
-) -> Path:
-    """SFT and DPO in bf16, of which DPO was trained with adapters on SFT."""
-    sft = tmp_path / "artifacts/release/sft"
-    save_policy(make_policy(), tokenizer, sft, dtype=torch.bfloat16, texts=FORMAT)
-    policy = load_policy(sft, compute, finetuning=LORA)
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in policy.parameters():
-            if parameter.requires_grad:
-                parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    selected = tmp_path / "artifacts/selected/dpo/seed-0"
-    save_adapters(policy, selected / ADAPTERS, sft)
-    save_checkpoint(policy, tmp_path / "checkpoints/step-1", dtype=torch.bfloat16)
-    save_policy(policy, tokenizer, tmp_path / "artifacts/release/dpo", dtype=torch.bfloat16, texts=FORMAT)
-    for name in ("sft", "dpo"):
-        write_release(tmp_path, name, params)
-    return tmp_path
+def project(trained_project: TrainedProject, params: Params) -> Path:
+    """SFT on the starting model and DPO on SFT, in bf16, and the releases of both."""
+    root = trained_project.root
+    for name, folder in (("sft", trained_project.sft), ("dpo", trained_project.dpo)):
+        save_whole(folder, root / "artifacts/release" / name)
+        write_release(root, name, params)
+    return root
 
 
 def write(project: Path, policy: str = "dpo", base: str | None = "someone/films-sft") -> Path:
@@ -100,25 +86,32 @@ def test_the_card_names_the_base_and_the_relation(project: Path) -> None:
     assert not (folder / "model.safetensors").exists() and not (folder / "config.json").exists()
 
 
-def test_another_base_is_refused(project: Path) -> None:
-    weights = project / "artifacts/release/sft/model.safetensors"
+def test_adapters_of_sft_lie_on_the_starting_model(project: Path) -> None:
+    folder = write(project, "sft", base=None)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    base = AutoModelForCausalLM.from_pretrained(project / "artifacts/models/policy", dtype=torch.float32)
+    merged = AutoModelForCausalLM.from_pretrained(project / "artifacts/release/sft", dtype=torch.float32)
+    adapted = PeftModel.from_pretrained(base, folder)
+    assert log_probs(adapted, tokenizer) == pytest.approx(log_probs(merged, tokenizer), rel=2**-8)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "artifacts/models/policy" and not (folder / BASE).exists()
+
+
+@pytest.mark.parametrize("file", ["release/sft/model.safetensors", "sft/adapter_model.safetensors"])
+def test_another_base_is_refused(project: Path, file: str) -> None:
+    """Whether what was trained is another, or what was released."""
+    weights = project / "artifacts" / file
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    with pytest.raises(PipelineError, match="lies on weights with sha256"):
+    with pytest.raises(PipelineError, match="lies on artifacts/sft with the hash"):
         write(project)
     assert list((project / "artifacts/exports").iterdir()) == []
 
 
-def test_a_policy_without_adapters_is_refused(project: Path, make_policy: PolicyMaker, tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match="sft has no adapters"):
-        write(project, "sft")
-    save_adapters(make_policy(FULL), tmp_path / "none", project / "artifacts/release/sft")
-    assert not (tmp_path / "none").exists()
-
-
-def test_a_checkpoint_on_the_way_keeps_its_adapters(project: Path) -> None:
-    sft, kept = project / "artifacts/release/sft", project / "kept"
-    keep_adapters(project / "checkpoints/step-1", kept, sft)
-    whole = project / "artifacts/selected/dpo/seed-0" / ADAPTERS
-    assert {file.name: file.read_bytes() for file in kept.iterdir()} == {
-        file.name: file.read_bytes() for file in whole.iterdir()
-    }
+def test_a_policy_without_adapters_is_refused(
+    tmp_path: Path, policy_folder: Path, compute: Compute, params: Params
+) -> None:
+    whole = save_trained_project(tmp_path, policy_folder, compute, sft=FULL, dpo=FULL)
+    save_whole(whole.dpo, tmp_path / "artifacts/release/dpo")
+    write_release(tmp_path, "dpo", params)
+    with pytest.raises(PipelineError, match="dpo has no adapters"):
+        write(tmp_path)

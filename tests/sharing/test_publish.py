@@ -9,7 +9,7 @@ from huggingface_hub.errors import LocalTokenNotFoundError
 
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Params
-from pipeline.release.folder import sha256
+from pipeline.project.hashing import sha256
 from pipeline.sharing import publish as command
 from pipeline.sharing.publish import publish
 from pipeline.sharing.variants import seal_export

@@ -114,9 +114,9 @@ def edit_row(project: Path) -> None:
 
 
 def swap_checkpoint(project: Path) -> None:
-    target = project / "artifacts/policies/ppo/seed-0/model.safetensors"
+    target = project / "artifacts/policies/ppo/seed-0/adapter_model.safetensors"
     target.unlink()
-    shutil.copy(project / "artifacts/sft/model.safetensors", target)
+    shutil.copy(project / "artifacts/policies/dpo/seed-0/adapter_model.safetensors", target)
 
 
 def edit_parameter(project: Path) -> None:
@@ -137,7 +137,7 @@ def edit_raw_data(project: Path) -> None:
     ("change", "message"),
     [
         (edit_row, "artifacts/data/prompts/train.jsonl: changed from line 3 on (1 lines differ)"),
-        (swap_checkpoint, f"{PPO}/model.safetensors: changed (written by optimize_policy@ppo-0)"),
+        (swap_checkpoint, f"{PPO}/adapter_model.safetensors: changed (written by optimize_policy@ppo-0)"),
         (edit_parameter, "params.yaml, train_sft.learning_rate: 0.5 now, 0.0005 when train_sft ran"),
         (edit_code, "pipeline/training/sft.py: changed since train_sft ran with it"),
         (edit_raw_data, "data/raw/reviews.csv: another content"),

@@ -56,7 +56,9 @@ def test_variants_are_compared_by_a_dozen_numbers_and_by_curves(project: Path, t
 
     # back and forth: what was trained once is taken from the cache of runs
     again = ok(root, "dvc", "exp", "run", "-n", "back", "-S", "optimize.dpo.beta=0.1")
-    assert "Running stage" not in again and (root / "reports/headline.json").read_text() == before
+    # whole models are merged again: they are in no cache
+    assert again.count("Running stage") == again.count("Running stage 'publish_models'") <= 1
+    assert (root / "reports/headline.json").read_text() == before
     ok(root, "dvc", "exp", "branch", "sharper", "sharper-branch")
     assert "sharper-branch" in ok(root, "git", "branch")
     assert "optimize.dpo.beta" in ok(root, "dvc", "exp", "diff", "sharper", "back")

@@ -19,7 +19,7 @@ def found(project: Path) -> dict[str, Any]:
 
 
 def test_hybrid_starts_from_the_selected_dpo_policy(project: Path) -> None:
-    weights = "model.safetensors"
+    weights = "adapter_model.safetensors"
     start = (project / INPUTS / "policy" / weights).read_bytes()
     assert start == (project / "artifacts/selected/dpo/seed-0" / weights).read_bytes()
     lock = YAML(typ="safe").load((project / "dvc.lock").read_text())["stages"]

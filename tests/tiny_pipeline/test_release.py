@@ -10,6 +10,8 @@ import pytest
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from pipeline.models.compute import Compute
+from pipeline.models.policy import load_policy
 from pipeline.project.hashing import content_hash
 from pipeline.sharing.export import export
 from pipeline.sharing.objections import broken, stale
@@ -25,6 +27,7 @@ SOURCES = {
 
 # written anew: what the programs that load it are told
 HOW_TO_USE = {"config.json", "generation_config.json", "tokenizer_config.json", "chat_template.jinja"}
+ADAPTER_FILES = {"adapter_model.safetensors", "adapter_config.json", "base.json"}
 
 
 @pytest.fixture(params=SOURCES)
@@ -37,14 +40,18 @@ def folder(project: Path, name: str) -> Path:
     return project / "artifacts/release" / name
 
 
-def test_the_model_is_the_trained_one_and_loads(project: Path, folder: Path, name: str) -> None:
+def test_the_model_is_the_trained_one_and_loads(project: Path, folder: Path, name: str, compute: Compute) -> None:
     trained = project / SOURCES[name]
     for file in trained.iterdir():
-        if file.is_file() and file.name not in HOW_TO_USE:
+        if file.is_file() and file.name not in HOW_TO_USE | ADAPTER_FILES:
             assert (folder / file.name).read_bytes() == file.read_bytes()
-    assert not (folder / "checkpoints").exists()
-    auto = AutoModelForSequenceClassification if name == "reward_model" else AutoModelForCausalLM
-    auto.from_pretrained(folder)
+    assert not (folder / "checkpoints").exists() and not any((folder / one).exists() for one in ADAPTER_FILES)
+    if name == "reward_model":
+        AutoModelForSequenceClassification.from_pretrained(folder)
+        return
+    expected = load_policy(trained, compute, finetuning=None).causal_lm.state_dict()
+    found = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    assert found.keys() == expected.keys() and all(found[one].equal(expected[one]) for one in found)
 
 
 def test_programs_that_load_it_are_told_how_it_was_trained(project: Path, folder: Path, name: str) -> None:
@@ -114,7 +121,7 @@ def test_it_is_stale_when_a_parameter_behind_it_changes(project: Path, folder: P
         (project / "params.yaml").write_text(before)
 
 
-@pytest.mark.parametrize("method", ["dpo", "ppo"])
+@pytest.mark.parametrize("method", ["sft", "dpo", "ppo", "hybrid"])
 def test_adapters_of_every_method_lie_on_a_released_model(project: Path, method: str) -> None:
     export(project, Namespace(policy=method, form="adapter", base="someone/films-sft"))
     folder = project / f"artifacts/exports/{method}-adapter"

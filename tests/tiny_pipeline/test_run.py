@@ -39,8 +39,8 @@ def test_the_comparison_has_its_stable_keys(project: Path) -> None:
 
 
 def test_policies_and_reward_model_load_with_transformers(project: Path) -> None:
-    for folder in ("artifacts/sft", "artifacts/policies/dpo/seed-0", "artifacts/policies/ppo/seed-0"):
-        AutoModelForCausalLM.from_pretrained(project / folder)
+    for name in ("sft", "dpo", "ppo", "hybrid"):
+        AutoModelForCausalLM.from_pretrained(project / "artifacts/release" / name)
     model = AutoModelForSequenceClassification.from_pretrained(project / "artifacts/reward_model")
     assert model.config.num_labels == 1
 
@@ -52,13 +52,13 @@ def test_a_selected_checkpoint_is_measured_beside_the_last(project: Path, method
     selected, last = scored["selected_step"], scored["last_step"]
     assert (metrics["selected_step"], metrics["last_step"]) == (selected, last)
     folder = project / f"artifacts/policies/{method}/seed-0"
-    weights = (project / f"artifacts/selected/{method}/seed-0/model.safetensors").read_bytes()
+    weights = (project / f"artifacts/selected/{method}/seed-0/adapter_model.safetensors").read_bytes()
     steps = {int(path.name.removeprefix("step-")) for path in folder.glob("checkpoints/step-*")} | {last}
     assert [point["step"] for point in scored["points"]] == [0, *sorted(steps)] and len(steps) > 1
     if selected == last:
-        assert weights == (folder / "model.safetensors").read_bytes() and metrics["last"] is None
+        assert weights == (folder / "adapter_model.safetensors").read_bytes() and metrics["last"] is None
     else:
-        assert weights != (folder / "model.safetensors").read_bytes()
+        assert weights != (folder / "adapter_model.safetensors").read_bytes()
         assert set(metrics["last"]) == {"judge_score", "reward_score", "kl_nats_per_sequence"}
 
 
