@@ -1,6 +1,7 @@
 """A policy as a GGUF file for llama.cpp and ollama, by llama.cpp's converter, and a check that it says the same."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ def write_gguf(root: Path, name: str, folder: Path, *, llama_cpp: Path) -> None:
     if not converter.is_file():
         raise PipelineError(
             f"{converter}: there is no such file. `git clone https://github.com/ggml-org/llama.cpp` brings it, "
-            "`pip install sentencepiece` what it imports besides; LLAMA_CPP=PATH names the clone."
+            "`pip install sentencepiece mistral-common` what it imports besides; LLAMA_CPP=PATH names the clone."
         )
     folder.mkdir(parents=True)
     file = folder / f"{name}.gguf"
@@ -49,7 +50,9 @@ def write_gguf(root: Path, name: str, folder: Path, *, llama_cpp: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not file.is_file():
         last = "\n  ".join(done.stderr.strip().splitlines()[-5:])
-        raise PipelineError(f"{converter} could not convert {release.relative_to(root)}:\n  {last}")
+        missing = re.search(r"No module named '(\w+)", last)
+        advice = f"\n`pip install {missing[1].replace('_', '-')}` brings what it lacks." if missing else ""
+        raise PipelineError(f"{converter} could not convert {release.relative_to(root)}:\n  {last}{advice}")
     texts = [str(row["prompt"]) for row in read_records(root / PROMPTS, fields=("prompt",))[:TEXTS]]
     largest = check_parity(release, file, texts)
     print(f"log-probs of {len(texts)} texts: at most {largest:.2g} of their value apart")
@@ -80,7 +83,8 @@ def check_parity(release: Path, file: Path, texts: Sequence[str]) -> float:
     if not pairs or not largest <= TOLERANCE:
         raise PipelineError(
             f"{file.name}: log-probs of {len(pairs)} texts differ by up to {largest:.2g} of their value from those of "
-            f"the released weights, more than {TOLERANCE:.2g}. The converter does not know this architecture well."
+            f"the released weights, more than {TOLERANCE:.2g}. The converter does not know this architecture well, or "
+            "is older than the config.json of transformers 5 (`rope_parameters`): take a newer llama.cpp."
         )
     return largest
 

@@ -14,7 +14,6 @@ from pipeline.memory import fitting
 from pipeline.memory.fitting import check_fit, estimate_fit
 from pipeline.memory.need import Conditions, needed_bytes
 from pipeline.memory.trainings import (
-    config_of,
     dpo_work,
     ppo_work,
     prompt_tokens,
@@ -23,6 +22,7 @@ from pipeline.memory.trainings import (
     sft_work,
 )
 from pipeline.memory.work import Example, planned_steps
+from pipeline.models.folders import config_of
 from pipeline.models.reward import load_reward_tokenizer
 from pipeline.params.schema import Params
 from tests.tiny_models import changed
