@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,11 +62,7 @@ class Journal:
         Raises:
             OSError: the disk is full or not writable.
         """
-        line = json.dumps({"event": event, "time": milliseconds(), **fields}).encode() + b"\n"
-        size = os.fstat(self._fd).st_size
-        if os.write(self._fd, line) < len(line):
-            os.ftruncate(self._fd, size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        _append(self._fd, event, fields)
 
     def keep(self, content: Path | str, name: str) -> None:
         """Copy a file or folder, or write a text, beside the journal, under a name such as `run/params.yaml`.
@@ -88,6 +84,27 @@ class Journal:
     def close(self) -> None:
         """Give up the lock."""
         os.close(self._fd)
+
+
+def append_to(journal: Path, event: str, **fields: Any) -> None:
+    """One more event of a journal that another process has begun; lines of several processes stay whole.
+
+    Raises:
+        OSError: the disk is full or not writable.
+    """
+    fd = os.open(journal, os.O_WRONLY | os.O_APPEND)
+    try:
+        _append(fd, event, fields)
+    finally:
+        os.close(fd)
+
+
+def _append(fd: int, event: str, fields: Mapping[str, Any]) -> None:
+    line = json.dumps({"event": event, "time": milliseconds(), **fields}).encode() + b"\n"
+    size = os.fstat(fd).st_size
+    if os.write(fd, line) < len(line):
+        os.ftruncate(fd, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class JournalReader:

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from pipeline.tracking.registry import Registry
 from pipeline.tracking.run_status import KILLED, RUNNING, RunStatus
 from pipeline.tracking.store import Event, Store, metric, warm_up
 from pipeline.tracking.store import connect as store_at
+from pipeline.tracking.system_metrics import SystemMetrics
 from pipeline.tracking.tracker import absolute_store, masked, tracking_uri
 
 _BATCH = 500  # metrics in one request; the server takes 1000
@@ -182,7 +183,10 @@ def follow(journal: Path, stage_pid: int, root: Path) -> int:
 
 def _follow_to_end(mirror: Mirror, stage_pid: int) -> int:
     due = 0.0
+    machine = SystemMetrics(mirror.journal)
     while True:
+        with suppress(OSError):  # a full disk, of which the stage tells
+            machine.sample()
         # asked before reading: what a stage that is gone has written is then all there
         gone = os.getppid() != stage_pid
         over = mirror.read() or gone

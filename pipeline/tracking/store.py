@@ -7,6 +7,7 @@ metrics with the same key, step, time and value every SQL store keeps one, behin
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,6 +35,19 @@ def connect(uri: str) -> "Store":
     client = mlflow.MlflowClient(uri)
     client.search_experiments(max_results=1)
     return Store(client)
+
+
+def system_monitors() -> list[Any]:
+    """MLflow's monitors of this machine: processor and memory, disk, network, and NVIDIA's GPUs if there are any."""
+    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+    from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+
+    monitors = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
+    with suppress(Exception):  # no driver, no package of NVIDIA's: it raises anything
+        monitors.append(GPUMonitor())
+    return monitors
 
 
 class Store:
