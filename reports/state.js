@@ -1,1 +1,1 @@
-[window.checkedOut = "61b7f9ea203d3ef6"]
+[window.checkedOut = "6f7f1582ab25a2cb"]
