@@ -57,7 +57,8 @@ def base_folder(adapters: Path) -> Path:
         PipelineError: it is not there, or has other weights.
     """
     base = Base.read(adapters)
-    found = next((above / base.folder for above in adapters.resolve().parents if (above / base.folder).is_dir()), None)
+    # as the folder is named: `artifacts` itself may be a link to a larger disk
+    found = next((above / base.folder for above in adapters.absolute().parents if (above / base.folder).is_dir()), None)
     if found is None:
         raise PipelineError(f"{adapters}: they lie on {base.folder}, which is missing. `dvc repro` builds it.")
     if weights_hash(found) != base.sha256:

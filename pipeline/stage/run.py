@@ -93,7 +93,7 @@ class Stage:
         """Device, precision and threads from `runtime`; checks that the output will fit on the disk.
 
         Args:
-            output_bytes: what the output will take; where the disk has no links, DVC's cache takes as much again.
+            output_bytes: what the output will take; DVC's cache has the same files, or lies on another disk.
 
         Raises:
             PipelineError: too little free disk space.
@@ -103,7 +103,7 @@ class Stage:
         compute = start_compute(self.params.runtime)
         self.device = compute.describe()
         print(f"  device  {self.device}", flush=True)
-        require_disk_space(self.root, 2 * output_bytes, purpose=f"the output of stage {self.name}")
+        require_disk_space(self.root, output_bytes, purpose=f"the output of stage {self.name}")
         return compute
 
     def log_step(self, step: int, metrics: Mapping[str, float]) -> None:

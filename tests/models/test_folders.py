@@ -39,6 +39,14 @@ def test_the_base_is_found_wherever_the_project_lies(trained_project: TrainedPro
     assert base_folder(moved / "artifacts/selected/dpo/seed-0") == moved / "artifacts/sft"
 
 
+def test_artifacts_may_be_a_link_to_another_disk(trained_project: TrainedProject, tmp_path: Path) -> None:
+    large = tmp_path / "large/of-this-project"
+    large.parent.mkdir()
+    (trained_project.root / "artifacts").rename(large)
+    (trained_project.root / "artifacts").symlink_to(large)
+    assert base_folder(trained_project.dpo) == trained_project.sft
+
+
 @pytest.mark.parametrize("changed", ["models/policy/model.safetensors", "sft/adapter_model.safetensors"])
 def test_other_weights_below_the_adapters_are_refused(
     trained_project: TrainedProject, compute: Compute, changed: str
