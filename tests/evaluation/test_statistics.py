@@ -12,7 +12,9 @@ from pipeline.evaluation.statistics import (
     bootstrap_mean,
     calibration,
     expected_best_of_n,
+    method_difference,
     paired_bootstrap,
+    policy_difference,
     wilson_interval,
     win_shares,
 )
@@ -63,6 +65,42 @@ def test_pairing_finds_a_difference_that_two_intervals_hide() -> None:
 def test_values_of_other_units_are_not_paired() -> None:
     with pytest.raises(ValueError, match="same units"):
         paired_bootstrap([1.0, 2.0], [1.0], resamples=10, seed=0, name="test")
+
+
+def test_one_seed_a_side_has_the_numbers_of_two_policies() -> None:
+    rng = np.random.default_rng(3)
+    ours, theirs = rng.random(60), rng.random(60)
+    assert method_difference([ours.tolist()], [theirs.tolist()]) == policy_difference(ours, theirs)
+
+
+def test_seeds_that_agree_add_nothing_and_seeds_that_spread_decide() -> None:
+    rng = np.random.default_rng(4)
+    theirs = rng.random(100)
+    ours = theirs + rng.normal(0.05, 0.02, 100)
+    alone = policy_difference(ours, theirs)
+    assert method_difference([ours.tolist()] * 3, [theirs.tolist()]) == pytest.approx(alone)
+    # the same mean, but one seed gained 0.15 and the others nothing: no prompt tells that a fourth would gain
+    spread = method_difference([(ours + by).tolist() for by in (0.1, -0.05, -0.05)], [theirs.tolist()])
+    assert spread["mean"] == pytest.approx(alone["mean"])
+    assert alone["low"] > 0 > spread["low"]
+    back = method_difference([theirs.tolist()], [(ours + by).tolist() for by in (0.1, -0.05, -0.05)])
+    assert back["low"] < 0 < back["high"]
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_the_interval_over_few_seeds_covers_the_truth(seeds: int) -> None:
+    """Methods whose seeds spread as much as prompts do: about 95 of 100 intervals hold the true difference, 0.1."""
+    rng, inside, trials = np.random.default_rng(5), 0, 300
+    for _ in range(trials):
+        ours = 0.1 + rng.normal(0, 0.05, (seeds, 1)) + rng.normal(0, 0.2, 40) + rng.normal(0, 0.1, (seeds, 40))
+        found = method_difference(ours.tolist(), [[0.0] * 40])
+        inside += found["low"] <= 0.1 <= found["high"]
+    assert 0.92 < inside / trials <= 1.0
+
+
+def test_scores_of_other_prompts_are_refused_over_seeds() -> None:
+    with pytest.raises(ValueError, match="the same prompts"):
+        method_difference([[0.1, 0.2]], [[0.1]])
 
 
 def test_the_bootstrap_interval_is_about_the_normal_one() -> None:
