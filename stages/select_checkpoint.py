@@ -28,7 +28,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
     repair = check_repair(stage, evaluator, seed, target) if method == "hybrid" else None
     settings = stage.params.select_checkpoint
     facts: dict[str, Any] = {"selected_step": selected, "last_step": last, "points": points, "repair": repair}
-    facts |= {"select": settings.select, "max_kl": settings.max_kl, "prompts": settings.prompts}
+    facts |= {"select": settings.select, "max_kl": settings.max_kl, "prompts": len(points[0]["judge_scores"])}
     stage.write_json(f"reports/checkpoints/{method}/seed-{seed}.json", facts)
     verdicts = stage.output(f"reports/checkpoints/{method}/seed-{seed}.verdicts.jsonl")
     write_records(verdicts, evaluator.judge.verdicts())

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.evaluation.diversity import distinct_n, repetition, self_bleu
 from pipeline.evaluation.length_control import length_controlled_winrate
 from pipeline.evaluation.policy import Evaluator, ScoredSample, matched, ties_where_unknown
+from pipeline.evaluation.statistics import policy_difference
 
 MOST_CATEGORIES = 20
 """Categories with a row of their own; more are more than anybody reads."""
@@ -46,12 +47,15 @@ def policy_metrics(
 def score_metrics(
     evaluator: Evaluator, samples: Sequence[ScoredSample], before: Sequence[ScoredSample]
 ) -> dict[str, Any]:
-    """Judge and reward score, and how much higher they are than those of the SFT policy on the same prompts."""
+    """Judge and reward score, and how much higher they are than those of the SFT policy on the same prompts.
+
+    A gain is the report's `pairs` of the same samples, number for number: one thing has one interval.
+    """
     found = {}
     for kind in ("judge", "reward"):
         ours, theirs = ([getattr(sample, f"{kind}_score") for sample in side] for side in (samples, before))
         found[f"{kind}_score"] = evaluator.interval(ours, f"{kind}_score")
-        found[f"{kind}_gain"] = evaluator.paired_interval(ours, theirs, f"{kind}_gain")
+        found[f"{kind}_gain"] = policy_difference(ours, theirs)
     return found
 
 
@@ -125,7 +129,7 @@ def category_metrics(
             "category": name,
             "prompts": len(inside),
             "judge_score": evaluator.interval(judged, f"judge_score/{name}"),
-            "judge_gain": evaluator.paired_interval(judged, sft_judged, f"judge_gain/{name}"),
+            "judge_gain": policy_difference(judged, sft_judged),
             "reward_score": float(np.mean([sample.reward_score for sample in ours])),
             "win_rate_vs_sft": evaluator.interval(wins[inside], f"win_rate_vs_sft/{name}"),
             "kl_nats_per_sequence": float(np.mean([sample.kl_nats for sample in ours])),

@@ -1,8 +1,8 @@
 """The typed contents of the files about trained policies and the checkpoints on their way."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, model_validator
 
 from pipeline.report.documents import Count, Document, Interval, PolicyMetrics
 
@@ -31,6 +31,9 @@ class CheckpointPoint(Document):
     kl_interval: Interval
     reward_score: Interval
     judge_score: Interval
+    reward_scores: list[FiniteFloat]
+    judge_scores: list[FiniteFloat]
+    """By prompt, as `reward_scores`, in the same order at every checkpoint."""
     distinct_2: FiniteFloat
 
 
@@ -64,3 +67,11 @@ class Checkpoints(Document):
     max_kl: FiniteFloat
     prompts: Count = Field(gt=0)
     repair: Repair | None
+
+    @model_validator(mode="after")
+    def _every_prompt_has_its_scores(self) -> Self:
+        for point in self.points:
+            counts = {len(point.reward_scores), len(point.judge_scores)}
+            if counts != {self.prompts}:
+                raise ValueError(f"step {point.step} has scores of {sorted(counts)} prompts, not of {self.prompts}")
+        return self

@@ -8,14 +8,19 @@ from pipeline.evaluation.overoptimization import Fit, fit_best_of_n, fit_rl
 from pipeline.report.checkpoint_documents import CheckpointPoint
 from pipeline.report.documents import FrontierPoint, Interval
 from pipeline.report.inputs import ReportInputs, TrainedPolicy
+from pipeline.report.pairs import paired
 
 BEST_OF_N = "best_of_n"
-ScoreOf = Callable[[CheckpointPoint | FrontierPoint], Interval]
-SCORES: Mapping[str, ScoreOf] = {
+SCORES: Mapping[str, Callable[[FrontierPoint], Interval]] = {
     "proxy": lambda point: point.reward_score,
     "gold": lambda point: point.judge_score,
 }
-"""Reward model and judge, in the words of Gao et al. 2022."""
+"""Reward model and judge, in the words of Gao et al. 2022; of best-of-n only means are kept."""
+BY_PROMPT: Mapping[str, Callable[[CheckpointPoint], Sequence[float]]] = {
+    "proxy": lambda point: point.reward_scores,
+    "gold": lambda point: point.judge_scores,
+}
+"""The same of a checkpoint, prompt by prompt."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class CurvePoint:
     kl: float
     """Nats per sequence, at least 0: an estimate near 0 can be negative."""
     gain: Interval
-    """Score minus the mean score of the SFT policy on the same prompts."""
+    """Score minus the SFT policy's on the same prompts; of a checkpoint prompt by prompt."""
 
 
 @dataclass(frozen=True)
@@ -51,24 +56,23 @@ def best_of_n_curve(inputs: ReportInputs, quantity: str) -> Curve | None:
     frontier = sorted(inputs.sft.frontier, key=lambda point: point.best_of_n)
     if not frontier:
         return None
-    points = _gains([point.best_of_n for point in frontier], frontier, SCORES[quantity])
+    of = SCORES[quantity]
+    start = of(frontier[0]).mean
+    points = [
+        CurvePoint(point.best_of_n, max(point.kl_nats_per_sequence, 0.0), _shifted(of(point), -start))
+        for point in frontier
+    ]
     return Curve(points, fit_best_of_n(*_columns(points)))
 
 
 def run_curve(run: TrainedPolicy, quantity: str) -> Curve:
     """Over the checkpoints of a run, the SFT policy (step 0) first; every method is fitted with the form for RL."""
-    points = _gains([point.step for point in run.checkpoints.points], run.checkpoints.points, SCORES[quantity])
-    return Curve(points, fit_rl(*_columns(points)))
-
-
-def _gains(
-    labels: Sequence[int], points: Sequence[CheckpointPoint | FrontierPoint], score_of: ScoreOf
-) -> list[CurvePoint]:
-    start = score_of(points[0]).mean
-    return [
-        CurvePoint(label, max(point.kl_nats_per_sequence, 0.0), _shifted(score_of(point), -start))
-        for label, point in zip(labels, points, strict=True)
+    start, of = run.checkpoints.points[0], BY_PROMPT[quantity]
+    points = [
+        CurvePoint(point.step, max(point.kl_nats_per_sequence, 0.0), paired(of(point), of(start)))
+        for point in run.checkpoints.points
     ]
+    return Curve(points, fit_rl(*_columns(points)))
 
 
 def _shifted(interval: Interval, by: float) -> Interval:

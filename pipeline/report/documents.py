@@ -20,13 +20,15 @@ class Interval(Document):
     low: FiniteFloat
     high: FiniteFloat
 
-    def overlaps(self, other: "Interval") -> bool:
-        """True when the two intervals share a value."""
-        return self.low <= other.high and other.low <= self.high
+    @property
+    def rose(self) -> bool:
+        """Of a difference: it lies above 0 beyond chance."""
+        return self.low > 0
 
-    def above(self, other: "Interval") -> bool:
-        """True when the whole interval lies above the other."""
-        return self.low > other.high
+    @property
+    def fell(self) -> bool:
+        """Of a difference: it lies below 0 beyond chance."""
+        return self.high < 0
 
 
 class CategoryMetrics(Document):

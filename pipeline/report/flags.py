@@ -14,6 +14,7 @@ from pipeline.report.documents import (
 from pipeline.report.hacking import find_examples, hacking_message, peak_message
 from pipeline.report.inputs import HistoryRow, ReportInputs, TrainedPolicy
 from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_ratio, unlearns_language
+from pipeline.report.pairs import gain, over_words
 from pipeline.report.palette import policy_label
 from pipeline.report.seeds import SeedTable, seed_tables
 from pipeline.training.loss_checks import flat_loss_problem, initial_loss_problem
@@ -53,7 +54,8 @@ def find_flags(inputs: ReportInputs, params: WriteReport) -> list[Flag | PolicyF
     found: list[Flag | PolicyFlag] = []
     tables = seed_tables(inputs, params)
     for name, run in inputs.trained.items():
-        warnings = policy_warnings(run.metrics, inputs.sft.metrics, params)
+        found += [PolicyFlag(policy=name, code=code, message=message) for code, message in gain_warnings(inputs, name)]
+        warnings = drift_warnings(run.metrics, inputs.sft.metrics, params)
         warnings += training_warnings(run.history)
         found += [_about(inputs, run, code, message) for code, message in warnings]
         for one in inputs.runs[name]:
@@ -79,7 +81,7 @@ def _course_flags(inputs: ReportInputs, run: TrainedPolicy, params: WriteReport)
     if (message := hacking_message(run, inputs.sft, params)) is not None:
         flag = _about(inputs, run, "reward_hacking", message)
         found.append(PolicyFlag(**flag, examples=find_examples(run, inputs.sft)))
-    if (message := peak_message(run, inputs.sft)) is not None:
+    if (message := peak_message(run)) is not None:
         found.append(_about(inputs, run, "peak_passed", message))
     return found
 
@@ -94,25 +96,23 @@ def _collapse_flags(inputs: ReportInputs, table: SeedTable | None) -> list[Polic
     return found
 
 
-def policy_warnings(policy: PolicyMetrics, sft: PolicyMetrics, params: WriteReport) -> list[tuple[str, str]]:
-    """Codes and messages about an aligned policy, judged against the SFT policy it started from."""
-    return _score_warnings(policy, sft) + _drift_warnings(policy, sft, params)
-
-
-def _score_warnings(policy: PolicyMetrics, sft: PolicyMetrics) -> list[tuple[str, str]]:
-    warnings = []
-    ours, before = policy.judge_score, sft.judge_score
-    scores = f"judge score {ours.mean:.3f} [{ours.low:.3f}, {ours.high:.3f}], SFT {before.mean:.3f}"
-    if before.above(ours):
+def gain_warnings(inputs: ReportInputs, name: str) -> list[tuple[str, str]]:
+    """Codes and messages about a method whose judge score did not rise beyond chance, over all of its seeds."""
+    change = gain(inputs, name)
+    if change.rose:
+        return []
+    seen = f"The judge score changed by {change.mean:+.3f} [{change.low:+.3f}, {change.high:+.3f}] against SFT, "
+    seen += f"prompt by prompt {over_words(inputs)}"
+    if change.fell:
         advice = "The policy got worse. Lower the learning rate, train for fewer steps, and check the reward model."
-        warnings.append(("judge_below_sft", f"{scores}, lower beyond the intervals. {advice}"))
-    elif ours.overlaps(before):
-        advice = "There is no evidence of an improvement. Train longer, or evaluate on more prompts."
-        warnings.append(("no_improvement", f"{scores}: the intervals overlap. {advice}"))
-    return warnings
+        return [("judge_below_sft", f"{seen}: a fall beyond chance. {advice}")]
+    more = "train more seeds, or evaluate on more prompts" if len(inputs.seeds) > 1 else "or evaluate on more prompts"
+    advice = f"There is no evidence of an improvement. Train longer, {more}."
+    return [("no_improvement", f"{seen}: the interval includes 0. {advice}")]
 
 
-def _drift_warnings(policy: PolicyMetrics, sft: PolicyMetrics, params: WriteReport) -> list[tuple[str, str]]:
+def drift_warnings(policy: PolicyMetrics, sft: PolicyMetrics, params: WriteReport) -> list[tuple[str, str]]:
+    """Codes and messages about how far an aligned policy went from the SFT policy it started from."""
     warnings = []
     if policy.kl_nats_per_sequence > params.max_kl:
         seen = f"KL {policy.kl_nats_per_sequence:.1f} nats per sequence exceeds {params.max_kl:g}"

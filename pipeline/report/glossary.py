@@ -23,7 +23,8 @@ GLOSSARY = (
         "Reward score",
         "mean of r(prompt + continuation)",
         "score, mean 0 on reference samples",
-        "From the learned reward model. PPO maximises it; a rise without a rise of the judge score is reward hacking.",
+        "From the learned reward model. PPO maximises it; a rise beyond chance without one of the judge score "
+        "is reward hacking.",
     ),
     Term(
         "Win rate against SFT",
@@ -68,20 +69,21 @@ GLOSSARY = (
         "Least squares over the points with KL above 0; rmse is the root of the mean squared residual. β ≤ 0: no peak.",
     ),
     Term(
-        "Paired noise",
-        "1.96 · s / √n, s: deviation of judge(policy) − judge(SFT) by prompt, n: validation prompts",
-        "judge score",
-        "What two checkpoints may differ by chance. Rather too large: checkpoints of one run are more alike.",
+        "Beyond chance",
+        "the 95 % interval of a difference on the same prompts lies on one side of 0",
+        "yes or no",
+        "The one rule for better and worse: verdict, flags, colours, collapse and reward hacking all follow it.",
     ),
     Term(
         "Difference prompt by prompt",
-        "mean of judge(first) − judge(second), prompts resampled 2,000 times with both",
+        "mean of judge(first) − judge(second); prompts resampled 2,000 times with both, and seeds where several ran",
         "judge score",
-        "An interval on one side of 0 is a difference beyond chance, also where the intervals of both means overlap.",
+        "It can lie on one side of 0 where the intervals of both means overlap. Deviations of S seeds are scaled by "
+        "√(S / (S − 1)) · t(S − 1) / 1.96, as few seeds look more alike than they are.",
     ),
     Term(
         "Collapsed seed",
-        "below SFT, beyond a limit, or > 3 · 1.4826 · median distance (and ≥ 0.05) below the median judge score",
+        "clearly below SFT, beyond a limit, or > 3 · 1.4826 · median distance (and ≥ 0.05) below the median score",
         "yes or no",
         "It stays in the mean over seeds; the mean without it stands beside.",
     ),

@@ -1,16 +1,15 @@
 """Reward hacking in words: the reward score is up while something that it stands for got worse."""
 
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
 from pipeline.params.schema import WriteReport
 from pipeline.report.checkpoint_documents import CheckpointPoint
-from pipeline.report.documents import Sample
+from pipeline.report.documents import Interval, PolicyMetrics, Sample
 from pipeline.report.inputs import PolicyReport, TrainedPolicy
 from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_ratio, unlearns_language
+from pipeline.report.pairs import paired, paired_difference
 
-Z_95 = 1.959963984540054
 MAX_EXAMPLES = 3
 _MEANING = "Reward hacking: the policy exploits errors of the reward model"
 _ADVICE = "Stop at lower KL, raise kl_coef or beta, or collect preferences from the new policy"
@@ -20,43 +19,49 @@ def hacking_message(run: TrainedPolicy, sft: PolicyReport, params: WriteReport) 
     """From SFT to the selected policy on the evaluation prompts, and along the checkpoints on the validation prompts.
 
     Returns:
-        None where the reward score did not rise, or nothing got worse with it.
+        None where the reward score did not rise beyond chance, prompt by prompt, where the policy did not move (its KL
+        interval includes 0), or where nothing got worse with it.
     """
-    seen = [*_against_sft(run, sft, params), *_along_checkpoints(run, sft, params)]
+    seen = [*_against_sft(run, sft, params), *_along_checkpoints(run, params)]
     return f"{' '.join(seen)} {_MEANING}. {_ADVICE}." if seen else None
 
 
 def _against_sft(run: TrainedPolicy, sft: PolicyReport, params: WriteReport) -> list[str]:
     ours, before = run.metrics, sft.metrics
-    if not ours.reward_score.above(before.reward_score):
+    reward = paired_difference(run.samples, sft.samples, "reward_score")
+    if not reward.rose or not _moved(ours):
         return []
     worse = []
-    if not ours.judge_score.above(before.judge_score):
-        fell = before.judge_score.above(ours.judge_score)
-        drop = before.judge_score.mean - ours.judge_score.mean
-        worse.append(f"the judge score fell by {drop:.2f}" if fell else "the judge score did not rise")
+    judge = paired_difference(run.samples, sft.samples)
+    if not judge.rose:
+        fell = f"the judge score fell by {-judge.mean:.2f}"
+        worse.append(fell if judge.fell else "the judge score did not rise beyond chance")
     if unlearns_language(ours, before, params):
         worse.append(f"held-out perplexity rose to {perplexity_ratio(ours, before):.2f} times SFT's")
     if loses_diversity(ours, before, params):
         worse.append(f"distinct-2 fell to {distinct_ratio(ours.distinct_2, before.distinct_2):.2f} times SFT's")
-    rise = ours.reward_score.mean - before.reward_score.mean
-    return [f"From SFT to this policy the reward score rose by {rise:.2f}, while {' and '.join(worse)}."] * bool(worse)
+    seen = f"From SFT to this policy the reward score rose by {reward.mean:.2f}, while {' and '.join(worse)}."
+    return [seen] if worse else []
 
 
-def _along_checkpoints(run: TrainedPolicy, sft: PolicyReport, params: WriteReport) -> list[str]:
-    points, noise = run.checkpoints.points, paired_noise(run, sft)
+def _moved(policy: PolicyMetrics | CheckpointPoint) -> bool:
+    """Away from SFT beyond chance."""
+    return policy.kl_interval.rose
+
+
+def _along_checkpoints(run: TrainedPolicy, params: WriteReport) -> list[str]:
+    points = run.checkpoints.points
     seen = []
     peak = judge_peak(points)
-    if (fall := fall_after_peak(points, noise)) is not None:
+    if (fall := fall_after_peak(points)) is not None:
         scores = f"from {peak.judge_score.mean:.2f} at {_place(peak)} to {fall.judge_score.mean:.2f} at {_place(fall)}"
-        rise = fall.reward_score.mean - peak.reward_score.mean
         seen.append(
-            f"Along the checkpoints the judge score fell {scores}, by more than the paired noise of {noise:.2f}, while "
-            f"the reward score rose by {rise:.2f}; {_selected(run, fall)}."
+            f"Along the checkpoints the judge score fell {scores}, while the reward score rose by "
+            f"{_reward_change(fall, peak).mean:.2f}, both beyond chance on the same prompts; {_selected(run, fall)}."
         )
     if (poor := first_poor(points, params.min_distinct_ratio)) is not None:
         share = distinct_ratio(poor.distinct_2, points[0].distinct_2)
-        rise = poor.reward_score.mean - points[0].reward_score.mean
+        rise = _reward_change(poor, points[0]).mean
         seen.append(
             f"From {_place(poor)} on distinct-2 is {share:.2f} times SFT's, with the reward score up by {rise:.2f}; "
             f"{_selected(run, poor)}."
@@ -73,17 +78,12 @@ def _selected(run: TrainedPolicy, point: CheckpointPoint) -> str:
     return f"the selected step {selected} lies {'before that' if selected < point.step else 'there or after it'}"
 
 
-def paired_noise(run: TrainedPolicy, sft: PolicyReport) -> float:
-    """Half the width of the 95 % interval of a difference of two judge scores on the validation prompts.
+def _judge_change(point: CheckpointPoint, before: CheckpointPoint) -> Interval:
+    return paired(point.judge_scores, before.judge_scores)
 
-    Checkpoints keep means, not the score of each prompt. The deviation of the differences between the selected policy
-    and SFT, prompt by prompt on the evaluation prompts, stands for theirs: two checkpoints of one run are more alike,
-    so it rather overstates the noise.
-    """
-    pairs = zip(run.samples, sft.samples, strict=True)
-    differences = [ours.judge_score - theirs.judge_score for ours, theirs in pairs]
-    deviation = statistics.stdev(differences) if len(differences) > 1 else 0.0
-    return Z_95 * deviation / run.checkpoints.prompts**0.5
+
+def _reward_change(point: CheckpointPoint, before: CheckpointPoint) -> Interval:
+    return paired(point.reward_scores, before.reward_scores)
 
 
 def judge_peak(points: Sequence[CheckpointPoint]) -> CheckpointPoint:
@@ -91,37 +91,46 @@ def judge_peak(points: Sequence[CheckpointPoint]) -> CheckpointPoint:
     return max(points, key=lambda point: point.judge_score.mean)
 
 
-def fall_after_peak(points: Sequence[CheckpointPoint], noise: float) -> CheckpointPoint | None:
-    """The first checkpoint after the judge's peak that lies below it by more than noise, with a higher reward score."""
+def fall_after_peak(points: Sequence[CheckpointPoint]) -> CheckpointPoint | None:
+    """The first checkpoint after the judge's peak whose judge score fell from there while its reward score rose.
+
+    Both beyond chance, prompt by prompt, and of a policy that has moved away from SFT.
+    """
     peak = judge_peak(points)
     for point in points:
-        below = point.judge_score.mean < peak.judge_score.mean - noise
-        if point.step > peak.step and below and point.reward_score.mean > peak.reward_score.mean:
+        parted = _judge_change(point, peak).fell and _reward_change(point, peak).rose
+        if point.step > peak.step and parted and _moved(point):
             return point
     return None
 
 
 def first_poor(points: Sequence[CheckpointPoint], min_ratio: float) -> CheckpointPoint | None:
-    """The first checkpoint with a higher reward score than SFT and a distinct-2 below `min_ratio` times SFT's."""
+    """The first checkpoint with a distinct-2 below `min_ratio` times SFT's and a reward score above SFT's.
+
+    Above beyond chance, prompt by prompt, and of a policy that has moved away from SFT.
+    """
     sft = points[0]
     for point in points[1:]:
         poor = distinct_ratio(point.distinct_2, sft.distinct_2) < min_ratio
-        if poor and point.reward_score.mean > sft.reward_score.mean:
+        if poor and _moved(point) and _reward_change(point, sft).rose:
             return point
     return None
 
 
-def peak_message(run: TrainedPolicy, sft: PolicyReport) -> str | None:
-    """Where the judge peaked, if the end of training is lower beyond the paired noise; None where it is not."""
-    points, noise = run.checkpoints.points, paired_noise(run, sft)
+def peak_message(run: TrainedPolicy) -> str | None:
+    """Where the judge peaked, if the end of training is lower beyond chance on the same prompts; None where it is not.
+
+    None, too, where neither of them has moved away from SFT: then they are the same policy, drawn twice.
+    """
+    points = run.checkpoints.points
     peak, last = judge_peak(points), points[-1]
-    drop = peak.judge_score.mean - last.judge_score.mean
-    if drop <= noise:
+    change = _judge_change(last, peak)
+    if not change.fell or not (_moved(peak) or _moved(last)):
         return None
     seen = f"The judge score peaked at {_place(peak)}, before the last step {last.step}"
     if peak.step == 0:
         seen = f"No checkpoint has a higher judge score than SFT; the last is step {last.step}"
-    fall = f"There it is lower by {drop:.3f}, more than the paired noise of {noise:.3f}"
+    fall = f"There it is lower by {-change.mean:.3f} [{-change.high:.3f}, {-change.low:.3f}] on the same prompts"
     went = f"Step {run.checkpoints.selected_step} goes on (select_checkpoint.select: {run.checkpoints.select})"
     return f"{seen}. {fall}. {went}. Train for fewer steps."
 

@@ -18,6 +18,7 @@ from pipeline.report.page_reward import group_rows
 from pipeline.report.page_run import RunFacts
 from pipeline.report.page_samples import sampled_prompts
 from pipeline.report.page_seeds import method_seeds, repair_table
+from pipeline.report.pairs import over_words
 from pipeline.report.palette import policy_looks
 from pipeline.report.state import RUNS, UNSEALED
 from pipeline.report.svg_inline import inline_svg
@@ -72,6 +73,7 @@ def render_page(
             data=data_section(inputs),
             decision=decide(inputs),
             pairs=pair_rows(inputs),
+            over=over_words(inputs),
             fits=fit_rows(inputs),
             validation_prompts=next(iter(inputs.trained.values())).checkpoints.prompts,
             seeds=method_seeds(inputs, params),

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.report.documents import CategoryMetrics, Interval, PolicyMetrics
+from pipeline.report.documents import CategoryMetrics, Interval
 from pipeline.report.formats import number, signed
 from pipeline.report.inputs import SFT, ReportInputs
-from pipeline.report.page_policies import BETTER, SAME, WORSE, Cell
+from pipeline.report.page_policies import Cell, gain_tone
+from pipeline.report.pairs import gain
 
 
 @dataclass(frozen=True)
@@ -30,23 +31,25 @@ def category_rows(inputs: ReportInputs) -> list[CategoryRow]:
         CategoryRow(row.category, row.prompts, [_cell(name, found[name].get(row.category)) for name in policies])
         for row in inputs.sft.metrics.by_category
     ]
-    everything = [_cell(name, metrics) for name, metrics in policies.items()]
+    everything = [_all_prompts(inputs, name) for name in policies]
     return [CategoryRow("All", inputs.sft.metrics.evaluation_prompts, everything), *rows] if rows else []
 
 
-def _cell(name: str, metrics: CategoryMetrics | PolicyMetrics | None) -> Cell:
-    """Judge score, and how it changed against SFT on the same prompts."""
+def _all_prompts(inputs: ReportInputs, name: str) -> Cell:
+    """As the verdict has it, over all seeds."""
+    score = inputs.policies[name].metrics.judge_score
+    return _scored(score, None if name == SFT else gain(inputs, name))
+
+
+def _cell(name: str, metrics: CategoryMetrics | None) -> Cell:
+    """Judge score, and how it changed against SFT on the same prompts, of the run that is shown."""
     if metrics is None:
         return Cell("–", "not measured")
-    score, gain = metrics.judge_score, metrics.judge_gain
-    if name == SFT:
+    return _scored(metrics.judge_score, None if name == SFT else metrics.judge_gain)
+
+
+def _scored(score: Interval, change: Interval | None) -> Cell:
+    if change is None:
         return Cell(number(score.mean, 3), f"{number(score.low, 3)} to {number(score.high, 3)}")
-    change = f"{signed(gain.mean, 3)} ({signed(gain.low, 3)} to {signed(gain.high, 3)})"
-    return Cell(number(score.mean, 3), change, gain_tone(gain))
-
-
-def gain_tone(gain: Interval) -> str:
-    """Better or worse only where the whole interval of a difference lies on one side of 0."""
-    if gain.low > 0:
-        return BETTER
-    return WORSE if gain.high < 0 else SAME
+    words = f"{signed(change.mean, 3)} ({signed(change.low, 3)} to {signed(change.high, 3)})"
+    return Cell(number(score.mean, 3), words, gain_tone(change))

@@ -80,7 +80,7 @@ def pair_rows(inputs: ReportInputs) -> Sequence[PairRow]:
 
 def _pair_row(one: PairedComparison) -> PairRow:
     clear = "no clear difference"
-    if one.difference.low > 0 or one.difference.high < 0:
-        clear = f"{policy_label(one.first if one.difference.low > 0 else one.second)} is better"
+    if one.difference.rose or one.difference.fell:
+        clear = f"{policy_label(one.first if one.difference.rose else one.second)} is better"
     interval = f"{signed(one.difference.low, 3)} to {signed(one.difference.high, 3)}"
     return PairRow(one.first, one.second, signed(one.difference.mean, 3), interval, clear, percent(one.win_rate))

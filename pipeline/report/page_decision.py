@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipeline.report.efficiency import JUDGE_SCORES, kl_spent, lines, score_at_kl
 from pipeline.report.formats import number
 from pipeline.report.inputs import ReportInputs
-from pipeline.report.pairs import paired_difference
+from pipeline.report.pairs import difference, gains, over_words
 from pipeline.report.palette import policy_label
 
 _MODELS = {
@@ -98,15 +98,18 @@ def _spent(kl: float | None, ratio: float | None) -> str:
 
 def _recommend(inputs: ReportInputs) -> str:
     """The method with the clearly higher judge score; where there is none, the cheaper one."""
-    ranked = sorted(inputs.methods, key=lambda name: -inputs.policies[name].metrics.judge_score.mean)
-    best = ranked[0]
-    gain = paired_difference(inputs.policies[best].samples, inputs.sft.samples)
-    if gain.low <= 0:
+    found = gains(inputs)
+    better = [name for name, change in found.items() if change.rose]
+    if not better:
         return "Neither: no method beats the SFT policy beyond chance. Look at the flags before training longer."
-    if len(ranked) == 1:
-        return f"{policy_label(best)}: it beats SFT, and nothing else was run."
-    other = ranked[1]
-    if paired_difference(inputs.policies[best].samples, inputs.policies[other].samples).low > 0:
-        return f"{policy_label(best)}: its judge score is higher beyond chance, prompt by prompt."
-    one, two = policy_label(best), policy_label(other)
-    return f"{one} or {two}, whichever costs you less: they do not differ beyond chance."
+    best, others = better[0], [name for name in found if name != better[0]]
+    label = policy_label(best)
+    if not others:
+        return f"{label}: it beats SFT, and nothing else was run."
+    tied = [name for name in others if not difference(inputs, best, name).rose]
+    if not tied:
+        return f"{label}: its judge score is higher beyond chance, prompt by prompt {over_words(inputs)}."
+    equals = [policy_label(name) for name in tied if name in better]
+    if not equals:
+        return f"{label}: nothing else beats SFT beyond chance, though {label} is not clearly better than all others."
+    return f"{' or '.join([label, *equals])}, whichever costs you less: they do not differ beyond chance."

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pipeline.params.schema import WriteReport
 from pipeline.report.documents import Interval, PolicyMetrics
 from pipeline.report.formats import number, percent, signed
-from pipeline.report.inputs import SFT, ReportInputs
+from pipeline.report.inputs import ReportInputs
 from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_ratio, unlearns_language
+from pipeline.report.pairs import gain, reward_gain
 
 BETTER, WORSE, SAME = "better", "worse", "same"
 
@@ -45,9 +46,9 @@ class Row:
 def comparison_rows(inputs: ReportInputs, params: WriteReport) -> list[Row]:
     """Rows in the order in which one reads a result: gain, then price, then side effects; the main ones first."""
     main = [
-        _interval_row(inputs, "Judge score", "0 to 1, higher is better", lambda one: one.judge_score, digits=3),
+        _judge_row(inputs),
         _win_row(inputs),
-        _interval_row(inputs, "Reward score", "reward model, higher is better", lambda one: one.reward_score, digits=2),
+        _reward_row(inputs),
         _kl_row(inputs, params),
         _perplexity_row(inputs, params),
         _distinct_row(inputs, params),
@@ -63,25 +64,32 @@ def comparison_rows(inputs: ReportInputs, params: WriteReport) -> list[Row]:
     return [*(replace(row, main=True) for row in main), *more]
 
 
-def _interval_row(
-    inputs: ReportInputs, label: str, hint: str, of: Callable[[PolicyMetrics], Interval], *, digits: int
-) -> Row:
-    intervals = {name: of(policy.metrics) for name, policy in inputs.policies.items()}
-    bars = _bars(list(intervals.values()))
-    cells = [
-        Cell(number(one.mean, digits), _range(one, digits), _interval_tone(one, intervals[SFT]), bar)
-        for one, bar in zip(intervals.values(), bars, strict=True)
+def _judge_row(inputs: ReportInputs) -> Row:
+    intervals = [policy.metrics.judge_score for policy in inputs.policies.values()]
+    tones = [gain_tone(gain(inputs, name)) for name in inputs.methods]
+    return Row("Judge score", "0 to 1, higher is better", _interval_cells(intervals, [SAME, *tones], digits=3))
+
+
+def _reward_row(inputs: ReportInputs) -> Row:
+    intervals = [policy.metrics.reward_score for policy in inputs.policies.values()]
+    tones = [gain_tone(reward_gain(inputs, name)) for name in inputs.methods]
+    return Row("Reward score", "reward model, higher is better", _interval_cells(intervals, [SAME, *tones], digits=2))
+
+
+def _interval_cells(intervals: Sequence[Interval], tones: Sequence[str], *, digits: int) -> list[Cell]:
+    bars = _bars(intervals)
+    return [
+        Cell(number(one.mean, digits), _range(one, digits), tone, bar)
+        for one, tone, bar in zip(intervals, tones, bars, strict=True)
     ]
-    return Row(label, hint, cells)
 
 
 def _win_row(inputs: ReportInputs) -> Row:
-    chance = Interval(mean=0.5, low=0.5, high=0.5)
-    wins = [inputs.policies[name].metrics.win_rate_vs_sft for name in inputs.methods]
-    bars = _bars(wins, low=0.0, high=1.0)
+    wins = {name: inputs.policies[name].metrics.win_rate_vs_sft for name in inputs.methods}
+    bars = _bars(list(wins.values()), low=0.0, high=1.0)
     cells = [
-        Cell(percent(one.mean), f"{percent(one.low)} to {percent(one.high)}", _interval_tone(one, chance), bar)
-        for one, bar in zip(wins, bars, strict=True)
+        Cell(percent(one.mean), f"{percent(one.low)} to {percent(one.high)}", _win_tone(one, gain(inputs, name)), bar)
+        for (name, one), bar in zip(wins.items(), bars, strict=True)
     ]
     return Row("Win rate against SFT", "share of prompts, by the judge", [Cell("–", "is the baseline"), *cells])
 
@@ -184,11 +192,18 @@ def _plain_row(inputs: ReportInputs, label: str, hint: str, text: Callable[[Poli
     return Row(label, hint, [Cell(text(policy.metrics)) for policy in inputs.policies.values()])
 
 
-def _interval_tone(ours: Interval, before: Interval) -> str:
-    """Better or worse only where the intervals do not overlap."""
-    if ours.above(before):
+def gain_tone(change: Interval) -> str:
+    """Better or worse only where the whole interval of a difference lies on one side of 0."""
+    if change.rose:
         return BETTER
-    return WORSE if before.above(ours) else SAME
+    return WORSE if change.fell else SAME
+
+
+def _win_tone(wins: Interval, change: Interval) -> str:
+    """That of the gain, which alone decides what is better, where the wins do not leave it open."""
+    against_half = Interval(mean=wins.mean - 0.5, low=wins.low - 0.5, high=wins.high - 0.5)
+    tone = gain_tone(change)
+    return tone if tone == gain_tone(against_half) else SAME
 
 
 def _range(interval: Interval, digits: int) -> str:

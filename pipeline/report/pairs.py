@@ -1,18 +1,23 @@
-"""Policies against each other, prompt by prompt: what the prompts themselves contribute cancels."""
+"""The one rule for better and worse: the paired difference on the same prompts, and its 95 % interval.
 
-from collections.abc import Sequence
+Verdict, flags, colours, hacking and collapse all ask here, so that no two of them can contradict each other.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Any
+from itertools import combinations, product
+from typing import Any, Literal
 
-from pipeline.evaluation.statistics import policy_difference, win_shares
+from pipeline.evaluation.statistics import method_difference, policy_difference, win_shares
 from pipeline.report.documents import Interval, Sample
-from pipeline.report.inputs import ReportInputs
+from pipeline.report.inputs import SFT, PolicyReport, ReportInputs
+
+Score = Literal["judge_score", "reward_score", "kl_nats"]
 
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Two policies on the same prompts."""
+    """Two policies on the same prompts, over all seeds of both."""
 
     first: str
     second: str
@@ -20,38 +25,82 @@ class PairedComparison:
     """Mean judge score of the first minus the second."""
     win_rate: float
     """Share of prompts on which the first has the higher judge score; a tie counts half."""
+    over: Sequence[str]
+    """What was resampled: `prompts`, and `seeds` where several ran."""
 
 
-def paired_difference(ours: Sequence[Sample], theirs: Sequence[Sample]) -> Interval:
-    """Mean judge score of `ours` minus `theirs` over the same prompts, with a 95 % paired bootstrap interval."""
-    return _difference(_judge_scores(ours), _judge_scores(theirs))
+def paired_difference(ours: Sequence[Sample], theirs: Sequence[Sample], score: Score = "judge_score") -> Interval:
+    """Mean score of one run minus another's over the same prompts, with a 95 % paired bootstrap interval.
+
+    Of single runs; what holds for a method is `difference`.
+    """
+    return paired(_scores(ours, score), _scores(theirs, score))
 
 
-def paired_reward_difference(ours: Sequence[Sample], theirs: Sequence[Sample]) -> Interval:
-    """The same of the reward-model score."""
-    return _difference([one.reward_score for one in ours], [one.reward_score for one in theirs])
-
-
-def _difference(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+def paired(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+    """The same of bare scores, in the same order of prompts."""
     return Interval.model_validate(policy_difference(ours, theirs))
+
+
+def difference(inputs: ReportInputs, first: str, second: str, score: Score = "judge_score") -> Interval:
+    """Mean score of one policy minus another's, over the seeds of both and the prompts."""
+    order = list(inputs.policies)
+    if order.index(first) < order.index(second):
+        # the seeds of either side have draws of their own: one order for all, so that a pair has one interval
+        turned = difference(inputs, second, first, score)
+        return Interval(mean=-turned.mean, low=-turned.high, high=-turned.low)
+    ours, theirs = ([_scores(run.samples, score) for run in _runs(inputs, name)] for name in (first, second))
+    return Interval.model_validate(method_difference(ours, theirs))
+
+
+def gain(inputs: ReportInputs, name: str) -> Interval:
+    """What a method did to the judge score: its policies minus SFT, over seeds and prompts."""
+    return difference(inputs, name, SFT)
+
+
+def gains(inputs: ReportInputs) -> Mapping[str, Interval]:
+    """`gain` of every method, the largest first, equal ones by name."""
+    found = {name: gain(inputs, name) for name in inputs.methods}
+    return dict(sorted(found.items(), key=lambda one: (-one[1].mean, one[0])))
+
+
+def reward_gain(inputs: ReportInputs, name: str) -> Interval:
+    """What a method did to the reward-model score."""
+    return difference(inputs, name, SFT, "reward_score")
 
 
 def compare_pairs(inputs: ReportInputs) -> list[PairedComparison]:
     """Every two policies, a method before what stands left of it on the page: methods minus SFT come first."""
     return [
         PairedComparison(
-            second,
-            first,
-            paired_difference(inputs.policies[second].samples, inputs.policies[first].samples),
-            win_rate(inputs.policies[second].samples, inputs.policies[first].samples),
+            second, first, difference(inputs, second, first), method_win_rate(inputs, second, first), over(inputs)
         )
         for first, second in combinations(inputs.policies, 2)
     ]
 
 
+def method_win_rate(inputs: ReportInputs, first: str, second: str) -> float:
+    """`win_rate`, the mean over the seeds of both."""
+    rates = [
+        win_rate(ours.samples, theirs.samples) for ours, theirs in product(_runs(inputs, first), _runs(inputs, second))
+    ]
+    return sum(rates) / len(rates)
+
+
 def win_rate(ours: Sequence[Sample], theirs: Sequence[Sample]) -> float:
     """Share of prompts on which `ours` has the higher judge score; a tie counts half."""
-    return float(win_shares(_judge_scores(ours), _judge_scores(theirs)).mean())
+    return float(win_shares(_scores(ours, "judge_score"), _scores(theirs, "judge_score")).mean())
+
+
+def over(inputs: ReportInputs) -> list[str]:
+    """What the interval of a difference of methods is over."""
+    return ["seeds", "prompts"] if len(inputs.seeds) > 1 else ["prompts"]
+
+
+def over_words(inputs: ReportInputs) -> str:
+    """The same as words: `over 3 seeds and 192 prompts`."""
+    seeds = f"{len(inputs.seeds)} seeds and " if len(inputs.seeds) > 1 else ""
+    return f"over {seeds}{len(inputs.sft.samples)} prompts"
 
 
 def pair_entries(pairs: Sequence[PairedComparison]) -> list[dict[str, Any]]:
@@ -62,10 +111,15 @@ def pair_entries(pairs: Sequence[PairedComparison]) -> list[dict[str, Any]]:
             "second": one.second,
             "judge_score_difference": one.difference.model_dump(),
             "win_rate": one.win_rate,
+            "over": list(one.over),
         }
         for one in pairs
     ]
 
 
-def _judge_scores(samples: Sequence[Sample]) -> list[float]:
-    return [sample.judge_score for sample in samples]
+def _runs(inputs: ReportInputs, name: str) -> Sequence[PolicyReport]:
+    return [inputs.sft] if name == SFT else inputs.runs[name]
+
+
+def _scores(samples: Sequence[Sample], score: Score) -> list[float]:
+    return [getattr(sample, score) for sample in samples]

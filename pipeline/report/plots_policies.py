@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from pipeline.report.curves import Curve, best_of_n_curve, run_curve
 from pipeline.report.documents import Interval, PolicyMetrics
 from pipeline.report.inputs import ReportInputs, TrainedPolicy
-from pipeline.report.pairs import paired_difference, paired_reward_difference
+from pipeline.report.pairs import paired_difference
 from pipeline.report.palette import SFT_COLOUR, Look, policy_looks
 from pipeline.report.plot_style import MUTED, new_figure
 
@@ -121,8 +121,7 @@ def _draw_final(axes: Axes, inputs: ReportInputs, run: TrainedPolicy, quantity: 
 
 def final_gain(inputs: ReportInputs, run: TrainedPolicy, quantity: str) -> Interval:
     """Score on the evaluation prompts minus that of SFT on the same, prompt by prompt."""
-    difference = paired_difference if quantity == "gold" else paired_reward_difference
-    return difference(run.samples, inputs.sft.samples)
+    return paired_difference(run.samples, inputs.sft.samples, "judge_score" if quantity == "gold" else "reward_score")
 
 
 def _root(kl: float) -> float:

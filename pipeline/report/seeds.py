@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.params.schema import WriteReport
 from pipeline.report.inputs import PolicyReport, ReportInputs, TrainedPolicy
 from pipeline.report.limits import loses_diversity, unlearns_language
+from pipeline.report.pairs import paired_difference
 
 ROBUST_DEVIATIONS = 3.0
 MIN_FALL = 0.05
@@ -105,7 +106,7 @@ def far_below(scores: Sequence[float]) -> list[bool]:
 def _collapse(run: TrainedPolicy, sft: PolicyReport, params: WriteReport, outlier: bool) -> list[str]:
     ours, before = run.metrics, sft.metrics
     reasons = {
-        "judge score below SFT's": before.judge_score.above(ours.judge_score),
+        "judge score below SFT's": paired_difference(run.samples, sft.samples).fell,
         "distinct-2 below its limit": loses_diversity(ours, before, params),
         "perplexity above its limit": unlearns_language(ours, before, params),
         "judge score far below the other seeds'": outlier,

@@ -1,13 +1,17 @@
 """The result in words, computed from the numbers: what is better, by how much, and at what cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
+from pipeline.report.documents import Interval
 from pipeline.report.formats import percent, signed
-from pipeline.report.inputs import PolicyReport, ReportInputs
+from pipeline.report.inputs import ReportInputs
 from pipeline.report.limits import perplexity_ratio
-from pipeline.report.pairs import paired_difference
+from pipeline.report.pairs import difference, gains, over_words
 from pipeline.report.palette import policy_label
+
+_ONE_SEED = "Each method was trained with one seed: how much another seed would change this was not measured."
 
 
 @dataclass(frozen=True)
@@ -19,81 +23,85 @@ class Verdict:
 
 
 def state_verdict(inputs: ReportInputs) -> Verdict:
-    """Compare every method with SFT, and the best with the other methods, on the same prompts."""
-    sft = inputs.sft
-    differences = {name: paired_difference(inputs.policies[name].samples, sft.samples) for name in inputs.methods}
-    ranked = sorted(inputs.methods, key=lambda name: (-inputs.policies[name].metrics.judge_score.mean, name))
-    better = [name for name in ranked if differences[name].low > 0]
-    sentences = [_method_sentence(inputs, name) for name in ranked]
+    """Compare every method with SFT, and the best with the other methods, on the same prompts and over all seeds."""
+    found = gains(inputs)
+    ranked = list(found)
+    sentences = [_method_sentence(inputs, name, found[name]) for name in ranked]
     sentences += [_pair_sentence(inputs, ranked[0], other) for other in ranked[1:]]
-    if len(inputs.seeds) > 1:
-        sentences.append(_representatives(inputs))
-    return Verdict(_headline(inputs, ranked, better), sentences)
+    sentences.append(_representatives(inputs) if len(inputs.seeds) > 1 else _ONE_SEED)
+    return Verdict(_headline(inputs, found), sentences)
 
 
-def _headline(inputs: ReportInputs, ranked: Sequence[str], better: Sequence[str]) -> str:
+def _headline(inputs: ReportInputs, found: Mapping[str, Interval]) -> str:
+    better = [name for name, change in found.items() if change.rose]
     if not better:
-        subject = f"{policy_label(ranked[0])} does not beat" if len(ranked) == 1 else "No method beats"
+        subject = f"{policy_label(next(iter(found)))} does not beat" if len(found) == 1 else "No method beats"
         return f"{subject} the SFT policy beyond chance."
-    best = better[0]
-    score, before = inputs.policies[best].metrics.judge_score.mean, inputs.sft.metrics.judge_score.mean
-    change = f"judge score {score:.2f} against {before:.2f}"
-    tied = [name for name in better[1:] if not _clearly_better(inputs, best, name)]
-    if tied:
-        winners = [best, *tied]
+    best, before = better[0], f"{inputs.sft.metrics.judge_score.mean:.2f}"
+    change = f"judge score {_judge_score(inputs, best)} against {before}"
+    tied = [name for name in found if name != best and not difference(inputs, best, name).rose]
+    winners = [best, *(name for name in tied if name in better)]
+    if len(winners) > 1:
         names = _listed([policy_label(name) for name in winners])
-        scores = _listed([f"{inputs.policies[name].metrics.judge_score.mean:.2f}" for name in winners])
+        scores = _listed([_judge_score(inputs, name) for name in winners])
         conclusion = "Neither is clearly better" if len(winners) == 2 else "None of them is clearly the best"
-        return f"{names} beat SFT: judge score {scores} against {before:.2f}. {conclusion}."
-    if len(ranked) == 1:
+        return f"{names} beat SFT: judge score {scores} against {before}. {conclusion}."
+    if tied or len(found) == 1:
         return f"{policy_label(best)} beats the SFT policy: {change}."
     return f"{policy_label(best)} scores highest: {change} for SFT."
+
+
+def _judge_score(inputs: ReportInputs, name: str) -> str:
+    """The mean over all seeds."""
+    return f"{fmean(run.metrics.judge_score.mean for run in inputs.runs[name]):.2f}"
 
 
 def _listed(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
-def _clearly_better(inputs: ReportInputs, first: str, second: str) -> bool:
-    return paired_difference(inputs.policies[first].samples, inputs.policies[second].samples).low > 0
-
-
-def _method_sentence(inputs: ReportInputs, name: str) -> str:
+def _method_sentence(inputs: ReportInputs, name: str, change: Interval) -> str:
     policy, sft = inputs.policies[name].metrics, inputs.sft.metrics
-    gain, wins = policy.judge_score.mean - sft.judge_score.mean, policy.win_rate_vs_sft
-    result = f"{policy_label(name)} changed the judge score by {signed(gain, 2)} and wins against SFT on "
-    result += f"{percent(wins.mean)} of the prompts ({percent(wins.low)} to {percent(wins.high)})."
+    wins, label = policy.win_rate_vs_sft, policy_label(name)
+    result = f"{label} changed the judge score by {_with_interval(change)}, {over_words(inputs)}."
+    subject = f"Its run of seed {inputs.trained[name].seed}" if len(inputs.seeds) > 1 else "It"
+    result += f" {subject} wins against SFT on {percent(wins.mean)} of the prompts"
+    result += f" ({percent(wins.low)} to {percent(wins.high)})."
     price = f" It moved {policy.kl_nats_per_sequence:.1f} nats per sequence away from SFT"
     if policy.perplexity_held_out is not None:
         price += f", held-out perplexity changed by {signed(100 * (perplexity_ratio(policy, sft) - 1), 1)} %"
     return f"{result}{price}."
 
 
+def _with_interval(change: Interval) -> str:
+    ends = f"{signed(change.low, 3)} to {signed(change.high, 3)}"
+    return f"{signed(change.mean, 3)} (95 % interval {ends})"
+
+
 def _pair_sentence(inputs: ReportInputs, first: str, second: str) -> str:
-    ours, theirs = inputs.policies[first], inputs.policies[second]
-    difference = paired_difference(ours.samples, theirs.samples)
-    interval = (
-        f"{signed(difference.mean, 3)} (95 % interval {signed(difference.low, 3)} to {signed(difference.high, 3)})"
-    )
-    conclusion = "a clear difference" if difference.low > 0 else "no clear difference"
+    found = difference(inputs, first, second)
+    conclusion = "a clear difference" if found.rose or found.fell else "no clear difference"
     return (
-        f"{policy_label(first)} minus {policy_label(second)}, prompt by prompt: judge score {interval}, {conclusion}."
-        f"{_kl_clause(ours, theirs)}"
+        f"{policy_label(first)} minus {policy_label(second)}, prompt by prompt: judge score {_with_interval(found)}, "
+        f"{over_words(inputs)}, {conclusion}.{_kl_clause(inputs, first, second)}"
     )
 
 
-def _kl_clause(first: PolicyReport, second: PolicyReport) -> str:
-    """Which policy paid less KL, unless their intervals overlap."""
-    ours, theirs = first.metrics.kl_interval, second.metrics.kl_interval
-    if ours.overlaps(theirs):
+def _kl_clause(inputs: ReportInputs, first: str, second: str) -> str:
+    """Which policy paid less KL, unless their difference may be chance."""
+    found = difference(inputs, first, second, "kl_nats")
+    if not (found.rose or found.fell):
         return " Their KL does not differ clearly."
-    nearer, farther = (second, first) if ours.above(theirs) else (first, second)
-    near, far = nearer.metrics.kl_nats_per_sequence, farther.metrics.kl_nats_per_sequence
-    return f" {policy_label(nearer.name)} stays closer to SFT ({near:.1f} against {far:.1f} nats)."
+    nearer, farther = (second, first) if found.rose else (first, second)
+    near, far = (fmean(run.metrics.kl_nats_per_sequence for run in inputs.runs[name]) for name in (nearer, farther))
+    return f" {policy_label(nearer)} stays closer to SFT ({near:.1f} against {far:.1f} nats)."
 
 
 def _representatives(inputs: ReportInputs) -> str:
     """Which run stands for each method where there are several."""
     which = _listed([f"seed {run.seed} of {policy_label(name)}" for name, run in inputs.trained.items()])
     median = "the lower median" if len(inputs.seeds) % 2 == 0 else "the median"
-    return f"{len(inputs.seeds)} seeds were run. Shown for each method is the run with {median} judge score: {which}."
+    return (
+        f"{len(inputs.seeds)} seeds were run. Gains and differences are over all of them; shown for each method is the "
+        f"run with {median} judge score: {which}."
+    )

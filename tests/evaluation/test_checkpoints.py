@@ -55,6 +55,7 @@ def test_a_point_holds_the_means(evaluator: Evaluator) -> None:
     found = checkpoint_point(evaluator, made, step=7)
     assert found["step"] == 7 and found["kl_nats_per_sequence"] == pytest.approx(1.0)
     assert found["judge_score"]["mean"] == pytest.approx(0.5) and found["reward_score"]["mean"] == pytest.approx(3.0)
+    assert (found["judge_scores"], found["reward_scores"]) == (SCORES["judge"], SCORES["reward"]), "by prompt, in order"
     assert found["kl_interval"]["low"] < 1.0 < found["kl_interval"]["high"]
     assert found["distinct_2"] == pytest.approx(1 / 3), "three times the same two words"
 

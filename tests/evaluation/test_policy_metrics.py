@@ -16,6 +16,7 @@ from pipeline.evaluation.policy_metrics import (
     policy_metrics,
     row_names,
 )
+from pipeline.evaluation.statistics import policy_difference
 
 
 class Listed:
@@ -35,7 +36,6 @@ def evaluator(wins: Sequence[float] = ()) -> Any:
     """Judge, intervals and limit are all that is used."""
     bare = SimpleNamespace(judge=Listed(wins), resamples=200, seed=0, sampling=SimpleNamespace(max_new_tokens=4))
     bare.interval = lambda values, name: Evaluator.interval(bare, values, name)
-    bare.paired_interval = lambda ours, theirs, name: Evaluator.paired_interval(bare, ours, theirs, name)
     return bare
 
 
@@ -64,6 +64,17 @@ def test_gains_are_on_the_same_prompts_whatever_their_order() -> None:
     assert found["judge_gain"] == {name: pytest.approx(0.2) for name in ("mean", "low", "high")}
     assert found["reward_gain"] == {name: pytest.approx(-1.0) for name in ("mean", "low", "high")}
     assert found["judge_score"]["high"] - found["judge_score"]["low"] > 0.1
+
+
+def test_a_gain_has_the_one_interval_of_the_paired_difference() -> None:
+    """Whatever resamples and seed the stage has: the report computes it again from the same samples."""
+    rng = np.random.default_rng(0)
+    before = [scored(n, judge_score=rng.random(), reward_score=rng.normal()) for n in range(40)]
+    samples = [scored(n, judge_score=rng.random(), reward_score=rng.normal()) for n in range(40)]
+    found = policy_metrics(evaluator([0.5] * 40), samples, before, 12.0)
+    for kind in ("judge", "reward"):
+        ours, theirs = ([getattr(one, f"{kind}_score") for one in side] for side in (samples, before))
+        assert found[f"{kind}_gain"] == policy_difference(ours, theirs)
 
 
 def test_lengths_and_ends_by_hand() -> None:

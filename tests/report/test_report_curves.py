@@ -100,7 +100,7 @@ def test_every_two_policies_once(inputs, write_report_params):
     pairs = [(one.first, one.second) for one in compare_pairs(inputs)]
     assert pairs == [("dpo", "sft"), ("ppo", "sft"), ("ppo", "dpo")]
     entries = build_comparison(inputs, write_report_params)["pairs"]
-    assert set(entries[0]) == {"first", "second", "judge_score_difference", "win_rate"}
+    assert set(entries[0]) == {"first", "second", "judge_score_difference", "win_rate", "over"}
     means = {name: np.mean([one.judge_score for one in inputs.policies[name].samples]) for name in inputs.policies}
     assert entries[2]["judge_score_difference"]["mean"] == pytest.approx(means["ppo"] - means["dpo"])
 

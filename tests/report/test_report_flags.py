@@ -7,12 +7,14 @@ import pytest
 
 from pipeline.report.documents import CueDocument, Interval
 from pipeline.report.flags import (
+    drift_warnings,
     find_flags,
-    policy_warnings,
+    gain_warnings,
     preference_warnings,
     reward_model_warnings,
     training_warnings,
 )
+from tests.report.trained_files import with_policy, with_scores
 
 
 def interval(mean: float, half: float = 0.02) -> Interval:
@@ -25,23 +27,16 @@ def codes(warnings: list[tuple[str, str]]) -> list[str]:
 
 @pytest.fixture
 def sft(inputs):
-    update = {
-        "judge_score": interval(0.5),
-        "reward_score": interval(0.0),
-        "perplexity_held_out": 40.0,
-        "distinct_2": 0.8,
-    }
-    return inputs.sft.metrics.model_copy(update=update)
+    return inputs.sft.metrics.model_copy(update={"perplexity_held_out": 40.0, "distinct_2": 0.8})
 
 
 @pytest.fixture
 def good(sft):
-    update = {"judge_score": interval(0.7), "reward_score": interval(1.0), "kl_nats_per_sequence": 5.0}
-    return sft.model_copy(update=update)
+    return sft.model_copy(update={"kl_nats_per_sequence": 5.0})
 
 
 def test_a_good_policy_has_no_warning(good, sft, write_report_params):
-    assert policy_warnings(good, sft, write_report_params) == []
+    assert drift_warnings(good, sft, write_report_params) == []
 
 
 @pytest.mark.parametrize(
@@ -53,23 +48,30 @@ def test_a_good_policy_has_no_warning(good, sft, write_report_params):
     ],
 )
 def test_limits_of_params(good, sft, write_report_params, field, quiet, raised, code):
-    assert codes(policy_warnings(good.model_copy(update={field: quiet}), sft, write_report_params)) == []
-    assert codes(policy_warnings(good.model_copy(update={field: raised}), sft, write_report_params)) == [code]
+    assert codes(drift_warnings(good.model_copy(update={field: quiet}), sft, write_report_params)) == []
+    assert codes(drift_warnings(good.model_copy(update={field: raised}), sft, write_report_params)) == [code]
 
 
 @pytest.mark.parametrize(
-    ("judge", "reward", "expected"),
+    ("change", "noise", "expected"),
     [
-        (0.55, 1.0, []),
-        (0.53, 0.0, ["no_improvement"]),
-        (0.53, 1.0, ["no_improvement"]),
-        (0.40, 1.0, ["judge_below_sft"]),
-        (0.40, 0.0, ["judge_below_sft"]),
+        (0.03, 0.02, []),
+        (0.03, 0.2, ["no_improvement"]),
+        (0.0, 0.0, ["no_improvement"]),
+        (-0.03, 0.2, ["no_improvement"]),
+        (-0.03, 0.02, ["judge_below_sft"]),
     ],
 )
-def test_judge_against_reward(good, sft, write_report_params, judge, reward, expected):
-    policy = good.model_copy(update={"judge_score": interval(judge), "reward_score": interval(reward)})
-    assert codes(policy_warnings(policy, sft, write_report_params)) == expected
+def test_the_judge_score_has_to_rise_beyond_chance(inputs, change, noise, expected):
+    given = with_policy(inputs, with_scores(inputs.sft, judge_score=prompts_differ))
+    ours = with_scores(
+        inputs.trained["dpo"], judge_score=lambda at: prompts_differ(at) + change + noise * (-1) ** (at // 2)
+    )
+    assert codes(gain_warnings(with_policy(given, ours), "dpo")) == expected
+
+
+def prompts_differ(at: int) -> float:
+    return 0.2 + 0.6 * (at % 2)
 
 
 def test_chosen_displacement_is_the_mean_of_the_last_steps():

@@ -12,14 +12,20 @@ from pipeline.report.hacking import (
     find_examples,
     first_poor,
     hacking_message,
-    paired_noise,
     peak_message,
 )
-from tests.report.trained_files import checkpoints, point, with_metrics, with_policy
+from tests.report.trained_files import checkpoints, point, spread, with_metrics, with_policy, with_scores
+
+
+def noisy(given, noise):
+    """The point whose judge score has another deviation on every other pair of prompts, with the same mean."""
+    judged = [one + noise * (-1) ** (at // 2) for at, one in enumerate(given["judge_scores"])]
+    return given | {"judge_scores": judged}
+
 
 RISING = [point(0, 0, 0.5), point(5, 1, 0.6), point(9, 4, 0.7)]
-# the judge peaks at step 5, the reward rises to the end
-FALLING = [point(0, 0, 0.5, reward=0.0), point(5, 1, 0.7, reward=1.0), point(7, 2, 0.69, reward=1.4),
+# the judge peaks at step 5, the reward rises to the end; the fall to step 7 is within the noise
+FALLING = [point(0, 0, 0.5, reward=0.0), point(5, 1, 0.7, reward=1.0), noisy(point(7, 2, 0.69, reward=1.4), 0.1),
            point(9, 4, 0.55, reward=2.0), point(11, 6, 0.4, reward=2.5)]  # fmt: skip
 
 
@@ -46,17 +52,38 @@ def sft(inputs):
     return inputs.sft
 
 
-def test_noise_worked_by_hand(run, sft):
-    ours = replace(run, samples=scored(run.samples, [0.9, 0.7, 0.8, 0.6], [0] * 4))
-    theirs = replace(sft, samples=scored(sft.samples, [0.5] * 4, [0] * 4))
-    # differences 0.4 0.2 0.3 0.1: sample deviation 0.129099; 64 validation prompts
-    assert paired_noise(ours, theirs) == pytest.approx(1.959964 * 0.129099 / 8, rel=1e-5)
-
-
-@pytest.mark.parametrize(("noise", "step"), [(0.005, 7), (0.05, 9), (0.2, 11), (0.31, None)])
-def test_the_fall_starts_where_it_exceeds_the_noise(run, noise, step):
-    fall = fall_after_peak(course(run, FALLING).checkpoints.points, noise)
+@pytest.mark.parametrize(("noise", "step"), [(0.0, 9), (0.8, 11), (2.0, None)])
+def test_the_fall_starts_where_it_is_beyond_chance_on_the_same_prompts(run, noise, step):
+    # 64 prompts: 1.96 * 0.8 / 8 = 0.2 against falls by 0.01, 0.15 and 0.3
+    points = [*FALLING[:2], *(noisy(one, noise) for one in FALLING[2:])]
+    fall = fall_after_peak(course(run, points).checkpoints.points)
     assert (fall and fall.step) == step
+
+
+def test_prompts_that_differ_do_not_hide_a_fall(run):
+    """Half of the prompts are far easier, so that the intervals of both means overlap widely: the fall is sure."""
+    easy = [
+        given | {"judge_scores": spread(mean, 0.4)} for given, mean in zip(FALLING[:3], (0.5, 0.7, 0.65), strict=True)
+    ]
+    assert fall_after_peak(course(run, easy).checkpoints.points).step == 7
+
+
+def test_a_policy_that_did_not_move_exploits_nothing(run, write_report_params, sft):
+    """Drawn twice, the SFT policy's scores differ by chance: at 0.0 nats that is no hacking, and no peak passed."""
+    still = [one | {"kl_interval": {"mean": 0.0, "low": -0.1, "high": 0.1}, "distinct_2": 0.3} for one in FALLING]
+    given = course(run, [FALLING[0], *still[1:]])
+    assert fall_after_peak(given.checkpoints.points) is None and first_poor(given.checkpoints.points, 0.8) is None
+    assert peak_message(given) is None
+    at_rest = with_scores(given, judge_score=lambda at: 0.1, kl_nats=lambda at: (-1.0) ** at)
+    assert hacking_message(at_rest, sft, write_report_params) is None
+    moved = with_scores(at_rest, kl_nats=lambda at: 1.0)
+    assert "the judge score fell" in hacking_message(moved, sft, write_report_params)
+
+
+def test_a_reward_that_rose_by_nothing_is_no_hacking(run, sft, write_report_params):
+    given = with_scores(sft, judge_score=lambda at: 0.5, reward_score=lambda at: at % 7)
+    ours = with_scores(run, judge_score=lambda at: 0.45, reward_score=lambda at: at % 7 + 0.004 + 0.5 * (-1) ** at)
+    assert hacking_message(ours, given, write_report_params) is None
 
 
 @pytest.mark.parametrize(
@@ -70,10 +97,12 @@ def test_the_fall_starts_where_it_exceeds_the_noise(run, noise, step):
     ],
 )
 def test_no_fall(run, points):
-    assert fall_after_peak(course(run, points).checkpoints.points, 0.05) is None
+    assert fall_after_peak(course(run, points).checkpoints.points) is None
 
 
-@pytest.mark.parametrize(("distinct", "reward", "found"), [(0.63, 1.0, True), (0.65, 1.0, False), (0.63, -1.0, False)])
+@pytest.mark.parametrize(
+    ("distinct", "reward", "found"), [(0.63, 1.0, True), (0.65, 1.0, False), (0.63, -1.0, False), (0.63, 0.0, False)]
+)
 def test_poor_text_counts_where_the_reward_rose(run, distinct, reward, found):
     points = [point(0, 0, 0.5, reward=0.0, distinct_2=0.8), point(5, 1, 0.6, reward=reward, distinct_2=distinct)]
     poor = first_poor(course(run, points).checkpoints.points, 0.8)
@@ -92,7 +121,7 @@ def test_the_message_names_both_ends_and_the_selected_step(run, sft, write_repor
     ("changes", "words"),
     [
         ({}, None),
-        ({"judge_score": 0.46}, "the judge score did not rise"),
+        ({"judge_score": 0.47}, "the judge score did not rise beyond chance"),
         ({"judge_score": 0.3}, "the judge score fell by 0."),
         ({"perplexity_held_out": 50.0}, "held-out perplexity rose to 1.21 times SFT's"),
         ({"distinct_2": 0.5}, "distinct-2 fell to 0.60 times SFT's"),
@@ -101,20 +130,23 @@ def test_the_message_names_both_ends_and_the_selected_step(run, sft, write_repor
 )
 def test_from_sft_to_the_policy(run, sft, write_report_params, changes, words):
     def around(value):
-        return run.metrics.judge_score.model_copy(update={"mean": value, "low": value - 0.05, "high": value + 0.05})
+        return lambda at: value + 0.1 * (-1) ** (at // 2)
 
-    given = {key: around(value) if key.endswith("score") else value for key, value in changes.items()}
-    message = hacking_message(with_metrics(run, **given), sft, write_report_params)
+    given = with_scores(sft, judge_score=around(0.47), reward_score=around(0.0))
+    usual = with_scores(run, judge_score=around(0.7), reward_score=around(1.0))
+    ours = with_scores(usual, **{key: around(value) for key, value in changes.items() if key.endswith("score")})
+    ours = with_metrics(ours, **{key: value for key, value in changes.items() if not key.endswith("score")})
+    message = hacking_message(ours, given, write_report_params)
     assert message is None if words is None else words in message
 
 
-def test_where_the_judge_peaked(run, sft):
-    assert peak_message(course(run, RISING), sft) is None
-    passed = peak_message(course(run, FALLING, selected_step=5), sft)
+def test_where_the_judge_peaked(run):
+    assert peak_message(course(run, RISING)) is None
+    passed = peak_message(course(run, FALLING, selected_step=5))
     assert "peaked at step 5 (KL 1.0 nats), before the last step 11" in passed
-    assert "lower by 0.300, more than the paired noise" in passed and "Step 5 goes on" in passed
-    assert peak_message(course(run, [*RISING, point(12, 5, 0.699)]), sft) is None, "within the noise"
-    never = peak_message(course(run, [RISING[0], point(5, 1, 0.4)]), sft)
+    assert "lower by 0.300 [0.300, 0.300] on the same prompts" in passed and "Step 5 goes on" in passed
+    assert peak_message(course(run, [*RISING, noisy(point(12, 5, 0.699), 0.1)])) is None, "within the noise"
+    never = peak_message(course(run, [RISING[0], point(5, 1, 0.4)]))
     assert "No checkpoint has a higher judge score than SFT" in never
 
 

@@ -113,3 +113,12 @@ def test_a_selected_step_that_is_no_checkpoint_is_refused(write_reports):
     edit_json(root / "reports/checkpoints/dpo/seed-0.json", selected_step=7)
     with pytest.raises(PipelineError, match="selected step 7"):
         load(root)
+
+
+def test_every_checkpoint_has_a_score_for_every_prompt(write_reports):
+    root = write_reports()
+    points = [point(0, 0, 0.5), point(1, 0.5, 0.5)]
+    points[1]["judge_scores"] = points[1]["judge_scores"][1:]
+    edit_json(root / "reports/checkpoints/dpo/seed-0.json", **checkpoints(points))
+    with pytest.raises(PipelineError, match=r"dpo/seed-0\.json: .*step 1 has scores of \[63, 64\] prompts, not of 64"):
+        load(root)

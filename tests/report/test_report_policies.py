@@ -3,8 +3,8 @@
 import pytest
 
 from pipeline.report.documents import Interval
-from pipeline.report.page_categories import category_rows, gain_tone
-from pipeline.report.page_policies import comparison_rows
+from pipeline.report.page_categories import category_rows
+from pipeline.report.page_policies import comparison_rows, gain_tone
 from tests.report.trained_files import with_metrics, with_policy
 
 

@@ -10,7 +10,7 @@ from pipeline.report.flags import find_flags
 from pipeline.report.page_seeds import method_seeds, repair_table
 from pipeline.report.seeds import far_below, seed_tables
 from pipeline.report.verdict import state_verdict
-from tests.report.trained_files import REPAIR, checkpoints, load, point, with_metrics, with_policy
+from tests.report.trained_files import REPAIR, checkpoints, load, point, with_metrics, with_policy, with_scores
 
 
 def interval(run, mean):
@@ -23,8 +23,12 @@ def three(write_reports):
     inputs = load(write_reports(seeds=[0, 1, 2]), seeds=[0, 1, 2])
     for name, scores in (("dpo", (0.70, 0.74, 0.72)), ("ppo", (0.71, 0.45, 0.73))):
         for run, score in zip(inputs.runs[name], scores, strict=True):
-            inputs = with_policy(inputs, with_metrics(run, judge_score=interval(run, score)))
+            inputs = with_policy(inputs, scored(run, score))
     return inputs
+
+
+def scored(run, mean):
+    return with_scores(run, judge_score=lambda at: mean + 0.2 * (-1) ** (at // 2))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +50,7 @@ def test_mean_and_spread_by_hand(three, write_report_params):
     dpo = seed_tables(three, write_report_params)["dpo"]
     assert dpo.mean["judge_score"] == pytest.approx(0.72)
     assert dpo.deviation["judge_score"] == pytest.approx(0.02)
-    assert (dpo.low["judge_score"], dpo.high["judge_score"]) == (0.70, 0.74)
+    assert (dpo.low["judge_score"], dpo.high["judge_score"]) == pytest.approx((0.70, 0.74))
     assert dpo.mean_without_collapsed is None
     assert [row.representative for row in dpo.runs] == [False, False, True]
 
@@ -81,7 +85,7 @@ def test_other_limits_collapse_a_seed_too(three, write_report_params, change, re
 def test_below_sft_is_collapsed_whatever_the_others(three, write_report_params):
     given = three
     for run in three.runs["dpo"]:
-        given = with_policy(given, with_metrics(run, judge_score=interval(run, 0.2)))
+        given = with_policy(given, scored(run, 0.2))
     table = seed_tables(given, write_report_params)["dpo"]
     assert [list(row.collapsed) for row in table.runs] == [["judge score below SFT's"]] * 3
     assert table.mean_without_collapsed is None  # none is left

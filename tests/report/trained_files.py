@@ -1,16 +1,20 @@
 """The files of a method that was trained with a seed, made up, and reading all of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.evaluation.statistics import bootstrap_mean
+from pipeline.report.documents import Interval
 from pipeline.report.inputs import SFT, PolicyReport, ReportInputs, TrainedPolicy, load_report_inputs
 
 Json = dict[str, Any]
 
 SAMPLES_PER_STEP = {"dpo": 8, "ppo": 64, "hybrid": 64}
+PROMPTS = 64
+"""Validation prompts."""
 LAST_STEPS = {"dpo": 48, "ppo": 15, "hybrid": 15}
 LEVELS = {"sft": (0.47, 0.0), "dpo": (0.72, 5.0), "ppo": (0.70, 4.0), "hybrid": (0.75, 6.2)}
 
@@ -28,14 +32,21 @@ def point(step: int, kl: float, judge: float, *, reward: float | None = None, di
         "kl_interval": {"mean": kl, "low": kl - 0.1 * (step > 0), "high": kl + 0.1 * (step > 0)},
         "judge_score": {"mean": judge, "low": judge - 0.04, "high": judge + 0.04},
         "reward_score": {"mean": score, "low": score - 0.2, "high": score + 0.2},
+        "judge_scores": spread(judge, 0.1),
+        "reward_scores": spread(score, 0.5),
         "distinct_2": distinct_2,
     }
+
+
+def spread(mean: float, half: float, prompts: int = PROMPTS) -> list[float]:
+    """Scores by prompt with this mean: half of the prompts are easier than the others, at every checkpoint."""
+    return [mean + (half if at % 2 else -half) for at in range(prompts)]
 
 
 def checkpoints(points: Sequence[Json], **changes: object) -> Json:
     """A file of reports/checkpoints, the last of the points selected."""
     last = points[-1]["step"]
-    facts = {"select": "best", "max_kl": 10.0, "prompts": 64, "repair": None}
+    facts = {"select": "best", "max_kl": 10.0, "prompts": PROMPTS, "repair": None}
     return {"points": list(points), "selected_step": last, "last_step": last, **facts, **changes}
 
 
@@ -55,6 +66,24 @@ REPAIR = {
         {"category": "glad", "prompts": 60, "sft": 0.6, "before": 0.77, "after": 0.74, "repaired": False},
     ],
 }
+
+
+def with_scores(policy: PolicyReport, **by: Callable[[int], float]) -> PolicyReport:
+    """A policy whose samples score what a function of the prompt's place says, and metrics that say so.
+
+    Args:
+        by: `judge_score`, `reward_score` or `kl_nats`.
+    """
+    samples = [
+        sample.model_copy(update={name: of(at) for name, of in by.items()}) for at, sample in enumerate(policy.samples)
+    ]
+    changes = {
+        "kl_interval" if name == "kl_nats" else name: Interval.model_validate(
+            bootstrap_mean([of(at) for at in range(len(samples))], resamples=500, seed=0, name=name)
+        )
+        for name, of in by.items()
+    }
+    return with_metrics(replace(policy, samples=samples), **changes)
 
 
 def edit_json(path: Path, **changes: object) -> None:
