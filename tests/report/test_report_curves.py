@@ -71,6 +71,13 @@ def test_the_page_says_where_curves_peak(overtrained):
     assert judge["DPO"].rmse == "0.000 on 4" and set(judge) == {"Best of n", "DPO", "PPO"}
 
 
+def test_the_gain_of_a_checkpoint_is_paired(inputs):
+    """Prompts differ by 0.2, training changed each by 0.1: of that gain there is no doubt."""
+    run = run_with(inputs.trained["dpo"], [point(0, 0, 0.5), point(3, 2, 0.6)])
+    gain = run_curve(run, "gold").points[1].gain
+    assert (gain.mean, gain.low, gain.high) == pytest.approx((0.1, 0.1, 0.1))
+
+
 def scored(samples, scores):
     return [sample.model_copy(update={"judge_score": score}) for sample, score in zip(samples, scores, strict=False)]
 
