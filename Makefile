@@ -30,17 +30,19 @@ check: $(READY) ## say what a run would read and use, and what is wrong, before 
 	@$(RUN) python -m pipeline.check
 
 recipe: $(READY) ## list the usual runs, or take one into params.yaml: NAME=given-dpo [SOURCE=data/raw/mine.jsonl] [FORCE=1]
-	@$(RUN) python -m pipeline.params.recipes $(if $(NAME),'$(NAME)') $(if $(SOURCE),--source '$(SOURCE)') $(if $(FORCE),--force)
+	@$(RUN) python -m pipeline.params.recipes $(if $(NAME),'$(NAME)') $(if $(SOURCE),--source '$(SOURCE)') $(if $(filter 1,$(FORCE)),--force)
 
 repro: $(READY) ## run the whole pipeline, a second time only what changed; DEVICES=0,1: on several GPUs side by side
 	@$(RUN) python -m pipeline.params.loading
 	@$(RUN) python -m pipeline.project.lock_copy
 	$(RUN) $(if $(DEVICES),python -m pipeline.project.parallel '$(DEVICES)',dvc repro)
+# what a stage wrote with the bytes that the cache had already is a copy until then
+	@$(RUN) dvc checkout --relink --quiet
 	@$(BIN)/python -m pipeline.report.show
 
 pull: $(READY) ## everything that a run made, from DVC's remote; whole models are merged again
 	$(RUN) dvc pull --run-cache
-	$(RUN) dvc repro publish_models
+	$(RUN) dvc repro --single-item publish_models
 	@$(RUN) dvc status
 
 test: lint typecheck unit ## linters, type check and tests
@@ -90,7 +92,7 @@ bench: $(READY) ## speed and memory beside TRL, into benchmarks/results.md
 	$(RUN) python -m benchmarks.run
 
 gc: $(READY) ## say what of DVC's cache nothing needs any more; FORCE=1 removes it
-	@$(RUN) python -m pipeline.gc $(if $(FORCE),--force)
+	@$(RUN) python -m pipeline.gc $(if $(filter 1,$(FORCE)),--force)
 
 lock: $(READY) ## resolve pyproject.toml again into requirements.txt
 	$(BIN)/python -m pip install --quiet uv

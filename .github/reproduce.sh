@@ -9,5 +9,8 @@ cd "$1"
 make setup
 export PATH="$PWD/.venv/bin:$PATH"
 dvc config --local cache.dir "$cache"
+# data that DVC keeps come from its remote, whose credentials the environment has
+mapfile -t tracked < <(git ls-files '*.dvc')
+if ((${#tracked[@]})); then dvc pull "${tracked[@]}"; fi
 python -m pipeline.params.recipes pull-request --folder "$recipes" --force
 dvc repro

@@ -17,11 +17,11 @@ def main(stage: Stage) -> None:
     """Tokenise, train, save the policy."""
     settings, seed = stage.params.train_sft, stage.params.seed
     base = stage.input("artifacts/models/policy")
-    compute = stage.start_compute(output_bytes=checkpoint_bytes(base, settings.finetuning))
+    rows = read_records(stage.input("artifacts/data/texts/train.jsonl"), fields=("prompt", "response", "ended"))
+    compute = stage.start_compute(output_bytes=checkpoint_bytes(base, settings.finetuning if rows else None))
     tokenizer = load_tokenizer(base)
     texts = read_text_format(stage.input("artifacts/data/text_format.json"))
     check_template(tokenizer.chat_template, texts)
-    rows = read_records(stage.input("artifacts/data/texts/train.jsonl"), fields=("prompt", "response", "ended"))
     examples = [tokenize_example(tokenizer, row["prompt"], row["response"], ended=row["ended"]) for row in rows]
     cut = sum(len(example) > settings.max_length for example in examples)
     examples = [cut_response(example, settings.max_length) for example in examples]

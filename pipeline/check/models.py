@@ -12,8 +12,8 @@ from pipeline.check.settings import Settings
 from pipeline.models.sources import load_source_config, load_source_tokenizer, locate
 from pipeline.params.base import ModelSource
 
-_COPIES = 4
-"""Of the policy's weights for each policy that is trained: its checkpoints, the selected one, and DVC's cache."""
+_CHECKPOINTS, _ADAPTERS = 6, 0.5
+"""How much of its weights the checkpoints of a policy take, trained in full or with adapters of a usual rank."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,14 @@ def _check_space(settings: Settings, findings: Findings) -> None:
     # a packed GGUF file grows about threefold when it is unpacked
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     size += sum(3 * path.stat().st_size for path in folder.glob("*.gguf"))
-    needed, free = size * (2 + _COPIES * settings.policies), shutil.disk_usage(Path()).free
+    trained = settings.trainings
+    full = any(one.finetuning.method == "full" for one in (trained.dpo, trained.ppo, trained.hybrid))
+    # the starting model and the released ones; of each policy its checkpoints, which DVC's cache links to
+    wholes = 2 + len(settings.methods) + settings.policies * (_CHECKPOINTS if full else _ADAPTERS)
+    needed, free = round(size * wholes), shutil.disk_usage(Path()).free
     if needed > free:
         findings.warning(
-            f"{settings.policies} policies with checkpoints and DVC's cache may take {needed / 2**30:.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB of the disk are free (`dvc gc -w` drops unused cache).",
+            f"{settings.policies} policies with their checkpoints may take {needed / 2**30:.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB of the disk are free (`make gc` says what of DVC's cache nothing needs).",
             "optimize.seeds",
         )

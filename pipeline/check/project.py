@@ -5,13 +5,14 @@ from pathlib import Path
 from pipeline.check.findings import Findings
 from pipeline.check.judges import check_judge
 from pipeline.check.lengths import check_lengths
-from pipeline.check.links import check_links
 from pipeline.check.memory import check_memory
 from pipeline.check.models import check_models
 from pipeline.check.pairs import check_pairs
 from pipeline.check.settings import Settings
 from pipeline.check.sizes import check_sizes
 from pipeline.check.sources import check_sources, read_data
+from pipeline.project.cache_links import check_cache
+from pipeline.project.home import project_home
 
 
 def check_project(settings: Settings, root: Path, scratch: Path) -> Findings:
@@ -23,7 +24,8 @@ def check_project(settings: Settings, root: Path, scratch: Path) -> Findings:
         scratch: a folder for the policy's tokenizer.
     """
     findings = Findings()
-    check_links(root, findings)
+    with findings.collecting():
+        check_cache(root, project_home(root))
     intake = check_sources(settings, findings)
     readers = check_models(settings, findings, scratch)
     check_judge(settings, findings)

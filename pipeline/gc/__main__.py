@@ -31,9 +31,10 @@ def main() -> None:
     set_environment()
     root = Path.cwd()
     try:
+        cache = cache_folder(root)
         if arguments.force:
             _require_idle(root)
-        cache = cache_folder(root)
+            _require_own(cache, root)
         needed = [*needed_by_git(root), *needed_by_aliases(project_store(root), cache)]
         print("kept is what these need:\n" + "\n".join(f"  {one.by}" for one in needed), flush=True)
         size = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
@@ -45,6 +46,15 @@ def main() -> None:
 
 def _union(needed: list[Needed]) -> frozenset[str]:
     return frozenset().union(*(one.hashes for one in needed))
+
+
+def _require_own(cache: Path, root: Path) -> None:
+    """Of a cache that several clones share, this one knows its own needs only."""
+    if not cache.resolve().is_relative_to(project_home(root).resolve() / ".dvc"):
+        raise PipelineError(
+            f"{cache} lies outside this project, so other clones may need what it has, and nothing was removed. "
+            "`dvc gc --projects` takes the folders of all that use it; it knows nothing of MLflow's champion."
+        )
 
 
 def _require_idle(root: Path) -> None:

@@ -55,6 +55,7 @@ def add_adapters(
     )
     with seeded_globals(seed, name), old_names_allowed():
         adapted = get_peft_model(network, config)
+    _refuse_tied_weights(adapted)
     for module in adapted.modules():
         if isinstance(module, BaseTunerLayer):
             # autocast picks the number format; PEFT would first copy every input to the adapters' fp32
@@ -62,6 +63,24 @@ def add_adapters(
             if fused and _is_plain(module):
                 module.forward = partial(_fused_forward, module)  # type: ignore[method-assign]
     return adapted
+
+
+def _refuse_tied_weights(adapted: Any) -> None:
+    """An adapter on one of two layers that share their weight is in one of them, and merged it would be in both."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    places: dict[int, list[str]] = {}
+    for name, parameter in adapted.named_parameters(remove_duplicate=False):
+        places.setdefault(id(parameter), []).append(name)
+    layers = [name for name, module in adapted.named_modules() if isinstance(module, BaseTunerLayer)]
+    for names in places.values():
+        found = next((layer for layer in layers for name in names if name.startswith(f"{layer}.base_layer")), None)
+        if len(names) > 1 and found is not None:
+            layer = found.rpartition(".")[2]
+            raise PipelineError(
+                f"finetuning.lora_target_modules has {layer}, whose weight this model shares with another layer (tied "
+                f"embeddings): an adapter cannot be merged into one of them. Leave {layer} out, or train in full."
+            )
 
 
 @contextmanager
@@ -167,9 +186,10 @@ def merge_stored_adapters(network: PreTrainedModel, folder: Path) -> PreTrainedM
     """
     config = json.loads((folder / ADAPTER_CONFIG).read_text())
     with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as stored:
-        names = {name.removesuffix(".lora_A.weight").removesuffix(".lora_B.weight") for name in stored.keys()}  # noqa: SIM118
-        if any("lora" in name for name in names):
+        tensors = list(stored.keys())
+        if not all(name.endswith((".lora_A.weight", ".lora_B.weight")) for name in tensors):
             return _merge_with_peft(network, folder)
+        names = {name.removesuffix(".lora_A.weight").removesuffix(".lora_B.weight") for name in tensors}
         for name in sorted(names):
             a, b = (stored.get_tensor(f"{name}.lora_{side}.weight").float() for side in "AB")
             delta = (b @ a) * (config["lora_alpha"] / config["r"])

@@ -94,9 +94,13 @@ def keep_checkpoint(checkpoint: Path, last: Path, folder: Path) -> None:
         link_or_copy(file, folder / name)
 
 
-def checkpoint_bytes(start: Path, finetuning: Finetuning) -> int:
-    """What a checkpoint of a policy that is started from a model folder takes on the disk: adapters in fp32, or all."""
-    if finetuning.method == "lora":
+def checkpoint_bytes(start: Path, finetuning: Finetuning | None) -> int:
+    """What a checkpoint of a policy that is started from a model folder takes on the disk: adapters in fp32, or all.
+
+    Args:
+        finetuning: None where nothing is trained, which is stored whole.
+    """
+    if finetuning is not None and finetuning.method == "lora":
         return 4 * NetworkSize.of(config_of(start)).adapter_weights(finetuning.lora_r)
     return sum(file.stat().st_size for file in whole_model(start).glob("*.safetensors"))
 

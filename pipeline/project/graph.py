@@ -1,5 +1,6 @@
 """What dvc.yaml says of a stage. The only module that imports DVC."""
 
+import os
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -110,4 +111,5 @@ def cached_outputs(root: Path, *, revision: str | None = None) -> set[str]:
 
 
 def _relative(path: str, root: Path) -> Path:
-    return Path(path).resolve().relative_to(root.resolve()) if Path(path).is_absolute() else Path(path)
+    # not what links lead to: `artifacts` may be one
+    return Path(os.path.relpath(path, os.path.realpath(root))) if Path(path).is_absolute() else Path(path)

@@ -76,7 +76,8 @@ def _base(root: Path, adapters: Path) -> Path:
             return root / whole
     raise PipelineError(
         f"{adapters.relative_to(root)} lies on {base.folder} with the hash {base.sha256}, which is not here as it was "
-        f"when they were trained, or whose model in {RELEASE} was changed. `make repro` builds both again."
+        f"when they were trained, or whose model in {RELEASE} was changed: `make repro` builds both again. Or the "
+        "release is of another seed than the policy that these were trained on: with one of optimize.seeds they fit."
     )
 
 

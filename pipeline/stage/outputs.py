@@ -82,7 +82,8 @@ def require_disk_space(folder: Path, needed_bytes: int, *, purpose: str) -> None
     if free < needed_bytes:
         raise PipelineError(
             f"{purpose} needs {needed_bytes / 2**20:,.0f} MiB, but the disk of {folder.resolve()} has only "
-            f"{free / 2**20:,.0f} MiB free. Free some space (`dvc gc -w` drops unused cache) and run again."
+            f"{free / 2**20:,.0f} MiB free. Free some space (`make gc` says what of DVC's cache nothing needs) and run "
+            "again."
         )
 
 

@@ -13,6 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.params.judge import JudgeEndpoint
 from pipeline.params.loading import flatten, load_params
 from pipeline.params.schema import Params
+from pipeline.project.cache_links import check_cache
 from pipeline.project.graph import StageDeclaration, stage_declaration
 from pipeline.project.hashing import content_hash, folder_hash
 from pipeline.project.home import project_home
@@ -149,6 +150,7 @@ class Stage:
         missing = [dep.as_posix() for dep in deps if not (self.root / dep).exists()]
         if missing:
             raise PipelineError(f"missing input of stage {self.name}: {', '.join(missing)}. Run `dvc repro`.")
+        check_cache(self.root, self.home)
         print(announcement(self.name, self.declaration, self.root), flush=True)
         values = flatten(self.params.model_dump())
         chosen = {key: value for key, value in values.items() if _covers(self.declaration.params, key)}

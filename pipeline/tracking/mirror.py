@@ -185,7 +185,7 @@ def _follow_to_end(mirror: Mirror, stage_pid: int) -> int:
     due = 0.0
     machine = SystemMetrics(mirror.journal)
     while True:
-        with suppress(OSError):  # a full disk, of which the stage tells
+        with suppress(Exception):  # a full disk, of which the stage tells, or whatever a driver says
             machine.sample()
         # asked before reading: what a stage that is gone has written is then all there
         gone = os.getppid() != stage_pid

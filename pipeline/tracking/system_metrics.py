@@ -22,9 +22,9 @@ class SystemMetrics:
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
-        asked = os.environ.get(ENABLE, "").strip().lower() in ("true", "1")
+        asked = os.environ.get(ENABLE, "").strip().lower() in ("true", "1", "yes", "on")
         self._monitors: list[Any] = system_monitors() if asked else []
-        self._seconds = float(os.environ.get(INTERVAL) or 10)
+        self._seconds = _seconds(os.environ.get(INTERVAL, ""))
         self._due = 0.0
         self._samples = 0
 
@@ -40,3 +40,11 @@ class SystemMetrics:
             monitor.clear_metrics()
         append_to(self._journal, "metrics", step=self._samples, values=values)
         self._samples += 1
+
+
+def _seconds(text: str) -> float:
+    """A number of seconds, the default where it is none: nobody reads what this process could say of it."""
+    try:
+        return max(0.1, float(text))
+    except ValueError:
+        return 10.0

@@ -113,6 +113,31 @@ def test_adapters_of_embeddings_are_merged_too(
     assert not torch.allclose(start(BATCH).logprobs, expected, atol=0.5)
 
 
+@pytest.mark.parametrize("target", ["lm_head", "embed_tokens"])
+def test_adapters_on_a_weight_that_two_layers_share_are_refused(compute: Compute, tmp_path: Path, target: str) -> None:
+    """Merged, they would be in the other layer, too: another policy than the one that was trained."""
+    config = LlamaConfig(
+        vocab_size=320, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        tie_word_embeddings=True,
+    )  # fmt: skip
+    save_model(LlamaForCausalLM(config), byte_level_tokenizer(), tmp_path)
+    finetuning = changed(LORA, lora_target_modules=["q_proj", target])
+    with pytest.raises(PipelineError, match=f"has {target}, whose weight this model shares"):
+        load_policy(tmp_path, compute, finetuning=finetuning)
+    assert load_policy(tmp_path, compute, finetuning=LORA).has_adapters
+
+
+def test_adapters_of_an_untied_vocabulary_head_are_merged(
+    trained_project: TrainedProject, compute: Compute, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    wider = changed(LORA, lora_target_modules=["lm_head", "q_proj"])
+    policy = moved(load_policy(trained_project.start, compute, finetuning=wider), seed=7)
+    expected = policy(BATCH).logprobs.detach()
+    folder = trained_project.root / "artifacts/wider"
+    save_policy(policy, tokenizer, folder, start=trained_project.start, root=trained_project.root, texts=TEXTS)
+    assert torch.allclose(load_policy(folder, compute, finetuning=None)(BATCH).logprobs, expected, atol=0.05)
+
+
 def test_a_layer_that_keeps_its_weight_the_other_way_round_is_merged(compute: Compute, tmp_path: Path) -> None:
     """GPT-2's, whose weight is (in, out)."""
     config = GPT2Config(vocab_size=320, n_positions=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=1, eos_token_id=2)

@@ -185,7 +185,7 @@ ALLOWED = {
     "data": {"errors", "params", "processes", "progress", "scratch", "seeding", "reading"},
     "check": {
         *("errors", "launch", "params", "data", "judges.rules", "memory", "models.sources", "reading", "validation"),
-        *("project.graph", "project.hashing"),
+        *("project.cache_links", "project.home"),
     },
     "labelling": {"errors", "seeding", "reading", "data"},
     "judges": {"errors", "params", "progress", "data", "models"},

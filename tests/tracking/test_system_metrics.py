@@ -35,7 +35,7 @@ def test_samples_are_metrics_of_the_run(root: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_nothing_is_lost_while_the_server_is_down(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ENABLE, "1")
+    monkeypatch.setenv(ENABLE, "yes")
     monkeypatch.setenv(INTERVAL, "0.2")
     tracker = track(tmp_path, "train_reward", UNREACHABLE)
     (journal,) = journals(tmp_path)
@@ -54,3 +54,13 @@ def test_without_a_request_there_are_none(root: Path, monkeypatch: pytest.Monkey
     time.sleep(0.5)
     tracker.finish(succeeded=True)
     assert set(only_run(root, "score_reference").data.metrics) == {"loss"}
+
+
+def test_an_interval_that_is_no_number_is_the_default(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENABLE, "true")
+    monkeypatch.setenv(INTERVAL, "10s")
+    tracker = track(root, "collect_preferences")
+    (journal,) = journals(root)
+    wait_until(lambda: CPU in journal.read_text())
+    tracker.finish(succeeded=True)
+    assert CPU in only_run(root, "collect_preferences").data.metrics
