@@ -35,8 +35,11 @@ def main() -> None:
         print(f"runs go to a server of their own: {masked(address(uri.rstrip('/'), identity))}")
         return
     print(f"policies side by side: {address(f'http://{arguments.host}:{arguments.port}', identity)}")
-    print("(the server answers after about half a minute; Ctrl-C ends it)", flush=True)
-    server = ["ui", "--host", arguments.host, "--port", str(arguments.port), "--backend-store-uri", uri]
+    print("(the server answers after some seconds; Ctrl-C ends it)", flush=True)
+    # four workers and the runners of its jobs, which judge traces, would take 3 GB and half a minute to start
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    server = ["ui", "--host", arguments.host, "--port", str(arguments.port), "--workers", "1"]
+    server += ["--backend-store-uri", uri]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", *server])
 
 
