@@ -1,21 +1,27 @@
 """The two experiments of MLflow: policies, which people compare, and the stages behind them."""
 
+from pipeline.tracking.store import EXPERIMENT_ID, NOTE
 from pipeline.tracking.tracker import Experiment
-from pipeline.tracking.view import saved_view
-
-_NOTE = "mlflow.note.content"
+from pipeline.tracking.view import Mode, address, saved_view
 
 
 def policies_experiment(name: str) -> Experiment:
     """A run for each evaluated policy."""
+    # links first: the UI folds what follows, and opens an experiment without results and on a page for traces
     text = (
-        "A run for each evaluated policy, with every parameter, dataset and cost behind it. The view *Policies* (under "
-        "Views) shows judge score, win rate and KL against what was varied; a run's description links its stages."
+        f"**[Table]({_link(Mode.TABLE)}) · [charts]({_link(Mode.CHARTS)}) · [samples]({_link(Mode.SAMPLES)}) of all "
+        f"policies · [checkpoints](#/models/{name})**: what was varied beside judge score, win rate and KL.\n\n"
+        "A run for each evaluated policy, with every parameter, dataset and cost behind it; its description links the "
+        f"runs of its stages, which are in the experiment {name}-stages."
     )
-    return Experiment(name, {_NOTE: text, **dict([saved_view()])})
+    return Experiment(name, {NOTE: text, **dict([saved_view()])})
 
 
 def stages_experiment(name: str) -> Experiment:
     """A run for each execution of another stage."""
-    text = "A run for each execution of a stage that evaluates no policy: training, validation, report."
-    return Experiment(f"{name}-stages", {_NOTE: text})
+    text = f"A run for each execution of a stage that evaluates no policy; policies are in the experiment {name}."
+    return Experiment(f"{name}-stages", {NOTE: text})
+
+
+def _link(mode: Mode) -> str:
+    return address("", EXPERIMENT_ID, mode).removeprefix("/")

@@ -33,7 +33,7 @@ from pipeline.tracking.journal import (
 from pipeline.tracking.policy_run import described
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.run_status import KILLED, RUNNING, RunStatus
-from pipeline.tracking.store import Event, Store, metric, warm_up
+from pipeline.tracking.store import COLOUR, NOTE, Event, Store, metric, warm_up
 from pipeline.tracking.store import connect as store_at
 from pipeline.tracking.system_metrics import SystemMetrics
 from pipeline.tracking.tracker import absolute_store, masked, tracking_uri
@@ -114,7 +114,7 @@ class Mirror:
                 self._store.log(run.info.run_id, tags={"champion": decision[:_TAG_LENGTH]})
         elif kind == "lineage":
             text = described(event["stages"], self._store.run_that_wrote)
-            self._store.log(run_id, tags={"mlflow.note.content": text})
+            self._store.log(run_id, tags={NOTE: text})
 
     def close(self) -> str:
         """After `send`: end the run as its stage did, and remove the journal; returns the status of the run.
@@ -147,7 +147,7 @@ class Mirror:
         with _locked(self._lock_file):
             self._experiment_id = store.experiment(start["experiment"], start.get("experiment_tags", {}))
             known = store.run_of_journal(self._experiment_id, start["journal"])
-            run = known or _create_run(store.client, self._experiment_id, start)
+            run = known or _create_run(store, self._experiment_id, start)
             run_id = run.info.run_id
             then = _known_status(run).opened(self.journal.stem)
             self._newest = then.execution == self.journal.stem
@@ -239,12 +239,12 @@ def _locked(file: Path) -> Iterator[None]:
         yield
 
 
-def _create_run(client: Any, experiment_id: str, start: Mapping[str, Any]) -> Any:
+def _create_run(store: Store, experiment_id: str, start: Mapping[str, Any]) -> Any:
     # a run begins with its first execution, whose journal may reach the store after this one
     first = start["journal"].partition("-")[0]
     began = int(first) if first.isdigit() else start["time"]
-    tags = {**start["tags"], "journal": start["journal"]}
-    return client.create_run(experiment_id, start_time=began, run_name=start["name"], tags=tags)
+    tags = {**start["tags"], "journal": start["journal"], COLOUR: store.new_colour(experiment_id)}
+    return store.client.create_run(experiment_id, start_time=began, run_name=start["name"], tags=tags)
 
 
 def _known_status(run: Any) -> RunStatus:

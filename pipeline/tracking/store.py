@@ -16,8 +16,17 @@ Event = Mapping[str, Any]
 
 SAMPLES = "samples.json"
 """The table of a policy's samples, an artifact of its run."""
+NOTE = "mlflow.note.content"
+"""Tag of a run, an experiment or a model that the UI shows as its description, Markdown."""
+EXPERIMENT_ID = "{experiment id}"
+"""Stands in tags of an experiment, whose id is not known before it is there."""
 _KIND = ("mlflow.experimentKind", "custom_model_development")
-"""Without it the UI takes an experiment for one of prompts and traces, and hides the comparison of runs."""
+"""What earlier releases of MLflow 3 go by; the present one looks at the address alone (view.py)."""
+COLOUR = "mlflow.runColor"
+"""Tag of a run; without it the UI picks a colour by chance, and some of six runs mostly look alike."""
+_COLOURS = (
+    "#2272b4", "#c83243", "#308613", "#de7921", "#8a63bf", "#04867d", "#b45091", "#1f272d", "#facb66", "#8acaff",
+)  # fmt: skip
 _CONTEXT = "mlflow.data.context"
 _DIGEST_LENGTH = 36
 
@@ -59,12 +68,19 @@ class Store:
     def experiment(self, name: str, tags: Mapping[str, str]) -> str:
         """The id of an experiment of training runs, created where it is new; tags that it has stay."""
         found = self.client.get_experiment_by_name(name)
-        if found is None:
-            return str(self.client.create_experiment(name, tags=dict([_KIND]) | dict(tags)))
+        identity = str(self.client.create_experiment(name) if found is None else found.experiment_id)
+        has = {} if found is None else found.tags
         for key, value in (dict([_KIND]) | dict(tags)).items():
-            if key not in found.tags:
-                self.client.set_experiment_tag(found.experiment_id, key, value)
-        return str(found.experiment_id)
+            if key not in has:
+                self.client.set_experiment_tag(identity, key, value.replace(EXPERIMENT_ID, identity))
+        return identity
+
+    def new_colour(self, experiment_id: str) -> str:
+        """A colour for a run, which none of the last ones of the experiment has."""
+        newest = ["attributes.start_time DESC"]
+        last = self.client.search_runs([experiment_id], order_by=newest, max_results=len(_COLOURS) - 1)
+        taken = {run.data.tags.get(COLOUR) for run in last}
+        return next(colour for colour in _COLOURS if colour not in taken)
 
     def run_of_journal(self, experiment_id: str, journal: str) -> Any:
         """The run with the journal of this name, None where there is none."""

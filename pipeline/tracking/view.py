@@ -6,20 +6,43 @@ It is what MLflow's UI (3.x) stores when somebody saves a view under "Views", as
 import base64
 import json
 import zlib
+from collections.abc import Iterator
+from enum import Enum
 from typing import Any
 
-KEY = "policies-1"
+KEY = "policies-2"
 """Names the view in addresses; another one when it changes, so that a view that users edited stays theirs."""
 WORKFLOW = "workflowType=machine_learning"
-"""Without it the UI shows every experiment as one of prompts and traces."""
+"""Opens the view for the training of models. Without it the UI shows what the browser was last asked for, and at first
+every experiment as one of prompts and traces, whatever its kind (github.com/mlflow/mlflow/issues/24498)."""
 _SCORE, _WINS, _KL, _PERPLEXITY = "judge_score", "win_rate_vs_sft", "kl_nats_per_sequence", "perplexity_held_out"
-_VARIED = ("optimize.dpo.beta", "optimize.ppo.kl_coef")
-_COLUMNS = [
-    *(f"metrics.`{key}`" for key in (_SCORE, _WINS, _KL, _PERPLEXITY)),
-    *(f"params.`{key}`" for key in _VARIED),
-    "tags.`champion`",
-]
+_RESULTS = {_SCORE: "judge score", _WINS: "win rate", _KL: "KL", _PERPLEXITY: "perplexity"}
+"""How charts call them."""
+_VARIED = {"optimize.dpo.beta": "DPO: results by beta", "optimize.ppo.kl_coef": "PPO: results by kl_coef"}
+"""What is varied first, each with the title of its charts."""
+_COLUMNS = {
+    "attributes.`Run Name`": 240,
+    "runDateAndNestInfo": 130,  # when it was created
+    "params.`optimize.dpo.beta`": 125,
+    "params.`optimize.ppo.kl_coef`": 145,
+    f"metrics.`{_SCORE}`": 110,
+    f"metrics.`{_WINS}`": 115,
+    f"metrics.`{_KL}`": 105,
+    f"metrics.`{_PERPLEXITY}`": 100,
+    "tags.`champion`": 150,
+    "duration": 80,  # of the evaluation alone
+}
+"""From left to right, with their widths in pixels. The UI shows the two without quotes whether selected or not."""
 _CURVES = ("loss", "score", "kl_k3", "accuracy", "margin")
+_ALL = {"runsCountToCompare": 100}
+
+
+class Mode(Enum):
+    """How the view shows the runs, as the UI calls it in addresses."""
+
+    TABLE = ""
+    CHARTS = "CHART"
+    SAMPLES = "ARTIFACT"
 
 
 def saved_view() -> tuple[str, str]:
@@ -29,50 +52,61 @@ def saved_view() -> tuple[str, str]:
     return f"mlflow.sharedViewState.{KEY}", json.dumps(view)
 
 
-def address(server: str, experiment_id: str) -> str:
+def address(server: str, experiment_id: str, mode: Mode = Mode.TABLE) -> str:
     """Where a browser finds the view."""
-    return f"{server}/#/experiments/{experiment_id}/runs?{WORKFLOW}&viewStateShareKey={KEY}"
+    shown = f"&compareRunsMode={mode.value}" if mode.value else ""
+    return f"{server}/#/experiments/{experiment_id}/runs?{WORKFLOW}&viewStateShareKey={KEY}{shown}"
 
 
 def _state() -> dict[str, Any]:
-    scatters = [(("PARAM", key), ("METRIC", y)) for key in _VARIED for y in (_SCORE, _KL)]
-    scatters.insert(0, (("METRIC", _KL), ("METRIC", _SCORE)))
-    charts = [_scatter(*axes) for axes in scatters]
-    charts += [_bar(key) for key in (_SCORE, _WINS, _KL, _PERPLEXITY)]
-    charts.append(
-        {"type": "PARALLEL", "selectedParams": list(_VARIED), "selectedMetrics": [_SCORE, _WINS, _KL],
-         "metricSectionId": "results", "runsCountToCompare": 100}
-    )  # fmt: skip
-    charts += [_line(f"train/{key}") for key in _CURVES]
     common = {"deleted": False, "isGenerated": False}
-    names = {"results": "What was varied against what came out", "training": "Training"}
+    charts = [*_charts_of_varied(), *_charts_of_results(), *(_line(f"train/{key}") for key in _CURVES)]
     return {
         "searchFilter": "", "orderByKey": f"metrics.`{_SCORE}`", "orderByAsc": False, "startTime": "ALL",
         "lifecycleFilter": "Active", "datasetsFilter": [], "modelVersionFilter": "All Runs",
-        "selectedColumns": _COLUMNS, "columnOrder": [], "columnWidths": {}, "runsHiddenMode": "SHOWALL",
+        "selectedColumns": [key for key in _COLUMNS if "`" in key], "columnOrder": list(_COLUMNS),
+        "columnWidths": _COLUMNS, "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": [{**common, "uuid": f"chart-{n}", **chart} for n, chart in enumerate(charts)],
-        "compareRunSections": [
-            {**common, "uuid": key, "name": name, "display": True, "isReordered": False} for key, name in names.items()
-        ],
+        "compareRunSections": [{**common, **section} for section in _sections()],
         "viewMaximized": False, "runListHidden": False, "isAccordionReordered": True, "hideEmptyCharts": True,
         "useGroupedValuesInCharts": True, "groupBy": None, "groupsExpanded": {},
         "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
     }  # fmt: skip
 
 
-def _scatter(x: tuple[str, str], y: tuple[str, str]) -> dict[str, Any]:
+def _sections() -> Iterator[dict[str, Any]]:
+    """One for each parameter, whose four charts fit on a screen."""
+    shown = {"display": True, "isReordered": False}
+    for key, name in _VARIED.items():
+        yield {"uuid": key, "name": name, "columns": 2, "cardHeight": 260, **shown}
+    yield {"uuid": "results", "name": "Results", **shown}
+    yield {"uuid": "training", "name": "Training", **shown}
+
+
+def _charts_of_varied() -> Iterator[dict[str, Any]]:
+    """A parameter against the results, one by one and all together; runs without it are in none of them."""
+    for key in _VARIED:
+        for result in (_SCORE, _WINS, _KL):
+            yield _scatter(key, ("PARAM", key), ("METRIC", result))
+        together = {"selectedParams": [key], "selectedMetrics": [_KL, _WINS, _SCORE]}
+        yield {"type": "PARALLEL", "metricSectionId": key, **_ALL, **together}
+
+
+def _charts_of_results() -> Iterator[dict[str, Any]]:
+    yield _scatter("results", ("METRIC", _KL), ("METRIC", _SCORE))
+    for key, name in _RESULTS.items():
+        yield {"type": "BAR", "metricSectionId": "results", "metricKey": key, "displayName": name, **_ALL}
+
+
+def _scatter(section: str, x: tuple[str, str], y: tuple[str, str]) -> dict[str, Any]:
     axes = {name: {"type": kind, "key": key} for name, (kind, key) in (("xaxis", x), ("yaxis", y))}
-    return {"type": "SCATTER", "metricSectionId": "results", "runsCountToCompare": 100, **axes}
-
-
-def _bar(key: str) -> dict[str, Any]:
-    return {"type": "BAR", "metricSectionId": "results", "runsCountToCompare": 100, "metricKey": key}
+    return {"type": "SCATTER", "metricSectionId": section, **_ALL, **axes}
 
 
 def _line(key: str) -> dict[str, Any]:
     return {
-        "type": "LINE", "metricSectionId": "training", "runsCountToCompare": 100, "metricKey": key,
-        "lineSmoothness": 0, "xAxisScaleType": "linear", "scaleType": "linear", "range": {}, "xAxisKey": "step",
+        "type": "LINE", "metricSectionId": "training", **_ALL, "metricKey": key, "lineSmoothness": 0,
+        "xAxisScaleType": "linear", "scaleType": "linear", "range": {}, "xAxisKey": "step",
         "selectedXAxisMetricKey": "", "yAxisKey": "metric", "yAxisExpressions": [], "ignoreOutliers": False,
         "useGlobalXaxisKey": True, "useGlobalLineSmoothing": True,
     }  # fmt: skip
