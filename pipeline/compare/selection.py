@@ -71,6 +71,9 @@ def _meant(store: Store, experiment: str, runs: Sequence[Any], text: str) -> lis
         return by_id
     if by_name := [run for run in runs if run.info.run_name == text]:
         return by_name[:1]  # the newest of equal names
+    # nobody types a name with all that was varied
+    if by_beginning := {run.info.run_name: run for run in reversed(runs) if run.info.run_name.startswith(f"{text} · ")}:
+        return list(by_beginning.values())
     named, _, policy = text.partition("/")
     of_experiment = [run for run in runs if run.data.tags.get("DVC_EXP_NAME") == named]
     return [run for run in of_experiment if not policy or run.data.tags.get("policy") == policy]

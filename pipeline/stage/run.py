@@ -210,10 +210,10 @@ class Stage:
         costs = self.costs.measure(self.device)
         # an experiment's folder goes, its costs are of use to the project that applies it
         record_costs(self.home, self.name, costs, outs=outs)
-        self.tracker.log({f"cost.{key}": value for key, value in costs.items() if isinstance(value, float)})
         self.tracker.tag({**{f"dvc.out/{path}": digest for path, digest in outs.items()}, "device": self.device})
         if self._policy is not None:
-            self._policy.tell_results(self.tracker)
+            self._policy.tell_results(self.tracker)  # before the costs, see `policy_metrics`
+        self.tracker.log({f"cost.{key}": value for key, value in costs.items() if isinstance(value, float)})
         self.tracker.tell("files", folder="run")
         self.tracker.finish(succeeded=True)
         self._locks.close()

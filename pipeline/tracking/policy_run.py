@@ -5,7 +5,7 @@ it, as dvc.lock has them, also of those that were not executed again.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,14 @@ _HEADLINES = (
     "judge_score", "judge_gain", "win_rate_vs_sft", "length_controlled_win_rate", "reward_score",
     "kl_nats_per_sequence", "perplexity_held_out", "distinct_2", "mean_response_tokens",
 )  # fmt: skip
+_KNOBS = {
+    "dpo": ("optimize.dpo.beta",),
+    "ppo": ("optimize.ppo.kl_coef",),
+    "hybrid": ("optimize.dpo.beta", "optimize.hybrid.kl_coef"),
+}
+"""What is varied first of a method: its name tells these always, also where all variants have been committed."""
 _NAMED_CHANGES = 3
-"""Parameters that a run's name tells, when they differ from the committed ones."""
+"""Further parameters that a run's name tells, when they differ from the committed ones."""
 
 
 @dataclass(frozen=True)
@@ -98,19 +104,27 @@ def _files(cache: Path, output: Artifact) -> Iterator[tuple[str, str]]:
 
 
 def policy_name(place: Mapping[str, str], params: Mapping[str, Any], defaults: Defaults, experiment: str | None) -> str:
-    """What the run is called: method and seed, what was changed of the committed parameters, DVC's experiment."""
+    """What the run is called: method, seed and main parameters, what was changed of others, DVC's experiment."""
     name = f"{place['method']} seed {place['seed']}" if place else "sft"
-    changed = [key for key in defaults.changed(dict(params)) if key in params]
-    told = [f"{key.rpartition('.')[2]}={params[key]}" for key in changed[:_NAMED_CHANGES]]
-    more = [f"{len(changed) - len(told)} more"] if len(changed) > len(told) else []
-    return " · ".join([name, *told, *more, *([experiment] if experiment else [])])
+    knobs = [key for key in _KNOBS.get(place.get("method", ""), ()) if key in params]
+    changed = [key for key in defaults.changed(dict(params)) if key in params and key not in knobs]
+    told = [f"{_short(key, params)}={params[key]}" for key in knobs + changed[:_NAMED_CHANGES]]
+    left = len(changed) - _NAMED_CHANGES
+    return " · ".join([name, *told, *([f"{left} more"] if left > 0 else []), *([experiment] if experiment else [])])
+
+
+def _short(key: str, keys: Collection[str]) -> str:
+    """The end of a dotted key that no other key has: `beta`, but `dpo.learning_rate`."""
+    parts = key.split(".")
+    ends = (".".join(parts[start:]) for start in range(len(parts) - 1, 0, -1))
+    return next((end for end in ends if sum(f".{other}".endswith(f".{end}") for other in keys) == 1), key)
 
 
 def policy_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Names for the UI, which makes a section of charts of what comes before a slash.
 
-    What policies are compared by has no section: `judge_score`. Ends of intervals are in `interval/`, the rest in
-    `detail/`; lists and what was not measured are left out.
+    What policies are compared by has no section and comes first: `judge_score`. Ends of intervals are in `interval/`,
+    the rest in `detail/`; lists and what was not measured are left out.
     """
     named: dict[str, float] = {}
     for key, value in flatten(metrics).items():
@@ -120,7 +134,12 @@ def policy_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
         if base and end == "mean":
             key = base
         named[_section(key)] = float(value)
-    return named
+    # the UI lists metrics in the order in which they were logged, and draws the first one where runs are compared
+    return {key: named[key] for key in sorted(named, key=_rank)}
+
+
+def _rank(key: str) -> int:
+    return _HEADLINES.index(key) if key in _HEADLINES else len(_HEADLINES)
 
 
 def _section(key: str) -> str:
@@ -142,19 +161,19 @@ def _is_measured(key: str, value: Any) -> bool:
 
 
 def described(stages: Mapping[str, Mapping[str, Any]], find: Callable[[str, str], Any]) -> str:
-    """The lineage as Markdown, with links to the runs of its stages.
+    """The lineage as Markdown, with links to the runs of its stages. The UI shows its first lines, and tables badly.
 
     Args:
         stages: by name, `outs` (content hash by path) and `seconds`, in the order of work.
         find: the newest run that wrote a path with a content, None where the store has none.
     """
-    lines = ["| stage | run | seconds |", "|---|---|---|"]
-    for name, stage in stages.items():
+    lines = ["Runs of the stages behind this policy, the last one first:", ""]
+    for name, stage in reversed(list(stages.items())):
         runs = (find(path, md5) for path, md5 in stage["outs"].items())
         run = next((run for run in runs if run is not None), None)
-        link = "not in this store"
+        text = f"{name} (not in this store)"
         if run is not None:
-            link = f"[{run.info.run_id[:8]}](#/experiments/{run.info.experiment_id}/runs/{run.info.run_id})"
+            text = f"[{name}](#/experiments/{run.info.experiment_id}/runs/{run.info.run_id})"
         seconds = stage.get("seconds")
-        lines.append(f"| {name} | {link} | {'' if seconds is None else f'{seconds:,.0f}'} |")
+        lines.append(f"- {text}" if seconds is None else f"- {text}, {seconds:,.0f} s")
     return "\n".join(lines)

@@ -88,21 +88,35 @@ def test_stages_that_ran_with_different_values_are_each_named(cache: Path) -> No
     assert behind(cache, mixed, {"policy": "p1"}).params()["seed"] == "1 (prepare, sft); 2 (dpo)"
 
 
-def test_a_name_tells_what_was_changed() -> None:
+def test_a_name_tells_the_main_parameters_and_what_was_changed_of_others() -> None:
     place, params = {"method": "dpo", "seed": "0"}, {"optimize.dpo.beta": 0.3, "seed": 1}
-    defaults = Defaults("then", {"optimize.dpo.beta": 0.1, "seed": 1})
-    assert policy_name(place, params, defaults, None) == "dpo seed 0 · beta=0.3"
-    assert policy_name(place, params, defaults, "wavy-gnat") == "dpo seed 0 · beta=0.3 · wavy-gnat"
+    defaults = Defaults("then", {"optimize.dpo.beta": 0.3, "seed": 1})
+    assert policy_name(place, params, defaults, None) == "dpo seed 0 · beta=0.3"  # committed, and told all the same
+    assert (
+        policy_name(place, {**params, "seed": 2}, defaults, "wavy-gnat") == "dpo seed 0 · beta=0.3 · seed=2 · wavy-gnat"
+    )
     assert policy_name({}, {"seed": 1}, defaults, None) == "sft"
+    both = {"optimize.dpo.beta": 0.3, "optimize.hybrid.kl_coef": 0.2}
+    assert policy_name({**place, "method": "hybrid"}, both, defaults, None) == "hybrid seed 0 · beta=0.3 · kl_coef=0.2"
     many = {f"a.k{number}": number for number in range(5)}
     assert policy_name(place, many, defaults, None) == "dpo seed 0 · k0=0 · k1=1 · k2=2 · 2 more"
 
 
-def test_what_policies_are_compared_by_stands_above_the_sections() -> None:
-    metrics = {"judge_score": {"mean": 0.7, "low": 0.6, "high": 0.8}, "cut_rate": 1, "last": None, "by_category": []}
-    assert policy_metrics(metrics) == {
-        "judge_score": 0.7, "interval/judge_score.low": 0.6, "interval/judge_score.high": 0.8, "detail/cut_rate": 1.0,
+def test_a_name_tells_keys_apart_that_end_alike() -> None:
+    rates = {"train_sft.learning_rate": 1, "optimize.dpo.learning_rate": 2, "optimize.dpo.batch": 3}
+    names = {
+        policy_name({}, rates, Defaults("then", {**rates, changed: 0}), None) for changed in rates
     }  # fmt: skip
+    assert names == {"sft · train_sft.learning_rate=1", "sft · dpo.learning_rate=2", "sft · batch=3"}
+
+
+def test_what_policies_are_compared_by_stands_above_the_sections() -> None:
+    metrics = {"cut_rate": 1, "kl_nats_per_sequence": 2.0, "last": None, "by_category": []}
+    metrics["judge_score"] = {"mean": 0.7, "low": 0.6, "high": 0.8}
+    assert list(policy_metrics(metrics).items()) == [
+        ("judge_score", 0.7), ("kl_nats_per_sequence", 2.0), ("detail/cut_rate", 1.0),
+        ("interval/judge_score.low", 0.6), ("interval/judge_score.high", 0.8),
+    ]  # fmt: skip
 
 
 def test_a_curve_has_the_steps_of_the_history(tmp_path: Path) -> None:
@@ -113,4 +127,10 @@ def test_a_curve_has_the_steps_of_the_history(tmp_path: Path) -> None:
 
 def test_a_stage_whose_run_is_elsewhere_is_said_to_be() -> None:
     text = described({"sft": {"outs": {"sft": "s1"}, "seconds": 12.4}}, lambda *_: None)
-    assert "| sft | not in this store | 12 |" in text
+    assert "- sft (not in this store), 12 s" in text
+
+
+def test_the_last_stage_before_the_policy_is_told_first() -> None:
+    """The UI folds all but the first lines."""
+    lines = described({name: {"outs": {}} for name in ("sft", "dpo")}, lambda *_: None).splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("- ")] == ["dpo", "sft"]
