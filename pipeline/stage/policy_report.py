@@ -1,5 +1,6 @@
 """What the evaluation of a policy tells MLflow beyond its own stage: lineage, datasets, checkpoint, samples, costs."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -12,7 +13,7 @@ from pipeline.project.graph import cache_folder
 from pipeline.project.lockfile import Lock, StageRecord, workspace_lock
 from pipeline.stage.costs import known_costs
 from pipeline.tracking.policy_run import Behind, behind, curve, policy_metrics, policy_name
-from pipeline.tracking.store import SAMPLES
+from pipeline.tracking.store import NOTE, SAMPLES
 from pipeline.tracking.tracker import RunTracker
 
 EVALUATIONS = ("evaluate_sft", "evaluate_policy")
@@ -21,8 +22,10 @@ _CONTEXTS = {"train": "training", "validation": "validation", "test": "test", "e
 _DATA = ("artifacts/data/", "artifacts/preferences/accepted/")
 _EVALUATION_PROMPTS = "artifacts/data/prompts/evaluation.jsonl"
 _SOURCES = "reports/data/sources.json"
-_EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
-"""DVC's hash of a file without content, such as votes where there are none."""
+_EMPTY = [hashlib.md5(content, usedforsecurity=False).hexdigest() for content in (b"", b"\n")]
+"""DVC's hashes of files without rows, such as votes where there are none: without a byte, and of a blank line."""
+_FIRST_COLUMNS = ("prompt", "response", "judge_score", "reward_score")
+"""Of the table of samples. Where runs are compared, the UI shows what they have in the second for each of the first."""
 _TAG_LENGTH = 5000
 
 
@@ -125,7 +128,7 @@ class PolicyReport:
             self._inputs
         )
         for path, md5 in sorted(read.items()):
-            if path.endswith(".jsonl") and path.startswith(_DATA) and md5 != _EMPTY:
+            if path.endswith(".jsonl") and path.startswith(_DATA) and md5 not in _EMPTY:
                 context = _CONTEXTS.get(Path(path).stem, "training")
                 yield {"name": path, "digest": md5, "source": path, "context": context}
         yield from self._sources()
@@ -186,9 +189,13 @@ class PolicyReport:
 
     def _model(self, metrics: Mapping[str, float], digest: str) -> dict[str, Any]:
         md5 = self._inputs.get(self._checkpoint, "")
+        note = (
+            f"The weights lie in DVC, as `{self._checkpoint}` with the hash `{md5}`: `dvc checkout {self._checkpoint}` "
+            "brings them back where `dvc.lock` is the one among the artifacts of the run."
+        )
         return {
             "name": self._folder.replace("/", "-"),
-            "tags": {"path": self._checkpoint, "dvc.hash": md5, **self._place},
+            "tags": {"path": self._checkpoint, "dvc.hash": md5, NOTE: note, **self._place},
             "params": {key: str(value)[:500] for key, value in self._behind.params().items()},
             "metrics": dict(metrics),
             "dataset": {"name": _EVALUATION_PROMPTS, "digest": digest},
@@ -196,7 +203,8 @@ class PolicyReport:
 
     def _files(self) -> dict[str, Path | str]:
         rows = [json.loads(line) for line in (self._root / f"reports/policies/{self._folder}/samples.jsonl").open()]
-        columns = sorted({key for row in rows for key in row})
+        found = {key for row in rows for key in row}
+        columns = [key for key in _FIRST_COLUMNS if key in found] + sorted(found - set(_FIRST_COLUMNS))
         table = {"columns": columns, "data": [[row.get(column) for column in columns] for row in rows]}
         files: dict[str, Path | str] = {SAMPLES: json.dumps(table)}
         files |= {name: self._root / name for name in ("params.yaml", "dvc.lock") if (self._root / name).is_file()}
