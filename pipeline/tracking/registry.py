@@ -5,6 +5,7 @@ paired interval of its judge score over the champion's, prompt by prompt, lies a
 its gain over the SFT policy. Otherwise the version says why not, and `make promote` lets people decide.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,7 +19,11 @@ JUDGE = "artifacts/evaluation_judge"
 JUDGE_TAG = f"dvc.dep/{JUDGE}"
 """Its content hash, a tag of the run of a policy."""
 _REFUSED = "champion.refused"
-_LINEAGE = ("dvc.", "git.", "DVC_EXP_NAME", "method", "seed", "policy")
+_SHOWN = {"judge_score": "judge_score", "win_rate_vs_sft": "win_rate", "kl_nats_per_sequence": "kl"}
+"""Results of a policy, and how the tags of its version call them. The UI writes all tags of a version below each other,
+so that they are few; other hashes than that of the checkpoint are with its run."""
+_CHECKPOINT = "dvc.dep/artifacts/selected/"
+_VERSIONS = "mlflow.modelVersions"
 
 
 class Registry:
@@ -31,17 +36,24 @@ class Registry:
 
     def register(self, run: Any, model_id: str) -> str:
         """The version of an evaluated checkpoint; a run has one, however often this is asked."""
-        known = self._client.search_model_versions(f"name = '{self.name}' and run_id = '{run.info.run_id}'")
-        if known:
-            return str(known[0].version)
+        version = self.version_of(run) or self._new_version(run, model_id)
+        # by this the pages of the model and of its run know the version; only a server sets it by itself
+        link = json.dumps([{"name": self.name, "version": version}])
+        self._client.set_logged_model_tags(model_id, {_VERSIONS: link})
+        return version
+
+    def _new_version(self, run: Any, model_id: str) -> str:
         if not self._client.search_registered_models(f"name = '{self.name}'", max_results=1):
             self._client.create_registered_model(self.name, description="Evaluated policies; weights lie in DVC.")
-        tags = {key: value for key, value in run.data.tags.items() if key.startswith(_LINEAGE)}
+        metrics, tags = run.data.metrics, run.data.tags
+        shown = {tag: f"{metrics[key]:.3f}" for key, tag in _SHOWN.items() if key in metrics}
+        if digest := next((value for key, value in tags.items() if key.startswith(_CHECKPOINT)), None):
+            shown["dvc.hash"] = digest
         version = self._client.create_model_version(
             self.name,
             f"models:/{model_id}",
             run.info.run_id,
-            tags=tags,
+            tags=shown,
             description=run.info.run_name,
             model_id=model_id,
         )

@@ -18,6 +18,7 @@ PROMPTS = {"name": "prompts/evaluation.jsonl", "digest": "e" * 32}
 def evaluate(root: Path, name: str, model: str, scores: list[float], *, low: float = 0.1, judge: str = "j") -> Path:
     """The journal of the evaluation of a policy."""
     tags = {"stage": name, "dvc.dep/artifacts/evaluation_judge": judge, f"dvc.out/{name}/samples.jsonl": name}
+    tags["dvc.dep/artifacts/selected/dpo/seed-0"] = "f"
     journal = Journal(
         new_journal_path(root, name), name=f"{name} beta=0.1", experiment="tests", params={"beta": "0.1"}, tags=tags
     )
@@ -86,7 +87,9 @@ def test_a_journal_that_is_sent_again_doubles_nothing(root: Path, times: int) ->
     assert (metric.key, metric.value, metric.dataset_digest) == ("judge_score", 0.5, "e" * 32)
     assert {value for _, value in history(root, run, "judge_score")} == {0.5}
     assert [file.path for file in client(root).list_artifacts(run.info.run_id)] == ["samples.json"]
-    assert len(client(root).search_model_versions(f"name = '{name}'")) == 1
+    (version,) = client(root).search_model_versions(f"name = '{name}'")
+    assert version.tags == {"judge_score": "0.500", "dvc.hash": "f"}, "the UI writes all of them below each other"
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": name, "version": str(version.version)}]
     assert not list((root / ".state/tracking").glob("*.files"))
 
 
