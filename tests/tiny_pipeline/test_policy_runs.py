@@ -1,13 +1,7 @@
 """In MLflow a policy is one run, with everything that decided it, and the table of policies holds nothing else."""
 
 import json
-import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +9,12 @@ import mlflow
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.tracking.view import address
-from tests.browser import chromium
 from tests.tiny_pipeline.conftest import run
 
-POLICIES = {"sft", "dpo seed 0", "ppo seed 0", "hybrid seed 0"}
+DPO = "dpo seed 0 · beta=0.1"
+PPO = "ppo seed 0 · kl_coef=0.1"
+HYBRID = "hybrid seed 0 · beta=0.1 · kl_coef=0.1"
+POLICIES = {"sft", DPO, PPO, HYBRID}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +41,7 @@ def test_each_evaluated_policy_is_a_run_and_stages_are_elsewhere(client: Any, ru
 def test_a_run_has_the_parameters_of_its_whole_lineage(project: Path, runs: dict[str, Any]) -> None:
     lock = YAML(typ="safe").load((project / "dvc.lock").read_text())["stages"]
     beta = lock["optimize_policy@dpo-0"]["params"]["params.yaml"]["optimize.dpo"]["beta"]
-    dpo, hybrid, ppo = (runs[f"{name} seed 0"].data for name in ("dpo", "hybrid", "ppo"))
+    dpo, hybrid, ppo = (runs[name].data for name in (DPO, HYBRID, PPO))
     assert dpo.params["optimize.dpo.beta"] == hybrid.params["optimize.dpo.beta"] == str(beta)
     assert "optimize.ppo.kl_coef" in ppo.params and "optimize.dpo.beta" not in ppo.params
     assert "optimize.ppo.kl_coef" not in dpo.params
@@ -58,7 +53,7 @@ def test_a_run_has_the_parameters_of_its_whole_lineage(project: Path, runs: dict
 
 def test_a_run_has_the_results_costs_and_course_of_training(project: Path, runs: dict[str, Any]) -> None:
     written = json.loads((project / "reports/policies/dpo/seed-0/metrics.json").read_text())
-    metrics = runs["dpo seed 0"].data.metrics
+    metrics = runs[DPO].data.metrics
     assert metrics["judge_score"] == pytest.approx(written["judge_score"]["mean"])
     assert metrics["interval/judge_score.low"] == pytest.approx(written["judge_score"]["low"])
     assert metrics["kl_nats_per_sequence"] == pytest.approx(written["kl_nats_per_sequence"])
@@ -68,7 +63,7 @@ def test_a_run_has_the_results_costs_and_course_of_training(project: Path, runs:
 
 
 def test_datasets_checkpoint_and_files_belong_to_the_run(project: Path, client: Any, runs: dict[str, Any]) -> None:
-    one = runs["dpo seed 0"]
+    one = runs[DPO]
     lock = YAML(typ="safe").load((project / "dvc.lock").read_text())["stages"]
     digests = {dep["path"]: dep["md5"] for stage in lock.values() for dep in stage["deps"]}
     data = {item.dataset.name: (item.dataset.digest, item.tags[0].value) for item in one.inputs.dataset_inputs}
@@ -100,45 +95,3 @@ def test_runs_are_compared_in_the_terminal_and_as_a_page(project: Path, runs: di
         assert words in shown.stdout and (words in page.read_text() or words == "B minus A: ")
     wrong = run(project, sys.executable, "-m", "pipeline.compare", "sft", "nobody")
     assert wrong.returncode == 1 and "'nobody' names no finished run" in wrong.stderr and "dpo seed 0" in wrong.stderr
-
-
-@pytest.fixture(scope="module")
-def server(project: Path) -> Iterator[str]:
-    """MLflow's UI on a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    command = [sys.executable, "-m", "pipeline.tracking.ui", "--port", str(port)]
-    process = subprocess.Popen(
-        command,
-        cwd=project,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait()
-
-
-def test_the_ui_shows_results_beside_what_was_varied(server: str, client: Any, tmp_path: Path) -> None:
-    experiment = client.get_experiment_by_name("reproducible-rlhf").experiment_id
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1900, "height": 1000})
-        page.goto(address(server, experiment))
-        for column in ("judge_score", "optimize.dpo.beta", "kl_nats_per_sequence", "win_rate_vs_sft"):
-            page.get_by_text(column).first.wait_for(timeout=90_000)
-        assert page.get_by_text("dpo seed 0").first.is_visible()
-        page.goto(address(server, experiment) + "&compareRunsMode=CHART")
-        page.get_by_text("What was varied against what came out").first.wait_for(timeout=90_000)
-        page.screenshot(path=tmp_path / "charts.png")
