@@ -105,7 +105,7 @@ def train_dpo(
             if step == 1:
                 seen = [pairs[index] for indices in batches for index in indices]
                 check_first_log_ratios(seen, values[:, 3:], precise=compute.dtype == torch.float32)
-            metrics |= {"learning_rate": optimization.learning_rate, "grad_norm": optimization.step()}
+            metrics |= {"learning_rate": optimization.learning_rate} | optimization.step()
             if reference is not None and settings.reference_sync_steps and step % settings.reference_sync_steps == 0:
                 sync_reference(reference, policy, alpha=settings.reference_mixup_alpha)
             on_step(step, metrics)

@@ -149,7 +149,9 @@ def next_prompts(stream: Iterator[str], settings: Ppo) -> list[str]:
 
 
 def ppo_optimization(roles: Roles, settings: Ppo, compute: Compute, iterations: int) -> Optimization:
-    """AdamW with separate learning rates for the policy and its critic, both decaying linearly to 0.
+    """AdamW with a learning rate and a gradient norm of its own for the policy and for its critic.
+
+    Clipped together, a large value loss would shrink the policy's step. Both rates decay linearly to 0.
 
     Raises:
         TypeError: the settings need a critic and there is none, or they need none and there is one.
@@ -161,10 +163,11 @@ def ppo_optimization(roles: Roles, settings: Ppo, compute: Compute, iterations: 
     values = [parameter for critic in critics for parameter in trainable_parameters(critic)]
     known = {id(parameter) for parameter in values}
     others = [parameter for parameter in trainable_parameters(roles.policy) if id(parameter) not in known]
-    groups = [{"params": others, "lr": settings.learning_rate}]
+    groups, clipped = [{"params": others, "lr": settings.learning_rate}], {"grad_norm": others}
     if values:
         groups.append({"params": values, "lr": settings.critic_learning_rate})
+        clipped["critic_grad_norm"] = values
     optimizer = torch.optim.AdamW(groups, eps=settings.adam_epsilon, weight_decay=0.0, fused=True)
     steps = iterations * settings.num_ppo_epochs * settings.num_minibatches
     scheduler = get_linear_schedule_with_warmup(optimizer, 0, steps)
-    return Optimization(compute.accelerator, optimizer, scheduler, others + values, settings.max_grad_norm)
+    return Optimization(compute.accelerator, optimizer, scheduler, clipped, settings.max_grad_norm)

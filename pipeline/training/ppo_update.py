@@ -50,11 +50,11 @@ def update_policy(
 
     Returns:
         Means over the minibatches that were looked at: `policy_loss`, `value_loss`, `clip_fraction`, `approximate_kl`
-        (nats per token); their largest `ratio_max`; the mean `grad_norm` of the optimiser steps; `updates`, the number
-        of these; `learning_rate`.
+        (nats per token); their largest `ratio_max`; `updates`, the number of optimiser steps; the means over these of
+        the policy's `grad_norm` and, with a critic, of `critic_grad_norm`; `learning_rate`.
     """
     rows: list[dict[str, float]] = []
-    norms: list[float] = []
+    norms: list[dict[str, float]] = []
     learning_rate = optimization.learning_rate
     for minibatch in _minibatches(rollout, orders, settings, compute):
         rows.append(_backward(roles, optimization, rollout, minibatch, settings, sampling, compute, critic_only))
@@ -70,7 +70,7 @@ def update_policy(
     return {
         **mean_of(rows),
         "ratio_max": largest,
-        "grad_norm": sum(norms) / max(1, len(norms)),
+        **(mean_of(norms) if norms else dict.fromkeys(optimization.clipped, 0.0)),
         "updates": len(norms),
         "learning_rate": learning_rate,
     }

@@ -75,7 +75,7 @@ def train_reward(
                 losses.append(loss.detach())
                 margins.append((chosen - rejected).detach())
                 tokens += sum(lengths[index] for index in indices)
-            metrics = {"learning_rate": optimization.learning_rate, "grad_norm": optimization.step()}
+            metrics = {"learning_rate": optimization.learning_rate} | optimization.step()
             margin = torch.cat(margins)
             metrics |= {
                 "loss": torch.cat(losses).mean().item(),

@@ -61,7 +61,8 @@ class Optimization:
     accelerator: Accelerator
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
-    parameters: list[nn.Parameter]
+    clipped: dict[str, list[nn.Parameter]]
+    """Parameters whose gradients share a norm, under the name that the norm has in the metrics."""
     max_grad_norm: float
 
     def backward(self, loss: Tensor) -> None:
@@ -77,15 +78,23 @@ class Optimization:
             )
         self.accelerator.backward(loss)
 
-    def step(self) -> float:
-        """Clip, update, advance the schedule; returns the gradient norm before clipping."""
-        norm = self.accelerator.clip_grad_norm_(self.parameters, self.max_grad_norm)
-        if norm is None or not bool(torch.isfinite(norm)):
+    def step(self) -> dict[str, float]:
+        """Clip, update, advance the schedule; returns the gradient norm of each group before clipping.
+
+        Raises:
+            PipelineError: a norm is NaN or infinite; nothing has been updated with it.
+        """
+        norms = {name: self._clip(parameters) for name, parameters in self.clipped.items()}
+        if not all(map(math.isfinite, norms.values())):
             raise PipelineError("the gradient norm is not finite: training has diverged. Lower the learning rate.")
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return float(norm)
+        return norms
+
+    def _clip(self, parameters: list[nn.Parameter]) -> float:
+        norm = self.accelerator.clip_grad_norm_(parameters, self.max_grad_norm)
+        return math.nan if norm is None else float(norm)
 
     @property
     def learning_rate(self) -> float:
@@ -100,7 +109,7 @@ def supervised_optimization(
     optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True)
     warmup = round(schedule.warmup_ratio * total_steps)
     scheduler = get_linear_schedule_with_warmup(optimizer, warmup, total_steps)
-    return Optimization(accelerator, optimizer, scheduler, parameters, schedule.max_grad_norm)
+    return Optimization(accelerator, optimizer, scheduler, {"grad_norm": parameters}, schedule.max_grad_norm)
 
 
 def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:

@@ -61,8 +61,8 @@ def train_sft(
                 optimization.backward(loss)
                 loss_sum += loss.item()
             learning_rate = optimization.learning_rate
-            grad_norm = optimization.step()
-            on_step(step, {"loss": loss_sum, "learning_rate": learning_rate, "grad_norm": grad_norm})
+            norm = optimization.step()
+            on_step(step, {"loss": loss_sum, "learning_rate": learning_rate} | norm)
             tokens = sum(len(examples[index]) for batch in batches for index in batch)
             on_tokens(tokens, time.perf_counter() - start)
             bar.set_postfix(loss=f"{loss_sum:.3f}")

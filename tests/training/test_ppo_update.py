@@ -1,6 +1,7 @@
 """One update of PPO from one rollout: batches, steps, and when it stops."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.data.tokens import ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
+from pipeline.models.critic import critic_from_policy
 from pipeline.models.policy import Policy
 from pipeline.params.optimize import Ppo
 from pipeline.training import ppo_update
@@ -145,3 +147,26 @@ def test_the_critic_alone_learns_when_asked(
     update(roles, rollout_of(roles, settings, compute), settings, compute, critic_only=True)
     changed_names = {n for n, p in roles.policy.named_parameters() if not torch.equal(p, before[n])}
     assert changed_names == {"value_head.weight", "value_head.bias"}
+
+
+@pytest.mark.parametrize("critic", ["shared", "policy"])
+def test_the_value_loss_does_not_touch_the_policys_step(
+    make_policy: PolicyMaker,
+    policy_folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Ppo,
+    compute: Compute,
+    critic: str,
+) -> None:
+    """Clipped by a joint norm, a value loss of 1000 times the weight would shrink the policy's gradient."""
+    policies, results = [], []
+    for factor in (1, 1000):
+        own = critic_from_policy(policy_folder, compute, finetuning=LORA, seed=0) if critic == "policy" else None
+        roles = roles_of(make_policy(LORA, with_values=own is None), tokenizer, critic=own)
+        plan = changed(settings, vf_coef=factor * settings.vf_coef, critic=critic)
+        results.append(update(roles, rollout_of(roles, plan, compute), plan, compute))
+        policies.append({n: p for n, p in roles.policy.named_parameters() if "value_head" not in n})
+    assert all(torch.equal(parameter, policies[1][name]) for name, parameter in policies[0].items())
+    first, second = results
+    assert second["grad_norm"] == first["grad_norm"] > 0
+    assert second["critic_grad_norm"] > 100 * first["critic_grad_norm"] > 0

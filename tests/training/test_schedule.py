@@ -118,7 +118,7 @@ def test_the_norm_is_that_before_clipping_and_gradients_are_used_up(compute: Com
         model, schedule(warmup_ratio=0.0, max_grad_norm=0.5), compute.accelerator, total_steps=2
     )
     optimization.backward((model.weight * torch.tensor([[3.0, 4.0]])).sum())
-    assert optimization.step() == pytest.approx(5.0)
+    assert optimization.step() == {"grad_norm": pytest.approx(5.0)}
     assert model.weight.grad is None
 
 
