@@ -73,7 +73,7 @@ class Ppo(Section):
     advantage_estimator: Literal["gae", "rloo", "group"]
     gamma: Share
     lam: Share
-    whiten_advantages: bool
+    whiten_advantages: Literal["auto"] | bool
     critic: Literal["shared", "policy", "reward_model"]
     critic_learning_rate: PositiveFloat
     critic_warmup_iterations: Count

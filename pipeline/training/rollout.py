@@ -95,7 +95,7 @@ def collect_rollout(
     if settings.whiten_rewards != "none":
         rewards = whiten(rewards, mask, shift_mean=settings.whiten_rewards == "shift_and_scale")
     advantages, returns = _advantages(rewards, old_values, mask, settings)
-    if settings.whiten_advantages:
+    if _whitened(settings):
         advantages = whiten(advantages, mask)
     return Rollout(batch, scores, old_logprobs, ref_logprobs, old_values, entropy, advantages, returns, finished)
 
@@ -139,6 +139,18 @@ def _advantages(rewards: Tensor, values: Tensor, mask: Tensor, settings: Ppo) ->
     estimate = {"rloo": leave_one_out_advantages, "group": group_normalized_advantages}[settings.advantage_estimator]
     advantages = estimate(rewards=rewards, response_mask=mask, samples_per_prompt=settings.samples_per_prompt)
     return advantages, torch.zeros_like(advantages)
+
+
+def _whitened(settings: Ppo) -> bool:
+    """Whether advantages are whitened over the rollout.
+
+    By default those of GAE (Huang et al. 2024, arXiv:2403.17031). Whitening would take from leave-one-out advantages
+    that they estimate the gradient of the return (Ahmadian et al. 2024, arXiv:2402.14740), and group normalisation has
+    divided by a standard deviation already (Shao et al. 2024, arXiv:2402.03300).
+    """
+    if settings.whiten_advantages == "auto":
+        return settings.advantage_estimator == "gae"
+    return settings.whiten_advantages
 
 
 def _finished(batch: ResponseBatch, stop_ids: Tensor) -> Tensor:

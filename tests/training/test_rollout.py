@@ -79,6 +79,29 @@ def test_whitening_leaves_the_returns_alone(
     assert not torch.allclose(plain.advantages, white.advantages, atol=0.1)
 
 
+@pytest.mark.parametrize(("estimator", "whitened"), [("gae", True), ("rloo", False), ("group", False)])
+def test_each_estimator_has_the_whitening_of_its_paper(
+    make_policy: PolicyMaker,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Ppo,
+    compute: Compute,
+    estimator: str,
+    whitened: bool,
+) -> None:
+    assert settings.whiten_advantages == "auto"
+    plan = changed(settings, advantage_estimator=estimator, samples_per_prompt=4)
+    auto, always, never = (
+        rollout_of(
+            roles_of(make_policy(LORA, with_values=estimator == "gae"), tokenizer),
+            changed(plan, whiten_advantages=whiten),
+            compute,
+        ).advantages
+        for whiten in ("auto", True, False)
+    )
+    assert torch.equal(auto, always if whitened else never)
+    assert not torch.allclose(always, never, atol=1e-2)
+
+
 def test_rollout_metrics_count_response_tokens_only(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
 ) -> None:
