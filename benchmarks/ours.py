@@ -17,7 +17,7 @@ from benchmarks.workloads import (
 from pipeline.data.preferences import TextPair
 from pipeline.data.tokens import tokenize_example
 from pipeline.models.compute import Compute, start_compute
-from pipeline.models.policy import load_policy, load_tokenizer
+from pipeline.models.policy import load_policy, load_reference, load_tokenizer
 from pipeline.models.reward import create_reward_model, load_reward_model
 from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
@@ -111,7 +111,7 @@ def dpo(workload: Workload, params: Params, compute: Compute, steps: Steps) -> N
         [tokenize_example(tokenizer, r["prompt"], r[side], ended=True) for side in ("chosen", "rejected")]
         for r in workload.rows()
     ]
-    frozen = load_policy(workload.folder, compute, finetuning=None)
+    frozen = load_reference(workload.folder, compute, method=finetuning(workload).method)
     pad = tokenizer.pad_token_id
     examples = [example for pair in pairs for example in pair]
     logps = score_responses(frozen, examples, compute, pad_token_id=pad, batch_size=16, title="reference")

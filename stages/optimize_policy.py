@@ -16,7 +16,7 @@ from pipeline.models.checkpoints import checkpoint_bytes, keep_checkpoint, save_
 from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic, critic_from_policy, critic_from_reward_model
 from pipeline.models.folders import config_of
-from pipeline.models.policy import Policy, load_policy, load_tokenizer
+from pipeline.models.policy import Policy, load_policy, load_reference, load_tokenizer
 from pipeline.models.reward import load_reward_model
 from pipeline.models.text_format import FILE, check_same_texts, read_text_format
 from pipeline.params.optimize import Ppo
@@ -57,13 +57,14 @@ def optimize_dpo(stage: Stage, seed: int) -> None:
     check_fit(dpo_work(config_of(sft), settings, pair_lengths(pairs, shared=shared)), stage.params.runtime)
     tokenizer = load_tokenizer(sft)
     policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed)
+    copied = settings.reference == "frozen_copy"
     folder = stage.output(f"artifacts/policies/dpo/seed-{seed}")
     train_dpo(
         policy,
         pairs,
         settings,
         compute,
-        reference=load_policy(sft, compute, finetuning=None) if settings.reference == "frozen_copy" else None,
+        reference=load_reference(sft, compute, method=settings.finetuning.method) if copied else None,
         pad_token_id=tokenizer.pad_token_id,
         seed=seed,
         on_step=stage.log_step,
@@ -154,7 +155,7 @@ def run_ppo(
     inside = policy.has_adapters and start == sft
     roles = Roles(
         policy=policy,
-        reference=None if inside else load_policy(sft, compute, finetuning=None),
+        reference=None if inside else load_reference(sft, compute, method=settings.finetuning.method),
         critic=_critic(settings, start, inputs / "reward_model", tokenizer, compute, seed=seed),
         score=lambda texts: reward_model.score(texts, batch_size=settings.rollout_batch_size),
         tokenizer=tokenizer,

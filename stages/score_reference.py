@@ -5,7 +5,7 @@ from time import perf_counter
 from pipeline.data.records import read_records
 from pipeline.data.tables import write_table
 from pipeline.data.tokens import tokenize_example
-from pipeline.models.policy import load_policy, load_tokenizer
+from pipeline.models.policy import load_reference, load_tokenizer
 from pipeline.models.scoring import score_responses
 from pipeline.stage.run import Stage, run_stage
 
@@ -23,7 +23,7 @@ def main(stage: Stage) -> None:
         for row in rows
     ]
     kept = [i for i, pair in enumerate(pairs) if max(map(len, pair)) <= settings.max_length]
-    policy = load_policy(folder, compute, finetuning=None)
+    policy = load_reference(folder, compute, method=stage.params.optimize.dpo.finetuning.method)
     start = perf_counter()
     examples = [example for i in kept for example in pairs[i]]
     logps = score_responses(

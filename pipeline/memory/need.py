@@ -35,7 +35,7 @@ class Conditions:
 
     device: torch.device
     number: int
-    """Bytes of a number of the matrix products, and of frozen weights."""
+    """Bytes of a number of the matrix products, and of the weights below adapters."""
     attention: str
     limit: ForwardLimit | None
     kept: int | None
@@ -74,7 +74,8 @@ def memory_parts(work: Work, conditions: Conditions) -> Mapping[str, int]:
     trained = _trained_weights(work)
     weights, number = work.model.weights, conditions.number
     full = _keeps_fp32(work)
-    held = (1 + work.critics) * weights * (4 if full else number) + work.frozen * weights * number
+    # a reference has the number format of what is trained
+    held = (1 + work.critics + work.frozen) * weights * (4 if full else number)
     steps = planned_steps(work, conditions.limit)
     passing = max((_step_bytes(work, step, conditions, 4 * trained) for step in steps), default=4 * trained)
     if work.rollout is not None:

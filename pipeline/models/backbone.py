@@ -146,6 +146,19 @@ def cast_weights(network: nn.Module, dtype: torch.dtype) -> None:
         parameter.data = parameter.data.to(dtype)
 
 
+def switch_dropout_off(network: nn.Module) -> None:
+    """Dropout would make the ratio of a policy to itself differ from 1 (Huang et al. 2024, detail 6).
+
+    It is a module, or a number that attention hands to a function, or the probability to skip a layer (`layerdrop`).
+    """
+    for module in network.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+        for name, value in vars(module).items():
+            if "drop" in name and isinstance(value, float):
+                setattr(module, name, 0.0)
+
+
 def position_ids(attention_mask: Tensor) -> Tensor:
     """Positions that count real tokens only, so that left padding shifts nothing; 0 on padding."""
     return (attention_mask.long().cumsum(1) - 1).clamp(min=0)

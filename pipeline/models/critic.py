@@ -12,7 +12,8 @@ from pipeline.errors import PipelineError
 from pipeline.models.adapters import add_adapters
 from pipeline.models.backbone import cast_weights, packed_states
 from pipeline.models.compute import Compute
-from pipeline.models.policy import load_network, scatter, value_head
+from pipeline.models.heads import value_head
+from pipeline.models.policy import load_network, scatter
 from pipeline.models.reward import RewardModel
 from pipeline.params.base import Finetuning
 
@@ -33,7 +34,7 @@ class Critic(nn.Module):
         """Values (E, R), 0 where the response mask is off; gradient flows everywhere."""
         rows = packed(batch)
         states = packed_states(self.backbone, rows, rows.state_index, kept=self.kept_activations)
-        return scatter(self.head(states.float()).squeeze(-1), rows.response_mask)
+        return scatter(self.head(states).squeeze(-1), rows.response_mask)
 
 
 def critic_from_policy(folder: Path, compute: Compute, *, finetuning: Finetuning, seed: int) -> Critic:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,11 @@ from pipeline.models.backbone import (
     project_logits,
     reads_branches,
     reads_flat_rows,
+    switch_dropout_off,
 )
 from pipeline.models.compute import Compute
 from pipeline.models.folders import base_folder, brings_code, check_weights, has_adapters_alone, stored_dtype
+from pipeline.models.heads import value_head
 from pipeline.models.text_format import check_tokenizer
 from pipeline.objectives.linear_logprobs import linear_token_statistics
 from pipeline.objectives.logprobs import TokenStatistics, token_logprobs, token_statistics
@@ -91,7 +93,7 @@ class Policy(nn.Module):
         values = None
         if self.value_head is not None:
             # detached: the value loss, whose scale is the score's, must not move the backbone that the policy shares
-            values = scatter(self.value_head(states.detach().float()).squeeze(-1).float(), rows.response_mask)
+            values = scatter(self.value_head(states.detach()).squeeze(-1), rows.response_mask)
         entropy = scatter(statistics.entropy, rows.response_mask) if with_entropy else None
         return PolicyOutput(scatter(statistics.logprobs, rows.response_mask), entropy, values)
 
@@ -141,14 +143,6 @@ def scatter(kept: Tensor, mask: Tensor) -> Tensor:
     return torch.zeros(mask.shape, dtype=kept.dtype, device=kept.device).masked_scatter(mask, kept)
 
 
-def value_head(hidden_size: int) -> nn.Linear:
-    """V(state), zero at the start (lm-human-preferences): the first advantages are the rewards themselves."""
-    head = nn.Linear(hidden_size, 1)
-    nn.init.zeros_(head.weight)
-    nn.init.zeros_(head.bias)
-    return head
-
-
 def load_policy(
     folder: Path | str, compute: Compute, *, finetuning: Finetuning | None, seed: int = 0, with_values: bool = False
 ) -> Policy:
@@ -170,6 +164,19 @@ def load_policy(
     return _policy(language_model, compute, with_values=with_values)
 
 
+def load_reference(folder: Path | str, compute: Compute, *, method: Literal["lora", "full"]) -> Policy:
+    """The frozen policy that a trained one is compared with, in the number format of that one.
+
+    Weights in fp32 under autocast round otherwise than weights in bf16: against the latter a policy that is trained in
+    full would not begin at ratio 1. Below adapters lie weights in the compute dtype, and so their reference has it.
+
+    Args:
+        method: of the fine-tuning, see `Finetuning`.
+    """
+    network = _read_without_dropout(folder, compute, full=method == "full")
+    return _policy(network.requires_grad_(False), compute)
+
+
 def _policy(language_model: nn.Module, compute: Compute, *, with_values: bool = False) -> Policy:
     policy = Policy(
         language_model,
@@ -184,9 +191,13 @@ def _policy(language_model: nn.Module, compute: Compute, *, with_values: bool = 
 def load_network(folder: Path | str, compute: Compute, *, finetuning: Finetuning | None) -> PreTrainedModel:
     """A causal language model without dropout: frozen in the compute dtype, or in fp32 to be trained in full."""
     full = finetuning is not None and finetuning.method == "full"
+    return _read_without_dropout(folder, compute, full=full).requires_grad_(full)
+
+
+def _read_without_dropout(folder: Path | str, compute: Compute, *, full: bool) -> PreTrainedModel:
     network = read_network(folder, torch.float32 if full else compute.dtype, attention=compute.attention)
-    _switch_dropout_off(network)
-    return network.requires_grad_(full)
+    switch_dropout_off(network)
+    return network
 
 
 def read_network(folder: Path | str, dtype: torch.dtype, *, attention: str | None = None) -> PreTrainedModel:
@@ -211,12 +222,3 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     """
     check_tokenizer(Path(folder))
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=brings_code(folder))
-
-
-def _switch_dropout_off(network: nn.Module) -> None:
-    """Dropout would make the ratio of a policy to itself differ from 1 (Huang et al. 2024, detail 6)."""
-    for module in network.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if hasattr(module, "attention_dropout"):
-            module.attention_dropout = 0.0  # type: ignore[assignment]

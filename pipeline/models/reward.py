@@ -15,9 +15,10 @@ from pipeline.data.packing import group_pair, pack_groups
 from pipeline.data.tokens import split_batch
 from pipeline.errors import PipelineError
 from pipeline.models.adapters import add_adapters, merge_adapters
-from pipeline.models.backbone import cast_weights, packed_states, reads_branches, reads_flat_rows
+from pipeline.models.backbone import cast_weights, packed_states, reads_branches, reads_flat_rows, switch_dropout_off
 from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code, check_weights
+from pipeline.models.heads import Fp32Linear
 from pipeline.models.recomputation import recomputed, too_much_to_keep
 from pipeline.params.base import Finetuning
 from pipeline.progress import progress_bar
@@ -52,6 +53,7 @@ class RewardModel(nn.Module):
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.is_decoder = hasattr(network, "score")
+        self._compute_head_in_fp32()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Scores (B,) in fp32 of token ids (B, T); `attention_mask` is 1 on real tokens."""
@@ -62,18 +64,14 @@ class RewardModel(nn.Module):
 
     def _forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         if not self.is_decoder:
-            return self.network(input_ids=input_ids, attention_mask=attention_mask).logits.squeeze(-1).float()
+            return self.network(input_ids=input_ids, attention_mask=attention_mask).logits.squeeze(-1)
         positions = (attention_mask.cumsum(1) - 1).clamp(min=0)
         states = self.network.base_model(
             input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, use_cache=False
         ).last_hidden_state
         columns = torch.arange(input_ids.shape[1], device=input_ids.device)
         last = (columns * attention_mask.bool()).argmax(1)
-        return self._head_scores(states[torch.arange(len(states), device=states.device), last]).squeeze(-1)
-
-    def _head_scores(self, states: Tensor) -> Tensor:
-        """Scores (N, 1) in fp32 of a decoder's states, which may be bf16 under a head that is trained in fp32."""
-        return self.network.score(states.to(self.head.weight.dtype)).float()
+        return self.head(states[torch.arange(len(states), device=states.device), last]).squeeze(-1)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text; those over `max_length` lose their start, not their end.
@@ -100,7 +98,7 @@ class RewardModel(nn.Module):
             states = packed_states(
                 self.network.base_model, rows, rows.last_index, flat=flat, kept=self.kept_activations
             )
-            scores = self._head_scores(states)
+            scores = self.head(states)
         else:
             scores = self._scores([ids for pair in pairs for ids in pair])
         first, second = scores.view(-1, 2).unbind(1)
@@ -166,6 +164,12 @@ class RewardModel(nn.Module):
         # RoBERTa wraps its head in a module whose last layer makes the scores
         return head if isinstance(head, nn.Linear) else head.out_proj
 
+    def _compute_head_in_fp32(self) -> None:
+        name = "score" if self.is_decoder else "classifier"
+        wrapped = not isinstance(getattr(self.network, name), nn.Linear)
+        holder, name = (getattr(self.network, name), "out_proj") if wrapped else (self.network, name)
+        setattr(holder, name, Fp32Linear.of(self.head))
+
     def add_adapters(self, finetuning: Finetuning, compute: Compute, *, seed: int) -> None:
         """LoRA adapters on the backbone, which is frozen; the head is trained."""
         backbone = self.network.base_model.requires_grad_(False)
@@ -215,9 +219,7 @@ def create_reward_model(
     with torch.no_grad():
         head.weight.copy_(torch.randn(head.weight.shape, generator=generator) / math.sqrt(head.in_features + 1))
         head.bias.zero_()
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
+    switch_dropout_off(model)
     return model
 
 
@@ -283,13 +285,8 @@ def _load(
 
 def _add_head_bias(model: RewardModel) -> None:
     """transformers gives decoders a score head without bias; ours carries the normalisation in a bias, 0 at first."""
-    if model.is_decoder and model.network.score.bias is None:
-        old = model.network.score
-        new = nn.Linear(old.in_features, 1, bias=True).to(old.weight.device, old.weight.dtype)
-        with torch.no_grad():
-            new.weight.copy_(old.weight)
-            new.bias.zero_()
-        model.network.score = new
+    if model.is_decoder and model.head.bias is None:
+        model.head.bias = nn.Parameter(torch.zeros_like(model.head.weight[:, 0]))
 
 
 def _restore_head_bias(model: RewardModel, folder: Path) -> None:

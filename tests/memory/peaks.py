@@ -23,7 +23,7 @@ from pipeline.memory.trainings import dpo_work, ppo_work, reward_examples, rewar
 from pipeline.memory.work import Example, Work
 from pipeline.models.compute import Compute, start_compute
 from pipeline.models.folders import config_of
-from pipeline.models.policy import load_policy, load_tokenizer
+from pipeline.models.policy import load_policy, load_reference, load_tokenizer
 from pipeline.models.reward import create_reward_model, load_reward_model
 from pipeline.params.base import Finetuning
 from pipeline.params.loading import load_params
@@ -101,7 +101,7 @@ class Training:
         config = config_of(self.folder / "policy")
         self.estimated(dpo_work(config, settings, [Example.of_pair(half, quarter, quarter)] * len(pairs)))
         policy = load_policy(self.folder / "policy", self.compute, finetuning=self.finetuning)
-        copy = load_policy(self.folder / "policy", self.compute, finetuning=None) if full else None
+        copy = load_reference(self.folder / "policy", self.compute, method="full") if full else None
         more = {**self.common, "on_checkpoint": lambda step: None, "pad_token_id": 0}
         train_dpo(policy, pairs, settings, self.compute, reference=copy, **more)
 
@@ -132,7 +132,7 @@ class Training:
         scorer = load_reward_model(reward_folder, self.compute)
         roles = Roles(
             policy=load_policy(policy_folder, self.compute, finetuning=self.finetuning, with_values=True),
-            reference=load_policy(policy_folder, self.compute, finetuning=None) if full else None,
+            reference=load_reference(policy_folder, self.compute, method="full") if full else None,
             critic=None,
             score=lambda texts: scorer.score(texts, batch_size=_EPISODES),
             tokenizer=self.tokenizer,

@@ -119,6 +119,7 @@ def test_a_training_loads_one_tokenizer(stage: SimpleNamespace, section: str, mo
     monkeypatch.setattr(AutoModelForSequenceClassification, "from_pretrained", reach)
     for module in (train_sft, optimize_policy):
         monkeypatch.setattr(module, "load_policy", lambda *_, **__: SimpleNamespace(has_adapters=False))
+    monkeypatch.setattr(optimize_policy, "load_reference", lambda *_, **__: None)
     monkeypatch.setattr(optimize_policy, "load_reward_model", lambda *_: None)
     for module, name in ((train_sft, "train_sft"), (optimize_policy, "train_dpo"), (optimize_policy, "train_ppo")):
         monkeypatch.setattr(module, name, reach)

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertModel,
+    GPT2Model,
+    LlamaModel,
+    OPTModel,
+    PreTrainedModel,
+)
 
 from pipeline.data.preferences import TextPair
 from pipeline.errors import PipelineError
@@ -108,6 +116,24 @@ def test_the_head_follows_the_seed(backbone: Path, compute: Compute) -> None:
 def test_dropout_is_off(model: RewardModel) -> None:
     model.train()
     assert torch.equal(model.score(TEXTS, batch_size=8), model.score(TEXTS, batch_size=8))
+
+
+@pytest.mark.parametrize("kind", [LlamaModel, OPTModel, BertModel, GPT2Model], ids=lambda kind: kind.__name__)
+def test_dropout_that_is_a_number_is_off_too(kind: type[PreTrainedModel], tmp_path: Path, compute: Compute) -> None:
+    """Llama has one in attention, OPT one in its layers and one that skips layers, BERT and GPT-2 have modules."""
+    tokenizer = byte_level_tokenizer()
+    config = kind.config_class(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, pad_token_id=0
+    )
+    rates = [name for name, value in vars(config).items() if "drop" in name and isinstance(value, float)]
+    for name in rates:
+        setattr(config, name, 0.5)
+    assert rates
+    kind(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = create_reward_model(tmp_path, compute, max_length=64, seed=0).train()
+    batch = model.tokenize(TEXTS)
+    assert torch.equal(model(*batch), model(*batch))
 
 
 def test_shift_moves_the_mean_to_zero_and_keeps_differences(model: RewardModel, text_pairs: list[TextPair]) -> None:

@@ -53,6 +53,8 @@ PARAMETERS: list[tuple[str, Any, set[str]]] = [
     ("score_reference.max_length", 64, {*CHECK, "score_reference"}),
     ("optimize.dpo.beta", 0.2, {"optimize_policy@dpo-0"}),
     ("optimize.dpo.finetuning.lora_r", 8, {*CHECK, "optimize_policy@dpo-0"}),
+    # the reference has the number format of what is trained
+    ("optimize.dpo.finetuning.method", "full", {*CHECK, "score_reference", "optimize_policy@dpo-0"}),
     ("optimize.ppo.kl_coef", 0.2, {"optimize_policy@ppo-0"}),
     ("optimize.hybrid.total_episodes", 8, {"optimize_policy@hybrid-0"}),
     ("find_regressions.max_drop", 0.5, {"find_regressions@0"}),
