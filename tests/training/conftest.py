@@ -1,7 +1,13 @@
-"""Settings of the toy PPO task."""
+"""Settings of the toy PPO task, and bf16 to compute in."""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import pytest
+import torch
+from accelerate import Accelerator
 
+from pipeline.models.compute import Compute
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Params
 from tests.tiny_models import changed
@@ -21,3 +27,15 @@ def settings(params: Params) -> Ppo:
         max_kl=1000.0,
         save_steps=0,
     )
+
+
+class Bf16(Accelerator):
+    """`autocast` to bf16 without the process-wide setting of accelerate."""
+
+    def autocast(self) -> AbstractContextManager[None]:
+        return torch.autocast("cpu", dtype=torch.bfloat16)
+
+
+@pytest.fixture
+def bf16(compute: Compute) -> Compute:
+    return replace(compute, accelerator=Bf16(cpu=True), dtype=torch.bfloat16)

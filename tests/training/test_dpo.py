@@ -281,9 +281,9 @@ def test_the_nll_term_keeps_the_chosen_responses_probable(
 
 def test_bf16_may_round_as_much_as_was_measured_and_no_more(pairs: list[ScoredPair]) -> None:
     long = replace(pairs[0], chosen=TokenizedExample([1], [2] * 48))
-    rounding = torch.tensor([[1.5, -0.52], [0.0, 0.9]])
+    rounding = torch.tensor([[1.4, -0.52], [0.0, 0.9]])
     check_first_log_ratios([long, pairs[1]], rounding, precise=False)
-    with pytest.raises(PipelineError, match=r"by 1\.500 nats"):
+    with pytest.raises(PipelineError, match=r"by 1\.400 nats"):
         check_first_log_ratios([pairs[0], pairs[1]], rounding, precise=False)
     with pytest.raises(PipelineError, match="score_reference"):
         check_first_log_ratios([long, pairs[1]], rounding, precise=True)

@@ -2,13 +2,11 @@
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from accelerate import Accelerator
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import TokenizedExample
@@ -28,18 +26,6 @@ PAIRS = [
     ScoredPair(TokenizedExample([11, 12 + i], [40, 41 + i, 2]), TokenizedExample([11, 12 + i], [50 + i, 2]), 0.0, 0.0)
     for i in range(8)
 ]
-
-
-class Bf16(Accelerator):
-    """`autocast` to bf16 without the process-wide setting of accelerate."""
-
-    def autocast(self):
-        return torch.autocast("cpu", dtype=torch.bfloat16)
-
-
-@pytest.fixture
-def bf16(compute: Compute) -> Compute:
-    return replace(compute, accelerator=Bf16(cpu=True), dtype=torch.bfloat16)
 
 
 @pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
