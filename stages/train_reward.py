@@ -15,7 +15,7 @@ from pipeline.models.text_format import foreign_template_warning, read_text_form
 from pipeline.params.schema import Runtime, TrainReward
 from pipeline.project.hashing import content_size
 from pipeline.stage.run import Stage, run_stage
-from pipeline.training.reward import adopt_reward_model, train_reward
+from pipeline.training.reward import adopt_reward_model, shrink_fresh_head, train_reward
 
 
 def main(stage: Stage) -> None:
@@ -50,6 +50,8 @@ def main(stage: Stage) -> None:
             print(f"warning: {warning}", flush=True)
         stage.log_step(0, adopt_reward_model(model, pairs))
     else:
+        if (factor := shrink_fresh_head(model, pairs)) < 1:
+            print(f"the fresh head is multiplied by {factor:.3g}: its margins were large", flush=True)
         train_reward(
             model,
             pairs,

@@ -10,7 +10,8 @@ _SMALLEST_FALL = 0.02
 def initial_loss_problem(loss: float) -> str | None:
     """What is wrong with a first Bradley-Terry loss (nats), which a fresh head puts near ln 2.
 
-    A head N(0, 1/(d+1)) gives gaps of about 1 score unit at most, whose loss is within 0.2 of ln 2.
+    `shrink_fresh_head` leaves margins of 0.3 at most (root mean square of many pairs, a batch has a little more), whose
+    loss is within 0.2 of ln 2 for an encoder and for a decoder.
     """
     if abs(loss - math.log(2)) <= _LARGEST_INITIAL_DISTANCE:
         return None
