@@ -33,10 +33,11 @@ from pipeline.tracking.journal import (
 from pipeline.tracking.policy_run import described
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.run_status import KILLED, RUNNING, RunStatus
-from pipeline.tracking.store import COLOUR, NOTE, Event, Store, metric, warm_up
+from pipeline.tracking.store import COLOUR, NOTE, Event, Store, metric, repeated, warm_up
 from pipeline.tracking.store import connect as store_at
 from pipeline.tracking.system_metrics import SystemMetrics
 from pipeline.tracking.tracker import absolute_store, masked, tracking_uri
+from pipeline.tracking.unsent import run_that_wrote
 
 _BATCH = 500  # metrics in one request; the server takes 1000
 _SEND_SECONDS = 5.0
@@ -82,7 +83,7 @@ class Mirror:
             if count:
                 self._send_batch(self._pending[:count])
             else:
-                self._tell(self._pending[0])
+                repeated(lambda: self._tell(self._pending[0]))
                 count = 1
             del self._pending[:count]
             self._note(lines=self._progress.lines + count, error=None)
@@ -105,11 +106,11 @@ class Mirror:
             self._store.log_files(run_id, kept_files(self.journal) / event["folder"])
         elif kind == "attach":
             for path, md5 in event["wrote"].items():
-                if (run := self._store.run_that_wrote(path, md5)) is not None:
+                if (run := run_that_wrote(self._store, self.journal, path, md5)) is not None:
                     self._store.log_files(run.info.run_id, kept_files(self.journal) / event["folder"])
         elif kind == "candidate":
             ((path, md5),) = event["wrote"].items()
-            if (run := self._store.run_that_wrote(path, md5)) is not None:
+            if (run := run_that_wrote(self._store, self.journal, path, md5)) is not None:
                 decision = Registry(self._store, event["registered"]).consider(run, event["flags"])
                 self._store.log(run.info.run_id, tags={"champion": decision[:_TAG_LENGTH]})
         elif kind == "lineage":
@@ -145,7 +146,8 @@ class Mirror:
         start = self._pending[0]
         store = connect(self._uri, self._lock_file)
         with _locked(self._lock_file):
-            self._experiment_id = store.experiment(start["experiment"], start.get("experiment_tags", {}))
+            where = (start["experiment"], start.get("experiment_tags", {}))
+            self._experiment_id = repeated(lambda: store.experiment(*where))
             known = store.run_of_journal(self._experiment_id, start["journal"])
             run = known or _create_run(store, self._experiment_id, start)
             run_id = run.info.run_id

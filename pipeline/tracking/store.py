@@ -6,13 +6,14 @@ metrics with the same key, step, time and value every SQL store keeps one, behin
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 Event = Mapping[str, Any]
+Answer = TypeVar("Answer")
 
 SAMPLES = "samples.json"
 """The table of a policy's samples, an artifact of its run."""
@@ -29,6 +30,24 @@ _COLOURS = (
 )  # fmt: skip
 _CONTEXT = "mlflow.data.context"
 _DIGEST_LENGTH = 36
+_COLLISIONS = ("RESOURCE_ALREADY_EXISTS", "BAD_REQUEST")
+_TRIES = 5
+
+
+def repeated(ask: Callable[[], Answer]) -> Answer:
+    """What is asked, again where another clone asked for the same in the same moment.
+
+    Both find no experiment, data set or alias of a name, and both create one. The slower one is told that it exists or,
+    where MLflow did not expect that, what the database says (BAD_REQUEST); the next time it finds the other's. What is
+    asked may create several things, each of which may collide.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return ask()
+        except Exception as error:
+            if getattr(error, "error_code", None) not in _COLLISIONS:
+                raise
+    return ask()
 
 
 def connect(uri: str) -> "Store":
@@ -138,17 +157,19 @@ class Store:
         """A checkpoint that lies outside of the store, with its metrics on a dataset; returns the model's id."""
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
 
-        model_id = self._known_model(experiment_id, run_id, model["name"])
-        if model_id is None:
-            model_id = self.client.create_logged_model(
-                experiment_id,
-                name=model["name"],
-                source_run_id=run_id,
-                tags=dict(model["tags"]),
-                params=dict(model["params"]),
-                model_type="policy",
-            ).model_id
+        known = self._known_model(experiment_id, run_id, model["name"]) or self.client.create_logged_model(
+            experiment_id,
+            name=model["name"],
+            source_run_id=run_id,
+            tags=dict(model["tags"]),
+            params=dict(model["params"]),
+            model_type="policy",
+        )
+        model_id = known.model_id
+        # whoever created it may have been killed before the rest, and outputs are kept as often as they are told
+        if known.status != LoggedModelStatus.READY:
             self.client.finalize_logged_model(model_id, LoggedModelStatus.READY)
+        if all(one.model_id != model_id for one in self.client.get_run(run_id).outputs.model_outputs):
             self.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
         data = {"dataset_name": model["dataset"]["name"], "dataset_digest": model["dataset"]["digest"][:_DIGEST_LENGTH]}
         metrics = [
@@ -158,10 +179,10 @@ class Store:
         self.log(run_id, metrics=metrics)
         return str(model_id)
 
-    def _known_model(self, experiment_id: str, run_id: str, name: str) -> str | None:
+    def _known_model(self, experiment_id: str, run_id: str, name: str) -> Any:
         query = f"source_run_id = '{run_id}' AND name = '{name}'"
         found = self.client.search_logged_models([experiment_id], filter_string=query, max_results=1)
-        return found[0].model_id if found else None
+        return found[0] if found else None
 
     def samples(self, run_id: str) -> dict[str, dict[str, Any]]:
         """Rows of the table of samples that the run of a policy keeps, by prompt id; none where it keeps no table."""

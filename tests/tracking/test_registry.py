@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from pipeline.errors import PipelineError
 from pipeline.tracking.journal import Journal, JournalReader, Progress, new_journal_path, write_progress
@@ -98,6 +99,39 @@ def test_the_page_is_an_artifact_of_the_policy_that_it_shows(root: Path) -> None
     send(root, report(root, "shown", "shown"))
     files = {file.path for file in client(root).list_artifacts(only_run(root, "shown").info.run_id)}
     assert files == {"samples.json", "index.html"}
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_a_report_says_of_a_run_waits_for_the_run(root: Path, begun: bool) -> None:
+    name = f"late{begun}"
+    policy, page = evaluate(root, name, name, [0.5]), report(root, name, name)
+    if begun:
+        mirror = Mirror(policy, f"sqlite:///{root / 'mlflow.db'}")
+        mirror.read()
+        del mirror._pending[2:]
+        mirror.send()
+    with pytest.raises(PipelineError, match=f"{policy.stem}.* has to be uploaded first"):
+        send(root, page)
+    send(root, policy)
+    send(root, page)
+    assert holders(root, name) == (1, 1)
+    files = {file.path for file in client(root).list_artifacts(only_run(root, name).info.run_id)}
+    assert files == {"samples.json", "index.html"}
+
+
+def test_what_another_clone_made_in_the_same_moment_is_taken(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was not there when this one looked, and is there when it makes it."""
+    send(root, evaluate(root, "sooner", "both", [0.5]))
+    looks = {"get_experiment_by_name": None, "search_registered_models": []}
+    for name, nothing in looks.items():
+        look, seen = getattr(MlflowClient, name), [nothing]
+
+        def late(*arguments: Any, look: Any = look, seen: list[Any] = seen, **keywords: Any) -> Any:
+            return seen.pop() if seen else look(*arguments, **keywords)
+
+        monkeypatch.setattr(MlflowClient, name, late)
+    send(root, evaluate(root, "later", "both", [0.5]))
+    assert len(client(root).search_model_versions("name = 'both'")) == 2
 
 
 def test_a_champion_is_only_followed_by_one_that_beats_it_beyond_chance(root: Path) -> None:
