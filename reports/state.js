@@ -1,1 +1,1 @@
-[window.checkedOut = "6f7f1582ab25a2cb"]
+[window.checkedOut = "b08788deeb8c12ef"]
