@@ -28,6 +28,7 @@ def _settings(stage: Stage) -> Settings:
         collect=stage.params.collect_preferences,
         contract=stage.params.validate_preferences,
         judge_kind=stage.params.judge.kind,
+        second_judge=stage.params.judge.second,
         judge_model=stage.params.judge.reward_model,
         judge_chat=stage.params.judge.chat,
         endpoint=stage.judge_endpoint,

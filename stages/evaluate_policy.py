@@ -10,7 +10,7 @@ from pipeline.data.records import read_records, write_records
 from pipeline.data.tables import write_table
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ScoredSample, matched
 from pipeline.evaluation.policy_metrics import kl_metrics, policy_metrics, score_metrics
-from pipeline.judges.loading import load_judge
+from pipeline.judges.loading import load_judge, load_second_judge
 from pipeline.models.policy import load_policy
 from pipeline.stage.run import Stage, run_stage
 
@@ -36,9 +36,13 @@ def main(stage: Stage, method: str, seed: str) -> None:
         seed=stage.params.seed,
         resume=stage.resume,
     )
+    second = load_second_judge(
+        stage.input("artifacts/second_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
+    )
     policy = load_policy(stage.input(f"artifacts/selected/{method}/seed-{seed}"), compute, finetuning=None)
     start = perf_counter()
     samples = evaluator.sample_and_score(policy, prompts, title=f"{method} samples", baseline=baseline)
+    samples = evaluator.judge_again(second, samples, baseline)
     stage.costs.add_work(sum(sample.tokens for sample in samples), perf_counter() - start)
     perplexity = evaluator.perplexity(policy, texts, title=f"{method} perplexity")
     del policy
@@ -50,8 +54,8 @@ def main(stage: Stage, method: str, seed: str) -> None:
     metrics["last"] = last_metrics(evaluator, last, prompts, baseline) if changed else None
     rows = [sample.as_row() for sample in samples]
     write_table(stage.output(f"reports/policies/{method}/seed-{seed}/samples.jsonl"), rows, "samples")
-    verdicts = stage.output(f"reports/policies/{method}/seed-{seed}/verdicts.jsonl")
-    write_records(verdicts, evaluator.judge.verdicts())
+    verdicts = [verdict for judge in (evaluator.judge, second) if judge for verdict in judge.verdicts()]
+    write_records(stage.output(f"reports/policies/{method}/seed-{seed}/verdicts.jsonl"), verdicts)
     stage.write_json(f"reports/policies/{method}/seed-{seed}/metrics.json", metrics)
     stage.log_final(metrics)
 

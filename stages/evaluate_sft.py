@@ -7,7 +7,7 @@ from pipeline.data.tables import write_table
 from pipeline.evaluation.best_of_n import best_of_n_points
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator
 from pipeline.evaluation.policy_metrics import policy_metrics
-from pipeline.judges.loading import load_judge
+from pipeline.judges.loading import load_judge, load_second_judge
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -31,8 +31,12 @@ def main(stage: Stage) -> None:
         seed=stage.params.seed,
         resume=stage.resume,
     )
+    second = load_second_judge(
+        stage.input("artifacts/second_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
+    )
     start = perf_counter()
     samples = evaluator.sample_and_score(evaluator.reference, prompts, title="sft samples")
+    samples = evaluator.judge_again(second, samples, samples)
     copies = max(settings.best_of_n)
     rows = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=PROMPT_FIELDS)
     fewer = rows[: stage.params.select_checkpoint.prompts]
@@ -44,7 +48,8 @@ def main(stage: Stage) -> None:
     perplexity = evaluator.perplexity(evaluator.reference, texts, title="sft perplexity")
     metrics = policy_metrics(evaluator, samples, samples, perplexity)
     write_table(stage.output("reports/policies/sft/samples.jsonl"), [sample.as_row() for sample in samples], "samples")
-    write_records(stage.output("reports/policies/sft/verdicts.jsonl"), evaluator.judge.verdicts())
+    verdicts = [verdict for judge in (evaluator.judge, second) if judge for verdict in judge.verdicts()]
+    write_records(stage.output("reports/policies/sft/verdicts.jsonl"), verdicts)
     stage.write_json("reports/policies/sft/metrics.json", metrics)
     points = best_of_n_points(evaluator, drawn, settings.best_of_n)
     stage.write_json("reports/policies/sft/frontier.json", {"points": points})

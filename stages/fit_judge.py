@@ -1,12 +1,27 @@
-"""fit_judge: make the judges ready, and measure them on human labels that they have not seen."""
+"""fit_judge: make the judges ready, measure them on human labels that they have not seen, and say whom to trust."""
 
+import json
 import shutil
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pipeline.data.records import read_records, write_records
 from pipeline.errors import PipelineError
-from pipeline.evaluation.judge import classifier_accuracy, classifier_agreement, judge_agreement, liked_and_disliked
+from pipeline.evaluation.judge import (
+    judge_problem,
+    liked_and_disliked,
+    pair_metrics,
+    right_about_pairs,
+    right_about_texts,
+    shared_errors,
+    text_metrics,
+)
+from pipeline.judges.lexicon import save_lexicon_judge
 from pipeline.judges.loading import open_chat_judge
+from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.judges.protocol import Judge
 from pipeline.judges.reward_model import MODEL, save_reward_judge
 from pipeline.judges.rules import ChatRules
@@ -16,26 +31,41 @@ from pipeline.models.sources import load_source_reward_model
 from pipeline.params.schema import FitJudge
 from pipeline.stage.run import Stage, run_stage
 
+Rows = list[dict[str, Any]]
+_OF_TEXTS = ("classifier", "lexicon")
+"""Judges that are right or wrong about a single text; the others compare two."""
+_FAMILIES = {
+    "classifier": ("linear classifier of words", "human labels of the data"),
+    "lexicon": ("sentiment lexicon", "no labels of the data: words that people rated (VADER)"),
+    "reward_model": ("reward model", "nothing here: taken as it is"),
+    "chat": ("chat model", "nothing here: taken as it is"),
+}
+"""Of each kind of judge: its family, and what it was fitted on."""
+
 
 def main(stage: Stage) -> None:
-    """Write the judge that ranks training pairs, of the kind judge.kind, and the one that measures policies."""
+    """Write the judge that ranks training pairs, the one that measures policies, and the second that measures again."""
+    kind = stage.params.judge.kind
     test = read_records(stage.input("artifacts/data/labels/test.jsonl"), fields=("text", "label"))
-    verdicts: list[dict[str, Any]] = []
-    if stage.params.judge.kind == "classifier":
-        metrics = _fit_classifier(stage, test)
+    verdicts: Rows = []
+    if kind == "classifier":
+        metrics, measuring = _fit_classifiers(stage, test)
     else:
-        pairs = liked_and_disliked(test, stage.params.judge.measured_pairs)
-        texts = [text for pair in pairs for text in pair]
-        judge = _describe_chat(stage) if stage.params.judge.kind == "chat" else _fetch_reward_model(stage, texts)
-        metrics = judge_agreement(judge, pairs)
-        verdicts = judge.verdicts()
-        shutil.copytree(stage.output("artifacts/judge"), stage.output("artifacts/evaluation_judge"))
-    write_records(stage.output("reports/judge/verdicts.jsonl"), verdicts)
+        folder = stage.output("artifacts/judge")
+        measuring = _finished_judge(stage, kind, folder, test)
+        metrics, _ = _measure(stage, measuring, kind, test)
+        metrics |= _described(kind)
+        verdicts = measuring.verdicts()
+        shutil.copytree(folder, stage.output("artifacts/evaluation_judge"))
+    second, said = _second_judge(stage, measuring, test)
+    metrics |= {"second": second}
+    write_records(stage.output("reports/judge/verdicts.jsonl"), verdicts + said)
+    _guard(stage, metrics)
     stage.write_json("reports/judge/metrics.json", metrics)
     stage.log_final(metrics)
 
 
-def _fit_classifier(stage: Stage, test: list[dict[str, Any]]) -> dict[str, Any]:
+def _fit_classifiers(stage: Stage, test: Rows) -> tuple[dict[str, Any], Judge]:
     """Fit, measure, save; a second judge from the labels that the first one has not seen."""
     settings = stage.params.fit_judge
     train = read_records(stage.input("artifacts/data/labels/train.jsonl"), fields=("id", "text", "label"))
@@ -45,32 +75,105 @@ def _fit_classifier(stage: Stage, test: list[dict[str, Any]]) -> dict[str, Any]:
             f"{len(test)} to measure it. Set judge.kind to chat or reward_model, or give data.splits.judge a share."
         )
     halves = split_labels(train) if settings.independent else (train, train)
-    judge, other = (_fit(half, settings) for half in halves)
-    judge.save(stage.output("artifacts/judge"))
-    other.save(stage.output("artifacts/evaluation_judge"))
-    metrics, second = (classifier_accuracy(one, test, settings) for one in (judge, other))
+    fitted = [_fit(half, settings) for half in halves]
+    for judge, name in zip(fitted, ("judge", "evaluation_judge"), strict=True):
+        judge.save(stage.output(f"artifacts/{name}"))
+    ranking, measuring = (PointwiseJudge(judge.score) for judge in fitted)
+    metrics, right = _measure(stage, ranking, "classifier", test)
+    metrics |= _described("classifier", labels=len(halves[0]))
     if not settings.independent:
-        return metrics
-    return {**metrics, "evaluation": {**second, "agreement": classifier_agreement(judge, other, test, settings)}}
+        return metrics, measuring
+    other, right_too = _measure(stage, measuring, "classifier", test)
+    other |= _described("classifier", labels=len(halves[1])) | shared_errors(right, right_too)
+    return {**metrics, "evaluation": other}, measuring
 
 
-def _fit(rows: list[dict[str, Any]], settings: FitJudge) -> TextClassifierJudge:
+def _described(kind: str, labels: int | None = None) -> dict[str, Any]:
+    family, source = _FAMILIES[kind]
+    return {"kind": kind, "family": family, "fitted_on": source if labels is None else f"{labels} {source}"}
+
+
+def _fit(rows: Rows, settings: FitJudge) -> TextClassifierJudge:
     print(f"fitting on {len(rows)} texts", flush=True)
     return fit_judge([row["text"] for row in rows], [row["label"] for row in rows], settings)
 
 
-def _fetch_reward_model(stage: Stage, texts: list[str]) -> Judge:
-    settings, folder = stage.params.judge.reward_model, stage.output("artifacts/judge")
-    compute = stage.start_compute()
-    network, tokenizer = load_source_reward_model(settings, key="judge.reward_model.source")
-    save_model(network, tokenizer, folder / MODEL, with_code=settings.trust_remote_code)
-    return save_reward_judge(folder, compute, texts, batch_size=settings.batch_size)
+def _finished_judge(stage: Stage, kind: str, folder: Path, test: Rows) -> Judge:
+    """A lexicon, a reward model or a chat model, which are taken as they are."""
+    if kind == "lexicon":
+        return save_lexicon_judge(folder)
+    if kind == "chat":
+        rules = ChatRules.of(stage.params.judge.chat)
+        rules.save(folder)
+        return open_chat_judge(rules, endpoint=stage.judge_endpoint, store=stage.verdict_store)
+    model, compute = stage.params.judge.reward_model, stage.start_compute()
+    network, tokenizer = load_source_reward_model(model, key="judge.reward_model.source")
+    save_model(network, tokenizer, folder / MODEL, with_code=model.trust_remote_code)
+    texts = [text for pair in liked_and_disliked(test, stage.params.judge.measured_pairs) for text in pair]
+    return save_reward_judge(folder, compute, texts, batch_size=model.batch_size)
 
 
-def _describe_chat(stage: Stage) -> Judge:
-    rules = ChatRules.of(stage.params.judge.chat)
-    rules.save(stage.output("artifacts/judge"))
-    return open_chat_judge(rules, endpoint=stage.judge_endpoint, store=stage.verdict_store)
+def _measure(stage: Stage, judge: Judge, kind: str, test: Rows) -> tuple[dict[str, Any], np.ndarray]:
+    """Accuracy, and where the judge is right: on the test texts, or where it compares two, on pairs of them."""
+    if kind in _OF_TEXTS:
+        right = right_about_texts(judge, test, window_words=stage.params.fit_judge.window_words)
+        return text_metrics(right, [row["label"] for row in test]), right
+    right = right_about_pairs(judge, liked_and_disliked(test, stage.params.judge.measured_pairs))
+    counts = judge.counts()
+    return {**pair_metrics(right), **({"verdicts": counts} if counts else {})}, right
+
+
+def _second_judge(stage: Stage, measuring: Judge, test: Rows) -> tuple[dict[str, Any] | None, Rows]:
+    """The judge of another family, measured on the same texts or pairs as the first; nothing where it is none."""
+    kind, folder = stage.params.judge.second, stage.output("artifacts/second_judge")
+    if kind == "none":
+        folder.mkdir(parents=True)
+        (folder / "judge.json").write_text(json.dumps({"kind": "none"}) + "\n")
+        return None, []
+    second = _finished_judge(stage, kind, folder, test)
+    # one that compares two texts can be set beside another only on pairs
+    unit = "classifier" if {stage.params.judge.kind, kind} <= set(_OF_TEXTS) else "pairs"
+    (first, right), (found, right_too) = (_measure(stage, judge, unit, test) for judge in (measuring, second))
+    shared = {"first_accuracy": first["held_out_accuracy"], **shared_errors(right, right_too)}
+    problem: str | None = "measured on nothing: the data has no labels"
+    if found["texts"]:
+        problem = judge_problem(found, min_accuracy=stage.params.judge.min_accuracy)
+    return {**found, **_described(kind), **shared, "problem": problem}, second.verdicts()
+
+
+def _guard(stage: Stage, metrics: dict[str, Any]) -> None:
+    """Say, and where it is wished for refuse to go on, when a judge that ranks or measures is not worth trust.
+
+    Raises:
+        PipelineError: it is not, and `judge.below_min_accuracy` is stop.
+    """
+    least = stage.params.judge.min_accuracy
+    metrics["problem"] = judge_problem(metrics, min_accuracy=least)
+    found = {"ranks pairs": metrics["problem"]}
+    if "evaluation" in metrics:
+        problem = judge_problem(metrics["evaluation"], min_accuracy=least)
+        metrics["evaluation"]["problem"] = found["measures policies"] = problem
+    stage.write_json("reports/judge/gate.json", {"trusted": _measures(metrics)["problem"] is None})
+    for role, problem in found.items():
+        if problem is None:
+            continue
+        told = f"the judge that {role if 'evaluation' in metrics else 'ranks pairs and measures policies'} is {problem}"
+        if stage.params.judge.below_min_accuracy == "stop":
+            raise PipelineError(
+                f"{told}. Take a better judge (judge.kind), give it more labels (data.splits.judge), lower the limit, "
+                "or set judge.below_min_accuracy to flag to go on with a warning."
+            )
+        print(f"warning: {told}: no verdict rests on it", flush=True)
+    if metrics["second"] and metrics["second"]["problem"]:
+        print(
+            f"warning: the second judge (judge.second) is {metrics['second']['problem']}: it confirms nothing",
+            flush=True,
+        )
+
+
+def _measures(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of the judge that measures policies."""
+    return metrics.get("evaluation", metrics)
 
 
 if __name__ == "__main__":

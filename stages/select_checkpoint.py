@@ -21,14 +21,16 @@ def main(stage: Stage, method: str, seed: str) -> None:
     evaluator = start_evaluator(stage)
     checkpoints = find_checkpoints(stage, method, seed)
     points = score(stage, evaluator, checkpoints)
-    selected, last = choose_step(points, stage.params.select_checkpoint), max(checkpoints)
+    trusted = json.loads(stage.input("reports/judge/gate.json").read_text())["trusted"]
+    selected, last = choose_step(points, stage.params.select_checkpoint, trusted=trusted), max(checkpoints)
     print(f"step {selected} of {last} goes on", flush=True)
     target = stage.output(f"artifacts/selected/{method}/seed-{seed}")
     keep_checkpoint(checkpoints[selected], checkpoints[last], target)
     repair = check_repair(stage, evaluator, seed, target) if method == "hybrid" else None
     settings = stage.params.select_checkpoint
     facts: dict[str, Any] = {"selected_step": selected, "last_step": last, "points": points, "repair": repair}
-    facts |= {"select": settings.select, "max_kl": settings.max_kl, "prompts": len(points[0]["judge_scores"])}
+    facts |= {"select": settings.select, "max_kl": settings.max_kl, "judge_trusted": trusted}
+    facts |= {"prompts": len(points[0]["judge_scores"])}
     stage.write_json(f"reports/checkpoints/{method}/seed-{seed}.json", facts)
     verdicts = stage.output(f"reports/checkpoints/{method}/seed-{seed}.verdicts.jsonl")
     write_records(verdicts, evaluator.judge.verdicts())

@@ -12,7 +12,7 @@ _LOCAL = ("localhost", "127.", "0.0.0.0", "::1", "10.", "192.168.")
 
 def check_judge(settings: Settings, findings: Findings) -> None:
     """The key and the prompt of a chat judge; no request is sent."""
-    if settings.judge_kind != "chat":
+    if "chat" not in (settings.judge_kind, settings.second_judge):
         return
     with findings.collecting():
         ChatRules.of(settings.judge_chat)
@@ -20,7 +20,7 @@ def check_judge(settings: Settings, findings: Findings) -> None:
     variable = settings.endpoint.key_variable
     if not os.environ.get(variable, "").strip() and not host.startswith(_LOCAL):
         findings.error(
-            f"the judge is a chat model at {host}, and the environment variable {variable}, which has its key, is not "
+            f"a judge is a chat model at {host}, and the environment variable {variable}, which has its key, is not "
             "set. Set it (to any word where the server needs no key).",
             "judge.endpoint.key_variable",
         )

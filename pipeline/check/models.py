@@ -73,7 +73,7 @@ def _named(settings: Settings) -> list[tuple[str, ModelSource]]:
     named += [(f"evaluate_reward.candidates, {model.name}, source", model) for model in settings.candidates]
     return (
         [*named, ("judge.reward_model.source", settings.judge_model)]
-        if settings.judge_kind == "reward_model"
+        if "reward_model" in (settings.judge_kind, settings.second_judge)
         else named
     )
 

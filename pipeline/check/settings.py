@@ -84,6 +84,7 @@ class Settings:
     collect: CollectPreferences
     contract: ValidatePreferences
     judge_kind: str
+    second_judge: str
     judge_model: RewardModelJudge
     judge_chat: ChatJudge
     endpoint: JudgeEndpoint
@@ -107,6 +108,7 @@ def settings_of(params: Params) -> Settings:
         collect=params.collect_preferences,
         contract=params.validate_preferences,
         judge_kind=params.judge.kind,
+        second_judge=params.judge.second,
         judge_model=params.judge.reward_model,
         judge_chat=params.judge.chat,
         endpoint=params.judge.endpoint,

@@ -27,18 +27,20 @@ def checkpoint_point(evaluator: Evaluator, samples: Sequence[ScoredSample], *, s
     }
 
 
-def choose_step(points: Sequence[dict[str, Any]], settings: SelectCheckpoint) -> int:
+def choose_step(points: Sequence[dict[str, Any]], settings: SelectCheckpoint, *, trusted: bool) -> int:
     """The step of the checkpoint that goes on.
 
     Args:
         points: of `checkpoint_point`, in the order of training, the SFT policy (step 0) among them: it is no choice.
+        trusted: whether the judge passed its gate (judge.min_accuracy).
 
     Returns:
-        For `last` the last step. For `best` the one with the highest judge score among those within `max_kl`, at
-        equal scores the earlier one; where none is within, the one with the smallest KL.
+        For `last`, and where the judge is not to be trusted, the last step. For `best` the one with the highest judge
+        score among those within `max_kl`, at equal scores the earlier one; where none is within, the one with the
+        smallest KL.
     """
     trained = [point for point in points if point["step"] > 0]
-    if settings.select == "last":
+    if settings.select == "last" or not trusted:
         return int(trained[-1]["step"])
     within = [point for point in trained if point["kl_nats_per_sequence"] <= settings.max_kl]
     if not within:

@@ -1,4 +1,4 @@
-"""What a judge is worth: its agreement with people on texts that it was not fitted on."""
+"""What a judge is worth: its agreement with people on texts that it was not fitted on, and with another judge."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,14 +7,14 @@ import numpy as np
 
 from pipeline.evaluation.statistics import Interval, wilson_interval
 from pipeline.judges.protocol import Judge
-from pipeline.judges.text_classifier import TextClassifierJudge, cut_windows
-from pipeline.params.schema import FitJudge
+from pipeline.judges.text_classifier import cut_windows
 
 _NOTHING_KNOWN: Interval = {"mean": 0.5, "low": 0.0, "high": 1.0}
 """Where there are no labels."""
+Rows = Sequence[Mapping[str, Any]]
 
 
-def liked_and_disliked(rows: Sequence[Mapping[str, Any]], at_most: int) -> list[tuple[str, str]]:
+def liked_and_disliked(rows: Rows, at_most: int) -> list[tuple[str, str]]:
     """The first texts that people labelled 1, each beside one labelled 0.
 
     The two texts that prepare_data makes of a preference pair are adjacent in `rows`, so they meet here again.
@@ -23,56 +23,92 @@ def liked_and_disliked(rows: Sequence[Mapping[str, Any]], at_most: int) -> list[
     return list(zip(liked, disliked, strict=False))[:at_most]
 
 
-def classifier_accuracy(
-    judge: TextClassifierJudge, rows: Sequence[Mapping[str, Any]], settings: FitJudge
-) -> dict[str, Any]:
-    """How often a classifier is right about the first window of a text with a human label.
+def right_about_texts(judge: Judge, rows: Rows, *, window_words: int) -> np.ndarray:
+    """Whether a judge of single texts is right about each, shape (N,): 1, 0, or 0.5 where it says neither.
 
     Args:
-        rows: with `text` and `label`, which it was not fitted on.
+        judge: rates a text above 0.5 where it likes it.
+        rows: with `text`, of which it reads the first window, and `label`.
+    """
+    windows = [cut_windows(row["text"], words=window_words, at_most=1)[0] for row in rows]
+    nothing = [""] * len(windows)
+    likes = np.sign(judge.rate(nothing, windows, nothing) - 0.5)
+    return (1 + likes * np.array([1 if row["label"] else -1 for row in rows])) / 2
+
+
+def right_about_pairs(judge: Judge, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+    """How far the judge prefers the text that people liked, shape (N,): 1, 0.5 at a tie, 0, NaN without a verdict.
+
+    Args:
+        pairs: liked and disliked texts, whole, without a prompt.
+    """
+    return judge.compare([""] * len(pairs), [one for one, _ in pairs], [other for _, other in pairs])
+
+
+def text_metrics(right: np.ndarray, labels: Sequence[int]) -> dict[str, Any]:
+    """Of `right_about_texts`: a text about which a judge says nothing counts half.
 
     Returns:
         `held_out_accuracy`, `majority_share` (what always saying the more frequent label reaches), and `texts`.
     """
-    labels = [row["label"] for row in rows]
-    right = sum(said == bool(label) for said, label in zip(_likes(judge, rows, settings), labels, strict=True))
-    share = sum(labels) / len(labels)
-    return {
-        "held_out_accuracy": wilson_interval(int(right), len(rows)),
-        "majority_share": max(share, 1 - share),
-        "texts": len(rows),
-    }
+    share = sum(labels) / len(labels) if labels else 0.5
+    return {"held_out_accuracy": _accuracy(right), "majority_share": max(share, 1 - share), "texts": len(labels)}
 
 
-def classifier_agreement(
-    judge: TextClassifierJudge, other: TextClassifierJudge, rows: Sequence[Mapping[str, Any]], settings: FitJudge
-) -> float:
-    """Share of these texts that two classifiers put on the same side of 0.5."""
-    return float((_likes(judge, rows, settings) == _likes(other, rows, settings)).mean())
-
-
-def _likes(judge: TextClassifierJudge, rows: Sequence[Mapping[str, Any]], settings: FitJudge) -> np.ndarray:
-    return judge.score([cut_windows(row["text"], words=settings.window_words, at_most=1)[0] for row in rows]) > 0.5
-
-
-def judge_agreement(judge: Judge, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """How often the judge prefers the text that people liked, a tie counting half.
-
-    Args:
-        pairs: liked and disliked texts, whole, without a prompt.
+def pair_metrics(right: np.ndarray) -> dict[str, Any]:
+    """Of `right_about_pairs`: over the pairs with a usable verdict, a tie counting half.
 
     Returns:
-        `held_out_accuracy` over the pairs with a usable verdict (0.5 within [0, 1] when there are none),
-        `majority_share` (0.5: of a pair one text is the liked one), `texts` that were read, and `verdicts` of a judge
-        that counts them.
+        `held_out_accuracy` (0.5 within [0, 1] without verdicts), `majority_share` (0.5: of a pair one text is the liked
+        one), and `texts` that were read.
     """
-    liked, disliked = [one for one, _ in pairs], [other for _, other in pairs]
-    found = judge.compare([""] * len(pairs), liked, disliked)
-    known = found[~np.isnan(found)]
-    counts = judge.counts()
+    return {"held_out_accuracy": _accuracy(right[~np.isnan(right)]), "majority_share": 0.5, "texts": 2 * len(right)}
+
+
+def _accuracy(right: np.ndarray) -> Interval:
+    return wilson_interval(float(right.sum()), len(right)) if len(right) else _NOTHING_KNOWN
+
+
+def shared_errors(first: np.ndarray, other: np.ndarray) -> dict[str, float | None]:
+    """How far two judges are wrong about the same texts.
+
+    Judges that agree with each other prove nothing where they make the same mistakes: what looks like a second opinion
+    is then the first one again.
+
+    Args:
+        first, other: (N,) of `right_about_texts` or `right_about_pairs`, of the same texts in the same order.
+
+    Returns:
+        `agreement`, the share of texts on which both say the same; `shared_error_share`, the share of the first judge's
+        errors that the other makes too; and `expected_shared_error_share`, what it would be if the errors had nothing
+        to do with each other (the other's share of errors). A tie counts half. None where there is nothing to share.
+    """
+    known = ~np.isnan(first) & ~np.isnan(other)
+    wrong, others = 1 - first[known], 1 - other[known]
+    if not known.any():
+        return {"agreement": None, "shared_error_share": None, "expected_shared_error_share": None}
+    both = float(np.minimum(wrong, others).sum())
     return {
-        "held_out_accuracy": wilson_interval(float(known.sum()), len(known)) if len(known) else _NOTHING_KNOWN,
-        "majority_share": 0.5,
-        "texts": 2 * len(pairs),
-        **({"verdicts": counts} if counts else {}),
+        "agreement": float(1 - np.abs(wrong - others).mean()),
+        "shared_error_share": both / float(wrong.sum()) if wrong.sum() else None,
+        "expected_shared_error_share": float(others.mean()),
     }
+
+
+def judge_problem(metrics: Mapping[str, Any], *, min_accuracy: float) -> str | None:
+    """Why a judge must not be trusted, or None where it may be, or where no labels say anything about it.
+
+    Args:
+        metrics: of `text_metrics` or `pair_metrics`.
+    """
+    accuracy, majority, texts = metrics["held_out_accuracy"], metrics["majority_share"], metrics["texts"]
+    if texts == 0:
+        return None
+    seen = f"right on {accuracy['mean']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}] of {texts} held-out texts"
+    if accuracy["mean"] < min_accuracy:
+        reason = f"below judge.min_accuracy {min_accuracy:g}"
+        more = "; the interval reaches it, so more labelled test texts (data.limits.test) would decide"
+        return f"{seen}, {reason}{more if accuracy['high'] >= min_accuracy else ''}"
+    if accuracy["mean"] <= majority:
+        return f"{seen}, no more often than always saying the more frequent label ({majority:.3f})"
+    return None

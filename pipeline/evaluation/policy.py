@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class ScoredSample:
     """log pi(response) - log pi_sft(response), the k1 estimate: negative for some samples."""
     kl_k3_nats: float
     """The k3 estimate, summed over the tokens: never negative."""
+    second_judge_score: float | None = None
+    """Of the second judge, where there is one."""
 
     def as_row(self) -> dict[str, Any]:
         return asdict(self)
@@ -137,7 +139,9 @@ class Evaluator:
         k1, k3 = self._sequence_kl(policy, batches)
         return [
             ScoredSample(
-                **{name: row[name] for name in PROMPT_FIELDS},
+                id=row["id"],
+                prompt=row["prompt"],
+                category=row["category"],
                 response=one.text,
                 ended=one.ended,
                 tokens=one.tokens,
@@ -191,6 +195,25 @@ class Evaluator:
             title=title,
         )
         return math.exp(-sum(logps) / sum(len(example.response_ids) for example in examples))
+
+    def judge_again(
+        self, second: Judge | None, samples: Sequence[ScoredSample], baseline: Sequence[ScoredSample]
+    ) -> list[ScoredSample]:
+        """The samples with the scores of a second judge, in [0, 1]; as they are without one.
+
+        Args:
+            baseline: the SFT policy's samples, as of `sample_and_score`; these themselves where they are its own.
+        """
+        if second is None:
+            return list(samples)
+        before = matched(baseline, [sample.id for sample in samples])
+        scores = second.rate(
+            [sample.prompt for sample in samples],
+            [sample.response for sample in samples],
+            [sample.response for sample in before],
+        )
+        known = ties_where_unknown(scores).tolist()
+        return [replace(sample, second_judge_score=score) for sample, score in zip(samples, known, strict=True)]
 
     def interval(self, values: Sequence[float] | np.ndarray, name: str) -> Interval:
         """Bootstrap mean over prompts."""

@@ -49,10 +49,12 @@ def score_metrics(
 ) -> dict[str, Any]:
     """Judge and reward score, and how much higher they are than those of the SFT policy on the same prompts.
 
-    A gain is the report's `pairs` of the same samples, number for number: one thing has one interval.
+    Of the second judge, too, where it scored the samples. A gain is the report's `pairs` of the same samples, number
+    for number: one thing has one interval.
     """
     found = {}
-    for kind in ("judge", "reward"):
+    second = ["second_judge"] if samples[0].second_judge_score is not None else []
+    for kind in ("judge", *second, "reward"):
         ours, theirs = ([getattr(sample, f"{kind}_score") for sample in side] for side in (samples, before))
         found[f"{kind}_score"] = evaluator.interval(ours, f"{kind}_score")
         found[f"{kind}_gain"] = policy_difference(ours, theirs)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from pipeline.judges.chat import ChatJudge
 from pipeline.judges.endpoint import ChatEndpoint
+from pipeline.judges.lexicon import KIND as LEXICON
+from pipeline.judges.lexicon import load_lexicon_judge
 from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.judges.protocol import Judge
 from pipeline.judges.replies import ReplyStore
@@ -28,7 +30,16 @@ def load_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint, store
         return open_chat_judge(ChatRules.load(folder), endpoint=endpoint, store=store)
     if kind == "reward_model":
         return load_reward_judge(folder, compute)
+    if kind == LEXICON:
+        return load_lexicon_judge(folder)
     return PointwiseJudge(TextClassifierJudge.load(folder).score)
+
+
+def load_second_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint, store: Path) -> Judge | None:
+    """`load_judge` of the judge that measures again; None where `judge.second` is none."""
+    if json.loads((folder / "judge.json").read_text())["kind"] == "none":
+        return None
+    return load_judge(folder, compute, endpoint=endpoint, store=store)
 
 
 def open_chat_judge(rules: ChatRules, *, endpoint: JudgeEndpoint, store: Path) -> ChatJudge:

@@ -1,9 +1,9 @@
 """The `judge` section of params.yaml."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.params.base import Count, ModelSource, PositiveFloat, PositiveInt, Section, Share
 
@@ -52,7 +52,18 @@ class JudgeEndpoint(Section):
 
 class Judge(Section):
     kind: Literal["classifier", "reward_model", "chat"]
+    second: Literal["none", "lexicon", "reward_model", "chat"]
+    min_accuracy: Share
+    below_min_accuracy: Literal["flag", "stop"]
     measured_pairs: PositiveInt
     reward_model: RewardModelJudge
     chat: ChatJudge
     endpoint: JudgeEndpoint
+
+    @model_validator(mode="after")
+    def _two_families(self) -> Self:
+        if self.second == self.kind:
+            raise ValueError(
+                f"kind and second are both {self.kind}; the second judge has to be of another family, or none"
+            )
+        return self

@@ -10,6 +10,7 @@ from pipeline.report.documents import Interval
 from pipeline.report.efficiency import kl_spent
 from pipeline.report.flags import find_flags
 from pipeline.report.inputs import PolicyReport, ReportInputs, TrainedPolicy
+from pipeline.report.judges import gain_entries, judge_entries
 from pipeline.report.pairs import compare_pairs, pair_entries
 from pipeline.report.seeds import seed_entries, seed_tables
 
@@ -22,13 +23,14 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
     Costs are left out, as they differ from run to run: equal inputs and params give an equal result.
 
     Returns:
-        `policies` by name (sft first), `pairs`, `seeds` (empty with one), `overoptimization`, `kl_for_judge_score`
-        (see `kl_spent`), `reward_model`, `preferences`, and `flags`: a list of mappings with `policy` (and `seed`) or
-        `subject`, `code`, `message` and perhaps `examples`.
+        `policies` by name (sft first), `judges` by kind (see `judge_entries`), `pairs`, `seeds` (empty with one),
+        `overoptimization`, `kl_for_judge_score` (see `kl_spent`), `reward_model`, `preferences`, and `flags`: a list of
+        mappings with `policy` (and `seed`) or `subject`, `code`, `message` and perhaps `examples`.
     """
     reward, preferences = inputs.reward_metrics, inputs.preferences
     return {
-        "policies": {name: _policy_entry(policy) for name, policy in inputs.policies.items()},
+        "policies": {name: _policy_entry(inputs, policy) for name, policy in inputs.policies.items()},
+        "judges": judge_entries(inputs),
         "reward_model": {
             "accuracy": reward.accuracy.model_dump(),
             "longer_wins_accuracy": reward.longer_wins_accuracy,
@@ -48,10 +50,15 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
     }
 
 
-def _policy_entry(policy: PolicyReport) -> dict[str, Any]:
-    """All that was measured, and of a method the seed of the run; the number of prompts is the same for all."""
-    seed = {"seed": policy.seed} if isinstance(policy, TrainedPolicy) else {}
-    return {**seed, **policy.metrics.model_dump(exclude={"evaluation_prompts"})}
+def _policy_entry(inputs: ReportInputs, policy: PolicyReport) -> dict[str, Any]:
+    """All that was measured, and of a method the seed of the run and its `gains` by judge, over all seeds.
+
+    The number of prompts is the same for all.
+    """
+    if not isinstance(policy, TrainedPolicy):
+        return policy.metrics.model_dump(exclude={"evaluation_prompts"})
+    own = {"seed": policy.seed, "gains": gain_entries(inputs, policy.name)}
+    return {**own, **policy.metrics.model_dump(exclude={"evaluation_prompts"})}
 
 
 def comparison_table(comparison: dict[str, Any]) -> str:

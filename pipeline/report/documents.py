@@ -48,6 +48,8 @@ class PolicyMetrics(Document):
 
     judge_score: Interval
     judge_gain: Interval
+    second_judge_score: Interval | None = None
+    second_judge_gain: Interval | None = None
     reward_score: Interval
     reward_gain: Interval
     win_rate_vs_sft: Interval
@@ -99,6 +101,8 @@ class Sample(Document):
     judge_score: FiniteFloat
     reward_score: FiniteFloat
     kl_nats: FiniteFloat
+    category: str = ""
+    second_judge_score: FiniteFloat | None = None
 
 
 class MatchedAccuracy(Document):
@@ -275,19 +279,3 @@ class Sources(Document):
     sources: list[SourceRows]
     examples: dict[str, list[DroppedExample]]
     votes: VoteSummary | None
-
-
-class SecondJudge(Document):
-    """The judge that measures, where it is another than the one that ranked; `agreement` is with that one."""
-
-    held_out_accuracy: Interval
-    agreement: FiniteFloat
-
-
-class JudgeMetrics(Document):
-    """The judge that ranked, on texts with human labels that it was not fitted on."""
-
-    held_out_accuracy: Interval
-    texts: Count
-    majority_share: FiniteFloat
-    evaluation: SecondJudge | None = None

@@ -13,6 +13,7 @@ from pipeline.report.documents import (
 )
 from pipeline.report.hacking import find_examples, hacking_message, peak_message
 from pipeline.report.inputs import HistoryRow, ReportInputs, TrainedPolicy
+from pipeline.report.judges import confirmation_warnings, judge_warnings
 from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_ratio, unlearns_language
 from pipeline.report.pairs import gain, over_words
 from pipeline.report.palette import policy_label
@@ -50,11 +51,12 @@ class PolicyFlag(TypedDict):
 
 
 def find_flags(inputs: ReportInputs, params: WriteReport) -> list[Flag | PolicyFlag]:
-    """All warnings: policies first, in their order, then the reward model and the preferences."""
+    """All warnings: policies first, in their order, then the judges, the reward model and the preferences."""
     found: list[Flag | PolicyFlag] = []
     tables = seed_tables(inputs, params)
     for name, run in inputs.trained.items():
-        found += [PolicyFlag(policy=name, code=code, message=message) for code, message in gain_warnings(inputs, name)]
+        about_gain = gain_warnings(inputs, name) + confirmation_warnings(inputs, name)
+        found += [PolicyFlag(policy=name, code=code, message=message) for code, message in about_gain]
         warnings = drift_warnings(run.metrics, inputs.sft.metrics, params)
         warnings += training_warnings(run.history)
         found += [_about(inputs, run, code, message) for code, message in warnings]
@@ -62,6 +64,7 @@ def find_flags(inputs: ReportInputs, params: WriteReport) -> list[Flag | PolicyF
             found += _course_flags(inputs, one, params)
         found += _collapse_flags(inputs, tables.get(name))
     instruments = {
+        "judge": judge_warnings(inputs),
         "reward_model": reward_model_warnings(inputs.reward_metrics, inputs.histories["train_reward"]),
         "preferences": preference_warnings(inputs),
     }

@@ -20,6 +20,20 @@ GLOSSARY = (
         "Of a chat model: its preference over the SFT continuation, so SFT itself has 0.5.",
     ),
     Term(
+        "Second judge's score",
+        "as the judge score, by the judge of judge.second",
+        "share, 0 to 1",
+        "Of another family than the judge, it ranked and selected nothing. A gain that it does not see may be what the "
+        "first judge gets wrong. Of a lexicon: (1 + compound sentiment) / 2.",
+    ),
+    Term(
+        "Shared errors",
+        "texts about which both judges are wrong / texts about which the first is wrong; a tie counts 1/2",
+        "share of the first judge's errors",
+        "How far a second opinion is the first one again. Of independent errors it would be the second judge's share "
+        "of errors.",
+    ),
+    Term(
         "Reward score",
         "mean of r(prompt + continuation)",
         "score, mean 0 on reference samples",

@@ -17,7 +17,6 @@ from pipeline.report.documents import (
     Document,
     Frontier,
     FrontierPoint,
-    JudgeMetrics,
     PolicyMetrics,
     PreferenceDetails,
     PreferenceSummary,
@@ -25,6 +24,7 @@ from pipeline.report.documents import (
     Sample,
     Sources,
 )
+from pipeline.report.judge_documents import JudgeMetrics
 
 SFT = "sft"
 HistoryRow = Mapping[str, float]

@@ -13,6 +13,7 @@ from pipeline.report.page_categories import category_rows
 from pipeline.report.page_curves import fit_rows, pair_rows
 from pipeline.report.page_data import data_section
 from pipeline.report.page_decision import decide
+from pipeline.report.page_judges import judge_section
 from pipeline.report.page_policies import comparison_rows
 from pipeline.report.page_reward import group_rows
 from pipeline.report.page_run import RunFacts
@@ -78,6 +79,7 @@ def render_page(
             validation_prompts=next(iter(inputs.trained.values())).checkpoints.prompts,
             seeds=method_seeds(inputs, params),
             repair=repair_table(inputs),
+            judges=judge_section(inputs),
             reward_groups=group_rows(inputs.reward_metrics),
             glossary=GLOSSARY,
         )

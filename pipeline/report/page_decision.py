@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipeline.report.efficiency import JUDGE_SCORES, kl_spent, lines, score_at_kl
 from pipeline.report.formats import number
 from pipeline.report.inputs import ReportInputs
+from pipeline.report.judges import confirmed, no_verdict
 from pipeline.report.pairs import difference, gains, over_words
 from pipeline.report.palette import policy_label
 
@@ -98,6 +99,19 @@ def _spent(kl: float | None, ratio: float | None) -> str:
 
 def _recommend(inputs: ReportInputs) -> str:
     """The method with the clearly higher judge score; where there is none, the cheaper one."""
+    if (problem := no_verdict(inputs)) is not None:
+        return f"None can be recommended. {problem}"
+    return f"{_best(inputs)}{_unconfirmed(inputs)}"
+
+
+def _unconfirmed(inputs: ReportInputs) -> str:
+    names = [
+        policy_label(name) for name, change in gains(inputs).items() if change.rose and confirmed(inputs, name) is False
+    ]
+    return f" The second judge does not confirm the gain of {' and '.join(names)}: read samples first." if names else ""
+
+
+def _best(inputs: ReportInputs) -> str:
     found = gains(inputs)
     better = [name for name, change in found.items() if change.rose]
     if not better:

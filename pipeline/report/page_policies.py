@@ -8,7 +8,7 @@ from pipeline.report.documents import Interval, PolicyMetrics
 from pipeline.report.formats import number, percent, signed
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_ratio, unlearns_language
-from pipeline.report.pairs import gain, reward_gain
+from pipeline.report.pairs import gain, reward_gain, second_gain
 
 BETTER, WORSE, SAME = "better", "worse", "same"
 
@@ -47,6 +47,7 @@ def comparison_rows(inputs: ReportInputs, params: WriteReport) -> list[Row]:
     """Rows in the order in which one reads a result: gain, then price, then side effects; the main ones first."""
     main = [
         _judge_row(inputs),
+        *_second_judge_row(inputs),
         _win_row(inputs),
         _reward_row(inputs),
         _kl_row(inputs, params),
@@ -68,6 +69,17 @@ def _judge_row(inputs: ReportInputs) -> Row:
     intervals = [policy.metrics.judge_score for policy in inputs.policies.values()]
     tones = [gain_tone(gain(inputs, name)) for name in inputs.methods]
     return Row("Judge score", "0 to 1, higher is better", _interval_cells(intervals, [SAME, *tones], digits=3))
+
+
+def _second_judge_row(inputs: ReportInputs) -> list[Row]:
+    """None without a second judge."""
+    intervals = [policy.metrics.second_judge_score for policy in inputs.policies.values()]
+    known = [one for one in intervals if one is not None]
+    changes = [change for name in inputs.methods if (change := second_gain(inputs, name)) is not None]
+    if inputs.judge.second is None or len(known) < len(intervals) or len(changes) < len(inputs.methods):
+        return []
+    cells = _interval_cells(known, [SAME, *map(gain_tone, changes)], digits=3)
+    return [Row("Second judge's score", f"{inputs.judge.second.family}, 0 to 1", cells)]
 
 
 def _reward_row(inputs: ReportInputs) -> Row:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.report.formats import number, percent
 from pipeline.report.inputs import ReportInputs
+from pipeline.report.judge_documents import MeasuredJudge
 from pipeline.report.palette import policy_label
 
 _HASH_LENGTH = 12
@@ -70,9 +71,8 @@ def task_sentence(inputs: ReportInputs, params: Mapping[str, Any]) -> str:
 
 
 def _facts(inputs: ReportInputs, params: Mapping[str, Any], hashes: Mapping[str, str]) -> list[Fact]:
-    judge, reward = inputs.judge.held_out_accuracy, inputs.reward_metrics
+    reward = inputs.reward_metrics
     used = f"{reward.model}, {percent(reward.accuracy.mean)} of test pairs right"
-    measured = f"{percent(judge.mean)} right on {number(inputs.judge.texts, 0)} held-out texts"
     sources = [(f"{one.file}: {number(one.rows, 0)} rows, {one.format}", "") for one in inputs.sources.sources]
     return [
         Fact("Policy", [(_model(params, "policy"), _hash(hashes, "artifacts/models/policy"))]),
@@ -81,9 +81,23 @@ def _facts(inputs: ReportInputs, params: Mapping[str, Any], hashes: Mapping[str,
             [(f"{_model(params, 'reward_backbone')} ({used})", _hash(hashes, "artifacts/models/reward_backbone"))],
         ),
         Fact("Data", [*sources, ("every row and its fate", _hash(hashes, "artifacts/data/fates.jsonl"))]),
-        Fact("Judge", [(f"{_judge(params)}, {measured}", "")]),
+        Fact("Judges", _judge_facts(inputs, params)),
         Fact("Methods", [(_method(params, name, inputs.seeds), "") for name in inputs.methods]),
     ]
+
+
+def _judge_facts(inputs: ReportInputs, params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    judge = inputs.judge
+    facts = [(f"{_judge(params)}, {_right(judge)}", "")]
+    if judge.evaluation is not None:
+        facts.append((f"measures policies: {_measuring_judge(inputs, params)} {_right(judge.evaluation)}", ""))
+    if judge.second is not None:
+        facts.append((f"measures them again: {judge.second.family}, {_right(judge.second)}", ""))
+    return facts
+
+
+def _right(judge: MeasuredJudge) -> str:
+    return f"{percent(judge.held_out_accuracy.mean)} right on {number(judge.texts, 0)} held-out texts"
 
 
 def _method(params: Mapping[str, Any], name: str, seeds: Sequence[int]) -> str:

@@ -12,7 +12,7 @@ from pipeline.evaluation.statistics import method_difference, policy_difference,
 from pipeline.report.documents import Interval, Sample
 from pipeline.report.inputs import SFT, PolicyReport, ReportInputs
 
-Score = Literal["judge_score", "reward_score", "kl_nats"]
+Score = Literal["judge_score", "second_judge_score", "reward_score", "kl_nats"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,13 @@ def gains(inputs: ReportInputs) -> Mapping[str, Interval]:
     """`gain` of every method, the largest first, equal ones by name."""
     found = {name: gain(inputs, name) for name in inputs.methods}
     return dict(sorted(found.items(), key=lambda one: (-one[1].mean, one[0])))
+
+
+def second_gain(inputs: ReportInputs, name: str) -> Interval | None:
+    """`gain` as the second judge has it; None without one."""
+    if inputs.judge.second is None or any(one.second_judge_score is None for one in inputs.sft.samples):
+        return None
+    return difference(inputs, name, SFT, "second_judge_score")
 
 
 def reward_gain(inputs: ReportInputs, name: str) -> Interval:

@@ -7,6 +7,7 @@ from statistics import fmean
 from pipeline.report.documents import Interval
 from pipeline.report.formats import percent, signed
 from pipeline.report.inputs import ReportInputs
+from pipeline.report.judges import no_verdict, second_sentence
 from pipeline.report.limits import perplexity_ratio
 from pipeline.report.pairs import difference, gains, over_words
 from pipeline.report.palette import policy_label
@@ -26,13 +27,16 @@ def state_verdict(inputs: ReportInputs) -> Verdict:
     """Compare every method with SFT, and the best with the other methods, on the same prompts and over all seeds."""
     found = gains(inputs)
     ranked = list(found)
-    sentences = [_method_sentence(inputs, name, found[name]) for name in ranked]
+    sentences = [problem] if (problem := no_verdict(inputs)) is not None else []
+    sentences += [_method_sentence(inputs, name, found[name]) for name in ranked]
     sentences += [_pair_sentence(inputs, ranked[0], other) for other in ranked[1:]]
     sentences.append(_representatives(inputs) if len(inputs.seeds) > 1 else _ONE_SEED)
     return Verdict(_headline(inputs, found), sentences)
 
 
 def _headline(inputs: ReportInputs, found: Mapping[str, Interval]) -> str:
+    if no_verdict(inputs) is not None:
+        return "No verdict: the judge is not right often enough to measure anything."
     better = [name for name, change in found.items() if change.rose]
     if not better:
         subject = f"{policy_label(next(iter(found)))} does not beat" if len(found) == 1 else "No method beats"
@@ -64,6 +68,8 @@ def _method_sentence(inputs: ReportInputs, name: str, change: Interval) -> str:
     policy, sft = inputs.policies[name].metrics, inputs.sft.metrics
     wins, label = policy.win_rate_vs_sft, policy_label(name)
     result = f"{label} changed the judge score by {_with_interval(change)}, {over_words(inputs)}."
+    if (again := second_sentence(inputs, name)) is not None:
+        result += f" {again}"
     subject = f"Its run of seed {inputs.trained[name].seed}" if len(inputs.seeds) > 1 else "It"
     result += f" {subject} wins against SFT on {percent(wins.mean)} of the prompts"
     result += f" ({percent(wins.low)} to {percent(wins.high)})."

@@ -41,6 +41,10 @@ def evaluated_policies(root: Path) -> dict[str, str]:
     return {out.path: out.md5 for out in written if out.path.endswith("/samples.jsonl")}
 
 
+_NO_OBJECTION = ("second_judge_below_minimum",)
+"""Flags of the judges that speak against no policy."""
+
+
 def best_policy(comparison: Mapping[str, Any], evaluated: Mapping[str, str]) -> dict[str, Any] | None:
     """The policy with the highest judge score, SFT apart: its samples, and the flags that speak against it.
 
@@ -53,7 +57,9 @@ def best_policy(comparison: Mapping[str, Any], evaluated: Mapping[str, str]) -> 
         return None
     best = max(methods, key=lambda name: methods[name]["judge_score"]["mean"])
     samples = f"reports/policies/{best}/seed-{methods[best]['seed']}/samples.jsonl"
-    flags = {flag["code"]: flag["message"] for flag in comparison["flags"] if flag.get("policy") == best}
+    # what is wrong with the judge is wrong with every gain
+    about = [flag for flag in comparison["flags"] if flag.get("policy") == best or flag.get("subject") == "judge"]
+    flags = {flag["code"]: flag["message"] for flag in about if flag["code"] not in _NO_OBJECTION}
     return {"wrote": {samples: evaluated[samples]}, "flags": flags} if samples in evaluated else None
 
 

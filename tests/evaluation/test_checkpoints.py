@@ -80,12 +80,12 @@ def test_a_point_holds_the_means(evaluator: Evaluator) -> None:
 def test_the_judges_peak_within_the_budget_goes_on(
     settings: SelectCheckpoint, points: list[dict[str, Any]], step: int
 ) -> None:
-    assert choose_step(points, settings) == step
+    assert choose_step(points, settings, trusted=True) == step
 
 
 def test_the_last_one_goes_on_where_it_is_asked_for(settings: SelectCheckpoint) -> None:
     points = [point(0, 0.5, 0), point(4, 0.9, 1), point(8, 0.1, 30)]
-    assert choose_step(points, changed(settings, select="last")) == 8
+    assert choose_step(points, changed(settings, select="last"), trusted=True) == 8
 
 
 def test_of_each_category_the_first_prompts_are_measured() -> None:
@@ -118,3 +118,9 @@ def test_repaired_and_untouched_categories_are_checked_afterwards(evaluator: Eva
         {"category": "new", "prompts": 1, "sft": 0.5, "before": 0.8, "after": 0.75, "repaired": False},
         {"category": "old", "prompts": 2, "sft": 0.5, "before": 0.3, "after": pytest.approx(0.7), "repaired": True},
     ]
+
+
+def test_a_judge_that_failed_its_gate_selects_nothing(settings: SelectCheckpoint) -> None:
+    points = [point(0, 0.5, 0.0), point(4, 0.9, 1.0), point(8, 0.6, 2.0)]
+    assert choose_step(points, settings, trusted=True) == 4
+    assert choose_step(points, settings, trusted=False) == 8

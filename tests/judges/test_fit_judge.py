@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from pipeline.data.records import read_records, write_records
 from pipeline.errors import PipelineError
-from pipeline.judges.loading import load_judge
+from pipeline.judges.loading import load_judge, load_second_judge
 from pipeline.judges.text_classifier import TextClassifierJudge, fit_judge, split_labels
 from pipeline.models.compute import Compute
 from pipeline.models.reward import create_reward_model
@@ -33,6 +35,7 @@ class FakeStage:
         for name in ("train", "test"):
             write_records(root / f"artifacts/data/labels/{name}.jsonl", rows)
         self.metrics: dict[str, Any] = {}
+        self.gate: dict[str, Any] = {}
 
     def input(self, path: str) -> Path:
         return self.root / path
@@ -43,7 +46,10 @@ class FakeStage:
         return self._compute
 
     def write_json(self, path: str, value: Any) -> None:
-        self.metrics = json.loads(json.dumps(value))
+        if path == "reports/judge/gate.json":
+            self.gate = value
+        else:
+            self.metrics = json.loads(json.dumps(value))
 
     def log_final(self, metrics: Any) -> None:
         assert metrics
@@ -88,8 +94,11 @@ def test_a_reward_model(
 def test_a_classifier_keeps_its_files_and_keys(tmp_path: Path, params: Params, compute: Compute) -> None:
     stage = run(tmp_path, params, compute, params.judge.endpoint)
     assert sorted(path.name for path in (tmp_path / "artifacts/judge").iterdir()) == ["judge.json", "judge.safetensors"]
-    assert set(stage.metrics) == {"held_out_accuracy", "majority_share", "texts", "evaluation"}
-    assert set(stage.metrics["evaluation"]) == {"held_out_accuracy", "majority_share", "texts", "agreement"}
+    each = {"held_out_accuracy", "majority_share", "texts", "kind", "family", "fitted_on", "problem"}
+    beside = each | {"agreement", "shared_error_share", "expected_shared_error_share"}
+    assert set(stage.metrics) == each | {"evaluation", "second"}
+    assert set(stage.metrics["evaluation"]) == beside
+    assert set(stage.metrics["second"]) == beside | {"first_accuracy"}
 
 
 def test_the_judge_that_measures_has_seen_other_labels(tmp_path: Path, params: Params, compute: Compute) -> None:
@@ -116,3 +125,64 @@ def test_too_few_labels_for_two_judges_are_an_error_that_says_what_to_do() -> No
     rows = [{"id": "02", "text": "good", "label": 1}, {"id": "01", "text": "bad", "label": 0}]
     with pytest.raises(PipelineError, match=r"2 labels are too few .* fit_judge\.independent to false"):
         split_labels(rows)
+
+
+def test_a_second_judge_of_another_family_is_measured_beside_the_first(
+    tmp_path: Path, params: Params, compute: Compute
+) -> None:
+    """The lexicon knows good, fine, poor and bad, and none of the other words."""
+    stage = run(tmp_path, params, compute, params.judge.endpoint)
+    second = stage.metrics["second"]
+    assert (second["kind"], second["family"]) == ("lexicon", "sentiment lexicon")
+    assert "no labels of the data" in second["fitted_on"]
+    # of good, fine, so, bad, poor and weak it does not know so
+    assert second["held_out_accuracy"]["mean"] == pytest.approx(5.5 / 6)
+    assert second["first_accuracy"] == stage.metrics["evaluation"]["held_out_accuracy"]
+    judge = load_judge(
+        tmp_path / "artifacts/second_judge", compute, endpoint=params.judge.endpoint, store=stage.verdict_store
+    )
+    scores = judge.rate(["", "", ""], ["a good film", "a bad film", "a film"], [""] * 3)
+    assert scores[0] > 0.5 > scores[1] and scores[2] == 0.5
+
+
+def test_without_a_second_judge_nothing_measures_again(tmp_path: Path, params: Params, compute: Compute) -> None:
+    stage = run(tmp_path, params, compute, params.judge.endpoint, second="none")
+    assert stage.metrics["second"] is None
+    folder = tmp_path / "artifacts/second_judge"
+    assert load_second_judge(folder, compute, endpoint=params.judge.endpoint, store=stage.verdict_store) is None
+
+
+def test_judges_that_compare_are_set_beside_each_other_on_pairs(
+    tmp_path: Path, params: Params, compute: Compute
+) -> None:
+    with serve(Fake(stars)) as fake:
+        stage = run(tmp_path, params, compute, fake.settings(), second="chat", measured_pairs=2)
+        second = stage.metrics["second"]
+        assert second["held_out_accuracy"]["mean"] == 1.0 and second["texts"] == 4
+        classifier = TextClassifierJudge.load(tmp_path / "artifacts/evaluation_judge")
+        sides = np.sign(classifier.score(LIKED[:2]) - classifier.score(DISLIKED[:2]))
+        assert second["first_accuracy"]["mean"] == pytest.approx(((1 + sides) / 2).mean())
+        assert len(read_records(tmp_path / "reports/judge/verdicts.jsonl")) == 2
+
+
+def test_a_judge_that_is_no_better_than_a_coin_is_named_and_not_trusted(
+    tmp_path: Path, params: Params, compute: Compute, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = run(tmp_path, params, compute, params.judge.endpoint, min_accuracy=1.0, below_min_accuracy="flag")
+    assert stage.gate == {"trusted": False}
+    assert "below judge.min_accuracy 1" in stage.metrics["evaluation"]["problem"]
+    assert "the judge that measures policies is right on" in capsys.readouterr().out
+
+
+def test_a_judge_that_is_trusted_says_so(tmp_path: Path, params: Params, compute: Compute) -> None:
+    assert run(tmp_path, params, compute, params.judge.endpoint, min_accuracy=0.0).gate == {"trusted": True}
+
+
+def test_the_gate_stops_where_it_is_asked_to(tmp_path: Path, params: Params, compute: Compute) -> None:
+    with pytest.raises(PipelineError, match=r"below judge\.min_accuracy 1.*judge\.below_min_accuracy to flag"):
+        run(tmp_path, params, compute, params.judge.endpoint, min_accuracy=1.0, below_min_accuracy="stop")
+
+
+def test_two_judges_of_one_family_are_no_two_opinions(params: Params) -> None:
+    with pytest.raises(ValidationError, match="another family"):
+        changed(params.judge, kind="chat", second="chat")

@@ -138,7 +138,8 @@ def _samples(name: str, count: int, rng: random.Random) -> list[Json]:
         rows.append({
             "id": f"prompt-{index:03d}", "prompt": f"{opening} really quite", "response": text, "tokens": 24,
             "ended": rng.random() < 0.1, "judge_score": score, "reward_score": 4 * (score - 0.47) + rng.gauss(0, 0.5),
-            "kl_nats": rng.gauss(kl, 1.5) if kl else 0.0,
+            "kl_nats": rng.gauss(kl, 1.5) if kl else 0.0, "category": ("praise", "blame")[index % 2],
+            "second_judge_score": min(max(0.5 * score + random.Random(index).gauss(0.25, 0.1), 0.0), 1.0),
         })  # fmt: skip
     return rows
 
@@ -266,9 +267,21 @@ def _documents(rng: random.Random) -> dict[str, Json]:
             },
         },
         "judge/metrics.json": {
-            "held_out_accuracy": {"mean": 0.861, "low": 0.846, "high": 0.876}, "texts": 1989, "majority_share": 0.503,
-            "evaluation": {"held_out_accuracy": {"mean": 0.853, "low": 0.837, "high": 0.868}, "agreement": 0.91},
+            **measured_judge("classifier", 0.861),
+            "evaluation": {**measured_judge("classifier", 0.853), **_SHARED, "agreement": 0.91},
+            "second": {**measured_judge("lexicon", 0.66), **_SHARED},
         },
+    }  # fmt: skip
+
+
+_SHARED = {"agreement": 0.7, "shared_error_share": 0.41, "expected_shared_error_share": 0.34}
+
+
+def measured_judge(kind: str, accuracy: float) -> Json:
+    """What fit_judge says of a judge that may be trusted."""
+    return {
+        "kind": kind, "family": f"made-up {kind}", "fitted_on": "labels", "texts": 1989, "majority_share": 0.503,
+        "held_out_accuracy": {"mean": accuracy, "low": accuracy - 0.015, "high": accuracy + 0.015}, "problem": None,
     }  # fmt: skip
 
 

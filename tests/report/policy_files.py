@@ -24,6 +24,8 @@ def policy_metrics(name: str, samples: list[Json], baseline: list[Json]) -> Json
     return {
         "judge_score": _interval([row["judge_score"] for row in samples]),
         "judge_gain": _gain("judge_score", samples, baseline),
+        "second_judge_score": _interval([row["second_judge_score"] for row in samples]),
+        "second_judge_gain": _gain("second_judge_score", samples, baseline),
         "reward_score": _interval([row["reward_score"] for row in samples]),
         "reward_gain": _gain("reward_score", samples, baseline),
         "win_rate_vs_sft": _interval(wins),

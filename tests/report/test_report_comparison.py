@@ -4,8 +4,10 @@ from pipeline.report.comparison import build_comparison, comparison_table
 from pipeline.report.verdict import state_verdict
 from tests.report.trained_files import load
 
-INTERVALS = {"judge_score", "judge_gain", "reward_score", "reward_gain", "win_rate_vs_sft", "kl_interval",
-             "kl_k3_interval"}  # fmt: skip
+INTERVALS = {
+    "judge_score", "judge_gain", "second_judge_score", "second_judge_gain", "reward_score", "reward_gain",
+    "win_rate_vs_sft", "kl_interval", "kl_k3_interval",
+}  # fmt: skip
 POLICY_KEYS = INTERVALS | {
     "length_controlled_win_rate", "kl_nats_per_sequence", "kl_nats_per_token", "kl_k3_nats_per_sequence",
     "kl_k3_nats_per_token", "perplexity_held_out", "distinct_1", "distinct_2", "distinct_3", "self_bleu",
@@ -17,11 +19,13 @@ POLICY_KEYS = INTERVALS | {
 def test_keys_are_stable(inputs, write_report_params):
     comparison = build_comparison(inputs, write_report_params)
     assert set(comparison) == {
-        "policies", "pairs", "seeds", "overoptimization", "reward_model", "kl_for_judge_score", "preferences", "flags",
+        "policies", "judges", "pairs", "seeds", "overoptimization", "reward_model", "kl_for_judge_score",
+        "preferences", "flags",
     }  # fmt: skip
     assert list(comparison["policies"]) == ["sft", "dpo", "ppo"]
     for name, entry in comparison["policies"].items():
-        assert set(entry) == POLICY_KEYS | ({"seed", "selected_step", "last_step", "last"} if name != "sft" else set())
+        trained = {"seed", "selected_step", "last_step", "last", "gains"}
+        assert set(entry) == POLICY_KEYS | (trained if name != "sft" else set())
         for key in INTERVALS:
             assert set(entry[key]) == {"mean", "low", "high"}
         assert [row["category"] for row in entry["by_category"]] == ["praise", "blame"]

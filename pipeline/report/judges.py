@@ -1,0 +1,129 @@
+"""Who measured, how far each judge can be trusted, and whether a gain holds under both."""
+
+from typing import Any
+
+from pipeline.report.documents import Interval
+from pipeline.report.formats import percent, signed
+from pipeline.report.inputs import ReportInputs
+from pipeline.report.judge_documents import MeasuredJudge
+from pipeline.report.pairs import gain, over, over_words, second_gain
+from pipeline.report.palette import policy_label
+
+
+def measuring_judges(inputs: ReportInputs) -> list[MeasuredJudge]:
+    """The judge whose scores are the judge score, then the one of another family where there is one."""
+    return [inputs.judge.measuring, *([inputs.judge.second] if inputs.judge.second else [])]
+
+
+def judge_entries(inputs: ReportInputs) -> dict[str, Any]:
+    """The judges that measured policies, by kind, as they stand in comparison.json; the first gives the judge score."""
+    first = inputs.judge.measuring
+    entries: dict[str, dict[str, Any]] = {first.kind: {**_entry(first), "shared_error_share": None}}
+    if (second := inputs.judge.second) is not None:
+        shared = {
+            "shared_error_share": second.shared_error_share,
+            "expected_shared_error_share": second.expected_shared_error_share,
+            "agreement": second.agreement,
+        }
+        entries[second.kind] = {**_entry(second), **shared}
+    return entries
+
+
+def _entry(judge: MeasuredJudge) -> dict[str, Any]:
+    return {
+        "family": judge.family,
+        "fitted_on": judge.fitted_on,
+        "accuracy": judge.held_out_accuracy.model_dump(),
+        "majority_share": judge.majority_share,
+        "texts": judge.texts,
+        "problem": judge.problem,
+    }
+
+
+def gain_entries(inputs: ReportInputs, name: str) -> dict[str, Any]:
+    """What a method did to the score of each judge, as it stands in comparison.json."""
+    found = {inputs.judge.measuring.kind: gain(inputs, name)}
+    if inputs.judge.second is not None and (again := second_gain(inputs, name)) is not None:
+        found[inputs.judge.second.kind] = again
+    return {kind: {**change.model_dump(), "over": over(inputs)} for kind, change in found.items()}
+
+
+def confirmed(inputs: ReportInputs, name: str) -> bool | None:
+    """Whether a gain is one under the second judge, too; None where none can say so."""
+    second, again = inputs.judge.second, second_gain(inputs, name)
+    return None if again is None or second is None or second.problem else again.rose
+
+
+def second_sentence(inputs: ReportInputs, name: str) -> str | None:
+    """What the second judge says of a method."""
+    second, again = inputs.judge.second, second_gain(inputs, name)
+    if second is None or again is None:
+        return None
+    seen = f"{_the(second)} puts it at {_interval(again)}"
+    first = gain(inputs, name)
+    if second.problem:
+        return f"{seen}, but is {second.problem}: that confirms nothing."
+    if first.rose:
+        return f"{seen}: the gain {'holds under both judges' if again.rose else 'does not hold under both judges'}."
+    return f"{seen}, {'beyond chance' if again.rose or again.fell else 'which may be chance'}."
+
+
+def no_verdict(inputs: ReportInputs) -> str | None:
+    """Why no verdict can rest on the judge score; None where one can."""
+    judge = inputs.judge.measuring
+    if judge.problem is None:
+        return None
+    return f"The judge that measures, a {judge.family}, is {judge.problem}."
+
+
+def judge_warnings(inputs: ReportInputs) -> list[tuple[str, str]]:
+    """Codes and messages about judges that are not worth trust."""
+    warnings = []
+    advice = "Take a better judge (judge.kind), or give it more labels (data.splits.judge)"
+    if inputs.judge.evaluation is not None and inputs.judge.problem:
+        seen = f"The judge that ranked pairs, a {inputs.judge.family}, is {inputs.judge.problem}"
+        warnings.append(("judge_below_minimum", f"{seen}. What was learned from its pairs is as good as it. {advice}."))
+    if (problem := no_verdict(inputs)) is not None:
+        meaning = "No verdict rests on its scores, and the last checkpoint went on instead of its choice"
+        warnings.append(("judge_below_minimum", f"{problem} {meaning}. {advice}."))
+    if inputs.judge.measuring.texts == 0:
+        seen = "Nobody knows what the judge is worth: the data has no labels to measure it on"
+        warnings.append(("judge_not_measured", f"{seen}. Give it labelled or preferred texts (data.splits.test)."))
+    if (second := inputs.judge.second) is not None and second.problem:
+        advice = "Take another (judge.second), or none"
+        warnings.append(("second_judge_below_minimum", f"{_the(second)} is {second.problem}. {advice}."))
+    return warnings
+
+
+def confirmation_warnings(inputs: ReportInputs, name: str) -> list[tuple[str, str]]:
+    """Codes and messages about a gain that the second judge does not see."""
+    if not gain(inputs, name).rose or confirmed(inputs, name) is not False:
+        return []
+    again = second_gain(inputs, name)
+    assert again is not None and inputs.judge.second is not None
+    seen = f"{_the(inputs.judge.second)} puts the gain of {policy_label(name)} at {_interval(again)}, "
+    seen += f"prompt by prompt {over_words(inputs)}: not above 0 beyond chance"
+    meaning = "The policy may have learned what the first judge gets wrong"
+    return [("gain_not_confirmed", f"{seen}. {meaning}. Read samples, and ask a third judge.")]
+
+
+def agreement_sentences(inputs: ReportInputs) -> list[str]:
+    """Where the two judges agree: on human labels, and on every method against SFT, prompt by prompt."""
+    second = inputs.judge.second
+    if second is None or second.agreement is None:
+        return []
+    told = [f"On texts with human labels the two say the same in {percent(second.agreement)} of the cases."]
+    if second.shared_error_share is not None and second.expected_shared_error_share is not None:
+        told.append(
+            f"Of the first judge's errors the second makes {percent(second.shared_error_share)}, too; it would be "
+            f"{percent(second.expected_shared_error_share)} if their errors had nothing to do with each other."
+        )
+    return told
+
+
+def _the(judge: MeasuredJudge) -> str:
+    return f"The second judge, a {judge.family},"
+
+
+def _interval(change: Interval) -> str:
+    return f"{signed(change.mean, 3)} ({signed(change.low, 3)} to {signed(change.high, 3)})"
