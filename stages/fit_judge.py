@@ -3,6 +3,7 @@
 import shutil
 from typing import Any
 
+from pipeline.data.passages import Passage
 from pipeline.data.records import read_records, write_records
 from pipeline.errors import PipelineError
 from pipeline.evaluation.judge import classifier_accuracy, classifier_agreement, judge_agreement, liked_and_disliked
@@ -13,6 +14,7 @@ from pipeline.judges.rules import ChatRules
 from pipeline.judges.text_classifier import TextClassifierJudge, fit_judge, split_labels
 from pipeline.models.checkpoints import save_model
 from pipeline.models.sources import load_source_reward_model
+from pipeline.models.text_format import read_text_format, store_text_format
 from pipeline.params.schema import FitJudge
 from pipeline.stage.run import Stage, run_stage
 
@@ -59,11 +61,12 @@ def _fit(rows: list[dict[str, Any]], settings: FitJudge) -> TextClassifierJudge:
     return fit_judge([row["text"] for row in rows], [row["label"] for row in rows], settings)
 
 
-def _fetch_reward_model(stage: Stage, texts: list[str]) -> Judge:
+def _fetch_reward_model(stage: Stage, texts: list[Passage]) -> Judge:
     settings, folder = stage.params.judge.reward_model, stage.output("artifacts/judge")
     compute = stage.start_compute()
     network, tokenizer = load_source_reward_model(settings, key="judge.reward_model.source")
     save_model(network, tokenizer, folder / MODEL, with_code=settings.trust_remote_code)
+    store_text_format(folder / MODEL, read_text_format(stage.input("artifacts/data/text_format.json")))
     return save_reward_judge(folder, compute, texts, batch_size=settings.batch_size)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.passages import Passage
 from pipeline.evaluation.statistics import Interval, wilson_interval
 from pipeline.judges.protocol import Judge
 from pipeline.judges.text_classifier import TextClassifierJudge, cut_windows
@@ -14,12 +15,12 @@ _NOTHING_KNOWN: Interval = {"mean": 0.5, "low": 0.0, "high": 1.0}
 """Where there are no labels."""
 
 
-def liked_and_disliked(rows: Sequence[Mapping[str, Any]], at_most: int) -> list[tuple[str, str]]:
+def liked_and_disliked(rows: Sequence[Mapping[str, Any]], at_most: int) -> list[tuple[Passage, Passage]]:
     """The first texts that people labelled 1, each beside one labelled 0.
 
     The two texts that prepare_data makes of a preference pair are adjacent in `rows`, so they meet here again.
     """
-    liked, disliked = ([row["text"] for row in rows if row["label"] == label] for label in (1, 0))
+    liked, disliked = ([Passage(row["text"], True) for row in rows if row["label"] == label] for label in (1, 0))
     return list(zip(liked, disliked, strict=False))[:at_most]
 
 
@@ -55,7 +56,7 @@ def _likes(judge: TextClassifierJudge, rows: Sequence[Mapping[str, Any]], settin
     return judge.score([cut_windows(row["text"], words=settings.window_words, at_most=1)[0] for row in rows]) > 0.5
 
 
-def judge_agreement(judge: Judge, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def judge_agreement(judge: Judge, pairs: Sequence[tuple[Passage, Passage]]) -> dict[str, Any]:
     """How often the judge prefers the text that people liked, a tie counting half.
 
     Args:

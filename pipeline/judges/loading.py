@@ -28,7 +28,8 @@ def load_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint, store
         return open_chat_judge(ChatRules.load(folder), endpoint=endpoint, store=store)
     if kind == "reward_model":
         return load_reward_judge(folder, compute)
-    return PointwiseJudge(TextClassifierJudge.load(folder).score)
+    classifier = TextClassifierJudge.load(folder)
+    return PointwiseJudge(lambda passages: classifier.score([one.text for one in passages]))
 
 
 def open_chat_judge(rules: ChatRules, *, endpoint: JudgeEndpoint, store: Path) -> ChatJudge:

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from pipeline.data.passages import Passage
 from pipeline.evaluation.judge import judge_agreement, liked_and_disliked
 from pipeline.evaluation.statistics import wilson_interval
 from pipeline.judges.pointwise import PointwiseJudge
+from tests.passages import ended
 
 ROWS = [
     {"text": text, "label": label}
@@ -19,11 +21,11 @@ class Unsure(PointwiseJudge):
     """Counts stars, and cannot tell where there are none."""
 
     def __init__(self) -> None:
-        super().__init__(lambda texts: np.array([float(text.count("*")) for text in texts]))
+        super().__init__(lambda texts: np.array([float(one.text.count("*")) for one in texts]))
 
-    def compare(self, prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+    def compare(self, prompts: Sequence[str], first: Sequence[Passage], second: Sequence[Passage]) -> np.ndarray:
         found = super().compare(prompts, first, second)
-        known = np.array(["*" in a + b for a, b in zip(first, second, strict=True)], dtype=bool)
+        known = np.array(["*" in a.text + b.text for a, b in zip(first, second, strict=True)], dtype=bool)
         return np.where(known, found, np.nan)
 
     def counts(self) -> dict[str, float]:
@@ -31,12 +33,12 @@ class Unsure(PointwiseJudge):
 
 
 def test_texts_meet_in_their_order() -> None:
-    assert liked_and_disliked(ROWS, 9) == [("***", "*"), ("*", "**"), ("****", "bb")]
-    assert liked_and_disliked(ROWS, 1) == [("***", "*")]
+    assert liked_and_disliked(ROWS, 9) == [tuple(ended(pair)) for pair in (("***", "*"), ("*", "**"), ("****", "bb"))]
+    assert liked_and_disliked(ROWS, 1) == [tuple(ended(("***", "*")))]
 
 
 def test_agreement_is_over_the_pairs_with_a_verdict_and_ties_count_half() -> None:
-    pairs = [("***", "*"), ("*", "**"), ("*a", "*b"), ("x", "y")]
+    pairs = [tuple(ended(pair)) for pair in (("***", "*"), ("*", "**"), ("*a", "*b"), ("x", "y"))]
     metrics = judge_agreement(Unsure(), pairs)
     assert metrics["held_out_accuracy"] == wilson_interval(1.5, 3)
     assert metrics["held_out_accuracy"]["mean"] == pytest.approx(0.5)
