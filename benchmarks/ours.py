@@ -14,6 +14,7 @@ from benchmarks.workloads import (
     Workload,
     find,
 )
+from pipeline.data.passages import Passage
 from pipeline.data.preferences import TextPair
 from pipeline.data.tokens import tokenize_example
 from pipeline.models.compute import Compute, start_compute
@@ -99,7 +100,8 @@ def reward(workload: Workload, params: Params, compute: Compute, steps: Steps) -
     tuned = finetuning(workload)
     model = create_reward_model(workload.folder, compute, max_length=max(512, 2 * longest), seed=SEED, finetuning=tuned)
     pairs = [
-        TextPair(r["prompt"] + r["chosen"], r["prompt"] + r["rejected"], str(i)) for i, r in enumerate(workload.rows())
+        TextPair(Passage(r["prompt"] + r["chosen"], True), Passage(r["prompt"] + r["rejected"], True), str(i))
+        for i, r in enumerate(workload.rows())
     ]
     settings = params.train_reward.model_copy(update=schedule(workload))
     train_reward(model, pairs, [], settings, compute, seed=SEED, **steps.callbacks())

@@ -144,9 +144,12 @@ def reward(workload: Workload, attention: str) -> None:
 
     folder = WORK / f"models/{workload.model}-reward"
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    # as ids: TRL would add an EOS that this project's reward model does not read
+    # as ids, as this project's reward model reads them: one text, then EOS
     rows = [
-        {f"{side}_ids": tokenizer(row["prompt"] + row[side])["input_ids"] for side in ("chosen", "rejected")}
+        {
+            f"{side}_ids": [*tokenizer(row["prompt"] + row[side])["input_ids"], tokenizer.eos_token_id]
+            for side in ("chosen", "rejected")
+        }
         for row in workload.rows()
     ]
     run(

@@ -13,8 +13,10 @@ from pipeline.data.records import read_records, write_records
 from pipeline.errors import PipelineError
 from pipeline.judges.loading import load_judge
 from pipeline.models.compute import Compute
+from pipeline.models.decoding import Continuation, decode_responses
 from pipeline.models.policy import load_policy, load_tokenizer
-from pipeline.models.sampling import Continuation, decode_responses, sample_batches
+from pipeline.models.sampling import sample_batches
+from pipeline.models.stopping import stop_token_ids
 from pipeline.progress import progress_bar
 from pipeline.seeding import torch_generator
 from pipeline.stage.run import Stage, run_stage
@@ -112,7 +114,8 @@ def _sample(stage: Stage, compute: Compute, prompts: list[str]) -> list[Continua
         resume=stage.resume,
     )
     stage.costs.add_work(sum(int(batch.attention_mask.sum()) for batch in batches), perf_counter() - start)
-    return [one for batch in batches for one in decode_responses(batch, tokenizer)]
+    stops = stop_token_ids(tokenizer, stage.params.sampling, policy.causal_lm)
+    return [one for batch in batches for one in decode_responses(batch, tokenizer, stops)]
 
 
 if __name__ == "__main__":

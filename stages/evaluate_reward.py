@@ -47,11 +47,11 @@ def measure(
 ) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     """Metrics and plot data of each model; the seconds, which differ from run to run, go to the log and the run."""
     pairs, validation = read_pairs(stage, "test"), read_pairs(stage, "validation")
-    settings = stage.params.evaluate_reward
+    settings, texts = stage.params.evaluate_reward, read_text_format(folders[OWN] / FILE)
     measured = {}
     for name, folder in folders.items():
         start = perf_counter()
-        model = load_reward_model(folder, compute)
+        model = load_reward_model(folder, compute, texts=texts)
         measured[name] = evaluate_reward(model, pairs, validation, settings)
         for warning in warnings_of(name, measured[name][0], settings):
             print(f"warning: {warning}", flush=True)
@@ -83,7 +83,7 @@ def read_pairs(stage: Stage, split: str) -> list[EvaluationPair]:
 
 def adopt(stage: Stage, folder: Path, target: Path, compute: Compute, texts: TextFormat) -> None:
     """A finished model, shifted to mean 0 on the training responses; `texts` is what it scores from now on."""
-    model = load_reward_model(folder, compute)
+    model = load_reward_model(folder, compute, texts=texts)
     if warning := foreign_template_warning(model.tokenizer.chat_template, texts):
         print(f"warning: {warning}", flush=True)
     batch_size = 2 * stage.params.evaluate_reward.batch_size

@@ -21,13 +21,13 @@ from pipeline.evaluation.judge import (
 )
 from pipeline.judges.lexicon import save_lexicon_judge
 from pipeline.judges.loading import open_chat_judge
-from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.judges.protocol import Judge
 from pipeline.judges.reward_model import MODEL, save_reward_judge
 from pipeline.judges.rules import ChatRules
 from pipeline.judges.text_classifier import TextClassifierJudge, fit_judge, split_labels
 from pipeline.models.checkpoints import save_model
 from pipeline.models.sources import load_source_reward_model
+from pipeline.models.text_format import read_text_format, store_text_format
 from pipeline.params.schema import FitJudge
 from pipeline.stage.run import Stage, run_stage
 
@@ -78,7 +78,7 @@ def _fit_classifiers(stage: Stage, test: Rows) -> tuple[dict[str, Any], Judge]:
     fitted = [_fit(half, settings) for half in halves]
     for judge, name in zip(fitted, ("judge", "evaluation_judge"), strict=True):
         judge.save(stage.output(f"artifacts/{name}"))
-    ranking, measuring = (PointwiseJudge(judge.score) for judge in fitted)
+    ranking, measuring = (judge.as_judge() for judge in fitted)
     metrics, right = _measure(stage, ranking, "classifier", test)
     metrics |= _described("classifier", labels=len(halves[0]))
     if not settings.independent:
@@ -109,6 +109,7 @@ def _finished_judge(stage: Stage, kind: str, folder: Path, test: Rows) -> Judge:
     model, compute = stage.params.judge.reward_model, stage.start_compute()
     network, tokenizer = load_source_reward_model(model, key="judge.reward_model.source")
     save_model(network, tokenizer, folder / MODEL, with_code=model.trust_remote_code)
+    store_text_format(folder / MODEL, read_text_format(stage.input("artifacts/data/text_format.json")))
     texts = [text for pair in liked_and_disliked(test, stage.params.judge.measured_pairs) for text in pair]
     return save_reward_judge(folder, compute, texts, batch_size=model.batch_size)
 

@@ -98,7 +98,7 @@ def _write(stage: Stage, prepared: PreparedData, sources: Sequence[Source], styl
     write_tables([*tables, Table(folder / "pairs.jsonl", prepared.pairs, "pairs")], processes=usable_cores())
     write_records(folder / "fates.jsonl", prepared.fates)
     write_records(folder / "quarantine.jsonl", _quarantined(prepared, sources))
-    TextFormat(style.name, style.template_hash).write(folder / "text_format.json")
+    TextFormat(style.name, style.template_hash, end_of_turn=style.end_of_turn).write(folder / "text_format.json")
 
 
 def _check(prepared: PreparedData, sources: Sequence[Source], settings: Data) -> None:

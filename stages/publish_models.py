@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from pipeline.models.checkpoints import save_whole
-from pipeline.models.folders import link_files
+from pipeline.models.folders import link_files, stored_generation_config
 from pipeline.models.policy import load_tokenizer
-from pipeline.models.sampling import stop_token_ids
+from pipeline.models.stopping import stop_token_ids
 from pipeline.models.text_format import read_text_format
 from pipeline.project.hashing import sha256
 from pipeline.release.card import model_card, policy_facts, reward_model_facts
@@ -59,7 +59,8 @@ def _tell_how_to_use(stage: Stage, name: str, folder: Path) -> None:
         template = _template(stage)
     else:
         tokenizer, sampling = load_tokenizer(folder), stage.params.sampling
-        write_sampling(folder, sampling, stop_token_ids(tokenizer, sampling).tolist())
+        stops = stop_token_ids(tokenizer, sampling, stored_generation_config(folder))
+        write_sampling(folder, sampling, stops.tolist())
         template = _template(stage)
         if template is not None:
             template = template_with_bos(template, tokenizer)

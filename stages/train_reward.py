@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from transformers import PreTrainedTokenizerBase
-
 from pipeline.data.preferences import TextPair
 from pipeline.data.records import read_records
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import reward_examples, reward_work
 from pipeline.models.folders import config_of
 from pipeline.models.reward import create_reward_model, load_reward_model, load_reward_tokenizer
+from pipeline.models.reward_texts import END_UNSEEN, RewardTexts
 from pipeline.models.text_format import foreign_template_warning, read_text_format, store_text_format
 from pipeline.params.schema import Runtime, TrainReward
 from pipeline.project.hashing import content_size
@@ -30,10 +29,11 @@ def main(stage: Stage) -> None:
     texts = read_text_format(stage.input("artifacts/data/text_format.json"))
     finished = stage.params.models.reward_backbone.is_reward_model
     if finished:
-        model = load_reward_model(backbone, compute, max_length=settings.max_length)
+        model = load_reward_model(backbone, compute, max_length=settings.max_length, texts=texts)
     else:
         tokenizer = load_reward_tokenizer(backbone)
-        _check_memory(backbone, tokenizer, pairs, settings, stage.params.runtime)
+        read = RewardTexts(tokenizer, max_length=settings.max_length, end_of_turn=texts.end_of_turn)
+        _check_memory(backbone, read, pairs, settings, stage.params.runtime)
         model = create_reward_model(
             backbone,
             compute,
@@ -41,8 +41,11 @@ def main(stage: Stage) -> None:
             seed=seed,
             finetuning=settings.finetuning,
             tokenizer=tokenizer,
+            texts=texts,
         )
-    truncated = model.truncated([text for pair in pairs for text in (pair.chosen, pair.rejected)])
+    if not model.texts.shows_end:
+        print(f"warning: {END_UNSEEN}", flush=True)
+    truncated = model.texts.truncated([text for pair in pairs for text in (pair.chosen, pair.rejected)])
     print(f"{len(pairs)} pairs, {truncated} texts longer than {settings.max_length} tokens", flush=True)
     if finished:
         print("a finished reward model: nothing is trained", flush=True)
@@ -72,7 +75,7 @@ def main(stage: Stage) -> None:
 
 def _check_memory(
     backbone: Path,
-    tokenizer: PreTrainedTokenizerBase,
+    texts: RewardTexts,
     pairs: Sequence[TextPair],
     settings: TrainReward,
     runtime: Runtime,
@@ -80,9 +83,8 @@ def _check_memory(
     config = config_of(backbone)
     examples = reward_examples(
         config,
-        tokenizer,
+        texts,
         [(pair.chosen, pair.rejected) for pair in pairs],
-        max_length=settings.max_length,
         shared_prompts=runtime.shared_prompts,
     )
     check_fit(reward_work(config, settings, examples), runtime)

@@ -22,7 +22,10 @@ def main(stage: Stage) -> None:
     tokenizer = load_tokenizer(base)
     texts = read_text_format(stage.input("artifacts/data/text_format.json"))
     check_template(tokenizer.chat_template, texts)
-    examples = [tokenize_example(tokenizer, row["prompt"], row["response"], ended=row["ended"]) for row in rows]
+    end = texts.end_of_turn
+    examples = [
+        tokenize_example(tokenizer, row["prompt"], row["response"], ended=row["ended"], end_of_turn=end) for row in rows
+    ]
     cut = sum(len(example) > settings.max_length for example in examples)
     examples = [cut_response(example, settings.max_length) for example in examples]
     print(f"{len(examples)} texts, {cut} responses cut at {settings.max_length} tokens", flush=True)

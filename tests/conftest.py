@@ -10,6 +10,7 @@ from transformers.utils import logging
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from pipeline.data.passages import Passage
 from pipeline.data.preferences import TextPair
 from pipeline.models.compute import Compute, start_compute
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
@@ -129,7 +130,8 @@ def text_pairs() -> list[TextPair]:
     verbs = ("is", "was")
     return [
         TextPair(
-            chosen=f"{subject} {verb} clever and funny", rejected=f"{subject} {verb} weak and dull, a boring waste"
+            chosen=Passage(f"{subject} {verb} clever and funny", True),
+            rejected=Passage(f"{subject} {verb} weak and dull, a boring waste", True),
         )
         for subject in subjects
         for verb in verbs

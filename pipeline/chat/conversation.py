@@ -9,7 +9,7 @@ from pipeline.data.records import record_id
 from pipeline.labelling.items import Item
 from pipeline.labelling.session import Session
 from pipeline.labelling.vote_log import VoteLog
-from pipeline.models.sampling import Continuation
+from pipeline.models.decoding import Continuation
 from pipeline.reading.chats import Message
 from pipeline.seeding import seed_for
 

@@ -10,8 +10,9 @@ from transformers import GenerationConfig, TextStreamer
 
 from pipeline.data.tokens import tokenize_prompt
 from pipeline.models.compute import Compute
+from pipeline.models.decoding import Continuation, continuation
 from pipeline.models.policy import load_network, load_tokenizer
-from pipeline.models.sampling import Continuation
+from pipeline.models.stopping import config_stop_ids
 from pipeline.models.text_format import FILE, read_text_format, template_hash
 from pipeline.reading.chats import Message
 from pipeline.release.serving import own_template
@@ -55,8 +56,7 @@ class Speaker:
                 streamer=_Words(self._tokenizer, write),
             )
         tokens = whole[0, ids.shape[1] :].tolist()
-        text = str(self._tokenizer.decode(tokens, skip_special_tokens=True))
-        return Continuation(text, tokens[-1:] == [self._tokenizer.eos_token_id], len(tokens))
+        return continuation(ids[0].tolist(), tokens, self._tokenizer, config_stop_ids(self._settings))
 
 
 class _Words(TextStreamer):

@@ -9,10 +9,12 @@ from pipeline.check.findings import Findings, Table
 from pipeline.check.models import Readers
 from pipeline.check.settings import Settings
 from pipeline.check.sources import ReadData
+from pipeline.data.passages import Passage
 from pipeline.memory.fitting import Fit, estimate_fit
 from pipeline.memory.need import Conditions
 from pipeline.memory.trainings import dpo_work, ppo_work, prompt_tokens, reward_examples, reward_work, sft_work
 from pipeline.memory.work import Example, Model, Work, largest
+from pipeline.models.reward_texts import RewardTexts
 
 
 def check_memory(
@@ -60,7 +62,8 @@ def _trainings(
     known = [row for row in pairs if row["split"] == "train"] if settings.collect.source != "sampled" else None
     yield sft_work(policy, sizes.sft, _texts(data.prepared.texts["train"], readers.policy, limits.sft))
     if not settings.models.reward_backbone.is_reward_model:
-        yield reward_work(readers.reward_config, sizes.reward, _scored(prompts, known, readers, settings))
+        end = data.style.end_of_turn if data.style.written else None
+        yield reward_work(readers.reward_config, sizes.reward, _scored(prompts, known, readers, settings, end=end))
     if "dpo" in settings.methods:
         yield dpo_work(policy, sizes.dpo, _compared(prompts, known, readers.policy, settings))
     for method in ("ppo", "hybrid"):
@@ -86,15 +89,26 @@ def _texts(rows: Sequence[Mapping[str, Any]], policy: PreTrainedTokenizerBase, l
 
 
 def _scored(
-    prompts: Sequence[str], known: Sequence[Mapping[str, Any]] | None, readers: Readers, settings: Settings
+    prompts: Sequence[str],
+    known: Sequence[Mapping[str, Any]] | None,
+    readers: Readers,
+    settings: Settings,
+    *,
+    end: str | None,
 ) -> list[Example]:
-    """Pairs as the reward model reads them; of a pair that is yet to be sampled, responses have the full length."""
+    """Pairs as the reward model reads them; of a pair that is yet to be sampled, responses have the full length.
+
+    Args:
+        end: what the chat template writes behind a response, where one writes the texts.
+    """
     limit, new, shared = settings.lengths.reward, settings.lengths.new_tokens, settings.runtime.shared_prompts
     if known is not None:
-        texts = [(row["prompt"] + row["chosen"], row["prompt"] + row["rejected"]) for row in known]
-        return reward_examples(
-            readers.reward_config, readers.reward, texts, max_length=limit, shared_prompts=shared
-        )  # fmt: skip
+        texts = RewardTexts(readers.reward, max_length=limit, end_of_turn=end)
+        pairs = [
+            (Passage(row["prompt"] + row["chosen"], True), Passage(row["prompt"] + row["rejected"], True))
+            for row in known
+        ]
+        return reward_examples(readers.reward_config, texts, pairs, shared_prompts=shared)
     shared = shared and Model.of(readers.reward_config, writes=False).is_decoder
     lengths = prompt_tokens(readers.reward, prompts)
     return [Example.of_pair(length, new, new, shared=shared, writes=False).cut(limit) for length in lengths]

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pipeline.data.passages import Passage
 from pipeline.data.records import record_id
 from pipeline.data.views import View
 
@@ -13,27 +14,17 @@ from pipeline.data.views import View
 class Judge(Protocol):
     """Ranks the samples of a prompt among themselves."""
 
-    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[str]]) -> np.ndarray:
+    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[Passage]]) -> np.ndarray:
         """How good each is, shape (prompts, copies), higher is better; NaN where the judge could not tell."""
         ...
-
-
-class Sampled(Protocol):
-    """A sampled response."""
-
-    @property
-    def text(self) -> str: ...
-
-    @property
-    def ended(self) -> bool: ...
 
 
 @dataclass(frozen=True)
 class TextPair:
     """Prompt and response together, as the reward model reads them."""
 
-    chosen: str
-    rejected: str
+    chosen: Passage
+    rejected: Passage
     id: str = ""
     margin: float | None = None
     """By how much the chosen response is better, in the units of who judged; None when nobody said."""
@@ -41,12 +32,14 @@ class TextPair:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "TextPair":
         """From a pair record."""
-        texts = (row["prompt"] + row["chosen"], row["prompt"] + row["rejected"])
-        return cls(*texts, id=row.get("id", ""), margin=row.get("margin"))
+        chosen, rejected = (
+            Passage(row[side], row[f"{side}_ended"]).after(row["prompt"]) for side in ("chosen", "rejected")
+        )
+        return cls(chosen, rejected, id=row.get("id", ""), margin=row.get("margin"))
 
 
 def rank_samples(
-    prompts: Sequence[Mapping[str, Any]], samples: Sequence[Sampled], judge: Judge, *, copies: int, min_margin: float
+    prompts: Sequence[Mapping[str, Any]], samples: Sequence[Passage], judge: Judge, *, copies: int, min_margin: float
 ) -> tuple[list[dict[str, Any]], int]:
     """The best and the worst of each prompt's samples, as the judge ranks them.
 
@@ -58,7 +51,7 @@ def rank_samples(
     Returns:
         Pairs, and the number of ties, among them prompts with fewer than two samples that the judge could rank.
     """
-    drawn = [[sample.text for sample in samples[i * copies : (i + 1) * copies]] for i in range(len(prompts))]
+    drawn = [samples[i * copies : (i + 1) * copies] for i in range(len(prompts))]
     if len(samples) != copies * len(prompts):
         raise ValueError(f"{len(samples)} samples for {len(prompts)} prompts of {copies} each")
     scores = judge.rank([row["prompt"] for row in prompts], drawn)

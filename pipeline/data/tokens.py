@@ -7,6 +7,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.reading.endings import end_token_id
+
+_SPACES = ("\u2581", "\u0120")
+"""How SentencePiece and byte-level tokens write the space before a word."""
+
 
 @dataclass(frozen=True)
 class TokenizedExample:
@@ -24,7 +29,7 @@ class ResponseBatch:
     """Prompts left-padded and responses right-padded, so that the responses of a batch share their columns.
 
     input_ids (B, T) and attention_mask (B, T) with T = P + R; response_ids (B, R) and response_mask (B, R).
-    The masks are True on real tokens; a response includes its EOS.
+    The masks are True on real tokens; a response includes the token that ended it.
     """
 
     input_ids: Tensor
@@ -41,17 +46,42 @@ class ResponseBatch:
 
 
 def tokenize_example(
-    tokenizer: PreTrainedTokenizerBase, prompt: str, response: str, *, ended: bool
+    tokenizer: PreTrainedTokenizerBase, prompt: str, response: str, *, ended: bool, end_of_turn: str | None = None
 ) -> TokenizedExample:
     """Tokenise a prompt and its response.
 
     Args:
-        ended: the response is complete, so that EOS belongs to it; False for one cut by a length limit.
+        ended: the response is complete, so that the token that ends it belongs to it; False for one cut by a length
+            limit.
+        end_of_turn: of the chat template that wrote the texts; None where none did, and then EOS ends a response.
     """
-    response_ids = tokenizer(response, add_special_tokens=False)["input_ids"]
+    response_ids = _continued(tokenizer, prompt, response)
     if ended:
-        response_ids = [*response_ids, tokenizer.eos_token_id]
+        response_ids = [*response_ids, end_token_id(tokenizer, end_of_turn)]
     return TokenizedExample(tokenize_prompt(tokenizer, prompt), response_ids)
+
+
+def _continued(tokenizer: PreTrainedTokenizerBase, prompt: str, response: str) -> list[int]:
+    """Ids of a response behind its prompt.
+
+    Most tokenizers read it alike alone. Those of SentencePiece put a space before every text, which behind a prompt
+    is one that nobody wrote: there the response is what it adds to the tokens of its prompt, or, where its first
+    letters belong to the prompt's last token, to those of a line break, which no letter joins.
+    """
+    alone: list[int] = tokenizer(response, add_special_tokens=False)["input_ids"]
+    if not prompt or not _begins_with_a_space(tokenizer):
+        return alone
+    for before in (prompt, "\n"):
+        start, whole = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (before, before + response))
+        if whole[: len(start)] == start:
+            return list(whole[len(start) :])
+    return alone
+
+
+def _begins_with_a_space(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the tokenizer puts one before a text that has none."""
+    tokens = tokenizer.convert_ids_to_tokens(tokenizer("a", add_special_tokens=False)["input_ids"])
+    return bool(tokens) and tokens[0].startswith(_SPACES)
 
 
 def tokenize_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
@@ -99,7 +129,7 @@ def join(prompt_ids: Tensor, prompt_mask: Tensor, response_ids: Tensor, response
 def cut_response(example: TokenizedExample, max_length: int) -> TokenizedExample:
     """The example with its response cut so that prompt and response have at most `max_length` tokens.
 
-    A cut response loses its EOS, because it does not end there. A prompt that fills the length leaves no response.
+    A cut response loses what ended it, because it does not end there. A prompt that fills the length leaves none.
     """
     room = max(0, max_length - len(example.prompt_ids))
     return TokenizedExample(example.prompt_ids, example.response_ids[:room])

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.passages import Passage
 from pipeline.evaluation.statistics import Interval, wilson_interval
 from pipeline.judges.protocol import Judge
 from pipeline.judges.text_classifier import cut_windows
@@ -14,12 +15,12 @@ _NOTHING_KNOWN: Interval = {"mean": 0.5, "low": 0.0, "high": 1.0}
 Rows = Sequence[Mapping[str, Any]]
 
 
-def liked_and_disliked(rows: Rows, at_most: int) -> list[tuple[str, str]]:
+def liked_and_disliked(rows: Rows, at_most: int) -> list[tuple[Passage, Passage]]:
     """The first texts that people labelled 1, each beside one labelled 0.
 
     The two texts that prepare_data makes of a preference pair are adjacent in `rows`, so they meet here again.
     """
-    liked, disliked = ([row["text"] for row in rows if row["label"] == label] for label in (1, 0))
+    liked, disliked = ([Passage(row["text"], True) for row in rows if row["label"] == label] for label in (1, 0))
     return list(zip(liked, disliked, strict=False))[:at_most]
 
 
@@ -30,13 +31,13 @@ def right_about_texts(judge: Judge, rows: Rows, *, window_words: int) -> np.ndar
         judge: rates a text above 0.5 where it likes it.
         rows: with `text`, of which it reads the first window, and `label`.
     """
-    windows = [cut_windows(row["text"], words=window_words, at_most=1)[0] for row in rows]
+    windows = [Passage(cut_windows(row["text"], words=window_words, at_most=1)[0], False) for row in rows]
     nothing = [""] * len(windows)
-    likes = np.sign(judge.rate(nothing, windows, nothing) - 0.5)
+    likes = np.sign(judge.rate(nothing, windows, windows) - 0.5)
     return (1 + likes * np.array([1 if row["label"] else -1 for row in rows])) / 2
 
 
-def right_about_pairs(judge: Judge, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+def right_about_pairs(judge: Judge, pairs: Sequence[tuple[Passage, Passage]]) -> np.ndarray:
     """How far the judge prefers the text that people liked, shape (N,): 1, 0.5 at a tie, 0, NaN without a verdict.
 
     Args:

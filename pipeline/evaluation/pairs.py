@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from pipeline.data.passages import Passage
 from pipeline.data.preferences import TextPair
 from pipeline.evaluation.statistics import Interval, wilson_interval
 
@@ -123,8 +124,8 @@ def margin_bins(margins: np.ndarray, pairs: Sequence[EvaluationPair], *, bins: i
     }
 
 
-Scorer = Callable[[Sequence[str]], np.ndarray]
-"""Scores (N,) of N texts, higher is better."""
+Scorer = Callable[[Sequence[Passage]], np.ndarray]
+"""Scores (N,) of N texts, prompt and response each; higher is better."""
 
 
 def score_pairs(score: Scorer, pairs: Sequence[EvaluationPair]) -> tuple[np.ndarray, np.ndarray]:

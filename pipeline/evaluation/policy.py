@@ -10,15 +10,18 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.data.passages import Passage
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_example
 from pipeline.evaluation.statistics import Interval, bootstrap_mean, paired_bootstrap
 from pipeline.judges.protocol import Judge
 from pipeline.models.compute import Compute
+from pipeline.models.decoding import decode_responses
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.models.reward import RewardModel, load_reward_model
-from pipeline.models.sampling import decode_responses, sample_batches
+from pipeline.models.sampling import sample_batches
 from pipeline.models.scoring import score_responses
-from pipeline.models.text_format import check_same_texts
+from pipeline.models.stopping import stop_token_ids
+from pipeline.models.text_format import FILE, check_same_texts, read_text_format
 from pipeline.objectives.kl import kl_estimates
 from pipeline.params.evaluation import Measuring
 from pipeline.params.schema import Sampling
@@ -49,6 +52,11 @@ class ScoredSample:
     second_judge_score: float | None = None
     """Of the second judge, where there is one."""
 
+    @property
+    def passage(self) -> Passage:
+        """The response, and whether it ended."""
+        return Passage(self.response, self.ended)
+
     def as_row(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -67,6 +75,8 @@ class Evaluator:
     resamples: int
     seed: int
     resume: Resume | None = None
+    end_of_turn: str | None = None
+    """Of the chat template that wrote the texts."""
 
     @classmethod
     def load(
@@ -98,6 +108,7 @@ class Evaluator:
             resamples=settings.bootstrap_resamples,
             seed=seed,
             resume=resume,
+            end_of_turn=read_text_format(reference / FILE).end_of_turn,
         )
 
     def sample_and_score(
@@ -128,13 +139,13 @@ class Evaluator:
             title=title,
             resume=self.resume,
         )
-        continuations = [one for batch in batches for one in decode_responses(batch, self.tokenizer)]
-        texts = [row["prompt"] + one.text for row, one in zip(rows, continuations, strict=True)]
-        responses = [one.text for one in continuations]
-        against = responses
+        stops = stop_token_ids(self.tokenizer, self.sampling, policy.causal_lm)
+        continuations = [one for batch in batches for one in decode_responses(batch, self.tokenizer, stops)]
+        texts = [one.after(row["prompt"]) for row, one in zip(rows, continuations, strict=True)]
+        against: Sequence[Passage] = continuations
         if baseline is not None:
-            against = [sample.response for sample in matched(baseline, [row["id"] for row in rows])]
-        judged = ties_where_unknown(self.judge.rate([row["prompt"] for row in rows], responses, against))
+            against = [sample.passage for sample in matched(baseline, [row["id"] for row in rows])]
+        judged = ties_where_unknown(self.judge.rate([row["prompt"] for row in rows], continuations, against))
         rewards = self.reward_model.score(texts, batch_size=self.batch_size)
         k1, k3 = self._sequence_kl(policy, batches)
         return [
@@ -184,7 +195,10 @@ class Evaluator:
         if not texts:
             return None
         examples = [
-            tokenize_example(self.tokenizer, row["prompt"], row["response"], ended=row["ended"]) for row in texts
+            tokenize_example(
+                self.tokenizer, row["prompt"], row["response"], ended=row["ended"], end_of_turn=self.end_of_turn
+            )
+            for row in texts
         ]
         logps = score_responses(
             policy,
@@ -209,8 +223,8 @@ class Evaluator:
         before = matched(baseline, [sample.id for sample in samples])
         scores = second.rate(
             [sample.prompt for sample in samples],
-            [sample.response for sample in samples],
-            [sample.response for sample in before],
+            [sample.passage for sample in samples],
+            [sample.passage for sample in before],
         )
         known = ties_where_unknown(scores).tolist()
         return [replace(sample, second_judge_score=score) for sample, score in zip(samples, known, strict=True)]

@@ -28,7 +28,8 @@ def policy_metrics(
     """
     before = matched(baseline, [sample.id for sample in samples])
     ours, theirs = ([sample.response for sample in side] for side in (samples, before))
-    wins = ties_where_unknown(evaluator.judge.compare([sample.prompt for sample in samples], ours, theirs))
+    passages = ([sample.passage for sample in side] for side in (samples, before))
+    wins = ties_where_unknown(evaluator.judge.compare([sample.prompt for sample in samples], *passages))
     counts = evaluator.judge.counts()
     return {
         **score_metrics(evaluator, samples, before),

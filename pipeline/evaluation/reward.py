@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.passages import Passage
 from pipeline.evaluation.pairs import (
     EvaluationPair,
     accuracy_by_group,
@@ -40,7 +41,7 @@ def evaluate_reward(
         calibration plot: bins and all scores.
     """
 
-    def score(texts: Sequence[str]) -> np.ndarray:
+    def score(texts: Sequence[Passage]) -> np.ndarray:
         return model.score(texts, batch_size=2 * settings.batch_size, title="scoring pairs").numpy()
 
     chosen, rejected = score_pairs(score, pairs)
@@ -51,7 +52,7 @@ def evaluate_reward(
         **pair_metrics(chosen, rejected, pairs, settings),
         "calibration": temperature,
         "robustness": robustness_metrics(model, texts[: 2 * settings.robustness_pairs], settings),
-        "truncated_texts": model.truncated(texts),
+        "truncated_texts": model.texts.truncated(texts),
     }
     plot_data = {
         "bins": calibration(chosen - rejected, bins=settings.calibration_bins)[1],
@@ -114,7 +115,7 @@ def temperature_metrics(margins: np.ndarray, validation: np.ndarray, *, bins: in
     }
 
 
-def robustness_metrics(model: RewardModel, texts: Sequence[str], settings: EvaluateReward) -> dict[str, Any]:
+def robustness_metrics(model: RewardModel, texts: Sequence[Passage], settings: EvaluateReward) -> dict[str, Any]:
     """Deviations of `score_deviations`, the largest of them, and whether it exceeds the limit."""
     deviations = score_deviations(model, texts, batch_size=settings.batch_size)
     largest = max(value for value in deviations.values() if value is not None)

@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
+from pipeline.data.passages import Passage
 from pipeline.models.reward import RewardModel
 
 
 @torch.no_grad()
-def score_deviations(model: RewardModel, texts: Sequence[str], *, batch_size: int) -> dict[str, float | None]:
+def score_deviations(model: RewardModel, texts: Sequence[Passage], *, batch_size: int) -> dict[str, float | None]:
     """Largest distance from the score of the text alone, in score units.
 
     Args:
@@ -36,7 +37,7 @@ def score_deviations(model: RewardModel, texts: Sequence[str], *, batch_size: in
     return found
 
 
-def _scores_in_order(model: RewardModel, texts: Sequence[str], batch_size: int) -> torch.Tensor:
+def _scores_in_order(model: RewardModel, texts: Sequence[Passage], batch_size: int) -> torch.Tensor:
     starts = range(0, len(texts), batch_size)
     return torch.cat([model(*model.tokenize(texts[start : start + batch_size])).cpu() for start in starts])
 

@@ -1,22 +1,24 @@
 """Who scores a benchmark's texts: a reward model or a fitted judge, and how a text is written out for it."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.data.passages import Passage
 from pipeline.errors import PipelineError
-from pipeline.evaluation.pairs import Scorer
 from pipeline.judges.text_classifier import TextClassifierJudge
 from pipeline.models.checkpoints import save_model
 from pipeline.models.compute import Compute
 from pipeline.models.reward import load_reward_model
 from pipeline.models.sources import load_source_reward_model
+from pipeline.models.text_format import TextFormat
 from pipeline.params.base import ModelSource
 from pipeline.reading.chats import Message, render_prompt, render_response
+from pipeline.reading.endings import end_of_turn
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class BenchmarkScorer:
     """A reward model or judge that is measured, or measures."""
 
     name: str
-    score: Scorer
+    score: Callable[[Sequence[str]], np.ndarray]
+    """Scores (N,) of N complete texts."""
     writer: TextWriter
     gives_log_odds: bool
     """A difference of scores is the log-odds that the first is better, as of a Bradley-Terry model."""
@@ -78,15 +81,17 @@ def reward_scorer(
         network, tokenizer = load_source_reward_model(source, key="--reward-model", advice="train one from it")
         save_model(network, tokenizer, Path(folder), with_code=source.trust_remote_code)
         del network
-        model = load_reward_model(Path(folder), compute, max_length=max_length)
-    has_template = bool(getattr(tokenizer, "chat_template", None))
-    if style == "chat" and not has_template:
-        raise PipelineError(f"--text chat: {source.source!r} has no chat template. Use --text plain.")
-    chat = style == "chat" or (style == "auto" and has_template)
+        has_template = bool(getattr(tokenizer, "chat_template", None))
+        if style == "chat" and not has_template:
+            raise PipelineError(f"--text chat: {source.source!r} has no chat template. Use --text plain.")
+        chat = style == "chat" or (style == "auto" and has_template)
+        written = TextFormat("template", end_of_turn=end_of_turn(tokenizer)) if chat else TextFormat("transcript")
+        model = load_reward_model(Path(folder), compute, max_length=max_length, texts=written)
     writer = TextWriter(separator, model.tokenizer if chat else None)
 
     def score(texts: Sequence[str]) -> np.ndarray:
-        return model.score(texts, batch_size=batch_size, title="scoring").numpy()
+        # a benchmark's responses are complete; an end that the template has written is not written again
+        return model.score([Passage(text, True) for text in texts], batch_size=batch_size, title="scoring").numpy()
 
     return BenchmarkScorer(source.source, score, writer, gives_log_odds=True)
 

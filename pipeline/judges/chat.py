@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.passages import Passage
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
 from pipeline.judges.endpoint import ChatEndpoint
@@ -29,13 +30,15 @@ class ChatJudge:
         self._replies: dict[Game, list[str]] = {}
         self._compared: dict[Game, float] = {}
 
-    def compare(self, prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+    def compare(self, prompts: Sequence[str], first: Sequence[Passage], second: Sequence[Passage]) -> np.ndarray:
         """See `Judge.compare`. Equal responses are a tie without asking.
+
+        It is shown the texts: where one breaks off is in plain sight.
 
         Raises:
             PipelineError: the endpoint fails, or too many verdicts are malformed.
         """
-        triples = list(zip(prompts, first, second, strict=True))
+        triples = [(prompt, one.text, other.text) for prompt, one, other in zip(prompts, first, second, strict=True)]
         different = [(prompt, a, b) for prompt, a, b in dict.fromkeys(triples) if a != b]
         self._play(game for prompt, a, b in different for game in ((prompt, a, b), (prompt, b, a)))
         for triple in triples:
@@ -43,11 +46,11 @@ class ChatJudge:
         self._require_verdicts(different)
         return np.array([self._compared[triple] for triple in triples])
 
-    def rate(self, prompts: Sequence[str], responses: Sequence[str], against: Sequence[str]) -> np.ndarray:
+    def rate(self, prompts: Sequence[str], responses: Sequence[Passage], against: Sequence[Passage]) -> np.ndarray:
         """See `Judge.rate`: the preference over `against`."""
         return self.compare(prompts, responses, against)
 
-    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[str]]) -> np.ndarray:
+    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[Passage]]) -> np.ndarray:
         """See `Judge.rank`: a sample's mean preference over its opponents; comparisons without verdict do not count.
 
         The samples of a prompt sit in a ring, and each meets the next `opponents`; None is each against each.

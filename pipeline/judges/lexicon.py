@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
+from pipeline.data.passages import Passage
 from pipeline.errors import PipelineError
 from pipeline.judges.pointwise import PointwiseJudge
 
@@ -44,7 +45,7 @@ def load_lexicon_judge(folder: Path) -> PointwiseJudge:
         )
     analyzer = SentimentIntensityAnalyzer()
 
-    def compound(texts: Sequence[str]) -> np.ndarray:
-        return np.array([analyzer.polarity_scores(text)["compound"] for text in texts], dtype=np.float64)
+    def compound(passages: Sequence[Passage]) -> np.ndarray:
+        return np.array([analyzer.polarity_scores(one.text)["compound"] for one in passages], dtype=np.float64)
 
     return PointwiseJudge(compound, lambda scores: (1.0 + scores) / 2.0)

@@ -7,7 +7,6 @@ from pipeline.judges.chat import ChatJudge
 from pipeline.judges.endpoint import ChatEndpoint
 from pipeline.judges.lexicon import KIND as LEXICON
 from pipeline.judges.lexicon import load_lexicon_judge
-from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.judges.protocol import Judge
 from pipeline.judges.replies import ReplyStore
 from pipeline.judges.reward_model import load_reward_judge
@@ -32,7 +31,7 @@ def load_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint, store
         return load_reward_judge(folder, compute)
     if kind == LEXICON:
         return load_lexicon_judge(folder)
-    return PointwiseJudge(TextClassifierJudge.load(folder).score)
+    return TextClassifierJudge.load(folder).as_judge()
 
 
 def load_second_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint, store: Path) -> Judge | None:

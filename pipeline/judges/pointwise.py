@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.passages import Passage
+
 
 def _as_it_is(scores: np.ndarray) -> np.ndarray:
     return scores
@@ -15,7 +17,7 @@ class PointwiseJudge:
 
     def __init__(
         self,
-        raw_scores: Callable[[Sequence[str]], np.ndarray],
+        raw_scores: Callable[[Sequence[Passage]], np.ndarray],
         to_unit: Callable[[np.ndarray], np.ndarray] = _as_it_is,
     ) -> None:
         """
@@ -26,26 +28,26 @@ class PointwiseJudge:
         self._raw_scores = raw_scores
         self._to_unit = to_unit
 
-    def score(self, texts: Sequence[str]) -> np.ndarray:
+    def score(self, texts: Sequence[Passage]) -> np.ndarray:
         """Scores (len(texts),) in [0, 1]."""
         return self._to_unit(self._raw_scores(texts))
 
-    def compare(self, prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+    def compare(self, prompts: Sequence[str], first: Sequence[Passage], second: Sequence[Passage]) -> np.ndarray:
         """See `Judge.compare`."""
-        ours = [prompt + text for prompt, text in zip(prompts, first, strict=True)]
-        theirs = [prompt + text for prompt, text in zip(prompts, second, strict=True)]
+        ours = [one.after(prompt) for prompt, one in zip(prompts, first, strict=True)]
+        theirs = [one.after(prompt) for prompt, one in zip(prompts, second, strict=True)]
         # each text once: in another batch a network's score of the same text may round in another way
         unique = list(dict.fromkeys(ours + theirs))
         scores = dict(zip(unique, self._raw_scores(unique).tolist(), strict=True))
         return np.array([(1 + np.sign(scores[a] - scores[b])) / 2 for a, b in zip(ours, theirs, strict=True)])
 
-    def rate(self, prompts: Sequence[str], responses: Sequence[str], against: Sequence[str]) -> np.ndarray:
+    def rate(self, prompts: Sequence[str], responses: Sequence[Passage], against: Sequence[Passage]) -> np.ndarray:
         """See `Judge.rate`; `against` is not read."""
-        return self.score([prompt + response for prompt, response in zip(prompts, responses, strict=True)])
+        return self.score([one.after(prompt) for prompt, one in zip(prompts, responses, strict=True)])
 
-    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[str]]) -> np.ndarray:
+    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[Passage]]) -> np.ndarray:
         """See `Judge.rank`."""
-        texts = [prompt + text for prompt, drawn in zip(prompts, samples, strict=True) for text in drawn]
+        texts = [one.after(prompt) for prompt, drawn in zip(prompts, samples, strict=True) for one in drawn]
         return self.score(texts).reshape(len(prompts), -1)
 
     def counts(self) -> dict[str, float]:

@@ -5,15 +5,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pipeline.data.passages import Passage
+
 
 class Judge(Protocol):
     """Prefers one response to another. Training pairs are ranked, and policies measured, by this alone."""
 
-    def compare(self, prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+    def compare(self, prompts: Sequence[str], first: Sequence[Passage], second: Sequence[Passage]) -> np.ndarray:
         """Preference for `first`, shape (N,): 1 it is better, 0 `second` is, 0.5 a tie, NaN no usable verdict."""
         ...
 
-    def rate(self, prompts: Sequence[str], responses: Sequence[str], against: Sequence[str]) -> np.ndarray:
+    def rate(self, prompts: Sequence[str], responses: Sequence[Passage], against: Sequence[Passage]) -> np.ndarray:
         """How good each response is, shape (N,), in [0, 1] or NaN.
 
         Args:
@@ -22,7 +24,7 @@ class Judge(Protocol):
         """
         ...
 
-    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[str]]) -> np.ndarray:
+    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[Passage]]) -> np.ndarray:
         """How good the samples of each prompt are among themselves, shape (prompts, copies), in [0, 1] or NaN."""
         ...
 

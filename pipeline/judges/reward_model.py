@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipeline.data.passages import Passage
 from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.models.compute import Compute
 from pipeline.models.reward import RewardModel, load_reward_model
@@ -15,7 +16,7 @@ MODEL = "model"
 """Folder of the model inside that of the judge."""
 
 
-def save_reward_judge(folder: Path, compute: Compute, texts: Sequence[str], *, batch_size: int) -> PointwiseJudge:
+def save_reward_judge(folder: Path, compute: Compute, texts: Sequence[Passage], *, batch_size: int) -> PointwiseJudge:
     """Find the scale of the scores of the model in `folder / MODEL`, and write `judge.json` beside it.
 
     The score shown is `sigmoid((raw - mean) / std)`, with mean and standard deviation over `texts`: a bought model's
@@ -40,5 +41,5 @@ def load_reward_judge(folder: Path, compute: Compute) -> PointwiseJudge:
     )
 
 
-def _raw_scores(model: RewardModel, texts: Sequence[str], batch_size: int) -> np.ndarray:
+def _raw_scores(model: RewardModel, texts: Sequence[Passage], batch_size: int) -> np.ndarray:
     return model.score(texts, batch_size=batch_size).double().numpy()

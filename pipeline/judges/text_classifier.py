@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from pipeline.errors import PipelineError
+from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.models.folders import check_weights
 from pipeline.params.schema import FitJudge
 
@@ -35,6 +36,10 @@ class TextClassifierJudge:
             return np.zeros(0)
         features = self._tfidf.transform(self._vectorizer.transform(texts))
         return 1.0 / (1.0 + np.exp(-(features @ self._weights + self._bias)))
+
+    def as_judge(self) -> PointwiseJudge:
+        """It reads the text of a passage: whether a response ended is nothing to it."""
+        return PointwiseJudge(lambda passages: self.score([one.text for one in passages]))
 
     def save(self, folder: Path) -> None:
         """Plain arrays and JSON: no pickle, whose loading would run code."""

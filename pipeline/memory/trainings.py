@@ -7,7 +7,9 @@ from typing import Any, Protocol
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.packing import group_pair
+from pipeline.data.passages import Passage
 from pipeline.memory.work import Example, Model, Rollout, Work, largest
+from pipeline.models.reward_texts import RewardTexts
 from pipeline.params.base import Finetuning
 
 
@@ -60,22 +62,22 @@ def reward_work(config: Any, settings: Supervised, examples: Sequence[Example]) 
 
 def reward_examples(
     config: Any,
-    tokenizer: PreTrainedTokenizerBase,
-    pairs: Sequence[tuple[str, str]],
+    texts: RewardTexts,
+    pairs: Sequence[tuple[Passage, Passage]],
     *,
-    max_length: int,
     shared_prompts: bool,
 ) -> list[Example]:
     """Pairs of whole texts as the reward model reads them; of many, the longest and some of the others.
 
     A decoder reads what both texts begin with once, where `shared_prompts` allows it.
+
+    Args:
+        texts: makes tokens of them.
     """
     if not pairs:
         return []
     shared = shared_prompts and Model.of(config, writes=False).is_decoder
-    chosen, rejected = (
-        _encoded(tokenizer, texts, max_length) for texts in zip(*largest(pairs, _characters), strict=True)
-    )
+    chosen, rejected = (texts.encode(side) for side in zip(*largest(pairs, _characters), strict=True))
     prompts = (_prompt(*both) if shared else 0 for both in zip(chosen, rejected, strict=True))
     return [
         Example.of_pair(prompt, len(one) - prompt, len(other) - prompt, shared=shared, writes=False)
@@ -83,13 +85,8 @@ def reward_examples(
     ]
 
 
-def _characters(pair: tuple[str, str]) -> int:
-    return sum(map(len, pair))
-
-
-def _encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> list[list[int]]:
-    """Token ids; a long text loses its beginning."""
-    return [ids[-max_length:] for ids in tokenizer(list(texts), verbose=False)["input_ids"]]
+def _characters(pair: tuple[Passage, Passage]) -> int:
+    return sum(len(one.text) for one in pair)
 
 
 def _prompt(one: list[int], other: list[int]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, PretrainedConfig
+from transformers import AutoConfig, GenerationConfig, PretrainedConfig
 
 from pipeline.errors import PipelineError
 
@@ -19,6 +19,7 @@ BASE = "base.json"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 """As PEFT names them."""
+_GENERATION_CONFIG = "generation_config.json"
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,12 @@ def config_of(folder: Path) -> PretrainedConfig:
     """The configuration of a model, without its weights."""
     whole = whole_model(folder)
     return AutoConfig.from_pretrained(whole, trust_remote_code=brings_code(whole))
+
+
+def stored_generation_config(folder: Path) -> GenerationConfig | None:
+    """generation_config.json of a model, of adapters that of the weights that they lie on; None without the file."""
+    whole = whole_model(folder)
+    return GenerationConfig.from_pretrained(whole) if (whole / _GENERATION_CONFIG).is_file() else None
 
 
 def stored_dtype(folder: Path) -> torch.dtype:

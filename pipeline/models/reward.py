@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.data.packing import group_pair, pack_groups
+from pipeline.data.passages import Passage
 from pipeline.data.tokens import split_batch
 from pipeline.errors import PipelineError
 from pipeline.models.adapters import add_adapters, merge_adapters
@@ -20,6 +21,8 @@ from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code, check_weights
 from pipeline.models.heads import Fp32Linear
 from pipeline.models.recomputation import recomputed, too_much_to_keep
+from pipeline.models.reward_texts import RewardTexts
+from pipeline.models.text_format import FILE, TextFormat, read_text_format
 from pipeline.params.base import Finetuning
 from pipeline.progress import progress_bar
 from pipeline.seeding import torch_generator
@@ -29,7 +32,7 @@ SCORED_TOKENS = 1024
 
 
 class RewardModel(nn.Module):
-    """Scores (prompt + response) with one number, higher is better.
+    """Scores (prompt + response) with one number, higher is better; it sees whether the response ended.
 
     Encoders are read at [CLS], decoders at the last real token, found by the attention mask: so scores do not
     depend on padding side, padding length or the other rows of the batch.
@@ -44,6 +47,7 @@ class RewardModel(nn.Module):
         shared_prompts: bool = True,
         padding_free: bool = True,
         kept_activations: int | None = None,
+        end_of_turn: str | None = None,
     ) -> None:
         super().__init__()
         self.kept_activations = kept_activations
@@ -51,7 +55,7 @@ class RewardModel(nn.Module):
         self.padding_free = padding_free
         self.network: Any = network
         self.tokenizer = tokenizer
-        self.max_length = max_length
+        self.texts = RewardTexts(tokenizer, max_length=max_length, end_of_turn=end_of_turn)
         self.is_decoder = hasattr(network, "score")
         self._compute_head_in_fp32()
 
@@ -73,17 +77,9 @@ class RewardModel(nn.Module):
         last = (columns * attention_mask.bool()).argmax(1)
         return self.head(states[torch.arange(len(states), device=states.device), last]).squeeze(-1)
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text; those over `max_length` lose their start, not their end.
-
-        The response is at the end, and it is what the score is about.
-        """
-        if not texts:
-            return []
-        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)["input_ids"]
-        bos = self.tokenizer.bos_token_id
-        # chat templates write the BOS that many tokenizers add once more
-        return [ids[1:] if bos is not None and ids[:2] == [bos, bos] else ids for ids in encoded]
+    def encode(self, passages: Sequence[Passage]) -> list[list[int]]:
+        """Token ids of each, see `RewardTexts.encode`."""
+        return self.texts.encode(passages)
 
     def forward_pairs(self, pairs: Sequence[tuple[list[int], list[int]]]) -> tuple[Tensor, Tensor]:
         """Scores (B,) of the first and of the second text of each pair of token ids.
@@ -129,24 +125,19 @@ class RewardModel(nn.Module):
         padded = self.tokenizer.pad({"input_ids": list(encoded)}, return_tensors="pt")
         return padded["input_ids"].to(self.network.device), padded["attention_mask"].to(self.network.device)
 
-    def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids and mask (B, T) of texts."""
-        return self.pad(self.encode(texts))
-
-    def truncated(self, texts: Sequence[str]) -> int:
-        """How many of the texts are longer than `max_length` tokens."""
-        lengths = (len(ids) for ids in self.tokenizer(list(texts))["input_ids"])
-        return sum(length > self.max_length for length in lengths)
+    def tokenize(self, passages: Sequence[Passage]) -> tuple[Tensor, Tensor]:
+        """Ids and mask (B, T)."""
+        return self.pad(self.encode(passages))
 
     @torch.no_grad()
-    def score(self, texts: Sequence[str], *, batch_size: int, title: str | None = None) -> Tensor:
-        """Scores (len(texts),) on the CPU; texts of similar length share a batch, which on a CPU passes in parts."""
-        order = sorted(range(len(texts)), key=lambda index: (len(texts[index]), index))
-        scores = torch.zeros(len(texts))
+    def score(self, passages: Sequence[Passage], *, batch_size: int, title: str | None = None) -> Tensor:
+        """Scores (len(passages),) on the CPU; those of similar length share a batch, which on a CPU passes in parts."""
+        order = sorted(range(len(passages)), key=lambda index: (len(passages[index].text), index))
+        scores = torch.zeros(len(passages))
         starts = range(0, len(order), batch_size)
         for start in progress_bar(starts, title=title, unit="batch") if title else starts:
             rows = order[start : start + batch_size]
-            scores[rows] = self._scores(self.encode([texts[row] for row in rows])).cpu()
+            scores[rows] = self._scores(self.encode([passages[row] for row in rows])).cpu()
         return scores
 
     @torch.no_grad()
@@ -202,6 +193,7 @@ def create_reward_model(
     seed: int,
     finetuning: Finetuning | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
+    texts: TextFormat | None = None,
 ) -> RewardModel:
     """A backbone with a fresh head: weights ~ N(0, 1/(d+1)), bias 0 (arXiv:2403.17031, detail 7).
 
@@ -209,8 +201,9 @@ def create_reward_model(
         tokenizer: of the backbone, as `load_reward_tokenizer` gives it; None loads it.
         finetuning: what is trained besides the head: every weight in fp32 (None, too), or adapters on a backbone that
             is frozen, a decoder in the compute dtype.
+        texts: how those were written that it will read; None stands for plain ones.
     """
-    model = _load(backbone, compute, max_length=max_length, dtype=torch.float32, tokenizer=tokenizer)
+    model = _load(backbone, compute, max_length=max_length, dtype=torch.float32, tokenizer=tokenizer, texts=texts)
     _add_head_bias(model)
     head = model.head
     if finetuning is not None and finetuning.method == "lora":
@@ -223,13 +216,18 @@ def create_reward_model(
     return model
 
 
-def load_reward_model(folder: Path, compute: Compute, *, max_length: int | None = None) -> RewardModel:
+def load_reward_model(
+    folder: Path, compute: Compute, *, max_length: int | None = None, texts: TextFormat | None = None
+) -> RewardModel:
     """A finished reward model, frozen, in the number format it is stored in.
 
     Args:
         max_length: tokens read of a text; None is what was stored with it, as many as in training.
+        texts: how those were written that it will read; None is what was stored with it, or else plain ones.
     """
-    model = _load(folder, compute, max_length=max_length, dtype="auto")
+    if texts is None and (folder / FILE).is_file():
+        texts = read_text_format(folder / FILE)
+    model = _load(folder, compute, max_length=max_length, dtype="auto", texts=texts)
     _restore_head_bias(model, folder)
     model.requires_grad_(False)
     return model.eval()
@@ -252,6 +250,7 @@ def _load(
     max_length: int | None,
     dtype: torch.dtype | str,
     tokenizer: PreTrainedTokenizerBase | None = None,
+    texts: TextFormat | None,
 ) -> RewardModel:
     check_weights(folder)
     tokenizer = tokenizer or load_reward_tokenizer(folder)
@@ -279,6 +278,7 @@ def _load(
         shared_prompts=compute.shared_prompts,
         padding_free=compute.padding_free,
         kept_activations=compute.kept_activations,
+        end_of_turn=texts.end_of_turn if texts else None,
     )
     return model.to(compute.device)
 

@@ -1,31 +1,22 @@
 """Sampling from a policy: wide batches, a reused key-value cache, and one random number a token."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, join, tokenize_prompt
-from pipeline.errors import PipelineError
 from pipeline.models.backbone import position_ids, project_logits
 from pipeline.models.cache import roomy_cache
 from pipeline.models.policy import Policy
+from pipeline.models.stopping import stop_token_ids
 from pipeline.params.schema import Sampling
 from pipeline.progress import progress_bar
 from pipeline.resume import Resume
 
 _DRAW_ROWS = 16
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """A sampled response: its text, whether it ended with EOS, and its length in tokens (EOS included)."""
-
-    text: str
-    ended: bool
-    tokens: int
 
 
 @torch.no_grad()
@@ -80,23 +71,6 @@ def sample(
     return join(prompt_ids, prompt_mask, torch.stack(tokens, 1), torch.stack(masks, 1))
 
 
-def stop_token_ids(tokenizer: PreTrainedTokenizerBase, sampling: Sampling) -> Tensor:
-    """Ids (S,) of EOS and of `sampling.stop_tokens`.
-
-    Raises:
-        PipelineError: a stop token is not one token of this tokenizer.
-    """
-    ids = [tokenizer.eos_token_id]
-    for text in sampling.stop_tokens:
-        encoded = tokenizer(text, add_special_tokens=False)["input_ids"]
-        if len(encoded) != 1:
-            raise PipelineError(
-                f"sampling.stop_tokens: {text!r} is {len(encoded)} tokens of this tokenizer, and has to be one."
-            )
-        ids += encoded
-    return torch.tensor(ids)
-
-
 def draw(logits: Tensor, generator: torch.Generator, *, sampling: Sampling | None = None) -> Tensor:
     """Sample from softmax(logits) (B, V) -> (B,) by inverting its cumulative distribution.
 
@@ -148,17 +122,6 @@ def pad_prompts(prompts: Sequence[list[int]], *, pad_token_id: int) -> tuple[Ten
     return ids, mask
 
 
-def decode_responses(batch: ResponseBatch, tokenizer: PreTrainedTokenizerBase) -> list[Continuation]:
-    """Texts of the responses, special tokens left out."""
-    continuations = []
-    for ids, mask in zip(batch.response_ids.cpu(), batch.response_mask.cpu(), strict=True):
-        kept = ids[mask].tolist()
-        ended = bool(kept) and kept[-1] == tokenizer.eos_token_id
-        text = str(tokenizer.decode(kept, skip_special_tokens=True))
-        continuations.append(Continuation(text, ended, len(kept)))
-    return continuations
-
-
 def sample_batches(
     policy: Policy,
     tokenizer: PreTrainedTokenizerBase,
@@ -184,7 +147,7 @@ def sample_batches(
     """
     device = policy.causal_lm.device
     encoded = [tokenize_prompt(tokenizer, prompt) for prompt in prompts]
-    stop_ids = stop_token_ids(tokenizer, sampling)
+    stop_ids = stop_token_ids(tokenizer, sampling, policy.causal_lm)
     batches: list[ResponseBatch] = []
     if resume is not None and (state := resume.restore(title)) is not None:
         batches = [ResponseBatch(*(tensor.to(device) for tensor in tensors)) for tensors in state["batches"]]

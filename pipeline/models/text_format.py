@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import PipelineError
@@ -12,7 +12,7 @@ FILE = "text_format.json"
 
 @dataclass(frozen=True)
 class TextFormat:
-    """Style of chats and sha256 of what made tokens of them; None where it does not apply."""
+    """Style of chats, sha256 of what made tokens of them, and how answers end; None where it does not apply."""
 
     style: str
     """transcript, or template."""
@@ -20,6 +20,8 @@ class TextFormat:
     """Of the chat template that wrote prompts and responses."""
     tokenizer: str | None = None
     """Of the model's own tokenizer.json."""
+    end_of_turn: str | None = None
+    """What that template writes behind an answer, from the token that ends it on; no part of the stored responses."""
 
     def write(self, file: Path) -> None:
         """As JSON with sorted keys."""
@@ -38,7 +40,7 @@ def template_hash(template: str | None) -> str | None:
 
 def store_text_format(folder: Path, data: TextFormat) -> None:
     """Say beside a saved model on which texts it was trained, and with which tokenizer."""
-    TextFormat(data.style, data.template, _tokenizer_hash(folder)).write(folder / FILE)
+    replace(data, tokenizer=_tokenizer_hash(folder)).write(folder / FILE)
 
 
 def check_tokenizer(folder: Path) -> None:

@@ -38,6 +38,8 @@ class Style:
     written = True
     template_hash: str | None = None
     """sha256 of the chat template, where one writes them."""
+    end_of_turn: str | None = None
+    """What the chat template writes behind an answer, from the token that ends it on."""
     keeps_transcripts = True
     """Texts that are transcripts of hh-rlhf are what it writes itself."""
 

@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from pipeline.errors import PipelineError
 from pipeline.reading.chats import Message, Unreadable
 from pipeline.reading.control_tokens import control_tokens
+from pipeline.reading.endings import end_of_turn
 from pipeline.reading.styles import Style
 
 
@@ -33,6 +34,7 @@ class TemplateStyle(Style):
     ) -> None:
         super().__init__(separator, control_tokens=control_tokens, wraps=wraps)
         self.template_hash = hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()
+        self.end_of_turn = end_of_turn(tokenizer)
         self.written = False
         self._tokenizer = tokenizer
 
@@ -51,8 +53,8 @@ class TemplateStyle(Style):
         if not whole.startswith(before):
             raise Unreadable("template_rewrites_the_response", message.content)
         text = whole.removeprefix(before)
-        end = self._tokenizer.eos_token
-        # the end of sequence is appended as a token, because a cut response has none
+        end = (self.end_of_turn or "").rstrip()
+        # the end is appended as a token, because a cut response has none
         return text.rstrip().removesuffix(end) if end and text.rstrip().endswith(end) else text
 
     def _render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:

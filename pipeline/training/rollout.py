@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.data.passages import Passage
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_prompt
 from pipeline.models.adapters import merged_for_sampling
 from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic
+from pipeline.models.decoding import decode_responses
 from pipeline.models.policy import Policy
-from pipeline.models.sampling import decode_responses, pad_prompts, sample, stop_token_ids
+from pipeline.models.sampling import pad_prompts, sample
+from pipeline.models.stopping import stop_token_ids
 from pipeline.objectives.advantages import (
     generalized_advantages,
     group_normalized_advantages,
@@ -26,7 +29,7 @@ from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
 from pipeline.training.controllers import RunningMoments
 
-Scorer = Callable[[Sequence[str]], Tensor]
+Scorer = Callable[[Sequence[Passage]], Tensor]
 """Texts (prompt and response) to scores (N,)."""
 
 
@@ -79,9 +82,10 @@ def collect_rollout(
     """
     batch = _sample(roles, prompts, sampling, compute, generator)
     mask = batch.response_mask
-    finished = _finished(batch, stop_token_ids(roles.tokenizer, sampling))
-    continuations = decode_responses(batch, roles.tokenizer)
-    texts = [prompt + continuation.text for prompt, continuation in zip(prompts, continuations, strict=True)]
+    stop_ids = stop_token_ids(roles.tokenizer, sampling, roles.policy.causal_lm)
+    finished = _finished(batch, stop_ids)
+    continuations = decode_responses(batch, roles.tokenizer, stop_ids)
+    texts = [continuation.after(prompt) for prompt, continuation in zip(prompts, continuations, strict=True)]
     scores = roles.score(texts).to(compute.device)
     old_logprobs, old_values, entropy = _evaluate(roles, batch, settings, sampling, compute)
     ref_logprobs = _reference_logprobs(roles, batch, settings, sampling, compute)
@@ -171,7 +175,7 @@ def _sample(
             ids.to(compute.device),
             mask.to(compute.device),
             sampling=sampling,
-            stop_ids=stop_token_ids(roles.tokenizer, sampling),
+            stop_ids=stop_token_ids(roles.tokenizer, sampling, roles.policy.causal_lm),
             pad_token_id=roles.tokenizer.pad_token_id,
             generator=generator,
         )

@@ -18,7 +18,7 @@ from pipeline.data.labelled import labelled_pairs, read_ballots
 from pipeline.errors import PipelineError
 from pipeline.labelling.vote_log import VoteLog
 from pipeline.models.compute import Compute
-from pipeline.models.sampling import Continuation
+from pipeline.models.decoding import Continuation
 from pipeline.models.text_format import TextFormat, store_text_format
 from pipeline.params.schema import Params
 from pipeline.reading.chats import Message, render_prompt
@@ -165,3 +165,15 @@ def test_what_cannot_be_done_is_said_before_anything_is_loaded(
 ) -> None:
     with pytest.raises(PipelineError, match=message):
         talk(project, asked(**change))  # type: ignore[arg-type]
+
+
+def test_an_answer_that_any_stop_token_ended_has_ended(
+    project: Path, params: Params, tokenizer: PreTrainedTokenizerFast, compute: Compute
+) -> None:
+    folder = project / "artifacts/release/dpo"
+    free = Speaker(folder, compute).answer("The film", seed=0, write=lambda _: None)
+    assert not free.ended and free.tokens == 4
+    assert free.text and not free.text.startswith("The film")
+    write_sampling(folder, changed(params.sampling, max_new_tokens=4), list(range(len(tokenizer))))
+    stopped = Speaker(folder, compute).answer("The film", seed=0, write=lambda _: None)
+    assert (stopped.ended, stopped.tokens) == (True, 1)

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from pipeline.data.passages import Passage
 from pipeline.data.preferences import TextPair, given_pairs, rank_samples
 from pipeline.data.records import record_id
 from pipeline.judges.pointwise import PointwiseJudge
-from pipeline.models.sampling import Continuation
+from pipeline.models.decoding import Continuation
+from tests.passages import cut, ended
 
 PROMPTS = [
     {"id": f"p{i}", "prompt": f"Prompt {i}:", "category": f"kind {i}", "split": split}
@@ -21,11 +23,11 @@ class Stars(PointwiseJudge):
 
     def __init__(self) -> None:
         super().__init__(self.count)
-        self.read: list[str] = []
+        self.read: list[Passage] = []
 
-    def count(self, texts: Sequence[str]) -> np.ndarray:
+    def count(self, texts: Sequence[Passage]) -> np.ndarray:
         self.read += texts
-        return np.array([text.count("*") / 10 for text in texts])
+        return np.array([one.text.count("*") / 10 for one in texts])
 
 
 def samples(*texts: str) -> list[Continuation]:
@@ -43,7 +45,8 @@ def test_the_best_and_the_worst_sample_become_a_pair() -> None:
         ("p0", " b ***", " a *."),
         ("p2", " i ***", " g *"),
     ]
-    assert judge.read[:4] == ["Prompt 0: a *.", "Prompt 0: b ***", "Prompt 0: c **", "Prompt 1: d"]
+    assert judge.read[:3] == [*ended(["Prompt 0: a *."]), *cut(["Prompt 0: b ***", "Prompt 0: c **"])]
+    assert judge.read[3].text == "Prompt 1: d"
     first = pairs[0]
     assert first["id"] == record_id("Prompt 0:", " b ***", " a *.")
     assert (first["chosen_ended"], first["rejected_ended"]) == (False, True)
@@ -76,7 +79,7 @@ class Known(PointwiseJudge):
         super().__init__(lambda texts: np.zeros(len(texts)))
         self.ranks = ranks
 
-    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[str]]) -> np.ndarray:
+    def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[Passage]]) -> np.ndarray:
         return np.array(self.ranks)
 
 
@@ -104,4 +107,5 @@ def test_both_ways_give_the_same_fields() -> None:
 
 
 def test_the_reward_model_reads_prompt_and_response_together() -> None:
-    assert TextPair.of({"prompt": "P", "chosen": " c", "rejected": " r", "more": 0}) == TextPair("P c", "P r")
+    row = {"prompt": "P", "chosen": " c", "rejected": " r", "chosen_ended": True, "rejected_ended": False, "more": 0}
+    assert TextPair.of(row) == TextPair(Passage("P c", True), Passage("P r", False))

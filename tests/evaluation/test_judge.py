@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from pipeline.data.passages import Passage
 from pipeline.evaluation.judge import (
     judge_problem,
     liked_and_disliked,
@@ -16,6 +17,7 @@ from pipeline.evaluation.judge import (
 )
 from pipeline.evaluation.statistics import wilson_interval
 from pipeline.judges.pointwise import PointwiseJudge
+from tests.passages import ended
 
 ROWS = [
     {"text": text, "label": label}
@@ -27,21 +29,21 @@ class Unsure(PointwiseJudge):
     """Counts stars, and cannot tell where there are none."""
 
     def __init__(self) -> None:
-        super().__init__(lambda texts: np.array([float(text.count("*")) for text in texts]))
+        super().__init__(lambda texts: np.array([float(one.text.count("*")) for one in texts]))
 
-    def compare(self, prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+    def compare(self, prompts: Sequence[str], first: Sequence[Passage], second: Sequence[Passage]) -> np.ndarray:
         found = super().compare(prompts, first, second)
-        known = np.array(["*" in a + b for a, b in zip(first, second, strict=True)], dtype=bool)
+        known = np.array(["*" in a.text + b.text for a, b in zip(first, second, strict=True)], dtype=bool)
         return np.where(known, found, np.nan)
 
 
 def test_texts_meet_in_their_order() -> None:
-    assert liked_and_disliked(ROWS, 9) == [("***", "*"), ("*", "**"), ("****", "bb")]
-    assert liked_and_disliked(ROWS, 1) == [("***", "*")]
+    assert liked_and_disliked(ROWS, 9) == [tuple(ended(pair)) for pair in (("***", "*"), ("*", "**"), ("****", "bb"))]
+    assert liked_and_disliked(ROWS, 1) == [tuple(ended(("***", "*")))]
 
 
 def test_agreement_is_over_the_pairs_with_a_verdict_and_ties_count_half() -> None:
-    pairs = [("***", "*"), ("*", "**"), ("*a", "*b"), ("x", "y")]
+    pairs = [tuple(ended(pair)) for pair in (("***", "*"), ("*", "**"), ("*a", "*b"), ("x", "y"))]
     metrics = pair_metrics(right_about_pairs(Unsure(), pairs))
     assert metrics["held_out_accuracy"] == wilson_interval(1.5, 3)
     assert metrics["held_out_accuracy"]["mean"] == pytest.approx(0.5)
@@ -56,7 +58,7 @@ def test_without_labels_nothing_is_known(metrics: dict[str, object]) -> None:
 
 
 def test_a_text_about_which_a_judge_says_nothing_counts_half() -> None:
-    judge = PointwiseJudge(lambda texts: np.array([{"good": 0.9, "bad": 0.2}.get(text, 0.5) for text in texts]))
+    judge = PointwiseJudge(lambda texts: np.array([{"good": 0.9, "bad": 0.2}.get(one.text, 0.5) for one in texts]))
     rows = [{"text": text, "label": label} for text, label in [("good", 1), ("bad", 1), ("none", 1), ("bad", 0)]]
     right = right_about_texts(judge, rows, window_words=5)
     assert right.tolist() == [1.0, 0.0, 0.5, 1.0]
@@ -65,7 +67,7 @@ def test_a_text_about_which_a_judge_says_nothing_counts_half() -> None:
 
 def test_a_long_text_is_read_as_far_as_a_response_goes() -> None:
     seen: list[str] = []
-    judge = PointwiseJudge(lambda texts: np.zeros(len(seen.extend(texts) or texts)))
+    judge = PointwiseJudge(lambda texts: np.zeros(len(seen.extend(one.text for one in texts) or texts)))
     right_about_texts(judge, [{"text": "a b c d", "label": 1}], window_words=2)
     assert seen == ["a b"]
 

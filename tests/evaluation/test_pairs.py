@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.data.passages import Passage
 from pipeline.data.preferences import TextPair
 from pipeline.evaluation.pairs import (
     EvaluationPair,
@@ -14,12 +15,13 @@ from pipeline.evaluation.pairs import (
     length_matched_accuracy,
     margin_bins,
 )
+from tests.passages import ended
 
 
 def pair(
     *, lengths: tuple[int, int] = (1, 1), judge: float | None = None, groups: dict[str, str] | None = None
 ) -> EvaluationPair:
-    return EvaluationPair(TextPair("a", "b"), lengths, groups or {}, judge)
+    return EvaluationPair(TextPair(*ended("ab")), lengths, groups or {}, judge)
 
 
 def means(table: list[dict[str, Any]]) -> list[tuple[float, int]]:
@@ -28,8 +30,11 @@ def means(table: list[dict[str, Any]]) -> list[tuple[float, int]]:
 
 def test_a_record_gives_lengths_groups_and_the_judges_margin() -> None:
     row = {"id": "1", "prompt": "p ", "chosen": "good", "rejected": "bad", "source": "sampled", "subset": "chat"}
+    row |= {"chosen_ended": True, "rejected_ended": False}
     scored = EvaluationPair.of({**row, "chosen_score": 0.9, "rejected_score": 0.6, "margin": 9.0, "category": None})
-    assert scored.texts.chosen == "p good" and scored.lengths == (4, 3)
+    assert scored.texts == TextPair(
+        Passage("p good", True), Passage("p bad", False), id="1", margin=9.0
+    ) and scored.lengths == (4, 3)
     assert scored.groups == {"source": "sampled", "subset": "chat"}
     assert scored.judge_margin == pytest.approx(0.3)  # the scores say it, whatever the margin is
     origin = {"origin": {"file": "data/raw/a.jsonl", "rows": [3]}}

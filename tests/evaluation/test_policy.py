@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from pipeline.data.passages import Passage
 from pipeline.data.tokens import tokenize_example
 from pipeline.evaluation.policy import Evaluator
 from pipeline.evaluation.policy_metrics import policy_metrics
@@ -41,7 +42,7 @@ def evaluator(policy_folder: Path, encoder_folder: Path, tmp_path: Path, compute
     for folder in (policy_folder, tmp_path / "reward_model"):
         store_text_format(folder, TextFormat("transcript"))
     return Evaluator.load(
-        judge=PointwiseJudge(judge.score),
+        judge=PointwiseJudge(lambda passages: judge.score([one.text for one in passages])),
         reward_model=tmp_path / "reward_model",
         reference=policy_folder,
         settings=changed(params.evaluate_policy, batch_size=4, bootstrap_resamples=50),
@@ -75,7 +76,7 @@ def test_the_reference_is_at_no_distance_from_itself(evaluator: Evaluator, make_
 def test_copies_of_a_prompt_are_adjacent_and_scored_with_it(evaluator: Evaluator) -> None:
     samples = evaluator.sample_and_score(evaluator.reference, PROMPTS, copies=3, title="test")
     assert [sample.id for sample in samples] == [row["id"] for row in PROMPTS for _ in range(3)]
-    texts = [sample.prompt + sample.response for sample in samples]
+    texts = [sample.passage.after(sample.prompt) for sample in samples]
     assert [sample.judge_score for sample in samples] == pytest.approx(evaluator.judge.score(texts).tolist())
     scores = [evaluator.reward_model.score([text], batch_size=1).item() for text in texts]
     assert [sample.reward_score for sample in samples] == pytest.approx(scores, abs=1e-4)
@@ -84,7 +85,7 @@ def test_copies_of_a_prompt_are_adjacent_and_scored_with_it(evaluator: Evaluator
 class Longer(PointwiseJudge):
     """Compares by length, as a chat judge does: it has no score of its own."""
 
-    def rate(self, prompts: Sequence[str], responses: Sequence[str], against: Sequence[str]) -> np.ndarray:
+    def rate(self, prompts: Sequence[str], responses: Sequence[Passage], against: Sequence[Passage]) -> np.ndarray:
         return self.compare(prompts, responses, against)
 
     def counts(self) -> dict[str, float]:
@@ -92,7 +93,7 @@ class Longer(PointwiseJudge):
 
 
 def test_a_judge_that_compares_rates_against_the_sft_samples(evaluator: Evaluator, make_policy: PolicyMaker) -> None:
-    judge = Longer(lambda texts: np.array([float(len(text)) for text in texts]))
+    judge = Longer(lambda texts: np.array([float(len(one.text)) for one in texts]))
     evaluator = replace(evaluator, judge=judge)
     baseline = evaluator.sample_and_score(evaluator.reference, PROMPTS, title="test")
     assert [sample.judge_score for sample in baseline] == [0.5] * len(PROMPTS)
@@ -108,7 +109,7 @@ def test_a_judge_that_compares_rates_against_the_sft_samples(evaluator: Evaluato
 
 def test_a_comparison_without_verdict_counts_as_a_tie_of_policies(evaluator: Evaluator) -> None:
     class Silent(Longer):
-        def compare(self, prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+        def compare(self, prompts: Sequence[str], first: Sequence[Passage], second: Sequence[Passage]) -> np.ndarray:
             return np.full(len(prompts), np.nan)
 
     evaluator = replace(evaluator, judge=Silent(lambda texts: np.zeros(len(texts))))
@@ -180,3 +181,19 @@ def test_metrics_of_the_baseline_against_itself(evaluator: Evaluator) -> None:
     assert metrics["evaluation_prompts"] == len(PROMPTS)
     assert metrics["mean_response_tokens"] == np.mean([sample.tokens for sample in samples])
     assert metrics["judge_score"]["mean"] == pytest.approx(np.mean([sample.judge_score for sample in samples]))
+
+
+def test_scores_are_of_responses_that_ended_or_were_cut(evaluator: Evaluator, make_policy: PolicyMaker) -> None:
+    policy = make_policy()
+    policy.causal_lm.generation_config.eos_token_id = list(range(20, 60))
+    samples = evaluator.sample_and_score(policy, PROMPTS, copies=4, title="test")
+    assert {sample.ended for sample in samples} == {True, False}
+    scored, other = (
+        evaluator.reward_model.score(
+            [Passage(one.prompt + one.response, one.ended is same) for one in samples], batch_size=8
+        )
+        for same in (True, False)
+    )
+    found = torch.tensor([sample.reward_score for sample in samples])
+    assert torch.allclose(found, scored, atol=1e-4)
+    assert bool(((found - other).abs() > 1e-2).all())

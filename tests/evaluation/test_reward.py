@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.data.passages import Passage
 from pipeline.data.preferences import TextPair
 from pipeline.evaluation.pairs import EvaluationPair
 from pipeline.evaluation.reward import evaluate_reward, pair_metrics, warnings_of
@@ -17,6 +18,7 @@ from pipeline.evaluation.robustness import score_deviations
 from pipeline.models.compute import Compute
 from pipeline.models.reward import create_reward_model
 from pipeline.params.evaluation import EvaluateReward
+from tests.passages import ended
 from tests.tiny_models import SENTENCES
 
 SETTINGS = EvaluateReward(
@@ -33,7 +35,7 @@ SETTINGS = EvaluateReward(
 
 
 def pair(chosen: str, rejected: str, lengths: tuple[int, int]) -> EvaluationPair:
-    return EvaluationPair(TextPair(chosen, rejected), lengths, {}, None)
+    return EvaluationPair(TextPair(*ended([chosen, rejected])), lengths, {}, None)
 
 
 PAIRS = [pair("aaa", "a", (5, 9)), pair("a", "aa", (5, 9)), pair("aaaa", "a", (5, 5)), pair("aa", "aa", (9, 5))]
@@ -47,8 +49,10 @@ class CountingModel:
     def __init__(self, mistake: float = 0.0) -> None:
         self.mistake = mistake
         self.tokenizer = SimpleNamespace(padding_side="right")
+        self.texts = self
 
-    def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def tokenize(self, passages: Sequence[Passage]) -> tuple[Tensor, Tensor]:
+        texts = [one.text for one in passages]
         width = max(map(len, texts))
         mask = torch.zeros(len(texts), width)
         for row, text in enumerate(texts):
@@ -60,11 +64,11 @@ class CountingModel:
         left = 1 - attention_mask[:, 0]
         return attention_mask.sum(1) + self.mistake * left
 
-    def score(self, texts: Sequence[str], *, batch_size: int, title: str | None = None) -> Tensor:
-        return torch.tensor([float(len(text)) for text in texts])
+    def score(self, passages: Sequence[Passage], *, batch_size: int, title: str | None = None) -> Tensor:
+        return torch.tensor([float(len(one.text)) for one in passages])
 
-    def truncated(self, texts: Sequence[str]) -> int:
-        return sum(len(text) > 3 for text in texts)
+    def truncated(self, passages: Sequence[Passage]) -> int:
+        return sum(len(one.text) > 3 for one in passages)
 
 
 def test_metrics_by_hand() -> None:
@@ -91,7 +95,7 @@ def test_the_distribution_of_scores_by_hand() -> None:
 
 def test_a_model_that_reads_its_padding_is_found_and_said() -> None:
     model: Any = CountingModel(mistake=0.25)
-    texts = ["aaa", "a", "aa", "aaaa"]
+    texts = ended(["aaa", "a", "aa", "aaaa"])
     deviations = score_deviations(model, texts, batch_size=2)
     assert deviations == {"batch": 0.0, "right_padding": 0.0, "left_padding": 0.25}
     assert model.tokenizer.padding_side == "right"
@@ -110,7 +114,7 @@ def test_scores_that_are_no_numbers_exceed_every_limit() -> None:
 def test_our_models_hardly_deviate(kind: str, encoder_folder: Path, decoder_folder: Path, compute: Compute) -> None:
     folder = encoder_folder if kind == "encoder" else decoder_folder
     model = create_reward_model(folder, compute, max_length=64, seed=0).eval()
-    deviations = score_deviations(model, ["dull", *SENTENCES], batch_size=3)
+    deviations = score_deviations(model, ended(["dull", *SENTENCES]), batch_size=3)
     assert (deviations["left_padding"] is None) == (kind == "encoder")
     known = [value for value in deviations.values() if value is not None]
     assert max(known) < 1e-5 and any(known), "no deviation at all: nothing was padded"

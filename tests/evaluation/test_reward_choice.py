@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.data.passages import Passage
 from pipeline.data.preferences import TextPair
 from pipeline.errors import PipelineError
 from pipeline.evaluation.pairs import EvaluationPair
 from pipeline.evaluation.reward_choice import choose_model, comparison_lines, shift_to_responses
+from tests.passages import ended
 
 
 def row(name: str, accuracy: float, error: float) -> dict[str, Any]:
@@ -41,15 +43,15 @@ def test_a_candidate_is_shifted_to_mean_0_over_all_responses() -> None:
     class Lengths:
         shifted = 0.0
 
-        def score(self, texts: list[str], *, batch_size: int) -> torch.Tensor:
-            return torch.tensor([float(len(text)) for text in texts])
+        def score(self, passages: list[Passage], *, batch_size: int) -> torch.Tensor:
+            return torch.tensor([float(len(one.text)) for one in passages])
 
         def shift(self, offset: float) -> None:
             self.shifted += offset
 
     model: Any = Lengths()
     pairs = [
-        EvaluationPair(TextPair("aaaa", "a"), (4, 1), {}, None),
-        EvaluationPair(TextPair("aa", "a"), (2, 1), {}, None),
+        EvaluationPair(TextPair(*ended(["aaaa", "a"])), (4, 1), {}, None),
+        EvaluationPair(TextPair(*ended(["aa", "a"])), (2, 1), {}, None),
     ]
     assert shift_to_responses(model, pairs, batch_size=2) == 2.0 == model.shifted

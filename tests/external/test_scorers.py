@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import AutoTokenizer
 
 from pipeline.errors import PipelineError
 from pipeline.external.scorers import TextWriter, judge_scorer, reward_scorer
 from pipeline.models.compute import Compute
-from pipeline.models.reward import create_reward_model
+from pipeline.models.reward import create_reward_model, load_reward_model
 from pipeline.params.base import ModelSource
 from pipeline.reading.chats import Message, Unreadable
+from tests.passages import ended
 from tests.tiny_models import SENTENCES, byte_level_tokenizer, save_bought_reward_model
 
 TEMPLATE = "{{ bos_token }}{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
@@ -61,10 +63,28 @@ def test_our_own_decoder_scores_as_it_does_in_the_pipeline_up_to_its_shift(
     model.shift(2.5)
     model.save(tmp_path)
     scorer = reward_scorer(source(tmp_path), compute, style="plain", separator="", batch_size=4, max_length=None)
-    ours, theirs = model.score(SENTENCES, batch_size=4).numpy(), scorer.score(SENTENCES)
+    ours, theirs = model.score(ended(SENTENCES), batch_size=4).numpy(), scorer.score(SENTENCES)
     assert (ours - ours[0]) == pytest.approx(theirs - theirs[0], abs=1e-5)
 
 
 def test_a_folder_without_a_judge_is_named(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="holds no judge"):
         judge_scorer(tmp_path, separator="")
+
+
+def test_a_chat_ends_once_as_its_template_writes_it_and_a_plain_text_with_eos(
+    tmp_path: Path, decoder_folder: Path, compute: Compute
+) -> None:
+    save_bought_reward_model(tmp_path, "llama", decoder_folder)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    tokenizer.chat_template = TEMPLATE.replace("{% endfor %}", "</s>{{ '\\n' }}{% endfor %}")
+    tokenizer.save_pretrained(tmp_path)
+    arguments = {"separator": "", "batch_size": 4, "max_length": None}
+    model = load_reward_model(tmp_path, compute)
+    for style, end in (("chat", "</s>\n"), ("plain", "</s>")):
+        scorer = reward_scorer(source(tmp_path), compute, style=style, **arguments)
+        text = scorer.writer.write([USER], "Ho")
+        ids = torch.tensor([tokenizer(text.removesuffix(end) + end, add_special_tokens=False)["input_ids"]])
+        with torch.no_grad():
+            expected = model(ids, torch.ones_like(ids)).numpy()
+        assert scorer.score([text]) == pytest.approx(expected, abs=1e-5)

@@ -17,6 +17,7 @@ from pipeline.judges.rules import ChatRules, read_verdict
 from pipeline.models.compute import Compute
 from pipeline.params.schema import Params
 from tests.judges.fake_endpoint import KEY, Fake, serve
+from tests.passages import ended
 from tests.tiny_models import changed
 
 Messages = list[dict[str, str]]
@@ -55,7 +56,7 @@ def make_judge(rules: ChatRules, tmp_path: Path) -> MakeJudge:
 def test_a_preference_holds_in_both_orders(make_judge: MakeJudge) -> None:
     with serve(Fake(stars)) as fake:
         judge = make_judge(fake)
-        found = judge.compare(["P"] * 4, ["**", "*", "x", "same"], ["*", "**", "y", "same"])
+        found = judge.compare(["P"] * 4, ended(["**", "*", "x", "same"]), ended(["*", "**", "y", "same"]))
     assert found.tolist() == [1.0, 0.0, 0.5, 0.5]
     # the first two comparisons are the same two games
     asked = sorted(shown(request["messages"]) for request in fake.requests)
@@ -74,7 +75,7 @@ def test_a_model_that_always_takes_one_place_gives_ties(
 ) -> None:
     with serve(Fake(lambda messages: answer)) as fake:
         judge = make_judge(fake)
-        assert judge.compare(["P", "Q"], ["a", "b"], ["c", "d"]).tolist() == [0.5, 0.5]
+        assert judge.compare(["P", "Q"], ended(["a", "b"]), ended(["c", "d"])).tolist() == [0.5, 0.5]
     assert judge.counts()[outcome] == 2
     assert judge.counts()["position_bias"] == bias
 
@@ -82,13 +83,13 @@ def test_a_model_that_always_takes_one_place_gives_ties(
 def test_a_tie_in_one_order_is_a_tie(make_judge: MakeJudge) -> None:
     with serve(Fake(lambda messages: "[[A]]" if shown(messages)[0] == "a" else "[[C]]")) as fake:
         judge = make_judge(fake)
-        assert judge.compare(["P"], ["a"], ["b"]).tolist() == [0.5]
+        assert judge.compare(["P"], ended(["a"]), ended(["b"])).tolist() == [0.5]
     assert judge.counts()["half_tied"] == 1
 
 
 def test_a_reply_without_verdict_is_followed_by_a_reminder(make_judge: MakeJudge, rules: ChatRules) -> None:
     with serve(Fake(lambda messages: "I like both" if len(messages) == 1 else stars(messages))) as fake:
-        assert make_judge(fake).compare(["P"], ["**"], ["*"]).tolist() == [1.0]
+        assert make_judge(fake).compare(["P"], ended(["**"]), ended(["*"])).tolist() == [1.0]
     conversation = max((request["messages"] for request in fake.requests), key=len)
     assert [message["role"] for message in conversation] == ["user", "assistant", "user"]
     assert [message["content"] for message in conversation[1:]] == ["I like both", rules.reminder]
@@ -101,18 +102,18 @@ def test_a_model_that_never_decides_is_malformed_and_no_tie(make_judge: MakeJudg
 
     with serve(Fake(undecided)) as fake:
         judge = make_judge(fake)
-        found = judge.compare(["P", "P"], ["odd", "**"], ["x", "*"])
+        found = judge.compare(["P", "P"], ended(["odd", "**"]), ended(["x", "*"]))
         assert np.isnan(found[0]) and found[1] == 1.0
         assert judge.counts()["malformed"] == 1 and judge.counts()["decided"] == 1
         assert sum("odd" in shown(request["messages"]) for request in fake.requests) == 6  # max_asks in each order
         assert judge.verdicts()[0]["preference"] is None
         with pytest.raises(PipelineError, match=r"2 of 2 comparisons have no verdict.*'hm'"):
-            judge.compare(["P", "Q"], ["odd", "odd"], ["x", "z"])
+            judge.compare(["P", "Q"], ended(["odd", "odd"]), ended(["x", "z"]))
 
 
 def test_samples_are_ranked_by_their_mean_preference(make_judge: MakeJudge) -> None:
     with serve(Fake(stars)) as fake:
-        found = make_judge(fake).rank(["P", "Q"], [["*", "***", "**"], ["a", "*", "a"]])
+        found = make_judge(fake).rank(["P", "Q"], [ended(["*", "***", "**"]), ended(["a", "*", "a"])])
     assert found.tolist() == [[0.0, 1.0, 0.5], [0.25, 1.0, 0.25]]
     assert len(fake.requests) == 6 + 2  # the second and the first "a" are one
 
@@ -122,7 +123,7 @@ def test_malformed_comparisons_do_not_count_in_a_rank(make_judge: MakeJudge) -> 
         return "hm" if set(shown(messages)) == {"*", "***"} else stars(messages)
 
     with serve(Fake(picky)) as fake:
-        assert make_judge(fake).rank(["P"], [["*", "***", "**"]]).tolist() == [[0.0, 1.0, 0.5]]
+        assert make_judge(fake).rank(["P"], [ended(["*", "***", "**"])]).tolist() == [[0.0, 1.0, 0.5]]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_who_meets_whom(copies: int, opponents: int | None, expected: list[tuple
 
 
 def test_a_second_run_asks_nothing_wherever_the_model_is(make_judge: MakeJudge) -> None:
-    pairs = (["P"] * 3, ["*", "**", "a"], ["**", "a", "b"])
+    pairs = (["P"] * 3, ended(["*", "**", "a"]), ended(["**", "a", "b"]))
     with serve(Fake(stars)) as fake:
         judge = make_judge(fake)
         first = judge.compare(*pairs)
@@ -163,14 +164,14 @@ def test_another_rubric_model_or_field_asks_again(make_judge: MakeJudge, rules: 
             changed(settings, request={"temperature": 0.5}),
             changed(settings, max_asks=9),  # the same requests
         ):
-            make_judge(fake, ChatRules.of(other)).compare(["P"], ["*"], ["**"])
+            make_judge(fake, ChatRules.of(other)).compare(["P"], ended(["*"]), ended(["**"]))
     assert len(fake.requests) == 4 * 2
     assert "Prefer stars." in fake.requests[2]["messages"][0]["content"]
 
 
 def test_a_server_that_dies_and_comes_back_loses_nothing(make_judge: MakeJudge, tmp_path: Path) -> None:
     firsts = [f"{'*' * (number % 3)} {number}" for number in range(12)]
-    pairs = (["P"] * 12, firsts, ["*"] * 12)
+    pairs = (["P"] * 12, ended(firsts), ended(["*"] * 12))
     fake = Fake(stars)
     fake.dies_after = 9
     with serve(fake), pytest.raises(PipelineError, match=r"failed 2 times.*run `dvc repro` again"):
@@ -186,7 +187,7 @@ def test_a_server_that_dies_and_comes_back_loses_nothing(make_judge: MakeJudge, 
 
 def test_equal_comparisons_at_once_are_asked_once(make_judge: MakeJudge) -> None:
     with serve(Fake(stars)) as fake:
-        found = make_judge(fake, concurrency=8).compare(["P"] * 20, ["*"] * 20, ["**"] * 20)
+        found = make_judge(fake, concurrency=8).compare(["P"] * 20, ended(["*"] * 20), ended(["**"] * 20))
     assert found.tolist() == [0.0] * 20 and len(fake.requests) == 2
 
 
@@ -194,7 +195,7 @@ def test_the_key_is_in_no_file(make_judge: MakeJudge, tmp_path: Path, monkeypatc
     monkeypatch.setenv("JUDGE_TEST_KEY", KEY)
     with serve(Fake(lambda messages: f"{KEY} [[A]]")) as fake:
         judge = make_judge(fake)
-        judge.compare(["P"], ["a"], ["b"])
+        judge.compare(["P"], ended(["a"]), ended(["b"]))
     assert fake.headers[0] == f"Bearer {KEY}"
     assert KEY not in json.dumps(judge.verdicts())
     assert all(KEY.encode() not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
@@ -252,6 +253,6 @@ def test_a_stage_loads_what_another_wrote(
     assert "127.0.0.1" not in (tmp_path / "judge/judge.json").read_text()
     with serve(Fake(stars)) as fake:
         judge = load_judge(tmp_path / "judge", compute, endpoint=fake.settings(), store=tmp_path / "verdicts")
-        assert judge.rate(["P", "P"], ["**", "a"], ["*", "a"]).tolist() == [1.0, 0.5]
-        make_judge(fake).compare(["P"], ["**"], ["*"])
+        assert judge.rate(["P", "P"], ended(["**", "a"]), ended(["*", "a"])).tolist() == [1.0, 0.5]
+        make_judge(fake).compare(["P"], ended(["**"]), ended(["*"]))
     assert len(fake.requests) == 2

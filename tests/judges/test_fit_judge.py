@@ -14,11 +14,13 @@ from pipeline.judges.loading import load_judge, load_second_judge
 from pipeline.judges.text_classifier import TextClassifierJudge, fit_judge, split_labels
 from pipeline.models.compute import Compute
 from pipeline.models.reward import create_reward_model
+from pipeline.models.text_format import TextFormat
 from pipeline.params.judge import JudgeEndpoint
 from pipeline.params.schema import Params
 from stages.fit_judge import main
 from tests.judges.fake_endpoint import Fake, serve
 from tests.judges.test_chat import stars
+from tests.passages import ended
 from tests.tiny_models import changed
 
 LIKED, DISLIKED = ("good ***", "fine **", "so *"), ("bad *", "poor", "weak **")
@@ -34,6 +36,7 @@ class FakeStage:
         rows = [{"id": f"{at // 2:016x}", "text": text, "label": label} for at, (text, label) in enumerate(labelled)]
         for name in ("train", "test"):
             write_records(root / f"artifacts/data/labels/{name}.jsonl", rows)
+        TextFormat("transcript").write(root / "artifacts/data/text_format.json")
         self.metrics: dict[str, Any] = {}
         self.gate: dict[str, Any] = {}
 
@@ -72,7 +75,7 @@ def test_a_chat_model(tmp_path: Path, params: Params, compute: Compute) -> None:
         assert (first["first"], first["second"], first["preference"]) == ("good ***", "bad *", 1.0)
         assert len(fake.requests) == 4
         judge = load_judge(tmp_path / "artifacts/judge", compute, endpoint=fake.settings(), store=stage.verdict_store)
-        assert judge.compare(["P"], ["a"], ["*"]).tolist() == [0.0]
+        assert judge.compare(["P"], ended(["a"]), ended(["*"])).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("backbone", ["encoder_folder", "decoder_folder"])
@@ -84,7 +87,7 @@ def test_a_reward_model(
     settings = params.judge.reward_model.model_dump() | {"source": str(bought)}
     stage = run(tmp_path, params, compute, params.judge.endpoint, kind="reward_model", reward_model=settings)
     judge = load_judge(tmp_path / "artifacts/judge", compute, endpoint=params.judge.endpoint, store=stage.verdict_store)
-    right = judge.compare([""] * 3, LIKED, DISLIKED)
+    right = judge.compare([""] * 3, ended(LIKED), ended(DISLIKED))
     assert stage.metrics["held_out_accuracy"]["mean"] == pytest.approx(right.mean())
     assert stage.metrics["texts"] == 6 and "verdicts" not in stage.metrics
     assert read_records(tmp_path / "reports/judge/verdicts.jsonl") == []
@@ -141,7 +144,7 @@ def test_a_second_judge_of_another_family_is_measured_beside_the_first(
     judge = load_judge(
         tmp_path / "artifacts/second_judge", compute, endpoint=params.judge.endpoint, store=stage.verdict_store
     )
-    scores = judge.rate(["", "", ""], ["a good film", "a bad film", "a film"], [""] * 3)
+    scores = judge.rate(["", "", ""], ended(["a good film", "a bad film", "a film"]), ended([""] * 3))
     assert scores[0] > 0.5 > scores[1] and scores[2] == 0.5
 
 

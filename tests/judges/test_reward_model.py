@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.data.passages import Passage
 from pipeline.judges.loading import load_judge
 from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.judges.reward_model import MODEL, load_reward_judge, save_reward_judge
 from pipeline.models.compute import Compute
 from pipeline.models.reward import create_reward_model, load_reward_model
 from pipeline.params.schema import Params
+from tests.passages import cut, ended
 from tests.tiny_models import SENTENCES
 
 
@@ -29,17 +31,17 @@ def judge_folder(request: pytest.FixtureRequest, tmp_path: Path, compute: Comput
 def test_it_compares_by_raw_scores_and_shows_them_by_the_stated_rule(
     judge_folder: Path, compute: Compute, params: Params, tmp_path: Path
 ) -> None:
-    save_reward_judge(judge_folder, compute, SENTENCES, batch_size=2)
+    save_reward_judge(judge_folder, compute, ended(SENTENCES), batch_size=2)
     judge = load_judge(judge_folder, compute, endpoint=params.judge.endpoint, store=tmp_path)
     model = load_reward_model(judge_folder / MODEL, compute)
-    raw = np.array([model.score([text], batch_size=1).item() for text in SENTENCES])
+    raw = np.array([model.score([text], batch_size=1).item() for text in ended(SENTENCES)])
     assert raw.min() > 900
-    shown = judge.rate([""] * len(raw), SENTENCES, SENTENCES)
+    shown = judge.rate([""] * len(raw), ended(SENTENCES), ended(SENTENCES))
     assert shown == pytest.approx(1 / (1 + np.exp(-(raw - raw.mean()) / raw.std())), abs=2e-3)
     assert 0.05 < shown.min() < 0.5 < shown.max() < 0.95
-    first, second = SENTENCES[:3], SENTENCES[3:]
+    first, second = ended(SENTENCES[:3]), ended(SENTENCES[3:])
     assert judge.compare([""] * 3, first, second).tolist() == (raw[:3] > raw[3:]).astype(float).tolist()
-    assert judge.compare(["A "] * 2, ["x", "y"], ["x", "y"]).tolist() == [0.5, 0.5]
+    assert judge.compare(["A "] * 2, ended("xy"), ended("xy")).tolist() == [0.5, 0.5]
     ranks = judge.rank(["", ""], [first, second])
     assert ranks.shape == (2, 3) and ranks.ravel() == pytest.approx(shown)
     assert judge.counts() == {} and judge.verdicts() == []
@@ -50,18 +52,28 @@ def test_without_texts_the_scale_is_the_bare_sigmoid(judge_folder: Path, compute
     save_reward_judge(judge_folder, compute, [], batch_size=2)
     facts = json.loads((judge_folder / "judge.json").read_text())
     assert facts == {"kind": "reward_model", "mean": 0.0, "std": 1.0, "batch_size": 2}
-    raw = load_reward_model(judge_folder / MODEL, compute).score(["dull"], batch_size=1)
+    raw = load_reward_model(judge_folder / MODEL, compute).score(ended(["dull"]), batch_size=1)
     judge = load_reward_judge(judge_folder, compute)
-    assert judge.score(["dull"]).tolist() == torch.sigmoid(raw.double()).tolist()
+    assert judge.score(ended(["dull"])).tolist() == torch.sigmoid(raw.double()).tolist()
 
 
 def test_a_text_that_is_compared_with_itself_is_scored_once() -> None:
-    calls: list[list[str]] = []
+    calls: list[list[Passage]] = []
 
-    def noisy(texts: list[str]) -> np.ndarray:
+    def noisy(texts: list[Passage]) -> np.ndarray:
         calls.append(list(texts))
         return np.arange(len(texts)) + 1e-9 * len(calls)
 
     judge = PointwiseJudge(noisy)  # type: ignore[arg-type]
-    assert judge.compare(["P", "P", "Q"], ["a", "b", "a"], ["a", "a", "b"]).tolist() == [0.5, 1.0, 0.0]
-    assert calls == [["Pa", "Pb", "Qa", "Qb"]]
+    assert judge.compare(["P", "P", "Q"], ended("aba"), ended("aab")).tolist() == [0.5, 1.0, 0.0]
+    assert calls == [ended(["Pa", "Pb", "Qa", "Qb"])]
+
+
+@pytest.mark.parametrize("judge_folder", ["encoder_folder", "decoder_folder"], indirect=True)
+def test_it_sees_that_a_response_was_cut(judge_folder: Path, compute: Compute) -> None:
+    judge = save_reward_judge(judge_folder, compute, ended(SENTENCES), batch_size=2)
+    whole, broken = ended(SENTENCES), cut(SENTENCES)
+    rates = [judge.rate(["A "] * len(side), side, side) for side in (whole, broken)]
+    assert (np.abs(rates[0] - rates[1]) > 1e-3).all()
+    preferences = judge.compare(["A "] * len(whole), whole, broken)
+    assert preferences.tolist() == (rates[0] > rates[1]).astype(float).tolist()

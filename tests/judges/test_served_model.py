@@ -15,6 +15,7 @@ from pipeline.judges.loading import open_chat_judge
 from pipeline.judges.rules import ChatRules
 from pipeline.params.judge import JudgeEndpoint
 from pipeline.params.schema import Params
+from tests.passages import ended
 from tests.tiny_models import byte_level_tokenizer, changed, llama_config
 
 _VERDICT = "[[B]]"
@@ -64,7 +65,9 @@ def test_a_served_model_judges_and_a_second_run_asks_nothing(
 
     def judged(endpoint: JudgeEndpoint) -> tuple[list[float], dict[str, float], list[dict[str, object]]]:
         judge = open_chat_judge(rules, endpoint=endpoint, store=tmp_path)
-        found = judge.compare(["The film", "The plot"], [" is fine", " is thin"], [" is dull", " is thin"])
+        found = judge.compare(
+            ["The film", "The plot"], ended([" is fine", " is thin"]), ended([" is dull", " is thin"])
+        )
         return found.tolist(), judge.counts(), judge.verdicts()
 
     preferences, counts, verdicts = judged(endpoint)

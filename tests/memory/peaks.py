@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
+from pipeline.data.passages import Passage
 from pipeline.data.preferences import TextPair
 from pipeline.data.tokens import TokenizedExample
 from pipeline.memory.need import LIBRARIES, Conditions, needed_bytes
@@ -25,6 +26,7 @@ from pipeline.models.compute import Compute, start_compute
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_reference, load_tokenizer
 from pipeline.models.reward import create_reward_model, load_reward_model
+from pipeline.models.reward_texts import RewardTexts
 from pipeline.params.base import Finetuning
 from pipeline.params.loading import load_params
 from pipeline.params.schema import Params
@@ -108,9 +110,11 @@ class Training:
     def reward(self) -> None:
         settings = changed(self.params.train_reward, max_length=1024, **self.schedule)
         prompts = [self.text(self.length // 2) for _ in range(2 * self.batch)]
-        pairs = [TextPair(*(prompt + self.text(self.length // 4) for _ in range(2))) for prompt in prompts]
+        pairs = [
+            TextPair(*(Passage(prompt + self.text(self.length // 4), True) for _ in range(2))) for prompt in prompts
+        ]
         config, texts = config_of(self.folder / "reward"), [(pair.chosen, pair.rejected) for pair in pairs]
-        examples = reward_examples(config, self.tokenizer, texts, max_length=1024, shared_prompts=True)
+        examples = reward_examples(config, RewardTexts(self.tokenizer, max_length=1024), texts, shared_prompts=True)
         self.estimated(reward_work(config, settings, examples))
         model = create_reward_model(
             self.folder / "reward", self.compute, max_length=1024, seed=0, finetuning=self.finetuning

@@ -24,7 +24,9 @@ from pipeline.memory.trainings import (
 from pipeline.memory.work import Example, planned_steps
 from pipeline.models.folders import config_of
 from pipeline.models.reward import load_reward_tokenizer
+from pipeline.models.reward_texts import RewardTexts
 from pipeline.params.schema import Params
+from tests.passages import ended
 from tests.tiny_models import changed
 
 GIB = 2**30
@@ -147,12 +149,12 @@ def test_an_encoder_reads_the_sides_of_a_pair_in_rows_of_their_own(
         bare = tmp_path / folder.name
         shutil.copytree(folder, bare, ignore=shutil.ignore_patterns("*.safetensors"))
         config, tokenizer = config_of(bare), load_reward_tokenizer(bare)
-        pairs = [("This film was a joy", "This film was dull"), ("film", "music")]
-        read = {"max_length": 64, "shared_prompts": True}
-        one, other = reward_examples(config, tokenizer, pairs, **read)
-        encoded = tokenizer(pairs[0][0])["input_ids"], tokenizer(pairs[0][1])["input_ids"]
+        pairs = [tuple(ended(pair)) for pair in (("This film was a joy", "This film was dull"), ("film", "music"))]
+        read, short = (RewardTexts(tokenizer, max_length=length) for length in (64, 2))
+        one, other = reward_examples(config, read, pairs, shared_prompts=True)
+        encoded = read.encode(pairs[0])
         assert one.planned == sum(map(len, encoded))
         assert (one.rows == tuple(map(len, encoded))) != decoder and len(other.rows) == 2
-        assert sum(reward_examples(config, tokenizer, pairs, max_length=2, shared_prompts=False)[0].rows) == 4
+        assert sum(reward_examples(config, short, pairs, shared_prompts=False)[0].rows) == 4
         assert needed_bytes(reward_work(config, params.train_reward, [one, other]), CONDITIONS) > 0
     assert prompt_tokens(load_reward_tokenizer(policy_folder), []) == []

@@ -13,6 +13,7 @@ from pipeline.models.critic import critic_from_policy
 from pipeline.models.heads import Fp32Linear
 from pipeline.models.reward import create_reward_model, load_reward_model
 from tests.conftest import PolicyMaker
+from tests.passages import ended
 from tests.tiny_models import FULL, LORA, SENTENCES, save_bought_reward_model
 
 BATCH = collate([TokenizedExample([5, 6, 7], [8, 9]), TokenizedExample([11], [12, 13, 14, 15])], pad_token_id=0)
@@ -52,8 +53,8 @@ def test_training_scores(kind: str, encoder_folder: Path, decoder_folder: Path, 
     model = create_reward_model(
         encoder_folder if kind == "encoder" else decoder_folder, compute, max_length=64, seed=0, finetuning=FULL
     )
-    assert_fp32_product(model.head, lambda: model(*model.tokenize(SENTENCES)))
-    pairs = list(zip(model.encode(SENTENCES[:3]), model.encode(SENTENCES[3:]), strict=True))
+    assert_fp32_product(model.head, lambda: model(*model.tokenize(ended(SENTENCES))))
+    pairs = list(zip(model.encode(ended(SENTENCES[:3])), model.encode(ended(SENTENCES[3:])), strict=True))
     assert_fp32_product(model.head, lambda: torch.stack(model.forward_pairs(pairs), 1))
 
 
@@ -62,7 +63,7 @@ def test_scores_of_a_bought_model(kind: str, decoder_folder: Path, compute: Comp
     save_bought_reward_model(tmp_path, kind, decoder_folder)
     model = load_reward_model(tmp_path, compute, max_length=64)
     model.network.bfloat16()
-    assert_fp32_product(model.head, lambda: model(*model.tokenize(SENTENCES)))
+    assert_fp32_product(model.head, lambda: model(*model.tokenize(ended(SENTENCES))))
 
 
 def test_a_head_keeps_its_parameters() -> None:

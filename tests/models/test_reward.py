@@ -21,9 +21,10 @@ from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.reward import RewardModel, create_reward_model, load_reward_model
 from pipeline.training.reward import reference_mean
+from tests.passages import ended
 from tests.tiny_models import SENTENCES, byte_level_tokenizer, save_llama_backbone
 
-TEXTS = [*SENTENCES, "dull", "This film"]
+TEXTS = ended([*SENTENCES, "dull", "This film"])
 RewardMaker = Callable[..., RewardModel]
 
 
@@ -62,7 +63,9 @@ def test_scores_do_not_depend_on_the_padding_length(model: RewardModel, side: st
         pytest.skip("an encoder is always padded on the right: [CLS] is its first token")
     ids, mask = model.tokenize(TEXTS[:1])
     model.tokenizer.padding_side = side
-    wide = model.tokenizer(TEXTS[:1], padding="max_length", max_length=ids.shape[1] + 9, return_tensors="pt")
+    wide = model.tokenizer.pad(
+        {"input_ids": ids.tolist()}, padding="max_length", max_length=ids.shape[1] + 9, return_tensors="pt"
+    )
     padded = model(wide["input_ids"], wide["attention_mask"])
     assert torch.allclose(padded, model(ids, mask), atol=1e-5)
 
@@ -80,11 +83,11 @@ def test_an_encoder_is_read_at_its_first_token(encoder_folder: Path, compute: Co
 def test_a_decoder_is_read_at_its_last_real_token(decoder_folder: Path, compute: Compute) -> None:
     model = create_reward_model(decoder_folder, compute, max_length=64, seed=0).eval()
     for text in TEXTS:
-        ids = torch.tensor([model.tokenizer(text)["input_ids"]])
+        ids = torch.tensor([[*model.tokenizer(text.text)["input_ids"], model.tokenizer.eos_token_id]])
         with torch.no_grad():
             state = model.network.model(ids).last_hidden_state[0, -1]
             expected = state @ model.head.weight[0] + model.head.bias
-        assert torch.allclose(model.score([text, TEXTS[0] * 2], batch_size=2)[:1], expected, atol=1e-5)
+        assert torch.allclose(model.score([text, *ended([TEXTS[0].text * 2])], batch_size=2)[:1], expected, atol=1e-5)
 
 
 def test_a_pad_id_inside_a_decoders_text_is_a_token_like_any_other(decoder_folder: Path, compute: Compute) -> None:
@@ -158,7 +161,10 @@ def test_transformers_itself_reads_the_same_scores(model: RewardModel, tmp_path:
     scores = model.score(TEXTS, batch_size=8)
     model.save(tmp_path)
     network = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
-    encoded = AutoTokenizer.from_pretrained(tmp_path)(TEXTS, padding=True, return_tensors="pt")
+    # a tokenizer that puts nothing behind a text leaves that to who scores a complete one
+    end = model.tokenizer.eos_token if model.is_decoder else ""
+    texts = [one.text + end for one in TEXTS]
+    encoded = AutoTokenizer.from_pretrained(tmp_path)(texts, padding=True, return_tensors="pt")
     with torch.no_grad():
         theirs = network(**{name: encoded[name] for name in ("input_ids", "attention_mask")}).logits.squeeze(-1)
     if model.is_decoder:
@@ -170,12 +176,12 @@ def test_transformers_itself_reads_the_same_scores(model: RewardModel, tmp_path:
 def test_long_texts_lose_their_start_and_are_counted(backbone: Path, compute: Compute) -> None:
     model = create_reward_model(backbone, compute, max_length=6, seed=0)
     long = " ".join(SENTENCES)
-    ids, mask = model.tokenize([long, "dull"])
+    ids, mask = model.tokenize(ended([long, "dull"]))
     assert ids.shape[1] == 6
-    end = model.tokenizer(long)["input_ids"][-3:]
+    end = model.encode(ended([SENTENCES[-1]]))[0][-3:]
     assert ids[0, -3:].tolist() == end
     assert mask[0].tolist() == [1] * 6
-    assert model.truncated([long, "dull", long]) == 2
+    assert model.texts.truncated(ended([long, "dull", long])) == 2
 
 
 def test_no_more_tokens_than_the_model_has_positions(backbone: Path, compute: Compute) -> None:
@@ -188,7 +194,7 @@ def test_scores_and_gradients_of_pairs_are_those_of_the_plain_computation(
     model: RewardModel, monkeypatch: pytest.MonkeyPatch, switch: str
 ) -> None:
     monkeypatch.setattr("pipeline.models.reward.SCORED_TOKENS", 24)  # several parts of these few texts
-    encoded = model.encode([*TEXTS, "This film", "This film was dull"])
+    encoded = model.encode([*TEXTS, *ended(["This film", "This film was dull"])])
     pairs = list(zip(encoded[::2], encoded[1::2], strict=True))
     assert len({len(ids) for ids in encoded}) > 3
     weights = torch.linspace(-1, 1, len(pairs))

@@ -9,18 +9,16 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, tokenize_prompt
-from pipeline.errors import PipelineError
 from pipeline.models.cache import roomy_cache
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import (
-    decode_responses,
     draw,
     pad_prompts,
     sample,
     sample_batches,
-    stop_token_ids,
     truncate,
 )
+from pipeline.models.stopping import stop_token_ids
 from pipeline.params.schema import Sampling
 from tests.conftest import PolicyMaker
 from tests.tiny_models import changed
@@ -288,16 +286,6 @@ def test_batches_keep_the_order_of_the_prompts(make_policy: PolicyMaker, tokeniz
     assert prompts == [tokenize_prompt(tokenizer, text) for text in texts]
 
 
-def test_texts_leave_special_tokens_out_and_lengths_count_them(tokenizer: PreTrainedTokenizerBase) -> None:
-    words = tokenizer(" clever and funny", add_special_tokens=False)["input_ids"]
-    ids = torch.tensor([[*words, tokenizer.eos_token_id, 0], [*words, words[0], words[0]]])
-    mask = torch.tensor([[True] * (len(words) + 1) + [False], [True] * (len(words) + 2)])
-    batch = ResponseBatch(ids, mask, ids, mask)
-    ended, cut = decode_responses(batch, tokenizer)
-    assert (ended.text, ended.ended, ended.tokens) == (" clever and funny", True, len(words) + 1)
-    assert cut.text.startswith(" clever and funny") and not cut.ended
-
-
 def test_prompts_are_padded_on_the_left() -> None:
     ids, mask = pad_prompts([[5, 6, 7], [8]], pad_token_id=0)
     assert ids.tolist() == [[5, 6, 7], [0, 0, 8]]
@@ -308,7 +296,7 @@ def test_a_stop_token_ends_a_response_and_stays_in_it(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     sampling = changed(PLAIN, stop_tokens=["a", "e"])
-    stops = stop_token_ids(tokenizer, sampling)
+    stops = stop_token_ids(tokenizer, sampling, None)
     assert stops.tolist() == [tokenizer.eos_token_id, *tokenizer.convert_tokens_to_ids(["a", "e"])]
     ids, mask = pad_prompts([[5, 6]] * 64, pad_token_id=tokenizer.pad_token_id)
     batch = sample(
@@ -326,8 +314,3 @@ def test_a_stop_token_ends_a_response_and_stays_in_it(
         assert not bool(torch.isin(kept[:-1], stops).any())
         stopped += int(kept[-1] in stops.tolist()[1:])
     assert stopped > 0
-
-
-def test_a_stop_token_of_several_tokens_is_refused(tokenizer: PreTrainedTokenizerBase) -> None:
-    with pytest.raises(PipelineError, match=r"'waste of time' is \d tokens"):
-        stop_token_ids(tokenizer, changed(PLAIN, stop_tokens=["waste of time"]))

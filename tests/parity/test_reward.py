@@ -71,10 +71,12 @@ def test_loss_and_gradients_are_those_of_trl(
 def trl_batch(ours: Any, pairs: list[TextPair], options: dict[str, Any]) -> dict[str, torch.Tensor]:
     from trl.trainer.reward_trainer import DataCollatorForPreference
 
+    end = [ours.tokenizer.eos_token_id] if ours.is_decoder else []
     rows = [
         {
-            "chosen_ids": ours.tokenizer(pair.chosen)["input_ids"],
-            "rejected_ids": ours.tokenizer(pair.rejected)["input_ids"],
+            # TRL, too, appends EOS where a tokenizer puts nothing behind a text
+            "chosen_ids": ours.tokenizer(pair.chosen.text)["input_ids"] + end,
+            "rejected_ids": ours.tokenizer(pair.rejected.text)["input_ids"] + end,
             **({"margin": margin} if "margins" in options else {}),
         }
         for pair, margin in zip(pairs, MARGINS, strict=True)

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from pipeline.data.tokens import collate, tokenize_example
 from pipeline.errors import PipelineError
+from pipeline.models.decoding import decode_responses
+from pipeline.models.stopping import stop_token_ids
+from pipeline.params.schema import Sampling
 from pipeline.reading.chats import Message, Unreadable
 from pipeline.reading.styles import Style
 from pipeline.reading.templates import TemplateStyle, load_style
@@ -92,3 +96,41 @@ def test_a_transcript_of_the_policys_own_template_is_read_and_not_refused_for_it
     assert style.transcript(llama, "Yes") == ("<|im_start|>user\nHi</s>\n<|im_start|>assistant\n", "Yes")
     with pytest.raises(Unreadable, match="control_token_in_text"):
         style.transcript(written, "Yes <|im_start|>")
+
+
+GEMMA = (
+    "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ m.role }}\n{{ m.content | trim }}<end_of_turn>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>assistant\n{% endif %}"
+)
+
+
+def test_a_response_has_no_end_of_turn_though_that_is_another_token_than_eos(tmp_path: Path) -> None:
+    tokenizer = byte_level_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<start_of_turn>", "<end_of_turn>"]})
+    tokenizer.chat_template = GEMMA
+    tokenizer.save_pretrained(tmp_path)
+    style = load_style("auto", tmp_path, separator="")
+    assert style.end_of_turn == "<end_of_turn>\n"
+    prompt, response = style.prompt(CHAT), style.response(Message("assistant", "Because."))
+    assert response == "Because."
+    whole = [{"role": one.role, "content": one.content} for one in [*CHAT, Message("assistant", "Because.")]]
+    assert prompt + response + style.end_of_turn == tokenizer.apply_chat_template(whole, tokenize=False)
+
+
+def test_given_and_sampled_responses_end_alike(tmp_path: Path) -> None:
+    """What SFT and DPO learn of a given response is what a policy that says it would have sampled."""
+    tokenizer = byte_level_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<start_of_turn>", "<end_of_turn>"]})
+    tokenizer.chat_template = GEMMA
+    tokenizer.save_pretrained(tmp_path)
+    style = load_style("template", tmp_path, separator="")
+    prompt, given = style.prompt(CHAT), style.response(Message("assistant", "Because."))
+    example = tokenize_example(tokenizer, prompt, given, ended=True, end_of_turn=style.end_of_turn)
+    assert tokenizer.decode(example.prompt_ids + example.response_ids) == f"{prompt}Because.<end_of_turn>"
+    batch = collate([example], pad_token_id=0)
+    settings = Sampling(max_new_tokens=9, temperature=1.0, top_k=0, top_p=1.0, stop_tokens=[], batch_size=1)
+    (sampled,) = decode_responses(batch, tokenizer, stop_token_ids(tokenizer, settings, None))
+    assert (sampled.text, sampled.ended) == (given, True)
+    again = tokenize_example(tokenizer, prompt, sampled.text, ended=sampled.ended, end_of_turn=style.end_of_turn)
+    assert again == example

@@ -11,7 +11,7 @@ from tokenizers import processors
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerBase
 
 from pipeline.data.tokens import tokenize_prompt
-from pipeline.models.sampling import stop_token_ids
+from pipeline.models.stopping import stop_token_ids
 from pipeline.params.schema import Params
 from pipeline.reading.chats import Message, render_prompt, render_response
 from pipeline.release.serving import (
@@ -87,7 +87,7 @@ def test_a_program_samples_as_the_evaluation_did_and_not_as_the_starting_model(t
     (tmp_path / "generation_config.json").write_text(json.dumps(before))
     sampling = changed(params.sampling, stop_tokens=["."])
     tokenizer = byte_level_tokenizer()
-    write_sampling(tmp_path, sampling, stop_token_ids(tokenizer, sampling).tolist())
+    write_sampling(tmp_path, sampling, stop_token_ids(tokenizer, sampling, None).tolist())
     settings = GenerationConfig.from_pretrained(tmp_path)
     assert settings.repetition_penalty in (None, 1.0) and settings.min_p is None
     assert settings.eos_token_id == [tokenizer.eos_token_id, *tokenizer.encode(".", add_special_tokens=False)]

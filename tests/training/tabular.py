@@ -1,6 +1,7 @@
 """A task so small that everything can be enumerated: eight tokens, two steps, and a score that counts one word."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from pipeline.data.passages import Passage
 from pipeline.data.tokens import TokenizedExample, collate
 from pipeline.models.policy import Policy
 from pipeline.params.schema import Sampling
@@ -32,9 +34,9 @@ def save_tabular_policy(folder: Path, *, seed: int) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def count_wanted(texts: list[str]) -> Tensor:
+def count_wanted(passages: Sequence[Passage]) -> Tensor:
     """The reward model: how often the wanted word is in a text."""
-    return torch.tensor([float(text.count(WANTED)) for text in texts])
+    return torch.tensor([float(one.text.count(WANTED)) for one in passages])
 
 
 def all_responses(tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:

@@ -42,7 +42,7 @@ def pairs(
     """Eight pairs with the reference log-probs of the tiny policy, as score_reference computes them."""
     examples: list[TokenizedExample] = []
     for pair in text_pairs:
-        for text in (pair.chosen, pair.rejected):
+        for text in (pair.chosen.text, pair.rejected.text):
             prompt = " ".join(text.split()[:2])
             examples.append(tokenize_example(tokenizer, prompt, text.removeprefix(prompt), ended=True))
     logps = score_responses(make_policy(), examples, compute, pad_token_id=0, batch_size=3, title="reference")

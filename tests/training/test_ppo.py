@@ -14,6 +14,7 @@ from pipeline.params.base import Finetuning
 from pipeline.params.optimize import Ppo
 from pipeline.training.ppo import next_prompts, ppo_optimization, prompt_stream
 from tests.conftest import PolicyMaker
+from tests.passages import ended
 from tests.tiny_models import FULL, LORA, changed
 from tests.training.recording import assert_only_trainable_parameters_changed, assert_same_bytes, snapshot
 from tests.training.toy_ppo import PROMPTS, count_e, roles_of, train
@@ -98,7 +99,7 @@ def test_the_sign_of_the_score_decides_the_direction(
     policy = make_policy(FULL, with_values=True)
     plan = changed(bold, total_episodes=384)
     recorder = train(policy, tokenizer, plan, compute, reference=make_policy(), score=lambda texts: -count_e(texts))
-    prompts_alone = count_e(PROMPTS).mean().item()
+    prompts_alone = count_e(ended(PROMPTS)).mean().item()
     wanted = [-score - prompts_alone for score in recorder.column("score")]
     assert sum(wanted[-2:]) / 2 < 0.6 * wanted[0], wanted
 

@@ -20,6 +20,7 @@ from pipeline.training.reward import (
     reference_mean,
     train_reward,
 )
+from tests.passages import ended
 from tests.tiny_models import changed, save_bought_reward_model
 from tests.training.recording import Recorder, assert_only_trainable_parameters_changed, assert_same_bytes, snapshot
 
@@ -142,7 +143,7 @@ def test_the_same_seed_gives_the_same_bytes(
 
 def test_an_equal_score_is_not_an_accurate_one(encoder_folder: Path, compute: Compute) -> None:
     model = create(encoder_folder, compute)
-    assert pair_accuracy(model, [TextPair("the film is dull", "the film is dull")]) == 0.0
+    assert pair_accuracy(model, [TextPair(*ended(["the film is dull"] * 2))]) == 0.0
 
 
 def test_margins_ask_for_a_larger_gap(

@@ -1,5 +1,6 @@
 """A rollout holds what its parts say, and its metrics count response tokens only."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.data.passages import Passage
 from pipeline.data.tokens import TokenizedExample, collate
 from pipeline.models.compute import Compute
 from pipeline.objectives.advantages import generalized_advantages
@@ -14,6 +16,7 @@ from pipeline.objectives.rewards import shaped_rewards
 from pipeline.params.optimize import Ppo
 from pipeline.training.rollout import Rollout, _finished, rollout_metrics
 from tests.conftest import PolicyMaker
+from tests.passages import ended
 from tests.tiny_models import LORA, changed
 from tests.training.toy_ppo import count_e, hand_rollout, roles_of, rollout_of
 
@@ -52,7 +55,7 @@ def test_a_rollout_is_what_its_parts_say(
         tokenizer.decode(ids[keep].tolist(), skip_special_tokens=True)
         for ids, keep in zip(rollout.batch.input_ids, rollout.batch.attention_mask, strict=True)
     ]
-    assert torch.allclose(rollout.scores, count_e(texts))
+    assert torch.allclose(rollout.scores, count_e(ended(texts)))
 
 
 def test_a_response_is_finished_when_its_own_last_token_ends_it() -> None:
@@ -209,3 +212,24 @@ def test_the_penalty_uses_the_estimator_and_the_coefficient_of_the_iteration(
     inner[torch.arange(len(inner)), inner.sum(1) - 1] = False
     assert torch.allclose(rollout.advantages[inner], -0.3 * by_name[estimator][inner], atol=1e-5)
     assert rollout.advantages[inner].abs().max() > 1e-3
+
+
+def test_the_reward_model_is_told_which_responses_ended(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    read: list[Passage] = []
+
+    def score(passages: Sequence[Passage]) -> Tensor:
+        read.extend(passages)
+        return torch.tensor([float(one.ended) for one in passages])
+
+    policy = make_policy(LORA, with_values=True)
+    # ids that EOS alone would miss: the model's own generation_config.json names them
+    policy.causal_lm.generation_config.eos_token_id = list(range(20, 60))
+    rollout = rollout_of(roles_of(policy, tokenizer, score=score), settings, compute)
+    assert [one.ended for one in read] == rollout.finished.tolist()
+    last = rollout.batch.response_mask.sum(1) - 1
+    tokens = rollout.batch.response_ids[torch.arange(len(last)), last]
+    others = rollout.finished & (tokens != tokenizer.eos_token_id)
+    assert bool(others.any()) and not bool(rollout.finished.all())
+    assert torch.equal(rollout.scores, rollout.finished.float())

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.data.passages import Passage
 from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic
 from pipeline.models.policy import Policy
@@ -25,9 +26,9 @@ PROMPTS = [" ".join(text.split()[:count]) for text in SENTENCES for count in (1,
 SAMPLING = Sampling(max_new_tokens=6, temperature=0.9, top_k=0, top_p=1.0, stop_tokens=[], batch_size=64)
 
 
-def count_e(texts: Sequence[str]) -> Tensor:
+def count_e(passages: Sequence[Passage]) -> Tensor:
     """A toy reward model: how often the letter e occurs."""
-    return torch.tensor([float(text.count("e")) for text in texts])
+    return torch.tensor([float(one.text.count("e")) for one in passages])
 
 
 def roles_of(

@@ -1,0 +1,49 @@
+"""Which tokens end a sampled response."""
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from pipeline.errors import PipelineError
+from pipeline.params.schema import Sampling
+from pipeline.reading.endings import end_of_turn, mark_id
+
+
+def stop_token_ids(
+    tokenizer: PreTrainedTokenizerBase, sampling: Sampling, source: PreTrainedModel | GenerationConfig | None
+) -> Tensor:
+    """Ids (S,), each once: EOS, those of generation_config.json, the template's end of turn, `sampling.stop_tokens`.
+
+    A chat model's EOS alone is not enough: Gemma ends its turns with another token, and Llama 3 has three in its
+    generation_config.json.
+
+    Args:
+        source: the network that samples, or its generation config; None where there is neither.
+
+    Raises:
+        PipelineError: a stop token is not one token of this tokenizer, or nothing ends a response.
+    """
+    config = source if source is None or isinstance(source, GenerationConfig) else source.generation_config
+    ids = [tokenizer.eos_token_id, *config_stop_ids(config), mark_id(tokenizer, end_of_turn(tokenizer))]
+    for text in sampling.stop_tokens:
+        encoded = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(encoded) != 1:
+            raise PipelineError(
+                f"sampling.stop_tokens: {text!r} is {len(encoded)} tokens of this tokenizer, and has to be one."
+            )
+        ids += encoded
+    known = [one for one in dict.fromkeys(ids) if one is not None]
+    if not known:
+        raise PipelineError(
+            "no token ends a response: the policy's tokenizer has no EOS, and neither its generation_config.json nor "
+            "its chat template has one. Name one in sampling.stop_tokens."
+        )
+    return torch.tensor(known)
+
+
+def config_stop_ids(config: GenerationConfig | None) -> list[int]:
+    """Of generation_config.json, which has none, one or a list."""
+    found = None if config is None else config.eos_token_id
+    if found is None:
+        return []
+    return list(found) if isinstance(found, list | tuple) else [int(found)]
