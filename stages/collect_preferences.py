@@ -15,7 +15,7 @@ from pipeline.judges.loading import load_judge
 from pipeline.models.compute import Compute
 from pipeline.models.decoding import Continuation, decode_responses
 from pipeline.models.policy import load_policy, load_tokenizer
-from pipeline.models.sampling import sample_batches
+from pipeline.models.sampling import Truncation, sample_batches
 from pipeline.models.stopping import stop_token_ids
 from pipeline.progress import progress_bar
 from pipeline.seeding import torch_generator
@@ -103,6 +103,7 @@ def _sample(stage: Stage, compute: Compute, prompts: list[str]) -> list[Continua
     folder = stage.input("artifacts/sft")
     tokenizer = load_tokenizer(folder)
     policy = load_policy(folder, compute, finetuning=None)
+    settings = stage.params.collect_preferences
     start = perf_counter()
     batches = sample_batches(
         policy,
@@ -111,6 +112,7 @@ def _sample(stage: Stage, compute: Compute, prompts: list[str]) -> list[Continua
         sampling=stage.params.sampling,
         generator=torch_generator(stage.params.seed, "collect_preferences/samples", compute.device),
         title="sampling",
+        truncation=Truncation(settings.top_k, settings.top_p),
         resume=stage.resume,
     )
     stage.costs.add_work(sum(int(batch.attention_mask.sum()) for batch in batches), perf_counter() - start)

@@ -2,7 +2,7 @@
 
 from pipeline.report.comparison import build_comparison, comparison_table
 from pipeline.report.headline import CURVES, HEADLINE, headline, write_curves
-from pipeline.report.inputs import load_report_inputs, samples_per_step
+from pipeline.report.inputs import load_report_inputs, max_sampler_kl, samples_per_step
 from pipeline.report.page import render_page
 from pipeline.report.page_run import run_facts
 from pipeline.report.plots import draw_plots
@@ -13,8 +13,10 @@ from pipeline.stage.run import Stage, run_stage
 
 def main(stage: Stage) -> None:
     """Compare, draw, render. Date, commit and costs differ from run to run: they go beside the page, into no output."""
-    methods, seeds = stage.params.optimize.methods, stage.params.optimize.seeds
-    inputs = load_report_inputs(stage.root, methods, seeds, samples_per_step(stage.params.optimize))
+    optimize = stage.params.optimize
+    inputs = load_report_inputs(
+        stage.root, optimize.methods, optimize.seeds, samples_per_step(optimize), max_sampler_kl(optimize)
+    )
     comparison = build_comparison(inputs, stage.params.write_report)
     stage.write_json("reports/comparison.json", comparison)
     stage.write_json(HEADLINE.as_posix(), headline(comparison))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +20,27 @@ from pipeline.resume import Resume
 _DRAW_ROWS = 16
 
 
+class Truncation(NamedTuple):
+    """What of a softmax is drawn from: the `top_k` most probable tokens (0: all), and of these those with `top_p`."""
+
+    top_k: int
+    top_p: float
+
+
+class Draws(NamedTuple):
+    """`token_ids` (B,) and the log-probs (B,) under which they were drawn, fp32, in nats."""
+
+    token_ids: Tensor
+    logprobs: Tensor
+
+
+class Samples(NamedTuple):
+    """Prompts with their responses, and the log-probs (B, R) under which the tokens were drawn, 0 after the end."""
+
+    batch: ResponseBatch
+    logprobs: Tensor
+
+
 @torch.no_grad()
 def sample(
     policy: Policy,
@@ -29,18 +51,22 @@ def sample(
     stop_ids: Tensor,
     pad_token_id: int,
     generator: torch.Generator,
-) -> ResponseBatch:
+    truncation: Truncation | None = None,
+) -> Samples:
     """Sample one response for each row.
 
     Args:
         prompt_ids, prompt_mask: (B, P), left-padded.
-        sampling: length, temperature and truncation of the distribution.
+        sampling: length and temperature.
         stop_ids: (S,), the tokens that end a response, as `stop_token_ids` gives them.
         generator: on the device of the prompts; one uniform number per row and step is drawn from it.
+        truncation: what of the softmax is drawn from, and renormalised; None is all of it, which log-probs and KL of a
+            policy are about.
 
     Returns:
-        Prompts and responses (B, R); R is at most `max_new_tokens`, and the mask ends with the first token that
-        ends a response.
+        Prompts and responses; R is at most `max_new_tokens`, and the mask ends with the first token that ends a
+        response. The log-probs are this network's, with its merged weights, number format and cache, at the
+        temperature.
     """
     network = policy.causal_lm
     cache = roomy_cache(network.config, prompt_ids.shape[1] + sampling.max_new_tokens)
@@ -49,6 +75,7 @@ def sample(
     stop_ids = stop_ids.to(prompt_ids.device)
     running = torch.ones(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
     tokens: list[Tensor] = []
+    logprobs: list[Tensor] = []
     masks: list[Tensor] = []
     for _ in range(sampling.max_new_tokens):
         hidden = network.base_model(
@@ -59,54 +86,66 @@ def sample(
             use_cache=True,
         ).last_hidden_state
         logits = project_logits(network, hidden[:, -1])
-        next_ids = draw(logits, generator, sampling=sampling)
-        next_ids = torch.where(running, next_ids, pad_token_id)
+        drawn = draw(logits, generator, temperature=sampling.temperature, truncation=truncation)
+        next_ids = torch.where(running, drawn.token_ids, pad_token_id)
         tokens.append(next_ids)
+        logprobs.append(torch.where(running, drawn.logprobs, 0.0))
         masks.append(running)
         attention_mask = torch.cat([attention_mask, running[:, None]], 1)
         running = running & ~torch.isin(next_ids, stop_ids)
         if not bool(running.any()):
             break
         step_ids, step_positions = next_ids[:, None], position_ids(attention_mask)[:, -1:]
-    return join(prompt_ids, prompt_mask, torch.stack(tokens, 1), torch.stack(masks, 1))
+    batch = join(prompt_ids, prompt_mask, torch.stack(tokens, 1), torch.stack(masks, 1))
+    return Samples(batch, torch.stack(logprobs, 1))
 
 
-def draw(logits: Tensor, generator: torch.Generator, *, sampling: Sampling | None = None) -> Tensor:
-    """Sample from softmax(logits) (B, V) -> (B,) by inverting its cumulative distribution.
+def draw(
+    logits: Tensor, generator: torch.Generator, *, temperature: float = 1.0, truncation: Truncation | None = None
+) -> Draws:
+    """Sample from softmax(logits / temperature), logits (B, V), by inverting its cumulative distribution.
 
     One uniform number a row, instead of one exponential a vocabulary entry as in `torch.multinomial`: 30 times
     less time at 50,000 entries on a CPU.
 
     Args:
-        sampling: its temperature and truncation are applied first; None samples from the logits as they are.
+        truncation: what of that softmax is drawn from, and renormalised; None is all of it.
     """
     uniform = torch.rand(len(logits), 1, generator=generator, device=logits.device, dtype=torch.float64)
     # a few rows at a time stay in a CPU's cache; a GPU wants all of them at once
     size = len(logits) if logits.is_cuda else _DRAW_ROWS
-    return torch.cat([_draw(*part, sampling) for part in zip(logits.split(size), uniform.split(size), strict=True)])
+    parts = zip(logits.split(size), uniform.split(size), strict=True)
+    drawn = [_draw(*part, temperature, truncation) for part in parts]
+    return Draws(*(torch.cat(values) for values in zip(*drawn, strict=True)))
 
 
-def _draw(logits: Tensor, uniform: Tensor, sampling: Sampling | None) -> Tensor:
-    if sampling is not None:
-        logits = truncate(logits.float() / sampling.temperature, sampling)
+def _draw(logits: Tensor, uniform: Tensor, temperature: float, truncation: Truncation | None) -> Draws:
+    logits = logits.float() / temperature
+    if truncation is not None:
+        logits = truncate(logits, truncation)
+    probabilities = torch.softmax(logits, -1, dtype=torch.float32)
     # float64: over 50,000 entries an fp32 running sum loses the digits that tell rare tokens apart
-    cumulative = torch.softmax(logits, -1, dtype=torch.float32).cumsum(-1, dtype=torch.float64)
+    cumulative = probabilities.cumsum(-1, dtype=torch.float64)
+    total = cumulative[:, -1:]
     # right=True finds the first entry whose cumulative probability exceeds the number, so an entry of
     # probability 0 is never drawn
-    drawn = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True).squeeze(-1)
-    return drawn.clamp(max=logits.shape[-1] - 1)
+    drawn = torch.searchsorted(cumulative, uniform * total, right=True).clamp(max=logits.shape[-1] - 1)
+    # no second pass over the vocabulary: what is drawn is hardly rarer than 1e-16, the steps of the uniform number, and
+    # fp32 has all digits of such probabilities
+    logprobs = (probabilities.gather(1, drawn) / total).log()
+    return Draws(drawn.squeeze(1), logprobs.squeeze(1).float())
 
 
-def truncate(logits: Tensor, sampling: Sampling) -> Tensor:
+def truncate(logits: Tensor, truncation: Truncation) -> Tensor:
     """Apply top-k and top-p; untouched, and nothing sorted, when both are off."""
-    if 0 < sampling.top_k < logits.shape[-1]:
-        smallest_kept = logits.topk(sampling.top_k).values[:, -1:]
+    if 0 < truncation.top_k < logits.shape[-1]:
+        smallest_kept = logits.topk(truncation.top_k).values[:, -1:]
         logits = logits.masked_fill(logits < smallest_kept, -torch.inf)
-    if sampling.top_p < 1.0:
+    if truncation.top_p < 1.0:
         ordered, order = logits.sort(descending=True)
         probabilities = ordered.softmax(-1)
         # a token is dropped when those before it already hold top_p; nothing is before the first
-        dropped = probabilities.cumsum(-1) - probabilities >= sampling.top_p
+        dropped = probabilities.cumsum(-1) - probabilities >= truncation.top_p
         logits = logits.masked_fill(dropped.scatter(1, order, dropped), -torch.inf)
     return logits
 
@@ -130,6 +169,7 @@ def sample_batches(
     sampling: Sampling,
     generator: torch.Generator,
     title: str,
+    truncation: Truncation | None = None,
     resume: Resume | None = None,
 ) -> list[ResponseBatch]:
     """One response for each prompt text, `sampling.batch_size` at a time, in the order of the prompts.
@@ -143,6 +183,7 @@ def sample_batches(
         sampling: how, and how many at once.
         generator: advanced by the samples.
         title: of the progress bar, and of this work among what `resume` keeps.
+        truncation: as in `sample`.
         resume: where an earlier execution may have left the batches it had sampled.
     """
     device = policy.causal_lm.device
@@ -157,17 +198,17 @@ def sample_batches(
         for start in range(done, len(prompts), sampling.batch_size):
             chunk = encoded[start : start + sampling.batch_size]
             ids, mask = pad_prompts(chunk, pad_token_id=tokenizer.pad_token_id)
-            batches.append(
-                sample(
-                    policy,
-                    ids.to(device),
-                    mask.to(device),
-                    sampling=sampling,
-                    stop_ids=stop_ids,
-                    pad_token_id=tokenizer.pad_token_id,
-                    generator=generator,
-                )
+            samples = sample(
+                policy,
+                ids.to(device),
+                mask.to(device),
+                sampling=sampling,
+                stop_ids=stop_ids,
+                pad_token_id=tokenizer.pad_token_id,
+                generator=generator,
+                truncation=truncation,
             )
+            batches.append(samples.batch)
             bar.update(len(chunk))
             if resume is not None:
                 tensors = [[getattr(one, field.name) for field in fields(one)] for one in batches]

@@ -87,7 +87,16 @@ _SHOWN = 200
 _UNION_MEMBERS = {"int", "constrained-int", "str", "constrained-str", "list"}
 
 
+_MOVED = {
+    f"sampling.{name}": f"moved to collect_preferences.{name}: PPO's log-probs and every KL are those of the whole "
+    "softmax, so PPO and evaluation sample from all of it. Move the key there, or remove it"
+    for name in ("top_k", "top_p")
+}
+
+
 def _explain(item: Any) -> str:
+    if item["type"] == "extra_forbidden" and (moved := _MOVED.get(_dotted(item["loc"]))):
+        return moved
     if item["type"] == "extra_forbidden":
         return "unknown key; remove it or correct its spelling"
     if item["type"] == "missing":

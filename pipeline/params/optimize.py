@@ -83,6 +83,8 @@ class Ppo(Section):
     entropy_coef: NonNegativeFloat
     target_kl_per_update: PositiveFloat
     max_ratio: Annotated[float, Field(gt=1)] | None
+    max_sampler_kl: PositiveFloat
+    importance_truncation: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None
     max_kl: PositiveFloat
     save_steps: Count
 

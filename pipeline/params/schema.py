@@ -40,10 +40,10 @@ class Runtime(Section):
 
 
 class Sampling(Section):
+    """How every policy generates. From the whole softmax: PPO's log-probs and every KL know the temperature alone."""
+
     max_new_tokens: PositiveInt
     temperature: PositiveFloat
-    top_k: Count
-    top_p: Annotated[float, Field(gt=0, le=1)]
     stop_tokens: list[Annotated[str, Field(min_length=1)]]
     batch_size: PositiveInt
 
@@ -76,6 +76,8 @@ class TrainSft(SupervisedSchedule):
 class CollectPreferences(Section):
     source: Literal["sampled", "given", "labelled"]
     samples_per_prompt: Annotated[int, Field(ge=2)]
+    top_k: Count
+    top_p: Annotated[float, Field(gt=0, le=1)]
     min_margin: Share
 
 

@@ -31,8 +31,9 @@ def sampling_settings(sampling: Sampling, stop_ids: Sequence[int]) -> dict[str, 
         "eos_token_id": stop_ids[0] if len(stop_ids) == 1 else list(stop_ids),
         "max_new_tokens": sampling.max_new_tokens,
         "temperature": sampling.temperature,
-        "top_k": sampling.top_k,
-        "top_p": sampling.top_p,
+        # the whole softmax, in words: without them transformers and others keep 40 or 50 tokens
+        "top_k": 0,
+        "top_p": 1.0,
     }
 
 

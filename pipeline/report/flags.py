@@ -19,6 +19,7 @@ from pipeline.report.pairs import gain, over_words
 from pipeline.report.palette import policy_label
 from pipeline.report.seeds import SeedTable, seed_tables
 from pipeline.training.loss_checks import flat_loss_problem, initial_loss_problem
+from pipeline.training.sampler_check import sampler_problem
 
 MAX_CALIBRATION_ERROR = 0.1
 MIN_ACCURACY_LEAD = 0.02
@@ -59,6 +60,7 @@ def find_flags(inputs: ReportInputs, params: WriteReport) -> list[Flag | PolicyF
         found += [PolicyFlag(policy=name, code=code, message=message) for code, message in about_gain]
         warnings = drift_warnings(run.metrics, inputs.sft.metrics, params)
         warnings += training_warnings(run.history)
+        warnings += sampler_warnings(run.history, inputs.max_sampler_kl.get(name))
         found += [_about(inputs, run, code, message) for code, message in warnings]
         for one in inputs.runs[name]:
             found += _course_flags(inputs, one, params)
@@ -147,6 +149,13 @@ def training_warnings(history: Sequence[HistoryRow]) -> list[tuple[str, str]]:
         advice = "Updates are too large. Lower the learning rate, num_ppo_epochs or target_kl_per_update"
         warnings.append(("ratio_too_large", f"{seen}. {advice}."))
     return warnings
+
+
+def sampler_warnings(history: Sequence[HistoryRow], limit: float | None) -> list[tuple[str, str]]:
+    """Code and message where tokens were drawn by something else than the policy; None for methods without samples."""
+    kls = [row["sampler_kl"] for row in history if "sampler_kl" in row]
+    problem = sampler_problem(kls, limit) if limit is not None else None
+    return [] if problem is None else [("sampler_off_policy", problem)]
 
 
 def reward_model_warnings(metrics: RewardMetrics, history: Sequence[HistoryRow]) -> list[tuple[str, str]]:

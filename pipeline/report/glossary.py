@@ -150,6 +150,19 @@ GLOSSARY = (
         "Two unbiased estimates of the same KL; k3 is never negative and less noisy near 0. They should agree.",
     ),
     Term(
+        "Sampler KL (PPO)",
+        "mean over response tokens of exp(x) − 1 − x, x = log π_trained(token) − log π_sampler(token)",
+        "nats per token",
+        "How far what samples (merged weights, rounded) is from what is trained. Near 0 the policy learns from its own "
+        "samples; above max_sampler_kl it is flagged.",
+    ),
+    Term(
+        "Sampler log-prob difference (PPO)",
+        "mean, and largest, of |log π_trained(token) − log π_sampler(token)| over the response tokens of a rollout",
+        "nats",
+        "The same in plain words: rounding alone gives about 0.01 in bf16 and 0.00001 in fp32.",
+    ),
+    Term(
         "95 % interval",
         "bootstrap over prompts; Wilson for accuracies",
         "as its metric",

@@ -65,6 +65,8 @@ class ReportInputs:
     """Every seed's policy, by method in the order of params.yaml."""
     samples_per_step: Mapping[str, int]
     """By method: pairs, or episodes, of one row of its history."""
+    max_sampler_kl: Mapping[str, float]
+    """By method that samples while it trains: nats per token."""
     reward_metrics: RewardMetrics
     calibration: Calibration
     stage_histories: Mapping[str, Sequence[HistoryRow]]
@@ -114,8 +116,17 @@ def samples_per_step(optimize: Optimize) -> dict[str, int]:
     }
 
 
+def max_sampler_kl(optimize: Optimize) -> dict[str, float]:
+    """By method that samples while it trains: how far its sampler may be from the policy, in nats per token."""
+    return {"ppo": optimize.ppo.max_sampler_kl, "hybrid": optimize.hybrid.max_sampler_kl}
+
+
 def load_report_inputs(
-    root: Path, methods: Sequence[str], seeds: Sequence[int], samples_per_step: Mapping[str, int]
+    root: Path,
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    samples_per_step: Mapping[str, int],
+    max_sampler_kl: Mapping[str, float],
 ) -> ReportInputs:
     """Read the reports of all stages before this one.
 
@@ -123,6 +134,7 @@ def load_report_inputs(
         root: of the repository; files are read from `root/reports`.
         methods, seeds: of `optimize` in params.yaml.
         samples_per_step: by method, pairs or episodes of one row of its history.
+        max_sampler_kl: by method that samples while it trains, nats per token.
 
     Raises:
         PipelineError: a file is missing or malformed, or policies were sampled on different prompts.
@@ -132,6 +144,7 @@ def load_report_inputs(
         sft=_read_sft(reports),
         runs={name: [_read_trained(reports, name, seed) for seed in seeds] for name in methods},
         samples_per_step=samples_per_step,
+        max_sampler_kl=max_sampler_kl,
         reward_metrics=_read_json(reports / "reward_model" / "metrics.json", RewardMetrics),
         calibration=_read_json(reports / "reward_model" / "calibration.json", Calibration),
         stage_histories={

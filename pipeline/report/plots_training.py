@@ -55,6 +55,7 @@ _PANELS = {
         Panel("Explained variance", ("explained_variance",), guide=0.0),
         Panel("Response tokens", ("response_tokens",)),
         Panel("EOS rate", ("eos_rate",)),
+        Panel("Sampler KL (nats per token)", ("sampler_kl",)),
     ],
 }
 _PANELS["hybrid"] = _PANELS["ppo"]

@@ -22,7 +22,7 @@ from pipeline.params.loading import flatten, load_params
 from pipeline.project.defaults import committed_defaults
 from pipeline.project.provenance import code_tags, experiment_tags
 from pipeline.report.cost_documents import StageCost
-from pipeline.report.inputs import ReportInputs, load_report_inputs, samples_per_step
+from pipeline.report.inputs import ReportInputs, load_report_inputs, max_sampler_kl, samples_per_step
 from pipeline.report.page_costs import cheapest_first, cost_table, decision_costs
 from pipeline.report.palette import policy_looks
 from pipeline.report.state import PAGE, RUNS, page_state, stale_reason
@@ -68,7 +68,10 @@ def look_up(root: Path) -> Path:
     state = page_state(root / PAGE)
     assert state is not None
     params = load_params(root / "params.yaml")
-    inputs = load_report_inputs(root, params.optimize.methods, params.optimize.seeds, samples_per_step(params.optimize))
+    optimize = params.optimize
+    inputs = load_report_inputs(
+        root, optimize.methods, optimize.seeds, samples_per_step(optimize), max_sampler_kl(optimize)
+    )
     made = _earlier(root / RUNS / f"{state.name}.js") or replace(_made_now(root), here=False)
     return _write(root, state.name, made, inputs, stage_costs(root, root))
 

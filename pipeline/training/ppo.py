@@ -22,6 +22,7 @@ from pipeline.training.controllers import KlController, RunningMoments
 from pipeline.training.ppo_update import update_policy
 from pipeline.training.resuming import restore_training, training_state
 from pipeline.training.rollout import Roles, collect_rollout, rollout_metrics
+from pipeline.training.sampler_check import sampler_problem
 from pipeline.training.schedule import Optimization, checkpoint_steps, trainable_parameters
 
 
@@ -69,7 +70,7 @@ def train_ppo(
         rng.setstate(state["minibatches"])
         for _ in range(done):
             next_prompts(stream, settings)
-    batch = settings.rollout_batch_size
+    batch, warned = settings.rollout_batch_size, False
     with progress_bar(total=settings.total_episodes, initial=done * batch, title="PPO", unit="episode") as bar:
         for iteration in range(1 + done, iterations + 1):
             if state.get("stopped"):
@@ -88,6 +89,10 @@ def train_ppo(
                 moments=moments,
             )
             metrics = {**rollout_metrics(rollout), "kl_coef": controller.coefficient}
+            problem = sampler_problem([metrics["sampler_kl"]], settings.max_sampler_kl)
+            if problem is not None and not warned:
+                bar.write(f"warning: {problem}")
+            warned = warned or problem is not None  # once a run; the report counts the rollouts
             # 2. several epochs of minibatch updates on the same episodes, reshuffled each epoch
             orders = [rng.sample(range(len(batch_prompts)), len(batch_prompts)) for _ in range(settings.num_ppo_epochs)]
             metrics |= update_policy(

@@ -10,7 +10,7 @@ from pipeline.data.tokens import ResponseBatch, batched
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.objectives.masked import masked_mean
-from pipeline.objectives.ppo import clipped_policy_loss, clipped_value_loss
+from pipeline.objectives.ppo import clipped_policy_loss, clipped_value_loss, truncated_importance_weights
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
 from pipeline.training.rollout import Roles, Rollout, forward_batches
@@ -107,6 +107,7 @@ def _backward(
             advantages=rollout.advantages[index],
             response_mask=batch.response_mask,
             cliprange=settings.cliprange,
+            importance_weights=_importance_weights(rollout, index, batch, settings),
         )
         value_loss = _value_loss(values, rollout, index, batch, settings)
         loss = settings.vf_coef * value_loss
@@ -123,6 +124,17 @@ def _backward(
         totals["approximate_kl"] += share * surrogate.approximate_kl.item()
         ratio_max = max(ratio_max, surrogate.ratio_max.item())
     return {**totals, "ratio_max": ratio_max}
+
+
+def _importance_weights(rollout: Rollout, index: Tensor, batch: ResponseBatch, settings: Ppo) -> Tensor | None:
+    if settings.importance_truncation is None:
+        return None
+    return truncated_importance_weights(
+        old_logprobs=rollout.old_logprobs[index],
+        sampler_logprobs=rollout.sampler_logprobs[index],
+        response_mask=batch.response_mask,
+        truncation=settings.importance_truncation,
+    )
 
 
 def _value_loss(values: Tensor | None, rollout: Rollout, index: Tensor, batch: ResponseBatch, settings: Ppo) -> Tensor:

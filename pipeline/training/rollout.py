@@ -15,7 +15,7 @@ from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic
 from pipeline.models.decoding import decode_responses
 from pipeline.models.policy import Policy
-from pipeline.models.sampling import pad_prompts, sample
+from pipeline.models.sampling import Samples, pad_prompts, sample
 from pipeline.models.stopping import stop_token_ids
 from pipeline.objectives.advantages import (
     generalized_advantages,
@@ -53,7 +53,8 @@ class Rollout:
 
     batch: ResponseBatch
     scores: Tensor  # (B,), of the reward model, before anything is done to them
-    old_logprobs: Tensor
+    sampler_logprobs: Tensor  # under which the tokens were drawn: merged weights, a cache, other batches
+    old_logprobs: Tensor  # of the same tokens by the pass that training computes
     ref_logprobs: Tensor
     old_values: Tensor  # 0 without a critic
     entropy: Tensor
@@ -80,7 +81,7 @@ def collect_rollout(
         kl_coef: score units per nat, of this iteration.
         moments: of the scores so far; this rollout's are added.
     """
-    batch = _sample(roles, prompts, sampling, compute, generator)
+    batch, sampler_logprobs = _sample(roles, prompts, sampling, compute, generator)
     mask = batch.response_mask
     stop_ids = stop_token_ids(roles.tokenizer, sampling, roles.policy.causal_lm)
     finished = _finished(batch, stop_ids)
@@ -101,7 +102,18 @@ def collect_rollout(
     advantages, returns = _advantages(rewards, old_values, mask, settings)
     if _whitened(settings):
         advantages = whiten(advantages, mask)
-    return Rollout(batch, scores, old_logprobs, ref_logprobs, old_values, entropy, advantages, returns, finished)
+    return Rollout(
+        batch=batch,
+        scores=scores,
+        sampler_logprobs=sampler_logprobs,
+        old_logprobs=old_logprobs,
+        ref_logprobs=ref_logprobs,
+        old_values=old_values,
+        entropy=entropy,
+        advantages=advantages,
+        returns=returns,
+        finished=finished,
+    )
 
 
 def rollout_metrics(rollout: Rollout) -> dict[str, float]:
@@ -110,9 +122,15 @@ def rollout_metrics(rollout: Rollout) -> dict[str, float]:
     `score` and its standard deviation; `kl_k1` and `kl_k3` in nats per sequence; `entropy` in nats per token;
     `explained_variance` of the values (1 is perfect, 0 no better than their mean); `response_tokens`; `eos_rate`, the
     share of responses that ended with EOS or a stop token.
+
+    How far the sampler was from the policy that is trained, by the log-probs that both give the drawn tokens:
+    `sampler_kl`, k3 of KL(sampler || policy) in nats per token, and the mean and the largest absolute
+    `sampler_logprob_difference` in nats.
     """
     mask = rollout.batch.response_mask
     kl = kl_estimates(rollout.old_logprobs, rollout.ref_logprobs)
+    mismatch = kl_estimates(rollout.sampler_logprobs, rollout.old_logprobs)
+    difference = torch.where(mask, mismatch.k1.abs(), 0.0)
     return {
         "score": rollout.scores.mean().item(),
         "score_std": rollout.scores.std(unbiased=False).item(),
@@ -122,6 +140,9 @@ def rollout_metrics(rollout: Rollout) -> dict[str, float]:
         "explained_variance": _explained_variance(rollout.old_values, rollout.returns, mask),
         "response_tokens": mask.sum(1).float().mean().item(),
         "eos_rate": rollout.finished.float().mean().item(),
+        "sampler_kl": masked_mean(mismatch.k3, mask).item(),
+        "sampler_logprob_difference": masked_mean(difference, mask).item(),
+        "sampler_logprob_difference_max": difference.max().item(),
     }
 
 
@@ -165,7 +186,7 @@ def _finished(batch: ResponseBatch, stop_ids: Tensor) -> Tensor:
 
 def _sample(
     roles: Roles, prompts: Sequence[str], sampling: Sampling, compute: Compute, generator: torch.Generator
-) -> ResponseBatch:
+) -> Samples:
     encoded = [tokenize_prompt(roles.tokenizer, prompt) for prompt in prompts]
     ids, mask = pad_prompts(encoded, pad_token_id=roles.tokenizer.pad_token_id)
     merged = merged_for_sampling(roles.policy.language_model) if compute.merged_sampling else nullcontext()

@@ -5,13 +5,14 @@ import math
 import pytest
 import torch
 from scipy.stats import chisquare
-from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
-from pipeline.data.tokens import ResponseBatch, tokenize_prompt
+from pipeline.data.tokens import tokenize_prompt
 from pipeline.models.cache import roomy_cache
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import (
+    Samples,
+    Truncation,
     draw,
     pad_prompts,
     sample,
@@ -24,7 +25,8 @@ from tests.conftest import PolicyMaker
 from tests.tiny_models import changed
 
 PROMPTS = [[11, 12, 13, 14, 15, 16], [30], [40, 41, 42]]
-PLAIN = Sampling(max_new_tokens=12, temperature=1.0, top_k=0, top_p=1.0, stop_tokens=[], batch_size=4)
+PLAIN = Sampling(max_new_tokens=12, temperature=1.0, stop_tokens=[], batch_size=4)
+GREEDY = Truncation(top_k=1, top_p=1.0)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -36,8 +38,13 @@ def sampling(**changes: float) -> Sampling:
 
 
 def run(
-    policy: Policy, tokenizer: PreTrainedTokenizerBase, settings: Sampling, *, eos: int | None = None
-) -> ResponseBatch:
+    policy: Policy,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Sampling,
+    *,
+    eos: int | None = None,
+    truncation: Truncation | None = None,
+) -> Samples:
     ids, mask = pad_prompts(PROMPTS, pad_token_id=tokenizer.pad_token_id)
     return sample(
         policy,
@@ -47,12 +54,13 @@ def run(
         stop_ids=torch.tensor([tokenizer.eos_token_id if eos is None else eos]),
         pad_token_id=tokenizer.pad_token_id,
         generator=generator(),
+        truncation=truncation,
     )
 
 
 def test_draws_follow_the_softmax() -> None:
     logits = torch.tensor([2.0, -1.0, 0.5, 0.0, 1.0, -3.0])
-    draws = draw(logits.expand(40_000, -1), generator())
+    draws = draw(logits.expand(40_000, -1), generator()).token_ids
     counts = torch.bincount(draws, minlength=6).numpy()
     expected = torch.softmax(logits.double(), 0).numpy() * 40_000
     assert chisquare(counts, expected).pvalue > 0.01
@@ -61,12 +69,12 @@ def test_draws_follow_the_softmax() -> None:
 def test_rows_have_their_own_distribution() -> None:
     logits = torch.full((3, 5), -math.inf)
     logits[0, 4] = logits[1, 0] = logits[2, 2] = 3.0
-    assert draw(logits, generator()).tolist() == [4, 0, 2]
+    assert draw(logits, generator()).token_ids.tolist() == [4, 0, 2]
 
 
 def test_entries_of_probability_zero_are_never_drawn() -> None:
     logits = torch.tensor([-math.inf, 0.0, -math.inf, -1e4, 1.0, -math.inf])
-    draws = draw(logits.expand(20_000, -1), generator())
+    draws = draw(logits.expand(20_000, -1), generator()).token_ids
     assert set(draws.tolist()) == {1, 4}
 
 
@@ -76,7 +84,7 @@ def test_the_ends_of_the_range_draw_possible_tokens(
 ) -> None:
     monkeypatch.setattr(torch, "rand", lambda *size, dtype, **_: torch.full(size, uniform, dtype=dtype))
     logits = torch.tensor([[-math.inf, 0.0, 0.0, 0.0, -math.inf]])
-    assert draw(logits, generator()).item() == token
+    assert draw(logits, generator()).token_ids.item() == token
 
 
 def test_one_uniform_number_a_row_and_step() -> None:
@@ -91,51 +99,74 @@ def test_every_entry_of_a_large_vocabulary_has_its_place(monkeypatch: pytest.Mon
     entries = torch.tensor([0, 1, 777, 24_999, 25_000, 44_444, 49_998, 49_999])
     uniform = (entries.double()[:, None] + 0.5) / 50_000
     monkeypatch.setattr(torch, "rand", lambda *size, **_: uniform)
-    assert draw(torch.zeros(len(entries), 50_000), generator()).tolist() == entries.tolist()
+    assert draw(torch.zeros(len(entries), 50_000), generator()).token_ids.tolist() == entries.tolist()
 
 
 def test_a_rare_token_between_common_ones_has_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     # 0.5, 1e-9, 0.5: in fp32 the running sum would not move at the middle one
     uniform = torch.tensor([[(0.5 + 0.5e-9) / (1 + 1e-9)]], dtype=torch.float64)
     monkeypatch.setattr(torch, "rand", lambda *size, **_: uniform)
-    assert draw(torch.tensor([[0.0, math.log(2e-9), 0.0]]), generator()).item() == 1
+    drawn = draw(torch.tensor([[0.0, math.log(2e-9), 0.0]]), generator())
+    assert drawn.token_ids.item() == 1
+    assert drawn.logprobs.item() == pytest.approx(math.log(1e-9 / (1 + 1e-9)), rel=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_draw_has_its_log_prob(temperature: float, dtype: torch.dtype) -> None:
+    logits = (3 * torch.randn(40, 3000, generator=generator(1))).to(dtype)  # more rows than are drawn at once
+    drawn = draw(logits, generator(), temperature=temperature)
+    # divided in fp32, as the log-probs of training are
+    scaled = (logits.float() / temperature).double()
+    exact = torch.log_softmax(scaled, -1).gather(1, drawn.token_ids[:, None]).squeeze(1)
+    assert drawn.logprobs.dtype == torch.float32
+    assert torch.allclose(drawn.logprobs.double(), exact, rtol=0, atol=2e-6)
+    assert exact.min() < -5, "common tokens alone show little"
+
+
+def test_a_truncated_draw_has_the_log_prob_among_those_that_are_left() -> None:
+    drawn = draw(LOGITS.expand(200, -1), generator(), truncation=Truncation(top_k=2, top_p=1.0))
+    expected = torch.log(torch.tensor([math.nan, 0.4 / 0.7, math.nan, 0.3 / 0.7, math.nan]))[drawn.token_ids]
+    assert torch.allclose(drawn.logprobs, expected, atol=1e-6)
+    assert set(drawn.token_ids.tolist()) == {1, 3}
 
 
 LOGITS = torch.log(torch.tensor([[0.05, 0.4, 0.15, 0.3, 0.1]]))
 
 
-def kept(settings: Sampling) -> list[int]:
-    return torch.isfinite(truncate(LOGITS, settings))[0].nonzero().flatten().tolist()
+def kept(truncation: Truncation) -> list[int]:
+    return torch.isfinite(truncate(LOGITS, truncation))[0].nonzero().flatten().tolist()
 
 
 @pytest.mark.parametrize(
-    ("changes", "tokens"),
+    ("truncation", "tokens"),
     [
-        ({}, [0, 1, 2, 3, 4]),
-        ({"top_k": 2}, [1, 3]),
-        ({"top_k": 99}, [0, 1, 2, 3, 4]),
-        ({"top_p": 0.35}, [1]),
-        ({"top_p": 0.6}, [1, 3]),
-        ({"top_p": 0.8}, [1, 2, 3]),
-        ({"top_k": 3, "top_p": 0.6}, [1, 3]),
+        ((0, 1.0), [0, 1, 2, 3, 4]),
+        ((2, 1.0), [1, 3]),
+        ((99, 1.0), [0, 1, 2, 3, 4]),
+        ((0, 0.35), [1]),
+        ((0, 0.6), [1, 3]),
+        ((0, 0.8), [1, 2, 3]),
+        ((3, 0.6), [1, 3]),
     ],
 )
-def test_truncation_keeps_the_smallest_set(changes: dict[str, float], tokens: list[int]) -> None:
-    assert kept(sampling(**changes)) == tokens
+def test_truncation_keeps_the_smallest_set(truncation: tuple[int, float], tokens: list[int]) -> None:
+    assert kept(Truncation(*truncation)) == tokens
 
 
 def test_top_p_drops_a_token_when_those_before_it_hold_exactly_top_p() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.25, 0.25]]))
-    assert torch.isfinite(truncate(logits, sampling(top_p=0.5)))[0].tolist() == [True, False, False]
+    assert torch.isfinite(truncate(logits, Truncation(top_k=0, top_p=0.5)))[0].tolist() == [True, False, False]
 
 
 def test_without_truncation_logits_are_untouched() -> None:
-    assert truncate(LOGITS, PLAIN) is LOGITS
+    assert truncate(LOGITS, Truncation(top_k=0, top_p=1.0)) is LOGITS
 
 
 def test_greedy_equals_generate(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
     policy = make_policy()
-    batch = run(policy, tokenizer, sampling(top_k=1))
+    batch, logprobs = run(policy, tokenizer, PLAIN, truncation=GREEDY)
+    assert bool((logprobs == 0).all()), "one token has all of the probability"
     for row, prompt in enumerate(PROMPTS):
         # alone and unpadded: generate's own greedy search
         expected = policy.causal_lm.generate(
@@ -146,9 +177,9 @@ def test_greedy_equals_generate(make_policy: PolicyMaker, tokenizer: PreTrainedT
 
 def test_greedy_stops_where_generate_does(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
     policy = make_policy()
-    free = run(policy, tokenizer, sampling(top_k=1))
+    free = run(policy, tokenizer, PLAIN, truncation=GREEDY).batch
     eos = free.response_ids[0, 3].item()  # now it ends rows where it appears
-    batch = run(policy, tokenizer, sampling(top_k=1), eos=eos)
+    batch = run(policy, tokenizer, PLAIN, eos=eos, truncation=GREEDY).batch
     lengths = set()
     for row, prompt in enumerate(PROMPTS):
         expected = policy.causal_lm.generate(
@@ -161,9 +192,10 @@ def test_greedy_stops_where_generate_does(make_policy: PolicyMaker, tokenizer: P
 
 def test_the_mask_ends_with_the_first_eos(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
     policy = make_policy()
-    free = run(policy, tokenizer, PLAIN)
+    free = run(policy, tokenizer, PLAIN).batch
     eos = free.response_ids[1, 2].item()
-    batch = run(policy, tokenizer, PLAIN, eos=eos)
+    batch, logprobs = run(policy, tokenizer, PLAIN, eos=eos)
+    assert bool((logprobs[~batch.response_mask] == 0).all()) and bool((logprobs[batch.response_mask] < 0).all())
     ended = 0
     for ids, mask in zip(batch.response_ids, batch.response_mask, strict=True):
         length = int(mask.sum())
@@ -184,7 +216,7 @@ def test_sampling_stops_when_every_row_has_ended(make_policy: PolicyMaker, token
     policy.causal_lm.lm_head.bias = torch.nn.Parameter(torch.zeros(len(tokenizer)))
     with torch.no_grad():
         policy.causal_lm.lm_head.bias[tokenizer.eos_token_id] = 100.0
-    batch = run(policy, tokenizer, PLAIN)
+    batch = run(policy, tokenizer, PLAIN).batch
     assert batch.response_ids.tolist() == [[tokenizer.eos_token_id]] * 3
     assert batch.response_mask.tolist() == [[True]] * 3
 
@@ -194,30 +226,19 @@ def test_the_same_generator_gives_the_same_samples(
 ) -> None:
     policy = make_policy()
     first, second = run(policy, tokenizer, PLAIN), run(policy, tokenizer, PLAIN)
-    assert torch.equal(first.input_ids, second.input_ids)
+    assert torch.equal(first.batch.input_ids, second.batch.input_ids)
+    assert torch.equal(first.logprobs, second.logprobs)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_log_probs_of_samples_are_those_they_were_drawn_with(
-    make_policy: PolicyMaker,
-    tokenizer: PreTrainedTokenizerBase,
-    monkeypatch: pytest.MonkeyPatch,
-    temperature: float,
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, temperature: float
 ) -> None:
-    along: list[Tensor] = []
-
-    def recording_draw(logits: Tensor, rng: torch.Generator, *, sampling: Sampling) -> Tensor:
-        drawn = draw(logits, rng, sampling=sampling)
-        along.append(torch.log_softmax(logits / temperature, -1).gather(1, drawn[:, None]).squeeze(1))
-        return drawn
-
-    monkeypatch.setattr("pipeline.models.sampling.draw", recording_draw)
     policy = make_policy()
-    free = run(policy, tokenizer, sampling(temperature=temperature))
-    along.clear()
-    batch = run(policy, tokenizer, sampling(temperature=temperature), eos=free.response_ids[0, 4].item())
+    free = run(policy, tokenizer, sampling(temperature=temperature)).batch
+    batch, when_drawn = run(policy, tokenizer, sampling(temperature=temperature), eos=free.response_ids[0, 4].item())
+    assert not bool(batch.response_mask.all()), "no response has ended"
     recomputed = policy(batch, temperature=temperature).logprobs
-    when_drawn = torch.stack(along, 1)
     assert torch.allclose(recomputed[batch.response_mask], when_drawn[batch.response_mask], atol=1e-4)
 
 
@@ -226,7 +247,7 @@ def test_rows_are_drawn_alike_wherever_they_stand() -> None:
     uniform = torch.rand(50, 1, generator=generator(), dtype=torch.float64)
     cumulative = torch.softmax(logits, -1).double().cumsum(-1)
     expected = (cumulative <= uniform * cumulative[:, -1:]).sum(-1)
-    assert draw(logits, generator()).tolist() == expected.tolist()
+    assert draw(logits, generator()).token_ids.tolist() == expected.tolist()
 
 
 def test_the_cache_holds_what_a_growing_one_holds(make_policy: PolicyMaker) -> None:
@@ -256,7 +277,7 @@ def test_first_tokens_follow_the_policys_distribution(
         stop_ids=torch.tensor([tokenizer.eos_token_id]),
         pad_token_id=tokenizer.pad_token_id,
         generator=generator(),
-    )
+    ).batch
     with torch.no_grad():
         probabilities = torch.softmax(policy.causal_lm(ids[:1]).logits[0, -1].double() / 0.8, 0)
     common = (probabilities * 4000 > 5).nonzero().flatten()
@@ -307,7 +328,7 @@ def test_a_stop_token_ends_a_response_and_stays_in_it(
         stop_ids=stops,
         pad_token_id=tokenizer.pad_token_id,
         generator=generator(),
-    )
+    ).batch
     stopped = 0
     for row, keep in zip(batch.response_ids, batch.response_mask, strict=True):
         kept = row[keep]

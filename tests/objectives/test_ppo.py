@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.objectives.ppo import PolicyLoss, clipped_policy_loss, clipped_value_loss
+from pipeline.objectives.ppo import (
+    PolicyLoss,
+    clipped_policy_loss,
+    clipped_value_loss,
+    truncated_importance_weights,
+)
 
 NAN = math.nan
 MASK = torch.tensor([[True, True, True], [True, False, False]])
@@ -116,6 +121,69 @@ def test_a_huge_ratio_under_the_mask_is_not_the_largest() -> None:
 def test_statistics_are_detached() -> None:
     result = policy_loss(OLD.clone().requires_grad_())
     assert [tensor.requires_grad for tensor in result] == [True, False, False, False]
+
+
+# a bandit of four tokens: what is trained, what samples in its place, and what each token is worth
+POLICY = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+SAMPLER = torch.tensor([0.5, 0.25, 0.125, 0.125], dtype=torch.float64)
+WORTH = torch.tensor([1.0, -2.0, 3.0, 0.5], dtype=torch.float64)
+DRAWN = torch.tensor([[0], [0], [0], [0], [1], [1], [2], [3]])
+"""Each token as often as the sampler draws it in eight draws: a mean over these is its expectation."""
+
+
+def bandit_gradient(truncation: float | None) -> Tensor:
+    """Expected gradient (4,) of the loss in the logits of the policy."""
+    logits = POLICY.log().requires_grad_()
+    logprobs = torch.log_softmax(logits, 0)[DRAWN]
+    mask = torch.ones_like(DRAWN, dtype=torch.bool)
+    weights = None
+    if truncation is not None:
+        weights = truncated_importance_weights(
+            old_logprobs=logprobs, sampler_logprobs=SAMPLER.log()[DRAWN], response_mask=mask, truncation=truncation
+        )
+        assert not weights.requires_grad
+    clipped_policy_loss(
+        logprobs=logprobs,
+        old_logprobs=logprobs.detach(),
+        advantages=WORTH[DRAWN],
+        response_mask=mask,
+        cliprange=0.2,
+        importance_weights=weights,
+    ).loss.backward()
+    return logits.grad
+
+
+def test_importance_weights_make_the_gradient_of_another_sampler_that_of_the_policy() -> None:
+    # of E[worth] under a softmax: probability times worth above the mean
+    exact = -POLICY * (WORTH - (POLICY * WORTH).sum())
+    assert torch.allclose(bandit_gradient(truncation=4.0), exact, atol=1e-12)  # the largest weight is 3.2
+    assert not torch.allclose(bandit_gradient(truncation=None), exact, atol=0.2)
+    cut, uncut = ((bandit_gradient(value) - exact).norm().item() for value in (2.0, None))
+    assert 0.01 < cut < 0.5 * uncut, "truncation has a bias, and less than no weights"
+
+
+def test_importance_weights_by_hand() -> None:
+    weights = truncated_importance_weights(
+        old_logprobs=torch.log(torch.tensor([[0.2, 0.9, 0.3]])).requires_grad_(),
+        sampler_logprobs=torch.log(torch.tensor([[0.4, 0.3, 0.0]])),
+        response_mask=torch.tensor([[True, True, False]]),
+        truncation=2.0,
+    )
+    assert torch.allclose(weights, torch.tensor([[0.5, 2.0, 0.0]]))
+    assert not weights.requires_grad
+
+
+def test_weights_of_1_change_nothing_and_statistics_have_no_weights() -> None:
+    plain, same = (policy_loss(OLD + 0.1, **more) for more in ({}, {"importance_weights": torch.ones_like(OLD)}))
+    assert all(torch.equal(*both) for both in zip(plain, same, strict=True))
+    half = policy_loss(OLD + 0.1, importance_weights=torch.full_like(OLD, 0.5))
+    assert half.loss.item() == pytest.approx(0.5 * plain.loss.item())
+    assert half[1:] == plain[1:]
+
+
+def test_weights_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match="importance_weights"):
+        policy_loss(OLD, importance_weights=torch.ones(3))
 
 
 def value_loss(

@@ -71,7 +71,11 @@ def test_the_repositorys_file_is_valid(values: dict[str, Any]) -> None:
         ("runtime.threads", 0, "got 0"),
         ("runtime.threads", "many", "got 'many'"),
         ("runtime.device", "gpu", "got 'gpu'"),
-        ("sampling.top_p", 0.0, "greater than 0"),
+        ("collect_preferences.top_p", 0.0, "greater than 0"),
+        ("sampling.top_k", 0, "moved to collect_preferences.top_k"),
+        ("sampling.top_p", 0.9, "moved to collect_preferences.top_p"),
+        ("optimize.ppo.importance_truncation", 0.5, "greater than or equal to 1"),
+        ("optimize.ppo.max_sampler_kl", 0.0, "greater than 0"),
         ("sampling.temperature", 0, "greater than 0"),
         ("optimize.dpo.label_smoothing", 0.5, "less than 0.5"),
         ("optimize.ppo.whiten_advantages", "yes", "got 'yes'"),
@@ -122,10 +126,10 @@ def test_values_that_do_not_fit_together_are_named(
 
 
 def test_every_problem_is_reported_at_once(values: dict[str, Any]) -> None:
-    both = edited(edited(values, "seed", -1), "sampling.top_k", "all")
+    both = edited(edited(values, "seed", -1), "collect_preferences.top_k", "all")
     report = problem(both, "runtime.device", "gpu")
     assert "3 problem(s)" in report
-    for key in ("seed", "sampling.top_k", "runtime.device"):
+    for key in ("seed", "collect_preferences.top_k", "runtime.device"):
         assert f"  {key}: " in report
 
 
@@ -150,7 +154,7 @@ def test_exponents_are_numbers(tmp_path: Path, number: str) -> None:
 
 def test_whole_numbers_serve_as_floats(tmp_path: Path) -> None:
     path = with_line(tmp_path, "top_p: 1.0", "top_p: 1")
-    assert load_params(path).sampling.top_p == 1.0
+    assert load_params(path).collect_preferences.top_p == 1.0
 
 
 def test_a_key_twice_is_an_error(tmp_path: Path) -> None:

@@ -202,6 +202,7 @@ ALLOWED = {
         "stage.costs",
         "project.provenance",
         "training.loss_checks",
+        "training.sampler_check",
         "validation.reasons",
     },
     "compare": {"errors", "launch", "params.loading", "tracking", "evaluation.statistics", "report"},

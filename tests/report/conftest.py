@@ -195,6 +195,7 @@ def _ppo_row(done: float, rng: random.Random, step: int) -> Json:
         "entropy": 3.4 - 0.9 * done, "policy_loss": rng.gauss(-0.03, 0.01), "value_loss": 0.5 - 0.3 * done,
         "clip_fraction": 0.06 + 0.1 * done, "approximate_kl": 0.02, "ratio_max": 1.5 + 1.8 * rng.random(),
         "explained_variance": 0.1 + 0.5 * done, "response_tokens": 23.5 - done, "eos_rate": 0.05 + 0.04 * done,
+        "sampler_kl": 1e-4, "sampler_logprob_difference": 0.01, "sampler_logprob_difference_max": 0.1 + 0.1 * done,
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pipeline.report.flags import (
     gain_warnings,
     preference_warnings,
     reward_model_warnings,
+    sampler_warnings,
     training_warnings,
 )
 from tests.report.trained_files import with_policy, with_scores
@@ -86,6 +87,18 @@ def test_ratio():
     assert codes(training_warnings([{"step": 1, "ratio_max": 5.1}, {"step": 2, "ratio_max": 1.0}])) == [
         "ratio_too_large"
     ]
+
+
+def test_tokens_of_another_sampler(inputs, write_report_params):
+    history = [{"step": 1, "sampler_kl": 0.005}, {"step": 2, "sampler_kl": 0.02}, {"step": 3, "sampler_kl": 0.006}]
+    assert sampler_warnings(history[:1], 0.005) == sampler_warnings([{"step": 1}], 0.005) == []
+    assert sampler_warnings(history, None) == []
+    ((code, message),) = sampler_warnings(history, 0.005)
+    assert code == "sampler_off_policy"
+    assert "2 of 3 rollouts is up to 0.02 nats a token" in message and "importance_truncation" in message
+    run = replace(inputs.trained["ppo"], history=[*inputs.trained["ppo"].history, *history[1:]])
+    (flag,) = [one for one in find_flags(with_policy(inputs, run), write_report_params) if one["code"] == code]
+    assert flag["policy"] == "ppo"
 
 
 @pytest.mark.parametrize(

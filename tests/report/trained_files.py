@@ -13,6 +13,7 @@ from pipeline.report.inputs import SFT, PolicyReport, ReportInputs, TrainedPolic
 Json = dict[str, Any]
 
 SAMPLES_PER_STEP = {"dpo": 8, "ppo": 64, "hybrid": 64}
+MAX_SAMPLER_KL = {"ppo": 0.005, "hybrid": 0.005}
 PROMPTS = 64
 """Validation prompts."""
 LAST_STEPS = {"dpo": 48, "ppo": 15, "hybrid": 15}
@@ -20,7 +21,7 @@ LEVELS = {"sft": (0.47, 0.0), "dpo": (0.72, 5.0), "ppo": (0.70, 4.0), "hybrid": 
 
 
 def load(root: Path, methods: Sequence[str] = ("dpo", "ppo"), seeds: Sequence[int] = (0,)) -> ReportInputs:
-    return load_report_inputs(root, methods, seeds, SAMPLES_PER_STEP)
+    return load_report_inputs(root, methods, seeds, SAMPLES_PER_STEP, MAX_SAMPLER_KL)
 
 
 def point(step: int, kl: float, judge: float, *, reward: float | None = None, distinct_2: float = 0.83) -> Json:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.data.tokens import ForwardLimit, TokenizedExample
+from pipeline.data.tokens import ForwardLimit, TokenizedExample, collate
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.params.optimize import Dpo, Ppo
@@ -21,8 +21,9 @@ from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import train_ppo
 from pipeline.training.rollout import Roles
 from tests.tiny_models import FULL, changed
+from tests.training.off_sampler import bias_sampler
 from tests.training.recording import Recorder
-from tests.training.tabular import PROMPT, SAMPLING, Enumeration, count_wanted, save_tabular_policy
+from tests.training.tabular import PROMPT, SAMPLING, WANTED, Enumeration, count_wanted, save_tabular_policy
 
 BETA = 0.5
 SEEDS = range(5)
@@ -84,6 +85,54 @@ def test_every_estimator_reaches_the_optimum_as_it_is_by_default(
     roles = Roles(policy, load(), None, count_wanted, load_tokenizer(tmp_path))
     train_ppo(roles, [PROMPT], settings, SAMPLING, compute, seed=seed, **Recorder().callbacks())
     assert task.divergence(policy) < 0.03
+
+
+@pytest.mark.parametrize(("truncation", "lowest", "highest"), [(20.0, 0.0, 0.02), (None, 0.2, 1.0)])
+def test_importance_weights_put_another_sampler_right(
+    tmp_path: Path,
+    load: Callable[..., Policy],
+    params: Params,
+    compute: Compute,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    truncation: float | None,
+    lowest: float,
+    highest: float,
+) -> None:
+    """One token, score plus entropy: the optimum is softmax(score / entropy_coef).
+
+    The sampler draws the wanted word e^2 times too rarely. The entropy, computed from the policy, pulls as it should,
+    and the score too weakly: without weights both balance elsewhere. (Under a KL penalty in the rewards this would not
+    show: at the optimum all responses have the same return, and whoever samples them the advantages are 0.)
+    """
+    settings: Ppo = changed(
+        params.optimize.ppo,
+        total_episodes=30 * 256,
+        rollout_batch_size=256,
+        samples_per_prompt=256,
+        per_device_train_batch_size=128,
+        learning_rate=3e-3,
+        kl_coef=0.0,
+        entropy_coef=BETA,
+        advantage_estimator="rloo",
+        target_kl_per_update=100.0,
+        max_kl=1000.0,
+        save_steps=0,
+        importance_truncation=truncation,
+    )
+    tokenizer, policy = load_tokenizer(tmp_path), load(FULL)
+    wanted = torch.eye(len(tokenizer))[tokenizer.convert_tokens_to_ids(WANTED)]
+    bias_sampler(monkeypatch, -2.0 * wanted)
+    roles = Roles(policy, load(), None, count_wanted, tokenizer)
+    sampling = changed(SAMPLING, max_new_tokens=1)
+    train_ppo(roles, [PROMPT], settings, sampling, compute, seed=seed, **Recorder().callbacks())
+    (prompt,) = tokenizer(PROMPT, add_special_tokens=False)["input_ids"]
+    every = collate([TokenizedExample([prompt], [token]) for token in range(len(tokenizer))], pad_token_id=0)
+    with torch.no_grad():
+        logprobs = policy(every).logprobs.squeeze(1).double()
+    assert logprobs.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+    optimum = torch.log_softmax(wanted.double() / BETA, 0)
+    assert lowest <= (logprobs.exp() * (logprobs - optimum)).sum().item() < highest
 
 
 def test_dpo_reaches_the_optimum(

@@ -16,6 +16,7 @@ from pipeline.training.ppo import next_prompts, ppo_optimization, prompt_stream
 from tests.conftest import PolicyMaker
 from tests.passages import ended
 from tests.tiny_models import FULL, LORA, changed
+from tests.training.off_sampler import bias_sampler
 from tests.training.recording import assert_only_trainable_parameters_changed, assert_same_bytes, snapshot
 from tests.training.toy_ppo import PROMPTS, count_e, roles_of, train
 
@@ -227,6 +228,22 @@ def test_a_warming_critic_leaves_the_policy_where_it_is(
     assert recorder.column("ratio_max")[:2] == pytest.approx([1.0, 1.0], abs=1e-4)
     assert recorder.column("kl_k3")[:3] == pytest.approx([0.0] * 3, abs=1e-6)
     assert recorder.column("ratio_max")[2] > 1.001
+
+
+def test_another_sampler_is_warned_of_once(
+    make_policy: PolicyMaker,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Ppo,
+    compute: Compute,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train(make_policy(LORA, with_values=True), tokenizer, settings, compute)
+    assert "warning" not in capsys.readouterr().out
+    bias_sampler(monkeypatch, torch.linspace(-1, 1, len(tokenizer)))
+    recorder = train(make_policy(LORA, with_values=True), tokenizer, settings, compute)
+    assert min(recorder.column("sampler_kl")) > settings.max_sampler_kl and len(recorder.rows) == 2
+    assert capsys.readouterr().out.count("away from the policy that is trained, more than max_sampler_kl 0.005") == 1
 
 
 @pytest.mark.parametrize("estimator", ["rloo", "group"])

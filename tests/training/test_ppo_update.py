@@ -1,5 +1,6 @@
 """One update of PPO from one rollout: batches, steps, and when it stops."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +119,33 @@ def test_log_probs_that_are_not_the_samplers_are_refused(
     with pytest.raises(PipelineError, match="ratio is not 1"):
         updates(policy, tokenizer, settings, compute, old_logprobs=shifted)
     assert all(torch.equal(parameter, before[name]) for name, parameter in policy.named_parameters())
+
+
+def test_importance_weights_reach_the_policys_loss_and_nothing_else(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+) -> None:
+    once = changed(settings, num_ppo_epochs=1, num_minibatches=1)
+    doubled = changed(once, importance_truncation=2.0)
+
+    def first_update(plan: Ppo, gap: float) -> dict[str, float]:
+        policy = make_policy(LORA, with_values=True)
+        rollout = rollout_of(roles_of(policy, tokenizer), plan, compute)
+        # advantages whose mean is not 0, so that a factor shows in the loss
+        mask = rollout.batch.response_mask
+        changes = {"sampler_logprobs": rollout.old_logprobs - gap * mask, "advantages": 1.0 * mask}
+        return updates(policy, tokenizer, plan, compute, **changes)
+
+    plain, same, half, most = (
+        first_update(once, 5.0), first_update(doubled, 0.0), first_update(doubled, -math.log(2)),
+        first_update(doubled, 5.0),
+    )  # fmt: skip
+    assert plain["policy_loss"] == pytest.approx(-1.0, abs=1e-5)
+    for name, value in plain.items():
+        assert same[name] == pytest.approx(value, rel=1e-5, abs=1e-7), name
+    for found, factor in ((half, 0.5), (most, 2.0)):
+        assert found["policy_loss"] == pytest.approx(factor * plain["policy_loss"], rel=1e-4)
+        assert found["grad_norm"] == pytest.approx(factor * plain["grad_norm"], rel=1e-4)
+        assert found["value_loss"] == pytest.approx(plain["value_loss"], rel=1e-6)
 
 
 @pytest.mark.parametrize("limit", [{"target_kl_per_update": 1e-9}, {"max_ratio": 1.0001}])

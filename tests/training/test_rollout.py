@@ -1,6 +1,9 @@
 """A rollout holds what its parts say, and its metrics count response tokens only."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.data.passages import Passage
 from pipeline.data.tokens import TokenizedExample, collate
 from pipeline.models.compute import Compute
+from pipeline.models.policy import Policy, load_policy
 from pipeline.objectives.advantages import generalized_advantages
 from pipeline.objectives.rewards import shaped_rewards
 from pipeline.params.optimize import Ppo
@@ -18,19 +22,31 @@ from pipeline.training.rollout import Rollout, _finished, rollout_metrics
 from tests.conftest import PolicyMaker
 from tests.passages import ended
 from tests.tiny_models import LORA, changed
+from tests.training.off_sampler import bias_sampler
 from tests.training.toy_ppo import count_e, hand_rollout, roles_of, rollout_of
+
+
+def reach_all_adapters(policy: Policy) -> None:
+    with torch.no_grad():
+        for name, parameter in policy.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.02)
+
+
+def adapted(make_policy: PolicyMaker) -> Policy:
+    """Adapters that do something."""
+    policy = make_policy(LORA, with_values=True)
+    reach_all_adapters(policy)
+    return policy
 
 
 def test_a_rollout_is_what_its_parts_say(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
 ) -> None:
     plain = changed(settings, whiten_advantages=False, gamma=0.9, lam=0.8, kl_coef=0.5)
-    policy = make_policy(LORA, with_values=True)
+    policy = adapted(make_policy)
     with torch.no_grad():
         policy.value_head.weight.fill_(0.1)
-        for name, parameter in policy.named_parameters():
-            if "lora_B" in name:
-                parameter.fill_(0.02)
     rollout = rollout_of(roles_of(policy, tokenizer), plain, compute)
     with torch.no_grad():
         output = policy(rollout.batch, temperature=0.9)
@@ -121,6 +137,7 @@ def test_rollout_metrics_count_response_tokens_only(
             rollout,
             batch=batch,
             scores=torch.tensor([1.0, 3.0, 1.0, 3.0]),
+            sampler_logprobs=torch.where(mask, torch.tensor([-1.5, -1.0, -1.0]), 0.0) - garbage,
             old_logprobs=torch.where(mask, -1.0, 0.0),
             ref_logprobs=torch.where(mask, -1.5, 0.0) - garbage,
             entropy=torch.where(mask, 2.0, 0.0) + garbage,
@@ -136,6 +153,54 @@ def test_rollout_metrics_count_response_tokens_only(
     assert metrics["response_tokens"] == 7 / 4
     assert metrics["eos_rate"] == 0.25
     assert metrics["explained_variance"] == 0.0
+    # each of the four first tokens was drawn with half a nat less
+    assert metrics["sampler_logprob_difference"] == pytest.approx(0.5 * 4 / 7)
+    assert metrics["sampler_logprob_difference_max"] == 0.5
+    assert metrics["sampler_kl"] == pytest.approx((math.exp(0.5) - 1 - 0.5) * 4 / 7, rel=1e-5)
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_the_sampler_draws_under_the_log_probs_of_training(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute, merged: bool
+) -> None:
+    rollout = rollout_of(roles_of(adapted(make_policy), tokenizer), settings, replace(compute, merged_sampling=merged))
+    metrics = rollout_metrics(rollout)
+    assert metrics["sampler_logprob_difference_max"] < 1e-4
+    assert metrics["sampler_kl"] < 1e-8
+    assert bool((rollout.sampler_logprobs[~rollout.batch.response_mask] == 0).all())
+
+
+def test_what_merging_in_bf16_rounds_away_is_seen(
+    policy_folder: Path, tokenizer: PreTrainedTokenizerBase, settings: Ppo, bf16: Compute
+) -> None:
+    """Changes below half a step of the merged format are in the policy that learns and not in the one that samples."""
+    policy = load_policy(policy_folder, bf16, finetuning=LORA, with_values=True)
+    reach_all_adapters(policy)
+    merged, apart = (
+        rollout_metrics(rollout_of(roles_of(policy, tokenizer), settings, replace(bf16, merged_sampling=merged)))
+        for merged in (True, False)
+    )
+    assert merged["sampler_logprob_difference"] > 1.1 * apart["sampler_logprob_difference"] > 0
+
+
+def test_a_sampler_that_is_another_policy_is_measured(
+    make_policy: PolicyMaker,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Ppo,
+    compute: Compute,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    policy = make_policy(LORA, with_values=True)
+    bias_sampler(monkeypatch, torch.linspace(-1, 1, len(tokenizer)))
+    rollout = rollout_of(roles_of(policy, tokenizer), settings, compute)
+    ids, mask = rollout.batch.response_ids, rollout.batch.response_mask
+    # log(softmax(l + b) / softmax(l)) = b - log E[exp(b)], whose last part lies within the range of b
+    difference = (rollout.sampler_logprobs - rollout.old_logprobs)[mask]
+    normalizer = torch.linspace(-1, 1, len(tokenizer))[ids[mask]] / 0.9 - difference
+    assert bool((normalizer.abs() < 1 / 0.9).all()) and difference.abs().max() > 0.5
+    metrics = rollout_metrics(rollout)
+    assert metrics["sampler_logprob_difference_max"] == pytest.approx(difference.abs().max().item())
+    assert metrics["sampler_kl"] > 0.05
 
 
 def test_explained_variance_is_one_for_perfect_values(
@@ -199,11 +264,7 @@ def test_rewards_are_whitened_with_or_without_their_mean(
 def test_the_penalty_uses_the_estimator_and_the_coefficient_of_the_iteration(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute, estimator: str
 ) -> None:
-    policy = make_policy(LORA, with_values=True)
-    with torch.no_grad():
-        for name, parameter in policy.named_parameters():
-            if "lora_B" in name:
-                parameter.fill_(0.02)
+    policy = adapted(make_policy)
     plan = changed(settings, whiten_advantages=False, gamma=0.0, kl_estimator=estimator)
     rollout = rollout_of(roles_of(policy, tokenizer), plan, compute, kl_coef=0.3)
     log_ratio = rollout.old_logprobs - rollout.ref_logprobs
