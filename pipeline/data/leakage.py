@@ -4,10 +4,10 @@ A row is held against every row of the splits before its own, in the order of `S
 learn from, then what checkpoints (validation) and reward models (test) are chosen by. It repeats one of them where
 
 1. both prompts have the same words, or
-2. a share of the words of its prompt, or of its whole text, stands in runs of words that the other row has, too, and the
-   share is `data.leakage.threshold` or more. Of a text of `LONG` words runs of three words count, anywhere in the other
-   row; of a shorter one, which the phrases of a long text cover by chance, those of the other prompt, and of eight words
-   anywhere.
+2. a share of the words of its prompt, or of its whole text, stands in runs of words that the other row has, too, and
+   the share is `data.leakage.threshold` or more. Of a text of `LONG` words runs of three words count, anywhere in the
+   other row; of a shorter one, which the phrases of a long text cover by chance, those of the other prompt, and of
+   eight words anywhere.
 
 The measure is that of Lambert et al. 2024 (arXiv:2411.15124, section 3.2), whose runs have eight tokens. It is a share
 of the held-out text alone and not an overlap of both (Jaccard), so that a prompt that is the beginning of a longer
@@ -23,7 +23,7 @@ import numpy as np
 from pipeline.data.covered_texts import LONG, NO_HASHES, RUN, Compared, CoveredTexts, Words, compared_words, hashes_of
 from pipeline.data.record_store import RecordStore
 from pipeline.data.records import key_of
-from pipeline.data.splits import SPLITS
+from pipeline.data.splits import HELD_OUT, SPLITS
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.turn_marks import read_turns
 
@@ -38,6 +38,21 @@ _FEW = 20
 _BLOCK = 2**15
 """Words that are looked at together; their arrays fit into a core's cache."""
 Record = Mapping[str, Any]
+
+
+def advise_of_leaks(counts: Mapping[str, int], split: str) -> str:
+    """What to say of a split that has too few prompts, with a space before it; nothing where no row has leaked.
+
+    Args:
+        counts: entries by their fates.
+        split: its name.
+    """
+    if split not in HELD_OUT or not counts.get(LEAKED):
+        return ""
+    return (
+        f" {counts[LEAKED]} held-out rows were dropped because they nearly repeat rows that are learnt from: raise "
+        "data.leakage.threshold, up to 1, where they are new all the same."
+    )
 
 
 class LeakScreen:

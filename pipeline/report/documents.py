@@ -276,6 +276,11 @@ class Sources(Document):
     examples: dict[str, list[DroppedExample]]
     votes: VoteSummary | None
 
+    @property
+    def leaked(self) -> int:
+        """Held-out rows that were dropped because they nearly repeat what is learnt from."""
+        return sum(source.fates.get("dropped.near_duplicate_across_splits", 0) for source in self.sources)
+
 
 class SecondJudge(Document):
     """The judge that measures, where it is another than the one that ranked; `agreement` is with that one."""
