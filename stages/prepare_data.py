@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.data.intake import Intake, open_sources, read_sources
+from pipeline.data.leakage import advise_of_leaks
 from pipeline.data.preparation import PreparedData
 from pipeline.data.records import write_records
 from pipeline.data.source_report import report_sources
@@ -113,9 +114,10 @@ def _check(prepared: PreparedData, sources: Sequence[Source], settings: Data) ->
         )
     for split, records in prepared.prompts.items():
         if not records:
+            advice = advise_of_leaks(prepared.counts, split)
             raise PipelineError(
                 f"data.source: no prompts for {split} ({dict(sorted(prepared.counts.items()))}). Add rows, or give the "
-                f"split a larger share (data.splits.{split})."
+                f"split a larger share (data.splits.{split}).{advice}"
             )
 
 

@@ -6,6 +6,7 @@ from pipeline.check.findings import Findings
 from pipeline.check.settings import Settings
 from pipeline.check.shares import count_prompts, report_short_splits
 from pipeline.check.sources import ReadData
+from pipeline.data.leakage import advise_of_leaks
 from pipeline.data.splits import SPLITS
 
 _SPARE = 1.5
@@ -22,7 +23,9 @@ def check_sizes(data: ReadData, settings: Settings, findings: Findings) -> bool:
         _say_that_prompts_are_few(data.prepared.different_prompts, empty, findings)
         return False
     for split in empty:
-        findings.error(f"no prompt is left for {split}. Add rows, or give it a larger share.", f"data.splits.{split}")
+        advice = advise_of_leaks(data.prepared.counts, split)
+        said = f"no prompt is left for {split}. Add rows, or give it a larger share.{advice}"
+        findings.error(said, "data.leakage.threshold" if advice else f"data.splits.{split}")
     _check_source(data, settings, findings)
     _check_judge_labels(data, settings, findings)
     if settings.collect.source == "sampled":
@@ -34,7 +37,8 @@ def check_sizes(data: ReadData, settings: Settings, findings: Findings) -> bool:
     for split, (what, count) in measured.items():
         if 0 < count < _USEFUL:
             findings.warning(
-                f"{count} prompts for {split}: {what} of 0.7 is known to within {_half_width(0.7, count):.2f} only.",
+                f"{count} prompts for {split}: {what} of 0.7 is known to within {_half_width(0.7, count):.2f} only."
+                f"{advise_of_leaks(data.prepared.counts, split)}",
                 f"data.splits.{split}",
             )
     _check_batches(data, prompts["train"], settings, findings)

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.check.findings import Findings, Table
 from pipeline.check.settings import Settings
 from pipeline.data.intake import Intake, open_sources, read_sources
+from pipeline.data.leakage import LEAKED
 from pipeline.data.preparation import PreparedData
 from pipeline.data.splits import SPLITS
 from pipeline.excerpts import shorten
@@ -110,6 +111,8 @@ def _use_table(data: ReadData) -> Table:
         for split in SPLITS
         if split in prepared.prompts
     ]
+    leaked = prepared.counts.get(LEAKED, 0)
+    rows.append(["held out, dropped as near duplicates", data.count(leaked), "-"])
     rows.append(["SFT texts", data.count(len(prepared.texts["train"])), "-"])
     rows.append(
         ["judge: fitted, measured", " and ".join(data.count(len(part)) for part in prepared.labels.values()), "-"]

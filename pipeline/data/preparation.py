@@ -1,7 +1,7 @@
 """Raw rows to texts, prompts and labels in prompt-disjoint splits; every dropped row is counted with a reason."""
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data.fates import Fates
+from pipeline.data.leakage import LEAKED, LeakScreen
 from pipeline.data.raw_rows import FieldRows, RawRows, join_votes
 from pipeline.data.record_reader import BATCH, ReadEntries, RecordReader, read_whole
 from pipeline.data.record_store import Has, RecordStore
-from pipeline.data.splits import SPLITS, lend_to_empty_splits, split_edges, splits_of
+from pipeline.data.splits import HELD_OUT, SPLITS, lend_to_empty_splits, split_edges, splits_of
 from pipeline.data.uses import Rows, Uses
 from pipeline.params.data import Data
 from pipeline.processes import map_in_processes
@@ -104,7 +105,17 @@ def _divide(store: RecordStore, data: Data, fates: Fates, *, seed: int) -> Uses:
     splits = splits_of(store.numbers["hash"], edges)
     by_split = {split: np.flatnonzero(splits == at) for at, split in enumerate(SPLITS)}
     lend_to_empty_splits(by_split, store.numbers["hash"], edges)
-    used = {split: _limited(store, numbers, split, data, fates) for split, numbers in by_split.items()}
+    _, different = np.unique(store.numbers["folded"], return_index=True)
+    screen = LeakScreen(
+        store,
+        {split: by_split[split] for split in HELD_OUT},
+        prompts=different,
+        threshold=data.leakage.threshold,
+    )
+    used = {}
+    for split in SPLITS:
+        used[split] = _limited(store, by_split[split], split, data, fates, screen.leaks)
+        screen.look(split, used[split])
     return Uses(store, used, data, seed=seed)
 
 
@@ -176,7 +187,9 @@ class _Gathered:
         self.store.extend(part.table[kept], places)
 
 
-def _limited(store: RecordStore, numbers: np.ndarray, split: str, data: Data, fates: Fates) -> np.ndarray:
+def _limited(
+    store: RecordStore, numbers: np.ndarray, split: str, data: Data, fates: Fates, leaks: Mapping[int, str]
+) -> np.ndarray:
     """The records of a split that are used, in the order of their hashes, one a prompt where prompts are sampled."""
     own = store.numbers[numbers]
     order = np.lexsort((own["id"], own["hash"]))
@@ -186,6 +199,8 @@ def _limited(store: RecordStore, numbers: np.ndarray, split: str, data: Data, fa
     for number, prompt, has in zip(*of_each, strict=True):
         if refusal := _refusal(has, split, repeated=prompt in prompts):
             fates.note(store.places(number), store.identity(number), refusal)
+        elif number in leaks:
+            fates.note(store.places(number), store.identity(number), LEAKED, leaks[number])
         else:
             prompts.add(prompt)
             usable.append(number)

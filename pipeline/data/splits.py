@@ -9,6 +9,8 @@ from pipeline.params.data import Data
 from pipeline.seeding import seed_for
 
 SPLITS = ("judge", "sft", "train", "validation", "test", "evaluation")
+HELD_OUT = ("validation", "test", "evaluation")
+"""Nothing is trained on them; checkpoints are chosen by the first, reward models by the second."""
 
 
 def unit_hash(seed: int, text: str) -> float:

@@ -26,6 +26,8 @@ class Origin:
     row: int
     fate: str
     text: str | None = None
+    seen: str | None = None
+    """What was the cause of the fate, where that is known."""
 
 
 @dataclass
@@ -154,7 +156,7 @@ def _find_origins(traces: Iterable[Trace], lock: Lock, contents: Contents, raw: 
         for trace in wanted.get(fate["id"] or "", ()):
             row = raw.row(fate["source"], fate["row"])
             text = None if row is None else row_text(row)
-            trace.origins.append(Origin(fate["source"], fate["row"], fate["fate"], text))
+            trace.origins.append(Origin(fate["source"], fate["row"], fate["fate"], text, fate.get("seen")))
 
 
 def _follow(trace: Trace, lock: Lock) -> None:

@@ -59,10 +59,14 @@ def _models(checkpoints: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]
 
 def _origin(origin: Origin) -> str:
     text = "" if origin.text is None else f": {_quoted(origin.text)}"
-    return f"{origin.source} raw row {origin.row}: {origin.fate}{text}"
+    cause = "" if origin.seen is None else f" ({_printable(origin.seen)})"
+    return f"{origin.source} raw row {origin.row}: {origin.fate}{cause}{text}"
 
 
 def _quoted(text: str) -> str:
-    shown = " ".join(shorten(text).split())
+    return f'"{_printable(shorten(text))}"'
+
+
+def _printable(text: str) -> str:
     # a control character in somebody's data must not steer the terminal
-    return '"' + "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in shown) + '"'
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(text.split()))

@@ -63,6 +63,11 @@ class Limits(Section):
     evaluation: Count | None
 
 
+class Leakage(Section):
+    threshold: Annotated[float, Field(gt=0, le=1)] | None
+    """null: held-out rows are not compared with what is trained on."""
+
+
 class MixedSource(Section):
     name: Annotated[str, Field(min_length=1)]
     share: Annotated[float, Field(gt=0, le=1)]
@@ -126,6 +131,7 @@ class Data(Section):
     min_words: PositiveInt
     splits: Splits
     limits: Limits
+    leakage: Leakage
     max_dropped_share: Share
 
     @model_validator(mode="after")

@@ -29,6 +29,8 @@ ADVICE = {
     "short; write them with json.dumps, or as lists into JSON Lines or Parquet",
     "messages_instead_of_text": "a text is read here: write it alone, or name the column of a conversation in "
     "data.columns as prompt, response, chosen or rejected",
+    "near_duplicate_across_splits": "nothing is wrong: what is trained on, or chosen by, has nearly the same; "
+    "data.leakage.threshold says how nearly",
     "no_list_of_responses": "this layout has lists of responses there",
     "no_messages": _CHAT,
     "no_question_and_answers": "name in data.columns.judge_prompt the column with the judge's whole prompt",

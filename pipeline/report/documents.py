@@ -279,3 +279,8 @@ class Sources(Document):
     sources: list[SourceRows]
     examples: dict[str, list[DroppedExample]]
     votes: VoteSummary | None
+
+    @property
+    def leaked(self) -> int:
+        """Held-out rows that were dropped because they nearly repeat what is learnt from."""
+        return sum(source.fates.get("dropped.near_duplicate_across_splits", 0) for source in self.sources)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.validation.minhash import words_of
+from pipeline.data.word_trigrams import runs_of, words_of
 
 
 def find_near_duplicates(texts: Sequence[str], keys: np.ndarray, *, similarity: float) -> np.ndarray:
@@ -54,5 +54,4 @@ def overlap(first: set[tuple[bytes, ...]], second: set[tuple[bytes, ...]]) -> fl
 
 def trigrams_of(text: str) -> set[tuple[bytes, ...]]:
     """Every three words that follow each other."""
-    words = words_of(text)
-    return set(zip(words, words[1:], words[2:], strict=False))
+    return runs_of(words_of(text), 3)

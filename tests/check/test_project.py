@@ -294,3 +294,17 @@ def test_files_of_a_folder_that_are_not_read_are_a_warning_of_the_check(
         findings = project.check(data__source=source)
         assert any(message in problem.message for problem in findings.warnings)
         assert message not in capsys.readouterr().out
+
+
+def test_held_out_rows_that_repeat_others_are_counted_and_where_none_is_left_the_threshold_is_named(
+    project: Project,
+) -> None:
+    asked = " ".join(f"word{at}" for at in range(40))
+    project.write([{**row, "prompt": f"{asked} {row['prompt']}"} for row in pairs(18)])
+    findings = project.check()
+    message = said(findings)["data.leakage.threshold"]
+    assert "held-out rows were dropped because they nearly repeat rows that are learnt from" in message
+    use = next(table for table in findings.tables if table.title == "What would be used")
+    counted = next(row for row in use.rows if row[0] == "held out, dropped as near duplicates")
+    assert int(counted[1]) > 0
+    assert "data.leakage.threshold" not in keys(project.check(data__leakage__threshold=None))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.data.leakage import LEAKED
 from pipeline.data.preferences import given_pairs, given_ties
 from pipeline.data.preparation import PreparedData
 from pipeline.data.preparation import prepare as prepare_sources
@@ -132,7 +133,14 @@ def test_new_rows_move_no_other_row(labelled: Data) -> None:
     before = split_of_each_id(prepare(texts(150), labelled, seed=0))
     mixed = texts(150) + texts(300, start=1000)
     random.Random(1).shuffle(mixed)
-    after = split_of_each_id(prepare(mixed, labelled, seed=0))
+    prepared = prepare(mixed, labelled, seed=0)
+    after = split_of_each_id(prepared)
+    # all that may happen to an old row is that a new one of training repeats it
+    leaked = {fate["id"] for fate in prepared.fates if fate["fate"] == LEAKED}
+    assert before.keys() - after.keys() == before.keys() & leaked
+    assert {key: after[key] for key in before.keys() - leaked} == {key: before[key] for key in before.keys() - leaked}
+    compared = changed(labelled, leakage={"threshold": None})
+    before, after = (split_of_each_id(prepare(rows, compared, seed=0)) for rows in (texts(150), mixed))
     assert {key: after[key] for key in before} == before
 
 
@@ -380,3 +388,32 @@ def test_a_text_that_no_file_can_hold_says_why(text: str, fate: str, seen: str, 
     row = {"prompt": "Q", "chosen": text, "rejected": "x"}
     (found,) = prepare([row], preferences, seed=0).fates
     assert (found["fate"], found["seen"]) == (fate, seen)
+
+
+def reworded(count: int) -> list[dict[str, str]]:
+    """Pairs, each of which asks the same three times: as it is, in capitals without the mark, and more politely."""
+    rows = []
+    for number in range(count):
+        rng = random.Random(number)
+        asked = " ".join("".join(rng.choices("abcdefghij", k=6)) for _ in range(12))
+        for at, prompt in enumerate((f"{asked}?", asked.upper(), f"Please, {asked}? Thanks")):
+            answers = ["".join(rng.choices("klmnopqrs", k=9)) for _ in range(12)]
+            rows.append({"prompt": prompt, "chosen": " ".join(answers[:6]), "rejected": f"{' '.join(answers)} {at}"})
+    return rows
+
+
+def test_no_reworded_prompt_of_training_is_measured_on(preferences: Data) -> None:
+    rows = reworded(200)
+    prepared = prepare(rows, preferences, seed=0)
+
+    def asked(split: str) -> set[str]:
+        return {row["prompt"].lower().removeprefix("please, ").partition("?")[0] for row in prepared.prompts[split]}
+
+    assert asked("train") and asked("evaluation")
+    trained = asked("train") | {
+        row["prompt"].lower().removeprefix("please, ").partition("?")[0] for row in prepared.texts["train"]
+    }
+    for split in ("validation", "test", "evaluation"):
+        assert not asked(split) & trained, split
+    assert not asked("evaluation") & (asked("validation") | asked("test"))
+    assert sum(prepared.counts.values()) == len(rows)

@@ -90,7 +90,8 @@ def test_model_text_is_escaped(page_of):
 
 def test_the_data_is_told(page_of):
     page = page_of()
-    assert "440 (empty_text 400, duplicate 40)" in page
+    assert "443 (empty_text 400, duplicate 40, near_duplicate_across_splits 3)" in page
+    assert re.search(r"Held-out rows dropped</dt>\s*<dd>3\b", page)
     assert "<code>duplicate_pair</code>" in page and "No pair broke near_duplicate." in page
     assert "&lt;b&gt;not&lt;/b&gt;" in page and "<b>not</b>" not in page
     assert " &lt;script&gt;alert(1)&lt;/script&gt;" in page

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils import murmurhash3_32
 
+from pipeline.data.word_trigrams import words_of
 from pipeline.validation import minhash
-from pipeline.validation.minhash import BANDS, band_keys, words_of
+from pipeline.validation.minhash import BANDS, band_keys
 
 _PRIME = 2**31 - 1
 TEXTS = st.lists(st.text(alphabet="ab_Z9 .\n\u00e9\u0130\u00df\u6f22\u0301\u2019", max_size=60), min_size=1, max_size=8)

@@ -1,0 +1,195 @@
+"""Held-out rows that nearly repeat what a run learns from: they are found by their words, and are not measured on.
+
+A row is held against every row of the splits before its own, in the order of `SPLITS`: what the judge, SFT and policies
+learn from, then what checkpoints (validation) and reward models (test) are chosen by. It repeats one of them where
+
+1. both prompts have the same words, or
+2. a share of the words of its prompt, or of its whole text, stands in runs of words that the other row has, too, and
+   the share is `data.leakage.threshold` or more. Of a text of `LONG` words runs of three words count, anywhere in the
+   other row; of a shorter one, which the phrases of a long text cover by chance, those of the other prompt, and of
+   eight words anywhere.
+
+The measure is that of Lambert et al. 2024 (arXiv:2411.15124, section 3.2), whose runs have eight tokens. It is a share
+of the held-out text alone and not an overlap of both (Jaccard), so that a prompt that is the beginning of a longer
+conversation, or a part of a document, is found. Words that say nothing of a row count for neither: those of system
+messages, and of what a fifth of all prompts share.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.covered_texts import LONG, NO_HASHES, RUN, Compared, CoveredTexts, Words, compared_words, hashes_of
+from pipeline.data.record_store import RecordStore
+from pipeline.data.records import key_of
+from pipeline.data.splits import HELD_OUT, SPLITS
+from pipeline.reading.chats import Unreadable
+from pipeline.reading.turn_marks import read_turns
+
+LEAKED = "dropped.near_duplicate_across_splits"
+"""The fate of such a row."""
+MIN_WORDS = 8
+"""Of shorter prompts one phrase, such as `what is the name of`, is most: only the same words count."""
+SHARED = 0.2
+"""Share of the different prompts above which a trigram is of their template."""
+_FEW = 20
+"""Prompts that may have a trigram in any case: among few rows, near duplicates alone are a fifth."""
+_BLOCK = 2**15
+"""Words that are looked at together; their arrays fit into a core's cache."""
+Record = Mapping[str, Any]
+
+
+def advise_of_leaks(counts: Mapping[str, int], split: str) -> str:
+    """What to say of a split that has too few prompts, with a space before it; nothing where no row has leaked.
+
+    Args:
+        counts: entries by their fates.
+        split: its name.
+    """
+    if split not in HELD_OUT or not counts.get(LEAKED):
+        return ""
+    return (
+        f" {counts[LEAKED]} held-out rows were dropped because they nearly repeat rows that are learnt from: raise "
+        "data.leakage.threshold, up to 1, where they are new all the same."
+    )
+
+
+class LeakScreen:
+    """Finds the held-out records that nearly repeat others; its memory is that of the held-out texts."""
+
+    def __init__(
+        self,
+        store: RecordStore,
+        held_out: Mapping[str, np.ndarray],
+        *,
+        prompts: np.ndarray,
+        threshold: float | None,
+    ) -> None:
+        """Args:
+        store: all records.
+        held_out: numbers of those that may leak, by their split.
+        prompts: a record of each different prompt, by which templates are known.
+        threshold: share of words, in (0, 1]; None finds nothing.
+        """
+        self.leaks: dict[int, str] = {}
+        """Numbers of the records that were found, with what they repeat."""
+        self._store = store
+        self._ranks: dict[int, int] = {}
+        self._same: dict[int, list[int]] = {}
+        if threshold is None:
+            return
+        self._ranks = {int(number): SPLITS.index(split) for split, of in held_out.items() for number in of}
+        for number in self._ranks:
+            self._same.setdefault(_prompt_key(store[number]), []).append(number)
+        template = _template_trigrams(store, self._ranks, prompts)
+        texts = [text for number in self._ranks for text in _compared(store[number], number, template)]
+        self._texts = CoveredTexts(texts, template, threshold=threshold)
+
+    def look(self, split: str, numbers: np.ndarray) -> None:
+        """Note which held-out records of later splits nearly repeat one of these; of several, the first one is named.
+
+        Args:
+            split: of the records.
+            numbers: of those that are used, in an order that does not depend on that of the rows.
+        """
+        left = {number for number, rank in self._ranks.items() if rank > SPLITS.index(split)} - self.leaks.keys()
+        if not left:
+            return
+        for number in numbers.tolist():
+            for held in left.intersection(self._same.get(_prompt_key(self._store[number]), ())):
+                self._note(held, f"its prompt has the words of that of {self._name(number, split)}", left)
+        for whole, text in ((False, _asked), (True, _document)):
+            for block in _blocks(self._store, numbers.tolist(), text):
+                for at, found, share in self._texts.find([words for _, words in block], whole=whole):
+                    if found.number in left:
+                        self._note(
+                            found.number, f"{share:.0%} of its words are in {self._name(block[at][0], split)}", left
+                        )
+
+    def _name(self, number: int, split: str) -> str:
+        return f"record {self._store.identity(number):016x} of {split}"
+
+    def _note(self, held: int, what: str, left: set[int]) -> None:
+        self.leaks[held] = what
+        left.remove(held)
+
+
+def _prompt_key(record: Record) -> int:
+    """Equal for prompts of the same words, system messages among them."""
+    words = compared_words(record["prompt"])
+    return key_of(b" ".join(words).decode() if words else record["prompt"])
+
+
+def _asked(record: Record) -> str:
+    """The prompt without system messages, which say nothing of a row, and without the marks of turns."""
+    try:
+        turns = read_turns(record["prompt"])
+    except Unreadable:
+        turns = None
+    if turns is None:
+        return str(record["prompt"])
+    return "\n".join(message.content for message in turns[0] if message.role != "system")
+
+
+def _document(record: Record) -> str:
+    """Everything that may be learnt from a record."""
+    if "text" in record:
+        return str(record["text"])
+    sides = [str(record[name]) for name in ("chosen", "rejected") if name in record] or [record.get("response", "")]
+    return "\n".join([_asked(record), *sides])
+
+
+def _compared(record: Record, number: int, template: np.ndarray) -> Iterator[Compared]:
+    """The prompt, and the text that perplexity is measured on, where each is long enough.
+
+    A response alone may be a stock phrase, such as a refusal, so a short text does not count.
+    """
+    asked = _asked(record)
+    text = str(record["text"]) if "text" in record else f"{asked}\n{record.get('response', '')}"
+    for words, least in ((compared_words(asked), MIN_WORDS), (compared_words(text), LONG)):
+        own = ~_in_trigrams(words, template)
+        if own.sum() >= least:
+            yield Compared(number, words, own)
+
+
+def _in_trigrams(words: Words, among: np.ndarray) -> np.ndarray:
+    """Which words stand in one of some trigrams: (words,) booleans."""
+    inside = np.zeros(len(words), dtype=bool)
+    if len(among):
+        for at in np.flatnonzero(np.isin(hashes_of([words])[0], among)).tolist():
+            inside[at : at + RUN] = True
+    return inside
+
+
+def _template_trigrams(store: RecordStore, held_out: Iterable[int], prompts: np.ndarray) -> np.ndarray:
+    """Hashes of the trigrams of held-out prompts that more than `SHARED` of the different prompts have."""
+    if len(prompts) <= _FEW:
+        return NO_HASHES
+    asked = [words for block in _blocks(store, held_out, _asked) for _, words in block]
+    known = np.unique(np.concatenate([NO_HASHES, *hashes_of(asked)]))
+    counts = np.zeros(len(known) + 1, dtype=np.int64)
+    for block in _blocks(store, prompts.tolist(), _asked):
+        hashes = hashes_of([words for _, words in block])
+        joined, prompt = np.concatenate(hashes), np.repeat(np.arange(len(hashes)), [len(each) for each in hashes])
+        at, met = np.searchsorted(known, joined), np.isin(joined, known)
+        once = np.unique(prompt[met] * len(counts) + at[met]) % len(counts)
+        counts += np.bincount(once, minlength=len(counts))
+    return known[counts[:-1] > max(_FEW, SHARED * len(prompts))]
+
+
+def _blocks(
+    store: RecordStore, numbers: Iterable[int], text: Callable[[Record], str]
+) -> Iterator[list[tuple[int, Words]]]:
+    """Records by their numbers with the words of a text of theirs, some at a time."""
+    block: list[tuple[int, Words]] = []
+    size = 0
+    for number in numbers:
+        words = compared_words(text(store[number]))
+        block.append((number, words))
+        size += len(words)
+        if size >= _BLOCK:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
