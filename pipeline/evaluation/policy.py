@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_example
-from pipeline.evaluation.statistics import Interval, bootstrap_mean, paired_bootstrap
+from pipeline.evaluation.statistics import Interval, bootstrap_mean
 from pipeline.judges.protocol import Judge
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
@@ -20,7 +20,7 @@ from pipeline.models.sampling import decode_responses, sample_batches
 from pipeline.models.scoring import score_responses
 from pipeline.models.text_format import check_same_texts
 from pipeline.objectives.kl import kl_estimates
-from pipeline.params.evaluation import Measuring
+from pipeline.params.evaluation import Measuring, Scoring
 from pipeline.params.schema import Sampling
 from pipeline.resume import Resume
 from pipeline.seeding import torch_generator
@@ -62,7 +62,8 @@ class Evaluator:
     sampling: Sampling
     compute: Compute
     batch_size: int
-    resamples: int
+    resamples: int | None
+    """Of every interval; None in a stage that reports none."""
     seed: int
     resume: Resume | None = None
 
@@ -73,7 +74,7 @@ class Evaluator:
         judge: Judge,
         reward_model: Path,
         reference: Path,
-        settings: Measuring,
+        settings: Scoring,
         sampling: Sampling,
         compute: Compute,
         seed: int,
@@ -93,7 +94,7 @@ class Evaluator:
             sampling=sampling,
             compute=compute,
             batch_size=settings.batch_size,
-            resamples=settings.bootstrap_resamples,
+            resamples=settings.bootstrap_resamples if isinstance(settings, Measuring) else None,
             seed=seed,
             resume=resume,
         )
@@ -194,11 +195,9 @@ class Evaluator:
 
     def interval(self, values: Sequence[float] | np.ndarray, name: str) -> Interval:
         """Bootstrap mean over prompts."""
+        if self.resamples is None:
+            raise ValueError("this stage has no bootstrap_resamples, so no intervals")
         return bootstrap_mean(values, resamples=self.resamples, seed=self.seed, name=name)
-
-    def paired_interval(self, ours: Sequence[float], theirs: Sequence[float], name: str) -> Interval:
-        """Bootstrap mean of the difference on the same prompts."""
-        return paired_bootstrap(ours, theirs, resamples=self.resamples, seed=self.seed, name=name)
 
 
 def matched(samples: Sequence[ScoredSample], ids: Sequence[str]) -> list[ScoredSample]:

@@ -11,6 +11,7 @@ from pipeline.report.efficiency import kl_spent
 from pipeline.report.flags import find_flags
 from pipeline.report.inputs import PolicyReport, ReportInputs, TrainedPolicy
 from pipeline.report.pairs import compare_pairs, pair_entries
+from pipeline.report.repair import repair_entries
 from pipeline.report.seeds import seed_entries, seed_tables
 
 TABLE_WIDTH = 110
@@ -23,8 +24,8 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
 
     Returns:
         `policies` by name (sft first), `pairs`, `seeds` (empty with one), `overoptimization`, `kl_for_judge_score`
-        (see `kl_spent`), `reward_model`, `preferences`, and `flags`: a list of mappings with `policy` (and `seed`) or
-        `subject`, `code`, `message` and perhaps `examples`.
+        (see `kl_spent`), `repair` (empty without hybrid), `reward_model`, `preferences`, and `flags`: a list of
+        mappings with `policy` (and `seed`) or `subject`, `code`, `message` and perhaps `examples`.
     """
     reward, preferences = inputs.reward_metrics, inputs.preferences
     return {
@@ -39,6 +40,7 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
         "seeds": seed_entries(seed_tables(inputs, params)),
         "overoptimization": overoptimization_entries(inputs),
         "kl_for_judge_score": kl_spent(inputs),
+        "repair": repair_entries(inputs),
         "preferences": {
             "raw": preferences.raw,
             "accepted": preferences.accepted,

@@ -93,6 +93,7 @@ class Sample(Document):
 
     id: str
     prompt: str
+    category: str
     response: str
     ended: bool
     tokens: Count

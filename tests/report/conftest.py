@@ -136,7 +136,8 @@ def _samples(name: str, count: int, rng: random.Random) -> list[Json]:
         text = " " + " ".join(words[rng.randrange(4) :][: rng.randint(6, 18)])
         opening = OPENINGS[index % len(OPENINGS)]
         rows.append({
-            "id": f"prompt-{index:03d}", "prompt": f"{opening} really quite", "response": text, "tokens": 24,
+            "id": f"prompt-{index:03d}", "category": ("glad", "<i>sad</i>")[index % 2],
+            "prompt": f"{opening} really quite", "response": text, "tokens": 24,
             "ended": rng.random() < 0.1, "judge_score": score, "reward_score": 4 * (score - 0.47) + rng.gauss(0, 0.5),
             "kl_nats": rng.gauss(kl, 1.5) if kl else 0.0,
         })  # fmt: skip

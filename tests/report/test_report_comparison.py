@@ -17,14 +17,15 @@ POLICY_KEYS = INTERVALS | {
 def test_keys_are_stable(inputs, write_report_params):
     comparison = build_comparison(inputs, write_report_params)
     assert set(comparison) == {
-        "policies", "pairs", "seeds", "overoptimization", "reward_model", "kl_for_judge_score", "preferences", "flags",
+        "policies", "pairs", "seeds", "overoptimization", "reward_model", "kl_for_judge_score", "repair", "preferences",
+        "flags",
     }  # fmt: skip
     assert list(comparison["policies"]) == ["sft", "dpo", "ppo"]
     for name, entry in comparison["policies"].items():
         assert set(entry) == POLICY_KEYS | ({"seed", "selected_step", "last_step", "last"} if name != "sft" else set())
         for key in INTERVALS:
             assert set(entry[key]) == {"mean", "low", "high"}
-        assert [row["category"] for row in entry["by_category"]] == ["praise", "blame"]
+        assert [row["category"] for row in entry["by_category"]] == ["glad", "<i>sad</i>"]
     reward_keys = {"accuracy", "longer_wins_accuracy", "initial_loss", "expected_calibration_error"}
     assert set(comparison["reward_model"]) == reward_keys
     assert comparison["preferences"] == {"raw": 560, "accepted": 543, "quarantined": 17}

@@ -7,6 +7,8 @@ from pipeline.report.page_categories import category_rows
 from pipeline.report.page_policies import comparison_rows, gain_tone
 from tests.report.trained_files import with_metrics, with_policy
 
+SAD = "<i>sad</i>"
+
 
 def row_of(inputs, params, label):
     return next(row for row in comparison_rows(inputs, params) if row.label == label)
@@ -68,15 +70,15 @@ def category(inputs, name, kind, gain):
 
 
 def test_every_category_has_a_row_behind_all_prompts(inputs):
-    given = changed(inputs, "ppo", by_category=[category(inputs, "ppo", "blame", -0.1)])
-    given = changed(given, "dpo", by_category=[category(inputs, "dpo", kind, 0.1) for kind in ("blame", "praise")])
-    everything, praise, blame = category_rows(given)
-    assert [(row.category, row.prompts) for row in (everything, praise, blame)] == [
-        ("All", 48), ("praise", 24), ("blame", 24),
+    given = changed(inputs, "ppo", by_category=[category(inputs, "ppo", SAD, -0.1)])
+    given = changed(given, "dpo", by_category=[category(inputs, "dpo", kind, 0.1) for kind in (SAD, "glad")])
+    everything, glad, sad = category_rows(given)
+    assert [(row.category, row.prompts) for row in (everything, glad, sad)] == [
+        ("All", 48), ("glad", 24), (SAD, 24),
     ]  # fmt: skip
-    assert blame.cells[2].tone == "worse" and blame.cells[2].detail.startswith("\N{MINUS SIGN}0.100")
-    assert praise.cells[1].tone == "better" and praise.cells[1].detail == "+0.100 (+0.050 to +0.150)"
-    assert praise.cells[2].value == "–" and praise.cells[0].tone == "same"
+    assert sad.cells[2].tone == "worse" and sad.cells[2].detail.startswith("\N{MINUS SIGN}0.100")
+    assert glad.cells[1].tone == "better" and glad.cells[1].detail == "+0.100 (+0.050 to +0.150)"
+    assert glad.cells[2].value == "–" and glad.cells[0].tone == "same"
 
 
 def test_one_category_needs_no_table(inputs):

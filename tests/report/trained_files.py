@@ -60,10 +60,16 @@ def rising_checkpoints(method: str) -> Json:
 
 REPAIR = {
     "threshold": 0.02,
+    "confidence": 0.95,
     "prompts_trained": 40,
     "categories": [
-        {"category": "<i>sad</i>", "prompts": 40, "sft": 0.5, "before": 0.47, "after": 0.55, "repaired": True},
-        {"category": "glad", "prompts": 60, "sft": 0.6, "before": 0.77, "after": 0.74, "repaired": False},
+        {
+            "category": "<i>sad</i>",
+            "prompts": 40,
+            "difference": {"mean": -0.1, "low": -0.15, "high": -0.05},
+            "regressed": True,
+        },
+        {"category": "glad", "prompts": 60, "difference": {"mean": 0.17, "low": 0.1, "high": 0.24}, "regressed": False},
     ],
 }
 
