@@ -11,10 +11,11 @@ from pipeline.params.evaluation import SelectCheckpoint
 def checkpoint_point(evaluator: Evaluator, samples: Sequence[ScoredSample], *, step: int) -> dict[str, Any]:
     """Where a checkpoint stands: KL from SFT (nats per sequence), reward-model and judge score, diversity.
 
-    The scores of every prompt, in order, are kept beside their means: two checkpoints are compared prompt by prompt.
+    Scores and KL of every prompt, in order, are kept beside their means: two checkpoints are compared prompt by prompt.
     """
     rewards, judged = [one.reward_score for one in samples], [one.judge_score for one in samples]
-    kl = evaluator.interval([sample.kl_nats for sample in samples], "checkpoint/kl")
+    nats = [sample.kl_nats for sample in samples]
+    kl = evaluator.interval(nats, "checkpoint/kl")
     return {
         "step": step,
         "kl_nats_per_sequence": kl["mean"],
@@ -23,6 +24,7 @@ def checkpoint_point(evaluator: Evaluator, samples: Sequence[ScoredSample], *, s
         "judge_score": evaluator.interval(judged, "checkpoint/judge"),
         "reward_scores": rewards,
         "judge_scores": judged,
+        "kl_nats": nats,
         "distinct_2": distinct_n([sample.response for sample in samples], 2),
     }
 

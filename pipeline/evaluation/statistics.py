@@ -42,6 +42,16 @@ def _resampled_means(values: np.ndarray, *, resamples: int, seed: int, name: str
     return values[rng.integers(0, values.size, size=(resamples, values.size))].mean(1)
 
 
+def resample_weights(units: int, *, resamples: int, seed: int, name: str) -> np.ndarray:
+    """Share of each unit in every draw of as many units with replacement, (resamples, units).
+
+    For statistics of several means over the same units: a product with these draws all of them together.
+    """
+    rng = np.random.default_rng(seed_for(seed, f"bootstrap/{name}"))
+    drawn = rng.integers(0, units, size=(resamples, units))
+    return np.stack([np.bincount(row, minlength=units) for row in drawn]) / units
+
+
 def _percentiles(mean: float, resampled: np.ndarray) -> Interval:
     low, high = np.quantile(resampled, (0.025, 0.975))
     return {"mean": float(mean), "low": float(low), "high": float(high)}

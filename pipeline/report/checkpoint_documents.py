@@ -34,6 +34,8 @@ class CheckpointPoint(Document):
     reward_scores: list[FiniteFloat]
     judge_scores: list[FiniteFloat]
     """By prompt, as `reward_scores`, in the same order at every checkpoint."""
+    kl_nats: list[FiniteFloat]
+    """By prompt: log pi - log pi_sft of its response, whose mean is the KL."""
     distinct_2: FiniteFloat
 
 
@@ -81,7 +83,7 @@ class Checkpoints(Document):
     @model_validator(mode="after")
     def _every_prompt_has_its_scores(self) -> Self:
         for point in self.points:
-            counts = {len(point.reward_scores), len(point.judge_scores)}
+            counts = {len(point.reward_scores), len(point.judge_scores), len(point.kl_nats)}
             if counts != {self.prompts}:
                 raise ValueError(f"step {point.step} has scores of {sorted(counts)} prompts, not of {self.prompts}")
         return self

@@ -82,6 +82,8 @@ class FrontierPoint(Document):
     kl_nats_per_sequence: FiniteFloat
     reward_score: Interval
     judge_score: Interval
+    judge_scores: list[FiniteFloat]
+    """By validation prompt, in the order of the checkpoints' scores."""
 
 
 class Frontier(Document):

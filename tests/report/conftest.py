@@ -20,7 +20,7 @@ from pipeline.report.plots import draw_plots
 from tests.conftest import ROOT
 from tests.report.cost_files import made_costs
 from tests.report.policy_files import policy_metrics
-from tests.report.trained_files import LAST_STEPS, LEVELS, load, rising_checkpoints
+from tests.report.trained_files import LAST_STEPS, LEVELS, load, rising_checkpoints, spread
 
 Json = dict[str, Any]
 WriteReports = Callable[..., Path]
@@ -147,7 +147,8 @@ def _samples(name: str, count: int, rng: random.Random) -> list[Json]:
 def _best_of_n() -> list[Json]:
     judge = {1: 0.47, 2: 0.55, 4: 0.61, 8: 0.65}
     return [
-        {"label": f"best of {n}", "best_of_n": n, **_point(math.log(n) - (n - 1) / n, mean)}
+        {"label": f"best of {n}", "best_of_n": n, "judge_scores": spread(mean, 0.1),
+         **_point(math.log(n) - (n - 1) / n, mean)}
         for n, mean in judge.items()
     ]  # fmt: skip
 

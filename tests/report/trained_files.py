@@ -34,6 +34,7 @@ def point(step: int, kl: float, judge: float, *, reward: float | None = None, di
         "reward_score": {"mean": score, "low": score - 0.2, "high": score + 0.2},
         "judge_scores": spread(judge, 0.1),
         "reward_scores": spread(score, 0.5),
+        "kl_nats": spread(kl, 0.2 * kl),
         "distinct_2": distinct_2,
     }
 
