@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.evaluation.policy import Evaluator, ScoredSample
-from pipeline.evaluation.statistics import best_of_n_kl, expected_best_of_n
+from pipeline.evaluation.statistics import JUDGE_RANGE, best_of_n_kl, expected_best_of_n
 
 
 def best_of_n_points(
@@ -29,7 +29,7 @@ def best_of_n_points(
             "best_of_n": n,
             "kl_nats_per_sequence": best_of_n_kl(n),
             "reward_score": evaluator.interval(expected_best_of_n(rewards, rewards, n), "best_of_n/reward"),
-            "judge_score": evaluator.interval(by_prompt[n], "best_of_n/judge"),
+            "judge_score": evaluator.interval(by_prompt[n], "best_of_n/judge", within=JUDGE_RANGE),
             "judge_scores": by_prompt[n].tolist(),
         }
         for n in sizes

@@ -38,10 +38,10 @@ def category_differences(
 ) -> dict[str, CategoryDifference]:
     """Paired differences of each category, by name, whose intervals all hold together with this confidence.
 
-    Many categories have many chances to differ. Each of K intervals is therefore at 1 - (1 - confidence) / K, so that
-    one or more are wrong in at most 1 - confidence of all runs (Bonferroni; Dunn 1961, doi:10.2307/2282330). Holm's
-    steps reject more, but leave no interval to show. K counts the categories with enough prompts to show anything,
-    which is known before any score. The intervals are Student's, of the differences: levels that close to 1 need tails
+    Many categories have many chances to differ. Each of K intervals is therefore at confidence^(1 / K): they share no
+    prompt, so all of them hold with the product (Sidak 1967, doi:10.1080/01621459.1967.10482935). Holm's steps reject
+    more, but leave no interval to show. K counts the categories with enough prompts to show anything, which is known
+    before any score. The intervals are Student's, of the differences: levels that close to 1 need tails
     that a bootstrap of few prompts does not have.
 
     Args:
@@ -63,7 +63,7 @@ def category_differences(
 def level_of_each(categories: Sequence[str], confidence: float) -> float:
     """Level of one category's interval, where all of them together have this confidence."""
     enough = sum(count >= fewest_prompts(confidence) for count in Counter(categories).values())
-    return 1 - (1 - confidence) / max(enough, 1)
+    return float(confidence ** (1 / max(enough, 1)))
 
 
 def _difference(values: np.ndarray, level: float) -> CategoryDifference:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.evaluation.diversity import distinct_n
 from pipeline.evaluation.policy import Evaluator, ScoredSample
+from pipeline.evaluation.statistics import JUDGE_RANGE
 from pipeline.params.evaluation import SelectCheckpoint
 
 
@@ -21,7 +22,7 @@ def checkpoint_point(evaluator: Evaluator, samples: Sequence[ScoredSample], *, s
         "kl_nats_per_sequence": kl["mean"],
         "kl_interval": kl,
         "reward_score": evaluator.interval(rewards, "checkpoint/reward"),
-        "judge_score": evaluator.interval(judged, "checkpoint/judge"),
+        "judge_score": evaluator.interval(judged, "checkpoint/judge", within=JUDGE_RANGE),
         "reward_scores": rewards,
         "judge_scores": judged,
         "kl_nats": nats,

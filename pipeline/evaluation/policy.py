@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_example
-from pipeline.evaluation.statistics import Interval, bootstrap_mean
+from pipeline.evaluation.statistics import Interval, Range, bootstrap_mean
 from pipeline.judges.protocol import Judge
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
@@ -193,11 +193,11 @@ class Evaluator:
         )
         return math.exp(-sum(logps) / sum(len(example.response_ids) for example in examples))
 
-    def interval(self, values: Sequence[float] | np.ndarray, name: str) -> Interval:
-        """Bootstrap mean over prompts."""
+    def interval(self, values: Sequence[float] | np.ndarray, name: str, *, within: Range | None = None) -> Interval:
+        """Bootstrap mean over prompts; `within` is the range of a value, see `bootstrap_mean`."""
         if self.resamples is None:
             raise ValueError("this stage has no bootstrap_resamples, so no intervals")
-        return bootstrap_mean(values, resamples=self.resamples, seed=self.seed, name=name)
+        return bootstrap_mean(values, resamples=self.resamples, seed=self.seed, name=name, within=within)
 
 
 def matched(samples: Sequence[ScoredSample], ids: Sequence[str]) -> list[ScoredSample]:

@@ -69,7 +69,9 @@ class PolicyMetrics(Document):
     p90_response_tokens: FiniteFloat
     longest_response_tokens: FiniteFloat
     eos_rate: FiniteFloat
+    eos_interval: Interval
     cut_rate: FiniteFloat
+    cut_interval: Interval
     evaluation_prompts: Count
     by_category: list[CategoryMetrics]
 

@@ -1,8 +1,9 @@
 """The policies on each kind of prompt: a row for each category, a column for each policy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, JUDGE_RANGE, Range
 from pipeline.report.documents import CategoryMetrics, Interval
 from pipeline.report.formats import number, signed
 from pipeline.report.inputs import SFT, ReportInputs
@@ -67,6 +68,13 @@ def _cell(name: str, metrics: CategoryMetrics | None, repaired: str) -> Cell:
 
 def _scored(score: Interval, change: Interval | None) -> Cell:
     if change is None:
-        return Cell(number(score.mean, 3), f"{number(score.low, 3)} to {number(score.high, 3)}")
-    words = f"{signed(change.mean, 3)} ({signed(change.low, 3)} to {signed(change.high, 3)})"
+        return Cell(number(score.mean, 3), _ends(score, JUDGE_RANGE, number))
+    words = f"{signed(change.mean, 3)} ({_ends(change, JUDGE_GAIN_RANGE, signed)})"
     return Cell(number(score.mean, 3), words, gain_tone(change))
+
+
+def _ends(interval: Interval, within: Range, shown: Callable[[float, int], str]) -> str:
+    """The range in words: an interval of all that is possible says nothing."""
+    if (interval.low, interval.high) == within:
+        return "range not known: too few prompts"
+    return f"{shown(interval.low, 3)} to {shown(interval.high, 3)}"

@@ -20,7 +20,7 @@ def test_an_interval_is_students_at_a_share_of_the_error() -> None:
     found = category_differences(categories, ours.tolist(), theirs.tolist(), confidence=0.95)
     assert list(found) == ["a", "b", "c"]
     for place, name in enumerate("abc"):
-        peer = ttest_rel(ours[place::3], theirs[place::3]).confidence_interval(1 - 0.05 / 3)
+        peer = ttest_rel(ours[place::3], theirs[place::3]).confidence_interval(0.95 ** (1 / 3))
         assert found[name]["prompts"] == 20
         assert found[name]["mean"] == pytest.approx((ours - theirs)[place::3].mean())
         assert (found[name]["low"], found[name]["high"]) == pytest.approx((peer.low, peer.high))

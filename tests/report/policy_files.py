@@ -45,7 +45,9 @@ def policy_metrics(name: str, samples: list[Json], baseline: list[Json]) -> Json
         "p90_response_tokens": 24.0,
         "longest_response_tokens": 24.0,
         "eos_rate": 0.06,
+        "eos_interval": {"mean": 0.06, "low": 0.02, "high": 0.16},
         "cut_rate": 0.94,
+        "cut_interval": {"mean": 0.94, "low": 0.84, "high": 0.98},
         "evaluation_prompts": len(samples),
         "by_category": [_category(kind, samples[part], baseline[part]) for kind, part in kinds.items()],
     }

@@ -5,7 +5,7 @@ from pipeline.report.verdict import state_verdict
 from tests.report.trained_files import load
 
 INTERVALS = {"judge_score", "judge_gain", "reward_score", "reward_gain", "win_rate_vs_sft", "kl_interval",
-             "kl_k3_interval"}  # fmt: skip
+             "kl_k3_interval", "eos_interval", "cut_interval"}  # fmt: skip
 POLICY_KEYS = INTERVALS | {
     "length_controlled_win_rate", "kl_nats_per_sequence", "kl_nats_per_token", "kl_k3_nats_per_sequence",
     "kl_k3_nats_per_token", "perplexity_held_out", "distinct_1", "distinct_2", "distinct_3", "self_bleu",
