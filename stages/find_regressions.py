@@ -3,7 +3,6 @@
 import json
 
 from pipeline.data.records import read_records, write_records
-from pipeline.data.tables import write_table
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator
 from pipeline.evaluation.regressions import compare_categories, first_of_each_category
 from pipeline.judges.loading import load_judge
@@ -13,7 +12,10 @@ from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage, seed: str) -> None:
-    """Sample both policies on training prompts, compare the judge's scores by category, keep what got worse."""
+    """Sample both policies on training prompts, compare the judge's scores by category, keep what got worse.
+
+    Whether hybrid repaired it is told on evaluation prompts, which neither this nor the choice of a checkpoint saw.
+    """
     folder = stage.output(f"artifacts/inputs/hybrid/seed-{seed}")
     folder.mkdir(parents=True)
     if "hybrid" not in stage.params.optimize.methods:
@@ -42,16 +44,26 @@ def main(stage: Stage, seed: str) -> None:
     sft = evaluator.sample_and_score(evaluator.reference, measured, title="sft samples")
     policy = load_policy(start, compute, finetuning=None)
     samples = evaluator.sample_and_score(policy, measured, title="samples", baseline=sft)
+    before, after = ([sample.judge_score for sample in side] for side in (sft, samples))
     table = compare_categories(
-        evaluator, [row["category"] for row in measured], sft, samples, max_drop=settings.max_drop
+        [row["category"] for row in measured],
+        before,
+        after,
+        confidence=settings.confidence,
+        max_drop=settings.max_drop,
     )
     regressed = {row["category"] for row in table if row["regressed"]}
     trained = [row for row in prompts if row["category"] in regressed]
     for row in table:
-        print(f"  {row['category']}: judge score {row['sft']:.3f} -> {row['before']:.3f}", flush=True)
-    found = {"threshold": settings.max_drop, "categories": table, "prompts_trained": len(trained)}
+        verdict = ", has regressed" if row["regressed"] else ""
+        print(f"  {row['category']}: judge score {row['sft']:.3f} -> {row['before']:.3f}{verdict}", flush=True)
+    found = {
+        "threshold": settings.max_drop,
+        "confidence": settings.confidence,
+        "categories": table,
+        "prompts_trained": len(trained),
+    }
     (folder / "regressions.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
-    write_table(folder / "sft_samples.jsonl", [sample.as_row() for sample in sft], "samples")
     link_files(start, folder / "policy")
     link_files(inputs / "reward_model", folder / "reward_model")
     for name in ("gate.json", "sampling.json"):

@@ -8,8 +8,7 @@ from typing import Any
 
 from pipeline.data.records import read_records, write_records
 from pipeline.evaluation.checkpoints import checkpoint_point, choose_step
-from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ScoredSample
-from pipeline.evaluation.regressions import add_repaired
+from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator
 from pipeline.judges.loading import load_judge
 from pipeline.models.checkpoints import keep_checkpoint
 from pipeline.models.policy import load_policy
@@ -26,7 +25,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
     print(f"step {selected} of {last} goes on", flush=True)
     target = stage.output(f"artifacts/selected/{method}/seed-{seed}")
     keep_checkpoint(checkpoints[selected], checkpoints[last], target)
-    repair = check_repair(stage, evaluator, seed, target) if method == "hybrid" else None
+    repair = found_regressions(stage, seed) if method == "hybrid" else None
     settings = stage.params.select_checkpoint
     facts: dict[str, Any] = {"selected_step": selected, "last_step": last, "points": points, "repair": repair}
     facts |= {"select": settings.select, "max_kl": settings.max_kl, "judge_trusted": trusted}
@@ -86,14 +85,11 @@ def score(stage: Stage, evaluator: Evaluator, checkpoints: Mapping[int, Path]) -
     return points
 
 
-def check_repair(stage: Stage, evaluator: Evaluator, seed: str, policy: Path) -> dict[str, Any]:
-    """What hybrid did to the categories that had regressed, and to those that it was not trained on."""
-    inputs = stage.input("artifacts/inputs/hybrid") / f"seed-{seed}"
-    prompts = read_records(inputs / "sft_samples.jsonl", fields=PROMPT_FIELDS)
-    sft = [ScoredSample(**row) for row in prompts]
-    kept = load_policy(policy, evaluator.compute, finetuning=None)
-    samples = evaluator.sample_and_score(kept, prompts, title="repair", baseline=sft)
-    return add_repaired(json.loads((inputs / "regressions.json").read_text()), prompts, samples)
+def found_regressions(stage: Stage, seed: str) -> dict[str, Any]:
+    """What hybrid was to repair; whether it did is told on the evaluation prompts, where nothing was chosen."""
+    found = stage.input("artifacts/inputs/hybrid") / f"seed-{seed}" / "regressions.json"
+    regressions: dict[str, Any] = json.loads(found.read_text())
+    return regressions
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ TINY_PARAMS: dict[str, Any] = {
     "select_checkpoint.prompts": 4,
     "select_checkpoint.bootstrap_resamples": 100,
     "find_regressions.max_drop": 0.0,
-    "find_regressions.bootstrap_resamples": 100,
+    "find_regressions.confidence": 0.0,
     "evaluate_policy.bootstrap_resamples": 100,
     "write_report.samples_shown": 2,
     "resume.every_steps": 1,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.compare.selection import PolicyRun
-from pipeline.evaluation.statistics import policy_difference
+from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, Range, policy_difference
 from pipeline.report.formats import number, signed
 
 _METRICS = {
@@ -14,6 +14,8 @@ _METRICS = {
 """What is shown, with its digits."""
 _PAIRED = {"judge_score": "judge_score", "reward_score": "reward_score", "kl_nats_per_sequence": "kl_nats"}
 """Metrics that are means over prompts, with the column of the samples that has the values."""
+_RANGES: dict[str, Range] = {"judge_score": JUDGE_GAIN_RANGE}
+"""Of the differences of a column; the others have no limits."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def _difference(first: PolicyRun, other: PolicyRun, key: str, digits: int) -> st
         return signed(other.metrics[key] - first.metrics[key], digits) if known else ""
     ids = sorted(first.samples)
     ours, theirs = ([run.samples[one][column] for one in ids] for run in (other, first))
-    gain = policy_difference(ours, theirs)
+    gain = policy_difference(ours, theirs, within=_RANGES.get(column))
     beyond = ", beyond chance" if gain["low"] > 0 or gain["high"] < 0 else ""
     ends = f"{signed(gain['low'], digits)} to {signed(gain['high'], digits)}"
     return f"{signed(gain['mean'], digits)} ({ends}{beyond})"

@@ -69,9 +69,9 @@ class CoveredTexts:
     """Texts by their trigrams, without the most common ones of each.
 
     A trigram covers three words, so a text that is covered shares a third as many trigrams as it has words, times the
-    threshold, or more. Half as many, the most common ones, are left out of the index, and the others of that number have
-    to be met: common phrases then lead to no text, and every text that is covered is still found. Its memory is that of
-    the texts, and a hash that two trigrams share misleads nothing, because the words decide.
+    threshold, or more. Half as many, the most common ones, are left out of the index, and the others of that number
+    have to be met: common phrases then lead to no text, and every text that is covered is still found. Its memory is
+    that of the texts, and a hash that two trigrams share misleads nothing, because the words decide.
     """
 
     def __init__(self, texts: Sequence[Compared], template: np.ndarray, *, threshold: float) -> None:

@@ -5,24 +5,27 @@ from typing import Any
 
 from pipeline.evaluation.diversity import distinct_n
 from pipeline.evaluation.policy import Evaluator, ScoredSample
+from pipeline.evaluation.statistics import JUDGE_RANGE
 from pipeline.params.evaluation import SelectCheckpoint
 
 
 def checkpoint_point(evaluator: Evaluator, samples: Sequence[ScoredSample], *, step: int) -> dict[str, Any]:
     """Where a checkpoint stands: KL from SFT (nats per sequence), reward-model and judge score, diversity.
 
-    The scores of every prompt, in order, are kept beside their means: two checkpoints are compared prompt by prompt.
+    Scores and KL of every prompt, in order, are kept beside their means: two checkpoints are compared prompt by prompt.
     """
     rewards, judged = [one.reward_score for one in samples], [one.judge_score for one in samples]
-    kl = evaluator.interval([sample.kl_nats for sample in samples], "checkpoint/kl")
+    nats = [sample.kl_nats for sample in samples]
+    kl = evaluator.interval(nats, "checkpoint/kl")
     return {
         "step": step,
         "kl_nats_per_sequence": kl["mean"],
         "kl_interval": kl,
         "reward_score": evaluator.interval(rewards, "checkpoint/reward"),
-        "judge_score": evaluator.interval(judged, "checkpoint/judge"),
+        "judge_score": evaluator.interval(judged, "checkpoint/judge", within=JUDGE_RANGE),
         "reward_scores": rewards,
         "judge_scores": judged,
+        "kl_nats": nats,
         "distinct_2": distinct_n([sample.response for sample in samples], 2),
     }
 

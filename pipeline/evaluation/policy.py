@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.passages import Passage
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_example
-from pipeline.evaluation.statistics import Interval, bootstrap_mean, paired_bootstrap
+from pipeline.evaluation.statistics import Interval, Range, bootstrap_mean
 from pipeline.judges.protocol import Judge
 from pipeline.models.compute import Compute
 from pipeline.models.decoding import decode_responses
@@ -23,7 +23,7 @@ from pipeline.models.scoring import score_responses
 from pipeline.models.stopping import stop_token_ids
 from pipeline.models.text_format import FILE, check_same_texts, read_text_format
 from pipeline.objectives.kl import kl_estimates
-from pipeline.params.evaluation import Measuring
+from pipeline.params.evaluation import Measuring, Scoring
 from pipeline.params.schema import Sampling
 from pipeline.resume import Resume
 from pipeline.seeding import torch_generator
@@ -72,7 +72,8 @@ class Evaluator:
     sampling: Sampling
     compute: Compute
     batch_size: int
-    resamples: int
+    resamples: int | None
+    """Of every interval; None in a stage that reports none."""
     seed: int
     resume: Resume | None = None
     end_of_turn: str | None = None
@@ -85,7 +86,7 @@ class Evaluator:
         judge: Judge,
         reward_model: Path,
         reference: Path,
-        settings: Measuring,
+        settings: Scoring,
         sampling: Sampling,
         compute: Compute,
         seed: int,
@@ -105,7 +106,7 @@ class Evaluator:
             sampling=sampling,
             compute=compute,
             batch_size=settings.batch_size,
-            resamples=settings.bootstrap_resamples,
+            resamples=settings.bootstrap_resamples if isinstance(settings, Measuring) else None,
             seed=seed,
             resume=resume,
             end_of_turn=read_text_format(reference / FILE).end_of_turn,
@@ -229,13 +230,11 @@ class Evaluator:
         known = ties_where_unknown(scores).tolist()
         return [replace(sample, second_judge_score=score) for sample, score in zip(samples, known, strict=True)]
 
-    def interval(self, values: Sequence[float] | np.ndarray, name: str) -> Interval:
-        """Bootstrap mean over prompts."""
-        return bootstrap_mean(values, resamples=self.resamples, seed=self.seed, name=name)
-
-    def paired_interval(self, ours: Sequence[float], theirs: Sequence[float], name: str) -> Interval:
-        """Bootstrap mean of the difference on the same prompts."""
-        return paired_bootstrap(ours, theirs, resamples=self.resamples, seed=self.seed, name=name)
+    def interval(self, values: Sequence[float] | np.ndarray, name: str, *, within: Range | None = None) -> Interval:
+        """Bootstrap mean over prompts; `within` is the range of a value, see `bootstrap_mean`."""
+        if self.resamples is None:
+            raise ValueError("this stage has no bootstrap_resamples, so no intervals")
+        return bootstrap_mean(values, resamples=self.resamples, seed=self.seed, name=name, within=within)
 
 
 def matched(samples: Sequence[ScoredSample], ids: Sequence[str]) -> list[ScoredSample]:

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.evaluation.diversity import distinct_n, repetition, self_bleu
 from pipeline.evaluation.length_control import length_controlled_winrate
 from pipeline.evaluation.policy import Evaluator, ScoredSample, matched, ties_where_unknown
-from pipeline.evaluation.statistics import policy_difference
+from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, JUDGE_RANGE, Interval, policy_difference, wilson_interval
 
 MOST_CATEGORIES = 20
 """Categories with a row of their own; more are more than anybody reads."""
@@ -33,7 +33,7 @@ def policy_metrics(
     counts = evaluator.judge.counts()
     return {
         **score_metrics(evaluator, samples, before),
-        "win_rate_vs_sft": evaluator.interval(wins, "win_rate_vs_sft"),
+        "win_rate_vs_sft": win_rate(wins, itself=are_the_same(samples, before)),
         "length_controlled_win_rate": length_controlled(wins, theirs, ours),
         **kl_metrics(evaluator, samples),
         "perplexity_held_out": perplexity,
@@ -54,12 +54,32 @@ def score_metrics(
     for number: one thing has one interval.
     """
     found = {}
-    second = ["second_judge"] if samples[0].second_judge_score is not None else []
-    for kind in ("judge", *second, "reward"):
+    second = [("second_judge", JUDGE_RANGE, JUDGE_GAIN_RANGE)] if samples[0].second_judge_score is not None else []
+    for kind, scores, gains in (("judge", JUDGE_RANGE, JUDGE_GAIN_RANGE), *second, ("reward", None, None)):
         ours, theirs = ([getattr(sample, f"{kind}_score") for sample in side] for side in (samples, before))
-        found[f"{kind}_score"] = evaluator.interval(ours, f"{kind}_score")
-        found[f"{kind}_gain"] = policy_difference(ours, theirs)
+        found[f"{kind}_score"] = evaluator.interval(ours, f"{kind}_score", within=scores)
+        gain = policy_difference(ours, theirs, within=gains)
+        found[f"{kind}_gain"] = _certain(0.0) if are_the_same(samples, before) else gain
     return found
+
+
+def are_the_same(samples: Sequence[ScoredSample], before: Sequence[ScoredSample]) -> bool:
+    """Whether these are the SFT policy's own samples: against itself it gains nothing, by definition."""
+    return all(one is other for one, other in zip(samples, before, strict=True))
+
+
+def _certain(value: float) -> Interval:
+    return {"mean": value, "low": value, "high": value}
+
+
+def win_rate(wins: np.ndarray, *, itself: bool) -> Interval:
+    """Mean of wins with its Wilson interval, which has a width at 0 and 1, too; ties count half.
+
+    Args:
+        wins: (N,) of `ties_where_unknown`.
+        itself: these are SFT's against its own, of which half are won by definition.
+    """
+    return _certain(0.5) if itself else wilson_interval(float(wins.sum()), len(wins))
 
 
 def length_controlled(wins: np.ndarray, theirs: Sequence[str], ours: Sequence[str]) -> float | None:
@@ -99,16 +119,20 @@ def diversity_metrics(responses: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def length_metrics(samples: Sequence[ScoredSample], *, limit: int) -> dict[str, float]:
+def length_metrics(samples: Sequence[ScoredSample], *, limit: int) -> dict[str, Any]:
     """Response lengths in tokens, and how responses end: by EOS, or cut at `limit` tokens without a stop token."""
     tokens = [sample.tokens for sample in samples]
+    ended = wilson_interval(sum(sample.ended for sample in samples), len(samples))
+    cut = wilson_interval(sum(not sample.ended and sample.tokens >= limit for sample in samples), len(samples))
     return {
         "mean_response_tokens": float(np.mean(tokens)),
         "median_response_tokens": float(np.median(tokens)),
         "p90_response_tokens": float(np.quantile(tokens, 0.9)),
         "longest_response_tokens": float(max(tokens)),
-        "eos_rate": float(np.mean([sample.ended for sample in samples])),
-        "cut_rate": float(np.mean([not sample.ended and sample.tokens >= limit for sample in samples])),
+        "eos_rate": ended["mean"],
+        "eos_interval": ended,
+        "cut_rate": cut["mean"],
+        "cut_interval": cut,
     }
 
 
@@ -122,7 +146,7 @@ def category_metrics(
     Args:
         samples, before, wins: (N,) of the same prompts.
     """
-    names = row_names([sample.category for sample in samples])
+    names, itself = row_names([sample.category for sample in samples]), are_the_same(samples, before)
     rows = []
     for name in dict.fromkeys(names.values()) if len(names) > 1 else ():
         inside = [at for at, sample in enumerate(samples) if names[sample.category] == name]
@@ -131,10 +155,10 @@ def category_metrics(
         rows.append({
             "category": name,
             "prompts": len(inside),
-            "judge_score": evaluator.interval(judged, f"judge_score/{name}"),
-            "judge_gain": policy_difference(judged, sft_judged),
+            "judge_score": evaluator.interval(judged, f"judge_score/{name}", within=JUDGE_RANGE),
+            "judge_gain": _certain(0.0) if itself else policy_difference(judged, sft_judged, within=JUDGE_GAIN_RANGE),
             "reward_score": float(np.mean([sample.reward_score for sample in ours])),
-            "win_rate_vs_sft": evaluator.interval(wins[inside], f"win_rate_vs_sft/{name}"),
+            "win_rate_vs_sft": win_rate(wins[inside], itself=itself),
             "kl_nats_per_sequence": float(np.mean([sample.kl_nats for sample in ours])),
         })  # fmt: skip
     return rows

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.policy import Evaluator, ScoredSample
+from pipeline.evaluation.categories import category_differences
 
 
 def first_of_each_category(prompts: Sequence[dict[str, str]], count: int) -> list[dict[str, str]]:
@@ -21,58 +21,38 @@ def first_of_each_category(prompts: Sequence[dict[str, str]], count: int) -> lis
 
 
 def compare_categories(
-    evaluator: Evaluator,
-    categories: Sequence[str],
-    sft: Sequence[ScoredSample],
-    policy: Sequence[ScoredSample],
-    *,
-    max_drop: float,
+    categories: Sequence[str], sft: Sequence[float], policy: Sequence[float], *, confidence: float, max_drop: float
 ) -> list[dict[str, Any]]:
     """For each category, by name: prompts, judge scores of both policies, and whether it has regressed.
 
+    It has where the whole interval of the paired difference lies below 0, all categories counted
+    (`category_differences`), and the mean fell by more than `max_drop`. Those found are the lowest of several noisy
+    numbers: on the same prompts they would come back by themselves (regression to the mean), so a repair has to be
+    verified on others.
+
     Args:
-        categories: of the prompts, in the order of the samples.
-        sft, policy: samples on the same prompts.
-        max_drop: it has regressed when its mean judge score fell by more than this.
+        categories: of the prompts, (N,).
+        sft, policy: judge scores on the same prompts, (N,).
+        confidence: of all intervals together.
+        max_drop: smaller falls do not count, in score units.
 
     Returns:
-        `category`, `prompts`, `sft`, `before` (the mean of `policy`), `difference` (paired, with its bootstrap
-        interval) and `regressed`.
+        `category`, `prompts`, `sft`, `before` (the mean of `policy`), `difference` (policy minus SFT: `mean`, `low`,
+        `high`) and `regressed`.
     """
-    before, after = (np.array([sample.judge_score for sample in samples]) for samples in (sft, policy))
+    before, after = np.asarray(sft, dtype=np.float64), np.asarray(policy, dtype=np.float64)
     table = []
-    for category in sorted(set(categories)):
+    for category, found in category_differences(categories, policy, sft, confidence=confidence).items():
         inside = np.array([one == category for one in categories])
-        difference = evaluator.paired_interval(after[inside], before[inside], f"regressions/{category}")
+        fell = found["high"] is not None and found["high"] < 0
         table.append(
             {
                 "category": category,
-                "prompts": int(inside.sum()),
+                "prompts": found["prompts"],
                 "sft": float(before[inside].mean()),
                 "before": float(after[inside].mean()),
-                "difference": difference,
-                "regressed": bool(-difference["mean"] > max_drop),
+                "difference": {name: found[name] for name in ("mean", "low", "high")},
+                "regressed": bool(fell and -found["mean"] > max_drop),
             }
         )
     return table
-
-
-def add_repaired(
-    found: dict[str, Any], prompts: Sequence[dict[str, str]], samples: Sequence[ScoredSample]
-) -> dict[str, Any]:
-    """What `find_regressions` found, with the judge score of each category under the repaired policy as `after`.
-
-    Args:
-        found: `categories` of `compare_categories`, `threshold` and `prompts_trained`.
-        prompts, samples: those of then, and what the repaired policy writes.
-    """
-    scores = np.array([sample.judge_score for sample in samples])
-    table = [
-        {
-            **{key: row[key] for key in ("category", "prompts", "sft", "before")},
-            "after": float(scores[[one["category"] == row["category"] for one in prompts]].mean()),
-            "repaired": row["regressed"],
-        }
-        for row in found["categories"]
-    ]
-    return {**found, "categories": table}

@@ -12,6 +12,15 @@ from pipeline.seeding import seed_for
 _POLICY_RESAMPLES = 2000
 _POLICY_DRAWS = "paired_difference"
 _Z_95 = 1.959963984540054
+_EQUAL = 1e-9  # a difference of equal scores may miss 0 by rounding
+FEWEST = 6
+"""Values from which a mean has an interval: of fewer, all lie on one side of the truth by chance in more than one case
+of 20 (2 * 2^-n, the sign test)."""
+JUDGE_RANGE = (0.0, 1.0)
+"""Of a judge score."""
+JUDGE_GAIN_RANGE = (-1.0, 1.0)
+"""Of a difference of judge scores."""
+Range = tuple[float, float]
 
 
 class Interval(TypedDict):
@@ -22,24 +31,58 @@ class Interval(TypedDict):
     high: float
 
 
-def bootstrap_mean(values: Sequence[float] | np.ndarray, *, resamples: int, seed: int, name: str) -> Interval:
+def bootstrap_mean(
+    values: Sequence[float] | np.ndarray, *, resamples: int, seed: int, name: str, within: Range | None = None
+) -> Interval:
     """Mean and 95 % percentile bootstrap interval over independent units (test prompts, pairs).
+
+    Where a bootstrap knows too little, values of a known range get another interval, see `_in_range`.
 
     Args:
         values: (N,), one value a unit, N > 0.
         resamples: bootstrap resamples of N units with replacement (Efron 1979).
         seed, name: of the generator.
+        within: lowest and highest possible value; None where they have no limits.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.size == 0:
         raise ValueError("a mean needs at least one value")
-    return _percentiles(array.mean(), _resampled_means(array, resamples=resamples, seed=seed, name=name))
+    found = _percentiles(array.mean(), _resampled_means(array, resamples=resamples, seed=seed, name=name))
+    return found if within is None else _in_range(found, array, within)
+
+
+def _in_range(found: Interval, values: np.ndarray, within: Range) -> Interval:
+    """The interval of a mean, wider where a bootstrap of these values is too narrow.
+
+    Fewer than `FEWEST` values tell nothing: the interval is all of the range. Equal values have no spread to resample,
+    yet others may come: by the Wilson interval of 0 of N, up to z^2 / (N + z^2) of all values may be others, and these
+    lie anywhere in the range. Of shares of 0 or 1 that is the Wilson interval itself.
+    """
+    lowest, highest = within
+    if values.size < FEWEST:
+        return {"mean": found["mean"], "low": lowest, "high": highest}
+    if np.ptp(values) > _EQUAL:
+        return found
+    others = _Z_95**2 / (values.size + _Z_95**2)
+    low = found["mean"] - others * (found["mean"] - lowest)
+    high = found["mean"] + others * (highest - found["mean"])
+    return {"mean": found["mean"], "low": min(low, found["low"]), "high": max(high, found["high"])}
 
 
 def _resampled_means(values: np.ndarray, *, resamples: int, seed: int, name: str) -> np.ndarray:
     """Means of `resamples` draws of N of the N values with replacement; shape (resamples,)."""
     rng = np.random.default_rng(seed_for(seed, f"bootstrap/{name}"))
     return values[rng.integers(0, values.size, size=(resamples, values.size))].mean(1)
+
+
+def resample_weights(units: int, *, resamples: int, seed: int, name: str) -> np.ndarray:
+    """Share of each unit in every draw of as many units with replacement, (resamples, units).
+
+    For statistics of several means over the same units: a product with these draws all of them together.
+    """
+    rng = np.random.default_rng(seed_for(seed, f"bootstrap/{name}"))
+    drawn = rng.integers(0, units, size=(resamples, units))
+    return np.stack([np.bincount(row, minlength=units) for row in drawn]) / units
 
 
 def _percentiles(mean: float, resampled: np.ndarray) -> Interval:
@@ -54,6 +97,7 @@ def paired_bootstrap(
     resamples: int,
     seed: int,
     name: str,
+    within: Range | None = None,
 ) -> Interval:
     """Mean of ours minus theirs on the same units, with its 95 % percentile bootstrap interval.
 
@@ -63,24 +107,31 @@ def paired_bootstrap(
 
     Args:
         ours, theirs: (N,), in the same order of the units, N > 0.
-        resamples, seed, name: as of `bootstrap_mean`.
+        resamples, seed, name, within: as of `bootstrap_mean`, the range that of a difference.
     """
     first, second = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
     if first.shape != second.shape:
         raise ValueError(f"{first.shape} values against {second.shape} of the same units")
-    return bootstrap_mean(first - second, resamples=resamples, seed=seed, name=name)
+    return bootstrap_mean(first - second, resamples=resamples, seed=seed, name=name, within=within)
 
 
-def policy_difference(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Interval:
+def policy_difference(
+    ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray, *, within: Range | None = None
+) -> Interval:
     """`paired_bootstrap` of a score of two evaluated policies, (N,) each, in the same order of prompts.
 
     All comparisons draw the same resamples, wherever they are made, so that the order of two policies changes nothing
     but signs.
+
+    Args:
+        within: of a difference, `JUDGE_GAIN_RANGE` of judge scores; None of scores without limits.
     """
-    return paired_bootstrap(ours, theirs, resamples=_POLICY_RESAMPLES, seed=0, name=_POLICY_DRAWS)
+    return paired_bootstrap(ours, theirs, resamples=_POLICY_RESAMPLES, seed=0, name=_POLICY_DRAWS, within=within)
 
 
-def method_difference(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> Interval:
+def method_difference(
+    ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], *, within: Range | None = None
+) -> Interval:
     """Mean score of one training method minus another's, over the seeds that each was trained with and over prompts.
 
     Seeds and prompts are crossed: every seed answers every prompt. Each resample draws N prompts, the same for all
@@ -100,6 +151,7 @@ def method_difference(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence
     Args:
         ours: (S, N), a row for each seed.
         theirs: (T, N), on the same prompts in the same order.
+        within: as of `policy_difference`.
     """
     first, second = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1] or first.size == 0:
@@ -110,7 +162,8 @@ def method_difference(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence
         if len(side) > 1:
             spread = _expansion(len(side)) * (side.mean(1) - side.mean())
             resampled += sign * _resampled_means(spread, resamples=_POLICY_RESAMPLES, seed=0, name=f"seeds/{name}")
-    return _percentiles(by_prompt.mean(), resampled)
+    found = _percentiles(by_prompt.mean(), resampled)
+    return found if within is None else _in_range(found, by_prompt, within)
 
 
 def _expansion(count: int) -> float:
@@ -122,7 +175,8 @@ def wilson_interval(successes: float, trials: int) -> Interval:
     """A proportion with its 95 % Wilson score interval, which stays inside [0, 1] near the ends (Wilson 1927).
 
     Args:
-        successes: of the trials; a tie may count half.
+        successes: of the trials; a tie may count half. Its variance is then that of a coin thrown for it, more than
+            half a success has, so with many ties the interval is rather too wide.
     """
     if trials <= 0:
         raise ValueError("a proportion needs at least one trial")

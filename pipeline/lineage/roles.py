@@ -23,7 +23,7 @@ MEASURES = {
         "artifacts/preferences/accepted/test.jsonl",
         "artifacts/preferences/accepted/validation.jsonl",
     ),
-    "select_checkpoint": ("artifacts/data/prompts/validation.jsonl", "artifacts/inputs/*/sft_samples.jsonl"),
+    "select_checkpoint": ("artifacts/data/prompts/validation.jsonl",),
     "find_regressions": ("artifacts/data/prompts/train.jsonl",),
     "evaluate_sft": (
         "artifacts/data/prompts/evaluation.jsonl",

@@ -38,15 +38,21 @@ class EvaluateReward(Section):
         return self
 
 
-class Measuring(Section):
-    """What every stage has that measures policies."""
+class Scoring(Section):
+    """What every stage has that samples and scores policies."""
 
     batch_size: PositiveInt
+
+
+class Measuring(Scoring):
+    """What those have, too, that report means with bootstrap intervals."""
+
     bootstrap_resamples: PositiveInt
 
 
-class FindRegressions(Measuring):
+class FindRegressions(Scoring):
     max_drop: Share
+    confidence: Annotated[float, Field(ge=0, lt=1)]
     prompts_per_category: PositiveInt
 
 

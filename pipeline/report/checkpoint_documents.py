@@ -1,6 +1,6 @@
 """The typed contents of the files about trained policies and the checkpoints on their way."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
@@ -34,26 +34,38 @@ class CheckpointPoint(Document):
     reward_scores: list[FiniteFloat]
     judge_scores: list[FiniteFloat]
     """By prompt, as `reward_scores`, in the same order at every checkpoint."""
+    kl_nats: list[FiniteFloat]
+    """By prompt: log pi - log pi_sft of its response, whose mean is the KL."""
     distinct_2: FiniteFloat
 
 
-class RepairedCategory(Document):
-    """Mean judge scores on the prompts of a category: SFT, the policy that was repaired, and the repaired one."""
+class FoundDifference(Document):
+    """A mean difference; without ends where so few prompts show nothing."""
+
+    mean: FiniteFloat
+    low: FiniteFloat | None
+    high: FiniteFloat | None
+
+
+class FoundCategory(Document):
+    """A category on training prompts; `difference` is the judge score of hybrid's start minus SFT's.
+
+    What hybrid made of it is told on other prompts, see `repair.verify`.
+    """
 
     category: str
     prompts: Count
-    sft: FiniteFloat
-    before: FiniteFloat
-    after: FiniteFloat
-    repaired: bool
-    """It had regressed and was trained on; others are only checked."""
+    difference: FoundDifference
+    regressed: bool
+    """It was trained on; others are only checked."""
 
 
 class Repair(Document):
-    """What hybrid did: `threshold` is the fall of the judge score from which a category has regressed."""
+    """What hybrid was to repair: categories that fell beyond chance, and by more than `threshold`."""
 
     threshold: FiniteFloat
-    categories: list[RepairedCategory]
+    confidence: Annotated[float, Field(ge=0, lt=1)]
+    categories: list[FoundCategory]
     prompts_trained: Count
 
 
@@ -71,7 +83,7 @@ class Checkpoints(Document):
     @model_validator(mode="after")
     def _every_prompt_has_its_scores(self) -> Self:
         for point in self.points:
-            counts = {len(point.reward_scores), len(point.judge_scores)}
+            counts = {len(point.reward_scores), len(point.judge_scores), len(point.kl_nats)}
             if counts != {self.prompts}:
                 raise ValueError(f"step {point.step} has scores of {sorted(counts)} prompts, not of {self.prompts}")
         return self

@@ -7,11 +7,12 @@ from typing import Any
 from pipeline.params.schema import WriteReport
 from pipeline.report.curves import overoptimization_entries
 from pipeline.report.documents import Interval
-from pipeline.report.efficiency import kl_spent
+from pipeline.report.efficiency import kl_spent, spending_entries
 from pipeline.report.flags import find_flags
 from pipeline.report.inputs import PolicyReport, ReportInputs, TrainedPolicy
 from pipeline.report.judges import gain_entries, judge_entries
 from pipeline.report.pairs import compare_pairs, pair_entries
+from pipeline.report.repair import repair_entries
 from pipeline.report.seeds import seed_entries, seed_tables
 
 TABLE_WIDTH = 110
@@ -24,7 +25,8 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
 
     Returns:
         `policies` by name (sft first), `judges` by kind (see `judge_entries`), `pairs`, `seeds` (empty with one),
-        `overoptimization`, `kl_for_judge_score` (see `kl_spent`), `reward_model`, `preferences`, and `flags`: a list of
+        `overoptimization`, `kl_for_judge_score` (see `kl_spent`), `repair` (empty without hybrid), `reward_model`,
+        `preferences`, and `flags`: a list of
         mappings with `policy` (and `seed`) or `subject`, `code`, `message` and perhaps `examples`.
     """
     reward, preferences = inputs.reward_metrics, inputs.preferences
@@ -40,7 +42,8 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
         "pairs": pair_entries(compare_pairs(inputs)),
         "seeds": seed_entries(seed_tables(inputs, params)),
         "overoptimization": overoptimization_entries(inputs),
-        "kl_for_judge_score": kl_spent(inputs),
+        "kl_for_judge_score": spending_entries(kl_spent(inputs), inputs.methods),
+        "repair": repair_entries(inputs),
         "preferences": {
             "raw": preferences.raw,
             "accepted": preferences.accepted,

@@ -8,7 +8,7 @@ from pipeline.evaluation.overoptimization import Fit, fit_best_of_n, fit_rl
 from pipeline.report.checkpoint_documents import CheckpointPoint
 from pipeline.report.documents import FrontierPoint, Interval
 from pipeline.report.inputs import ReportInputs, TrainedPolicy
-from pipeline.report.pairs import paired
+from pipeline.report.pairs import Score, paired
 
 BEST_OF_N = "best_of_n"
 SCORES: Mapping[str, Callable[[FrontierPoint], Interval]] = {
@@ -21,6 +21,7 @@ BY_PROMPT: Mapping[str, Callable[[CheckpointPoint], Sequence[float]]] = {
     "gold": lambda point: point.judge_scores,
 }
 """The same of a checkpoint, prompt by prompt."""
+_KINDS: Mapping[str, Score] = {"proxy": "reward_score", "gold": "judge_score"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def run_curve(run: TrainedPolicy, quantity: str) -> Curve:
     """Over the checkpoints of a run, the SFT policy (step 0) first; every method is fitted with the form for RL."""
     start, of = run.checkpoints.points[0], BY_PROMPT[quantity]
     points = [
-        CurvePoint(point.step, max(point.kl_nats_per_sequence, 0.0), paired(of(point), of(start)))
+        CurvePoint(point.step, max(point.kl_nats_per_sequence, 0.0), paired(of(point), of(start), _KINDS[quantity]))
         for point in run.checkpoints.points
     ]
     return Curve(points, fit_rl(*_columns(points)))

@@ -71,7 +71,9 @@ class PolicyMetrics(Document):
     p90_response_tokens: FiniteFloat
     longest_response_tokens: FiniteFloat
     eos_rate: FiniteFloat
+    eos_interval: Interval
     cut_rate: FiniteFloat
+    cut_interval: Interval
     evaluation_prompts: Count
     by_category: list[CategoryMetrics]
 
@@ -84,6 +86,8 @@ class FrontierPoint(Document):
     kl_nats_per_sequence: FiniteFloat
     reward_score: Interval
     judge_score: Interval
+    judge_scores: list[FiniteFloat]
+    """By validation prompt, in the order of the checkpoints' scores."""
 
 
 class Frontier(Document):
@@ -95,13 +99,13 @@ class Sample(Document):
 
     id: str
     prompt: str
+    category: str
     response: str
     ended: bool
     tokens: Count
     judge_score: FiniteFloat
     reward_score: FiniteFloat
     kl_nats: FiniteFloat
-    category: str = ""
     second_judge_score: FiniteFloat | None = None
 
 

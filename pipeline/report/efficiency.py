@@ -1,11 +1,20 @@
 """What a judge score costs in KL: along each method's checkpoints, against best-of-n of the SFT policy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
+
+from pipeline.errors import PipelineError
+from pipeline.evaluation.statistics import resample_weights
+from pipeline.report.curves import BEST_OF_N, run_curve
 from pipeline.report.inputs import ReportInputs
 
-JUDGE_SCORES = (0.65, 0.70)
+SHARES = {"largest_common": 1.0, "half_of_it": 0.5}
+"""Targets, as shares of the largest gain that all lines reach."""
+_RESAMPLES = 2000
 Point = tuple[float, float]
 """KL in nats per sequence, and judge score."""
 
@@ -35,26 +44,146 @@ def lines(inputs: ReportInputs) -> dict[str, list[Point]]:
 
     Each starts at the SFT policy: with best-of-1, and with step 0.
     """
-    found = {"best_of_n": [(point.kl_nats_per_sequence, point.judge_score.mean) for point in inputs.sft.frontier]}
+    found = {BEST_OF_N: [(point.kl_nats_per_sequence, point.judge_score.mean) for point in inputs.sft.frontier]}
     for name, run in inputs.trained.items():
         found[name] = [(point.kl_nats_per_sequence, point.judge_score.mean) for point in run.checkpoints.points]
     return found
 
 
-def kl_spent(inputs: ReportInputs) -> dict[str, dict[str, float | None]]:
-    """For each of `JUDGE_SCORES`: the KL of best-of-n and of each method, and the method's as a ratio to best-of-n.
+@dataclass(frozen=True)
+class Ratio:
+    """A method's KL over best-of-n's, with a 95 % interval over prompts; `high` is None where it has no upper end."""
 
-    Best-of-n is close to optimal at a given KL (Gao et al. 2022, arXiv:2210.10760; Beirami et al. 2024,
-    arXiv:2401.01879), so ratios are above 1; None where a line never reaches the score.
+    value: float
+    low: float
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Spending:
+    """The KL, in nats per sequence, that best-of-n and methods spend for one judge score."""
+
+    gain: float
+    """Over SFT on the same prompts, score units."""
+    judge_score: float
+    best_of_n: float
+    methods: Mapping[str, tuple[float, Ratio]]
+    """KL and its ratio to best-of-n's, of the methods that gained beyond chance."""
+
+
+def kl_spent(inputs: ReportInputs) -> dict[str, Spending]:
+    """What a gain in judge score costs, at the targets of `SHARES`; empty where no common gain is beyond chance.
+
+    The target follows from the data: the largest gain over SFT that best-of-n and every method reach whose checkpoints
+    gain beyond chance, and half of it. Best-of-n is close to optimal at a given KL (Gao et al. 2022, arXiv:2210.10760;
+    Beirami et al. 2024, arXiv:2401.01879), so ratios are above 1.
+
+    The interval is a percentile bootstrap over the validation prompts, which all lines share: each resample draws the
+    lines of best-of-n and of the methods anew, both in score and in KL, and finds its own target. Where a line of a
+    resample gains nothing there is no ratio: it counts as lowest at the lower end and as highest at the upper.
     """
-    found = lines(inputs)
-    table: dict[str, dict[str, float | None]] = {}
-    for score in JUDGE_SCORES:
-        spent = {name: kl_for_score(line, score) for name, line in found.items()}
-        row = {name: None if kl is None else round(kl, 4) for name, kl in spent.items()}
-        best = spent["best_of_n"]
-        for name in inputs.methods:
-            kl = spent[name]
-            row[f"{name}_ratio"] = round(kl / best, 4) if kl is not None and best else None
-        table[f"{score:.2f}"] = row
-    return table
+    drawn = _lines_by_prompt(inputs)
+    if len(drawn) < 2:
+        return {}
+    whole = {name: one.gains(np.full(one.prompts, 1 / one.prompts)) for name, one in drawn.items()}
+    weights = resample_weights(drawn[BEST_OF_N].prompts, resamples=_RESAMPLES, seed=0, name="kl_spent")
+    found = {}
+    for target, share in SHARES.items():
+        ratios = _ratios(whole, share)
+        if ratios is None:
+            return {}
+        resampled = [_ratios({name: one.gains(row) for name, one in drawn.items()}, share) for row in weights]
+        gain = share * largest_common_gain(whole)
+        spent = {name: _spent(line, gain) for name, line in whole.items()}
+        methods = {
+            name: (spent[name], _interval(ratio, [None if one is None else one[name] for one in resampled]))
+            for name, ratio in ratios.items()
+        }
+        score = inputs.sft.frontier[0].judge_score.mean + gain
+        found[target] = Spending(gain, score, spent[BEST_OF_N], methods)
+    return found
+
+
+@dataclass(frozen=True)
+class _LineByPrompt:
+    """KL and judge score of each point on each prompt, (points, prompts); a KL that is known has one column."""
+
+    kl: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def prompts(self) -> int:
+        return int(self.scores.shape[1])
+
+    def gains(self, weights: np.ndarray) -> list[Point]:
+        """KL, at least 0, and gain over the first point, which is SFT; with these shares of the prompts."""
+        scores = self.scores @ weights
+        kl = self.kl[:, 0] if self.kl.shape[1] == 1 else self.kl @ weights
+        return [(max(float(at), 0.0), float(score - scores[0])) for at, score in zip(kl, scores, strict=True)]
+
+
+def _lines_by_prompt(inputs: ReportInputs) -> dict[str, _LineByPrompt]:
+    """Best-of-n, and the shown run of every method of which a checkpoint gained beyond chance."""
+    frontier = inputs.sft.frontier
+    if not frontier:
+        return {}
+    found = {
+        BEST_OF_N: _LineByPrompt(
+            np.array([[point.kl_nats_per_sequence] for point in frontier]),
+            np.array([point.judge_scores for point in frontier]),
+        )
+    }
+    for name, run in inputs.trained.items():
+        if any(point.gain.rose for point in run_curve(run, "gold").points):
+            points = run.checkpoints.points
+            found[name] = _LineByPrompt(
+                np.array([point.kl_nats for point in points]), np.array([point.judge_scores for point in points])
+            )
+            if found[name].prompts != found[BEST_OF_N].prompts:
+                raise PipelineError(
+                    f"reports/policies/sft/frontier.json: scores of {found[BEST_OF_N].prompts} prompts, but those of "
+                    f"{name}'s checkpoints are of {found[name].prompts}. Run evaluate_sft and "
+                    f"{run.stage('select_checkpoint')} again."
+                )
+    return found
+
+
+def largest_common_gain(lines: Mapping[str, Sequence[Point]]) -> float:
+    """The largest gain that all lines reach, each from a gain of 0."""
+    return min(max(gain for _, gain in line) for line in lines.values())
+
+
+def _spent(line: Sequence[Point], gain: float) -> float:
+    """Of a line that reaches the gain; one that rounding leaves a hair below its own largest gain is at its end."""
+    kl = kl_for_score(line, min(gain, max(score for _, score in line)))
+    assert kl is not None
+    return kl
+
+
+def _ratios(lines: Mapping[str, Sequence[Point]], share: float) -> dict[str, float] | None:
+    """By method: its KL over best-of-n's at a share of the largest common gain; None where there is none."""
+    gain = share * largest_common_gain(lines)
+    best = _spent(lines[BEST_OF_N], gain)
+    if gain <= 0 or best <= 0:
+        return None
+    return {name: _spent(line, gain) / best for name, line in lines.items() if name != BEST_OF_N}
+
+
+def _interval(value: float, resampled: Sequence[float | None]) -> Ratio:
+    low = np.quantile([0.0 if one is None else one for one in resampled], 0.025, method="lower")
+    high = np.quantile([np.inf if one is None else one for one in resampled], 0.975, method="higher")
+    return Ratio(value, float(low), float(high) if np.isfinite(high) else None)
+
+
+def spending_entries(found: Mapping[str, Spending], methods: Sequence[str]) -> dict[str, Any]:
+    """As it stands in comparison.json; a method that gained nothing beyond chance is null."""
+    return {
+        target: {
+            "gain": one.gain,
+            "judge_score": one.judge_score,
+            BEST_OF_N: one.best_of_n,
+            **{name: one.methods[name][0] if name in one.methods else None for name in methods},
+            **{f"{name}_ratio": asdict(one.methods[name][1]) if name in one.methods else None for name in methods},
+        }
+        for target, one in found.items()
+    }

@@ -164,7 +164,7 @@ GLOSSARY = (
     ),
     Term(
         "95 % interval",
-        "bootstrap over prompts; Wilson for accuracies",
+        "bootstrap over prompts; Wilson for accuracies, win rates and other shares",
         "as its metric",
         "Uncertainty from the choice of prompts or pairs alone. Another seed of training may differ by more.",
     ),

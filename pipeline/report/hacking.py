@@ -79,11 +79,11 @@ def _selected(run: TrainedPolicy, point: CheckpointPoint) -> str:
 
 
 def _judge_change(point: CheckpointPoint, before: CheckpointPoint) -> Interval:
-    return paired(point.judge_scores, before.judge_scores)
+    return paired(point.judge_scores, before.judge_scores, "judge_score")
 
 
 def _reward_change(point: CheckpointPoint, before: CheckpointPoint) -> Interval:
-    return paired(point.reward_scores, before.reward_scores)
+    return paired(point.reward_scores, before.reward_scores, "reward_score")
 
 
 def judge_peak(points: Sequence[CheckpointPoint]) -> CheckpointPoint:

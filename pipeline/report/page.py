@@ -15,10 +15,11 @@ from pipeline.report.page_data import data_section
 from pipeline.report.page_decision import decide
 from pipeline.report.page_judges import judge_section
 from pipeline.report.page_policies import comparison_rows
+from pipeline.report.page_repair import repair_table
 from pipeline.report.page_reward import group_rows
 from pipeline.report.page_run import RunFacts
 from pipeline.report.page_samples import sampled_prompts
-from pipeline.report.page_seeds import method_seeds, repair_table
+from pipeline.report.page_seeds import method_seeds
 from pipeline.report.pairs import over_words
 from pipeline.report.palette import policy_looks
 from pipeline.report.state import RUNS, UNSEALED

@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.report.efficiency import JUDGE_SCORES, kl_spent, lines, score_at_kl
-from pipeline.report.formats import number
+from pipeline.report.efficiency import SHARES, Ratio, Spending, kl_spent, lines, score_at_kl
+from pipeline.report.formats import number, signed
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.judges import confirmed, no_verdict
 from pipeline.report.pairs import difference, gains, over_words
@@ -59,10 +59,10 @@ def decide(inputs: ReportInputs) -> Decision:
             [_optional(score_at_kl(found[name], shared), 3) for name in inputs.methods],
         ),
     ]
-    for score in JUDGE_SCORES:
-        values = spent[f"{score:.2f}"]
-        cells = [_spent(values[name], values[f"{name}_ratio"]) for name in inputs.methods]
-        rows.append(DecisionRow(f"KL for a judge score of {score:.2f}", "nats, and against best-of-n", cells))
+    rows += [_spending_row(inputs, target, one) for target, one in spent.items()]
+    if not spent:
+        nothing = "no score that best-of-n and a method reach beyond chance"
+        rows.append(DecisionRow("KL for a judge score", "against best-of-n", [nothing] * len(inputs.methods)))
     return Decision(rows, _recommend(inputs))
 
 
@@ -91,10 +91,23 @@ def _optional(value: float | None, digits: int = 0) -> str:
     return "–" if value is None else number(value, digits)
 
 
-def _spent(kl: float | None, ratio: float | None) -> str:
-    if kl is None:
-        return "not reached"
-    return number(kl, 2) + (f" ({number(ratio, 1)} times)" if ratio is not None else "")
+def _spending_row(inputs: ReportInputs, target: str, spent: Spending) -> DecisionRow:
+    reached = "all that gain reach" if SHARES[target] == 1 else "half of that gain"
+    hint = f"{signed(spent.gain, 3)}, {reached}; best-of-n: {number(spent.best_of_n, 2)} nats"
+    cells = [
+        _spent(*spent.methods[name]) if name in spent.methods else "no gain beyond chance" for name in inputs.methods
+    ]
+    return DecisionRow(f"KL for a judge score of {number(spent.judge_score, 3)}", hint, cells)
+
+
+def _spent(kl: float, ratio: Ratio) -> str:
+    """Nats, and times best-of-n's, with the 95 % interval over prompts."""
+    ends = (
+        f"{number(ratio.low, 1)} or more"
+        if ratio.high is None
+        else f"{number(ratio.low, 1)} to {number(ratio.high, 1)}"
+    )
+    return f"{number(kl, 2)} ({number(ratio.value, 1)} times; {ends})"
 
 
 def _recommend(inputs: ReportInputs) -> str:

@@ -186,7 +186,11 @@ def _length_row(inputs: ReportInputs) -> Row:
 
 def _end_row(inputs: ReportInputs) -> Row:
     cells = [
-        Cell(percent(one.eos_rate), f"{percent(one.cut_rate)} cut")
+        Cell(
+            percent(one.eos_rate),
+            f"{percent(one.eos_interval.low)} to {percent(one.eos_interval.high)}; {percent(one.cut_rate)} cut, "
+            f"{percent(one.cut_interval.low)} to {percent(one.cut_interval.high)}",
+        )
         for one in (policy.metrics for policy in inputs.policies.values())
     ]
     return Row("Ended by itself", "EOS rate; cut at the limit", cells)

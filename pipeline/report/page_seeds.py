@@ -1,14 +1,11 @@
-"""All seeds of a method as rows of a table, and what hybrid repaired."""
+"""All seeds of a method as rows of a table."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.params.schema import WriteReport
-from pipeline.report.checkpoint_documents import Repair
 from pipeline.report.formats import number, percent, signed
 from pipeline.report.inputs import ReportInputs
-from pipeline.report.page_samples import printable
-from pipeline.report.palette import policy_label
 from pipeline.report.seeds import MEASURES, SeedRun, SeedTable, seed_tables
 
 _SHOWN: Mapping[str, Callable[[float], str]] = {
@@ -36,15 +33,6 @@ class MethodSeeds:
     method: str
     rows: Sequence[SeedRow]
     summary: Sequence[SeedRow]
-
-
-@dataclass(frozen=True)
-class RepairTable:
-    """What hybrid did with the run that is shown; `start` is the policy it started from."""
-
-    start: str
-    sentence: str
-    rows: Sequence[Sequence[str]]
 
 
 def method_seeds(inputs: ReportInputs, params: WriteReport) -> list[MethodSeeds]:
@@ -84,35 +72,3 @@ def _summary(table: SeedTable) -> list[SeedRow]:
 
 def _cells(values: Mapping[str, float]) -> list[str]:
     return [*(shown(values[name]) if name in values else "–" for name, shown in _SHOWN.items()), "", ""]
-
-
-def repair_table(inputs: ReportInputs) -> RepairTable | None:
-    """None where no hybrid was run."""
-    run = inputs.trained.get("hybrid")
-    if run is None or run.checkpoints.repair is None:
-        return None
-    repair, start = run.checkpoints.repair, policy_label(inputs.methods[0])
-    rows = [
-        [
-            printable(one.category),
-            number(one.prompts, 0),
-            *(number(score, 3) for score in (one.sft, one.before, one.after)),
-            signed(one.after - one.before, 3),
-            "trained on" if one.repaired else "only checked",
-        ]
-        for one in repair.categories
-    ]
-    return RepairTable(start, _repair_sentence(repair, start), rows)
-
-
-def _repair_sentence(repair: Repair, start: str) -> str:
-    limit = f"by more than {repair.threshold:g} below SFT's"
-    regressed = [one for one in repair.categories if one.repaired]
-    if not regressed:
-        return f"No category's judge score had fallen {limit} under {start}: nothing was trained, and it stays {start}."
-    names = ", ".join(printable(one.category) for one in regressed)
-    back = sum(one.after >= one.sft - repair.threshold for one in regressed)
-    return (
-        f"Under {start} the judge score had fallen {limit} in {len(regressed)} of {len(repair.categories)} categories "
-        f"({names}); PPO trained on their {repair.prompts_trained} prompts. {back} of {len(regressed)} came back."
-    )

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any, Literal
 
-from pipeline.evaluation.statistics import method_difference, policy_difference, win_shares
+from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, Range, method_difference, policy_difference, win_shares
 from pipeline.report.documents import Interval, Sample
 from pipeline.report.inputs import SFT, PolicyReport, ReportInputs
 
 Score = Literal["judge_score", "second_judge_score", "reward_score", "kl_nats"]
+_RANGES: Mapping[Score, Range] = {"judge_score": JUDGE_GAIN_RANGE, "second_judge_score": JUDGE_GAIN_RANGE}
+"""Of differences; the others have no limits."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,12 @@ def paired_difference(ours: Sequence[Sample], theirs: Sequence[Sample], score: S
 
     Of single runs; what holds for a method is `difference`.
     """
-    return paired(_scores(ours, score), _scores(theirs, score))
+    return paired(_scores(ours, score), _scores(theirs, score), score)
 
 
-def paired(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+def paired(ours: Sequence[float], theirs: Sequence[float], score: Score) -> Interval:
     """The same of bare scores, in the same order of prompts."""
-    return Interval.model_validate(policy_difference(ours, theirs))
+    return Interval.model_validate(policy_difference(ours, theirs, within=_RANGES.get(score)))
 
 
 def difference(inputs: ReportInputs, first: str, second: str, score: Score = "judge_score") -> Interval:
@@ -50,7 +52,7 @@ def difference(inputs: ReportInputs, first: str, second: str, score: Score = "ju
         turned = difference(inputs, second, first, score)
         return Interval(mean=-turned.mean, low=-turned.high, high=-turned.low)
     ours, theirs = ([_scores(run.samples, score) for run in _runs(inputs, name)] for name in (first, second))
-    return Interval.model_validate(method_difference(ours, theirs))
+    return Interval.model_validate(method_difference(ours, theirs, within=_RANGES.get(score)))
 
 
 def gain(inputs: ReportInputs, name: str) -> Interval:

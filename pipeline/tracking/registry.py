@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.statistics import policy_difference
+from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, policy_difference
 from pipeline.tracking.store import Store
 
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -109,7 +109,8 @@ class Registry:
         common = sorted(ours.keys() & theirs.keys())
         if len(common) < len(ours):
             return f"version {champion.version}, the champion, was measured on other prompts ({len(common)} in common)"
-        gain = policy_difference([ours[one] for one in common], [theirs[one] for one in common])
+        scores = ([side[one] for one in common] for side in (ours, theirs))
+        gain = policy_difference(*scores, within=JUDGE_GAIN_RANGE)
         if gain["low"] > 0:
             return None
         interval = f"{gain['mean']:+.3f} (95 % interval {gain['low']:+.3f} to {gain['high']:+.3f})"

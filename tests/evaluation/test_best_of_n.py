@@ -13,7 +13,7 @@ from pipeline.evaluation.statistics import bootstrap_mean
 def evaluator() -> Any:
     """Only the interval is used."""
     bare = SimpleNamespace(resamples=50, seed=0)
-    bare.interval = lambda values, name: Evaluator.interval(bare, values, name)
+    bare.interval = lambda values, name, **more: Evaluator.interval(bare, values, name, **more)
     return bare
 
 
@@ -47,4 +47,7 @@ def test_scores_are_means_over_prompts_of_the_sample_that_the_reward_model_prefe
 
 def test_intervals_are_over_prompts_not_samples() -> None:
     (point,) = best_of_n_points(evaluator(), SAMPLES, [4])
-    assert point["judge_score"] == bootstrap_mean([0.4, 0.6], resamples=50, seed=0, name="best_of_n/judge")
+    assert point["reward_score"] == bootstrap_mean([4.0, 4.0], resamples=50, seed=0, name="best_of_n/reward")
+    # of two prompts nothing is known of a judge score but where it can be
+    assert point["judge_score"] == {"mean": pytest.approx(0.5), "low": 0.0, "high": 1.0}
+    assert point["judge_scores"] == pytest.approx([0.4, 0.6])

@@ -1,4 +1,4 @@
-"""Which checkpoint goes on, and what became of the categories that a policy made worse."""
+"""Which checkpoint goes on."""
 
 from typing import Any, cast
 
@@ -6,7 +6,6 @@ import pytest
 
 from pipeline.evaluation.checkpoints import checkpoint_point, choose_step
 from pipeline.evaluation.policy import Evaluator, ScoredSample
-from pipeline.evaluation.regressions import add_repaired, compare_categories, first_of_each_category
 from pipeline.params.evaluation import SelectCheckpoint
 from pipeline.params.schema import Params
 from tests.tiny_models import changed
@@ -86,38 +85,6 @@ def test_the_judges_peak_within_the_budget_goes_on(
 def test_the_last_one_goes_on_where_it_is_asked_for(settings: SelectCheckpoint) -> None:
     points = [point(0, 0.5, 0), point(4, 0.9, 1), point(8, 0.1, 30)]
     assert choose_step(points, changed(settings, select="last"), trusted=True) == 8
-
-
-def test_of_each_category_the_first_prompts_are_measured() -> None:
-    rows = [{"id": str(number), "category": category} for number, category in enumerate("aabab")]
-    assert [row["id"] for row in first_of_each_category(rows, 2)] == ["0", "1", "2", "4"]
-
-
-def test_a_category_that_lost_more_than_the_threshold_has_regressed(evaluator: Evaluator) -> None:
-    sft, policy = samples([0.5, 0.6, 0.5, 0.4]), samples([0.4, 0.5, 0.9, 0.35])
-    categories = ["old", "old", "new", "short"]
-    table = compare_categories(evaluator, categories, sft, policy, max_drop=0.06)
-    assert [(row["category"], row["prompts"], row["regressed"]) for row in table] == [
-        ("new", 1, False),
-        ("old", 2, True),
-        ("short", 1, False),
-    ]
-    old = table[1]
-    assert (old["sft"], old["before"]) == pytest.approx((0.55, 0.45))
-    assert old["difference"] == pytest.approx({"mean": -0.1, "low": -0.1, "high": -0.1})
-
-
-def test_repaired_and_untouched_categories_are_checked_afterwards(evaluator: Evaluator) -> None:
-    prompts = [{"category": category} for category in ("old", "old", "new")]
-    categories = [row["category"] for row in prompts]
-    table = compare_categories(evaluator, categories, samples([0.5] * 3), samples([0.3, 0.3, 0.8]), max_drop=0.1)
-    found = {"threshold": 0.1, "categories": table, "prompts_trained": 20}
-    repaired = add_repaired(found, prompts, samples([0.6, 0.8, 0.75]))
-    assert repaired["prompts_trained"] == 20
-    assert repaired["categories"] == [
-        {"category": "new", "prompts": 1, "sft": 0.5, "before": 0.8, "after": 0.75, "repaired": False},
-        {"category": "old", "prompts": 2, "sft": 0.5, "before": 0.3, "after": pytest.approx(0.7), "repaired": True},
-    ]
 
 
 def test_a_judge_that_failed_its_gate_selects_nothing(settings: SelectCheckpoint) -> None:

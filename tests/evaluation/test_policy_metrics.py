@@ -16,7 +16,7 @@ from pipeline.evaluation.policy_metrics import (
     policy_metrics,
     row_names,
 )
-from pipeline.evaluation.statistics import policy_difference
+from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, policy_difference, wilson_interval
 
 
 class Listed:
@@ -35,7 +35,7 @@ class Listed:
 def evaluator(wins: Sequence[float] = ()) -> Any:
     """Judge, intervals and limit are all that is used."""
     bare = SimpleNamespace(judge=Listed(wins), resamples=200, seed=0, sampling=SimpleNamespace(max_new_tokens=4))
-    bare.interval = lambda values, name: Evaluator.interval(bare, values, name)
+    bare.interval = lambda values, name, **more: Evaluator.interval(bare, values, name, **more)
     return bare
 
 
@@ -57,11 +57,11 @@ def test_kl_is_per_sequence_and_per_token_by_both_estimators() -> None:
 
 
 def test_gains_are_on_the_same_prompts_whatever_their_order() -> None:
-    before = [scored(number, judge_score=number / 10, reward_score=number) for number in range(5)]
-    samples = [scored(n, judge_score=n / 10 + 0.2, reward_score=n - 1.0) for n in (3, 1, 4, 0, 2)]
-    found = policy_metrics(evaluator([1.0] * 5), samples, before, 12.0)
-    # the same on each prompt, so without any uncertainty
-    assert found["judge_gain"] == {name: pytest.approx(0.2) for name in ("mean", "low", "high")}
+    before = [scored(number, judge_score=number / 10, reward_score=number) for number in range(6)]
+    samples = [scored(n, judge_score=n / 10 + 0.2, reward_score=n - 1.0) for n in (3, 1, 4, 0, 2, 5)]
+    found = policy_metrics(evaluator([1.0] * 6), samples, before, 12.0)
+    # the same on each prompt; reward scores have no range, so nothing else could be said of others
+    assert found["judge_gain"]["mean"] == pytest.approx(0.2) and found["judge_gain"]["low"] < 0.2
     assert found["reward_gain"] == {name: pytest.approx(-1.0) for name in ("mean", "low", "high")}
     assert found["judge_score"]["high"] - found["judge_score"]["low"] > 0.1
 
@@ -74,13 +74,16 @@ def test_a_gain_has_the_one_interval_of_the_paired_difference() -> None:
     found = policy_metrics(evaluator([0.5] * 40), samples, before, 12.0)
     for kind in ("judge", "reward"):
         ours, theirs = ([getattr(one, f"{kind}_score") for one in side] for side in (samples, before))
-        assert found[f"{kind}_gain"] == policy_difference(ours, theirs)
+        within = JUDGE_GAIN_RANGE if kind == "judge" else None
+        assert found[f"{kind}_gain"] == policy_difference(ours, theirs, within=within)
 
 
 def test_lengths_and_ends_by_hand() -> None:
     ends = [(4, False), (4, False), (1, True), (2, False), (4, True)]  # 2 tokens and no EOS: a stop token
     samples = [scored(number, tokens=tokens, ended=ended) for number, (tokens, ended) in enumerate(ends)]
+    share = wilson_interval(2, 5)
     assert length_metrics(samples, limit=4) == {
+        "eos_interval": share, "cut_interval": share,
         "mean_response_tokens": 3.0, "median_response_tokens": 4.0, "p90_response_tokens": 4.0,
         "longest_response_tokens": 4.0, "eos_rate": pytest.approx(0.4), "cut_rate": pytest.approx(0.4),
     }  # fmt: skip
@@ -114,7 +117,31 @@ def test_every_category_has_its_own_numbers() -> None:
     assert [row["reward_score"] for row in found] == [3.0, 0.5]
     assert [row["judge_gain"]["mean"] for row in found] == pytest.approx([-0.1, 0.1])
     assert [row["win_rate_vs_sft"]["mean"] for row in found] == pytest.approx([1 / 3, 1.0])
-    assert found[1]["judge_gain"]["low"] == pytest.approx(0.1) and found[0]["judge_score"]["mean"] == pytest.approx(0.4)
+    assert found[0]["judge_score"]["mean"] == pytest.approx(0.4)
+
+
+def test_a_category_of_one_prompt_knows_no_range() -> None:
+    before = [scored(n, category="b" if n else "a", judge_score=0.5) for n in range(9)]
+    samples = [scored(n, category="b" if n else "a", judge_score=0.9) for n in range(9)]
+    many, one = policy_metrics(evaluator([1.0] * 9), samples, before, 12.0)["by_category"]
+    assert one["judge_score"] == {"mean": 0.9, "low": 0.0, "high": 1.0}
+    assert one["judge_gain"] == {"mean": pytest.approx(0.4), "low": -1.0, "high": 1.0}
+    assert one["win_rate_vs_sft"] == wilson_interval(1, 1) and many["win_rate_vs_sft"] == wilson_interval(8, 8)
+    assert many["judge_gain"]["low"] < 0.4 < many["judge_gain"]["high"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_win_rate_has_a_width_at_its_ends_and_of_ties(share: float) -> None:
+    before, samples = ([scored(n, response=text) for n in range(12)] for text in ("one", "two"))
+    found = policy_metrics(evaluator([share] * 12), samples, before, 12.0)["win_rate_vs_sft"]
+    assert found == wilson_interval(12 * share, 12) and found["high"] - found["low"] > 0.2
+
+
+def test_sft_against_itself_is_known() -> None:
+    samples = [scored(n) for n in range(8)]
+    found = policy_metrics(evaluator([0.5] * 8), samples, samples, 12.0)
+    assert found["win_rate_vs_sft"] == {"mean": 0.5, "low": 0.5, "high": 0.5}
+    assert found["judge_gain"] == found["reward_gain"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
 
 
 def test_one_category_is_none() -> None:

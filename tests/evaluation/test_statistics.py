@@ -15,6 +15,7 @@ from pipeline.evaluation.statistics import (
     method_difference,
     paired_bootstrap,
     policy_difference,
+    resample_weights,
     wilson_interval,
     win_shares,
 )
@@ -131,6 +132,51 @@ def test_the_bootstrap_follows_seed_and_name() -> None:
 
 def test_a_single_value_is_its_own_interval() -> None:
     assert bootstrap_mean([2.0], resamples=10, seed=0, name="t") == {"mean": 2.0, "low": 2.0, "high": 2.0}
+
+
+@pytest.mark.parametrize("values", [[0.9], [0.1, 0.1], [0.2, 0.4, 0.3, 0.2, 0.3]])
+def test_so_few_values_of_a_known_range_may_be_anywhere_in_it(values: list[float]) -> None:
+    found = bootstrap_mean(values, resamples=50, seed=0, name="t", within=(0.0, 1.0))
+    assert found == {"mean": pytest.approx(np.mean(values)), "low": 0.0, "high": 1.0}
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_equal_values_at_an_end_have_the_wilson_interval(value: float) -> None:
+    found = bootstrap_mean([value] * 20, resamples=50, seed=0, name="t", within=(0.0, 1.0))
+    assert found == pytest.approx(wilson_interval(20 * value, 20))
+
+
+def test_equal_gains_may_be_others_on_other_prompts() -> None:
+    """A judge of few verdicts: 7 wins of 7 by half a point are no 95 % interval from 0.5 to 0.5."""
+    found = policy_difference([1.0] * 7, [0.5] * 7, within=(-1.0, 1.0))
+    others = 1.959963984540054**2 / (7 + 1.959963984540054**2)
+    assert (found["low"], found["high"]) == pytest.approx((0.5 - 1.5 * others, 0.5 + 0.5 * others))
+    # rounding makes no spread of it: 0.1 + 0.2 is not 0.3 in every place
+    theirs = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+    rounded = policy_difference([one + 0.2 for one in theirs], theirs, within=(-1.0, 1.0))
+    assert rounded["low"] < 0 < rounded["high"]
+
+
+def test_values_that_differ_keep_the_bootstrap_in_a_known_range() -> None:
+    values = np.random.default_rng(0).random(40)
+    whole = bootstrap_mean(values, resamples=200, seed=0, name="t")
+    assert bootstrap_mean(values, resamples=200, seed=0, name="t", within=(0.0, 1.0)) == whole
+
+
+@pytest.mark.parametrize("count", [1, 5, 8])
+def test_methods_of_few_or_equal_prompts_have_the_interval_of_two_policies(count: int) -> None:
+    ours, theirs = [0.9] * count, [0.4] * count
+    found = method_difference([ours], [theirs], within=(-1.0, 1.0))
+    assert found == policy_difference(ours, theirs, within=(-1.0, 1.0)) and found["high"] > found["low"]
+
+
+def test_draws_of_weights_are_those_of_means() -> None:
+    values = np.random.default_rng(0).random(12)
+    weights = resample_weights(12, resamples=300, seed=0, name="t")
+    assert weights.sum(1) == pytest.approx(np.ones(300))
+    low, high = np.quantile(weights @ values, (0.025, 0.975))
+    found = bootstrap_mean(values, resamples=300, seed=0, name="t")
+    assert (found["low"], found["high"]) == pytest.approx((low, high))
 
 
 def test_ties_are_half_a_win() -> None:

@@ -197,6 +197,7 @@ ALLOWED = {
         "errors",
         "params",
         "evaluation.overoptimization",
+        "evaluation.categories",
         "evaluation.statistics",
         "project.defaults",
         "stage.costs",

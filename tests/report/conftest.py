@@ -20,7 +20,7 @@ from pipeline.report.plots import draw_plots
 from tests.conftest import ROOT
 from tests.report.cost_files import made_costs
 from tests.report.policy_files import policy_metrics
-from tests.report.trained_files import LAST_STEPS, LEVELS, load, rising_checkpoints
+from tests.report.trained_files import LAST_STEPS, LEVELS, load, rising_checkpoints, spread
 
 Json = dict[str, Any]
 WriteReports = Callable[..., Path]
@@ -136,9 +136,10 @@ def _samples(name: str, count: int, rng: random.Random) -> list[Json]:
         text = " " + " ".join(words[rng.randrange(4) :][: rng.randint(6, 18)])
         opening = OPENINGS[index % len(OPENINGS)]
         rows.append({
-            "id": f"prompt-{index:03d}", "prompt": f"{opening} really quite", "response": text, "tokens": 24,
+            "id": f"prompt-{index:03d}", "category": ("glad", "<i>sad</i>")[index % 2],
+            "prompt": f"{opening} really quite", "response": text, "tokens": 24,
             "ended": rng.random() < 0.1, "judge_score": score, "reward_score": 4 * (score - 0.47) + rng.gauss(0, 0.5),
-            "kl_nats": rng.gauss(kl, 1.5) if kl else 0.0, "category": ("praise", "blame")[index % 2],
+            "kl_nats": rng.gauss(kl, 1.5) if kl else 0.0,
             "second_judge_score": min(max(0.5 * score + random.Random(index).gauss(0.25, 0.1), 0.0), 1.0),
         })  # fmt: skip
     return rows
@@ -147,7 +148,8 @@ def _samples(name: str, count: int, rng: random.Random) -> list[Json]:
 def _best_of_n() -> list[Json]:
     judge = {1: 0.47, 2: 0.55, 4: 0.61, 8: 0.65}
     return [
-        {"label": f"best of {n}", "best_of_n": n, **_point(math.log(n) - (n - 1) / n, mean)}
+        {"label": f"best of {n}", "best_of_n": n, "judge_scores": spread(mean, 0.1),
+         **_point(math.log(n) - (n - 1) / n, mean)}
         for n, mean in judge.items()
     ]  # fmt: skip
 

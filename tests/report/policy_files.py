@@ -20,7 +20,7 @@ def policy_metrics(name: str, samples: list[Json], baseline: list[Json]) -> Json
     pairs = zip((row["judge_score"] for row in samples), (row["judge_score"] for row in baseline), strict=True)
     wins = [0.5 if ours == theirs else float(ours > theirs) for ours, theirs in pairs]
     level = LEVELS[name][1]
-    kinds = {"praise": slice(0, None, 2), "blame": slice(1, None, 2)}
+    kinds = {"glad": slice(0, None, 2), "<i>sad</i>": slice(1, None, 2)}
     return {
         "judge_score": _interval([row["judge_score"] for row in samples]),
         "judge_gain": _gain("judge_score", samples, baseline),
@@ -47,7 +47,9 @@ def policy_metrics(name: str, samples: list[Json], baseline: list[Json]) -> Json
         "p90_response_tokens": 24.0,
         "longest_response_tokens": 24.0,
         "eos_rate": 0.06,
+        "eos_interval": {"mean": 0.06, "low": 0.02, "high": 0.16},
         "cut_rate": 0.94,
+        "cut_interval": {"mean": 0.94, "low": 0.84, "high": 0.98},
         "evaluation_prompts": len(samples),
         "by_category": [_category(kind, samples[part], baseline[part]) for kind, part in kinds.items()],
     }

@@ -6,7 +6,7 @@ from tests.report.trained_files import load
 
 INTERVALS = {
     "judge_score", "judge_gain", "second_judge_score", "second_judge_gain", "reward_score", "reward_gain",
-    "win_rate_vs_sft", "kl_interval", "kl_k3_interval",
+    "win_rate_vs_sft", "kl_interval", "kl_k3_interval", "eos_interval", "cut_interval",
 }  # fmt: skip
 POLICY_KEYS = INTERVALS | {
     "length_controlled_win_rate", "kl_nats_per_sequence", "kl_nats_per_token", "kl_k3_nats_per_sequence",
@@ -19,7 +19,7 @@ POLICY_KEYS = INTERVALS | {
 def test_keys_are_stable(inputs, write_report_params):
     comparison = build_comparison(inputs, write_report_params)
     assert set(comparison) == {
-        "policies", "judges", "pairs", "seeds", "overoptimization", "reward_model", "kl_for_judge_score",
+        "policies", "judges", "pairs", "seeds", "overoptimization", "reward_model", "kl_for_judge_score", "repair",
         "preferences", "flags",
     }  # fmt: skip
     assert list(comparison["policies"]) == ["sft", "dpo", "ppo"]
@@ -28,7 +28,7 @@ def test_keys_are_stable(inputs, write_report_params):
         assert set(entry) == POLICY_KEYS | (trained if name != "sft" else set())
         for key in INTERVALS:
             assert set(entry[key]) == {"mean", "low", "high"}
-        assert [row["category"] for row in entry["by_category"]] == ["praise", "blame"]
+        assert [row["category"] for row in entry["by_category"]] == ["glad", "<i>sad</i>"]
     reward_keys = {"accuracy", "longer_wins_accuracy", "initial_loss", "expected_calibration_error"}
     assert set(comparison["reward_model"]) == reward_keys
     assert comparison["preferences"] == {"raw": 560, "accepted": 543, "quarantined": 17}

@@ -2,14 +2,18 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from pipeline.errors import PipelineError
+from pipeline.report import efficiency
+from pipeline.report.comparison import build_comparison
 from pipeline.report.cost_documents import StageCost
 from pipeline.report.efficiency import kl_for_score, kl_spent, lines, score_at_kl
 from pipeline.report.page_costs import cheapest_first, cost_table, decision_costs, stages_of
 from pipeline.report.page_decision import decide
 from tests.report.cost_files import made_costs
-from tests.report.trained_files import load, with_metrics, with_policy
+from tests.report.trained_files import PROMPTS, load, with_metrics, with_policy
 
 LINE = [(0.0, 0.5), (1.0, 0.6), (3.0, 0.8), (5.0, 0.7)]
 
@@ -29,12 +33,122 @@ def test_a_line_of_one_point():
     assert kl_for_score([], 0.65) is None
 
 
-def test_ratios_are_to_best_of_n(inputs):
-    row = kl_spent(inputs)["0.65"]
-    assert set(row) == {"best_of_n", "dpo", "ppo", "dpo_ratio", "ppo_ratio"}
-    for name in ("dpo", "ppo"):
-        if row[name] is not None and row["best_of_n"]:
-            assert row[f"{name}_ratio"] == pytest.approx(row[name] / row["best_of_n"], rel=1e-3)
+BEST = [(0.0, 0.5), (0.5, 0.6), (1.0, 0.7)]
+"""KL and mean judge score of best-of-n."""
+
+
+def with_lines(inputs, best, **lines):
+    """The inputs whose lines have these means; prompts gain in proportion, half to one and a half times it."""
+
+    def by_prompt(mean, start):
+        return [start + (mean - start) * (0.5 + at / 63) + 0.1 * (-1) ** at for at in range(PROMPTS)]
+
+    frontier = [
+        point.model_copy(
+            update={
+                "kl_nats_per_sequence": kl, "judge_scores": by_prompt(mean, best[0][1]),
+                "judge_score": point.judge_score.model_copy(update={"mean": mean}),
+            }
+        )
+        for point, (kl, mean) in zip(inputs.sft.frontier, best, strict=False)
+    ]  # fmt: skip
+    given = with_policy(inputs, replace(inputs.sft, frontier=frontier))
+    for name, line in lines.items():
+        run = inputs.trained[name]
+        points = [
+            point.model_copy(update={"kl_nats": [kl] * PROMPTS, "judge_scores": by_prompt(mean, line[0][1])})
+            for point, (kl, mean) in zip(run.checkpoints.points, line, strict=False)
+        ]
+        checkpoints = run.checkpoints.model_copy(update={"points": points})
+        given = with_policy(given, replace(run, checkpoints=checkpoints))
+    return given
+
+
+def test_targets_are_the_largest_common_gain_and_half_of_it(inputs):
+    """Best-of-n gains 0.2, DPO 0.3 and PPO 0.16: all reach 0.16, wherever the line starts."""
+    dpo, ppo = [(0.0, 0.5), (3.0, 0.8)], [(0.0, 0.52), (2.0, 0.68), (4.0, 0.6)]
+    found = kl_spent(with_lines(inputs, BEST, dpo=dpo, ppo=ppo))
+    whole, half = found["largest_common"], found["half_of_it"]
+    assert (whole.gain, whole.judge_score, whole.best_of_n) == pytest.approx((0.16, 0.66, 0.8))
+    assert {name: kl for name, (kl, _) in whole.methods.items()} == pytest.approx({"dpo": 1.6, "ppo": 2.0})
+    assert whole.methods["ppo"][1].value == pytest.approx(2.5)
+    assert (half.gain, half.best_of_n, half.methods["dpo"][0]) == pytest.approx((0.08, 0.4, 0.8))
+    # every prompt gains in proportion along every line: whichever are drawn, the ratio is the same
+    assert [whole.methods["dpo"][1].low, whole.methods["dpo"][1].high] == pytest.approx([2.0, 2.0], rel=0.02)
+
+
+def test_a_judge_that_scores_high_has_targets_of_its_own(inputs):
+    """Scores of 0.9 and more, and gains of a hundredth: neither 0.65 nor 0.70 says anything of them."""
+    small = [(kl, 0.9 + (score - 0.5) / 10) for kl, score in BEST]
+    dpo = [(0.0, 0.9), (3.0, 0.92)]
+    found = kl_spent(with_lines(inputs, small, dpo=dpo))["largest_common"]
+    assert (found.gain, found.judge_score, found.best_of_n) == pytest.approx((0.02, 0.92, 1.0))
+
+
+def test_a_method_without_a_gain_sets_no_target(inputs):
+    flat = [(0.0, 0.5), (5.0, 0.4)]
+    found = kl_spent(with_lines(inputs, BEST, dpo=[(0.0, 0.5), (3.0, 0.8)], ppo=flat))
+    assert set(found["largest_common"].methods) == {"dpo"} and found["largest_common"].gain == pytest.approx(0.2)
+    rows = [row for row in decide(with_lines(inputs, BEST, ppo=flat)).rows if row.label.startswith("KL for")]
+    assert [row.cells[1] for row in rows] == ["no gain beyond chance"] * 2
+    assert kl_spent(with_lines(inputs, BEST, dpo=flat, ppo=flat)) == {}
+    assert kl_spent(with_lines(inputs, [(0.0, 0.5), (1.0, 0.4)], dpo=[(0.0, 0.5), (3.0, 0.8)], ppo=flat)) == {}
+    assert "no score that" in decide(with_lines(inputs, BEST, dpo=flat, ppo=flat)).rows[-1].cells[0]
+
+
+def test_the_interval_of_a_ratio_holds_the_true_one(inputs, monkeypatch):
+    """Straight lines of slope 0.2 and 0.1 a nat: a gain costs twice as much, whatever the target is."""
+    monkeypatch.setattr(efficiency, "_RESAMPLES", 200)
+    rng, inside, trials = np.random.default_rng(1), 0, 100
+    start = with_lines(inputs, BEST, dpo=[(0.0, 0.5), (3.0, 0.8)], ppo=[(0.0, 0.5), (3.0, 0.5)])
+    for _ in range(trials):
+        frontier = [
+            point.model_copy(update={"judge_scores": drawn(rng, 0.2 * point.kl_nats_per_sequence)})
+            for point in start.sft.frontier
+        ]
+        run = start.trained["dpo"]
+        points = [
+            point.model_copy(update={"judge_scores": drawn(rng, 0.1 * kl), "kl_nats": rng.normal(kl, 0.5, 64).tolist()})
+            for point, kl in zip(run.checkpoints.points, (0.0, 3.0), strict=True)
+        ]
+        checkpoints = run.checkpoints.model_copy(update={"points": points})
+        given = with_policy(start, replace(run, checkpoints=checkpoints))
+        ratio = kl_spent(with_policy(given, replace(given.sft, frontier=frontier)))["half_of_it"].methods["dpo"][1]
+        assert ratio.low < ratio.value and (ratio.high is None or ratio.value < ratio.high)
+        inside += ratio.low <= 2.0 and (ratio.high is None or ratio.high >= 2.0)
+    assert inside / trials > 0.9
+
+
+def drawn(rng, gain):
+    return rng.normal(0.5 + gain, 0.2 if gain else 0.0, 64).tolist()
+
+
+def test_where_resamples_gain_nothing_the_ratio_has_no_upper_end(inputs):
+    """Best-of-n gained a thousandth, the prompts spread by a tenth: its curve may as well be flat."""
+    given = with_lines(inputs, [(0.0, 0.5), (1.0, 0.501)], dpo=[(0.0, 0.5), (3.0, 0.8)])
+    last = given.sft.frontier[1]
+    noisy = last.model_copy(update={"judge_scores": [0.501 + 0.4 * (-1) ** (at // 2) for at in range(PROMPTS)]})
+    given = with_policy(given, replace(given.sft, frontier=[given.sft.frontier[0], noisy]))
+    ratio = kl_spent(given)["largest_common"].methods["dpo"][1]
+    assert ratio.low == 0.0 and ratio.high is None
+    assert any("0.0 or more)" in row.cells[0] for row in decide(given).rows)
+
+
+def test_comparison_has_the_ratios_with_their_intervals(inputs, write_report_params):
+    found = build_comparison(inputs, write_report_params)["kl_for_judge_score"]
+    assert list(found) == ["largest_common", "half_of_it"]
+    row = found["half_of_it"]
+    assert set(row) == {"gain", "judge_score", "best_of_n", "dpo", "ppo", "dpo_ratio", "ppo_ratio"}
+    assert row["dpo_ratio"]["value"] == pytest.approx(row["dpo"] / row["best_of_n"])
+    assert set(row["dpo_ratio"]) == {"value", "low", "high"}
+
+
+def test_lines_of_other_prompts_are_refused(inputs):
+    point = inputs.sft.frontier[1]
+    fewer = [one.model_copy(update={"judge_scores": one.judge_scores[:5]}) for one in inputs.sft.frontier]
+    assert len(point.judge_scores) == PROMPTS
+    with pytest.raises(PipelineError, match=r"frontier.json: scores of 5 prompts.*select_checkpoint@dpo-0"):
+        kl_spent(with_policy(inputs, replace(inputs.sft, frontier=fewer)))
 
 
 def test_lines_start_at_the_sft_policy_and_run_over_the_checkpoints(inputs):

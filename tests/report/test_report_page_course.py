@@ -56,7 +56,9 @@ def test_what_hybrid_repaired_is_told_and_escaped(write_reports, page_of):
     page = page_of(load(write_reports(methods), methods))
     repair = page[page.index('id="repair"') : page.index('id="checks"')]
     assert "&lt;i&gt;sad&lt;/i&gt;" in repair and "<i>sad" not in page
-    assert "<td>+0.080</td><td>trained on</td>" in repair and "only checked" in repair
+    assert "<td>trained on</td><td>no repair beyond chance</td>" in repair and "<td>only checked</td>" in repair
+    table = page[page.index("By category of prompts") : page.index('id="frontier"')]
+    assert table.count("against DPO: no repair beyond chance") == 1
 
 
 def test_every_two_policies_are_compared(inputs, page_of):

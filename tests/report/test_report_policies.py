@@ -7,6 +7,8 @@ from pipeline.report.page_categories import category_rows
 from pipeline.report.page_policies import comparison_rows, gain_tone
 from tests.report.trained_files import with_metrics, with_policy
 
+SAD = "<i>sad</i>"
+
 
 def row_of(inputs, params, label):
     return next(row for row in comparison_rows(inputs, params) if row.label == label)
@@ -43,14 +45,16 @@ def test_kl_by_k3_is_per_sequence_and_per_token(inputs, write_report_params):
 def test_lengths_and_likeness(inputs, write_report_params):
     given = changed(
         inputs, "ppo", mean_response_tokens=20.25, median_response_tokens=19.0, p90_response_tokens=31.6, eos_rate=0.75,
-        cut_rate=0.25, self_bleu=None, repeated_3grams=0.0123,
+        cut_rate=0.25, eos_interval=Interval(mean=0.75, low=0.6, high=0.86),
+        cut_interval=Interval(mean=0.25, low=0.14, high=0.4), self_bleu=None, repeated_3grams=0.0123,
     )  # fmt: skip
     length, end, likeness, repetition = (
         row_of(given, write_report_params, label).cells[2]
         for label in ("Response length", "Ended by itself", "Self-BLEU", "Repetition")
     )
     assert (length.value, length.detail) == ("20.2", "median 19, 90 %: 32")
-    assert (end.value, end.detail) == ("75\N{NO-BREAK SPACE}%", "25\N{NO-BREAK SPACE}% cut")
+    assert end.value == "75\N{NO-BREAK SPACE}%"
+    assert end.detail.replace("\N{NO-BREAK SPACE}", " ") == "60 % to 86 %; 25 % cut, 14 % to 40 %"
     assert likeness.value == "–" and repetition.value == "1.2\N{NO-BREAK SPACE}%"
 
 
@@ -68,15 +72,23 @@ def category(inputs, name, kind, gain):
 
 
 def test_every_category_has_a_row_behind_all_prompts(inputs):
-    given = changed(inputs, "ppo", by_category=[category(inputs, "ppo", "blame", -0.1)])
-    given = changed(given, "dpo", by_category=[category(inputs, "dpo", kind, 0.1) for kind in ("blame", "praise")])
-    everything, praise, blame = category_rows(given)
-    assert [(row.category, row.prompts) for row in (everything, praise, blame)] == [
-        ("All", 48), ("praise", 24), ("blame", 24),
+    given = changed(inputs, "ppo", by_category=[category(inputs, "ppo", SAD, -0.1)])
+    given = changed(given, "dpo", by_category=[category(inputs, "dpo", kind, 0.1) for kind in (SAD, "glad")])
+    everything, glad, sad = category_rows(given)
+    assert [(row.category, row.prompts) for row in (everything, glad, sad)] == [
+        ("All", 48), ("glad", 24), (SAD, 24),
     ]  # fmt: skip
-    assert blame.cells[2].tone == "worse" and blame.cells[2].detail.startswith("\N{MINUS SIGN}0.100")
-    assert praise.cells[1].tone == "better" and praise.cells[1].detail == "+0.100 (+0.050 to +0.150)"
-    assert praise.cells[2].value == "–" and praise.cells[0].tone == "same"
+    assert sad.cells[2].tone == "worse" and sad.cells[2].detail.startswith("\N{MINUS SIGN}0.100")
+    assert glad.cells[1].tone == "better" and glad.cells[1].detail == "+0.100 (+0.050 to +0.150)"
+    assert glad.cells[2].value == "–" and glad.cells[0].tone == "same"
+
+
+def test_a_category_of_too_few_prompts_says_so_and_is_not_marked(inputs):
+    row = category(inputs, "dpo", SAD, 0.4)
+    unknown = {"judge_score": Interval(mean=0.9, low=0, high=1), "judge_gain": Interval(mean=0.4, low=-1, high=1)}
+    given = changed(inputs, "dpo", by_category=[row.model_copy(update=unknown)])
+    cell = next(row for row in category_rows(given) if row.category == SAD).cells[1]
+    assert (cell.value, cell.detail, cell.tone) == ("0.900", "+0.400 (range not known: too few prompts)", "same")
 
 
 def test_one_category_needs_no_table(inputs):

@@ -1,16 +1,14 @@
 """Several seeds: mean and spread by hand, and a collapsed one that is named and stays in the mean."""
 
-import json
-
 import pytest
 
 from pipeline.report.checkpoint_documents import LastCheckpoint
 from pipeline.report.comparison import build_comparison
 from pipeline.report.flags import find_flags
-from pipeline.report.page_seeds import method_seeds, repair_table
+from pipeline.report.page_seeds import method_seeds
 from pipeline.report.seeds import far_below, seed_tables
 from pipeline.report.verdict import state_verdict
-from tests.report.trained_files import REPAIR, checkpoints, load, point, with_metrics, with_policy, with_scores
+from tests.report.trained_files import load, with_metrics, with_policy, with_scores
 
 
 def interval(run, mean):
@@ -115,22 +113,3 @@ def test_the_verdict_says_which_seed_is_shown(three):
 def test_an_even_number_shows_the_lower_median(write_reports):
     sentences = state_verdict(load(write_reports(["dpo"], seeds=[0, 1]), ["dpo"], [0, 1])).sentences
     assert "the lower median judge score: seed" in sentences[-1]
-
-
-def test_what_hybrid_repaired(write_reports):
-    inputs = load(write_reports(["dpo", "hybrid"]), ["dpo", "hybrid"])
-    found = repair_table(inputs)
-    assert found.rows[0][2:] == ["0.500", "0.470", "0.550", "+0.080", "trained on"]
-    assert found.rows[1][-1] == "only checked"
-    assert "in 1 of 2 categories (<i>sad</i>); PPO trained on their 40 prompts. 1 of 1 came back." in found.sentence
-    assert repair_table(load(write_reports())) is None
-
-
-def test_hybrid_with_nothing_to_repair(write_reports):
-    root = write_reports(["dpo", "hybrid"])
-    kept = [one | {"repaired": False, "before": 0.7} for one in REPAIR["categories"]]
-    repair = REPAIR | {"categories": kept, "prompts_trained": 0}
-    path = root / "reports/checkpoints/hybrid/seed-0.json"
-    path.write_text(json.dumps(checkpoints([point(0, 0, 0.47), point(1, 2, 0.7)], repair=repair)))
-    sentence = repair_table(load(root, ["dpo", "hybrid"])).sentence
-    assert sentence.startswith("No category's judge score had fallen by more than 0.02") and "it stays DPO" in sentence

@@ -35,6 +35,7 @@ def point(step: int, kl: float, judge: float, *, reward: float | None = None, di
         "reward_score": {"mean": score, "low": score - 0.2, "high": score + 0.2},
         "judge_scores": spread(judge, 0.1),
         "reward_scores": spread(score, 0.5),
+        "kl_nats": spread(kl, 0.2 * kl),
         "distinct_2": distinct_2,
     }
 
@@ -61,10 +62,16 @@ def rising_checkpoints(method: str) -> Json:
 
 REPAIR = {
     "threshold": 0.02,
+    "confidence": 0.95,
     "prompts_trained": 40,
     "categories": [
-        {"category": "<i>sad</i>", "prompts": 40, "sft": 0.5, "before": 0.47, "after": 0.55, "repaired": True},
-        {"category": "glad", "prompts": 60, "sft": 0.6, "before": 0.77, "after": 0.74, "repaired": False},
+        {
+            "category": "<i>sad</i>",
+            "prompts": 40,
+            "difference": {"mean": -0.1, "low": -0.15, "high": -0.05},
+            "regressed": True,
+        },
+        {"category": "glad", "prompts": 60, "difference": {"mean": 0.17, "low": 0.1, "high": 0.24}, "regressed": False},
     ],
 }
 

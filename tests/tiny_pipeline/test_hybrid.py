@@ -44,8 +44,10 @@ def test_the_first_step_is_where_it_starts_and_the_report_says_what_became_of_it
     scored = json.loads((project / "reports/checkpoints/hybrid/seed-0.json").read_text())
     assert [point["step"] for point in scored["points"]][:2] == [0, 1]
     assert scored["last_step"] == history[-1]["step"] == (3 if found["prompts_trained"] else 1)
-    table = scored["repair"]["categories"]
-    assert [(row["category"], row["repaired"]) for row in table] == [
+    assert scored["repair"] == found
+    verified = json.loads((project / "reports/comparison.json").read_text())["repair"]["seed-0"]
+    assert {(row["category"], row["trained_on"]) for row in verified} == {
         (row["category"], row["regressed"]) for row in found["categories"]
-    ]
-    assert all(0 <= row["after"] <= 1 for row in table)
+    }
+    evaluated = [row["category"] for row in read_records(project / "reports/policies/sft/samples.jsonl")]
+    assert all(row["prompts"] == evaluated.count(row["category"]) for row in verified)

@@ -1,0 +1,110 @@
+"""Whether hybrid repaired what had regressed, on the evaluation prompts: none of them was looked at to choose."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from pipeline.evaluation.categories import CategoryDifference, category_differences
+from pipeline.report.documents import Sample
+from pipeline.report.inputs import ReportInputs, TrainedPolicy
+
+HYBRID = "hybrid"
+Outcome = Literal["better", "worse", "no clear change", "too few prompts"]
+
+
+@dataclass(frozen=True)
+class VerifiedCategory:
+    """One category on the evaluation prompts, differences of the judge score; None without a prompt of it."""
+
+    category: str
+    trained_on: bool
+    """It had regressed; the others are only checked."""
+    prompts: int
+    start_minus_sft: CategoryDifference | None
+    hybrid_minus_start: CategoryDifference | None
+    hybrid_minus_sft: CategoryDifference | None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it under hybrid, against the policy that hybrid started from."""
+        return outcome_of(self.hybrid_minus_start)
+
+
+def outcome_of(change: CategoryDifference | None) -> Outcome:
+    """A difference in a word: only an interval on one side of 0 is a change."""
+    if change is None or change["low"] is None or change["high"] is None:
+        return "too few prompts"
+    if change["low"] > 0:
+        return "better"
+    return "worse" if change["high"] < 0 else "no clear change"
+
+
+def verify(
+    regressed: Collection[str],
+    checked: Collection[str],
+    *,
+    categories: Sequence[str],
+    sft: Sequence[float],
+    start: Sequence[float],
+    hybrid: Sequence[float],
+    confidence: float,
+) -> list[VerifiedCategory]:
+    """The categories that were trained on, then the others, each by name.
+
+    Whether a repair worked is asked of the trained ones alone, so their intervals hold together with `confidence`, and
+    those of the others among themselves (see `category_differences`).
+
+    Args:
+        regressed, checked: categories as they were found.
+        categories: of the evaluation prompts, (N,).
+        sft, start, hybrid: judge scores on these prompts, (N,).
+        confidence: as that of the regressions.
+    """
+    rows = []
+    for group, trained_on in ((regressed, True), (checked, False)):
+        inside = [at for at, one in enumerate(categories) if one in set(group)]
+        kinds = [categories[at] for at in inside]
+        scores = {
+            name: [values[at] for at in inside] for name, values in (("sft", sft), ("start", start), ("hybrid", hybrid))
+        }
+        fall, repair, left = (
+            category_differences(kinds, scores[ours], scores[theirs], confidence=confidence)
+            for ours, theirs in (("start", "sft"), ("hybrid", "start"), ("hybrid", "sft"))
+        )
+        for name in sorted(group):
+            count = repair[name]["prompts"] if name in repair else 0
+            rows.append(VerifiedCategory(name, trained_on, count, fall.get(name), repair.get(name), left.get(name)))
+    return rows
+
+
+def verify_run(inputs: ReportInputs, run: TrainedPolicy) -> list[VerifiedCategory]:
+    """`verify` of a hybrid and the run of its seed that it started from; empty for another method."""
+    repair = run.checkpoints.repair
+    if repair is None:
+        return []
+    return verify(
+        [one.category for one in repair.categories if one.regressed],
+        [one.category for one in repair.categories if not one.regressed],
+        categories=[sample.category for sample in inputs.sft.samples],
+        sft=_judged(inputs.sft.samples),
+        start=_judged(start_of(inputs, run).samples),
+        hybrid=_judged(run.samples),
+        confidence=repair.confidence,
+    )
+
+
+def start_of(inputs: ReportInputs, run: TrainedPolicy) -> TrainedPolicy:
+    """The first method's run of the same seed."""
+    return next(one for one in inputs.runs[inputs.methods[0]] if one.seed == run.seed)
+
+
+def repair_entries(inputs: ReportInputs) -> dict[str, Any]:
+    """As it stands in comparison.json: a list of categories for each run of hybrid, by `seed-N`."""
+    return {
+        f"seed-{run.seed}": [{**asdict(row), "outcome": row.outcome} for row in verify_run(inputs, run)]
+        for run in inputs.runs.get(HYBRID, [])
+    }
+
+
+def _judged(samples: Sequence[Sample]) -> list[float]:
+    return [sample.judge_score for sample in samples]
