@@ -309,6 +309,18 @@ def test_batches_keep_the_order_of_the_prompts(make_policy: PolicyMaker, tokeniz
     assert prompts == [tokenize_prompt(tokenizer, text) for text in texts]
 
 
+def test_batches_may_be_truncated(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
+    texts = ["The film", "The film"]
+    (greedy,), (free,) = (
+        sample_batches(
+            make_policy(), tokenizer, texts, sampling=PLAIN, generator=generator(), title="t", truncation=truncation
+        )
+        for truncation in (GREEDY, None)
+    )
+    assert torch.equal(*greedy.response_ids)
+    assert not torch.equal(*free.response_ids)
+
+
 def test_texts_leave_special_tokens_out_and_lengths_count_them(tokenizer: PreTrainedTokenizerBase) -> None:
     words = tokenizer(" clever and funny", add_special_tokens=False)["input_ids"]
     ids = torch.tensor([[*words, tokenizer.eos_token_id, 0], [*words, words[0], words[0]]])
