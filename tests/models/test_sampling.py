@@ -307,6 +307,18 @@ def test_batches_keep_the_order_of_the_prompts(make_policy: PolicyMaker, tokeniz
     assert prompts == [tokenize_prompt(tokenizer, text) for text in texts]
 
 
+def test_batches_may_be_truncated(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
+    texts = ["The film", "The film"]
+    (greedy,), (free,) = (
+        sample_batches(
+            make_policy(), tokenizer, texts, sampling=PLAIN, generator=generator(), title="t", truncation=truncation
+        )
+        for truncation in (GREEDY, None)
+    )
+    assert torch.equal(*greedy.response_ids)
+    assert not torch.equal(*free.response_ids)
+
+
 def test_prompts_are_padded_on_the_left() -> None:
     ids, mask = pad_prompts([[5, 6, 7], [8]], pad_token_id=0)
     assert ids.tolist() == [[5, 6, 7], [0, 0, 8]]

@@ -89,6 +89,7 @@ def test_a_program_samples_as_the_evaluation_did_and_not_as_the_starting_model(t
     tokenizer = byte_level_tokenizer()
     write_sampling(tmp_path, sampling, stop_token_ids(tokenizer, sampling, None).tolist())
     settings = GenerationConfig.from_pretrained(tmp_path)
+    assert (settings.top_k, settings.top_p) == (0, 1.0), "their defaults would leave tokens out"
     assert settings.repetition_penalty in (None, 1.0) and settings.min_p is None
     assert settings.eos_token_id == [tokenizer.eos_token_id, *tokenizer.encode(".", add_special_tokens=False)]
     assert (settings.temperature, settings.pad_token_id) == (sampling.temperature, 0)
