@@ -69,7 +69,8 @@ def test_all_that_comparing_every_two_finds_is_found(length: int, threshold: flo
         if covered_share(text.words, text.own, other, run=text.run if whole else RUN) >= threshold
     }
     found = {
-        (at, text.number) for at, text, _ in CoveredTexts(texts, NO_HASHES, threshold=threshold).find(others, whole=whole)
+        (at, text.number)
+        for at, text, _ in CoveredTexts(texts, NO_HASHES, threshold=threshold).find(others, whole=whole)
     }
     assert found == expected != set()
 
