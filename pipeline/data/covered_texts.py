@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,8 +68,8 @@ class Compared:
 class CoveredTexts:
     """Texts by their trigrams, without the most common ones of each.
 
-    A trigram covers three words, so a text that is covered shares a third as many trigrams as it has words, times the
-    threshold, or more. Half as many, the most common ones, are left out of the index, and the others of that number
+    A trigram covers three words, so a text that is covered shares a third as many trigrams as it has words, times
+    the threshold, or more. Half as many, the most common ones, are left out of the index, and the others of that number
     have to be met: common phrases then lead to no text, and every text that is covered is still found. Its memory is
     that of the texts, and a hash that two trigrams share misleads nothing, because the words decide.
     """
@@ -104,15 +104,20 @@ class CoveredTexts:
         self._keys = keys[order]
         self._owners = np.repeat(np.arange(len(texts)), [len(hashes) for hashes in indexed])[order]
 
-    def find(self, others: Sequence[Words], *, whole: bool) -> Iterator[tuple[int, Compared, float]]:
+    def find(
+        self, others: Sequence[Words], *, whole: bool, asked: Callable[[int], bool] = lambda number: True
+    ) -> Iterator[tuple[int, Compared, float]]:
         """What others cover: the position of one of them, the text, and the share of its words.
 
         Args:
             others: words of each.
             whole: they are whole texts, and no prompts, of which the phrases count, too.
+            asked: whether a text is still looked for, by its number.
         """
         for at, owner in self._candidates(others, self._needed[int(whole)]):
             text = self._texts[owner]
+            if not asked(text.number):
+                continue
             share = covered_share(text.words, text.own, others[at], run=text.run if whole else RUN)
             if share >= self._threshold:
                 yield at, text, share

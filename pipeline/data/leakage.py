@@ -77,13 +77,23 @@ class LeakScreen:
         self._store = store
         self._ranks: dict[int, int] = {}
         self._same: dict[int, list[int]] = {}
+        """Records by the words of their prompts."""
+        self._records: list[list[int]] = []
+        """Of each text that is compared."""
         if threshold is None:
             return
         self._ranks = {int(number): SPLITS.index(split) for split, of in held_out.items() for number in of}
         for number in self._ranks:
             self._same.setdefault(_prompt_key(store[number]), []).append(number)
         template = _template_trigrams(store, self._ranks, prompts)
-        texts = [text for number in self._ranks for text in _compared(store[number], number, template)]
+        self._records = [*self._same.values(), *([number] for number in self._ranks)]
+        asked = [(compared_words(_asked(store[records[0]])), MIN_WORDS) for records in self._same.values()]
+        whole = [(compared_words(_measured(store[number])), LONG) for number in self._ranks]
+        texts = [
+            Compared(at, words, own)
+            for at, (words, least) in enumerate([*asked, *whole])
+            if (own := ~_in_trigrams(words, template)).sum() >= least
+        ]
         self._texts = CoveredTexts(texts, template, threshold=threshold)
 
     def look(self, split: str, numbers: np.ndarray) -> None:
@@ -96,23 +106,29 @@ class LeakScreen:
         left = {number for number, rank in self._ranks.items() if rank > SPLITS.index(split)} - self.leaks.keys()
         if not left:
             return
+        different: dict[int, int] = {}
         for number in numbers.tolist():
-            for held in left.intersection(self._same.get(_prompt_key(self._store[number]), ())):
-                self._note(held, f"its prompt has the words of that of {self._name(number, split)}", left)
-        for whole, text in ((False, _asked), (True, _document)):
-            for block in _blocks(self._store, numbers.tolist(), text):
-                for at, found, share in self._texts.find([words for _, words in block], whole=whole):
-                    if found.number in left:
-                        self._note(
-                            found.number, f"{share:.0%} of its words are in {self._name(block[at][0], split)}", left
-                        )
+            different.setdefault(_prompt_key(self._store[number]), number)
+        for key, number in different.items():
+            self._note(
+                self._same.get(key, ()), f"its prompt has the words of that of {self._name(number, split)}", left
+            )
+        for whole, text, records in ((False, _asked, different.values()), (True, _document, numbers.tolist())):
+            for block in _blocks(self._store, records, text):
+                others = [words for _, words in block]
+                for at, found, share in self._texts.find(
+                    others, whole=whole, asked=lambda held: not left.isdisjoint(self._records[held])
+                ):
+                    where = self._name(block[at][0], split)
+                    self._note(self._records[found.number], f"{share:.0%} of its words are in {where}", left)
 
     def _name(self, number: int, split: str) -> str:
         return f"record {self._store.identity(number):016x} of {split}"
 
-    def _note(self, held: int, what: str, left: set[int]) -> None:
-        self.leaks[held] = what
-        left.remove(held)
+    def _note(self, held: Iterable[int], what: str, left: set[int]) -> None:
+        for number in left.intersection(held):
+            self.leaks[number] = what
+            left.remove(number)
 
 
 def _prompt_key(record: Record) -> int:
@@ -140,17 +156,9 @@ def _document(record: Record) -> str:
     return "\n".join([_asked(record), *sides])
 
 
-def _compared(record: Record, number: int, template: np.ndarray) -> Iterator[Compared]:
-    """The prompt, and the text that perplexity is measured on, where each is long enough.
-
-    A response alone may be a stock phrase, such as a refusal, so a short text does not count.
-    """
-    asked = _asked(record)
-    text = str(record["text"]) if "text" in record else f"{asked}\n{record.get('response', '')}"
-    for words, least in ((compared_words(asked), MIN_WORDS), (compared_words(text), LONG)):
-        own = ~_in_trigrams(words, template)
-        if own.sum() >= least:
-            yield Compared(number, words, own)
+def _measured(record: Record) -> str:
+    """The text that perplexity is measured on; a short one is not compared, as a response may be a stock phrase."""
+    return str(record["text"]) if "text" in record else f"{_asked(record)}\n{record.get('response', '')}"
 
 
 def _in_trigrams(words: Words, among: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from tests.tiny_models import changed
 
 NAMES = ("judge", "sft", "train", "validation", "test", "evaluation")
 QUESTION = "How do I repair the old wooden door of my garden shed before winter"
+REFUSAL = " I am sorry, but I can not help with that."
 SYSTEM = " ".join(f"rule{number} says be kind and brief in all you write" for number in range(20))
 
 
@@ -101,10 +102,7 @@ def test_what_repeats_training_is_not_measured_on(trained: dict[str, str], held:
         (pair("What is the capital of France?"), pair("What is the capital of Spain?")),
         (pair("Hi"), pair("Hi there")),
         (pair(QUESTION), pair("How do I bake the white bread of my old aunt before supper")),
-        (
-            pair("Q?", " I am sorry, but I can not help with that."),
-            pair("R?", " I am sorry, but I can not help with that."),
-        ),
+        (pair("Q?", REFUSAL), pair("R?", REFUSAL)),
         (pair(chat("Tell me more.", system=noise(6, 40))), pair(chat("Tell me more.", system=noise(7, 40)))),
         # phrases of a long text, all over it
         (pair("Q?", f" how do i repair x {noise(8, 9)} the old wooden y door of my {noise(9, 9)}"), pair(QUESTION)),
