@@ -65,6 +65,7 @@ def test_prompts_that_differ_do_not_hide_a_fall(run):
     easy = [
         given | {"judge_scores": spread(mean, 0.4)} for given, mean in zip(FALLING[:3], (0.5, 0.7, 0.65), strict=True)
     ]
+    easy[2] = noisy(easy[2], 0.02)
     assert fall_after_peak(course(run, easy).checkpoints.points).step == 7
 
 
@@ -144,7 +145,8 @@ def test_where_the_judge_peaked(run):
     assert peak_message(course(run, RISING)) is None
     passed = peak_message(course(run, FALLING, selected_step=5))
     assert "peaked at step 5 (KL 1.0 nats), before the last step 11" in passed
-    assert "lower by 0.300 [0.300, 0.300] on the same prompts" in passed and "Step 5 goes on" in passed
+    # equal falls on 64 prompts: w = 1.96^2 / (64 + 1.96^2) of all may be others, from -1 to 1
+    assert "lower by 0.300 [0.226, 0.340] on the same prompts" in passed and "Step 5 goes on" in passed
     assert peak_message(course(run, [*RISING, noisy(point(12, 5, 0.699), 0.1)])) is None, "within the noise"
     never = peak_message(course(run, [RISING[0], point(5, 1, 0.4)]))
     assert "No checkpoint has a higher judge score than SFT" in never
