@@ -11,6 +11,7 @@ from pipeline.check import sources as check_sources
 from pipeline.check.findings import Findings
 from pipeline.check.text import find_line, render
 from tests.check.conftest import pairs
+from tests.tiny_project import edit_params
 
 Project = types.SimpleNamespace
 
@@ -34,6 +35,8 @@ def test_sound_pairs_pass_and_the_tables_say_what_they_are(project: Project) -> 
 
 def test_long_pairs_name_every_limit_that_would_lose_them(project: Project) -> None:
     """Item by item: each of them used to be found by another stage, hours apart."""
+    # responses of thirty times the same word repeat each other
+    edit_params(project.root, {"data.leakage.threshold": 1.0})
     project.write(pairs(300, words=30))
     findings = project.check(
         validate_preferences__max_tokens=20, train_sft__max_length=20, score_reference__max_length=20

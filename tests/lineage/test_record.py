@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from pipeline.errors import PipelineError
 from pipeline.lineage import roles
 from pipeline.lineage.raw import RawSources
-from pipeline.lineage.record import Trace, trace_record
+from pipeline.lineage.record import Origin, Trace, trace_record
 from pipeline.lineage.record_text import describe, describe_findings
 from pipeline.lineage.search import find_text
 from pipeline.lineage.source_files import SourceFiles
@@ -153,3 +153,13 @@ def test_models_are_those_that_the_stages_write() -> None:
     for stage, prefixes in roles.SUBJECTS.items():
         assert all(any(dep.startswith(prefix) for dep in stages[stage]["deps"]) for prefix in prefixes), stage
     assert not roles.trained_files(StageRecord("check_data", "", [], [], [], {}), [str(Path("x.jsonl"))])
+
+
+def test_the_cause_of_a_fate_is_told_in_one_line_that_steers_no_terminal() -> None:
+    seen = "80% of its words are\n\x1b[31min record 00000000000000ff of train"
+    shown = describe(Trace("0" * 16, origins=[Origin(RAW, 4, "dropped.near_duplicate_across_splits", "Why?", seen)]))
+    said = " ".join(shown.split())
+    assert (
+        "near_duplicate_across_splits (80% of its words are" in said and "in record 00000000000000ff of train)" in said
+    )
+    assert "\x1b" not in shown
