@@ -112,11 +112,11 @@ def test_judges_and_gains_for_machines(write_reports, write_report_params):
 def test_where_the_judges_agree(dpo):
     """The judges part on every second prompt."""
     given = with_gains(dpo, first=0.05, second=0.05)
-    split = with_scores(given.trained["dpo"], second_judge_score=lambda at: easy(at) + (0.05 if at % 2 else -0.05))
+    split = with_scores(given.trained["dpo"], second_judge_score=lambda at: easy(at) + (0.25 if at % 2 else -0.25))
     rows = {row.category: row for row in judge_section(with_policy(given, split)).agreement}
     assert rows["All"].same == "50\N{NO-BREAK SPACE}%"
-    assert (rows["blame"].same, rows["praise"].same) == ("100\N{NO-BREAK SPACE}%", "0\N{NO-BREAK SPACE}%")
-    assert (rows["praise"].first_tone, rows["praise"].second_tone) == ("better", "worse")
+    assert (rows["<i>sad</i>"].same, rows["glad"].same) == ("100\N{NO-BREAK SPACE}%", "0\N{NO-BREAK SPACE}%")
+    assert (rows["glad"].first_tone, rows["glad"].second_tone) == ("better", "worse")
 
 
 def test_without_a_second_judge_nothing_is_said_of_one(dpo, write_report_params):
