@@ -143,6 +143,8 @@ def test_the_same_seed_gives_the_same_bytes(
 
 def test_an_equal_score_is_not_an_accurate_one(encoder_folder: Path, compute: Compute) -> None:
     model = create(encoder_folder, compute)
+    # two equal rows of a batch may round in different ways
+    torch.nn.init.zeros_(model.head.weight)
     assert pair_accuracy(model, [TextPair(*ended(["the film is dull"] * 2))]) == 0.0
 
 
