@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.data.leakage import LEAKED
 from pipeline.data.preparation import PreparedData, RawRows, prepare
+from pipeline.data.shares import fill_shares
 from pipeline.params.schema import Params
 from pipeline.reading.formats import detect_format, prompts_by_file, select_fields
 from pipeline.reading.sources import load_sources
@@ -34,23 +36,32 @@ CODINGS: dict[str, dict[str, Any]] = {
 """What the README of each set says of numbers that do not say it themselves."""
 
 
-def load(name: str, params: Params) -> tuple[set[str], int, PreparedData]:
-    """Formats, raw rows and what became of them, by naming the folder alone."""
+def load(
+    name: str, params: Params, *, threshold: float | None = None, seed: int = 0
+) -> tuple[set[str], int, PreparedData]:
+    """Formats, raw rows and what became of them, by naming the folder alone; no splits are held against each other.
+
+    Args:
+        threshold: one from which on they are, and the splits are those of the source.
+        seed: of the splits.
+    """
     settings = changed(
         params.data,
         source=str(SETS / name),
         format="auto",
         columns=dict.fromkeys(params.data.columns.model_dump()),
-        splits=SPLITS,
+        splits=SPLITS if threshold is None else dict.fromkeys(SPLITS),
         limits=dict.fromkeys(SPLITS, 0),
+        leakage={"threshold": threshold},
         **CODINGS.get(name, {}),
     )
     sources = load_sources(settings)
     resolved = prompts_by_file(sources, [detect_format(source, settings) for source in sources])
+    resolved = fill_shares(resolved, rows=sum(len(source.rows) for source in sources))
     raw = [
         RawRows(source.name, select_fields(source, data), data) for source, data in zip(sources, resolved, strict=True)
     ]
-    prepared = prepare(raw, seed=0)
+    prepared = prepare(raw, seed=seed)
     return {data.format for data in resolved}, sum(len(source.rows) for source in sources), prepared
 
 
@@ -189,3 +200,21 @@ def test_every_judged_response_is_cut_out_of_its_template(params: Params) -> Non
     pairs = load("hhh-alignment-prometheus", params)[2].pairs
     assert pairs and all(pair["prompt"].endswith(head) for pair in pairs)
     assert {(pair["chosen"], pair["rejected"]) for pair in pairs} <= wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("finegrained-rlhf-qa", 9),
+        ("hh-rlhf-harmless-base", 23),
+        ("hhh-alignment-prometheus", 0),
+        ("llmbar", 0),
+        ("oasst-en100-trees", 16),
+        ("sparse-feedback", 3),
+        ("ukpconvarg1", 744),
+        ("ultrafeedback-1k", 2),
+    ],
+)
+def test_as_many_held_out_rows_repeat_others_as_the_docs_say(name: str, rows: int, params: Params) -> None:
+    prepared = load(name, params, threshold=params.data.leakage.threshold, seed=params.seed)[2]
+    assert prepared.counts[LEAKED] == rows
