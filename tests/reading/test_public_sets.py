@@ -211,7 +211,7 @@ def test_every_judged_response_is_cut_out_of_its_template(params: Params) -> Non
         ("llmbar", 0),
         ("oasst-en100-trees", 16),
         ("sparse-feedback", 3),
-        ("ukpconvarg1", 744),
+        ("ukpconvarg1", 745),
         ("ultrafeedback-1k", 2),
     ],
 )

@@ -21,7 +21,9 @@ LENGTHS: dict[str, Any] = {
     "train_reward.max_length": 100,
     "score_reference.max_length": 100,
 }
-TINY = LENGTHS | {key: value for key, value in TINY_PARAMS.items() if not key.startswith(_OF_DATA)}
+# their phrases are few, as those of the tiny reviews
+_LEAKAGE = {"data.leakage.threshold": 1.0}
+TINY = LENGTHS | _LEAKAGE | {key: value for key, value in TINY_PARAMS.items() if not key.startswith(_OF_DATA)}
 
 
 @pytest.fixture(scope="session")
