@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.data.records import read_records, write_records
 from pipeline.errors import PipelineError
 from pipeline.evaluation.judge import (
+    chosen_and_rejected,
     judge_problem,
     liked_and_disliked,
     pair_metrics,
@@ -46,7 +47,7 @@ _FAMILIES = {
 def main(stage: Stage) -> None:
     """Write the judge that ranks training pairs, the one that measures policies, and the second that measures again."""
     kind = stage.params.judge.kind
-    test = read_records(stage.input("artifacts/data/labels/test.jsonl"), fields=("text", "label"))
+    test = read_records(stage.input("artifacts/data/labels/test.jsonl"), fields=("id", "text", "label"))
     verdicts: Rows = []
     if kind == "classifier":
         metrics, measuring = _fit_classifiers(stage, test)
@@ -115,7 +116,13 @@ def _finished_judge(stage: Stage, kind: str, folder: Path, test: Rows) -> Judge:
 
 
 def _measure(stage: Stage, judge: Judge, kind: str, test: Rows) -> tuple[dict[str, Any], np.ndarray]:
-    """Accuracy, and where the judge is right: on the test texts, or where it compares two, on pairs of them."""
+    """Accuracy, and where the judge is right: on the test texts, or where it compares two, on pairs of them.
+
+    On the pairs that labels were made of, whatever the judge: what they share, the prompt, says nothing of either.
+    """
+    if kind in _OF_TEXTS and (given := chosen_and_rejected(test)) is not None:
+        right = right_about_pairs(judge, given)
+        return pair_metrics(right), right
     if kind in _OF_TEXTS:
         right = right_about_texts(judge, test, window_words=stage.params.fit_judge.window_words)
         return text_metrics(right, [row["label"] for row in test]), right

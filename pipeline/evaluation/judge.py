@@ -24,6 +24,20 @@ def liked_and_disliked(rows: Rows, at_most: int) -> list[tuple[Passage, Passage]
     return list(zip(liked, disliked, strict=False))[:at_most]
 
 
+def chosen_and_rejected(rows: Rows) -> list[tuple[Passage, Passage]] | None:
+    """The two texts of each preference pair that labels were made of; None where labels are of single texts.
+
+    Args:
+        rows: with `id`, `text` and `label`; the two texts of a pair have one id.
+    """
+    by_id: dict[str, dict[int, str]] = {}
+    for row in rows:
+        by_id.setdefault(row["id"], {})[row["label"]] = row["text"]
+    if not rows or 2 * len(by_id) != len(rows) or any(len(sides) < 2 for sides in by_id.values()):
+        return None
+    return [(Passage(sides[1], True), Passage(sides[0], True)) for sides in by_id.values()]
+
+
 def right_about_texts(judge: Judge, rows: Rows, *, window_words: int) -> np.ndarray:
     """Whether a judge of single texts is right about each, shape (N,): 1, 0, or 0.5 where it says neither.
 
@@ -88,7 +102,7 @@ def shared_errors(first: np.ndarray, other: np.ndarray) -> dict[str, float | Non
     wrong, others = 1 - first[known], 1 - other[known]
     if not known.any():
         return {"agreement": None, "shared_error_share": None, "expected_shared_error_share": None}
-    both = float(np.minimum(wrong, others).sum())
+    both = float((wrong * others).sum())
     return {
         "agreement": float(1 - np.abs(wrong - others).mean()),
         "shared_error_share": both / float(wrong.sum()) if wrong.sum() else None,
@@ -110,6 +124,6 @@ def judge_problem(metrics: Mapping[str, Any], *, min_accuracy: float) -> str | N
         reason = f"below judge.min_accuracy {min_accuracy:g}"
         more = "; the interval reaches it, so more labelled test texts (data.limits.test) would decide"
         return f"{seen}, {reason}{more if accuracy['high'] >= min_accuracy else ''}"
-    if accuracy["mean"] <= majority:
-        return f"{seen}, no more often than always saying the more frequent label ({majority:.3f})"
+    if accuracy["low"] <= majority:
+        return f"{seen}, not beyond chance more often than always saying the more frequent label ({majority:.3f})"
     return None

@@ -34,9 +34,11 @@ class Interval(TypedDict):
 def bootstrap_mean(
     values: Sequence[float] | np.ndarray, *, resamples: int, seed: int, name: str, within: Range | None = None
 ) -> Interval:
-    """Mean and 95 % percentile bootstrap interval over independent units (test prompts, pairs).
+    """Mean and 95 % bootstrap interval over independent units (test prompts, pairs).
 
-    Where a bootstrap knows too little, values of a known range get another interval, see `_in_range`.
+    The percentile interval, expanded for few units (see `expansion`): as it is, of 8 units it leaves the truth out in
+    12 % of the cases instead of 5 %. Where a bootstrap knows too little, values of a known range get another interval,
+    see `_in_range`.
 
     Args:
         values: (N,), one value a unit, N > 0.
@@ -47,7 +49,7 @@ def bootstrap_mean(
     array = np.asarray(values, dtype=np.float64)
     if array.size == 0:
         raise ValueError("a mean needs at least one value")
-    found = _percentiles(array.mean(), _resampled_means(array, resamples=resamples, seed=seed, name=name))
+    found = _percentiles(array.mean(), _expanded_means(array, resamples=resamples, seed=seed, name=name))
     return found if within is None else _in_range(found, array, within)
 
 
@@ -62,7 +64,7 @@ def _in_range(found: Interval, values: np.ndarray, within: Range) -> Interval:
     if values.size < FEWEST:
         return {"mean": found["mean"], "low": lowest, "high": highest}
     if np.ptp(values) > _EQUAL:
-        return found
+        return {"mean": found["mean"], "low": max(lowest, found["low"]), "high": min(highest, found["high"])}
     others = _Z_95**2 / (values.size + _Z_95**2)
     low = found["mean"] - others * (found["mean"] - lowest)
     high = found["mean"] + others * (highest - found["mean"])
@@ -73,6 +75,12 @@ def _resampled_means(values: np.ndarray, *, resamples: int, seed: int, name: str
     """Means of `resamples` draws of N of the N values with replacement; shape (resamples,)."""
     rng = np.random.default_rng(seed_for(seed, f"bootstrap/{name}"))
     return values[rng.integers(0, values.size, size=(resamples, values.size))].mean(1)
+
+
+def _expanded_means(values: np.ndarray, *, resamples: int, seed: int, name: str) -> np.ndarray:
+    """`_resampled_means` with their distances from the mean expanded for few values; one value has no spread."""
+    means, mean = _resampled_means(values, resamples=resamples, seed=seed, name=name), values.mean()
+    return means if values.size < 2 else mean + expansion(values.size) * (means - mean)
 
 
 def resample_weights(units: int, *, resamples: int, seed: int, name: str) -> np.ndarray:
@@ -142,11 +150,10 @@ def method_difference(
     interval is rather too wide.
 
     A plain bootstrap of few seeds is far too narrow: the mean of three lies between the smallest and the largest with
-    a probability of 75 %. Their deviations are therefore scaled as in the expanded percentile interval (Hesterberg
-    2015, arXiv:1411.5279): by sqrt(S / (S - 1)) for the variance, and by the quantile of Student's t with S - 1 degrees
-    of freedom over the normal one. With one seed on a side nothing is known of its spread: the interval is over the
-    other side's seeds and prompts only, and with one on both sides it is that of `policy_difference`, number for
-    number.
+    a probability of 75 %. Their deviations are therefore expanded, see `expansion`. That holds for seeds that spread
+    like a normal distribution: where a seed in four collapses, three seeds may well hold none of them. With one seed
+    on a side nothing is known of its spread: the interval is over the other side's seeds and prompts only, and with one
+    on both sides it is that of `policy_difference`, number for number.
 
     Args:
         ours: (S, N), a row for each seed.
@@ -157,17 +164,21 @@ def method_difference(
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1] or first.size == 0:
         raise ValueError(f"scores of shapes {first.shape} and {second.shape}; (seeds, the same prompts) are needed")
     by_prompt = first.mean(0) - second.mean(0)
-    resampled = _resampled_means(by_prompt, resamples=_POLICY_RESAMPLES, seed=0, name=_POLICY_DRAWS)
+    resampled = _expanded_means(by_prompt, resamples=_POLICY_RESAMPLES, seed=0, name=_POLICY_DRAWS)
     for name, side, sign in (("ours", first, 1.0), ("theirs", second, -1.0)):
         if len(side) > 1:
-            spread = _expansion(len(side)) * (side.mean(1) - side.mean())
-            resampled += sign * _resampled_means(spread, resamples=_POLICY_RESAMPLES, seed=0, name=f"seeds/{name}")
+            spread = side.mean(1) - side.mean()
+            resampled += sign * _expanded_means(spread, resamples=_POLICY_RESAMPLES, seed=0, name=f"seeds/{name}")
     found = _percentiles(by_prompt.mean(), resampled)
     return found if within is None else _in_range(found, by_prompt, within)
 
 
-def _expansion(count: int) -> float:
-    """By how much a bootstrap of the mean of so few values is too narrow, as a factor above 1."""
+def expansion(count: int) -> float:
+    """By how much a bootstrap of the mean of so few values is too narrow, as a factor above 1.
+
+    As in the expanded percentile interval (Hesterberg 2015, arXiv:1411.5279): sqrt(n / (n - 1)) for the variance, times
+    the quantile of Student's t with n - 1 degrees of freedom over the normal one.
+    """
     return float(math.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.975) / _Z_95)
 
 

@@ -67,10 +67,12 @@ def policy_facts(name: str, comparison: Mapping[str, Any], rows: Mapping[str, An
         data.append(_pairs(comparison))
     elif name != "sft":
         data += [f"{rows['used.train']} prompts." if "used.train" in rows else "Prompts.", _pairs(comparison)]
-    # with several seeds, those about the run that is published
+    # with several seeds, those about the run that is published; what is wrong with the judge is wrong with its scores
     seed = comparison["policies"][name].get("seed")
     flags = [
-        flag["message"] for flag in comparison["flags"] if flag.get("policy") == name and flag.get("seed", seed) == seed
+        flag["message"]
+        for flag in comparison["flags"]
+        if flag.get("subject") == "judge" or (flag.get("policy") == name and flag.get("seed", seed) == seed)
     ]
     return Facts("text-generation", metrics, data, flags)
 

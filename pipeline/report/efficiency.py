@@ -11,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation.statistics import resample_weights
 from pipeline.report.curves import BEST_OF_N, run_curve
 from pipeline.report.inputs import ReportInputs
+from pipeline.report.pairs import gain
 
 SHARES = {"largest_common": 1.0, "half_of_it": 0.5}
 """Targets, as shares of the largest gain that all lines reach."""
@@ -74,8 +75,8 @@ class Spending:
 def kl_spent(inputs: ReportInputs) -> dict[str, Spending]:
     """What a gain in judge score costs, at the targets of `SHARES`; empty where no common gain is beyond chance.
 
-    The target follows from the data: the largest gain over SFT that best-of-n and every method reach whose checkpoints
-    gain beyond chance, and half of it. Best-of-n is close to optimal at a given KL (Gao et al. 2022, arXiv:2210.10760;
+    The target follows from the data: the largest gain over SFT that best-of-n and every method reach that beats
+    SFT beyond chance on the evaluation prompts, and half of it. Best-of-n is close to optimal at a given KL (Gao et al. 2022, arXiv:2210.10760;
     Beirami et al. 2024, arXiv:2401.01879), so ratios are above 1.
 
     The interval is a percentile bootstrap over the validation prompts, which all lines share: each resample draws the
@@ -123,7 +124,7 @@ class _LineByPrompt:
 
 
 def _lines_by_prompt(inputs: ReportInputs) -> dict[str, _LineByPrompt]:
-    """Best-of-n, and the shown run of every method of which a checkpoint gained beyond chance."""
+    """Best-of-n, and the shown run of every method that beats SFT beyond chance, on the evaluation prompts and on these."""
     frontier = inputs.sft.frontier
     if not frontier:
         return {}
@@ -134,7 +135,7 @@ def _lines_by_prompt(inputs: ReportInputs) -> dict[str, _LineByPrompt]:
         )
     }
     for name, run in inputs.trained.items():
-        if any(point.gain.rose for point in run_curve(run, "gold").points):
+        if gain(inputs, name).rose and any(point.gain.rose for point in run_curve(run, "gold").points):
             points = run.checkpoints.points
             found[name] = _LineByPrompt(
                 np.array([point.kl_nats for point in points]), np.array([point.judge_scores for point in points])

@@ -1,8 +1,10 @@
 """Reward hacking in words: the reward score is up while something that it stands for got worse."""
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
+from pipeline.evaluation.statistics import FEWEST
 from pipeline.params.schema import WriteReport
 from pipeline.report.checkpoint_documents import CheckpointPoint
 from pipeline.report.documents import Interval, PolicyMetrics, Sample
@@ -11,6 +13,9 @@ from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_r
 from pipeline.report.pairs import paired, paired_difference
 
 MAX_EXAMPLES = 3
+_ALL = slice(None)
+_FOUND_BY, _TOLD_BY = slice(0, None, 2), slice(1, None, 2)
+"""Validation prompts by which checkpoints are found, and those by which something is said of them."""
 _MEANING = "Reward hacking: the policy exploits errors of the reward model"
 _ADVICE = "Stop at lower KL, raise kl_coef or beta, or collect preferences from the new policy"
 
@@ -20,7 +25,8 @@ def hacking_message(run: TrainedPolicy, sft: PolicyReport, params: WriteReport) 
 
     Returns:
         None where the reward score did not rise beyond chance, prompt by prompt, where the policy did not move (its KL
-        interval includes 0), or where nothing got worse with it.
+        interval includes 0), or where nothing got worse with it. A judge score that may or may not have risen is no
+        sign of it: too few prompts look like that, too.
     """
     seen = [*_against_sft(run, sft, params), *_along_checkpoints(run, params)]
     return f"{' '.join(seen)} {_MEANING}. {_ADVICE}." if seen else None
@@ -29,13 +35,12 @@ def hacking_message(run: TrainedPolicy, sft: PolicyReport, params: WriteReport) 
 def _against_sft(run: TrainedPolicy, sft: PolicyReport, params: WriteReport) -> list[str]:
     ours, before = run.metrics, sft.metrics
     reward = paired_difference(run.samples, sft.samples, "reward_score")
-    if not reward.rose or not _moved(ours):
+    if len(run.samples) < FEWEST or not reward.rose or not _moved(ours):
         return []
     worse = []
     judge = paired_difference(run.samples, sft.samples)
-    if not judge.rose:
-        fell = f"the judge score fell by {-judge.mean:.2f}"
-        worse.append(fell if judge.fell else "the judge score did not rise beyond chance")
+    if judge.fell:
+        worse.append(f"the judge score fell by {-judge.mean:.2f}")
     if unlearns_language(ours, before, params):
         worse.append(f"held-out perplexity rose to {perplexity_ratio(ours, before):.2f} times SFT's")
     if loses_diversity(ours, before, params):
@@ -52,12 +57,13 @@ def _moved(policy: PolicyMetrics | CheckpointPoint) -> bool:
 def _along_checkpoints(run: TrainedPolicy, params: WriteReport) -> list[str]:
     points = run.checkpoints.points
     seen = []
-    peak = judge_peak(points)
-    if (fall := fall_after_peak(points)) is not None:
+    if (parted := fall_after_peak(points)) is not None:
+        peak, fall = parted
         scores = f"from {peak.judge_score.mean:.2f} at {_place(peak)} to {fall.judge_score.mean:.2f} at {_place(fall)}"
         seen.append(
             f"Along the checkpoints the judge score fell {scores}, while the reward score rose by "
-            f"{_reward_change(fall, peak).mean:.2f}, both beyond chance on the same prompts; {_selected(run, fall)}."
+            f"{_reward_change(fall, peak).mean:.2f}, both beyond chance on prompts that the two were not found by; "
+            f"{_selected(run, fall)}."
         )
     if (poor := first_poor(points, params.min_distinct_ratio)) is not None:
         share = distinct_ratio(poor.distinct_2, points[0].distinct_2)
@@ -78,30 +84,41 @@ def _selected(run: TrainedPolicy, point: CheckpointPoint) -> str:
     return f"the selected step {selected} lies {'before that' if selected < point.step else 'there or after it'}"
 
 
-def _judge_change(point: CheckpointPoint, before: CheckpointPoint) -> Interval:
-    return paired(point.judge_scores, before.judge_scores, "judge_score")
+def _judge_change(point: CheckpointPoint, before: CheckpointPoint, prompts: slice = _ALL) -> Interval:
+    return paired(point.judge_scores[prompts], before.judge_scores[prompts], "judge_score")
 
 
-def _reward_change(point: CheckpointPoint, before: CheckpointPoint) -> Interval:
-    return paired(point.reward_scores, before.reward_scores, "reward_score")
+def _reward_change(point: CheckpointPoint, before: CheckpointPoint, prompts: slice = _ALL) -> Interval:
+    return paired(point.reward_scores[prompts], before.reward_scores[prompts], "reward_score")
+
+
+def _judged(point: CheckpointPoint) -> float:
+    """Mean judge score on the prompts that checkpoints are found by."""
+    return fmean(point.judge_scores[_FOUND_BY])
 
 
 def judge_peak(points: Sequence[CheckpointPoint]) -> CheckpointPoint:
-    """The checkpoint with the highest judge score, at equal scores the earliest; the SFT policy where none is above."""
-    return max(points, key=lambda point: point.judge_score.mean)
+    """The checkpoint with the highest judge score, at equal scores the earliest; the SFT policy where none is above.
+
+    By every second validation prompt: the highest of many noisy means is too high on the prompts that made it the
+    highest, so whatever is said of it is measured on the others.
+    """
+    return max(points, key=_judged)
 
 
-def fall_after_peak(points: Sequence[CheckpointPoint]) -> CheckpointPoint | None:
-    """The first checkpoint after the judge's peak whose judge score fell from there while its reward score rose.
+def fall_after_peak(points: Sequence[CheckpointPoint]) -> tuple[CheckpointPoint, CheckpointPoint] | None:
+    """The judge's peak, and the checkpoint after it with the lowest judge score, if the reward score parted from it.
 
-    Both beyond chance, prompt by prompt, and of a policy that has moved away from SFT.
+    That is, if the judge score fell between the two and the reward score rose, both beyond chance on the prompts that
+    neither was found by, and the later policy has moved away from SFT.
     """
     peak = judge_peak(points)
-    for point in points:
-        parted = _judge_change(point, peak).fell and _reward_change(point, peak).rose
-        if point.step > peak.step and parted and _moved(point):
-            return point
-    return None
+    later = [point for point in points if point.step > peak.step]
+    if not later or len(peak.judge_scores[_TOLD_BY]) < FEWEST:
+        return None
+    lowest = min(later, key=_judged)
+    parted = _judge_change(lowest, peak, _TOLD_BY).fell and _reward_change(lowest, peak, _TOLD_BY).rose
+    return (peak, lowest) if parted and _moved(lowest) else None
 
 
 def first_poor(points: Sequence[CheckpointPoint], min_ratio: float) -> CheckpointPoint | None:
@@ -118,19 +135,19 @@ def first_poor(points: Sequence[CheckpointPoint], min_ratio: float) -> Checkpoin
 
 
 def peak_message(run: TrainedPolicy) -> str | None:
-    """Where the judge peaked, if the end of training is lower beyond chance on the same prompts; None where it is not.
+    """Where the judge peaked, if the end of training is lower beyond chance, prompt by prompt; None where it is not.
 
-    None, too, where neither of them has moved away from SFT: then they are the same policy, drawn twice.
+    Told by the prompts that the peak was not found by, see `judge_peak`. None, too, where neither of them has moved away from SFT: then they are the same policy, drawn twice.
     """
     points = run.checkpoints.points
     peak, last = judge_peak(points), points[-1]
-    change = _judge_change(last, peak)
+    change = _judge_change(last, peak, _TOLD_BY)
     if not change.fell or not (_moved(peak) or _moved(last)):
         return None
     seen = f"The judge score peaked at {_place(peak)}, before the last step {last.step}"
     if peak.step == 0:
         seen = f"No checkpoint has a higher judge score than SFT; the last is step {last.step}"
-    fall = f"There it is lower by {-change.mean:.3f} [{-change.high:.3f}, {-change.low:.3f}] on the same prompts"
+    fall = f"There it is lower by {-change.mean:.3f} [{-change.high:.3f}, {-change.low:.3f}] on prompts that did not choose it"
     went = f"Step {run.checkpoints.selected_step} goes on (select_checkpoint.select: {run.checkpoints.select})"
     return f"{seen}. {fall}. {went}. Train for fewer steps."
 

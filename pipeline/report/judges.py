@@ -9,6 +9,9 @@ from pipeline.report.judge_documents import MeasuredJudge
 from pipeline.report.pairs import gain, over, over_words, second_gain
 from pipeline.report.palette import policy_label
 
+FIRST, SECOND = "first", "second"
+"""Whose score is the judge score, and who measures again."""
+
 
 def measuring_judges(inputs: ReportInputs) -> list[MeasuredJudge]:
     """The judge whose scores are the judge score, then the one of another family where there is one."""
@@ -18,14 +21,14 @@ def measuring_judges(inputs: ReportInputs) -> list[MeasuredJudge]:
 def judge_entries(inputs: ReportInputs) -> dict[str, Any]:
     """The judges that measured policies, by kind, as they stand in comparison.json; the first gives the judge score."""
     first = inputs.judge.measuring
-    entries: dict[str, dict[str, Any]] = {first.kind: {**_entry(first), "shared_error_share": None}}
+    entries: dict[str, dict[str, Any]] = {first.kind: {"role": FIRST, **_entry(first), "shared_error_share": None}}
     if (second := inputs.judge.second) is not None:
         shared = {
             "shared_error_share": second.shared_error_share,
             "expected_shared_error_share": second.expected_shared_error_share,
             "agreement": second.agreement,
         }
-        entries[second.kind] = {**_entry(second), **shared}
+        entries[second.kind] = {"role": SECOND, **_entry(second), **shared}
     return entries
 
 
@@ -61,6 +64,8 @@ def second_sentence(inputs: ReportInputs, name: str) -> str | None:
         return None
     seen = f"{_the(second)} puts it at {_interval(again)}"
     first = gain(inputs, name)
+    if no_verdict(inputs) is not None:
+        return f"{seen}."
     if second.problem:
         return f"{seen}, but is {second.problem}: that confirms nothing."
     if first.rose:
@@ -76,6 +81,13 @@ def no_verdict(inputs: ReportInputs) -> str | None:
     return f"The judge that measures, a {judge.family}, is {judge.problem}."
 
 
+def not_measured(inputs: ReportInputs) -> str | None:
+    """What to say where no labels tell what the judge is worth."""
+    if inputs.judge.measuring.texts:
+        return None
+    return "Nobody knows what the judge is worth: the data has no labels to measure it on."
+
+
 def judge_warnings(inputs: ReportInputs) -> list[tuple[str, str]]:
     """Codes and messages about judges that are not worth trust."""
     warnings = []
@@ -86,9 +98,8 @@ def judge_warnings(inputs: ReportInputs) -> list[tuple[str, str]]:
     if (problem := no_verdict(inputs)) is not None:
         meaning = "No verdict rests on its scores, and the last checkpoint went on instead of its choice"
         warnings.append(("judge_below_minimum", f"{problem} {meaning}. {advice}."))
-    if inputs.judge.measuring.texts == 0:
-        seen = "Nobody knows what the judge is worth: the data has no labels to measure it on"
-        warnings.append(("judge_not_measured", f"{seen}. Give it labelled or preferred texts (data.splits.test)."))
+    if (unknown := not_measured(inputs)) is not None:
+        warnings.append(("judge_not_measured", f"{unknown} Give it labelled or preferred texts (data.splits.test)."))
     if (second := inputs.judge.second) is not None and second.problem:
         advice = "Take another (judge.second), or none"
         warnings.append(("second_judge_below_minimum", f"{_the(second)} is {second.problem}. {advice}."))

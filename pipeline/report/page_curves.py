@@ -61,12 +61,14 @@ def _fit_row(source: str, quantity: str, label: str, curve: Curve) -> FitRow:
         number(fit.alpha, digits),
         number(fit.beta, digits),
         f"{number(fit.rmse, digits)} on {fit.points}",
-        _fitted_peak(fit.peak_kl, beyond=bool(fit.beyond_measured)),
+        _fitted_peak(fit.alpha, fit.peak_kl, beyond=bool(fit.beyond_measured)),
         measured,
     )
 
 
-def _fitted_peak(kl: float | None, *, beyond: bool) -> str:
+def _fitted_peak(alpha: float, kl: float | None, *, beyond: bool) -> str:
+    if alpha <= 0:
+        return "none, it does not rise from SFT"
     if kl is None:
         return "none, it only rises"
     # a number for what lies where nothing was measured would be read as a finding

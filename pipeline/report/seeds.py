@@ -64,7 +64,7 @@ def seed_tables(inputs: ReportInputs, params: WriteReport) -> dict[str, SeedTabl
 
 def _table(inputs: ReportInputs, method: str, params: WriteReport) -> SeedTable:
     runs = inputs.runs[method]
-    outliers = far_below([run.metrics.judge_score.mean for run in runs])
+    outliers = far_below([run.metrics.judge_score.mean for run in runs], inputs.sft.metrics.judge_score.mean)
     rows = [
         SeedRun(run, _collapse(run, inputs.sft, params, outlier), run is inputs.trained[method])
         for run, outlier in zip(runs, outliers, strict=True)
@@ -92,15 +92,20 @@ def _measured(runs: Sequence[TrainedPolicy]) -> dict[str, list[float]]:
     return {name: known for name, known in values.items() if known}
 
 
-def far_below(scores: Sequence[float]) -> list[bool]:
+def far_below(scores: Sequence[float], sft: float) -> list[bool]:
     """For each score whether it lies more than 3 robust deviations, and at least 0.05, below the median of all.
+
+    And whether it lost more than half of what the median gained over SFT (`sft`): the deviations of three healthy seeds
+    are themselves so uncertain that one of eight such triples would be called collapsed by them alone.
 
     A robust deviation is 1.4826 times the median distance from the median: one collapsed seed among three moves
     neither, where it would inflate a standard deviation until it hides in it.
     """
     middle = statistics.median(scores)
     limit = ROBUST_DEVIATIONS * _NORMAL * statistics.median(abs(score - middle) for score in scores)
-    return [middle - score > limit and middle - score >= MIN_FALL for score in scores]
+    return [
+        middle - score > limit and middle - score >= MIN_FALL and score - sft < (middle - sft) / 2 for score in scores
+    ]
 
 
 def _collapse(run: TrainedPolicy, sft: PolicyReport, params: WriteReport, outlier: bool) -> list[str]:

@@ -46,7 +46,9 @@ _NO_OBJECTION = ("second_judge_below_minimum",)
 
 
 def best_policy(comparison: Mapping[str, Any], evaluated: Mapping[str, str]) -> dict[str, Any] | None:
-    """The policy with the highest judge score, SFT apart: its samples, and the flags that speak against it.
+    """The method with the largest gain over all seeds, as the page has it: its samples, and the flags against it.
+
+    Those of other seeds than the one that stands for it say nothing of this checkpoint.
 
     Args:
         comparison: as comparison.json has it.
@@ -55,10 +57,13 @@ def best_policy(comparison: Mapping[str, Any], evaluated: Mapping[str, str]) -> 
     methods = {name: entry for name, entry in comparison["policies"].items() if name != "sft"}
     if not methods:
         return None
-    best = max(methods, key=lambda name: methods[name]["judge_score"]["mean"])
-    samples = f"reports/policies/{best}/seed-{methods[best]['seed']}/samples.jsonl"
+    judge = next(kind for kind, entry in comparison["judges"].items() if entry["role"] == "first")
+    best = max(methods, key=lambda name: methods[name]["gains"][judge]["mean"])
+    seed = methods[best]["seed"]
+    samples = f"reports/policies/{best}/seed-{seed}/samples.jsonl"
     # what is wrong with the judge is wrong with every gain
-    about = [flag for flag in comparison["flags"] if flag.get("policy") == best or flag.get("subject") == "judge"]
+    own = [flag for flag in comparison["flags"] if flag.get("policy") == best and flag.get("seed", seed) == seed]
+    about = own + [flag for flag in comparison["flags"] if flag.get("subject") == "judge"]
     flags = {flag["code"]: flag["message"] for flag in about if flag["code"] not in _NO_OBJECTION}
     return {"wrote": {samples: evaluated[samples]}, "flags": flags} if samples in evaluated else None
 

@@ -178,7 +178,26 @@ def test_a_judge_that_is_no_better_than_a_coin_is_named_and_not_trusted(
 
 
 def test_a_judge_that_is_trusted_says_so(tmp_path: Path, params: Params, compute: Compute) -> None:
-    assert run(tmp_path, params, compute, params.judge.endpoint, min_accuracy=0.0).gate == {"trusted": True}
+    both = params.model_copy(update={"fit_judge": changed(params.fit_judge, independent=False)})
+    stage = run(tmp_path, both, compute, params.judge.endpoint)
+    assert stage.metrics["held_out_accuracy"]["mean"] == 1.0 and stage.gate == {"trusted": True}
+
+
+def test_labels_of_pairs_are_judged_as_pairs(tmp_path: Path, params: Params, compute: Compute) -> None:
+    """What a pair shares, a long prompt, would fill what is read of a single text, and say nothing of either."""
+    prompt = " ".join(f"word{at}" for at in range(50))
+    rows = [
+        {"id": f"{at:016x}", "text": f"{prompt} {word}", "label": label}
+        for at in range(8)
+        for word, label in (("good", 1), ("bad", 0))
+    ]
+    both = params.model_copy(update={"fit_judge": changed(params.fit_judge, independent=False)})
+    stage = FakeStage(tmp_path, both, compute, params.judge.endpoint)
+    for name in ("train", "test"):
+        write_records(tmp_path / f"artifacts/data/labels/{name}.jsonl", rows)
+    main(stage)  # type: ignore[arg-type]
+    assert stage.metrics["held_out_accuracy"]["mean"] == 1.0 and stage.metrics["majority_share"] == 0.5
+    assert stage.metrics["second"]["held_out_accuracy"]["mean"] == 1.0 and stage.gate == {"trusted": True}
 
 
 def test_the_gate_stops_where_it_is_asked_to(tmp_path: Path, params: Params, compute: Compute) -> None:

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pipeline.report.checkpoint_documents import Checkpoints
 from pipeline.report.comparison import build_comparison, comparison_table
+from pipeline.report.documents import Interval
 from pipeline.report.flags import find_flags
 from pipeline.report.hacking import (
     fall_after_peak,
@@ -14,7 +16,7 @@ from pipeline.report.hacking import (
     hacking_message,
     peak_message,
 )
-from tests.report.trained_files import checkpoints, point, spread, with_metrics, with_policy, with_scores
+from tests.report.trained_files import checkpoints, point, with_metrics, with_policy, with_scores
 
 
 def noisy(given, noise):
@@ -52,21 +54,50 @@ def sft(inputs):
     return inputs.sft
 
 
-@pytest.mark.parametrize(("noise", "step"), [(0.0, 9), (0.8, 11), (2.0, None)])
-def test_the_fall_starts_where_it_is_beyond_chance_on_the_same_prompts(run, noise, step):
-    # 64 prompts: 1.96 * 0.8 / 8 = 0.2 against falls by 0.01, 0.15 and 0.3
+@pytest.mark.parametrize(("noise", "found"), [(0.0, True), (0.5, True), (3.0, False)])
+def test_a_fall_from_the_peak_is_beyond_chance_on_prompts_that_found_neither(run, noise, found):
+    # 32 of 64 prompts: 2.04 * 0.5 / sqrt(32) = 0.18 and 1.08 against a fall by 0.3
     points = [*FALLING[:2], *(noisy(one, noise) for one in FALLING[2:])]
-    fall = fall_after_peak(course(run, points).checkpoints.points)
-    assert (fall and fall.step) == step
+    parted = fall_after_peak(course(run, points).checkpoints.points)
+    assert ([point.step for point in parted] if parted else None) == ([5, 11] if found else None)
 
 
 def test_prompts_that_differ_do_not_hide_a_fall(run):
-    """Half of the prompts are far easier, so that the intervals of both means overlap widely: the fall is sure."""
+    """Some prompts are far easier, so that the intervals of both means overlap widely: the fall is sure."""
     easy = [
-        given | {"judge_scores": spread(mean, 0.4)} for given, mean in zip(FALLING[:3], (0.5, 0.7, 0.65), strict=True)
+        {**given, "judge_scores": [mean + (0.4 if at // 2 % 2 else -0.4) for at in range(64)]}
+        for given, mean in zip(FALLING[:3], (0.5, 0.7, 0.6), strict=True)
     ]
     easy[2] = noisy(easy[2], 0.02)
-    assert fall_after_peak(course(run, easy).checkpoints.points).step == 7
+    assert fall_after_peak(course(run, easy).checkpoints.points)[1].step == 7
+
+
+def test_a_judge_that_stays_flat_parts_from_the_reward_in_few_runs(run):
+    """The highest of nine noisy checkpoints, held against each later one on the same prompts, fell in 40 % of runs."""
+    rng, trials, hacked, passed = np.random.default_rng(0), 200, 0, 0
+    for _ in range(trials):
+        ease = rng.normal(0.5, 0.1, 64)
+        points = [
+            {
+                **point(step, 0.5 * step, 0.5, reward=float(step)),
+                "judge_scores": (ease + rng.normal(0, 0.2, 64)).tolist(),
+            }
+            for step in range(9)
+        ]
+        given = course(run, points)
+        hacked += fall_after_peak(given.checkpoints.points) is not None
+        passed += peak_message(given) is not None
+    assert max(hacked, passed) / trials < 0.025 + 3 * (0.025 * 0.975 / trials) ** 0.5
+
+
+@pytest.mark.parametrize("prompts", [3, 48])
+def test_a_judge_that_may_have_risen_is_no_sign_of_hacking(run, sft, write_report_params, prompts):
+    rng = np.random.default_rng(1)
+    judge = (0.03 + rng.normal(0, 0.3, prompts)).tolist()
+    ours = replace(run, samples=scored(run.samples[:prompts], [0.5 + one for one in judge], [1.0] * prompts))
+    before = replace(sft, samples=scored(sft.samples[:prompts], [0.5] * prompts, [0.0] * prompts))
+    ours = with_metrics(ours, kl_interval=Interval(mean=2.0, low=1.5, high=2.5))
+    assert hacking_message(ours, before, write_report_params) is None
 
 
 def test_a_policy_that_did_not_move_exploits_nothing(run, write_report_params, sft):
@@ -112,17 +143,17 @@ def test_poor_text_counts_where_the_reward_rose(run, distinct, reward, found):
 
 def test_the_message_names_both_ends_and_the_selected_step(run, sft, write_report_params):
     message = hacking_message(course(run, FALLING, selected_step=5), sft, write_report_params)
-    assert "fell from 0.70 at step 5 (KL 1.0 nats) to 0.55 at step 9 (KL 4.0 nats)" in message
-    assert "the reward score rose by 1.00" in message and "the selected step 5 lies before that" in message
-    later = hacking_message(course(run, FALLING, selected_step=9), sft, write_report_params)
-    assert "the selected step 9 lies there or after it" in later
+    assert "fell from 0.70 at step 5 (KL 1.0 nats) to 0.40 at step 11 (KL 6.0 nats)" in message
+    assert "the reward score rose by 1.50" in message and "the selected step 5 lies before that" in message
+    later = hacking_message(course(run, FALLING, selected_step=11), sft, write_report_params)
+    assert "the selected step 11 lies there or after it" in later
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({}, None),
-        ({"judge_score": 0.47}, "the judge score did not rise beyond chance"),
+        ({"judge_score": 0.47}, None),
         ({"judge_score": 0.3}, "the judge score fell by 0."),
         ({"perplexity_held_out": 50.0}, "held-out perplexity rose to 1.21 times SFT's"),
         ({"distinct_2": 0.5}, "distinct-2 fell to 0.60 times SFT's"),
@@ -145,8 +176,8 @@ def test_where_the_judge_peaked(run):
     assert peak_message(course(run, RISING)) is None
     passed = peak_message(course(run, FALLING, selected_step=5))
     assert "peaked at step 5 (KL 1.0 nats), before the last step 11" in passed
-    # equal falls on 64 prompts: w = 1.96^2 / (64 + 1.96^2) of all may be others, from -1 to 1
-    assert "lower by 0.300 [0.226, 0.340] on the same prompts" in passed and "Step 5 goes on" in passed
+    # equal falls on 32 prompts: w = 1.96^2 / (32 + 1.96^2) of all may be others, from -1 to 1
+    assert "lower by 0.300 [0.161, 0.375] on prompts that did not choose it" in passed and "Step 5 goes on" in passed
     assert peak_message(course(run, [*RISING, noisy(point(12, 5, 0.699), 0.1)])) is None, "within the noise"
     never = peak_message(course(run, [RISING[0], point(5, 1, 0.4)]))
     assert "No checkpoint has a higher judge score than SFT" in never
