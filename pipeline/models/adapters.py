@@ -215,14 +215,21 @@ def _merge_with_peft(network: PreTrainedModel, folder: Path) -> PreTrainedModel:
     return merged
 
 
+def _all_linear(network: Any) -> bool:
+    from peft.tuners.lora import Linear
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return all(isinstance(module, Linear) for module in network.modules() if isinstance(module, BaseTunerLayer))
+
+
 @contextmanager
 def merged_for_sampling(network: Any) -> Iterator[None]:
     """Inside the block the adapters are in the weights: two small products less for each layer and token.
 
     The merged weights have the number format of the frozen ones, which come back as they were. Nothing changes for a
-    network without adapters.
+    network without adapters, or with adapters of other layers than linear ones, such as embeddings.
     """
-    if not has_adapters(network):
+    if not has_adapters(network) or not _all_linear(network):
         yield
         return
     from peft.tuners.lora import Linear

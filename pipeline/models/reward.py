@@ -137,8 +137,15 @@ class RewardModel(nn.Module):
         starts = range(0, len(order), batch_size)
         for start in progress_bar(starts, title=title, unit="batch") if title else starts:
             rows = order[start : start + batch_size]
-            scores[rows] = self._scores(self.encode([passages[row] for row in rows])).cpu()
+            with self._as_in_training():
+                scores[rows] = self._scores(self.encode([passages[row] for row in rows])).cpu()
         return scores
+
+    def _as_in_training(self) -> torch.autocast:
+        """The number format of training, while there are adapters: they are fp32, and the frozen network may not be."""
+        dtype = self.network.base_model.dtype
+        casts = getattr(self, "_adapted", None) is not None and dtype != torch.float32
+        return torch.autocast(self.network.device.type, dtype=dtype if casts else torch.bfloat16, enabled=casts)
 
     @torch.no_grad()
     def shift(self, offset: float) -> None:

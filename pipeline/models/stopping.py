@@ -26,12 +26,7 @@ def stop_token_ids(
     config = source if source is None or isinstance(source, GenerationConfig) else source.generation_config
     ids = [tokenizer.eos_token_id, *config_stop_ids(config), mark_id(tokenizer, end_of_turn(tokenizer))]
     for text in sampling.stop_tokens:
-        encoded = tokenizer(text, add_special_tokens=False)["input_ids"]
-        if len(encoded) != 1:
-            raise PipelineError(
-                f"sampling.stop_tokens: {text!r} is {len(encoded)} tokens of this tokenizer, and has to be one."
-            )
-        ids += encoded
+        ids += _ids_of(text, tokenizer)
     known = [one for one in dict.fromkeys(ids) if one is not None]
     if not known:
         raise PipelineError(
@@ -39,6 +34,19 @@ def stop_token_ids(
             "its chat template has one. Name one in sampling.stop_tokens."
         )
     return torch.tensor(known)
+
+
+def _ids_of(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """A stop token as it stands alone and as it stands behind a letter, which SentencePiece has two tokens for."""
+    alone = tokenizer(text, add_special_tokens=False)["input_ids"]
+    letter, both = (tokenizer(one, add_special_tokens=False)["input_ids"] for one in ("a", f"a{text}"))
+    behind = both[len(letter) :] if both[: len(letter)] == letter else []
+    found = [one[0] for one in (alone, behind) if len(one) == 1]
+    if not found:
+        raise PipelineError(
+            f"sampling.stop_tokens: {text!r} is {len(alone)} tokens of this tokenizer, and has to be one."
+        )
+    return found
 
 
 def config_stop_ids(config: GenerationConfig | None) -> list[int]:

@@ -75,9 +75,9 @@ class Spending:
 def kl_spent(inputs: ReportInputs) -> dict[str, Spending]:
     """What a gain in judge score costs, at the targets of `SHARES`; empty where no common gain is beyond chance.
 
-    The target follows from the data: the largest gain over SFT that best-of-n and every method reach that beats
-    SFT beyond chance on the evaluation prompts, and half of it. Best-of-n is close to optimal at a given KL (Gao et al. 2022, arXiv:2210.10760;
-    Beirami et al. 2024, arXiv:2401.01879), so ratios are above 1.
+    The target follows from the data: the largest gain over SFT that best-of-n and every method reach that beats SFT
+    beyond chance on the evaluation prompts, and half of it. Best-of-n is close to optimal at a given KL (Gao et al.
+    2022, arXiv:2210.10760; Beirami et al. 2024, arXiv:2401.01879), so ratios are above 1.
 
     The interval is a percentile bootstrap over the validation prompts, which all lines share: each resample draws the
     lines of best-of-n and of the methods anew, both in score and in KL, and finds its own target. Where a line of a
@@ -124,7 +124,7 @@ class _LineByPrompt:
 
 
 def _lines_by_prompt(inputs: ReportInputs) -> dict[str, _LineByPrompt]:
-    """Best-of-n, and the shown run of every method that beats SFT beyond chance, on the evaluation prompts and on these."""
+    """Best-of-n, and the shown run of every method that beats SFT beyond chance, on evaluation prompts and on these."""
     frontier = inputs.sft.frontier
     if not frontier:
         return {}

@@ -36,7 +36,7 @@ GLOSSARY = (
     Term(
         "Reward score",
         "mean of r(prompt + continuation)",
-        "score, mean 0 on reference samples",
+        "score, mean 0 on the training pairs",
         "From the learned reward model. PPO maximises it; a rise beyond chance without one of the judge score "
         "is reward hacking.",
     ),

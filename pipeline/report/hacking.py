@@ -137,7 +137,8 @@ def first_poor(points: Sequence[CheckpointPoint], min_ratio: float) -> Checkpoin
 def peak_message(run: TrainedPolicy) -> str | None:
     """Where the judge peaked, if the end of training is lower beyond chance, prompt by prompt; None where it is not.
 
-    Told by the prompts that the peak was not found by, see `judge_peak`. None, too, where neither of them has moved away from SFT: then they are the same policy, drawn twice.
+    Told by the prompts that the peak was not found by, see `judge_peak`. None, too, where neither of them has moved
+    away from SFT: then they are the same policy, drawn twice.
     """
     points = run.checkpoints.points
     peak, last = judge_peak(points), points[-1]
@@ -147,7 +148,8 @@ def peak_message(run: TrainedPolicy) -> str | None:
     seen = f"The judge score peaked at {_place(peak)}, before the last step {last.step}"
     if peak.step == 0:
         seen = f"No checkpoint has a higher judge score than SFT; the last is step {last.step}"
-    fall = f"There it is lower by {-change.mean:.3f} [{-change.high:.3f}, {-change.low:.3f}] on prompts that did not choose it"
+    interval = f"{-change.mean:.3f} [{-change.high:.3f}, {-change.low:.3f}]"
+    fall = f"There it is lower by {interval} on prompts that did not choose it"
     went = f"Step {run.checkpoints.selected_step} goes on (select_checkpoint.select: {run.checkpoints.select})"
     return f"{seen}. {fall}. {went}. Train for fewer steps."
 

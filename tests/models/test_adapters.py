@@ -12,7 +12,7 @@ from pipeline.models import adapters
 from pipeline.models.adapters import has_adapters, lora_linear, merged_for_sampling
 from pipeline.models.policy import Policy
 from tests.conftest import ROOT, PolicyMaker
-from tests.tiny_models import FULL, LORA
+from tests.tiny_models import FULL, LORA, changed
 
 BATCH = collate([TokenizedExample([11, 12, 13], [20, 21, 2]), TokenizedExample([30], [31, 32])], pad_token_id=0)
 
@@ -35,6 +35,17 @@ def test_merged_adapters_compute_the_same(policy: Policy) -> None:
             pass
     assert torch.allclose(merged, apart, atol=1e-5)
     assert not merged.requires_grad
+
+
+def test_adapters_of_embeddings_stay_apart_while_a_policy_samples(make_policy: PolicyMaker) -> None:
+    """Left out of the weights and switched off, they would make the sampler another policy."""
+    policy = make_policy(changed(LORA, lora_target_modules=["q_proj", "embed_tokens"]))
+    for name, parameter in policy.named_parameters():
+        if "lora_B" in name or "lora_embedding_B" in name:
+            torch.nn.init.constant_(parameter, 0.05)
+    apart = policy(BATCH).logprobs
+    with merged_for_sampling(policy.language_model):
+        assert torch.allclose(policy(BATCH).logprobs, apart, atol=1e-5)
 
 
 def test_afterwards_weights_and_adapters_are_what_they_were(policy: Policy) -> None:

@@ -14,8 +14,9 @@ from pipeline.models.stopping import stop_token_ids
 from pipeline.models.text_format import TextFormat
 from pipeline.params.schema import Sampling
 from tests.tiny_models import FULL, LORA, byte_level_tokenizer, changed, llama_config
+from tests.tokenizer_kinds import sentencepiece
 
-PLAIN = Sampling(max_new_tokens=12, temperature=1.0, top_k=0, top_p=1.0, stop_tokens=[], batch_size=4)
+PLAIN = Sampling(max_new_tokens=12, temperature=1.0, stop_tokens=[], batch_size=4)
 GEMMA = (
     "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
     "{{ m.content }}<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
@@ -41,6 +42,15 @@ def test_so_does_the_end_of_turn_of_the_chat_template(gemma_like: PreTrainedToke
     assert stop_token_ids(gemma_like, PLAIN, None).tolist() == [2, turn]
     found = stop_token_ids(gemma_like, changed(PLAIN, stop_tokens=["a"]), GenerationConfig(eos_token_id=[turn, 2, 5]))
     assert found.tolist() == [2, turn, 5, gemma_like.convert_tokens_to_ids("a")]
+
+
+def test_a_stop_token_is_the_one_that_stands_behind_a_word() -> None:
+    """SentencePiece has two tokens for a full stop: alone, with the space before it, and behind a letter."""
+    tokenizer = sentencepiece()
+    said = tokenizer("a film.", add_special_tokens=False)["input_ids"][-1]
+    alone = tokenizer(".", add_special_tokens=False)["input_ids"]
+    found = stop_token_ids(tokenizer, changed(PLAIN, stop_tokens=["."]), None).tolist()
+    assert said in found and set(alone if len(alone) == 1 else []) <= set(found)
 
 
 def test_a_stop_token_of_several_tokens_is_refused() -> None:

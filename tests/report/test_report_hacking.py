@@ -179,7 +179,7 @@ def test_where_the_judge_peaked(run):
     # equal falls on 32 prompts: w = 1.96^2 / (32 + 1.96^2) of all may be others, from -1 to 1
     assert "lower by 0.300 [0.161, 0.375] on prompts that did not choose it" in passed and "Step 5 goes on" in passed
     assert peak_message(course(run, [*RISING, noisy(point(12, 5, 0.699), 0.1)])) is None, "within the noise"
-    never = peak_message(course(run, [RISING[0], point(5, 1, 0.4)]))
+    never = peak_message(course(run, [RISING[0], point(5, 1, 0.2)]))
     assert "No checkpoint has a higher judge score than SFT" in never
 
 

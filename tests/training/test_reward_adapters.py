@@ -44,3 +44,14 @@ def test_it_learns_and_is_saved_whole(
     loaded = load_reward_model(tmp_path, compute)
     texts = [pair.chosen for pair in text_pairs[:4]]
     assert torch.allclose(loaded.score(texts, batch_size=4), model.score(texts, batch_size=4), atol=1e-5)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_adapters_on_frozen_bf16_score_outside_of_training(
+    decoder_folder: Path, compute: Compute, text_pairs: list[TextPair], fused: bool
+) -> None:
+    """Without the fused path the adapters' fp32 would meet bf16 inputs."""
+    used = replace(compute, dtype=torch.bfloat16, fused_adapters=fused)
+    model = create_reward_model(decoder_folder, used, max_length=48, seed=0, finetuning=LORA)
+    assert 0.0 <= pair_accuracy(model, text_pairs) <= 1.0
+    assert model.score([pair.chosen for pair in text_pairs], batch_size=4).isfinite().all()
