@@ -1,4 +1,4 @@
-"""What differs between runs: parameters, and results with paired intervals where both answered the same prompts."""
+"""What differs between runs: parameters, and results with paired intervals where both were measured alike."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ _METRICS = {
 """What is shown, with its digits."""
 _PAIRED = {"judge_score": "judge_score", "reward_score": "reward_score", "kl_nats_per_sequence": "kl_nats"}
 """Metrics that are means over prompts, with the column of the samples that has the values."""
+_OF_NO_PROMPT = {"perplexity_held_out", "cost/all_stages.seconds"}
+"""Metrics that no prompt takes part in."""
 _RANGES: dict[str, Range] = {"judge_score": JUDGE_GAIN_RANGE}
 """Of the differences of a column; the others have no limits."""
 
@@ -40,7 +42,7 @@ class Comparison:
 def compare(runs: Sequence[PolicyRun]) -> Comparison:
     """Line the runs up."""
     first, *others = runs
-    remarks = [remark for other in others if (remark := _incomparable(first, other))]
+    remarks = [remark for other in others for remark in _remarks(first, other)]
     params = param_rows([run.params for run in runs])
     return Comparison(list(runs), params, [_metric_row(runs, key) for key in _METRICS], remarks)
 
@@ -59,11 +61,14 @@ def _metric_row(runs: Sequence[PolicyRun], key: str) -> Row:
 
 
 def _difference(first: PolicyRun, other: PolicyRun, key: str, digits: int) -> str:
-    """Other minus first; with a 95 % interval where every prompt has a value of both."""
+    """Other minus first, where both were measured alike; with a 95 % interval where each prompt has both values."""
+    if key not in first.metrics or key not in other.metrics:
+        return ""
+    if different := _incomparable(first, other, key):
+        return f"not comparable: {' and '.join(different)}"
     column = _PAIRED.get(key)
-    if column is None or _incomparable(first, other):
-        known = key in first.metrics and key in other.metrics
-        return signed(other.metrics[key] - first.metrics[key], digits) if known else ""
+    if column is None or not first.samples or not other.samples:
+        return signed(other.metrics[key] - first.metrics[key], digits)
     ids = sorted(first.samples)
     ours, theirs = ([run.samples[one][column] for one in ids] for run in (other, first))
     gain = policy_difference(ours, theirs, within=_RANGES.get(column))
@@ -72,17 +77,35 @@ def _difference(first: PolicyRun, other: PolicyRun, key: str, digits: int) -> st
     return f"{signed(gain['mean'], digits)} ({ends}{beyond})"
 
 
-def _incomparable(first: PolicyRun, other: PolicyRun) -> str:
-    """Why the two have no paired intervals; empty where they have."""
+def _incomparable(first: PolicyRun, other: PolicyRun, key: str) -> list[str]:
+    """What keeps two values of a metric from being compared; empty where nothing does."""
+    if key in _OF_NO_PROMPT:
+        return other.measured_with.differences(first.measured_with, key)
+    prompts = ["other prompts"] if _prompts_differ(first, other) else []
+    return prompts + other.measured_with.differences(first.measured_with, key)
+
+
+def _prompts_differ(first: PolicyRun, other: PolicyRun) -> bool:
+    return bool(first.samples and other.samples) and first.samples.keys() != other.samples.keys()
+
+
+def _remarks(first: PolicyRun, other: PolicyRun) -> list[str]:
+    """What is to be known before the differences of two runs are read."""
     pair = f"{other.name} and {first.name}"
+    remarks = []
     if not first.samples or not other.samples:
-        return f"{pair}: no samples are kept of one of them, so that differences have no interval"
-    if first.samples.keys() != other.samples.keys():
+        remarks.append(f"{pair}: no samples are kept of one of them, so that differences have no interval")
+    elif _prompts_differ(first, other):
         common = len(first.samples.keys() & other.samples.keys())
-        return f"{pair} answered different prompts ({common} in common), so that differences have no interval"
-    if first.judge != other.judge:
-        return f"{pair} were measured by different judges: their judge scores are not comparable"
-    return ""
+        remarks.append(f"{pair} answered different prompts ({common} in common): their results are not comparable")
+    by_reason: dict[str, list[str]] = {}
+    for key in _METRICS:
+        if key in first.metrics and key in other.metrics:
+            for reason in other.measured_with.differences(first.measured_with, key):
+                by_reason.setdefault(reason, []).append(key)
+    for reason, keys in by_reason.items():
+        remarks.append(f"{pair} were measured with {reason}: not comparable by {', '.join(keys)}")
+    return remarks
 
 
 def as_text(comparison: Comparison) -> str:

@@ -14,8 +14,8 @@ from pipeline.errors import PipelineError
 from pipeline.params.loading import flatten
 from pipeline.report.comparison import flag_subject
 from pipeline.report.formats import number
+from pipeline.tracking.measured_with import MeasuredWith
 from pipeline.tracking.policy_run import policy_metrics
-from pipeline.tracking.registry import JUDGE
 
 _POLICIES = Path("reports/policies")
 _REPORT = Path("reports/comparison.json")
@@ -90,13 +90,18 @@ def _policy(root: Path, file: Path, params: Mapping[str, str]) -> PolicyRun:
     samples = file.with_name("samples.jsonl")
     rows = [json.loads(line) for line in samples.read_text().splitlines()] if samples.is_file() else []
     metrics = policy_metrics(json.loads(file.read_text()))
-    return PolicyRun("", name, params, metrics, _judge(root), {row["id"]: row for row in rows})
+    measured_with = MeasuredWith(_hashes(root, name), params)
+    return PolicyRun("", name, params, metrics, measured_with, {row["id"]: row for row in rows})
 
 
-def _judge(root: Path) -> str:
+def _hashes(root: Path, name: str) -> dict[str, str]:
+    """Content hash by path of all outputs, and of what the evaluation of a policy read."""
     lock = root / "dvc.lock"
     stages = YAML(typ="safe").load(lock)["stages"] if lock.is_file() else {}
-    return next((out["md5"] for one in stages.values() for out in one.get("outs", []) if out["path"] == JUDGE), "")
+    evaluation = "evaluate_sft" if name == "sft" else f"evaluate_policy@{name.replace(' seed ', '-')}"
+    rows = [row for stage in stages.values() for row in stage.get("outs", [])]
+    rows += stages.get(evaluation, {}).get("deps", [])
+    return {row["path"]: row["md5"] for row in rows}
 
 
 def _cell(report: Mapping[str, Any], section: str, key: str) -> str:

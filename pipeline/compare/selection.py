@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.tracking.registry import CANDIDATE, CHAMPION, JUDGE_TAG, Registry
+from pipeline.tracking.measured_with import MeasuredWith
+from pipeline.tracking.registry import CANDIDATE, CHAMPION, Registry
 from pipeline.tracking.store import Store
 
 _LISTED = 20
@@ -20,8 +21,7 @@ class PolicyRun:
     name: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
-    judge: str
-    """Content hash of the judge that measured it."""
+    measured_with: MeasuredWith
     samples: Mapping[str, Mapping[str, Any]]
     """Rows of its table of samples, by prompt id; empty where the run keeps none."""
 
@@ -85,6 +85,6 @@ def _loaded(store: Store, run: Any) -> PolicyRun:
         name=run.info.run_name,
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
-        judge=run.data.tags.get(JUDGE_TAG, ""),
+        measured_with=MeasuredWith.of_run(run.data.tags, run.data.params),
         samples=store.samples(run.info.run_id),
     )

@@ -1,8 +1,9 @@
 """The registered model: a version for each evaluated checkpoint, and who is candidate and champion.
 
 The candidate is the best policy of the last report. It becomes the champion only if no flag speaks against it and the
-paired interval of its judge score over the champion's, prompt by prompt, lies above 0; where there is no champion yet,
-its gain over the SFT policy. Otherwise the version says why not, and `make promote` lets people decide.
+paired interval of its judge score over the champion's, prompt by prompt, lies above 0, both measured with the same;
+where there is no champion yet, its gain over the SFT policy. Otherwise the version says why not, and `make promote`
+lets people decide.
 """
 
 import json
@@ -11,13 +12,10 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, policy_difference
+from pipeline.tracking.measured_with import MeasuredWith
 from pipeline.tracking.store import Store
 
 CANDIDATE, CHAMPION = "candidate", "champion"
-JUDGE = "artifacts/evaluation_judge"
-"""The judge that measures policies."""
-JUDGE_TAG = f"dvc.dep/{JUDGE}"
-"""Its content hash, a tag of the run of a policy."""
 _REFUSED = "champion.refused"
 _SHOWN = {"judge_score": "judge_score", "win_rate_vs_sft": "win_rate", "kl_nats_per_sequence": "kl"}
 """Results of a policy, and how the tags of its version call them. The UI writes all tags of a version below each other,
@@ -101,8 +99,12 @@ class Registry:
                 return "there is no champion yet, and its gain over SFT is not beyond chance"
             return None
         other = self._client.get_run(champion.run_id)
-        if other.data.tags.get(JUDGE_TAG) != run.data.tags.get(JUDGE_TAG):
-            return f"version {champion.version}, the champion, was measured by another judge: compare them on one"
+        measured, theirs_measured = (MeasuredWith.of_run(one.data.tags, one.data.params) for one in (run, other))
+        if different := measured.differences(theirs_measured, "judge_score"):
+            with_what = " and ".join(different)
+            return (
+                f"version {champion.version}, the champion, was measured with {with_what}: measure both with the same"
+            )
         ours, theirs = self._scores(run.info.run_id), self._scores(champion.run_id)
         if not ours:
             return "its run keeps no table of samples to compare with the champion's"

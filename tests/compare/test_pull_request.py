@@ -19,24 +19,37 @@ from pipeline.params.recipes import apply_recipe, read_recipe
 from pipeline.params.schema import WriteReport
 from pipeline.report.comparison import build_comparison
 from pipeline.report.formats import signed
+from pipeline.tracking.measured_with import HELD_OUT_TEXTS, JUDGE, REWARD_MODEL, SFT, SFT_SAMPLES
 from tests.conftest import ROOT
 from tests.report.conftest import write_synthetic_reports
 from tests.report.trained_files import load
 
 DPO = "reports/policies/dpo/seed-0"
+MEASURED_WITH = {
+    "judge": JUDGE, "sft": SFT, "sft_samples": SFT_SAMPLES, "reward_model": REWARD_MODEL, "texts": HELD_OUT_TEXTS,
+}  # fmt: skip
 GITHUB = ROOT / ".github"
 Comment = Callable[[], str]
 
 
-def write_side(root: Path, *, beta: float, judge: str = "a") -> None:
-    """A working folder after `dvc repro`."""
+def write_side(root: Path, *, beta: float, kind: str = "classifier", **changed: str) -> None:
+    """A working folder after `dvc repro`; `changed` are other hashes of what measures."""
     root.mkdir()
     write_synthetic_reports(root, ["dpo", "ppo"], seeds=[0], prompts=48, costs=False)
     report = WriteReport(samples_shown=8, max_kl=10.0, max_perplexity_ratio=1.1, min_distinct_ratio=0.8)
     (root / "reports/comparison.json").write_text(json.dumps(build_comparison(load(root), report)))
-    (root / "params.yaml").write_text(f"optimize:\n  dpo:\n    beta: {beta}\n    seed: 0\n")
-    outs = {"fit_judge": {"outs": [{"path": "artifacts/evaluation_judge", "md5": judge}]}}
-    YAML(typ="safe").dump({"stages": outs}, root / "dvc.lock")
+    (root / "params.yaml").write_text(
+        f"optimize:\n  dpo:\n    beta: {beta}\n    seed: 0\njudge:\n  kind: {kind}\nsampling:\n  temperature: 1.0\n"
+    )
+    read = [{"path": path, "md5": changed.get(name, "a")} for name, path in MEASURED_WITH.items()]
+    evaluations = ("evaluate_policy@dpo-0", "evaluate_policy@ppo-0")
+    stages = {name: {"deps": read} for name in evaluations} | {
+        "evaluate_sft": {
+            "deps": [row for row in read if row["path"] != SFT_SAMPLES],
+            "outs": [row for row in read if row["path"] == SFT_SAMPLES],
+        }
+    }
+    YAML(typ="safe").dump({"stages": stages}, root / "dvc.lock")
 
 
 def edit_samples(root: Path, change: Callable[[int, dict[str, Any]], Any]) -> list[float]:
@@ -97,8 +110,44 @@ def test_what_cannot_be_paired_is_said(tmp_path: Path, comment: Comment) -> None
     for file in sorted((tmp_path / "change/reports/policies/ppo").rglob("*.json*")):
         file.unlink()
     text = comment()
-    assert "were measured by different judges" in text and "beyond chance" not in text
+    assert "were measured with another judge: not comparable by judge_score, win_rate_vs_sft" in text
+    (row,) = (line for line in text.splitlines() if line.startswith("| judge_score") and "not comparable" in line)
+    assert "beyond chance" not in row
     assert "- only the base has ppo seed 0" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "incomparable"),
+    [
+        ("classifier", {"sft_samples": "b"}, {"win_rate_vs_sft": "another set of SFT samples"}),
+        (
+            "chat",
+            {"sft_samples": "b"},
+            dict.fromkeys(("judge_score", "win_rate_vs_sft"), "another set of SFT samples"),
+        ),
+        ("classifier", {"reward_model": "b"}, {"reward_score": "another reward model"}),
+        ("classifier", {"sft": "b"}, dict.fromkeys(("win_rate_vs_sft", "kl_nats_per_sequence"), "another SFT policy")),
+        ("classifier", {"texts": "b"}, {"perplexity_held_out": "another set of held-out texts"}),
+    ],
+)
+def test_what_was_measured_otherwise_has_no_difference(
+    tmp_path: Path, comment: Comment, kind: str, changed: dict[str, str], incomparable: dict[str, str]
+) -> None:
+    write_side(tmp_path / "base", beta=0.1, kind=kind)
+    write_side(tmp_path / "change", beta=0.1, kind=kind, **changed)
+    edit_samples(
+        tmp_path / "change",
+        lambda _, row: row.update({key: row[key] + 1.0 for key in ("judge_score", "reward_score", "kl_nats")}),
+    )
+    rows = [line for line in comment().splitlines() if line.startswith("| ")]
+    shown = {row.split(" | ")[0].strip("| "): row.split(" | ")[-1].strip("| ") for row in rows}
+    paired = ("judge_score", "reward_score", "kl_nats_per_sequence")
+    for key in (*paired, "win_rate_vs_sft", "perplexity_held_out"):
+        if key in incomparable:
+            assert shown[key] == f"not comparable: {incomparable[key]}"
+        else:
+            assert "not comparable" not in shown[key]
+            assert ("beyond chance" in shown[key]) == (key in paired), key
 
 
 def test_results_beside_the_policies_and_warnings(tmp_path: Path, comment: Comment) -> None:

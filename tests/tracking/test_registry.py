@@ -16,12 +16,20 @@ from tests.tracking.conftest import client, history, only_run
 PROMPTS = {"name": "prompts/evaluation.jsonl", "digest": "e" * 32}
 
 
-def evaluate(root: Path, name: str, model: str, scores: list[float], *, low: float = 0.1, judge: str = "j") -> Path:
+def evaluate(
+    root: Path, name: str, model: str, scores: list[float], *, low: float = 0.1, judge: str = "j",
+    kind: str = "classifier", sft_samples: str = "s",
+) -> Path:  # fmt: skip
     """The journal of the evaluation of a policy."""
     tags = {"stage": name, "dvc.dep/artifacts/evaluation_judge": judge, f"dvc.out/{name}/samples.jsonl": name}
+    tags["dvc.dep/reports/policies/sft/samples.jsonl"] = sft_samples
     tags["dvc.dep/artifacts/selected/dpo/seed-0"] = "f"
     journal = Journal(
-        new_journal_path(root, name), name=f"{name} beta=0.1", experiment="tests", params={"beta": "0.1"}, tags=tags
+        new_journal_path(root, name),
+        name=f"{name} beta=0.1",
+        experiment="tests",
+        params={"beta": "0.1", "judge.kind": kind},
+        tags=tags,
     )
     source = {"name": "data/raw/a.csv", "digest": "a" * 32, "source": "data/raw/a.csv", "context": "source", "rows": 3}
     journal.append("datasets", datasets=[source, {**PROMPTS, "source": "x", "context": "test"}])
@@ -146,7 +154,7 @@ def test_a_champion_is_only_followed_by_one_that_beats_it_beyond_chance(root: Pa
     cases = [
         ("same", low, "j", {}, "does not beat version 2"),
         ("flagged", high, "j", {"reward_hacking": "..."}, "flags speak against it: reward_hacking"),
-        ("judged", high, "other", {}, "was measured by another judge"),
+        ("judged", high, "other", {}, "was measured with another judge"),
         ("more-prompts", [*high, 0.9], "j", {}, "was measured on other prompts (50 in common)"),
         ("no-table", [], "j", {}, "its run keeps no table of samples"),
     ]
@@ -160,6 +168,19 @@ def test_a_champion_is_only_followed_by_one_that_beats_it_beyond_chance(root: Pa
     assert holders(root, model) == (8, 8)
     table = registry(root, model).table()
     assert "champion" in table[0] and "flags speak against it" in "\n".join(table)
+
+
+@pytest.mark.parametrize(("kind", "champion"), [("chat", 1), ("classifier", 2)])
+def test_preferences_over_other_sft_samples_are_compared_with_none(root: Path, kind: str, champion: int) -> None:
+    """Over a worse SFT policy a chat judge's score is higher by itself; a score of single texts is not."""
+    model = f"other-sft-{kind}"
+    low, high = [0.1 * (row % 5) for row in range(50)], [0.1 * (row % 5) + 0.3 for row in range(50)]
+    for name, scores, sft_samples in ((f"good-{kind}", low, "good"), (f"bad-{kind}", high, "bad")):
+        send(root, evaluate(root, name, model, scores, kind=kind, sft_samples=sft_samples))
+        send(root, report(root, model, name))
+    assert holders(root, model) == (2, champion)
+    decision = only_run(root, f"bad-{kind}").data.tags["champion"]
+    assert ("was measured with another set of SFT samples" in decision) == (kind == "chat"), decision
 
 
 def test_people_promote_what_they_like(root: Path) -> None:

@@ -1,0 +1,68 @@
+"""What a policy's metrics were measured with: values of two runs are compared only where it is the same."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+JUDGE = "artifacts/evaluation_judge"
+"""The judge that measures policies."""
+SFT = "artifacts/sft"
+"""The policy that KL and win rate are measured against."""
+SFT_SAMPLES = "reports/policies/sft/samples.jsonl"
+"""What a judge that compares holds every response against."""
+REWARD_MODEL = "artifacts/inputs/ppo/reward_model"
+HELD_OUT_TEXTS = "artifacts/data/texts/evaluation.jsonl"
+
+_TEMPERATURE, _JUDGE_KIND = "sampling.temperature", "judge.kind"
+_NAMES = {
+    JUDGE: "judge",
+    SFT: "SFT policy",
+    SFT_SAMPLES: "set of SFT samples",
+    REWARD_MODEL: "reward model",
+    HELD_OUT_TEXTS: "set of held-out texts",
+    _TEMPERATURE: "sampling temperature",
+}
+_USED = {
+    "judge_score": (JUDGE,),
+    "win_rate_vs_sft": (JUDGE, SFT, SFT_SAMPLES, _TEMPERATURE),
+    "reward_score": (REWARD_MODEL,),
+    "kl_nats_per_sequence": (SFT, _TEMPERATURE),
+    "perplexity_held_out": (HELD_OUT_TEXTS,),
+}
+"""What each metric depends on beside the policy and the prompts."""
+_POINTWISE = {"classifier", "reward_model"}
+"""Kinds of judges whose score of a response depends on no other response."""
+
+
+@dataclass(frozen=True)
+class MeasuredWith:
+    """Content hashes by path, and parameters by dotted key, of an evaluation."""
+
+    hashes: Mapping[str, str]
+    params: Mapping[str, str]
+
+    @classmethod
+    def of_run(cls, tags: Mapping[str, str], params: Mapping[str, str]) -> "MeasuredWith":
+        """From the tags of a run; what the run of the SFT policy wrote itself counts like what others read of it."""
+        kinds = ("dvc.out/", "dvc.dep/")
+        return cls({key[len(kind) :]: tags[key] for kind in kinds for key in tags if key.startswith(kind)}, params)
+
+    def differences(self, other: "MeasuredWith", metric: str) -> list[str]:
+        """What keeps two values of a metric from being compared, such as `another judge`; empty where nothing does.
+
+        What is not known of one of them may be different, so that it counts.
+        """
+        found = []
+        for one in self._used(other, metric):
+            ours, theirs = (side.hashes.get(one) or side.params.get(one) for side in (self, other))
+            if ours is None or theirs is None:
+                found.append(f"an unknown {_NAMES[one]}")
+            elif ours != theirs:
+                found.append(f"another {_NAMES[one]}")
+        return found
+
+    def _used(self, other: "MeasuredWith", metric: str) -> tuple[str, ...]:
+        used = _USED.get(metric, ())
+        if metric == "judge_score" and not {side.params.get(_JUDGE_KIND) for side in (self, other)} <= _POINTWISE:
+            # a judge that compares gives preferences over the SFT samples: over worse ones they are higher
+            return (*used, SFT_SAMPLES)
+        return used
