@@ -1,6 +1,7 @@
 """Which held-out rows repeat what is learnt from, and which only look like it."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -124,6 +125,39 @@ def test_what_all_prompts_share_says_nothing(written: str, data: Data) -> None:
     leaked = {found["row"] for found in everything.fates if found["fate"] == LEAKED}
     assert leaked <= {1, 201}, "at most the one row that does repeat another"
     assert fate(rows[:1], repeated, data)["fate"] == LEAKED
+
+
+def by_split(found: Sequence[dict[str, Any]]) -> Counter[str]:
+    return Counter(each["fate"] for each in found)
+
+
+def test_tasks_that_are_a_small_part_of_all_prompts_stay_in_the_held_out_splits(data: Data) -> None:
+    tasks = [noise(1000 + task, 45) for task in range(8)]
+    asked = [pair(f"{tasks[at % 8]} {noise(at, 12)}") for at in range(320)]
+    free = [pair(noise(10_000 + at, 30)) for at in range(320)]
+    found = prepare([RawRows("rows", [*asked, *free], data)], seed=0).fates[: len(asked)]
+    assert by_split(found)[LEAKED] == 0 and by_split(found)["used.evaluation"] > 60
+
+
+def test_prompts_that_differ_by_one_word_of_a_template_stay(data: Data) -> None:
+    templates = [noise(2000 + at, 10).split() for at in range(12)]
+    asked = [
+        pair(" ".join([*words[:6], noise(60 * at + number, 1), *words[6:]]))
+        for at, words in enumerate(templates)
+        for number in range(60)
+    ]
+    found = by_split(prepare([RawRows("rows", asked, data)], seed=0).fates)
+    assert found[LEAKED] == 0 and found["used.validation"] and found["used.test"] and found["used.evaluation"]
+
+
+def test_what_repeats_a_row_of_its_own_task_is_still_found(data: Data) -> None:
+    task = noise(1000, 45)
+    asked = [f"{task} {noise(500 + at, 12)}" for at in range(60)]
+    repeated = pair(f"{asked[0]} now")
+    seed = seeded(asked[:1], repeated["prompt"])
+    rows = [repeated, *map(pair, asked), *others(320)]
+    found = prepare([RawRows("rows", rows, data)], seed=seed).fates
+    assert found[0]["fate"] == LEAKED and by_split(found)[LEAKED] == 1
 
 
 def test_a_held_out_row_is_held_against_the_held_out_splits_before_it(data: Data) -> None:
