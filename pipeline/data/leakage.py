@@ -1,7 +1,8 @@
 """Held-out rows that nearly repeat what a run learns from: they are found by their words, and are not measured on.
 
 A row is held against every row of the splits before its own, in the order of `SPLITS`: what the judge, SFT and policies
-learn from, then what checkpoints (validation) and reward models (test) are chosen by. It repeats one of them where
+learn from, then what checkpoints (validation) and reward models (test) are chosen by. A label that the judge is
+measured on is held against those that it is fitted on. A row repeats another one where
 
 1. both prompts have the same words, or
 2. a share of the words of its prompt, or of its whole text, stands in runs of words that the other row has, too, and

@@ -203,3 +203,36 @@ def test_a_review_that_was_posted_twice_is_found_by_its_text(params: Params) -> 
     rows = [{"text": text, "label": 1} for text in (second, first, *(noise(100 + at, 40) for at in range(40)))]
     found = prepare([RawRows("rows", rows, labelled)], seed=seeded(starts[:1], starts[1])).fates
     assert [one["fate"] for one in found[:2]] == [LEAKED, "used.judge"]
+
+
+def reposted(params: Params) -> tuple[list[dict[str, Any]], Data]:
+    """Reviews, each of which comes again behind other first words."""
+    splits = {**dict.fromkeys(NAMES, 0.0), "judge": 0.9, "train": 0.05, "evaluation": 0.05}
+    data = changed(params.data, splits=splits, limits=dict.fromkeys(NAMES, 0))
+    texts = [f"{noise(4000 + 2 * at + again, 6)} {noise(at, 60)}" for at in range(60) for again in (0, 1)]
+    new = [noise(6000 + at, 66) for at in range(60)]
+    return [{"text": text, "label": at // 2 % 2} for at, text in enumerate([*texts, *new])], data
+
+
+def test_the_judge_is_not_measured_on_what_it_was_fitted_on(params: Params) -> None:
+    rows, data = reposted(params)
+    found = prepare([RawRows("rows", rows, data)], seed=0)
+    body = {name: {" ".join(row["text"].split()[6:]) for row in of} for name, of in found.labels.items()}
+    assert body["test"] and not body["train"] & body["test"]
+    left = prepare([RawRows("rows", rows, changed(data, leakage={"threshold": None}))], seed=0)
+    assert list(found.labels["train"]) == list(left.labels["train"]), "what it is fitted on stays"
+    kept = {row["id"] for row in found.labels["test"]}
+    gone = [one for one in found.fates if one["id"] in {row["id"] for row in left.labels["test"]} - kept]
+    assert gone and {one["fate"] for one in gone} == {LEAKED}
+    assert all(one["seen"].endswith(" of judge") for one in gone)
+    assert found.counts["used.judge"] == sum(map(len, found.labels.values()))
+    assert sum(found.counts.values()) == len(rows)
+
+
+def test_a_limit_of_the_judge_counts_what_it_was_to_be_measured_on(params: Params) -> None:
+    rows, data = reposted(params)
+    limited = changed(data, limits={**dict.fromkeys(NAMES, 0), "judge": 100})
+    counts = prepare([RawRows("rows", rows, limited)], seed=0).counts
+    without = prepare([RawRows("rows", rows, changed(limited, leakage={"threshold": None}))], seed=0).counts
+    assert without["used.judge"] == 100 and counts["unused.judge"] == without["unused.judge"] > 0
+    assert 90 < counts["used.judge"] < 100
