@@ -40,6 +40,8 @@ class PreparedData:
     """Preferences as given; empty where the sources have none."""
     glued_pairs: int
     """Those with a response that begins right behind the last letter of the prompt."""
+    lost_categories: list[str]
+    """Kinds of prompts in train without a held-out row, of which rows were dropped that nearly repeat others."""
     counts: Counter[str]
     """Entries by what became of them: `used.SPLIT`, `unused.SPLIT` (over the limit), `unused.REASON` (nothing that
     the split needs, or beyond its source's share), `dropped.REASON`."""
@@ -90,6 +92,7 @@ def prepare(
         different_prompts=len(np.unique(store.numbers["folded"])),
         pairs=uses.pairs(),
         glued_pairs=uses.glued_pairs(),
+        lost_categories=uses.lost_categories(),
         counts=fates.counts,
         rows_of=fates.by_source,
         fates=fates.in_order([name for source in joined for name in source.names or (source.name,)]),
@@ -126,7 +129,7 @@ def _divide(store: RecordStore, data: Data, fates: Fates, *, seed: int) -> Uses:
         if split == "judge":
             judged = judged[kept]
         screen.look(split, used[split])
-    return Uses(store, used, judged, data)
+    return Uses(store, used, judged, data, leaked=screen.leaks)
 
 
 def _judge_leaks(

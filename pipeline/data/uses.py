@@ -1,6 +1,6 @@
 """What each use gets of the records of a split: labels, texts, prompts and pairs, each made when it is asked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.data.record_store import Has, RecordStore
 from pipeline.data.records import fold
-from pipeline.data.splits import held_out_edge, unit_hash
+from pipeline.data.splits import HELD_OUT, held_out_edge, unit_hash
 from pipeline.data.views import View
 from pipeline.params.data import Data
 from pipeline.reading.pairs import SCORES
@@ -42,14 +42,24 @@ class Uses:
     A judge or SFT without a share learns from the train split; the judge is then measured on the test split.
     """
 
-    def __init__(self, store: RecordStore, used: Mapping[str, np.ndarray], judged: np.ndarray, data: Data) -> None:
+    def __init__(
+        self,
+        store: RecordStore,
+        used: Mapping[str, np.ndarray],
+        judged: np.ndarray,
+        data: Data,
+        *,
+        leaked: Iterable[int] = (),
+    ) -> None:
         """Args:
         store: all records.
         used: numbers of those that each split uses, in their order.
         judged: which of the judge's it is measured on, see `measures_judge`: (records of the judge,) booleans.
         data: with a number in each of `data.splits`.
+        leaked: numbers of the held-out records that were dropped because they nearly repeat others.
         """
         self._store, self._used, self._judged, self._data = store, used, judged, data
+        self._leaked = leaked
 
     def labels(self) -> dict[str, Rows]:
         """Of the judge: train and test. A pair gives two texts, the chosen one labelled 1."""
@@ -83,6 +93,16 @@ class Uses:
         splits = np.repeat(np.arange(len(_PAIRED)), [len(part) for part in parts])
         numbers = np.concatenate(parts)
         return View(np.arange(len(numbers)), partial(_pair, self._store, numbers, splits), self._sizes(numbers))
+
+    def lost_categories(self) -> list[str]:
+        """Those with prompts in train that have no held-out record left, and had some before the leaks were dropped."""
+        lost = self._categories(self._leaked)
+        for split in HELD_OUT:
+            lost -= self._categories(self._used[split].tolist()) if lost else set()
+        return sorted(lost & self._categories(self._used["train"].tolist())) if lost else []
+
+    def _categories(self, numbers: Iterable[int]) -> set[str]:
+        return {self._store[number]["category"] for number in numbers}
 
     def glued_pairs(self) -> int:
         """Pairs with a response right behind a letter."""

@@ -15,6 +15,7 @@ from pipeline.data.splits import unit_hash
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
 from pipeline.reading.chats import Message, render_prompt
+from stages.prepare_data import warn_of_lost_categories
 from tests.tiny_models import changed
 
 NAMES = ("judge", "sft", "train", "validation", "test", "evaluation")
@@ -203,6 +204,21 @@ def test_a_review_that_was_posted_twice_is_found_by_its_text(params: Params) -> 
     rows = [{"text": text, "label": 1} for text in (second, first, *(noise(100 + at, 40) for at in range(40)))]
     found = prepare([RawRows("rows", rows, labelled)], seed=seeded(starts[:1], starts[1])).fates
     assert [one["fate"] for one in found[:2]] == [LEAKED, "used.judge"]
+
+
+def test_a_category_that_lost_all_of_its_held_out_rows_is_named(data: Data, capsys: pytest.CaptureFixture[str]) -> None:
+    doors = [{**pair(f"{QUESTION} {noise(at, 1)}"), "category": "doors"} for at in range(12)]
+    rows = [*doors, *({**row, "category": "free"} for row in others())]
+    found = prepare([RawRows("rows", rows, data)], seed=0)
+    assert found.counts[LEAKED] and found.lost_categories == ["doors"]
+    warn_of_lost_categories(found.lost_categories)
+    said = capsys.readouterr().out
+    assert "is left of doors (data.columns.category)" in said and "data.leakage.threshold" in said
+
+    kept = prepare([RawRows("rows", rows, changed(data, leakage={"threshold": None}))], seed=0)
+    assert kept.lost_categories == []
+    warn_of_lost_categories(kept.lost_categories)
+    assert not capsys.readouterr().out
 
 
 def reposted(params: Params) -> tuple[list[dict[str, Any]], Data]:
