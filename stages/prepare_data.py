@@ -41,6 +41,7 @@ def main(stage: Stage) -> None:
     prepared, style = read_sources(intake, policy, seed=stage.params.seed, scratch=scratch, processes=usable_cores())
     assert prepared.noted_rows == intake.rows, "every raw row has a fate"
     _warn_of_glued_pairs(prepared)
+    warn_of_lost_categories(prepared.lost_categories)
     if not style.written:
         style = Style()  # no chat was among the texts
     print(f"  chats   {style.name}", flush=True)
@@ -86,6 +87,17 @@ def _warn_of_glued_pairs(prepared: PreparedData) -> None:
         print(
             f"warning: in {prepared.glued_pairs} of {len(prepared.pairs)} pairs the response begins right behind the "
             'last letter of the prompt; data.separator, such as "\\n", comes between them.',
+            flush=True,
+        )
+
+
+def warn_of_lost_categories(categories: Sequence[str]) -> None:
+    """Say which kinds of prompts are trained on and have no held-out row left, because rows of theirs were leaks."""
+    if categories:
+        print(
+            f"warning: no held-out row is left of {', '.join(categories)} (data.columns.category): rows were dropped "
+            "that nearly repeat what is learnt from. Raise data.leakage.threshold, up to 1, where they are new all the "
+            "same.",
             flush=True,
         )
 

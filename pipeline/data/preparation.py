@@ -14,7 +14,7 @@ from pipeline.data.raw_rows import FieldRows, RawRows, join_votes
 from pipeline.data.record_reader import BATCH, ReadEntries, RecordReader, read_whole
 from pipeline.data.record_store import Has, RecordStore
 from pipeline.data.splits import HELD_OUT, SPLITS, lend_to_empty_splits, split_edges, splits_of
-from pipeline.data.uses import Rows, Uses
+from pipeline.data.uses import Rows, Uses, measures_judge
 from pipeline.params.data import Data
 from pipeline.processes import map_in_processes
 from pipeline.reading.entries import waits_for_all_rows
@@ -40,6 +40,8 @@ class PreparedData:
     """Preferences as given; empty where the sources have none."""
     glued_pairs: int
     """Those with a response that begins right behind the last letter of the prompt."""
+    lost_categories: list[str]
+    """Kinds of prompts in train without a held-out row, of which rows were dropped that nearly repeat others."""
     counts: Counter[str]
     """Entries by what became of them: `used.SPLIT`, `unused.SPLIT` (over the limit), `unused.REASON` (nothing that
     the split needs, or beyond its source's share), `dropped.REASON`."""
@@ -90,6 +92,7 @@ def prepare(
         different_prompts=len(np.unique(store.numbers["folded"])),
         pairs=uses.pairs(),
         glued_pairs=uses.glued_pairs(),
+        lost_categories=uses.lost_categories(),
         counts=fates.counts,
         rows_of=fates.by_source,
         fates=fates.in_order([name for source in joined for name in source.names or (source.name,)]),
@@ -112,11 +115,30 @@ def _divide(store: RecordStore, data: Data, fates: Fates, *, seed: int) -> Uses:
         prompts=different,
         threshold=data.leakage.threshold,
     )
-    used = {}
+    used, judged = {}, np.zeros(0, dtype=bool)
     for split in SPLITS:
-        used[split] = _limited(store, by_split[split], split, data, fates, screen.leaks)
+        usable = _usable(store, by_split[split], split, fates, screen.leaks)
+        taken = usable[: getattr(data.limits, split) or len(usable)]
+        leaks: Mapping[int, str] = {}
+        if split == "judge":
+            judged = measures_judge(store, taken, seed=seed)
+            leaks = _judge_leaks(store, taken, judged, different, data)
+        _note_uses(store, usable, len(taken), split, leaks, fates)
+        kept = np.array([number not in leaks for number in taken.tolist()], dtype=bool)
+        used[split] = taken[kept]
+        if split == "judge":
+            judged = judged[kept]
         screen.look(split, used[split])
-    return Uses(store, used, data, seed=seed)
+    return Uses(store, used, judged, data, leaked=screen.leaks)
+
+
+def _judge_leaks(
+    store: RecordStore, numbers: np.ndarray, judged: np.ndarray, different: np.ndarray, data: Data
+) -> Mapping[int, str]:
+    """Which records that the judge is measured on nearly repeat one that it is fitted on, with what they repeat."""
+    screen = LeakScreen(store, {"test": numbers[judged]}, prompts=different, threshold=data.leakage.threshold)
+    screen.look("judge", numbers[~judged])
+    return screen.leaks
 
 
 def _read(
@@ -187,10 +209,8 @@ class _Gathered:
         self.store.extend(part.table[kept], places)
 
 
-def _limited(
-    store: RecordStore, numbers: np.ndarray, split: str, data: Data, fates: Fates, leaks: Mapping[int, str]
-) -> np.ndarray:
-    """The records of a split that are used, in the order of their hashes, one a prompt where prompts are sampled."""
+def _usable(store: RecordStore, numbers: np.ndarray, split: str, fates: Fates, leaks: Mapping[int, str]) -> np.ndarray:
+    """The records that a split has a use for, in the order of their hashes, one a prompt where prompts are sampled."""
     own = store.numbers[numbers]
     order = np.lexsort((own["id"], own["hash"]))
     usable: list[int] = []
@@ -204,12 +224,17 @@ def _limited(
         else:
             prompts.add(prompt)
             usable.append(number)
-    limit = getattr(data.limits, split) or len(usable)
+    return np.array(usable, dtype=np.int64)
+
+
+def _note_uses(
+    store: RecordStore, usable: np.ndarray, limit: int, split: str, leaks: Mapping[int, str], fates: Fates
+) -> None:
+    """What becomes of the records that a split has a use for: of so many, those that are no leaks are used."""
     fates.counts.update({f"used.{split}": 0, f"unused.{split}": 0})  # said even where there are none
-    for at, number in enumerate(usable):
-        fate = f"{'used' if at < limit else 'unused'}.{split}"
-        fates.note(store.places(number), store.identity(number), fate)
-    return np.array(usable[:limit], dtype=np.int64)
+    for at, number in enumerate(usable.tolist()):
+        fate = LEAKED if number in leaks else f"{'used' if at < limit else 'unused'}.{split}"
+        fates.note(store.places(number), store.identity(number), fate, leaks.get(number, ""))
 
 
 def _refusal(has: int, split: str, *, repeated: bool) -> str | None:

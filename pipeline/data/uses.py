@@ -1,6 +1,6 @@
 """What each use gets of the records of a split: labels, texts, prompts and pairs, each made when it is asked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.data.record_store import Has, RecordStore
 from pipeline.data.records import fold
-from pipeline.data.splits import held_out_edge, unit_hash
+from pipeline.data.splits import HELD_OUT, held_out_edge, unit_hash
 from pipeline.data.views import View
 from pipeline.params.data import Data
 from pipeline.reading.pairs import SCORES
@@ -20,20 +20,46 @@ _PAIRED = ("train", "validation", "test")
 _PROMPTED = (*_PAIRED, "evaluation")
 
 
+def measures_judge(store: RecordStore, numbers: np.ndarray, *, seed: int) -> np.ndarray:
+    """Which records of the judge's split it is measured on; the others fit it. All of a prompt are on one side.
+
+    Args:
+        store: all records.
+        numbers: of those that the split uses.
+        seed: of the hashes.
+
+    Returns:
+        (records,) booleans.
+    """
+    # by a hash of its own: the split hash of these records fills only part of [0, 1)
+    hashes = np.array([unit_hash(seed, f"judge/{fold(store[number]['prompt'])}") for number in numbers.tolist()])
+    return hashes < held_out_edge(hashes.tolist(), _JUDGE_HELD_OUT)
+
+
 class Uses:
     """Rows of the records that are used.
 
     A judge or SFT without a share learns from the train split; the judge is then measured on the test split.
     """
 
-    def __init__(self, store: RecordStore, used: Mapping[str, np.ndarray], data: Data, *, seed: int) -> None:
+    def __init__(
+        self,
+        store: RecordStore,
+        used: Mapping[str, np.ndarray],
+        judged: np.ndarray,
+        data: Data,
+        *,
+        leaked: Iterable[int] = (),
+    ) -> None:
         """Args:
         store: all records.
         used: numbers of those that each split uses, in their order.
+        judged: which of the judge's it is measured on, see `measures_judge`: (records of the judge,) booleans.
         data: with a number in each of `data.splits`.
-        seed: of the judge's own split.
+        leaked: numbers of the held-out records that were dropped because they nearly repeat others.
         """
-        self._store, self._used, self._data, self._seed = store, used, data, seed
+        self._store, self._used, self._judged, self._data = store, used, judged, data
+        self._leaked = leaked
 
     def labels(self) -> dict[str, Rows]:
         """Of the judge: train and test. A pair gives two texts, the chosen one labelled 1."""
@@ -41,10 +67,7 @@ class Uses:
             known = {name: self._with(self._used[name], Has.LABEL | Has.PAIR) for name in ("train", "test")}
             return {name: self._labelled(numbers) for name, numbers in known.items()}
         numbers = self._used["judge"]
-        # by a hash of its own: the split hash of these records fills only part of [0, 1)
-        hashes = np.array([self._judge_hash(int(number)) for number in numbers])
-        held_out = hashes < held_out_edge(hashes.tolist(), _JUDGE_HELD_OUT)
-        return {"train": self._labelled(numbers[~held_out]), "test": self._labelled(numbers[held_out])}
+        return {"train": self._labelled(numbers[~self._judged]), "test": self._labelled(numbers[self._judged])}
 
     def texts(self) -> dict[str, Rows]:
         """Prompts with a response: train for SFT, and evaluation."""
@@ -71,6 +94,16 @@ class Uses:
         numbers = np.concatenate(parts)
         return View(np.arange(len(numbers)), partial(_pair, self._store, numbers, splits), self._sizes(numbers))
 
+    def lost_categories(self) -> list[str]:
+        """Those with prompts in train that have no held-out record left, and had some before the leaks were dropped."""
+        lost = self._categories(self._leaked)
+        for split in HELD_OUT:
+            lost -= self._categories(self._used[split].tolist()) if lost else set()
+        return sorted(lost & self._categories(self._used["train"].tolist())) if lost else []
+
+    def _categories(self, numbers: Iterable[int]) -> set[str]:
+        return {self._store[number]["category"] for number in numbers}
+
     def glued_pairs(self) -> int:
         """Pairs with a response right behind a letter."""
         return sum(len(self._with(self._used[split], Has.GLUED)) for split in _PAIRED)
@@ -88,9 +121,6 @@ class Uses:
         last = np.zeros(len(first), dtype=np.int64)
         np.maximum.at(last, same, np.arange(len(numbers)))
         return numbers[last[np.argsort(first)]]
-
-    def _judge_hash(self, number: int) -> float:
-        return unit_hash(self._seed, f"judge/{fold(self._store[number]['prompt'])}")
 
     def _labelled(self, numbers: np.ndarray) -> Rows:
         sides = np.where(self._store.numbers["has"][numbers] & int(Has.LABEL), 1, len(_SIDES))

@@ -1,6 +1,7 @@
 """Which held-out rows repeat what is learnt from, and which only look like it."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipeline.data.splits import unit_hash
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
 from pipeline.reading.chats import Message, render_prompt
+from stages.prepare_data import warn_of_lost_categories
 from tests.tiny_models import changed
 
 NAMES = ("judge", "sft", "train", "validation", "test", "evaluation")
@@ -126,6 +128,39 @@ def test_what_all_prompts_share_says_nothing(written: str, data: Data) -> None:
     assert fate(rows[:1], repeated, data)["fate"] == LEAKED
 
 
+def by_split(found: Sequence[dict[str, Any]]) -> Counter[str]:
+    return Counter(each["fate"] for each in found)
+
+
+def test_tasks_that_are_a_small_part_of_all_prompts_stay_in_the_held_out_splits(data: Data) -> None:
+    tasks = [noise(1000 + task, 45) for task in range(8)]
+    asked = [pair(f"{tasks[at % 8]} {noise(at, 12)}") for at in range(320)]
+    free = [pair(noise(10_000 + at, 30)) for at in range(320)]
+    found = prepare([RawRows("rows", [*asked, *free], data)], seed=0).fates[: len(asked)]
+    assert by_split(found)[LEAKED] == 0 and by_split(found)["used.evaluation"] > 60
+
+
+def test_prompts_that_differ_by_one_word_of_a_template_stay(data: Data) -> None:
+    templates = [noise(2000 + at, 10).split() for at in range(12)]
+    asked = [
+        pair(" ".join([*words[:6], noise(60 * at + number, 1), *words[6:]]))
+        for at, words in enumerate(templates)
+        for number in range(60)
+    ]
+    found = by_split(prepare([RawRows("rows", asked, data)], seed=0).fates)
+    assert found[LEAKED] == 0 and found["used.validation"] and found["used.test"] and found["used.evaluation"]
+
+
+def test_what_repeats_a_row_of_its_own_task_is_still_found(data: Data) -> None:
+    task = noise(1000, 45)
+    asked = [f"{task} {noise(500 + at, 12)}" for at in range(60)]
+    repeated = pair(f"{asked[0]} now")
+    seed = seeded(asked[:1], repeated["prompt"])
+    rows = [repeated, *map(pair, asked), *others(320)]
+    found = prepare([RawRows("rows", rows, data)], seed=seed).fates
+    assert found[0]["fate"] == LEAKED and by_split(found)[LEAKED] == 1
+
+
 def test_a_held_out_row_is_held_against_the_held_out_splits_before_it(data: Data) -> None:
     first, second = pair(QUESTION), pair(QUESTION + " comes")
     seed = next(
@@ -169,3 +204,51 @@ def test_a_review_that_was_posted_twice_is_found_by_its_text(params: Params) -> 
     rows = [{"text": text, "label": 1} for text in (second, first, *(noise(100 + at, 40) for at in range(40)))]
     found = prepare([RawRows("rows", rows, labelled)], seed=seeded(starts[:1], starts[1])).fates
     assert [one["fate"] for one in found[:2]] == [LEAKED, "used.judge"]
+
+
+def test_a_category_that_lost_all_of_its_held_out_rows_is_named(data: Data, capsys: pytest.CaptureFixture[str]) -> None:
+    doors = [{**pair(f"{QUESTION} {noise(at, 1)}"), "category": "doors"} for at in range(12)]
+    rows = [*doors, *({**row, "category": "free"} for row in others())]
+    found = prepare([RawRows("rows", rows, data)], seed=0)
+    assert found.counts[LEAKED] and found.lost_categories == ["doors"]
+    warn_of_lost_categories(found.lost_categories)
+    said = capsys.readouterr().out
+    assert "is left of doors (data.columns.category)" in said and "data.leakage.threshold" in said
+
+    kept = prepare([RawRows("rows", rows, changed(data, leakage={"threshold": None}))], seed=0)
+    assert kept.lost_categories == []
+    warn_of_lost_categories(kept.lost_categories)
+    assert not capsys.readouterr().out
+
+
+def reposted(params: Params) -> tuple[list[dict[str, Any]], Data]:
+    """Reviews, each of which comes again behind other first words."""
+    splits = {**dict.fromkeys(NAMES, 0.0), "judge": 0.9, "train": 0.05, "evaluation": 0.05}
+    data = changed(params.data, splits=splits, limits=dict.fromkeys(NAMES, 0))
+    texts = [f"{noise(4000 + 2 * at + again, 6)} {noise(at, 60)}" for at in range(60) for again in (0, 1)]
+    new = [noise(6000 + at, 66) for at in range(60)]
+    return [{"text": text, "label": at // 2 % 2} for at, text in enumerate([*texts, *new])], data
+
+
+def test_the_judge_is_not_measured_on_what_it_was_fitted_on(params: Params) -> None:
+    rows, data = reposted(params)
+    found = prepare([RawRows("rows", rows, data)], seed=0)
+    body = {name: {" ".join(row["text"].split()[6:]) for row in of} for name, of in found.labels.items()}
+    assert body["test"] and not body["train"] & body["test"]
+    left = prepare([RawRows("rows", rows, changed(data, leakage={"threshold": None}))], seed=0)
+    assert list(found.labels["train"]) == list(left.labels["train"]), "what it is fitted on stays"
+    kept = {row["id"] for row in found.labels["test"]}
+    gone = [one for one in found.fates if one["id"] in {row["id"] for row in left.labels["test"]} - kept]
+    assert gone and {one["fate"] for one in gone} == {LEAKED}
+    assert all(one["seen"].endswith(" of judge") for one in gone)
+    assert found.counts["used.judge"] == sum(map(len, found.labels.values()))
+    assert sum(found.counts.values()) == len(rows)
+
+
+def test_a_limit_of_the_judge_counts_what_it_was_to_be_measured_on(params: Params) -> None:
+    rows, data = reposted(params)
+    limited = changed(data, limits={**dict.fromkeys(NAMES, 0), "judge": 100})
+    counts = prepare([RawRows("rows", rows, limited)], seed=0).counts
+    without = prepare([RawRows("rows", rows, changed(limited, leakage={"threshold": None}))], seed=0).counts
+    assert without["used.judge"] == 100 and counts["unused.judge"] == without["unused.judge"] > 0
+    assert 90 < counts["used.judge"] < 100

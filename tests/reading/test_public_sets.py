@@ -206,7 +206,7 @@ def test_every_judged_response_is_cut_out_of_its_template(params: Params) -> Non
     ("name", "rows"),
     [
         ("finegrained-rlhf-qa", 9),
-        ("hh-rlhf-harmless-base", 23),
+        ("hh-rlhf-harmless-base", 22),
         ("hhh-alignment-prometheus", 0),
         ("llmbar", 0),
         ("oasst-en100-trees", 16),
