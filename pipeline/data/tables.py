@@ -63,7 +63,7 @@ TABLES = {
             "ended": pa.Column(bool),
             "tokens": pa.Column(int, pa.Check.ge(0)),
             "judge_score": pa.Column(float, pa.Check.in_range(0, 1)),
-            "second_judge_score": pa.Column(float, pa.Check.in_range(0, 1), nullable=True, coerce=True),
+            "second_judge_score": pa.Column(float, pa.Check.in_range(0, 1), nullable=True, coerce=True, required=False),
             "reward_score": pa.Column(float, _FINITE),
             "kl_nats": pa.Column(float, _FINITE),
             # never negative, up to rounding
