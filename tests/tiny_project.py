@@ -27,6 +27,8 @@ _COPIED = (
 _NOUNS = ("film", "story", "plot", "acting", "scene", "music", "hero", "ending", "script", "camera")
 _GOOD = ("wonderful", "great", "moving", "superb", "funny", "clever")
 _BAD = ("awful", "boring", "dull", "weak", "stupid", "poor")
+GENRES = ("comedy", "drama", "musical", "thriller", "war", "western")
+"""So many that DPO makes one of them worse, by chance: hybrid has something to train on."""
 
 
 def create_tiny_project(root: Path) -> Path:
@@ -49,13 +51,13 @@ def create_tiny_project(root: Path) -> Path:
 
 
 def write_reviews(path: Path, *, rows: int) -> list[str]:
-    """Reviews whose words tell their label; every prompt (first four words) is different."""
+    """Reviews of six genres whose words tell their label; every prompt (first four words) is different."""
     rng = random.Random(0)
     path.parent.mkdir(parents=True, exist_ok=True)
     texts = []
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["text", "label"])
+        writer.writerow(["text", "label", "genre"])
         for number in range(rows):
             label = rng.randrange(2)
             adjectives = _GOOD if label else _BAD
@@ -63,7 +65,7 @@ def write_reviews(path: Path, *, rows: int) -> list[str]:
             for _ in range(8):
                 words += ["the", rng.choice(_NOUNS), "is", rng.choice(adjectives)]
             texts.append(" ".join(words))
-            writer.writerow([texts[-1], label])
+            writer.writerow([texts[-1], label, GENRES[number % len(GENRES)]])
     return texts
 
 
@@ -148,6 +150,7 @@ TINY_PARAMS: dict[str, Any] = {
     "models.policy.dtype": "float32",
     "models.reward_backbone.source": "data/models/backbone",
     "data.source": "data/raw/*.csv",
+    "data.fields.category": "genre",
     "data.prompt_words": 4,
     "data.response_words": 8,
     "data.min_words": 10,

@@ -21,9 +21,12 @@ from pipeline.params.schema import Runtime
 
 LIBRARIES = 560 << 20
 """Bytes of Python with torch, transformers and peft (on a GPU: of its context and the workspace of its products)."""
-_HOLES = {"cpu": 1.6, "cuda": 1.1}
-"""What activations take against what is alive of them: buffers inside products, and what the allocator cannot use
-again. A CPU's heap keeps pieces of all sizes between what stays."""
+_HOLES = {("cpu", 2): 1.6, ("cpu", 4): 1.35, ("cuda", 2): 1.1, ("cuda", 4): 1.1}
+"""What activations take against what is alive of them, by device and bytes of a number: buffers inside products, and
+what the allocator cannot use again. A CPU's heap keeps pieces of all sizes between what stays, more where numbers are
+cast."""
+_REUSED = 0.5
+"""Of a rollout's memory, the share that the update behind it finds in pieces large enough for it, on a CPU."""
 _HEAD_ROWS = {"lora": 128, "full": 512}
 """Rows of logits that are there at once, see `linear_logprobs`."""
 _SOFTMAX_ROWS = 16
@@ -45,7 +48,7 @@ class Conditions:
     @property
     def holes(self) -> float:
         """Factor of what comes and goes."""
-        return _HOLES.get(self.device.type, _HOLES["cuda"])
+        return _HOLES.get((self.device.type, self.number), _HOLES["cuda", 2])
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Conditions":
@@ -81,8 +84,9 @@ def memory_parts(work: Work, conditions: Conditions) -> Mapping[str, int]:
     if work.rollout is not None:
         held += work.rollout.scorer.weights * 4
         sampling = _rollout_bytes(work, work.rollout, conditions)
-        # a CPU's update finds the heap of the rollout in pieces that are too small for it
-        passing = passing + sampling if conditions.device.type == "cpu" else max(passing, sampling)
+        reused = _REUSED if conditions.device.type == "cpu" else 1.0
+        passing, sampling = max(passing, sampling), min(passing, sampling)
+        passing += int((1 - reused) * sampling)
     if not work.writes and not full and conditions.device.type == "cpu":
         held += 4 * weights  # a reward model is loaded in fp32 and then cast, into the same heap
     # adapters are merged into weights in fp32 at the end

@@ -1,4 +1,4 @@
-"""Peaks of small trainings beside their estimates: `python -m tests.memory.peaks FOLDER`, one line of JSON for each.
+"""Peaks of small trainings beside their estimates: `python -m tests.memory.peaks FOLDER fp32`, a line of JSON for each.
 
 Every training is a fork of this process, which has loaded all libraries and trained once. Compared is what it adds to
 memory that is no page of a file, because files of libraries are there anyway.
@@ -195,10 +195,10 @@ def _resident(kind: str) -> int:
 
 
 def main() -> None:
-    """Measure all cases."""
-    root = Path(sys.argv[1])
+    """Measure all cases in one number format: bf16 or fp32."""
+    root, precision = Path(sys.argv[1]), sys.argv[2]
     params = load_params(ROOT / "params.yaml")
-    params = params.model_copy(update={"runtime": changed(params.runtime, device="cpu", threads=1)})
+    params = params.model_copy(update={"runtime": changed(params.runtime, device="cpu", threads=1, precision=precision)})
     torch.manual_seed(0)
     for name, sizes in (("small", SMALL), ("large", LARGE)):
         in_fork(lambda name=name, sizes=sizes: save_models(root / name, sizes))  # type: ignore[misc]

@@ -16,7 +16,7 @@ LORA = Finetuning(method="lora", lora_r=16, lora_alpha=32, lora_target_modules="
 SIZES = [(256, 4, 4, 512), (192, 3, 1, 512), (128, 8, 2, 1024)]
 
 
-def network(layers: int, size: tuple[int, int, int, int], attention: str, *, full: bool) -> PreTrainedModel:
+def network(layers: int, size: tuple[int, int, int, int], *, full: bool, dtype: torch.dtype) -> PreTrainedModel:
     width, heads, shared, inner = size
     config = LlamaConfig(
         hidden_size=width,
@@ -26,9 +26,9 @@ def network(layers: int, size: tuple[int, int, int, int], attention: str, *, ful
         intermediate_size=inner,
         vocab_size=64,
     )
-    built = LlamaForCausalLM._from_config(config, attn_implementation=attention)
+    built = LlamaForCausalLM._from_config(config, attn_implementation="grouped")
     if not full:
-        built.to(torch.bfloat16).requires_grad_(False)
+        built.to(dtype).requires_grad_(False)
         add_adapters(built, LORA, task="CAUSAL_LM", seed=0, name="test")
     return built
 
@@ -36,17 +36,21 @@ def network(layers: int, size: tuple[int, int, int, int], attention: str, *, ful
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("full", [False, True], ids=["lora", "full"])
 @pytest.mark.parametrize("length", [128, 400])
-def test_the_layers_keep_what_is_estimated(size: tuple[int, int, int, int], full: bool, length: int) -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "fp32"])
+def test_the_layers_keep_what_is_estimated(
+    size: tuple[int, int, int, int], full: bool, length: int, dtype: torch.dtype
+) -> None:
     counted = []
     for layers in (1, 3):
-        one = network(layers, size, "grouped", full=full)
+        one = network(layers, size, full=full, dtype=dtype)
         example = TokenizedExample([1] * (length // 2), [2] * (length // 2))
         rows = pack_groups([[example]] * 2, pad_token_id=0)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
             counted.append(
                 bytes_kept(lambda one=one, rows=rows: packed_states(one.base_model, rows, rows.state_index), one)
             )  # type: ignore[misc]
-    estimated = kept_bytes(NetworkSize.of(one.config), tokens=2 * length, length=length, full=full)
+    sizes = {"tokens": 2 * length, "length": length, "number": dtype.itemsize}
+    estimated = kept_bytes(NetworkSize.of(one.config), **sizes, full=full)
     assert (counted[1] - counted[0]) / 2 == pytest.approx(estimated / 3, rel=0.15)
 
 

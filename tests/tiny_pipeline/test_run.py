@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from pipeline.report.run_sheet import stage_costs
 from tests.tiny_pipeline.conftest import all_runs, dvc
+from tests.tiny_project import GENRES
 
 STAGES = (
     "check", "fetch_models", "prepare_data", "fit_judge", "train_sft", "collect_preferences", "validate_preferences",
@@ -30,7 +31,7 @@ def test_the_comparison_has_its_stable_keys(project: Path) -> None:
             assert policy[interval]["low"] <= policy[interval]["mean"] <= policy[interval]["high"]
         for number in ("kl_nats_per_sequence", "perplexity_held_out", "distinct_2", "mean_response_tokens"):
             assert isinstance(policy[number], float)
-        assert {row["category"] for row in policy["by_category"]} == {"label=0", "label=1"}
+        assert {row["category"] for row in policy["by_category"]} == {f"genre={genre}" for genre in GENRES}
     assert set(comparison["reward_model"]) >= {
         "accuracy", "longer_wins_accuracy", "initial_loss", "expected_calibration_error",
     }  # fmt: skip

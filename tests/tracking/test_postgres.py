@@ -100,7 +100,7 @@ def assert_arrived_once(server: MlflowServer, who: str, model: str, folder: Path
     assert len(client.get_metric_history(train.info.run_id, "margin")) == STEPS
 
     policy = only_run(client, f"{who}-dpo")
-    assert (policy.info.status, policy.data.params) == ("FINISHED", {"beta": "0.1"})
+    assert (policy.info.status, policy.data.params) == ("FINISHED", {"beta": "0.1", "judge.kind": "classifier"})
     read = sorted((one.dataset.name, one.dataset.digest) for one in policy.inputs.dataset_inputs)
     assert read == [("data/raw/a.csv", "a" * 32), (PROMPTS["name"], PROMPTS["digest"])]
     (checkpoint,) = client.search_logged_models([policy.info.experiment_id], f"source_run_id = '{policy.info.run_id}'")

@@ -82,11 +82,12 @@ def test_a_reference_one_training_step_off_is_refused(
 
 @pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
 def test_rounding_in_other_batches_passes(folder: Path, bf16_long: Compute, finetuning: Finetuning) -> None:
-    """Alone, each with its own copy of the prompt and with its padding, against four in a batch."""
+    """Alone, each with its own copy of the prompt, its padding and the plain attention, against four in a batch."""
     examples = examples_of(4)
-    reference = load_reference(folder, bf16_long, method=finetuning.method)
+    # attention differs because some processors round the rest alike, whatever else is in the batch
+    apart = replace(bf16_long, shared_prompts=False, attention="eager")
+    reference = load_reference(folder, apart, method=finetuning.method)
     reference.padding_free = False
-    apart = replace(bf16_long, shared_prompts=False)
     pairs = pairs_of(examples, scored(reference, examples, apart, batch_size=1))
     policy = load_policy(folder, bf16_long, finetuning=finetuning)
     logps = torch.tensor(scored(policy, examples, bf16_long, batch_size=4)).view(-1, 2)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from pipeline.data.tokens import TokenizedExample
 from pipeline.models.compute import Compute
 from pipeline.models.policy import load_policy, load_reference
 from pipeline.models.scoring import score_responses
+from pipeline.models.text_format import TextFormat, store_text_format
 from pipeline.params.base import Finetuning
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Params
@@ -70,10 +72,12 @@ def test_cached_log_probs_are_those_of_the_policy_at_its_start(
         "".join(json.dumps({**row, "chosen_ended": True, "rejected_ended": True}) + "\n" for row in rows)
     )
     dpo = changed(params.optimize.dpo, finetuning=finetuning.model_dump())
+    sft = shutil.copytree(policy_folder, tmp_path / "sft")
+    store_text_format(sft, TextFormat("transcript"))
     stage = SimpleNamespace(
         params=params.model_copy(update={"optimize": params.optimize.model_copy(update={"dpo": dpo})}),
         start_compute=lambda: bf16,
-        input=lambda name: policy_folder if "sft" in name else tmp_path / "train.jsonl",
+        input=lambda name: sft if "sft" in name else tmp_path / "train.jsonl",
         output=lambda name: tmp_path / "pairs.jsonl",
         costs=SimpleNamespace(add_work=lambda *_: None),
         log_final=lambda _: None,
