@@ -150,7 +150,7 @@ TINY_PARAMS: dict[str, Any] = {
     "models.policy.dtype": "float32",
     "models.reward_backbone.source": "data/models/backbone",
     "data.source": "data/raw/*.csv",
-    "data.fields.category": "genre",
+    "data.columns.category": "genre",
     "data.prompt_words": 4,
     "data.response_words": 8,
     "data.min_words": 10,
