@@ -58,6 +58,7 @@ class Ppo(Section):
     num_minibatches: PositiveInt
     per_device_train_batch_size: PositiveInt
     learning_rate: PositiveFloat
+    warmup_ratio: Share
     adam_epsilon: PositiveFloat
     max_grad_norm: PositiveFloat
     kl_estimator: Literal["k1", "k2", "k3"]

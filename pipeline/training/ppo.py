@@ -156,7 +156,7 @@ def next_prompts(stream: Iterator[str], settings: Ppo) -> list[str]:
 def ppo_optimization(roles: Roles, settings: Ppo, compute: Compute, iterations: int) -> Optimization:
     """AdamW with a learning rate and a gradient norm of its own for the policy and for its critic.
 
-    Clipped together, a large value loss would shrink the policy's step. Both rates decay linearly to 0.
+    Clipped together, a large value loss would shrink the policy's step. Both rates rise linearly to their full value and decay linearly to 0.
 
     Raises:
         TypeError: the settings need a critic and there is none, or they need none and there is one.
@@ -174,5 +174,5 @@ def ppo_optimization(roles: Roles, settings: Ppo, compute: Compute, iterations: 
         clipped["critic_grad_norm"] = values
     optimizer = torch.optim.AdamW(groups, eps=settings.adam_epsilon, weight_decay=0.0, fused=True)
     steps = iterations * settings.num_ppo_epochs * settings.num_minibatches
-    scheduler = get_linear_schedule_with_warmup(optimizer, 0, steps)
+    scheduler = get_linear_schedule_with_warmup(optimizer, round(settings.warmup_ratio * steps), steps)
     return Optimization(compute.accelerator, optimizer, scheduler, clipped, settings.max_grad_norm)
