@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from pipeline.models.checkpoints import save_model
+from pipeline.models.network_probe import check_network
 from pipeline.models.sources import load_source_backbone, load_source_policy, load_source_reward_model, locate
 from pipeline.params.evaluation import CandidateModel
 from pipeline.project.hashing import content_size
@@ -23,6 +24,7 @@ def main(stage: Stage) -> None:
     # a packed GGUF file grows about threefold when it is unpacked
     stage.start_compute(output_bytes=3 * content_size(folder) if folder.is_dir() else 0)
     policy, tokenizer = load_source_policy(models.policy, key="models.policy.source")
+    check_network(policy, key="models.policy.source")
     trusted = models.policy.trust_remote_code
     save_model(policy, tokenizer, stage.output("artifacts/models/policy"), with_code=trusted)
     backbone, tokenizer = load_source_backbone(models.reward_backbone, key="models.reward_backbone.source")

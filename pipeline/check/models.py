@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.check.findings import Findings
 from pipeline.check.settings import Settings
 from pipeline.models.sources import load_source_config, load_source_tokenizer, locate
+from pipeline.models.text_length import longest_text
 from pipeline.params.base import ModelSource
 
 _CHECKPOINTS, _ADAPTERS = 6, 0.5
@@ -31,12 +32,12 @@ class Readers:
     @property
     def positions(self) -> int | None:
         """The longest sequence of the policy, in tokens."""
-        return _positions(self.config)
+        return longest_text(self.config)
 
     @property
     def reward_positions(self) -> int | None:
         """The same of the reward model."""
-        return _positions(self.reward_config)
+        return longest_text(self.reward_config)
 
 
 def check_models(settings: Settings, findings: Findings, scratch: Path) -> Readers | None:
@@ -87,10 +88,6 @@ def _load_readers(settings: Settings, findings: Findings, scratch: Path) -> Read
     config = load_source_config(backbone, key="models.reward_backbone.source")
     _check_reward_model(settings, findings, config, same_tokens=reward.get_vocab() == tokenizer.get_vocab())
     return Readers(tokenizer, scratch, load_source_config(policy, key="models.policy.source"), reward, config)
-
-
-def _positions(config: Any) -> int | None:
-    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def _check_reward_model(settings: Settings, findings: Findings, config: Any, *, same_tokens: bool) -> None:

@@ -23,9 +23,10 @@ from pipeline.models.heads import Fp32Linear
 from pipeline.models.recomputation import recomputed, too_much_to_keep
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.models.text_format import FILE, TextFormat, read_text_format
+from pipeline.models.text_length import longest_text
 from pipeline.params.base import Finetuning
 from pipeline.progress import progress_bar
-from pipeline.seeding import torch_generator
+from pipeline.seeding import seeded_globals, torch_generator
 
 SCORED_TOKENS = 1024
 """That a CPU reads at once: enough for its matrix products, few enough to leave little padding."""
@@ -210,7 +211,9 @@ def create_reward_model(
             is frozen, a decoder in the compute dtype.
         texts: how those were written that it will read; None stands for plain ones.
     """
-    model = _load(backbone, compute, max_length=max_length, dtype=torch.float32, tokenizer=tokenizer, texts=texts)
+    # RoBERTa's and other heads have a layer more, which transformers fills from the global generator
+    with seeded_globals(seed, "reward_classifier"):
+        model = _load(backbone, compute, max_length=max_length, dtype=torch.float32, tokenizer=tokenizer, texts=texts)
     _add_head_bias(model)
     head = model.head
     if finetuning is not None and finetuning.method == "lora":
@@ -268,7 +271,7 @@ def _load(
         attn_implementation=compute.attention,
         trust_remote_code=brings_code(folder),
     )
-    limit = getattr(network.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    limit = longest_text(network.config) or tokenizer.model_max_length
     if max_length is None:
         # a tokenizer that was given no length says 10^30
         max_length = min(tokenizer.model_max_length, limit)

@@ -192,8 +192,24 @@ def separate_pad_token(network: Any, tokenizer: PreTrainedTokenizerBase) -> None
             tokenizer.pad_token = tokenizer.unk_token
         else:
             tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
-            if len(tokenizer) > network.get_input_embeddings().weight.shape[0]:
-                network.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+            _grow_vocabulary(network, len(tokenizer))
     network.config.pad_token_id = tokenizer.pad_token_id
     if getattr(network, "generation_config", None) is not None:
         network.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+@torch.no_grad()
+def _grow_vocabulary(network: Any, size: int) -> None:
+    """Rows for new tokens, each the mean of the others (Hewitt 2021, "Initializing New Word Embeddings").
+
+    A mean row's logit is the mean of the logits, so by Jensen's inequality its probability is at most one in the size
+    of the vocabulary: nothing else changes noticeably. A random row could be drawn in any response.
+    """
+    old = network.get_input_embeddings().weight.shape[0]
+    if size <= old:
+        return
+    network.resize_token_embeddings(size, mean_resizing=False)
+    for module in (network.get_input_embeddings(), network.get_output_embeddings()):
+        for weight in (getattr(module, "weight", None), getattr(module, "bias", None)):
+            if weight is not None:
+                weight[old:] = weight[:old].float().mean(0).to(weight.dtype)

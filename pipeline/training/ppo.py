@@ -156,7 +156,8 @@ def next_prompts(stream: Iterator[str], settings: Ppo) -> list[str]:
 def ppo_optimization(roles: Roles, settings: Ppo, compute: Compute, iterations: int) -> Optimization:
     """AdamW with a learning rate and a gradient norm of its own for the policy and for its critic.
 
-    Clipped together, a large value loss would shrink the policy's step. Both rates rise linearly to their full value and decay linearly to 0.
+    Clipped together, a large value loss would shrink the policy's step. Both rates rise linearly to their full value
+    and decay linearly to 0.
 
     Raises:
         TypeError: the settings need a critic and there is none, or they need none and there is one.

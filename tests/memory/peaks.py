@@ -198,7 +198,8 @@ def main() -> None:
     """Measure all cases in one number format: bf16 or fp32."""
     root, precision = Path(sys.argv[1]), sys.argv[2]
     params = load_params(ROOT / "params.yaml")
-    params = params.model_copy(update={"runtime": changed(params.runtime, device="cpu", threads=1, precision=precision)})
+    runtime = changed(params.runtime, device="cpu", threads=1, precision=precision)
+    params = params.model_copy(update={"runtime": runtime})
     torch.manual_seed(0)
     for name, sizes in (("small", SMALL), ("large", LARGE)):
         in_fork(lambda name=name, sizes=sizes: save_models(root / name, sizes))  # type: ignore[misc]

@@ -14,6 +14,8 @@ from transformers import (
     LlamaModel,
     OPTModel,
     PreTrainedModel,
+    RobertaConfig,
+    RobertaModel,
 )
 
 from pipeline.data.preferences import TextPair
@@ -208,3 +210,34 @@ def test_scores_and_gradients_of_pairs_are_those_of_the_plain_computation(
     (scores, gradients), (plain_scores, plain_gradients) = results
     assert torch.allclose(scores, plain_scores, atol=1e-5)
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(gradients, plain_gradients, strict=True))
+
+
+@pytest.fixture
+def roberta_folder(encoder_folder: Path, tmp_path: Path) -> Path:
+    """Its head has a layer of its own before the scores, and its 42 positions are 40 tokens."""
+    shutil.copytree(encoder_folder, tmp_path / "roberta")
+    tokenizer = AutoTokenizer.from_pretrained(encoder_folder)
+    torch.manual_seed(0)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=42, pad_token_id=1,
+    )  # fmt: skip
+    RobertaModel(config, add_pooling_layer=False).save_pretrained(tmp_path / "roberta")
+    return tmp_path / "roberta"
+
+
+def test_what_transformers_fills_by_itself_depends_on_the_seed_alone(roberta_folder: Path, compute: Compute) -> None:
+    dense = []
+    for state, seed in ((1, 0), (2, 0), (2, 3)):
+        torch.manual_seed(state)
+        model = create_reward_model(roberta_folder, compute, max_length=40, seed=seed)
+        dense.append(model.network.classifier.dense.weight)
+    assert torch.equal(dense[0], dense[1]) and not torch.equal(dense[1], dense[2])
+
+
+def test_positions_that_are_never_used_are_no_tokens(roberta_folder: Path, compute: Compute) -> None:
+    model = create_reward_model(roberta_folder, compute, max_length=40, seed=0).eval()
+    ids = torch.full((1, 40), 5)
+    assert torch.isfinite(model(ids, torch.ones_like(ids))).all()
+    with pytest.raises(PipelineError, match="at most 40 tokens"):
+        create_reward_model(roberta_folder, compute, max_length=41, seed=0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaForCausalLM, LlamaForSequenceClassification
+from transformers import LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
 from pipeline.errors import PipelineError
 from pipeline.models.checkpoints import save_model, save_policy
@@ -19,7 +19,7 @@ from pipeline.models.sources import load_source_backbone, load_source_policy, lo
 from pipeline.models.text_format import TextFormat
 from pipeline.params.schema import BackboneSource, ModelSource
 from tests.conftest import PolicyMaker
-from tests.tiny_models import byte_level_tokenizer
+from tests.tiny_models import byte_level_tokenizer, llama_config
 
 KEY = "models.policy.source"
 BACKBONE_KEY = "models.reward_backbone.source"
@@ -139,6 +139,28 @@ def test_pad_equal_to_eos_becomes_a_token_of_its_own(make_policy: PolicyMaker) -
     assert network.config.pad_token_id == network.generation_config.pad_token_id == tokenizer.pad_token_id
     assert network.get_input_embeddings().num_embeddings >= len(tokenizer)
     assert torch.equal(network.get_input_embeddings().weight[: len(before)], before)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_added_pad_token_is_hardly_ever_drawn(tied: bool) -> None:
+    """Its logit is the mean of the others, whatever the state of the global generator."""
+    tokenizer, rows = byte_level_tokenizer(), []
+    for state in (1, 2):
+        torch.manual_seed(0)
+        network = LlamaForCausalLM(llama_config(tokenizer, tie_word_embeddings=tied, vocab_size=len(tokenizer)))
+        torch.manual_seed(state)
+        separate_pad_token(network, byte_level_without_pad())
+        logits = network(torch.tensor([[5, 6, 7]])).logits[0, -1]
+        assert logits[-1].item() == pytest.approx(logits[:-1].mean().item(), abs=1e-5)
+        assert logits.softmax(-1)[-1] <= 1 / len(tokenizer)
+        rows.append(network.get_output_embeddings().weight[-1])
+    assert torch.equal(*rows)
+
+
+def byte_level_without_pad() -> PreTrainedTokenizerFast:
+    tokenizer = byte_level_tokenizer()
+    tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def test_an_unused_unknown_token_serves_as_pad(make_policy: PolicyMaker) -> None:

@@ -34,7 +34,7 @@ def test_keys_of_dpo_that_nothing_would_read_are_refused(params: Params, changes
     [
         ({"advantage_estimator": "rloo"}, "rloo needs 2 or more samples_per_prompt"),
         ({"samples_per_prompt": 3}, "multiple of samples_per_prompt"),
-        ({"critic_warmup_iterations": 9}, "fewer than the 9 iterations"),
+        ({"critic_warmup_iterations": 10}, "fewer than the 10 iterations"),
         (
             {"advantage_estimator": "group", "samples_per_prompt": 2, "critic_warmup_iterations": 1},
             "group has no critic to warm up",

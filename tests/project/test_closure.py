@@ -185,7 +185,7 @@ ALLOWED = {
     "data": {"errors", "params", "processes", "progress", "scratch", "seeding", "reading"},
     "check": {
         *("errors", "launch", "params", "data", "judges.rules", "memory", "models.sources", "reading", "validation"),
-        *("models.reward_texts", "project.cache_links", "project.home"),
+        *("models.reward_texts", "models.text_length", "project.cache_links", "project.home"),
     },
     "labelling": {"errors", "seeding", "reading", "data"},
     "judges": {"errors", "params", "progress", "data", "models"},

@@ -1,0 +1,79 @@
+"""A network is asked, on a few tokens, whether this project computes what it computes."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from pipeline.errors import PipelineError
+from pipeline.models.backbone import position_ids, project_logits
+from pipeline.models.cache import roomy_cache
+
+_TOKENS, _PROMPT, _PADDING = 12, 7, 3
+_LARGEST_ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 0.02, torch.float16: 0.005}
+"""Of logits, relative (norm of the difference over norm): several times what cached steps of the families in
+tests/models/test_network_probe.py are off, and below what a head that is applied in another way changes."""
+
+
+@torch.no_grad()
+def check_network(network: PreTrainedModel, *, key: str) -> None:
+    """Policies' log-probs are the body's states times the vocabulary head, and responses are sampled with a cache.
+
+    Most language models are computed so, with the scale or cap of `project_logits`. One that does something else
+    between its states and its logits, or keeps something else than keys and values, would be trained and sampled as
+    another model than it is.
+
+    Args:
+        network: with a vocabulary head, in evaluation mode.
+        key: of params.yaml that names it.
+
+    Raises:
+        PipelineError: it is computed in another way.
+    """
+    count = network.config.get_text_config().vocab_size
+    ids = (torch.arange(_TOKENS) * 7 + 3).remainder(count)[None].to(network.device)
+    whole = network(input_ids=ids, use_cache=False).logits[0].float()
+    ways = {
+        "the states of its body times its vocabulary head, by which responses are trained and measured": _projected,
+        "one token at a time behind a padded prompt, by which responses are sampled": _sampled,
+    }
+    for what, compute in ways.items():
+        try:
+            difference = ((compute(network, ids) - whole).norm() / whole.norm()).item()
+        except Exception as error:  # each network fails in a way of its own
+            raise PipelineError(_refusal(network, key, f"{what} cannot be computed ({error!r})")) from error
+        if not difference < _LARGEST_ROUNDING.get(network.dtype, 0.02):
+            raise PipelineError(_refusal(network, key, f"{what} give logits that are off by {difference:.2%}"))
+
+
+def _projected(network: Any, ids: Tensor) -> Tensor:
+    return project_logits(network, network.base_model(input_ids=ids, use_cache=False).last_hidden_state[0]).float()
+
+
+def _sampled(network: Any, ids: Tensor) -> Tensor:
+    """Logits (T, V) as `sample` computes them: a prompt with padding on its left, then one token after the other."""
+    cache = roomy_cache(network.config, _PADDING + _TOKENS)
+    step = torch.cat([ids[:, :1].expand(1, _PADDING), ids[:, :_PROMPT]], 1)
+    mask = (torch.arange(_PADDING + _TOKENS, device=ids.device) >= _PADDING).long()[None]
+    end, found = step.shape[1], []
+    while True:
+        states = network.base_model(
+            input_ids=step,
+            attention_mask=mask[:, :end],
+            position_ids=position_ids(mask[:, :end])[:, -step.shape[1] :],
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state[0]
+        found.append(project_logits(network, states).float())
+        if end == mask.shape[1]:
+            return torch.cat(found)[_PADDING:]
+        step, end = ids[:, end - _PADDING : end - _PADDING + 1], end + 1
+
+
+def _refusal(network: PreTrainedModel, key: str, what: str) -> str:
+    return (
+        f"{key}: a {network.config.model_type} ({type(network).__name__}) is computed in a way of its own: {what}. It "
+        "would be trained and sampled as another model than it is. Use one of another family: Llama, Mistral, Qwen, "
+        "Gemma, Phi, GPT-2 and GPT-NeoX, for example, are known to work."
+    )
