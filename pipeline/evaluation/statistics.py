@@ -11,7 +11,8 @@ from pipeline.seeding import seed_for
 
 _POLICY_RESAMPLES = 2000
 _POLICY_DRAWS = "paired_difference"
-_Z_95 = 1.959963984540054
+Z_95 = 1.959963984540054
+"""Quantile of the normal distribution: 95 % lie within so many standard deviations of its mean."""
 _EQUAL = 1e-9  # a difference of equal scores may miss 0 by rounding
 FEWEST = 6
 """Values from which a mean has an interval: of fewer, all lie on one side of the truth by chance in more than one case
@@ -65,7 +66,7 @@ def _in_range(found: Interval, values: np.ndarray, within: Range) -> Interval:
         return {"mean": found["mean"], "low": lowest, "high": highest}
     if np.ptp(values) > _EQUAL:
         return {"mean": found["mean"], "low": max(lowest, found["low"]), "high": min(highest, found["high"])}
-    others = _Z_95**2 / (values.size + _Z_95**2)
+    others = Z_95**2 / (values.size + Z_95**2)
     low = found["mean"] - others * (found["mean"] - lowest)
     high = found["mean"] + others * (highest - found["mean"])
     return {"mean": found["mean"], "low": min(low, found["low"]), "high": max(high, found["high"])}
@@ -179,7 +180,7 @@ def expansion(count: int) -> float:
     As in the expanded percentile interval (Hesterberg 2015, arXiv:1411.5279): sqrt(n / (n - 1)) for the variance, times
     the quantile of Student's t with n - 1 degrees of freedom over the normal one.
     """
-    return float(math.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.975) / _Z_95)
+    return float(math.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.975) / Z_95)
 
 
 def wilson_interval(successes: float, trials: int) -> Interval:
@@ -191,7 +192,7 @@ def wilson_interval(successes: float, trials: int) -> Interval:
     """
     if trials <= 0:
         raise ValueError("a proportion needs at least one trial")
-    z = _Z_95
+    z = Z_95
     share = successes / trials
     denominator = 1 + z**2 / trials
     centre = (share + z**2 / (2 * trials)) / denominator

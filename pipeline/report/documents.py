@@ -54,6 +54,7 @@ class PolicyMetrics(Document):
     reward_gain: Interval
     win_rate_vs_sft: Interval
     length_controlled_win_rate: FiniteFloat | None
+    length_controlled_interval: Interval | None
     kl_nats_per_sequence: FiniteFloat
     kl_interval: Interval
     kl_nats_per_token: FiniteFloat

@@ -48,9 +48,9 @@ GLOSSARY = (
     ),
     Term(
         "Win rate at equal length",
-        "sigmoid(θ) of logit P(win) = φ · tanh(d / sd(d)) + θ, d the characters of SFT's response minus the policy's",
+        "sigmoid(θ) of logit P(win) = φ · tanh(d / sd(d)) + θ, d the characters of the policy's response minus SFT's",
         "share of prompts",
-        "AlpacaEval's minimal length control: the win rate if both were as long. None without differences in length.",
+        "The win rate if both were as long, with its score interval. None for few prompts or one difference in length.",
     ),
     Term(
         "Change against SFT",
@@ -164,7 +164,7 @@ GLOSSARY = (
     ),
     Term(
         "95 % interval",
-        "bootstrap over prompts; Wilson for accuracies, win rates and other shares",
+        "bootstrap over prompts; Wilson for accuracies, win rates and other shares; score test at equal length",
         "as its metric",
         "Uncertainty from the choice of prompts or pairs alone. Another seed of training may differ by more.",
     ),
