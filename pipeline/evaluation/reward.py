@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.passages import Passage
+from pipeline.evaluation.calibration import calibration, error_if_calibrated
 from pipeline.evaluation.pairs import (
     EvaluationPair,
     accuracy_by_group,
@@ -16,7 +17,7 @@ from pipeline.evaluation.pairs import (
     score_pairs,
 )
 from pipeline.evaluation.robustness import score_deviations
-from pipeline.evaluation.statistics import calibration, win_shares
+from pipeline.evaluation.statistics import win_shares
 from pipeline.evaluation.temperature import bradley_terry_nll, fit_temperature
 from pipeline.models.reward import RewardModel
 from pipeline.params.evaluation import EvaluateReward
@@ -102,7 +103,10 @@ def score_distribution(scores: np.ndarray) -> dict[str, float]:
 
 
 def temperature_metrics(margins: np.ndarray, validation: np.ndarray, *, bins: int) -> dict[str, Any]:
-    """The temperature fitted on validation margins, and loss (nats) and calibration error on test before and after."""
+    """The temperature fitted on validation margins, and loss (nats) and calibration error on test before and after.
+
+    With the error that the test pairs would show by chance before it, if every confidence was true.
+    """
     temperature, at_limit = fit_temperature(validation)
     return {
         "temperature": temperature,
@@ -112,6 +116,7 @@ def temperature_metrics(margins: np.ndarray, validation: np.ndarray, *, bins: in
         "loss_after": bradley_terry_nll(margins, temperature=temperature),
         "error_before": calibration(margins, bins=bins)[0],
         "error_after": calibration(margins / temperature, bins=bins)[0],
+        "expected_if_calibrated": error_if_calibrated(margins, bins=bins),
     }
 
 

@@ -1,4 +1,4 @@
-"""Intervals, calibration and best-of-n: the statistics behind every number in the report."""
+"""Intervals and best-of-n: the statistics behind every number in the report."""
 
 import math
 from collections.abc import Sequence
@@ -206,42 +206,6 @@ def win_shares(scores: Sequence[float] | np.ndarray, baseline: Sequence[float] |
     if ours.shape != theirs.shape:
         raise ValueError(f"{ours.shape} scores against {theirs.shape} baseline scores")
     return np.where(ours > theirs, 1.0, np.where(ours == theirs, 0.5, 0.0))
-
-
-class CalibrationBin(TypedDict):
-    """Pairs whose predicted probability is in [low, high): mean prediction and share that was right."""
-
-    low: float
-    high: float
-    confidence: float | None
-    accuracy: float | None
-    count: int
-
-
-def calibration(margins: Sequence[float] | np.ndarray, *, bins: int) -> tuple[float, list[CalibrationBin]]:
-    """Expected calibration error of a Bradley-Terry model, and its reliability bins over [0.5, 1].
-
-    The prediction for a pair is the response that scores higher, with confidence sigmoid(|margin|); it is right
-    when the margin (chosen minus rejected) is positive, half right at 0. ECE is the mean distance of confidence
-    and accuracy, weighted by the pairs in a bin (Guo et al. 2017, arXiv:1706.04599, eq. 3).
-    """
-    array = np.asarray(margins, dtype=np.float64)
-    confidence = 1.0 / (1.0 + np.exp(-np.abs(array)))
-    right = win_shares(array, np.zeros_like(array))
-    edges = np.linspace(0.5, 1.0, bins + 1)
-    index = np.clip(np.digitize(confidence, edges) - 1, 0, bins - 1)
-    error = 0.0
-    table: list[CalibrationBin] = []
-    for number in range(bins):
-        chosen = index == number
-        count = int(chosen.sum())
-        mean_confidence = float(confidence[chosen].mean()) if count else None
-        accuracy = float(right[chosen].mean()) if count else None
-        if mean_confidence is not None and accuracy is not None:
-            error += count / array.size * abs(mean_confidence - accuracy)
-        low, high = float(edges[number]), float(edges[number + 1])
-        table.append({"low": low, "high": high, "confidence": mean_confidence, "accuracy": accuracy, "count": count})
-    return error, table
 
 
 def best_of_n_kl(n: int) -> float:

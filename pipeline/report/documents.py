@@ -117,9 +117,17 @@ class MatchedAccuracy(Document):
     pairs: Count
 
 
+class ExpectedError(Document):
+    """Of the calibration error that a calibrated model has by chance: its mean and its 95 % quantile."""
+
+    mean: FiniteFloat
+    high: FiniteFloat
+
+
 class Temperature(Document):
     temperature: FiniteFloat
     error_after: FiniteFloat
+    expected_if_calibrated: ExpectedError
 
 
 class Robustness(Document):

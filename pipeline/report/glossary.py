@@ -135,7 +135,8 @@ GLOSSARY = (
         "Expected calibration error",
         "Σ (pairs in bin / pairs) · |accuracy − confidence|",
         "share, 0 to 1",
-        "Confidence is sigmoid(|r(chosen) − r(rejected)|). 0 means that it can be taken at its word.",
+        "Confidence is sigmoid(|r(chosen) − r(rejected)|). 0 means that it can be taken at its word. Chance alone puts "
+        "it above 0, most of all on few pairs: by chance is the mean of simulations in which each confidence is true.",
     ),
     Term(
         "Implicit reward (DPO)",

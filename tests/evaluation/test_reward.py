@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.data.passages import Passage
 from pipeline.data.preferences import TextPair
+from pipeline.evaluation.calibration import error_if_calibrated
 from pipeline.evaluation.pairs import EvaluationPair
 from pipeline.evaluation.reward import evaluate_reward, pair_metrics, warnings_of
 from pipeline.evaluation.robustness import score_deviations
@@ -81,6 +82,7 @@ def test_metrics_by_hand() -> None:
     assert metrics["length_matched"]["pairs"] == 1 and metrics["length_matched"]["accuracy"]["mean"] == 1.0
     assert metrics["equal_scores_share"] == 0.25 and metrics["near_ties_share"] == 0.5  # margins 0 and -1
     assert metrics["calibration"]["validation_pairs"] == 2 and metrics["judge_agreement"] is None
+    assert metrics["calibration"]["expected_if_calibrated"] == error_if_calibrated([2.0, -1.0, 3.0, 0.0], bins=5)
     assert plot["chosen_scores"] == [3.0, 1.0, 4.0, 2.0] and plot["rejected_scores"] == [1.0, 2.0, 1.0, 2.0]
     for bins in (plot["bins"], plot["bins_after_temperature"]):
         assert sum(entry["count"] for entry in bins) == 4 and len(bins) == 5

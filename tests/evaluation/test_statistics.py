@@ -1,4 +1,4 @@
-"""Intervals, calibration and best-of-n against known values, a peer library and brute force."""
+"""Intervals and best-of-n against known values, a peer library and brute force."""
 
 import itertools
 import math
@@ -10,7 +10,6 @@ from scipy.stats import binomtest
 from pipeline.evaluation.statistics import (
     best_of_n_kl,
     bootstrap_mean,
-    calibration,
     expansion,
     expected_best_of_n,
     method_difference,
@@ -205,39 +204,6 @@ def test_ties_are_half_a_win() -> None:
     assert win_shares([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]).tolist() == [0.0, 0.5, 1.0]
     with pytest.raises(ValueError, match="baseline"):
         win_shares([1.0, 2.0], [1.0])
-
-
-def logit(probability: float) -> float:
-    return math.log(probability / (1 - probability))
-
-
-def test_calibration_by_hand() -> None:
-    # confident 0.6: right, wrong; confident 0.9: right, right, wrong, tie
-    margins = [logit(0.6), -logit(0.6), logit(0.9), logit(0.9), -logit(0.9), 0.0]
-    error, bins = calibration(margins, bins=2)
-    low, high = bins
-    assert (low["low"], low["high"], high["high"]) == (0.5, 0.75, 1.0)
-    assert low["count"] == 3 and high["count"] == 3
-    assert low["confidence"] == pytest.approx((0.6 + 0.6 + 0.5) / 3)
-    assert low["accuracy"] == pytest.approx((1 + 0 + 0.5) / 3)
-    assert high["confidence"] == pytest.approx(0.9)
-    assert high["accuracy"] == pytest.approx(2 / 3)
-    assert error == pytest.approx(0.5 * abs(1.7 / 3 - 0.5) + 0.5 * abs(0.9 - 2 / 3))
-
-
-def test_a_bradley_terry_model_that_is_right_is_calibrated() -> None:
-    rng = np.random.default_rng(0)
-    gaps = np.abs(rng.normal(0, 2, 20_000))
-    margins = np.where(rng.random(20_000) < 1 / (1 + np.exp(-gaps)), gaps, -gaps)
-    assert calibration(margins, bins=10)[0] < 0.02
-    assert calibration(3 * margins, bins=10)[0] > 0.05, "an overconfident model is not"
-
-
-def test_certain_margins_and_empty_bins() -> None:
-    error, bins = calibration([1000.0, -1000.0], bins=10)
-    assert error == pytest.approx(0.5)
-    assert bins[-1]["count"] == 2 and bins[-1]["confidence"] == 1.0
-    assert bins[0] == {"low": 0.5, "high": 0.55, "confidence": None, "accuracy": None, "count": 0}
 
 
 @pytest.mark.parametrize(("n", "nats"), [(1, 0.0), (4, 0.636), (16, 1.835), (64, 3.175), (1000, 5.909)])
