@@ -14,10 +14,11 @@ from pipeline.evaluation.pairs import (
     judge_agreement,
     length_matched_accuracy,
     margin_bins,
+    prompt_numbers,
     score_pairs,
 )
 from pipeline.evaluation.robustness import score_deviations
-from pipeline.evaluation.statistics import win_shares
+from pipeline.evaluation.statistics import design_effect, win_shares
 from pipeline.evaluation.temperature import bradley_terry_nll, fit_temperature
 from pipeline.models.reward import RewardModel
 from pipeline.params.evaluation import EvaluateReward
@@ -74,10 +75,11 @@ def pair_metrics(
     Args:
         chosen, rejected: (N,) scores of the responses of N pairs.
     """
-    margins = chosen - rejected
+    margins, prompts = chosen - rejected, prompt_numbers(pairs)
     longer = win_shares([pair.lengths[0] for pair in pairs], [pair.lengths[1] for pair in pairs])
     return {
-        "accuracy": accuracy_of(margins),
+        "accuracy": accuracy_of(margins, prompts),
+        "accuracy_design_effect": design_effect(margins > 0, prompts),
         "longer_wins_accuracy": float(longer.mean()),
         "length_matched": length_matched_accuracy(margins, pairs, max_ratio=settings.length_matched_ratio),
         "expected_calibration_error": calibration(margins, bins=settings.calibration_bins)[0],

@@ -183,21 +183,51 @@ def expansion(count: int) -> float:
     return float(math.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.975) / Z_95)
 
 
-def wilson_interval(successes: float, trials: int) -> Interval:
+def wilson_interval(successes: float, trials: int, *, design_effect: float = 1.0) -> Interval:
     """A proportion with its 95 % Wilson score interval, which stays inside [0, 1] near the ends (Wilson 1927).
 
     Args:
         successes: of the trials; a tie may count half. Its variance is then that of a coin thrown for it, more than
             half a success has, so with many ties the interval is rather too wide.
+        design_effect: of `design_effect`; so many trials say as much as one independent one.
     """
     if trials <= 0:
         raise ValueError("a proportion needs at least one trial")
-    z = Z_95
+    z, count = Z_95, trials / design_effect
     share = successes / trials
-    denominator = 1 + z**2 / trials
-    centre = (share + z**2 / (2 * trials)) / denominator
-    half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)) / denominator
+    denominator = 1 + z**2 / count
+    centre = (share + z**2 / (2 * count)) / denominator
+    half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / denominator
     return {"mean": share, "low": max(0.0, centre - half), "high": min(1.0, centre + half)}
+
+
+def design_effect(successes: np.ndarray, clusters: np.ndarray) -> float:
+    """How many trials say as much about a proportion as one independent one: 1 to all of them.
+
+    Trials of one cluster (pairs of one prompt) tend to succeed together. The variance of their mean with whole clusters
+    as its units, over that of as many independent trials, is by how much their number is to be divided (Rao and Scott
+    1992, doi:10.2307/2532311). Of few clusters that ratio is itself uncertain: it is multiplied with the square of the
+    quantile of Student's t for the clusters over that for the trials (Korn and Graubard 1998, Survey Methodology 24,
+    193-201). Where all trials succeed, or none, or there is one cluster, nothing is seen of how alike they are, and
+    those of a cluster count as equal: the ratio is the mean size of a trial's cluster. With one trial in each cluster
+    it is 1. A few clusters far larger than all others are too few to tell: there the interval stays too narrow.
+
+    Args:
+        successes: (N,) 0 or 1.
+        clusters: (N,) number of the cluster that each belongs to.
+    """
+    _, index, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
+    trials, count = len(successes), len(sizes)
+    if count == trials:
+        return 1.0
+    distances = successes - successes.mean()
+    spread = float((distances**2).sum())
+    if count == 1 or spread == 0:
+        return float((sizes**2).sum() / trials)
+    together = float((np.bincount(index, weights=distances) ** 2).sum())
+    ratio = (count / (count - 1) * together) / (trials / (trials - 1) * spread)
+    uncertain = stdtrit(count - 1, 0.975) / stdtrit(trials - 1, 0.975)
+    return float(min(max(1.0, ratio) * uncertain**2, trials))
 
 
 def win_shares(scores: Sequence[float] | np.ndarray, baseline: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -129,7 +129,8 @@ GLOSSARY = (
         "Accuracy of the reward model",
         "share of test pairs with r(chosen) > r(rejected)",
         "share, 0 to 1",
-        "50 % is chance. To compare with: the rule that the longer response wins.",
+        "50 % is chance. To compare with: the rule that the longer response wins. In its interval several pairs of a "
+        "prompt count as fewer, as they are right or wrong together.",
     ),
     Term(
         "Expected calibration error",

@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from pipeline.evaluation.statistics import (
     best_of_n_kl,
     bootstrap_mean,
+    design_effect,
     expansion,
     expected_best_of_n,
     method_difference,
@@ -33,6 +34,50 @@ def test_wilson_equals_scipy(successes: int, trials: int) -> None:
 def test_wilson_known_value() -> None:
     # R: binom.confint(8, 10, methods = "wilson")
     assert wilson_interval(8, 10) == {"mean": 0.8, "low": pytest.approx(0.4901625), "high": pytest.approx(0.9433178)}
+
+
+def test_trials_of_their_own_have_no_design_effect() -> None:
+    right = np.random.default_rng(0).random(37) < 0.7
+    assert design_effect(right, np.arange(37)[::-1]) == 1.0
+    assert wilson_interval(8, 10, design_effect=1.0) == wilson_interval(8, 10)
+
+
+def test_the_design_effect_by_hand() -> None:
+    # 3 clusters of 2, distances from the mean 0.5 are 2 * 0.5, 0 and -2 * 0.5: (3/2 * 2) / (6/5 * 1.5) = 5/3
+    right, clusters = np.array([1, 0, 1, 0, 1, 0]), np.array([7, 9, 7, 9, 3, 3])
+    students = (4.302653 / 2.570582) ** 2  # t of 2 degrees of freedom over that of 5
+    assert design_effect(right, clusters) == pytest.approx(5 / 3 * students)
+    interval = wilson_interval(30, 40, design_effect=4.0)
+    assert interval == {**wilson_interval(7.5, 10), "mean": 0.75}
+
+
+def test_clusters_in_which_nothing_is_seen_count_as_one_trial_each() -> None:
+    assert design_effect(np.ones(12), np.arange(12) // 4) == 4.0
+    assert design_effect(np.zeros(6), np.array([0, 0, 0, 0, 1, 2])) == (16 + 1 + 1) / 6
+    assert design_effect(np.array([1, 0, 1]), np.zeros(3)) == 3.0
+
+
+def test_no_design_effect_says_that_more_trials_than_there_are_make_one() -> None:
+    assert design_effect(np.array([1, 1, 0, 0]), np.array([0, 0, 1, 1])) == 4.0
+    # within each cluster the trials differ: that narrows nothing
+    assert design_effect(np.tile([1, 0], 50), np.arange(100) // 2) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("prompts", "alike"), [(20, 1.0), (100, 1.0), (100, 0.5), (100, 0.0)])
+def test_an_accuracy_over_four_pairs_a_prompt_covers_the_truth(prompts: int, alike: float) -> None:
+    """Of perfectly correlated pairs the interval of independent ones holds it in two cases of three."""
+    rng, trials, truth = np.random.default_rng(prompts), 800, 0.7
+    clusters = np.repeat(np.arange(prompts), 4)
+    covered, before = 0, 0
+    for _ in range(trials):
+        same, own = rng.random(prompts) < truth, rng.random(4 * prompts) < truth
+        right = np.where((rng.random(prompts) < alike)[clusters], same[clusters], own)
+        plain = wilson_interval(int(right.sum()), len(right))
+        found = wilson_interval(int(right.sum()), len(right), design_effect=design_effect(right, clusters))
+        before += plain["low"] <= truth <= plain["high"]
+        covered += found["low"] <= truth <= found["high"]
+    assert covered / trials > 0.95 - 3 * math.sqrt(0.05 * 0.95 / trials)
+    assert alike < 1.0 or before / trials < 0.8
 
 
 def test_no_trials_and_no_values_raise() -> None:
