@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from pipeline.data.passages import Passage
 from pipeline.data.preferences import TextPair
-from pipeline.evaluation.statistics import Interval, wilson_interval
+from pipeline.evaluation.statistics import Interval, design_effect, wilson_interval
 
 GROUP_FIELDS = ("source", "file", "subset", "category")
 """What a pair record may say of the kind of pair it is, `file` inside its `origin`; what it lacks is no group."""
@@ -26,6 +26,8 @@ class EvaluationPair:
     """Values of `GROUP_FIELDS`."""
     judge_margin: float | None
     """Judge's score of the chosen response minus that of the rejected one; None when nobody scored them."""
+    prompt: str | None = None
+    """What both answer: pairs that share it are right or wrong together. None where unknown, and it is no other's."""
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "EvaluationPair":
@@ -34,12 +36,29 @@ class EvaluationPair:
         margin = row.get("margin") if chosen is None or rejected is None else chosen - rejected
         named = {**row, **(row.get("origin") or {})}
         groups = {field: str(named[field]) for field in GROUP_FIELDS if named.get(field) is not None}
-        return cls(TextPair.of(row), (len(row["chosen"]), len(row["rejected"])), groups, margin)
+        lengths = (len(row["chosen"]), len(row["rejected"]))
+        return cls(TextPair.of(row), lengths, groups, margin, row["prompt"])
 
 
-def accuracy_of(margins: np.ndarray) -> Interval | None:
-    """Share of margins above 0 with its Wilson interval; a tie is wrong. None without any margin."""
-    return wilson_interval(int((margins > 0).sum()), len(margins)) if len(margins) else None
+def prompt_numbers(pairs: Sequence[EvaluationPair]) -> np.ndarray:
+    """The same number (N,) for pairs of the same prompt."""
+    first = {pair.prompt: at for at, pair in reversed(list(enumerate(pairs)))}
+    return np.array([at if pair.prompt is None else first[pair.prompt] for at, pair in enumerate(pairs)])
+
+
+def accuracy_of(margins: np.ndarray, prompts: np.ndarray | None = None) -> Interval | None:
+    """Share of margins above 0 with its Wilson interval; a tie is wrong. None without any margin.
+
+    Args:
+        margins: (N,), chosen minus rejected score of each pair.
+        prompts: (N,) of `prompt_numbers`: several pairs of a prompt say less than as many of different ones (see
+            `design_effect`). None where each pair has its own.
+    """
+    if not len(margins):
+        return None
+    right = margins > 0
+    effect = 1.0 if prompts is None else design_effect(right, prompts)
+    return wilson_interval(int(right.sum()), len(right), design_effect=effect)
 
 
 def accuracy_by_group(margins: np.ndarray, pairs: Sequence[EvaluationPair]) -> list[dict[str, Any]]:
@@ -50,22 +69,25 @@ def accuracy_by_group(margins: np.ndarray, pairs: Sequence[EvaluationPair]) -> l
     Args:
         margins: (N,), chosen minus rejected score of each pair.
     """
-    table = []
+    table, prompts = [], prompt_numbers(pairs)
     for field in GROUP_FIELDS:
         values = [pair.groups.get(field) for pair in pairs]
         if len(set(values)) == 1:
             continue
         for value in sorted({one for one in values if one is not None}):
-            inside = margins[[one == value for one in values]]
-            table.append({"field": field, "value": value, "accuracy": accuracy_of(inside), "pairs": len(inside)})
+            inside = [one == value for one in values]
+            accuracy = accuracy_of(margins[inside], prompts[inside])
+            table.append({"field": field, "value": value, "accuracy": accuracy, "pairs": sum(inside)})
     return table
 
 
-def accuracy_by_size(margins: np.ndarray, sizes: np.ndarray, *, bins: int) -> list[dict[str, Any]]:
+def accuracy_by_size(
+    margins: np.ndarray, sizes: np.ndarray, *, bins: int, prompts: np.ndarray | None = None
+) -> list[dict[str, Any]]:
     """Accuracy in bins of equal numbers of pairs, from the smallest to the largest of `sizes`.
 
     Args:
-        margins, sizes: (N,).
+        margins, sizes, prompts: (N,), as of `accuracy_of`.
         bins: at most so many; fewer pairs than bins give a bin each.
     """
     parts = [part for part in np.array_split(np.argsort(sizes, kind="stable"), bins) if len(part)]
@@ -73,7 +95,7 @@ def accuracy_by_size(margins: np.ndarray, sizes: np.ndarray, *, bins: int) -> li
         {
             "low": float(sizes[part].min()),
             "high": float(sizes[part].max()),
-            "accuracy": accuracy_of(margins[part]),
+            "accuracy": accuracy_of(margins[part], None if prompts is None else prompts[part]),
             "pairs": len(part),
         }
         for part in parts
@@ -87,8 +109,8 @@ def length_matched_accuracy(
 
     On these, a model that has learned length alone is no better than a coin.
     """
-    matched = margins[[max(pair.lengths) <= max_ratio * min(pair.lengths) for pair in pairs]]
-    return {"accuracy": accuracy_of(matched), "pairs": len(matched)}
+    matched = [max(pair.lengths) <= max_ratio * min(pair.lengths) for pair in pairs]
+    return {"accuracy": accuracy_of(margins[matched], prompt_numbers(pairs)[matched]), "pairs": sum(matched)}
 
 
 def judge_agreement(margins: np.ndarray, pairs: Sequence[EvaluationPair]) -> dict[str, Any] | None:
@@ -116,11 +138,11 @@ def judge_agreement(margins: np.ndarray, pairs: Sequence[EvaluationPair]) -> dic
 
 def margin_bins(margins: np.ndarray, pairs: Sequence[EvaluationPair], *, bins: int) -> dict[str, list[dict[str, Any]]]:
     """Accuracy by the size of the judge's margin (pairs that have one) and of the model's own, |margin| each."""
-    known = [pair.judge_margin is not None for pair in pairs]
+    known, prompts = [pair.judge_margin is not None for pair in pairs], prompt_numbers(pairs)
     judged = np.array([abs(pair.judge_margin) for pair in pairs if pair.judge_margin is not None])
     return {
-        "judge_margin_bins": accuracy_by_size(margins[known], judged, bins=bins),
-        "model_margin_bins": accuracy_by_size(margins, np.abs(margins), bins=bins),
+        "judge_margin_bins": accuracy_by_size(margins[known], judged, bins=bins, prompts=prompts[known]),
+        "model_margin_bins": accuracy_by_size(margins, np.abs(margins), bins=bins, prompts=prompts),
     }
 
 

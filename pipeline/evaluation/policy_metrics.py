@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.evaluation.diversity import distinct_n, repetition, self_bleu
-from pipeline.evaluation.length_control import length_controlled_winrate
+from pipeline.evaluation.equal_length import win_rate_at_equal_length
 from pipeline.evaluation.policy import Evaluator, ScoredSample, matched, ties_where_unknown
 from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, JUDGE_RANGE, Interval, policy_difference, wilson_interval
 
@@ -34,7 +34,7 @@ def policy_metrics(
     return {
         **score_metrics(evaluator, samples, before),
         "win_rate_vs_sft": win_rate(wins, itself=are_the_same(samples, before)),
-        "length_controlled_win_rate": length_controlled(wins, theirs, ours),
+        **length_controlled(wins, theirs, ours),
         **kl_metrics(evaluator, samples),
         "perplexity_held_out": perplexity,
         **diversity_metrics(ours),
@@ -82,17 +82,15 @@ def win_rate(wins: np.ndarray, *, itself: bool) -> Interval:
     return _certain(0.5) if itself else wilson_interval(float(wins.sum()), len(wins))
 
 
-def length_controlled(wins: np.ndarray, theirs: Sequence[str], ours: Sequence[str]) -> float | None:
-    """The win rate at equal length, 0 to 1: `length_controlled_winrate` of shares instead of preferences.
+def length_controlled(wins: np.ndarray, theirs: Sequence[str], ours: Sequence[str]) -> dict[str, Any]:
+    """The win rate at equal length in characters, and its interval: of `win_rate_at_equal_length`, or None.
 
     Args:
         wins: (N,) 1 where ours wins, 0.5 at a tie, 0 where theirs wins.
-
-    Returns:
-        None where it cannot be fitted: too few prompts, or no difference in length.
     """
-    percent = length_controlled_winrate((1.0 + wins).tolist(), list(zip(theirs, ours, strict=True)))
-    return None if percent is None else percent / 100
+    longer = np.array([len(one) - len(other) for one, other in zip(ours, theirs, strict=True)])
+    found = win_rate_at_equal_length(wins, longer)
+    return {"length_controlled_win_rate": found["mean"] if found else None, "length_controlled_interval": found}
 
 
 def kl_metrics(evaluator: Evaluator, samples: Sequence[ScoredSample]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.passages import Passage
+from pipeline.evaluation.calibration import calibration, error_if_calibrated
 from pipeline.evaluation.pairs import (
     EvaluationPair,
     accuracy_by_group,
@@ -13,10 +14,11 @@ from pipeline.evaluation.pairs import (
     judge_agreement,
     length_matched_accuracy,
     margin_bins,
+    prompt_numbers,
     score_pairs,
 )
 from pipeline.evaluation.robustness import score_deviations
-from pipeline.evaluation.statistics import calibration, win_shares
+from pipeline.evaluation.statistics import design_effect, win_shares
 from pipeline.evaluation.temperature import bradley_terry_nll, fit_temperature
 from pipeline.models.reward import RewardModel
 from pipeline.params.evaluation import EvaluateReward
@@ -73,10 +75,11 @@ def pair_metrics(
     Args:
         chosen, rejected: (N,) scores of the responses of N pairs.
     """
-    margins = chosen - rejected
+    margins, prompts = chosen - rejected, prompt_numbers(pairs)
     longer = win_shares([pair.lengths[0] for pair in pairs], [pair.lengths[1] for pair in pairs])
     return {
-        "accuracy": accuracy_of(margins),
+        "accuracy": accuracy_of(margins, prompts),
+        "accuracy_design_effect": design_effect(margins > 0, prompts),
         "longer_wins_accuracy": float(longer.mean()),
         "length_matched": length_matched_accuracy(margins, pairs, max_ratio=settings.length_matched_ratio),
         "expected_calibration_error": calibration(margins, bins=settings.calibration_bins)[0],
@@ -102,7 +105,10 @@ def score_distribution(scores: np.ndarray) -> dict[str, float]:
 
 
 def temperature_metrics(margins: np.ndarray, validation: np.ndarray, *, bins: int) -> dict[str, Any]:
-    """The temperature fitted on validation margins, and loss (nats) and calibration error on test before and after."""
+    """The temperature fitted on validation margins, and loss (nats) and calibration error on test before and after.
+
+    With the error that the test pairs would show by chance before it, if every confidence was true.
+    """
     temperature, at_limit = fit_temperature(validation)
     return {
         "temperature": temperature,
@@ -112,6 +118,7 @@ def temperature_metrics(margins: np.ndarray, validation: np.ndarray, *, bins: in
         "loss_after": bradley_terry_nll(margins, temperature=temperature),
         "error_before": calibration(margins, bins=bins)[0],
         "error_after": calibration(margins / temperature, bins=bins)[0],
+        "expected_if_calibrated": error_if_calibrated(margins, bins=bins),
     }
 
 

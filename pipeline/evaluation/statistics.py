@@ -1,4 +1,4 @@
-"""Intervals, calibration and best-of-n: the statistics behind every number in the report."""
+"""Intervals and best-of-n: the statistics behind every number in the report."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ from pipeline.seeding import seed_for
 
 _POLICY_RESAMPLES = 2000
 _POLICY_DRAWS = "paired_difference"
-_Z_95 = 1.959963984540054
+Z_95 = 1.959963984540054
+"""Quantile of the normal distribution: 95 % lie within so many standard deviations of its mean."""
 _EQUAL = 1e-9  # a difference of equal scores may miss 0 by rounding
 FEWEST = 6
 """Values from which a mean has an interval: of fewer, all lie on one side of the truth by chance in more than one case
@@ -65,7 +66,7 @@ def _in_range(found: Interval, values: np.ndarray, within: Range) -> Interval:
         return {"mean": found["mean"], "low": lowest, "high": highest}
     if np.ptp(values) > _EQUAL:
         return {"mean": found["mean"], "low": max(lowest, found["low"]), "high": min(highest, found["high"])}
-    others = _Z_95**2 / (values.size + _Z_95**2)
+    others = Z_95**2 / (values.size + Z_95**2)
     low = found["mean"] - others * (found["mean"] - lowest)
     high = found["mean"] + others * (highest - found["mean"])
     return {"mean": found["mean"], "low": min(low, found["low"]), "high": max(high, found["high"])}
@@ -179,24 +180,54 @@ def expansion(count: int) -> float:
     As in the expanded percentile interval (Hesterberg 2015, arXiv:1411.5279): sqrt(n / (n - 1)) for the variance, times
     the quantile of Student's t with n - 1 degrees of freedom over the normal one.
     """
-    return float(math.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.975) / _Z_95)
+    return float(math.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.975) / Z_95)
 
 
-def wilson_interval(successes: float, trials: int) -> Interval:
+def wilson_interval(successes: float, trials: int, *, design_effect: float = 1.0) -> Interval:
     """A proportion with its 95 % Wilson score interval, which stays inside [0, 1] near the ends (Wilson 1927).
 
     Args:
         successes: of the trials; a tie may count half. Its variance is then that of a coin thrown for it, more than
             half a success has, so with many ties the interval is rather too wide.
+        design_effect: of `design_effect`; so many trials say as much as one independent one.
     """
     if trials <= 0:
         raise ValueError("a proportion needs at least one trial")
-    z = _Z_95
+    z, count = Z_95, trials / design_effect
     share = successes / trials
-    denominator = 1 + z**2 / trials
-    centre = (share + z**2 / (2 * trials)) / denominator
-    half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)) / denominator
+    denominator = 1 + z**2 / count
+    centre = (share + z**2 / (2 * count)) / denominator
+    half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / denominator
     return {"mean": share, "low": max(0.0, centre - half), "high": min(1.0, centre + half)}
+
+
+def design_effect(successes: np.ndarray, clusters: np.ndarray) -> float:
+    """How many trials say as much about a proportion as one independent one: 1 to all of them.
+
+    Trials of one cluster (pairs of one prompt) tend to succeed together. The variance of their mean with whole clusters
+    as its units, over that of as many independent trials, is by how much their number is to be divided (Rao and Scott
+    1992, doi:10.2307/2532311). Of few clusters that ratio is itself uncertain: it is multiplied with the square of the
+    quantile of Student's t for the clusters over that for the trials (Korn and Graubard 1998, Survey Methodology 24,
+    193-201). Where all trials succeed, or none, or there is one cluster, nothing is seen of how alike they are, and
+    those of a cluster count as equal: the ratio is the mean size of a trial's cluster. With one trial in each cluster
+    it is 1. A few clusters far larger than all others are too few to tell: there the interval stays too narrow.
+
+    Args:
+        successes: (N,) 0 or 1.
+        clusters: (N,) number of the cluster that each belongs to.
+    """
+    _, index, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
+    trials, count = len(successes), len(sizes)
+    if count == trials:
+        return 1.0
+    distances = successes - successes.mean()
+    spread = float((distances**2).sum())
+    if count == 1 or spread == 0:
+        return float((sizes**2).sum() / trials)
+    together = float((np.bincount(index, weights=distances) ** 2).sum())
+    ratio = (count / (count - 1) * together) / (trials / (trials - 1) * spread)
+    uncertain = stdtrit(count - 1, 0.975) / stdtrit(trials - 1, 0.975)
+    return float(min(max(1.0, ratio) * uncertain**2, trials))
 
 
 def win_shares(scores: Sequence[float] | np.ndarray, baseline: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -205,42 +236,6 @@ def win_shares(scores: Sequence[float] | np.ndarray, baseline: Sequence[float] |
     if ours.shape != theirs.shape:
         raise ValueError(f"{ours.shape} scores against {theirs.shape} baseline scores")
     return np.where(ours > theirs, 1.0, np.where(ours == theirs, 0.5, 0.0))
-
-
-class CalibrationBin(TypedDict):
-    """Pairs whose predicted probability is in [low, high): mean prediction and share that was right."""
-
-    low: float
-    high: float
-    confidence: float | None
-    accuracy: float | None
-    count: int
-
-
-def calibration(margins: Sequence[float] | np.ndarray, *, bins: int) -> tuple[float, list[CalibrationBin]]:
-    """Expected calibration error of a Bradley-Terry model, and its reliability bins over [0.5, 1].
-
-    The prediction for a pair is the response that scores higher, with confidence sigmoid(|margin|); it is right
-    when the margin (chosen minus rejected) is positive, half right at 0. ECE is the mean distance of confidence
-    and accuracy, weighted by the pairs in a bin (Guo et al. 2017, arXiv:1706.04599, eq. 3).
-    """
-    array = np.asarray(margins, dtype=np.float64)
-    confidence = 1.0 / (1.0 + np.exp(-np.abs(array)))
-    right = win_shares(array, np.zeros_like(array))
-    edges = np.linspace(0.5, 1.0, bins + 1)
-    index = np.clip(np.digitize(confidence, edges) - 1, 0, bins - 1)
-    error = 0.0
-    table: list[CalibrationBin] = []
-    for number in range(bins):
-        chosen = index == number
-        count = int(chosen.sum())
-        mean_confidence = float(confidence[chosen].mean()) if count else None
-        accuracy = float(right[chosen].mean()) if count else None
-        if mean_confidence is not None and accuracy is not None:
-            error += count / array.size * abs(mean_confidence - accuracy)
-        low, high = float(edges[number]), float(edges[number + 1])
-        table.append({"low": low, "high": high, "confidence": mean_confidence, "accuracy": accuracy, "count": count})
-    return error, table
 
 
 def best_of_n_kl(n: int) -> float:

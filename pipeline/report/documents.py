@@ -54,6 +54,7 @@ class PolicyMetrics(Document):
     reward_gain: Interval
     win_rate_vs_sft: Interval
     length_controlled_win_rate: FiniteFloat | None
+    length_controlled_interval: Interval | None
     kl_nats_per_sequence: FiniteFloat
     kl_interval: Interval
     kl_nats_per_token: FiniteFloat
@@ -116,9 +117,17 @@ class MatchedAccuracy(Document):
     pairs: Count
 
 
+class ExpectedError(Document):
+    """Of the calibration error that a calibrated model has by chance: its mean and its 95 % quantile."""
+
+    mean: FiniteFloat
+    high: FiniteFloat
+
+
 class Temperature(Document):
     temperature: FiniteFloat
     error_after: FiniteFloat
+    expected_if_calibrated: ExpectedError
 
 
 class Robustness(Document):

@@ -172,8 +172,10 @@ def reward_model_warnings(metrics: RewardMetrics, history: Sequence[HistoryRow])
         warnings.append(("initial_loss_off", problem))
     if problem := flat_loss_problem(losses):
         warnings.append(("loss_flat", problem))
-    if metrics.expected_calibration_error > MAX_CALIBRATION_ERROR:
-        seen = f"Expected calibration error {metrics.expected_calibration_error:.3f} exceeds {MAX_CALIBRATION_ERROR:g}"
+    error, chance = metrics.expected_calibration_error, metrics.calibration.expected_if_calibrated
+    if error > MAX_CALIBRATION_ERROR and error > chance.high:
+        seen = f"Expected calibration error {error:.3f} exceeds {MAX_CALIBRATION_ERROR:g}, and also {chance.high:.3f}, "
+        seen += f"which 1 of 20 calibrated models exceeds on {metrics.pairs} pairs"
         advice = "Score differences misstate how sure it is. Train for fewer epochs, or use label_smoothing"
         warnings.append(("poorly_calibrated", f"{seen}. {advice}."))
     if metrics.robustness.exceeds_limit:

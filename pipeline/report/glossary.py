@@ -48,9 +48,9 @@ GLOSSARY = (
     ),
     Term(
         "Win rate at equal length",
-        "sigmoid(θ) of logit P(win) = φ · tanh(d / sd(d)) + θ, d the characters of SFT's response minus the policy's",
+        "sigmoid(θ) of logit P(win) = φ · tanh(d / sd(d)) + θ, d the characters of the policy's response minus SFT's",
         "share of prompts",
-        "AlpacaEval's minimal length control: the win rate if both were as long. None without differences in length.",
+        "The win rate if both were as long, with its score interval. None for few prompts or one difference in length.",
     ),
     Term(
         "Change against SFT",
@@ -129,13 +129,15 @@ GLOSSARY = (
         "Accuracy of the reward model",
         "share of test pairs with r(chosen) > r(rejected)",
         "share, 0 to 1",
-        "50 % is chance. To compare with: the rule that the longer response wins.",
+        "50 % is chance. To compare with: the rule that the longer response wins. In its interval several pairs of a "
+        "prompt count as fewer, as they are right or wrong together.",
     ),
     Term(
         "Expected calibration error",
         "Σ (pairs in bin / pairs) · |accuracy − confidence|",
         "share, 0 to 1",
-        "Confidence is sigmoid(|r(chosen) − r(rejected)|). 0 means that it can be taken at its word.",
+        "Confidence is sigmoid(|r(chosen) − r(rejected)|). 0 means that it can be taken at its word. Chance alone puts "
+        "it above 0, most of all on few pairs: by chance is the mean of simulations in which each confidence is true.",
     ),
     Term(
         "Implicit reward (DPO)",
@@ -164,7 +166,7 @@ GLOSSARY = (
     ),
     Term(
         "95 % interval",
-        "bootstrap over prompts; Wilson for accuracies, win rates and other shares",
+        "bootstrap over prompts; Wilson for accuracies, win rates and other shares; score test at equal length",
         "as its metric",
         "Uncertainty from the choice of prompts or pairs alone. Another seed of training may differ by more.",
     ),

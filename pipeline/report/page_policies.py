@@ -107,16 +107,18 @@ def _win_row(inputs: ReportInputs) -> Row:
 
 
 def _equal_length_row(inputs: ReportInputs) -> Row:
+    found = {name: inputs.policies[name].metrics.length_controlled_interval for name in inputs.methods}
+    known = {name: one for name, one in found.items() if one is not None}
+    bars = dict(zip(known, _bars(list(known.values()), low=0.0, high=1.0), strict=True)) if known else {}
     cells = [Cell("–", "is the baseline")]
     for name in inputs.methods:
-        share, plain = (
-            inputs.policies[name].metrics.length_controlled_win_rate,
-            inputs.policies[name].metrics.win_rate_vs_sft.mean,
-        )
-        if share is None:
+        if name not in known:
             cells.append(Cell("–", "too few prompts, or no difference"))
-        else:
-            cells.append(Cell(percent(share), f"{signed(100 * (share - plain), 0)} points"))
+            continue
+        share, plain = known[name], inputs.policies[name].metrics.win_rate_vs_sft.mean
+        moved = f"{signed(100 * (share.mean - plain), 0)} points"
+        detail = f"{percent(share.low)} to {percent(share.high)}; {moved}"
+        cells.append(Cell(percent(share.mean), detail, _equal_length_tone(share, gain(inputs, name)), bars[name]))
     return Row("Win rate at equal length", "what is left when length is no reason", cells)
 
 
@@ -217,9 +219,17 @@ def gain_tone(change: Interval) -> str:
 
 def _win_tone(wins: Interval, change: Interval) -> str:
     """That of the gain, which alone decides what is better, where the wins do not leave it open."""
-    against_half = Interval(mean=wins.mean - 0.5, low=wins.low - 0.5, high=wins.high - 0.5)
     tone = gain_tone(change)
-    return tone if tone == gain_tone(against_half) else SAME
+    return tone if tone == gain_tone(_against_half(wins)) else SAME
+
+
+def _equal_length_tone(wins: Interval, change: Interval) -> str:
+    """Better as of `_win_tone`; worse where it loses at equal length, also if length gave it a gain."""
+    return WORSE if _against_half(wins).fell else _win_tone(wins, change)
+
+
+def _against_half(wins: Interval) -> Interval:
+    return Interval(mean=wins.mean - 0.5, low=wins.low - 0.5, high=wins.high - 0.5)
 
 
 def _range(interval: Interval, digits: int) -> str:

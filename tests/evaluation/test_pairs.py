@@ -1,5 +1,6 @@
 """Accuracy in groups, by size of the margin, at equal length, and against the judge: all worked by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,24 @@ from pipeline.evaluation.pairs import (
     EvaluationPair,
     accuracy_by_group,
     accuracy_by_size,
+    accuracy_of,
     judge_agreement,
     length_matched_accuracy,
     margin_bins,
+    prompt_numbers,
 )
+from pipeline.evaluation.statistics import design_effect, wilson_interval
 from tests.passages import ended
 
 
 def pair(
-    *, lengths: tuple[int, int] = (1, 1), judge: float | None = None, groups: dict[str, str] | None = None
+    *,
+    lengths: tuple[int, int] = (1, 1),
+    judge: float | None = None,
+    groups: dict[str, str] | None = None,
+    prompt: str | None = None,
 ) -> EvaluationPair:
-    return EvaluationPair(TextPair(*ended("ab")), lengths, groups or {}, judge)
+    return EvaluationPair(TextPair(*ended("ab")), lengths, groups or {}, judge, prompt)
 
 
 def means(table: list[dict[str, Any]]) -> list[tuple[float, int]]:
@@ -35,7 +43,7 @@ def test_a_record_gives_lengths_groups_and_the_judges_margin() -> None:
     assert scored.texts == TextPair(
         Passage("p good", True), Passage("p bad", False), id="1", margin=9.0
     ) and scored.lengths == (4, 3)
-    assert scored.groups == {"source": "sampled", "subset": "chat"}
+    assert scored.groups == {"source": "sampled", "subset": "chat"} and scored.prompt == "p "
     assert scored.judge_margin == pytest.approx(0.3)  # the scores say it, whatever the margin is
     origin = {"origin": {"file": "data/raw/a.jsonl", "rows": [3]}}
     assert EvaluationPair.of(row | origin).groups == scored.groups | {"file": "data/raw/a.jsonl"}
@@ -86,3 +94,28 @@ def test_agreement_with_the_judge_by_hand() -> None:
     assert found["weighted_accuracy"] == pytest.approx((0.1 + 0.4) / 0.7)
     assert judge_agreement(np.array([1.0]), [pair()]) is None
     assert judge_agreement(np.zeros(3), pairs[:3]) == {"pairs": 3, "spearman": None, "weighted_accuracy": 0.0}
+
+
+def test_pairs_of_a_prompt_have_its_number_and_unknown_prompts_their_own() -> None:
+    numbers = prompt_numbers([pair(prompt=one) for one in ("a", None, "b", "a", None)])
+    assert numbers.tolist() == [0, 1, 2, 0, 4]
+
+
+def test_every_accuracy_counts_pairs_of_a_prompt_as_fewer() -> None:
+    """Two groups of 40 pairs, of each prompt four: all right, or all wrong."""
+    right = np.repeat(np.random.default_rng(0).random(20) < 0.7, 4)
+    margins = np.where(right, 1.0, -1.0) * np.linspace(1, 2, 80)
+    alone = [pair(judge=1.0, groups={"source": "ab"[at // 40]}) for at in range(80)]
+    pairs = [replace(one, prompt=f"p{at // 4}") for at, one in enumerate(alone)]
+    effect = design_effect(right, np.arange(80) // 4)
+    whole = wilson_interval(int(right.sum()), 80, design_effect=effect)
+    assert effect > 4 and accuracy_of(margins, prompt_numbers(pairs)) == whole
+    assert accuracy_of(margins) == accuracy_of(margins, prompt_numbers(alone)) == wilson_interval(int(right.sum()), 80)
+    assert length_matched_accuracy(margins, pairs, max_ratio=1.0)["accuracy"] == whole
+    (half,) = {row["pairs"] for row in accuracy_by_group(margins, pairs)}
+    assert half == 40
+    for table in (accuracy_by_group, lambda m, p: margin_bins(m, p, bins=2)["judge_margin_bins"],
+                  lambda m, p: margin_bins(m, p, bins=2)["model_margin_bins"]):  # fmt: skip
+        for ours, theirs in zip(table(margins, pairs), table(margins, alone), strict=True):
+            widths = [one["accuracy"]["high"] - one["accuracy"]["low"] for one in (ours, theirs)]
+            assert ours["accuracy"]["mean"] == theirs["accuracy"]["mean"] and widths[0] > 1.4 * widths[1]

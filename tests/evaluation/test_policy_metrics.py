@@ -97,13 +97,23 @@ def test_a_win_rate_that_length_explains_falls_at_equal_length() -> None:
     theirs = ["x" * 40] * 80
     ours = ["x" * (70 if number % 4 else 10) for number in range(80)]
     wins = np.array([0.9 if len(one) > 40 else 0.1 for one in ours])
-    controlled = length_controlled(wins, theirs, ours)
-    assert wins.mean() == pytest.approx(0.7) and controlled is not None and abs(controlled - 0.5) < 0.04
+    found = length_controlled(wins, theirs, ours)
+    assert wins.mean() == pytest.approx(0.7) and abs(found["length_controlled_win_rate"] - 0.5) < 0.04
+    interval = found["length_controlled_interval"]
+    assert interval["low"] < 0.45 and interval["high"] > 0.55
+    assert interval["mean"] == found["length_controlled_win_rate"]
     # of lengths that have nothing to do with it, the win rate stays
     mixed = ["x" * (30 + 20 * (number % 2)) for number in range(80)]
     even = length_controlled(np.full(80, 0.8), theirs, mixed)
-    assert even == pytest.approx(0.8, abs=0.02)
-    assert length_controlled(np.full(80, 0.8), theirs, theirs) is None
+    assert even["length_controlled_win_rate"] == pytest.approx(0.8, abs=1e-6)
+
+
+def test_without_differences_in_length_there_is_no_win_rate_at_equal_length() -> None:
+    nothing = {"length_controlled_win_rate": None, "length_controlled_interval": None}
+    assert length_controlled(np.full(80, 0.8), ["x"] * 80, ["x"] * 80) == nothing
+    samples = [scored(n) for n in range(8)]
+    found = policy_metrics(evaluator([0.5] * 8), samples, samples, 12.0)
+    assert {name: found[name] for name in nothing} == nothing
 
 
 def test_every_category_has_its_own_numbers() -> None:

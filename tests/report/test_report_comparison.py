@@ -9,9 +9,9 @@ INTERVALS = {
     "win_rate_vs_sft", "kl_interval", "kl_k3_interval", "eos_interval", "cut_interval",
 }  # fmt: skip
 POLICY_KEYS = INTERVALS | {
-    "length_controlled_win_rate", "kl_nats_per_sequence", "kl_nats_per_token", "kl_k3_nats_per_sequence",
-    "kl_k3_nats_per_token", "perplexity_held_out", "distinct_1", "distinct_2", "distinct_3", "self_bleu",
-    "repeated_3grams", "mean_response_tokens", "median_response_tokens", "p90_response_tokens",
+    "length_controlled_win_rate", "length_controlled_interval", "kl_nats_per_sequence", "kl_nats_per_token",
+    "kl_k3_nats_per_sequence", "kl_k3_nats_per_token", "perplexity_held_out", "distinct_1", "distinct_2", "distinct_3",
+    "self_bleu", "repeated_3grams", "mean_response_tokens", "median_response_tokens", "p90_response_tokens",
     "longest_response_tokens", "eos_rate", "cut_rate", "by_category",
 }  # fmt: skip
 
@@ -28,6 +28,8 @@ def test_keys_are_stable(inputs, write_report_params):
         assert set(entry) == POLICY_KEYS | (trained if name != "sft" else set())
         for key in INTERVALS:
             assert set(entry[key]) == {"mean", "low", "high"}
+        equal_length = {"mean": 0.64, "low": 0.49, "high": 0.77} if name != "sft" else None
+        assert entry["length_controlled_interval"] == equal_length
         assert [row["category"] for row in entry["by_category"]] == ["glad", "<i>sad</i>"]
     reward_keys = {"accuracy", "longer_wins_accuracy", "initial_loss", "expected_calibration_error"}
     assert set(comparison["reward_model"]) == reward_keys

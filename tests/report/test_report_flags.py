@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.report.documents import CueDocument, Interval
+from pipeline.report.documents import CueDocument, ExpectedError, Interval
 from pipeline.report.flags import (
     drift_warnings,
     find_flags,
@@ -116,10 +116,17 @@ def test_initial_loss(inputs, loss, raised):
     assert codes(reward_model_warnings(inputs.reward_metrics, [{"loss": loss}])) == ["initial_loss_off"] * raised
 
 
-@pytest.mark.parametrize(("error", "raised"), [(0.1, False), (0.11, True)])
-def test_calibration(inputs, error, raised):
-    metrics = inputs.reward_metrics.model_copy(update={"expected_calibration_error": error})
-    assert codes(reward_model_warnings(metrics, [{"loss": math.log(2)}])) == ["poorly_calibrated"] * raised
+@pytest.mark.parametrize(
+    ("error", "by_chance", "raised"),
+    [(0.1, 0.05, False), (0.11, 0.05, True), (0.11, 0.11, False), (0.2, 0.21, False), (0.22, 0.21, True)],
+)
+def test_calibration_is_flagged_above_the_limit_and_beyond_chance(inputs, error, by_chance, raised):
+    chance = ExpectedError(mean=by_chance / 2, high=by_chance)
+    temperature = inputs.reward_metrics.calibration.model_copy(update={"expected_if_calibrated": chance})
+    update = {"expected_calibration_error": error, "calibration": temperature}
+    warnings = reward_model_warnings(inputs.reward_metrics.model_copy(update=update), [{"loss": math.log(2)}])
+    assert codes(warnings) == ["poorly_calibrated"] * raised
+    assert not raised or f"{by_chance:.3f}, which 1 of 20 calibrated models exceeds on 160 pairs" in warnings[0][1]
 
 
 @pytest.mark.parametrize(("quarantined", "raised"), [(5, False), (6, True)])

@@ -98,6 +98,11 @@ def test_the_data_is_told(page_of):
     assert "Krippendorff" in page and "0.610" in page and "on 50 comparisons by 3 annotators" in page
 
 
+def test_a_calibration_error_stands_beside_what_chance_gives(page_of):
+    page = page_of()
+    assert "by chance 0.051, in 1 of 20 cases above 0.077; 0.021 at temperature 1.31" in page
+
+
 def test_one_method_only(page_of):
     page = page_of(["dpo"])
     assert "DPO beats the SFT policy" in page

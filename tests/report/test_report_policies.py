@@ -5,7 +5,8 @@ import pytest
 from pipeline.report.documents import Interval
 from pipeline.report.page_categories import category_rows
 from pipeline.report.page_policies import comparison_rows, gain_tone
-from tests.report.trained_files import with_metrics, with_policy
+from pipeline.report.pairs import gain
+from tests.report.trained_files import with_metrics, with_policy, with_scores
 
 SAD = "<i>sad</i>"
 
@@ -28,12 +29,38 @@ def test_the_main_rows_stand_first_from_gain_to_price(inputs, write_report_param
 
 
 def test_the_win_rate_at_equal_length_says_what_length_gave(inputs, write_report_params):
-    win = Interval(mean=0.7, low=0.6, high=0.8)
-    given = changed(inputs, "dpo", win_rate_vs_sft=win, length_controlled_win_rate=0.61)
-    given = changed(given, "ppo", length_controlled_win_rate=None)
+    win, equal = Interval(mean=0.7, low=0.6, high=0.8), Interval(mean=0.61, low=0.48, high=0.72)
+    given = changed(
+        inputs, "dpo", win_rate_vs_sft=win, length_controlled_win_rate=0.61, length_controlled_interval=equal
+    )
+    given = changed(given, "ppo", length_controlled_win_rate=None, length_controlled_interval=None)
     sft, dpo, ppo = row_of(given, write_report_params, "Win rate at equal length").cells
-    assert (dpo.value, dpo.detail) == ("61\N{NO-BREAK SPACE}%", "\N{MINUS SIGN}9 points")
-    assert sft.value == ppo.value == "–" and ppo.detail.startswith("too few")
+    assert dpo.value == "61\N{NO-BREAK SPACE}%"
+    assert dpo.detail.replace("\N{NO-BREAK SPACE}", " ") == "48 % to 72 %; \N{MINUS SIGN}9 points"
+    assert dpo.bar is not None and dpo.bar.left < dpo.bar.mean < dpo.bar.left + dpo.bar.width
+    assert sft.value == ppo.value == "–" and ppo.detail.startswith("too few") and ppo.bar is None
+    given = changed(given, "dpo", length_controlled_win_rate=None, length_controlled_interval=None)
+    assert [cell.value for cell in row_of(given, write_report_params, "Win rate at equal length").cells] == ["–"] * 3
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "tone"),
+    [(0.51, 0.8, "better"), (0.5, 0.8, "same"), (0.3, 0.7, "same"), (0.2, 0.5, "same"), (0.2, 0.49, "worse")],
+)
+def test_a_win_rate_at_equal_length_is_marked_on_one_side_of_a_half(inputs, write_report_params, low, high, tone):
+    share = Interval(mean=(low + high) / 2, low=low, high=high)
+    given = changed(inputs, "dpo", length_controlled_win_rate=share.mean, length_controlled_interval=share)
+    assert gain_tone(gain(given, "dpo")) == "better"
+    assert row_of(given, write_report_params, "Win rate at equal length").cells[1].tone == tone
+
+
+def test_a_gain_that_may_be_chance_is_no_better_at_equal_length(inputs, write_report_params):
+    share = Interval(mean=0.7, low=0.6, high=0.8)
+    given = changed(inputs, "dpo", length_controlled_win_rate=0.7, length_controlled_interval=share)
+    noisy = with_scores(given.policies["dpo"], judge_score=lambda at: 0.25 + 0.5 * (at % 2))
+    given = with_policy(given, noisy)
+    assert gain_tone(gain(given, "dpo")) == "same"
+    assert row_of(given, write_report_params, "Win rate at equal length").cells[1].tone == "same"
 
 
 def test_kl_by_k3_is_per_sequence_and_per_token(inputs, write_report_params):

@@ -1,0 +1,82 @@
+"""Whether the confidence of a reward model can be taken at its word."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+from scipy.special import expit
+
+from pipeline.evaluation.statistics import win_shares
+from pipeline.seeding import seed_for
+
+_SIMULATIONS = 2000
+
+
+class CalibrationBin(TypedDict):
+    """Pairs whose predicted probability is in [low, high): mean prediction and share that was right."""
+
+    low: float
+    high: float
+    confidence: float | None
+    accuracy: float | None
+    count: int
+
+
+class ExpectedError(TypedDict):
+    """Of the calibration error that a calibrated model has by chance: its mean and its 95 % quantile."""
+
+    mean: float
+    high: float
+
+
+def calibration(margins: Sequence[float] | np.ndarray, *, bins: int) -> tuple[float, list[CalibrationBin]]:
+    """Expected calibration error of a Bradley-Terry model, and its reliability bins over [0.5, 1].
+
+    The prediction for a pair is the response that scores higher, with confidence sigmoid(|margin|); it is right
+    when the margin (chosen minus rejected) is positive, half right at 0. ECE is the mean distance of confidence
+    and accuracy, weighted by the pairs in a bin (Guo et al. 2017, arXiv:1706.04599, eq. 3).
+    """
+    array = np.asarray(margins, dtype=np.float64)
+    confidence, index, edges = _binned(array, bins)
+    right = win_shares(array, np.zeros_like(array))
+    table: list[CalibrationBin] = []
+    for number in range(bins):
+        chosen = index == number
+        count = int(chosen.sum())
+        mean_confidence = float(confidence[chosen].mean()) if count else None
+        accuracy = float(right[chosen].mean()) if count else None
+        low, high = float(edges[number]), float(edges[number + 1])
+        table.append({"low": low, "high": high, "confidence": mean_confidence, "accuracy": accuracy, "count": count})
+    return _error(confidence, right, index), table
+
+
+def error_if_calibrated(margins: Sequence[float] | np.ndarray, *, bins: int) -> ExpectedError:
+    """What `calibration` finds by chance where every confidence is true: above 0, and far above it of few pairs.
+
+    Each simulation keeps the pairs, their confidences and their bins, and draws which predictions are right, each with
+    its confidence (the consistency resampling of Broecker and Smith 2007, doi:10.1175/WAF993.1, with the pairs kept).
+    A pair with equal scores stays half right. Equal margins give equal numbers: the seed is fixed.
+
+    Args:
+        margins: (N,), chosen minus rejected score, N > 0; their signs change nothing.
+    """
+    array = np.asarray(margins, dtype=np.float64)
+    confidence, index, _ = _binned(array, bins)
+    rng = np.random.default_rng(seed_for(0, "calibration/error_if_calibrated"))
+    tied = array == 0
+    errors = []
+    for _ in range(_SIMULATIONS):
+        right = np.where(tied, 0.5, rng.random(array.size) < confidence)
+        errors.append(_error(confidence, right, index))
+    return {"mean": float(np.mean(errors)), "high": float(np.quantile(errors, 0.95))}
+
+
+def _binned(margins: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Confidence (N,) of each pair, the number (N,) of its bin, and the edges (bins + 1,) of the bins."""
+    confidence, edges = expit(np.abs(margins)), np.linspace(0.5, 1.0, bins + 1)
+    return confidence, np.clip(np.digitize(confidence, edges) - 1, 0, bins - 1), edges
+
+
+def _error(confidence: np.ndarray, right: np.ndarray, index: np.ndarray) -> float:
+    """The sum over bins of |sum of (confidence - right)| over N: counts of a bin and of all cancel to that."""
+    return float(np.abs(np.bincount(index, weights=confidence - right)).sum() / confidence.size)
