@@ -23,6 +23,7 @@ from pipeline.errors import PipelineError
 from pipeline.models.folders import check_weights
 from pipeline.packages import package_folder
 from pipeline.params.schema import BackboneSource, ModelSource
+from pipeline.seeding import seeded_globals
 
 _WEIGHT_FILES = ("*.safetensors", "*.gguf")
 _COMMIT = re.compile("[0-9a-f]{40}")
@@ -122,7 +123,9 @@ def load_source_backbone(model: BackboneSource, *, key: str) -> tuple[PreTrained
         return load_source_reward_model(model, key=key, advice=advice)
     located = locate(model, key=key)
     options = {"trust_remote_code": model.trust_remote_code, **located.options}
-    network = _load(AutoModel, located.name, key, dtype=getattr(torch, model.dtype), **options)
+    # what a checkpoint lacks, such as a pooler, is drawn from the global generator, and nothing here reads it
+    with seeded_globals(0, "reward_backbone"):
+        network = _load(AutoModel, located.name, key, dtype=getattr(torch, model.dtype), **options)
     return network, _load_tokenizer(network, located.name, key, options)
 
 

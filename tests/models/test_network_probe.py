@@ -69,9 +69,25 @@ def test_a_head_that_multiplies_is_refused_with_how_far_it_is_off() -> None:
 
     def multiplied(*args: Any, **options: Any) -> Any:
         output = plain(*args, **options)
-        output.logits = output.logits * 1.05
+        output.logits = output.logits * 1.05 + 1000.0  # which a softmax does not see
         return output
 
     network.forward = multiplied
     with pytest.raises(PipelineError, match=r"off by 4\.76%"):
+        check_network(network, key="models.policy.source")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+def test_a_cap_that_moves_small_logits_by_a_hundredth_is_refused(dtype: torch.dtype) -> None:
+    network = network_of("llama", dtype)
+    plain = network.forward
+
+    def capped(*args: Any, **options: Any) -> Any:
+        output = plain(*args, **options)
+        cap = 5 * output.logits.std()
+        output.logits = cap * torch.tanh(output.logits / cap)
+        return output
+
+    network.forward = capped
+    with pytest.raises(PipelineError, match="off by"):
         check_network(network, key="models.policy.source")

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
+from transformers import (
+    AutoTokenizer,
+    BertModel,
+    LlamaForCausalLM,
+    LlamaForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
 
 from pipeline.errors import PipelineError
 from pipeline.models.checkpoints import save_model, save_policy
@@ -127,6 +133,18 @@ def test_a_backbone_has_no_head(encoder_folder: Path, decoder_folder: Path) -> N
         network, tokenizer = load_source_backbone(backbone_source(folder), key=BACKBONE_KEY)
         assert not hasattr(network, "lm_head") and not hasattr(network, "classifier")
         assert network.config.pad_token_id == tokenizer.pad_token_id
+
+
+def test_what_a_backbone_lacks_does_not_depend_on_what_ran_before(encoder_folder: Path, tmp_path: Path) -> None:
+    """The checkpoint of a language model has no pooler, and the stored backbone has one."""
+    BertModel.from_pretrained(encoder_folder, add_pooling_layer=False).save_pretrained(tmp_path / "encoder")
+    AutoTokenizer.from_pretrained(encoder_folder).save_pretrained(tmp_path / "encoder")
+    poolers = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        network, _ = load_source_backbone(backbone_source(tmp_path / "encoder"), key=BACKBONE_KEY)
+        poolers.append(network.pooler.dense.weight)
+    assert torch.equal(*poolers)
 
 
 def test_pad_equal_to_eos_becomes_a_token_of_its_own(make_policy: PolicyMaker) -> None:
