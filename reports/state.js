@@ -1,1 +1,1 @@
-[window.checkedOut = "b08788deeb8c12ef"]
+[window.checkedOut = "cf621d8ce869e0e7"]
