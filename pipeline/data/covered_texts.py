@@ -99,10 +99,9 @@ class CoveredTexts:
             # by rarity, then by value, so that of equals always the same are left out
             order = np.lexsort((hashes, texts_with[np.searchsorted(known, hashes)]))
             indexed.append(hashes[order[: max(0, len(hashes) - fewer)]])
-        keys = np.concatenate([NO_HASHES, *indexed])
+        keys, owners, times = _by_text(indexed)
         order = np.argsort(keys, kind="stable")
-        self._keys = keys[order]
-        self._owners = np.repeat(np.arange(len(texts)), [len(hashes) for hashes in indexed])[order]
+        self._keys, self._owners, self._times = keys[order], owners[order], times[order]
 
     def find(
         self, others: Sequence[Words], *, whole: bool, asked: Callable[[int], bool] = lambda number: True
@@ -124,15 +123,26 @@ class CoveredTexts:
 
     def _candidates(self, others: Sequence[Words], needed: np.ndarray) -> Iterator[tuple[int, int]]:
         """Positions of others and texts that have as many trigrams in common as are needed, in the order of both."""
-        hashes = hashes_of(others)
-        joined, of_each = np.concatenate([NO_HASHES, *hashes]), [len(each) for each in hashes]
+        joined, others_of, _ = _by_text(hashes_of(others))
         first = np.searchsorted(self._keys, joined, "left")
         counts = np.searchsorted(self._keys, joined, "right") - first
         # the places in the index of all entries with each key
         ahead = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        owners = self._owners[np.repeat(first, counts) + ahead]
-        others_of = np.repeat(np.repeat(np.arange(len(hashes)), of_each), counts)
-        both, met = np.unique(others_of * max(1, len(needed)) + owners, return_counts=True)
+        places = np.repeat(first, counts) + ahead
+        pairs = np.repeat(others_of, counts) * max(1, len(needed)) + self._owners[places]
+        both, pair_of = np.unique(pairs, return_inverse=True)
+        met = np.bincount(pair_of, weights=self._times[places], minlength=len(both))
         found, texts = np.divmod(both, max(1, len(needed)))
         enough = met >= needed[texts]
         yield from zip(found[enough].tolist(), texts[enough].tolist(), strict=True)
+
+
+def _by_text(hashes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The different hashes of each text, the position of the text, and how often it has them.
+
+    A text that says one word a hundred times has one trigram, and not a hundred that meet a hundred of the next.
+    """
+    numbers = np.repeat(np.arange(len(hashes), dtype=np.uint64), [len(each) for each in hashes])
+    joined = np.concatenate([NO_HASHES, *hashes])
+    different, times = np.unique(numbers << np.uint64(32) | joined, return_counts=True)
+    return different.astype(np.uint32), (different >> np.uint64(32)).astype(np.int64), times

@@ -87,3 +87,12 @@ def test_words_of_a_template_cover_nothing() -> None:
 def test_nothing_is_found_in_nothing() -> None:
     assert list(CoveredTexts([], NO_HASHES, threshold=0.5).find([[b"a"] * 9], whole=True)) == []
     assert list(CoveredTexts([compared(WORDS[:9], 0)], NO_HASHES, threshold=0.5).find([[], [b"a"]], whole=True)) == []
+
+
+def test_a_word_that_is_said_again_and_again_takes_no_more_room() -> None:
+    """Two hundred texts of four hundred times one word met in 5 billion pairs of places."""
+    said = [b"word"] * 400
+    index = CoveredTexts([compared(said, number) for number in range(200)], NO_HASHES, threshold=0.75)
+    assert len(index._keys) == 200
+    assert len(list(index.find([said] * 200, whole=True))) == 200 * 200
+    assert not list(index.find([[b"word"] * 2 + [b"else"]] * 200, whole=True))
