@@ -29,7 +29,7 @@ _LONGER: dict[str, Any] = {
     "optimize.methods": ["dpo", "ppo"],
     "optimize.dpo.num_train_epochs": 40,
     "optimize.dpo.save_steps": 200,
-    "optimize.ppo.total_episodes": 800,
+    "optimize.ppo.total_episodes": 1536,
     "optimize.ppo.save_steps": 50,
     "resume.every_steps": 3,
 }
