@@ -23,6 +23,7 @@ def settings(params: Params) -> Ppo:
         num_minibatches=2,
         per_device_train_batch_size=4,
         learning_rate=1e-3,
+        warmup_ratio=0.0,
         target_kl_per_update=100.0,
         max_kl=1000.0,
         save_steps=0,

@@ -127,7 +127,6 @@ def test_every_prompt_once_a_pass() -> None:
 def test_updates_are_counted_and_the_schedule_follows_the_episodes(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
 ) -> None:
-    settings = changed(settings, warmup_ratio=0.0)
     full = train(make_policy(LORA, with_values=True), tokenizer, settings, compute)
     assert full.column("updates") == [4, 4]
     assert full.column("learning_rate") == pytest.approx([1e-3, 5e-4])
@@ -171,7 +170,7 @@ def test_the_value_head_has_its_own_learning_rate(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
 ) -> None:
     policy = make_policy(LORA, with_values=True)
-    plan = changed(settings, learning_rate=2e-3, critic_learning_rate=7e-3, warmup_ratio=0.0)
+    plan = changed(settings, learning_rate=2e-3, critic_learning_rate=7e-3)
     groups = ppo_optimization(roles_of(policy, tokenizer), plan, compute, 2).optimizer.param_groups
     assert [group["lr"] for group in groups] == [2e-3, 7e-3]
     assert groups[1]["params"] == list(policy.value_head.parameters())
