@@ -10,7 +10,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEM
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check recipe repro pull test lint typecheck unit label ui sync compare promote publish export chat report plots bench gc lock clean
+.PHONY: help setup check recipe repro pull test lint typecheck unit label ui sync compare promote publish export chat report plots bench gc graph lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -93,6 +93,9 @@ bench: $(READY) ## speed and memory beside TRL, into benchmarks/results.md
 
 gc: $(READY) ## say what of DVC's cache nothing needs any more; FORCE=1 removes it
 	@$(RUN) python -m pipeline.gc $(if $(filter 1,$(FORCE)),--force)
+
+graph: $(READY) ## write the code that each stage uses into dvc.yaml, after a change of imports
+	@$(RUN) python -m pipeline.project.closure
 
 lock: $(READY) ## resolve pyproject.toml again into requirements.txt
 	$(BIN)/python -m pip install --quiet uv

@@ -1,10 +1,15 @@
-"""Which modules of this repository a stage script imports, directly or not: they belong in its deps in dvc.yaml.
+"""Which modules of this repository a stage script imports, directly or not: they are its code deps in dvc.yaml.
 
-`python -m pipeline.project.closure` prints the code deps of every script; a test holds dvc.yaml against them.
+`make graph` (`python -m pipeline.project.closure`) writes them there, and a test holds dvc.yaml against them. All else
+in dvc.yaml is written by hand and stays as it is.
 """
 
 import ast
+import re
+import sys
 from pathlib import Path
+
+from pipeline.errors import PipelineError
 
 # No result depends on these: a better error message or progress bar must not retrain a model.
 BOOKKEEPING = (
@@ -22,6 +27,11 @@ BOOKKEEPING = (
     "pipeline/judges/pace.py",
     "pipeline/judges/replies.py",
 )
+
+# It says which code made the models,
+TELL_OF_ALL_CODE = ("publish_models",)
+# and these made none: they check, measure, tell or publish.
+MAKE_NO_MODEL = ("check", "evaluate_sft", "evaluate_policy", "write_report", "publish_models")
 
 
 def code_closure(script: Path, root: Path) -> list[str]:
@@ -58,13 +68,56 @@ def _module_file(name: str, root: Path) -> Path | None:
     return path if path.is_file() else None
 
 
+def with_code_deps(graph: str, root: Path) -> str:
+    """A dvc.yaml with the code deps of every stage as its script's imports say, sorted, after its other deps.
+
+    A stage that publishes tells which code made the models, so it has the code of all the stages before it, too.
+
+    Args:
+        graph: the text of dvc.yaml; comments and everything that is no code dep are kept.
+        root: of the repository, with `stages/`.
+
+    Raises:
+        PipelineError: a stage has no script of its name or no `deps:`.
+    """
+    head, *blocks = re.split(r"(?m)^(?=  \w+:$)", graph)
+    names = [block.split(":", 1)[0].strip() for block in blocks]
+    for name in names:
+        if not (root / f"stages/{name}.py").is_file():
+            raise PipelineError(f"dvc.yaml: stage {name} has no script stages/{name}.py. Add it, or remove the stage.")
+    code = {name: set(code_closure(root / f"stages/{name}.py", root)) for name in names}
+    for name in TELL_OF_ALL_CODE:
+        if name in code:
+            code[name] |= set().union(*(code[other] for other in names if other not in MAKE_NO_MODEL))
+    return head + "".join(
+        _with_deps(name, block, sorted(code[name])) for name, block in zip(names, blocks, strict=True)
+    )
+
+
+def _with_deps(name: str, block: str, code: list[str]) -> str:
+    if "\n    deps:\n" not in block:
+        raise PipelineError(f"dvc.yaml: stage {name} has no `deps:`, where its code belongs. Add the key.")
+    kept = re.sub(r"(?m)^      - (pipeline|stages)/\S+\.py\n", "", block)
+    before, after = kept.split("\n    deps:\n", 1)
+    others = re.match(r"(?:      .*\n)*", after)
+    data = others.group() if others else ""
+    lines = "".join(f"      - {path}\n" for path in code)
+    return f"{before}\n    deps:\n{data}{lines}{after[len(data) :]}"
+
+
 def main() -> None:
-    """Print the code deps of every stage script."""
-    root = Path.cwd()
-    for script in sorted(root.glob("stages/[!_]*.py")):
-        print(script.stem)
-        for name in code_closure(script, root):
-            print(f"      - {name}")
+    """Write the code deps of every stage into ./dvc.yaml."""
+    path = Path("dvc.yaml")
+    try:
+        before = path.read_text()
+        after = with_code_deps(before, Path.cwd())
+    except (PipelineError, OSError) as error:
+        sys.exit(f"error: {error}")
+    if after == before:
+        print("dvc.yaml already names the code of every stage.")
+        return
+    path.write_text(after)
+    print("dvc.yaml: code deps written anew. `dvc status` lists the stages that this makes run again.")
 
 
 if __name__ == "__main__":

@@ -8,18 +8,15 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.project.closure import code_closure
+from pipeline.errors import PipelineError
+from pipeline.project.closure import MAKE_NO_MODEL, TELL_OF_ALL_CODE, code_closure, with_code_deps
 from tests.conftest import ROOT
 
 STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 SCRIPTS = sorted(path.stem for path in ROOT.glob("stages/[!_]*.py"))
 METHODS = ("dpo", "ppo", "hybrid")
 # those that a model comes from, not those that measure it or tell of it
-MODEL_STAGES = [
-    name
-    for name in STAGES
-    if name not in ("check", "evaluate_sft", "evaluate_policy", "write_report", "publish_models")
-]
+MODEL_STAGES = [name for name in STAGES if name not in MAKE_NO_MODEL]
 
 
 def declared_params(name: str) -> set[str]:
@@ -76,9 +73,54 @@ def test_every_stage_has_its_script_and_every_script_its_stage() -> None:
 def test_code_deps_are_the_import_closure(name: str) -> None:
     declared = sorted(dep for dep in STAGES[name]["deps"] if dep.endswith(".py"))
     needed = set(code_closure(ROOT / f"stages/{name}.py", ROOT))
-    if tells_of_all_code(name):
+    assert (name in TELL_OF_ALL_CODE) == tells_of_all_code(name)
+    if name in TELL_OF_ALL_CODE:
         needed |= {dep for other in MODEL_STAGES for dep in STAGES[other]["deps"] if dep.endswith(".py")}
     assert declared == sorted(needed)
+
+
+def test_code_deps_are_written_by_the_command_that_make_graph_runs() -> None:
+    graph = (ROOT / "dvc.yaml").read_text()
+    assert with_code_deps(graph, ROOT) == graph, "run `make graph`"
+
+
+def test_a_new_import_comes_into_the_graph_an_old_one_goes_and_the_rest_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline/new.py").write_text("")
+    (tmp_path / "stages/train.py").write_text("import pipeline.new")
+    (tmp_path / "stages/measure.py").write_text("")
+    graph = """stages:
+  train:
+    cmd: python -m pipeline.launch train
+    deps:
+      - data/raw # of the user
+      - pipeline/old.py
+    outs:
+      - artifacts/model
+  measure:
+    deps:
+      - artifacts/model
+    outs:
+      - reports/measure.json
+"""
+    assert with_code_deps(graph, tmp_path) == graph.replace(
+        "      - pipeline/old.py\n", "      - pipeline/new.py\n      - stages/train.py\n"
+    ).replace("      - artifacts/model\n    outs", "      - artifacts/model\n      - stages/measure.py\n    outs")
+
+
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        ("stages:\n  trian:\n    deps:\n      - data\n", "stage trian has no script stages/trian.py"),
+        ("stages:\n  train:\n    cmd: x\n", "stage train has no `deps:`"),
+    ],
+)
+def test_a_stage_that_the_graph_cannot_be_written_for_is_named(tmp_path: Path, graph: str, message: str) -> None:
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages/train.py").write_text("")
+    with pytest.raises(PipelineError, match=message):
+        with_code_deps(graph, tmp_path)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
