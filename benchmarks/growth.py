@@ -40,6 +40,7 @@ def measure(steps: int) -> dict[str, object]:
     from pipeline.models.compute import start_compute
     from pipeline.models.policy import load_policy, load_tokenizer
     from pipeline.params.loading import load_params
+    from pipeline.training.run import TrainingRun
     from pipeline.training.sft import train_sft
 
     prepare()
@@ -62,16 +63,8 @@ def measure(steps: int) -> dict[str, object]:
             resident[step] = _anonymous_mib()
 
     start, used = time.perf_counter(), time.process_time()
-    train_sft(
-        policy,
-        examples,
-        settings,
-        compute,
-        pad_token_id=tokenizer.pad_token_id,
-        seed=SEED,
-        on_step=look,
-        on_tokens=lambda tokens, seconds: None,
-    )
+    run = TrainingRun(compute, SEED, on_step=look)
+    train_sft(policy, examples, settings, run, pad_token_id=tokenizer.pad_token_id)
     return {
         "resident_mib": resident,
         "seconds": round(time.perf_counter() - start, 1),

@@ -28,6 +28,7 @@ from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import train_ppo
 from pipeline.training.reward import train_reward
 from pipeline.training.rollout import Roles
+from pipeline.training.run import TrainingRun
 from pipeline.training.sft import train_sft
 
 SEED = 0
@@ -57,8 +58,8 @@ class Steps:
             self.meter.step(tokens=tokens, samples=self._samples, seconds=seconds, loss=self._loss)
             self._loss, self._work = None, None
 
-    def callbacks(self) -> dict[str, Any]:
-        return {"on_step": self.on_step, "on_tokens": self.on_tokens}
+    def run(self, compute: Compute) -> TrainingRun:
+        return TrainingRun(compute, SEED, on_step=self.on_step, on_tokens=self.on_tokens)
 
 
 def main() -> None:
@@ -92,7 +93,7 @@ def sft(workload: Workload, params: Params, compute: Compute, steps: Steps) -> N
     policy = load_policy(workload.folder, compute, finetuning=finetuning(workload))
     settings = params.train_sft.model_copy(update=schedule(workload))
     pad = tokenizer.pad_token_id
-    train_sft(policy, examples, settings, compute, pad_token_id=pad, seed=SEED, **steps.callbacks())
+    train_sft(policy, examples, settings, steps.run(compute), pad_token_id=pad)
 
 
 def reward(workload: Workload, params: Params, compute: Compute, steps: Steps) -> None:
@@ -104,7 +105,7 @@ def reward(workload: Workload, params: Params, compute: Compute, steps: Steps) -
         for i, r in enumerate(workload.rows())
     ]
     settings = params.train_reward.model_copy(update=schedule(workload))
-    train_reward(model, pairs, [], settings, compute, seed=SEED, **steps.callbacks())
+    train_reward(model, pairs, [], settings, steps.run(compute))
 
 
 def dpo(workload: Workload, params: Params, compute: Compute, steps: Steps) -> None:
@@ -121,16 +122,7 @@ def dpo(workload: Workload, params: Params, compute: Compute, steps: Steps) -> N
     scored = [ScoredPair(pair[0], pair[1], logps[2 * i], logps[2 * i + 1]) for i, pair in enumerate(pairs)]
     policy = load_policy(workload.folder, compute, finetuning=finetuning(workload))
     settings = params.optimize.dpo.model_copy(update={**schedule(workload), "save_steps": 0})
-    train_dpo(
-        policy,
-        scored,
-        settings,
-        compute,
-        pad_token_id=pad,
-        seed=SEED,
-        on_checkpoint=lambda _: None,
-        **steps.callbacks(),
-    )
+    train_dpo(policy, scored, settings, steps.run(compute), pad_token_id=pad)
 
 
 def ppo(workload: Workload, params: Params, compute: Compute, steps: Steps) -> None:
@@ -160,7 +152,7 @@ def ppo(workload: Workload, params: Params, compute: Compute, steps: Steps) -> N
         tokenizer=tokenizer,
     )
     prompts = [row["prompt"] for row in workload.rows()]
-    train_ppo(roles, prompts, settings, sampling, compute, seed=SEED, on_checkpoint=lambda _: None, **steps.callbacks())
+    train_ppo(roles, prompts, settings, sampling, steps.run(compute))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pipeline.data.tokens import TokenizedExample
 from pipeline.models.compute import start_compute
 from pipeline.models.policy import Policy
 from pipeline.models.scoring import response_logps
-from pipeline.objectives.preference import dpo_loss
+from pipeline.objectives.preference import DpoOptions, Sides, dpo_loss
 from pipeline.params.loading import load_params
 
 BASE = {"prompt": 64, "response": 64, "pairs": 4, "vocabulary": 32_000}
@@ -65,19 +65,7 @@ def main() -> None:
     for _ in range(_STEPS):
         start = time.perf_counter()
         logps = response_logps(policy, examples, compute, pad_token_id=0).view(-1, 2)
-        result = dpo_loss(
-            policy_chosen_logps=logps[:, 0],
-            policy_rejected_logps=logps[:, 1],
-            ref_chosen_logps=zeros,
-            ref_rejected_logps=zeros,
-            chosen_lengths=lengths,
-            rejected_lengths=lengths,
-            beta=0.1,
-            loss="sigmoid",
-            label_smoothing=0.0,
-            simpo_gamma=0.0,
-            nll_coef=0.0,
-        )
+        result = dpo_loss(Sides(*logps.unbind(1)), Sides(zeros, zeros), Sides(lengths, lengths), DpoOptions(beta=0.1))
         result.losses.mean().backward()
         policy.zero_grad(set_to_none=True)
         if compute.device.type == "cuda":

@@ -26,6 +26,7 @@ from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import ppo_iterations, train_ppo
 from pipeline.training.reward_gate import check_reward_gate
 from pipeline.training.rollout import Roles
+from pipeline.training.run import TrainingRun
 from pipeline.training.schedule import checkpoint_steps, supervised_steps
 
 
@@ -59,19 +60,16 @@ def optimize_dpo(stage: Stage, seed: int) -> None:
     policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed)
     copied = settings.reference == "frozen_copy"
     folder = stage.output(f"artifacts/policies/dpo/seed-{seed}")
-    train_dpo(
-        policy,
-        pairs,
-        settings,
+    reference = load_reference(sft, compute, method=settings.finetuning.method) if copied else None
+    run = TrainingRun(
         compute,
-        reference=load_reference(sft, compute, method=settings.finetuning.method) if copied else None,
-        pad_token_id=tokenizer.pad_token_id,
-        seed=seed,
+        seed,
         on_step=stage.log_step,
         on_tokens=stage.costs.add_work,
-        resume=stage.resume,
         on_checkpoint=lambda step: _save_checkpoint(stage, policy, folder, step, start=sft),
+        resume=stage.resume,
     )
+    train_dpo(policy, pairs, settings, run, pad_token_id=tokenizer.pad_token_id, reference=reference)
     _save(stage, policy, tokenizer, folder, start=sft)
 
 
@@ -160,18 +158,15 @@ def run_ppo(
         score=lambda texts: reward_model.score(texts, batch_size=settings.rollout_batch_size),
         tokenizer=tokenizer,
     )
-    train_ppo(
-        roles,
-        prompts,
-        settings,
-        sampling,
+    run = TrainingRun(
         compute,
-        seed=seed,
+        seed,
         on_step=lambda step, metrics: stage.log_step(first_step + step, metrics),
         on_tokens=stage.costs.add_work,
-        resume=stage.resume,
         on_checkpoint=lambda step: _save_checkpoint(stage, policy, folder, first_step + step, start=start),
+        resume=stage.resume,
     )
+    train_ppo(roles, prompts, settings, sampling, run)
     _save(stage, policy, tokenizer, folder, start=start)
 
 

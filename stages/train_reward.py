@@ -15,6 +15,7 @@ from pipeline.params.schema import Runtime, TrainReward
 from pipeline.project.hashing import content_size
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.reward import adopt_reward_model, shrink_fresh_head, train_reward
+from pipeline.training.run import TrainingRun
 
 
 def main(stage: Stage) -> None:
@@ -55,17 +56,8 @@ def main(stage: Stage) -> None:
     else:
         if (factor := shrink_fresh_head(model, pairs)) < 1:
             print(f"the fresh head is multiplied by {factor:.3g}: its margins were large", flush=True)
-        train_reward(
-            model,
-            pairs,
-            validation,
-            settings,
-            compute,
-            seed=seed,
-            on_step=stage.log_step,
-            on_tokens=stage.costs.add_work,
-            resume=stage.resume,
-        )
+        run = TrainingRun(compute, seed, stage.log_step, stage.costs.add_work, resume=stage.resume)
+        train_reward(model, pairs, validation, settings, run)
     folder = stage.output("artifacts/reward_model")
     model.save(folder)
     store_text_format(folder, texts)

@@ -10,6 +10,7 @@ from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.text_format import check_template, read_text_format
 from pipeline.stage.run import Stage, run_stage
+from pipeline.training.run import TrainingRun
 from pipeline.training.sft import train_sft
 
 
@@ -35,17 +36,8 @@ def main(stage: Stage) -> None:
         check_fit(sft_work(config_of(base), settings, lengths), stage.params.runtime)
     policy = load_policy(base, compute, finetuning=settings.finetuning if examples else None, seed=seed)
     if examples:
-        train_sft(
-            policy,
-            examples,
-            settings,
-            compute,
-            pad_token_id=tokenizer.pad_token_id,
-            seed=seed,
-            on_step=stage.log_step,
-            on_tokens=stage.costs.add_work,
-            resume=stage.resume,
-        )
+        run = TrainingRun(compute, seed, stage.log_step, stage.costs.add_work, resume=stage.resume)
+        train_sft(policy, examples, settings, run, pad_token_id=tokenizer.pad_token_id)
     else:
         print("warning: the data has prompts alone, so the policy of models.policy goes on as it is.", flush=True)
         stage.log_step(0, {"texts": 0.0})

@@ -1,5 +1,6 @@
 """Losses on preference pairs: Bradley-Terry for reward models, and DPO with its relatives."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -46,6 +47,36 @@ def bradley_terry_loss(
     return losses
 
 
+class Sides(NamedTuple):
+    """One number a pair for the chosen and one for the rejected response, both (B,)."""
+
+    chosen: Tensor
+    rejected: Tensor
+
+
+@dataclass(frozen=True)
+class DpoOptions:
+    """Which loss of DPO's family, and its constants.
+
+    Raises:
+        ValueError: there is no such loss.
+    """
+
+    beta: float
+    """Inverse nats, and inverse nats per token for the normalised losses; small lets the policy move far."""
+    loss: str = "sigmoid"
+    label_smoothing: float = 0.0
+    """Probability that a label is wrong, in [0, 0.5); read by sigmoid and robust."""
+    simpo_gamma: float = 0.0
+    """Target margin of simpo, in the units of beta * nats per token."""
+    nll_coef: float = 0.0
+    """Weight of the chosen response's mean negative log-prob."""
+
+    def __post_init__(self) -> None:
+        if self.loss not in DPO_LOSSES:
+            raise ValueError(f"unknown loss {self.loss!r}, expected one of {', '.join(DPO_LOSSES)}")
+
+
 class DpoLoss(NamedTuple):
     """`losses` (B,) carry the gradient; the implicit rewards (B,) are detached."""
 
@@ -54,20 +85,7 @@ class DpoLoss(NamedTuple):
     rejected_rewards: Tensor
 
 
-def dpo_loss(
-    *,
-    policy_chosen_logps: Tensor,
-    policy_rejected_logps: Tensor,
-    ref_chosen_logps: Tensor,
-    ref_rejected_logps: Tensor,
-    chosen_lengths: Tensor,
-    rejected_lengths: Tensor,
-    beta: float,
-    loss: str = "sigmoid",
-    label_smoothing: float = 0.0,
-    simpo_gamma: float = 0.0,
-    nll_coef: float = 0.0,
-) -> DpoLoss:
+def dpo_loss(policy: Sides, reference: Sides, lengths: Sides, options: DpoOptions) -> DpoLoss:
     """Direct Preference Optimization (Rafailov et al. 2023, arXiv:2305.18290) and its relatives.
 
     With the implicit reward r = beta * (log pi - log pi_ref), eq. 5 without the term that depends on the prompt
@@ -86,45 +104,48 @@ def dpo_loss(
     and `nll_coef` adds that multiple of the chosen response's mean negative log-prob (arXiv:2404.19733).
 
     Args:
-        policy_chosen_logps, policy_rejected_logps: (B,) nats summed over the response; gradient flows.
-        ref_chosen_logps, ref_rejected_logps: (B,) the same under the reference.
-        chosen_lengths, rejected_lengths: (B,) response tokens.
-        beta: inverse nats, and inverse nats per token for the normalised losses; small lets the policy move far.
-        label_smoothing: in [0, 0.5), read by sigmoid and robust.
-        simpo_gamma: target margin, in the units of beta * nats per token.
+        policy: log-probs in nats, summed over each response; gradient flows.
+        reference: the same under the reference.
+        lengths: response tokens.
 
     Returns:
         The rewards are those that the loss compares: per token for the normalised losses, of the policy alone for
         simpo.
+
+    Raises:
+        ValueError: the shapes differ.
     """
     check_same_shape(
-        policy_chosen_logps=policy_chosen_logps,
-        policy_rejected_logps=policy_rejected_logps,
-        ref_chosen_logps=ref_chosen_logps,
-        ref_rejected_logps=ref_rejected_logps,
-        chosen_lengths=chosen_lengths,
-        rejected_lengths=rejected_lengths,
+        policy_chosen=policy.chosen,
+        policy_rejected=policy.rejected,
+        reference_chosen=reference.chosen,
+        reference_rejected=reference.rejected,
+        chosen_lengths=lengths.chosen,
+        rejected_lengths=lengths.rejected,
     )
-    if loss not in DPO_LOSSES:
-        raise ValueError(f"unknown loss {loss!r}, expected one of {', '.join(DPO_LOSSES)}")
-    chosen, rejected = policy_chosen_logps, policy_rejected_logps
-    if loss != "simpo":
-        chosen, rejected = chosen - ref_chosen_logps, rejected - ref_rejected_logps
-    if loss in ("ipo", "sigmoid_norm", "simpo"):
-        chosen, rejected = chosen / chosen_lengths.clamp(min=1), rejected / rejected_lengths.clamp(min=1)
+    chosen, rejected = policy
+    if options.loss != "simpo":
+        chosen, rejected = chosen - reference.chosen, rejected - reference.rejected
+    if options.loss in ("ipo", "sigmoid_norm", "simpo"):
+        chosen, rejected = chosen / lengths.chosen.clamp(min=1), rejected / lengths.rejected.clamp(min=1)
+    losses = _pair_losses(chosen, rejected, options)
+    if options.nll_coef:
+        losses = losses - options.nll_coef * policy.chosen / lengths.chosen.clamp(min=1)
+    return DpoLoss(losses, (options.beta * chosen).detach(), (options.beta * rejected).detach())
+
+
+def _pair_losses(chosen: Tensor, rejected: Tensor, options: DpoOptions) -> Tensor:
+    """Losses (B,) of log-ratios, or of log-probs for simpo, of both responses."""
+    beta, smoothing = options.beta, options.label_smoothing
     chosen_rewards, rejected_rewards = beta * chosen, beta * rejected
     gap = chosen_rewards - rejected_rewards
-    if loss == "ipo":
-        losses = (chosen - rejected - 1 / (2 * beta)).square()
-    elif loss == "hinge":
-        losses = torch.relu(1 - gap)
-    elif loss == "robust":
-        kept, flipped = (1 - label_smoothing) * F.logsigmoid(gap), label_smoothing * F.logsigmoid(-gap)
-        losses = -(kept - flipped) / (1 - 2 * label_smoothing)
-    else:
-        margins = torch.full_like(gap, simpo_gamma).detach() if loss == "simpo" else None
-        smoothing = label_smoothing if loss == "sigmoid" else 0.0
-        losses = bradley_terry_loss(chosen_rewards, rejected_rewards, margins=margins, label_smoothing=smoothing)
-    if nll_coef:
-        losses = losses - nll_coef * policy_chosen_logps / chosen_lengths.clamp(min=1)
-    return DpoLoss(losses, chosen_rewards.detach(), rejected_rewards.detach())
+    if options.loss == "ipo":
+        return (chosen - rejected - 1 / (2 * beta)).square()
+    if options.loss == "hinge":
+        return torch.relu(1 - gap)
+    if options.loss == "robust":
+        kept, flipped = (1 - smoothing) * F.logsigmoid(gap), smoothing * F.logsigmoid(-gap)
+        return -(kept - flipped) / (1 - 2 * smoothing)
+    margins = torch.full_like(gap, options.simpo_gamma).detach() if options.loss == "simpo" else None
+    smoothing = smoothing if options.loss == "sigmoid" else 0.0
+    return bradley_terry_loss(chosen_rewards, rejected_rewards, margins=margins, label_smoothing=smoothing)

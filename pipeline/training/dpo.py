@@ -1,10 +1,8 @@
 """Direct Preference Optimization and its relatives, against a reference that is cached, switched off or copied."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,12 +12,12 @@ from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
 from pipeline.models.scoring import response_logps
-from pipeline.objectives.preference import dpo_loss
+from pipeline.objectives.preference import DpoOptions, Sides, dpo_loss
 from pipeline.params.optimize import Dpo
-from pipeline.progress import progress_bar
-from pipeline.resume import Resume
-from pipeline.training.resuming import restore_training, training_state
-from pipeline.training.schedule import checkpoint_steps, plan_batches, supervised_optimization
+from pipeline.resume import State
+from pipeline.training.run import TrainingRun
+from pipeline.training.schedule import Optimization
+from pipeline.training.supervised import Batches, Objective, train_supervised
 
 
 @dataclass(frozen=True)
@@ -39,117 +37,115 @@ def train_dpo(
     policy: Policy,
     pairs: Sequence[ScoredPair],
     settings: Dpo,
-    compute: Compute,
+    run: TrainingRun,
     *,
-    reference: Policy | None = None,
     pad_token_id: int,
-    seed: int,
-    on_step: Callable[[int, dict[str, float]], None],
-    on_tokens: Callable[[int, float], None],
-    on_checkpoint: Callable[[int], None],
-    resume: Resume | None = None,
+    reference: Policy | None = None,
 ) -> None:
     """Train in place. At the first step the policy is the reference, so its log-ratios are 0: checked.
+
+    `run.on_step` gets `loss` (nats), `accuracy`, `margin`, `chosen_rewards`, `rejected_rewards` (implicit rewards),
+    `chosen_logps_change`, `rejected_logps_change` (nats per response against the reference), `learning_rate` and
+    `grad_norm`.
 
     Args:
         reference: the frozen copy of `settings.reference: frozen_copy`, which is changed when it is synced; None for
             cached log-probs and for adapters switched off.
-        on_step: called with the step (1-based) and `loss` (nats), `accuracy`, `margin`, `chosen_rewards`,
-            `rejected_rewards` (implicit rewards), `chosen_logps_change`, `rejected_logps_change` (nats per
-            response against the reference), `learning_rate`, `grad_norm`.
-        on_tokens: called with the tokens of a step and its seconds.
-        on_checkpoint: called with the step after every `save_steps` steps but the last.
-        resume: where an earlier execution may have left its state, and this one leaves its own.
 
     Raises:
         PipelineError: the first log-ratios show that policy and reference differ, or the loss is not finite.
     """
-    steps = plan_batches([len(pair) for pair in pairs], settings, seed=seed, name="dpo", limit=compute.forward_limit)
-    keep = checkpoint_steps(len(steps), settings.save_steps)
-    optimization = supervised_optimization(policy, settings, compute.accelerator, total_steps=len(steps))
-    state = restore_training(resume, optimization, policy)
-    done = state["step"]
-    if reference is not None and "reference" in state:
-        reference.load_state_dict(state["reference"])
-    policy.train()
-    with progress_bar(total=len(steps), initial=done, title="DPO", unit="step") as bar:
-        for step, batches in enumerate(steps[done:], start=done + 1):
-            start = time.perf_counter()
-            count = sum(len(batch) for batch in batches)
-            rows: list[Tensor] = []
-            for indices in batches:
-                batch_pairs = [pairs[index] for index in indices]
-                chosen, rejected = pair_logps(policy, batch_pairs, compute, pad_token_id=pad_token_id)
-                ref_chosen, ref_rejected = reference_logps(
-                    policy, reference, batch_pairs, settings, compute, pad_token_id=pad_token_id
-                )
-                result = dpo_loss(
-                    policy_chosen_logps=chosen,
-                    policy_rejected_logps=rejected,
-                    ref_chosen_logps=ref_chosen,
-                    ref_rejected_logps=ref_rejected,
-                    chosen_lengths=_lengths([pair.chosen for pair in batch_pairs], chosen.device),
-                    rejected_lengths=_lengths([pair.rejected for pair in batch_pairs], chosen.device),
-                    beta=settings.beta,
-                    loss=settings.loss,
-                    label_smoothing=settings.label_smoothing,
-                    simpo_gamma=settings.simpo_gamma,
-                    nll_coef=settings.nll_coef,
-                )
-                optimization.backward(result.losses.sum() / count)
-                changes = (chosen - ref_chosen, rejected - ref_rejected)
-                columns = (result.losses, result.chosen_rewards, result.rejected_rewards, *changes)
-                rows.append(torch.stack([column.detach() for column in columns], 1))
-            values = torch.cat(rows)
-            metrics = _step_metrics(values)
-            if step == 1:
-                seen = [pairs[index] for indices in batches for index in indices]
-                check_first_log_ratios(seen, values[:, 3:], precise=compute.dtype == torch.float32)
-            metrics |= {"learning_rate": optimization.learning_rate} | optimization.step()
-            if reference is not None and settings.reference_sync_steps and step % settings.reference_sync_steps == 0:
-                sync_reference(reference, policy, alpha=settings.reference_mixup_alpha)
-            on_step(step, metrics)
-            on_tokens(sum(len(pairs[index]) for batch in batches for index in batch), time.perf_counter() - start)
-            bar.set_postfix(loss=f"{metrics['loss']:.3f}", accuracy=f"{metrics['accuracy']:.2f}")
-            bar.update()
-            if step in keep:
-                on_checkpoint(step)
-            if resume is not None:
-                moved = reference is not None and settings.reference_sync_steps
-                more = {"reference": reference.state_dict()} if reference is not None and moved else {}
-                resume.save(step, partial(training_state, step, optimization, policy, **more))
+    objective = _Preferences(_Models(policy, reference, run.compute, pad_token_id), pairs, settings)
+    lengths = [len(pair) for pair in pairs]
+    train_supervised(policy, objective, lengths, settings, run, save_steps=settings.save_steps)
 
 
-def pair_logps(
-    policy: Policy, pairs: Sequence[ScoredPair], compute: Compute, *, pad_token_id: int
-) -> tuple[Tensor, Tensor]:
-    """Summed log-probs (B,) of the chosen and the rejected responses, from one forward pass."""
-    examples = [example for pair in pairs for example in (pair.chosen, pair.rejected)]
-    chosen, rejected = response_logps(policy, examples, compute, pad_token_id=pad_token_id).view(-1, 2).unbind(1)
-    return chosen, rejected
+@dataclass(frozen=True)
+class _Models:
+    """The policy, the reference where it is a copy, and how both compute."""
+
+    policy: Policy
+    reference: Policy | None
+    compute: Compute
+    pad_token_id: int
+
+    def logps(self, pairs: Sequence[ScoredPair]) -> Sides:
+        """Summed log-probs under the policy; gradient flows."""
+        return pair_logps(self.policy, pairs, self.compute, pad_token_id=self.pad_token_id)
+
+    @torch.no_grad()
+    def reference_logps(self, pairs: Sequence[ScoredPair], settings: Dpo) -> Sides:
+        """Summed log-probs under the reference that the settings name."""
+        if settings.reference == "cached":
+            device = self.compute.device
+            return Sides(
+                torch.tensor([pair.ref_chosen_logps for pair in pairs], device=device),
+                torch.tensor([pair.ref_rejected_logps for pair in pairs], device=device),
+            )
+        if settings.reference == "frozen_copy" and self.reference is None:
+            raise TypeError("reference frozen_copy needs the copy")
+        with self.policy.reference() if self.reference is None else nullcontext():
+            frozen = self.reference or self.policy
+            return pair_logps(frozen, pairs, self.compute, pad_token_id=self.pad_token_id)
 
 
-@torch.no_grad()
-def reference_logps(
-    policy: Policy,
-    reference: Policy | None,
-    pairs: Sequence[ScoredPair],
-    settings: Dpo,
-    compute: Compute,
-    *,
-    pad_token_id: int,
-) -> tuple[Tensor, Tensor]:
-    """Summed log-probs (B,) of the chosen and the rejected responses under the reference that the settings name."""
-    if settings.reference == "cached":
-        device = compute.device
-        return (
-            torch.tensor([pair.ref_chosen_logps for pair in pairs], device=device),
-            torch.tensor([pair.ref_rejected_logps for pair in pairs], device=device),
+class _Preferences(Objective):
+    """The mean loss of the pairs of a whole optimiser step."""
+
+    name, title = "dpo", "DPO"
+
+    def __init__(self, models: _Models, pairs: Sequence[ScoredPair], settings: Dpo) -> None:
+        self._models, self._pairs, self._settings = models, pairs, settings
+        self._options = DpoOptions(
+            beta=settings.beta,
+            loss=settings.loss,
+            label_smoothing=settings.label_smoothing,
+            simpo_gamma=settings.simpo_gamma,
+            nll_coef=settings.nll_coef,
         )
-    if settings.reference == "frozen_copy" and reference is None:
-        raise TypeError("reference frozen_copy needs the copy")
-    with policy.reference() if reference is None else nullcontext():
-        return pair_logps(reference or policy, pairs, compute, pad_token_id=pad_token_id)
+
+    def backward(self, batches: Batches, optimization: Optimization, *, step: int) -> dict[str, float]:
+        """See `Objective`; the first step is checked before anything is updated."""
+        count = sum(len(batch) for batch in batches)
+        rows: list[Tensor] = []
+        for indices in batches:
+            pairs = [self._pairs[index] for index in indices]
+            logps = self._models.logps(pairs)
+            ref_logps = self._models.reference_logps(pairs, self._settings)
+            result = dpo_loss(logps, ref_logps, _lengths(pairs, logps.chosen.device), self._options)
+            optimization.backward(result.losses.sum() / count)
+            changes = (logps.chosen - ref_logps.chosen, logps.rejected - ref_logps.rejected)
+            columns = (result.losses, result.chosen_rewards, result.rejected_rewards, *changes)
+            rows.append(torch.stack([column.detach() for column in columns], 1))
+        values = torch.cat(rows)
+        if step == 1:
+            seen = [self._pairs[index] for indices in batches for index in indices]
+            check_first_log_ratios(seen, values[:, 3:], precise=self._models.compute.dtype == torch.float32)
+        return _step_metrics(values)
+
+    def updated(self, step: int) -> dict[str, float]:
+        """Move the reference, where it follows the policy."""
+        every, reference = self._settings.reference_sync_steps, self._models.reference
+        if reference is not None and every and step % every == 0:
+            sync_reference(reference, self._models.policy, alpha=self._settings.reference_mixup_alpha)
+        return {}
+
+    def state(self) -> State:
+        """The reference, where it moves."""
+        reference = self._models.reference
+        moves = reference is not None and self._settings.reference_sync_steps
+        return {"reference": reference.state_dict()} if reference is not None and moves else {}
+
+    def restore(self, state: State) -> None:
+        """See `Objective`."""
+        if self._models.reference is not None and "reference" in state:
+            self._models.reference.load_state_dict(state["reference"])
+
+
+def pair_logps(policy: Policy, pairs: Sequence[ScoredPair], compute: Compute, *, pad_token_id: int) -> Sides:
+    """Log-probs summed over each response, from one forward pass."""
+    examples = [example for pair in pairs for example in (pair.chosen, pair.rejected)]
+    return Sides(*response_logps(policy, examples, compute, pad_token_id=pad_token_id).view(-1, 2).unbind(1))
 
 
 @torch.no_grad()
@@ -198,8 +194,11 @@ _FEWEST_TOKENS = 24
 _MOST_INDEPENDENT = 64
 
 
-def _lengths(examples: Sequence[TokenizedExample], device: torch.device) -> Tensor:
-    return torch.tensor([len(example.response_ids) for example in examples], device=device, dtype=torch.float32)
+def _lengths(pairs: Sequence[ScoredPair], device: torch.device) -> Sides:
+    return Sides(
+        torch.tensor([len(pair.chosen.response_ids) for pair in pairs], device=device, dtype=torch.float32),
+        torch.tensor([len(pair.rejected.response_ids) for pair in pairs], device=device, dtype=torch.float32),
+    )
 
 
 def _step_metrics(rows: Tensor) -> dict[str, float]:

@@ -1,13 +1,13 @@
 """Proximal Policy Optimization of a language model against a reward model.
 
-The steps are numbered as in Huang et al. 2024, "The N+ Implementation Details of RLHF with PPO"
-(arXiv:2403.17031), and Ziegler et al. 2019 (arXiv:1909.08593).
+After Huang et al. 2024, "The N+ Implementation Details of RLHF with PPO" (arXiv:2403.17031), and Ziegler et al. 2019
+(arXiv:1909.08593). An iteration is a rollout (`rollout.py`), its update (`ppo_update.py`), and the KL coefficient of
+the next one.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple
-from functools import partial
 
 import torch
 from transformers import get_linear_schedule_with_warmup
@@ -16,117 +16,122 @@ from pipeline.models.compute import Compute
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
 from pipeline.progress import progress_bar
-from pipeline.resume import Resume
+from pipeline.resume import State
 from pipeline.seeding import python_random, torch_generator
 from pipeline.training.controllers import KlController, RunningMoments
 from pipeline.training.ppo_update import update_policy
 from pipeline.training.resuming import restore_training, training_state
-from pipeline.training.rollout import Roles, collect_rollout, rollout_metrics
+from pipeline.training.rollout import PpoSetup, Roles, collect_rollout, rollout_metrics
+from pipeline.training.run import TrainingRun
 from pipeline.training.sampler_check import sampler_problem
 from pipeline.training.schedule import Optimization, checkpoint_steps, trainable_parameters
 
 
-def train_ppo(
-    roles: Roles,
-    prompts: Sequence[str],
-    settings: Ppo,
-    sampling: Sampling,
-    compute: Compute,
-    *,
-    seed: int,
-    on_step: Callable[[int, dict[str, float]], None],
-    on_tokens: Callable[[int, float], None],
-    on_checkpoint: Callable[[int], None],
-    resume: Resume | None = None,
-) -> None:
+def train_ppo(roles: Roles, prompts: Sequence[str], settings: Ppo, sampling: Sampling, run: TrainingRun) -> None:
     """Train the policy and its critic in place; one iteration is one rollout and the update from it.
+
+    `run.on_step` gets the iteration (1-based) with the metrics of `rollout_metrics` and `update_policy`, and `kl_coef`.
 
     Args:
         roles: the reference need not be where the policy starts: a policy that another method has trained is
             improved with the KL to the reference of that method.
         prompts: those to train on; a part of them is targeted training.
-        on_step: called with the iteration (1-based), the metrics of `rollout_metrics` and `update_policy`, and
-            `kl_coef`.
-        on_tokens: called with the tokens of an iteration's episodes and its seconds.
-        on_checkpoint: called with the iteration after every `save_steps` iterations but the last.
-        resume: where an earlier execution may have left its state, and this one leaves its own.
 
     Raises:
         PipelineError: the first ratio is not 1, or a loss is not finite.
     """
-    iterations = ppo_iterations(settings)
-    keep = checkpoint_steps(iterations, settings.save_steps)
-    optimization = ppo_optimization(roles, settings, compute, iterations)
-    controller, moments = KlController.of(settings), RunningMoments()
-    stream = prompt_stream(prompts, seed=seed)
-    generator = torch_generator(seed, "ppo/rollout", compute.device)
-    rng = python_random(seed, "ppo/minibatches")
-    models = [model for model in (roles.policy, roles.critic) if model is not None]
-    state = restore_training(resume, optimization, *models)
-    done = state["step"]
-    if done:
-        controller.coefficient, moments = state["kl_coef"], RunningMoments(*state["moments"])
-        generator.set_state(state["generator"])
-        rng.setstate(state["minibatches"])
-        for _ in range(done):
-            next_prompts(stream, settings)
-    batch, warned = settings.rollout_batch_size, False
-    with progress_bar(total=settings.total_episodes, initial=done * batch, title="PPO", unit="episode") as bar:
-        for iteration in range(1 + done, iterations + 1):
-            if state.get("stopped"):
-                break
+    training = _Training(PpoSetup(roles, settings, sampling, run.compute), prompts, run)
+    keep = checkpoint_steps(training.iterations, settings.save_steps)
+    batch = settings.rollout_batch_size
+    with progress_bar(total=settings.total_episodes, initial=training.done * batch, title="PPO", unit="episode") as bar:
+        while training.done < training.iterations and not training.stopped:
             start = time.perf_counter()
-            # 1. sample responses, score them, and compute old log-probs, values, KL-shaped rewards and advantages
-            batch_prompts = next_prompts(stream, settings)
-            rollout = collect_rollout(
-                roles,
-                batch_prompts,
-                settings,
-                sampling,
-                compute,
-                generator,
-                kl_coef=controller.coefficient,
-                moments=moments,
-            )
-            metrics = {**rollout_metrics(rollout), "kl_coef": controller.coefficient}
-            problem = sampler_problem([metrics["sampler_kl"]], settings.max_sampler_kl)
-            if problem is not None and not warned:
-                bar.write(f"warning: {problem}")
-            warned = warned or problem is not None  # once a run; the report counts the rollouts
-            # 2. several epochs of minibatch updates on the same episodes, reshuffled each epoch
-            orders = [rng.sample(range(len(batch_prompts)), len(batch_prompts)) for _ in range(settings.num_ppo_epochs)]
-            metrics |= update_policy(
-                roles,
-                optimization,
-                rollout,
-                orders,
-                settings,
-                sampling,
-                compute,
-                check_ratio=iteration == 1,
-                critic_only=iteration <= settings.critic_warmup_iterations,
-            )
-            # 3. the KL coefficient of the next iteration
-            controller.update(metrics["kl_k1"], episodes=len(batch_prompts))
-            on_step(iteration, metrics)
-            on_tokens(int(rollout.batch.attention_mask.sum()), time.perf_counter() - start)
+            metrics, tokens = training.iterate()
+            run.on_step(training.done, metrics)
+            run.on_tokens(tokens, time.perf_counter() - start)
+            if training.new_warning is not None:
+                bar.write(f"warning: {training.new_warning}")
             bar.set_postfix(score=f"{metrics['score']:.2f}", kl=f"{metrics['kl_k1']:.2f}")
-            bar.update(len(batch_prompts))
-            stopped = metrics["kl_k1"] > settings.max_kl
-            if iteration in keep and not stopped:
-                on_checkpoint(iteration)
-            if resume is not None:
-                more = {
-                    "kl_coef": controller.coefficient,
-                    "moments": list(astuple(moments)),
-                    "generator": generator.get_state(),
-                    "minibatches": rng.getstate(),
-                    "stopped": stopped,
-                }
-                resume.save(iteration, partial(training_state, iteration, optimization, *models, **more))
-            if stopped:
+            bar.update(batch)
+            if training.done in keep and not training.stopped:
+                run.on_checkpoint(training.done)
+            if run.resume is not None:
+                run.resume.save(training.done, training.state)
+            if training.stopped:
                 bar.write(f"PPO stops early: KL {metrics['kl_k1']:.1f} nats exceeds max_kl {settings.max_kl}")
-                break
+
+
+class _Training:
+    """What one iteration hands to the next: models, optimiser, KL coefficient, random generators."""
+
+    def __init__(self, setup: PpoSetup, prompts: Sequence[str], run: TrainingRun) -> None:
+        self._setup = setup
+        settings, compute = setup.settings, setup.compute
+        self.iterations = ppo_iterations(settings)
+        self._optimization = ppo_optimization(setup.roles, settings, compute, self.iterations)
+        self._controller, self._moments = KlController.of(settings), RunningMoments()
+        self._stream = prompt_stream(prompts, seed=run.seed)
+        self._generator = torch_generator(run.seed, "ppo/rollout", compute.device)
+        self._minibatches = python_random(run.seed, "ppo/minibatches")
+        self._models = [model for model in (setup.roles.policy, setup.roles.critic) if model is not None]
+        self.done, self.stopped = 0, False
+        self._warned = False
+        self.new_warning: str | None = None
+        self._restore(restore_training(run.resume, self._optimization, *self._models))
+
+    def iterate(self) -> tuple[dict[str, float], int]:
+        """One iteration: its metrics, and the tokens of its episodes."""
+        settings = self._setup.settings
+        # 1. episodes with rewards and advantages
+        prompts = next_prompts(self._stream, settings)
+        kl_coef = self._controller.coefficient
+        rollout = collect_rollout(self._setup, prompts, self._generator, kl_coef=kl_coef, moments=self._moments)
+        metrics = {**rollout_metrics(rollout), "kl_coef": kl_coef}
+        self._check_sampler(metrics["sampler_kl"])
+        # 2. epochs of minibatch updates on the same episodes, reshuffled each epoch
+        episodes = range(len(prompts))
+        orders = [self._minibatches.sample(episodes, len(prompts)) for _ in range(settings.num_ppo_epochs)]
+        metrics |= update_policy(
+            self._setup,
+            self._optimization,
+            rollout,
+            orders,
+            check_ratio=self.done == 0,
+            critic_only=self.done < settings.critic_warmup_iterations,
+        )
+        # 3. the KL coefficient of the next iteration
+        self._controller.update(metrics["kl_k1"], episodes=len(prompts))
+        self.done += 1
+        self.stopped = metrics["kl_k1"] > settings.max_kl
+        return metrics, int(rollout.batch.attention_mask.sum())
+
+    def _check_sampler(self, sampler_kl: float) -> None:
+        """Warn once a run; the report counts the rollouts."""
+        problem = sampler_problem([sampler_kl], self._setup.settings.max_sampler_kl)
+        self.new_warning = None if self._warned else problem
+        self._warned = self._warned or problem is not None
+
+    def state(self) -> State:
+        """Everything that the iterations to come depend on."""
+        more = {
+            "kl_coef": self._controller.coefficient,
+            "moments": list(astuple(self._moments)),
+            "generator": self._generator.get_state(),
+            "minibatches": self._minibatches.getstate(),
+            "stopped": self.stopped,
+        }
+        return training_state(self.done, self._optimization, *self._models, **more)
+
+    def _restore(self, state: State) -> None:
+        self.done = state["step"]
+        self.stopped = state.get("stopped", False)
+        if not self.done:
+            return
+        self._controller.coefficient, self._moments = state["kl_coef"], RunningMoments(*state["moments"])
+        self._generator.set_state(state["generator"])
+        self._minibatches.setstate(state["minibatches"])
+        for _ in range(self.done):
+            next_prompts(self._stream, self._setup.settings)
 
 
 def ppo_iterations(settings: Ppo) -> int:

@@ -8,12 +8,10 @@ from torch import Tensor
 
 from pipeline.data.tokens import ResponseBatch, batched
 from pipeline.errors import PipelineError
-from pipeline.models.compute import Compute
 from pipeline.objectives.masked import masked_mean
 from pipeline.objectives.ppo import clipped_policy_loss, clipped_value_loss, truncated_importance_weights
 from pipeline.params.optimize import Ppo
-from pipeline.params.schema import Sampling
-from pipeline.training.rollout import Roles, Rollout, forward_batches
+from pipeline.training.rollout import PpoSetup, Rollout, forward_batches
 from pipeline.training.schedule import Optimization, mean_of
 
 
@@ -26,13 +24,10 @@ class _Minibatch:
 
 
 def update_policy(
-    roles: Roles,
+    setup: PpoSetup,
     optimization: Optimization,
     rollout: Rollout,
     orders: Sequence[Sequence[int]],
-    settings: Ppo,
-    sampling: Sampling,
-    compute: Compute,
     *,
     check_ratio: bool,
     critic_only: bool,
@@ -53,13 +48,14 @@ def update_policy(
         (nats per token); their largest `ratio_max`; `updates`, the number of optimiser steps; the means over these of
         the policy's `grad_norm` and, with a critic, of `critic_grad_norm`; `learning_rate`.
     """
+    settings = setup.settings
     rows: list[dict[str, float]] = []
     norms: list[dict[str, float]] = []
     learning_rate = optimization.learning_rate
-    for minibatch in _minibatches(rollout, orders, settings, compute):
-        rows.append(_backward(roles, optimization, rollout, minibatch, settings, sampling, compute, critic_only))
+    for minibatch in _minibatches(setup, rollout, orders):
+        rows.append(_backward(setup, optimization, rollout, minibatch, critic_only))
         if check_ratio and len(rows) == 1:
-            check_first_ratio(rows[0], precise=compute.dtype == torch.float32)
+            check_first_ratio(rows[0], precise=setup.compute.dtype == torch.float32)
         if _moved_too_far(rows[-1], settings):
             optimization.optimizer.zero_grad(set_to_none=True)
             break
@@ -83,23 +79,17 @@ def _moved_too_far(row: dict[str, float], settings: Ppo) -> bool:
 
 
 def _backward(
-    roles: Roles,
-    optimization: Optimization,
-    rollout: Rollout,
-    minibatch: _Minibatch,
-    settings: Ppo,
-    sampling: Sampling,
-    compute: Compute,
-    critic_only: bool,
+    setup: PpoSetup, optimization: Optimization, rollout: Rollout, minibatch: _Minibatch, critic_only: bool
 ) -> dict[str, float]:
     """Gradients of one minibatch, and its metrics."""
+    roles, settings, compute = setup.roles, setup.settings, setup.compute
     totals = dict.fromkeys(("policy_loss", "value_loss", "clip_fraction", "approximate_kl"), 0.0)
     ratio_max = 0.0
     for indices in minibatch.forwards:
         index = torch.tensor(indices, device=compute.device)
         batch = rollout.batch.rows(index)
         with compute.accelerator.autocast():
-            output = roles.policy(batch, temperature=sampling.temperature, with_entropy=settings.entropy_coef > 0)
+            output = roles.policy(batch, temperature=setup.sampling.temperature, with_entropy=settings.entropy_coef > 0)
             values = roles.critic(batch) if roles.critic is not None else output.values
         surrogate = clipped_policy_loss(
             logprobs=output.logprobs,
@@ -149,14 +139,13 @@ def _value_loss(values: Tensor | None, rollout: Rollout, index: Tensor, batch: R
     )
 
 
-def _minibatches(
-    rollout: Rollout, orders: Sequence[Sequence[int]], settings: Ppo, compute: Compute
-) -> Iterator[_Minibatch]:
+def _minibatches(setup: PpoSetup, rollout: Rollout, orders: Sequence[Sequence[int]]) -> Iterator[_Minibatch]:
+    settings = setup.settings
     size = settings.rollout_batch_size // settings.num_minibatches
     lengths = rollout.batch.response_mask.sum(1).tolist()
     for order in orders:
         for episodes in batched(order, size):
-            forwards = forward_batches(rollout.batch, episodes, settings, compute)
+            forwards = forward_batches(rollout.batch, episodes, settings, setup.compute)
             yield _Minibatch(forwards, tokens=sum(lengths[episode] for episode in episodes))
 
 

@@ -1,8 +1,6 @@
 """Reward-model training on preference pairs."""
 
-import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -13,11 +11,11 @@ from pipeline.models.compute import Compute
 from pipeline.models.reward import RewardModel
 from pipeline.objectives.preference import bradley_terry_loss
 from pipeline.params.schema import TrainReward
-from pipeline.progress import progress_bar
-from pipeline.resume import Resume
+from pipeline.resume import State
 from pipeline.training.loss_checks import flat_loss_problem, initial_loss_problem
-from pipeline.training.resuming import restore_training, training_state
-from pipeline.training.schedule import plan_batches, supervised_optimization
+from pipeline.training.run import TrainingRun
+from pipeline.training.schedule import Optimization, supervised_steps
+from pipeline.training.supervised import Batches, Objective, train_supervised
 
 
 def train_reward(
@@ -25,79 +23,97 @@ def train_reward(
     pairs: Sequence[TextPair],
     validation: Sequence[TextPair],
     settings: TrainReward,
-    compute: Compute,
-    *,
-    seed: int,
-    on_step: Callable[[int, dict[str, float]], None],
-    on_tokens: Callable[[int, float], None],
-    resume: Resume | None = None,
+    run: TrainingRun,
 ) -> None:
     """Train in place with the Bradley-Terry loss, then shift the scores to mean 0 on the training responses.
 
     The training responses are samples of the reference policy, so 0 means "as good as the reference" to PPO.
+    `run.on_step` gets `loss` (nats), `accuracy`, `margin` (score units), `learning_rate`, `grad_norm`, and after each
+    epoch `validation_accuracy`, too.
 
     Args:
-        on_step: called with the step (1-based) and `loss` (nats), `accuracy`, `margin` (score units),
-            `learning_rate`, `grad_norm`; after each epoch also with `validation_accuracy`.
-        on_tokens: called with the tokens of a step and its seconds.
-        resume: where an earlier execution may have left its state, and this one leaves its own.
+        validation: pairs that nothing is learned from; may be empty.
+
+    Raises:
+        PipelineError: `settings.use_margin` with a pair that has none, or the loss is not finite.
     """
     if settings.use_margin:
         check_margins(pairs)
-    encoded = list(
-        zip(model.encode([pair.chosen for pair in pairs]), model.encode([pair.rejected for pair in pairs]), strict=True)
-    )
-    lengths = [len(chosen) + len(rejected) for chosen, rejected in encoded]
-    steps = plan_batches(lengths, settings, seed=seed, name="train_reward", limit=compute.forward_limit)
-    per_epoch = len(steps) // settings.num_train_epochs
-    optimization = supervised_optimization(model, settings, compute.accelerator, total_steps=len(steps))
-    state = restore_training(resume, optimization, model)
-    done = state["step"]
-    history: list[float] = state.get("history", [])
-    with progress_bar(total=len(steps), initial=done, title="reward model", unit="step") as bar:
-        for step, batches in enumerate(steps[done:], start=done + 1):
-            start = time.perf_counter()
-            model.train()
-            count = sum(len(batch) for batch in batches)
-            losses, margins, tokens = [], [], 0
-            for indices in batches:
-                batch = [pairs[index] for index in indices]
-                with compute.accelerator.autocast():
-                    chosen, rejected = model.forward_pairs([encoded[index] for index in indices])
-                loss = bradley_terry_loss(
-                    chosen,
-                    rejected,
-                    margins=_margins(batch, chosen) if settings.use_margin else None,
-                    label_smoothing=settings.label_smoothing,
-                    centering_coef=settings.centering_coef,
-                )
-                optimization.backward(loss.sum() / count)
-                losses.append(loss.detach())
-                margins.append((chosen - rejected).detach())
-                tokens += sum(lengths[index] for index in indices)
-            metrics = {"learning_rate": optimization.learning_rate} | optimization.step()
-            margin = torch.cat(margins)
-            metrics |= {
-                "loss": torch.cat(losses).mean().item(),
-                "accuracy": (margin > 0).float().mean().item(),
-                "margin": margin.mean().item(),
-            }
-            on_tokens(tokens, time.perf_counter() - start)
-            if step % per_epoch == 0 and validation:
-                metrics["validation_accuracy"] = pair_accuracy(model, validation)
-            on_step(step, metrics)
-            history.append(metrics["loss"])
-            bar.set_postfix(loss=f"{metrics['loss']:.3f}", accuracy=f"{metrics['accuracy']:.2f}")
-            bar.update()
-            if resume is not None:
-                resume.save(step, partial(training_state, step, optimization, model, history=history))
+    objective = _BradleyTerry(model, pairs, validation, settings, run.compute)
+    train_supervised(model, objective, objective.lengths, settings, run)
     model.eval()
     model.merge_adapters()
     model.shift(reference_mean(model, pairs))
     plain = not settings.use_margin and not settings.centering_coef
+    history = objective.losses
     for problem in (initial_loss_problem(history[0]) if plain else None, flat_loss_problem(history)):
         if problem:
             print(f"warning: {problem}", flush=True)
+
+
+class _BradleyTerry(Objective):
+    """The mean loss of the pairs of a whole optimiser step."""
+
+    name, title = "train_reward", "reward model"
+
+    def __init__(
+        self,
+        model: RewardModel,
+        pairs: Sequence[TextPair],
+        validation: Sequence[TextPair],
+        settings: TrainReward,
+        compute: Compute,
+    ) -> None:
+        self._model, self._pairs, self._validation = model, pairs, validation
+        self._settings, self._compute = settings, compute
+        chosen, rejected = (
+            model.encode([pair.chosen for pair in pairs]),
+            model.encode([pair.rejected for pair in pairs]),
+        )
+        self._encoded = list(zip(chosen, rejected, strict=True))
+        self.lengths = [len(one) + len(other) for one, other in self._encoded]
+        self._per_epoch = supervised_steps(len(pairs), settings) // settings.num_train_epochs
+        self.losses: list[float] = []
+
+    def backward(self, batches: Batches, optimization: Optimization, *, step: int) -> dict[str, float]:
+        """See `Objective`."""
+        count = sum(len(batch) for batch in batches)
+        losses, margins = [], []
+        for indices in batches:
+            with self._compute.accelerator.autocast():
+                chosen, rejected = self._model.forward_pairs([self._encoded[index] for index in indices])
+            batch = [self._pairs[index] for index in indices]
+            loss = bradley_terry_loss(
+                chosen,
+                rejected,
+                margins=_margins(batch, chosen) if self._settings.use_margin else None,
+                label_smoothing=self._settings.label_smoothing,
+                centering_coef=self._settings.centering_coef,
+            )
+            optimization.backward(loss.sum() / count)
+            losses.append(loss.detach())
+            margins.append((chosen - rejected).detach())
+        margin = torch.cat(margins)
+        self.losses.append(torch.cat(losses).mean().item())
+        return {
+            "loss": self.losses[-1],
+            "accuracy": (margin > 0).float().mean().item(),
+            "margin": margin.mean().item(),
+        }
+
+    def updated(self, step: int) -> dict[str, float]:
+        """Accuracy on the validation pairs after each epoch."""
+        if step % self._per_epoch or not self._validation:
+            return {}
+        return {"validation_accuracy": pair_accuracy(self._model, self._validation)}
+
+    def state(self) -> State:
+        """The losses so far, which are looked at in the end."""
+        return {"history": self.losses}
+
+    def restore(self, state: State) -> None:
+        """See `Objective`."""
+        self.losses = state.get("history", [])
 
 
 @torch.no_grad()

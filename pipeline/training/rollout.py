@@ -48,6 +48,16 @@ class Roles:
 
 
 @dataclass(frozen=True)
+class PpoSetup:
+    """What stays the same from the first iteration of a run to the last."""
+
+    roles: Roles
+    settings: Ppo
+    sampling: Sampling
+    compute: Compute
+
+
+@dataclass(frozen=True)
 class Rollout:
     """Episodes of one iteration: (B, R) tensors, detached, 0 where the response mask is off."""
 
@@ -64,41 +74,44 @@ class Rollout:
 
 
 def collect_rollout(
-    roles: Roles,
-    prompts: Sequence[str],
-    settings: Ppo,
-    sampling: Sampling,
-    compute: Compute,
-    generator: torch.Generator,
-    *,
-    kl_coef: float,
-    moments: RunningMoments,
+    setup: PpoSetup, prompts: Sequence[str], generator: torch.Generator, *, kl_coef: float, moments: RunningMoments
 ) -> Rollout:
     """Sample a response to each prompt and compute its advantages.
+
+    The order is that of Huang et al. 2024 (arXiv:2403.17031); docs/algorithms.md has the formula, origin and test of
+    every detail under the number of its step.
 
     Args:
         prompts: a prompt that is sampled several times stands in adjacent places.
         kl_coef: score units per nat, of this iteration.
         moments: of the scores so far; this rollout's are added.
     """
-    batch, sampler_logprobs = _sample(roles, prompts, sampling, compute, generator)
+    roles, settings = setup.roles, setup.settings
+    # 1. sample one response a prompt, and see which ended by themselves
+    batch, sampler_logprobs = _sample(setup, prompts, generator)
     mask = batch.response_mask
-    stop_ids = stop_token_ids(roles.tokenizer, sampling, roles.policy.causal_lm)
+    stop_ids = stop_token_ids(roles.tokenizer, setup.sampling, roles.policy.causal_lm)
     finished = _finished(batch, stop_ids)
+    # 2. score prompt and response together with the frozen reward model
     continuations = decode_responses(batch, roles.tokenizer, stop_ids)
     texts = [continuation.after(prompt) for prompt, continuation in zip(prompts, continuations, strict=True)]
-    scores = roles.score(texts).to(compute.device)
-    old_logprobs, old_values, entropy = _evaluate(roles, batch, settings, sampling, compute)
-    ref_logprobs = _reference_logprobs(roles, batch, settings, sampling, compute)
+    scores = roles.score(texts).to(setup.compute.device)
+    # 3. log-probs of policy and reference, and values, as the update computes them
+    old_logprobs, old_values, entropy = _evaluate(setup, batch)
+    ref_logprobs = _reference_logprobs(setup, batch)
+    # 4. normalise and clip the scores, and penalise responses without an end
     moments.update(scores)
+    final_scores = _final_scores(scores, finished, settings, moments)
+    # 5. rewards: a KL penalty at every token, the score at the last one; whitened, where the settings say so
     rewards = shaped_rewards(
-        scores=_final_scores(scores, finished, settings, moments),
+        scores=final_scores,
         kl=getattr(kl_estimates(old_logprobs, ref_logprobs), settings.kl_estimator),
         response_mask=mask,
         kl_coef=kl_coef,
     )
     if settings.whiten_rewards != "none":
         rewards = whiten(rewards, mask, shift_mean=settings.whiten_rewards == "shift_and_scale")
+    # 6. advantages and returns; advantages whitened, where their estimator's paper does
     advantages, returns = _advantages(rewards, old_values, mask, settings)
     if _whitened(settings):
         advantages = whiten(advantages, mask)
@@ -184,9 +197,8 @@ def _finished(batch: ResponseBatch, stop_ids: Tensor) -> Tensor:
     return torch.isin(batch.response_ids.gather(1, last).squeeze(1), stop_ids.to(batch.response_ids.device))
 
 
-def _sample(
-    roles: Roles, prompts: Sequence[str], sampling: Sampling, compute: Compute, generator: torch.Generator
-) -> Samples:
+def _sample(setup: PpoSetup, prompts: Sequence[str], generator: torch.Generator) -> Samples:
+    roles, compute = setup.roles, setup.compute
     encoded = [tokenize_prompt(roles.tokenizer, prompt) for prompt in prompts]
     ids, mask = pad_prompts(encoded, pad_token_id=roles.tokenizer.pad_token_id)
     merged = merged_for_sampling(roles.policy.language_model) if compute.merged_sampling else nullcontext()
@@ -195,44 +207,43 @@ def _sample(
             roles.policy,
             ids.to(compute.device),
             mask.to(compute.device),
-            sampling=sampling,
-            stop_ids=stop_token_ids(roles.tokenizer, sampling, roles.policy.causal_lm),
+            sampling=setup.sampling,
+            stop_ids=stop_token_ids(roles.tokenizer, setup.sampling, roles.policy.causal_lm),
             pad_token_id=roles.tokenizer.pad_token_id,
             generator=generator,
         )
 
 
 @torch.no_grad()
-def _evaluate(
-    roles: Roles, batch: ResponseBatch, settings: Ppo, sampling: Sampling, compute: Compute
-) -> tuple[Tensor, Tensor, Tensor]:
+def _evaluate(setup: PpoSetup, batch: ResponseBatch) -> tuple[Tensor, Tensor, Tensor]:
     """Log-probs, values and entropy (B, R) by the same functions that the update uses."""
+    roles = setup.roles
 
     def evaluate(part: ResponseBatch) -> tuple[Tensor, ...]:
-        output = roles.policy(part, temperature=sampling.temperature, with_entropy=True)
+        output = roles.policy(part, temperature=setup.sampling.temperature, with_entropy=True)
         values = roles.critic(part) if roles.critic is not None else output.values
         return output.logprobs, torch.zeros_like(output.logprobs) if values is None else values, output.entropy
 
-    logprobs, values, entropy = _in_chunks(evaluate, batch, settings, compute)
+    logprobs, values, entropy = _in_chunks(evaluate, batch, setup)
     return logprobs, values, entropy
 
 
 @torch.no_grad()
-def _reference_logprobs(
-    roles: Roles, batch: ResponseBatch, settings: Ppo, sampling: Sampling, compute: Compute
-) -> Tensor:
-    frozen = roles.reference or roles.policy
-    with nullcontext() if roles.reference is not None else roles.policy.reference():
+def _reference_logprobs(setup: PpoSetup, batch: ResponseBatch) -> Tensor:
+    policy, reference = setup.roles.policy, setup.roles.reference
+    frozen = reference or policy
+    with nullcontext() if reference is not None else policy.reference():
         (logprobs,) = _in_chunks(
-            lambda part: (frozen(part, temperature=sampling.temperature).logprobs,), batch, settings, compute
+            lambda part: (frozen(part, temperature=setup.sampling.temperature).logprobs,), batch, setup
         )
     return logprobs
 
 
 def _in_chunks(
-    function: Callable[[ResponseBatch], tuple[Tensor, ...]], batch: ResponseBatch, settings: Ppo, compute: Compute
+    function: Callable[[ResponseBatch], tuple[Tensor, ...]], batch: ResponseBatch, setup: PpoSetup
 ) -> list[Tensor]:
     """Results (B, R) of a function of a few rows at a time; rows of similar length go together."""
+    settings, compute = setup.settings, setup.compute
     forwards = forward_batches(batch, range(len(batch.input_ids)), settings, compute)
     chunks = []
     for rows in forwards:

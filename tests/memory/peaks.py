@@ -34,6 +34,7 @@ from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import train_ppo
 from pipeline.training.reward import train_reward
 from pipeline.training.rollout import Roles
+from pipeline.training.run import TrainingRun
 from pipeline.training.sft import train_sft
 from tests.tiny_models import byte_level_tokenizer, changed
 
@@ -66,11 +67,7 @@ class Training:
             "num_train_epochs": 1,
             "finetuning": self.finetuning,
         }
-        self.common: dict[str, Any] = {
-            "seed": 0,
-            "on_step": lambda step, metrics: None,
-            "on_tokens": lambda tokens, seconds: None,
-        }
+        self.run = TrainingRun(self.compute, seed=0)
 
     def ids(self, count: int) -> list[int]:
         return self.rng.choices(range(3, 8000), k=count)
@@ -88,7 +85,7 @@ class Training:
         config = config_of(self.folder / "policy")
         self.estimated(sft_work(config, settings, [Example.of_text(half, half)] * len(examples)))
         policy = load_policy(self.folder / "policy", self.compute, finetuning=self.finetuning)
-        train_sft(policy, examples, settings, self.compute, pad_token_id=0, **self.common)
+        train_sft(policy, examples, settings, self.run, pad_token_id=0)
 
     def dpo(self) -> None:
         """Against a copy, as full fine-tuning has it, or the policy with its adapters off."""
@@ -104,8 +101,7 @@ class Training:
         self.estimated(dpo_work(config, settings, [Example.of_pair(half, quarter, quarter)] * len(pairs)))
         policy = load_policy(self.folder / "policy", self.compute, finetuning=self.finetuning)
         copy = load_reference(self.folder / "policy", self.compute, method="full") if full else None
-        more = {**self.common, "on_checkpoint": lambda step: None, "pad_token_id": 0}
-        train_dpo(policy, pairs, settings, self.compute, reference=copy, **more)
+        train_dpo(policy, pairs, settings, self.run, reference=copy, pad_token_id=0)
 
     def reward(self) -> None:
         settings = changed(self.params.train_reward, max_length=1024, **self.schedule)
@@ -119,7 +115,7 @@ class Training:
         model = create_reward_model(
             self.folder / "reward", self.compute, max_length=1024, seed=0, finetuning=self.finetuning
         )
-        train_reward(model, pairs, [], settings, self.compute, **self.common)
+        train_reward(model, pairs, [], settings, self.run)
 
     def ppo(self) -> None:
         new = self.length // 8
@@ -142,9 +138,7 @@ class Training:
             tokenizer=self.tokenizer,
         )
         sampling = changed(self.params.sampling, max_new_tokens=new, stop_tokens=[])
-        train_ppo(
-            roles, prompts, settings, sampling, self.compute, **self.common, on_checkpoint=lambda step: None
-        )  # fmt: skip
+        train_ppo(roles, prompts, settings, sampling, self.run)
 
 
 def save_models(folder: Path, sizes: dict[str, int]) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.objectives.preference import DPO_LOSSES, DpoLoss, bradley_terry_loss, dpo_loss
+from pipeline.objectives.preference import DPO_LOSSES, DpoLoss, DpoOptions, Sides, bradley_terry_loss, dpo_loss
 
 
 def bradley_terry(gap: float, **options: float) -> float:
@@ -70,16 +70,8 @@ def test_scores_of_other_shapes_raise() -> None:
 def dpo(
     chosen: Tensor, rejected: Tensor, ref_chosen: Tensor, ref_rejected: Tensor, *, beta: float = 0.1, **options: Any
 ) -> DpoLoss:
-    lengths = {"chosen_lengths": torch.ones_like(chosen), "rejected_lengths": torch.ones_like(chosen)}
-    options = lengths | options
-    return dpo_loss(
-        policy_chosen_logps=chosen,
-        policy_rejected_logps=rejected,
-        ref_chosen_logps=ref_chosen,
-        ref_rejected_logps=ref_rejected,
-        beta=beta,
-        **options,
-    )
+    lengths = Sides(*(options.pop(f"{side}_lengths", torch.ones_like(chosen)) for side in ("chosen", "rejected")))
+    return dpo_loss(Sides(chosen, rejected), Sides(ref_chosen, ref_rejected), lengths, DpoOptions(beta=beta, **options))
 
 
 def test_the_example_of_the_article() -> None:
@@ -131,7 +123,7 @@ def test_rewards_are_detached_and_references_need_no_gradient() -> None:
 
 
 def test_log_probs_of_other_shapes_raise() -> None:
-    with pytest.raises(ValueError, match=r"ref_rejected_logps \(1,\)"):
+    with pytest.raises(ValueError, match=r"reference_rejected \(1,\)"):
         dpo(torch.zeros(2), torch.zeros(2), torch.zeros(2), torch.zeros(1))
 
 

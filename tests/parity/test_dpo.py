@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 from pipeline.data.tokens import TokenizedExample
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
-from pipeline.objectives.preference import dpo_loss
+from pipeline.objectives.preference import DpoOptions, Sides, dpo_loss
 from pipeline.training.dpo import ScoredPair, pair_logps
 
 trl = pytest.importorskip("trl", reason="TRL is an oracle of the tests, never a dependency of what runs")
@@ -69,18 +69,11 @@ def our_pairs() -> list[ScoredPair]:
 
 
 def our_loss(models: tuple[nn.Module, nn.Module], compute: Compute, **options: Any) -> Tensor:
-    chosen, rejected = pair_logps(Policy(models[0]), our_pairs(), compute, pad_token_id=PAD)
+    policy = pair_logps(Policy(models[0]), our_pairs(), compute, pad_token_id=PAD)
     with torch.no_grad():
-        ref_chosen, ref_rejected = pair_logps(Policy(models[1]), our_pairs(), compute, pad_token_id=PAD)
-    return dpo_loss(
-        policy_chosen_logps=chosen,
-        policy_rejected_logps=rejected,
-        ref_chosen_logps=ref_chosen,
-        ref_rejected_logps=ref_rejected,
-        chosen_lengths=torch.tensor([float(len(pair[1])) for pair in PAIRS]),
-        rejected_lengths=torch.tensor([float(len(pair[2])) for pair in PAIRS]),
-        **options,
-    ).losses.mean()
+        reference = pair_logps(Policy(models[1]), our_pairs(), compute, pad_token_id=PAD)
+    lengths = Sides(*(torch.tensor([float(len(pair[side])) for pair in PAIRS]) for side in (1, 2)))
+    return dpo_loss(policy, reference, lengths, DpoOptions(**options)).losses.mean()
 
 
 def gradients(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

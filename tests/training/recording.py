@@ -5,9 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.compute import Compute
+from pipeline.training.run import TrainingRun
+
 
 class Recorder:
-    """Callbacks of a trainer."""
+    """Listens to a trainer."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
@@ -15,9 +18,10 @@ class Recorder:
         self.checkpoints: list[int] = []
         self.tokens: list[int] = []
 
-    def callbacks(self, *, checkpoints: bool = True) -> dict[str, Any]:
-        found = {"on_step": self._step, "on_tokens": self._tokens}
-        return {**found, "on_checkpoint": self.checkpoints.append} if checkpoints else found
+    def run(self, compute: Compute, *, seed: int = 0, **more: Any) -> TrainingRun:
+        """A run that this recorder listens to; `more` are further fields, or others."""
+        mine = {"on_step": self._step, "on_tokens": self._tokens, "on_checkpoint": self.checkpoints.append}
+        return TrainingRun(compute, seed, **(mine | more))
 
     def column(self, name: str) -> list[float]:
         return [row[name] for row in self.rows]

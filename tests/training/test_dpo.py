@@ -59,8 +59,7 @@ def train(
     seed: int = 0,
 ) -> Recorder:
     recorder = Recorder()
-    callbacks = recorder.callbacks()
-    train_dpo(policy, pairs, settings, compute, reference=reference, pad_token_id=0, seed=seed, **callbacks)
+    train_dpo(policy, pairs, settings, recorder.run(compute, seed=seed), reference=reference, pad_token_id=0)
     return recorder
 
 
@@ -199,8 +198,8 @@ def test_a_checkpoint_is_taken_after_its_update(
     policy = make_policy(LORA)
     before, kept = snapshot(policy), {}
     recorder = Recorder()
-    callbacks = recorder.callbacks() | {"on_checkpoint": lambda step: kept.update({step: snapshot(policy)})}
-    train_dpo(policy, pairs, plan, compute, pad_token_id=0, seed=0, **callbacks)
+    run = recorder.run(compute, on_checkpoint=lambda step: kept.update({step: snapshot(policy)}))
+    train_dpo(policy, pairs, plan, run, pad_token_id=0)
     assert list(kept) == [1]
     assert any(not torch.equal(kept[1][name], value) for name, value in before.items())
 

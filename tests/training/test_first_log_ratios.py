@@ -72,12 +72,12 @@ def test_a_reference_one_training_step_off_is_refused(
     )
     policy = load_policy(folder, bf16_long, finetuning=finetuning)
     before = scored(policy, examples, bf16_long, batch_size=4)
-    train_dpo(policy, pairs_of(examples, before), settings, bf16_long, pad_token_id=0, seed=0, **Recorder().callbacks())
+    train_dpo(policy, pairs_of(examples, before), settings, Recorder().run(bf16_long), pad_token_id=0)
     moved = pairs_of(examples, scored(policy, examples, bf16_long, batch_size=4))
     assert max(abs(pair.ref_chosen_logps - old) for pair, old in zip(moved, before[::2], strict=True)) < 86
     start = load_policy(folder, bf16_long, finetuning=finetuning)
     with pytest.raises(PipelineError, match="score_reference"):
-        train_dpo(start, moved, settings, bf16_long, pad_token_id=0, seed=0, **Recorder().callbacks())
+        train_dpo(start, moved, settings, Recorder().run(bf16_long), pad_token_id=0)
 
 
 @pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])

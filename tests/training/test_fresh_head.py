@@ -36,7 +36,7 @@ def settings(params: Params) -> TrainReward:
 
 def first_loss(model: RewardModel, pairs: list[TextPair], settings: TrainReward, compute: Compute) -> float:
     recorder = Recorder()
-    train_reward(model, pairs, [], settings, compute, seed=0, **recorder.callbacks(checkpoints=False))
+    train_reward(model, pairs, [], settings, recorder.run(compute))
     return recorder.rows[0]["loss"]
 
 

@@ -83,7 +83,7 @@ def test_every_estimator_reaches_the_optimum_as_it_is_by_default(
     assert settings.whiten_advantages == "auto"
     policy = load(FULL, with_values=estimator == "gae")
     roles = Roles(policy, load(), None, count_wanted, load_tokenizer(tmp_path))
-    train_ppo(roles, [PROMPT], settings, SAMPLING, compute, seed=seed, **Recorder().callbacks())
+    train_ppo(roles, [PROMPT], settings, SAMPLING, Recorder().run(compute, seed=seed))
     assert task.divergence(policy) < 0.03
 
 
@@ -125,7 +125,7 @@ def test_importance_weights_put_another_sampler_right(
     bias_sampler(monkeypatch, -2.0 * wanted)
     roles = Roles(policy, load(), None, count_wanted, tokenizer)
     sampling = changed(SAMPLING, max_new_tokens=1)
-    train_ppo(roles, [PROMPT], settings, sampling, compute, seed=seed, **Recorder().callbacks())
+    train_ppo(roles, [PROMPT], settings, sampling, Recorder().run(compute, seed=seed))
     (prompt,) = tokenizer(PROMPT, add_special_tokens=False)["input_ids"]
     every = collate([TokenizedExample([prompt], [token]) for token in range(len(tokenizer))], pad_token_id=0)
     with torch.no_grad():
@@ -152,10 +152,8 @@ def test_dpo_reaches_the_optimum(
         policy,
         preferences(task, count=40_000, seed=seed),
         settings,
-        replace(compute, forward_limit=ForwardLimit(4096, 4096)),
+        Recorder().run(replace(compute, forward_limit=ForwardLimit(4096, 4096)), seed=seed),
         pad_token_id=0,
-        seed=seed,
-        **Recorder().callbacks(),
     )
     assert task.divergence(policy) < 0.06
 

@@ -43,7 +43,7 @@ def test_dpo_starts_at_ln_2(policy_folder: Path, bf16: Compute, params: Params, 
     copy = load_reference(policy_folder, bf16, method=finetuning.method)
     assert not any(parameter.requires_grad for parameter in copy.parameters())
     recorder = Recorder()
-    train_dpo(policy, PAIRS, settings, bf16, reference=copy, pad_token_id=0, seed=0, **recorder.callbacks())
+    train_dpo(policy, PAIRS, settings, recorder.run(bf16), reference=copy, pad_token_id=0)
     first = recorder.rows[0]
     assert first["loss"] == pytest.approx(math.log(2), abs=1e-6)
     assert first["chosen_logps_change"] == first["rejected_logps_change"] == 0.0

@@ -18,7 +18,7 @@ from pipeline.params.optimize import Ppo
 from pipeline.training import ppo_update
 from pipeline.training.ppo import ppo_optimization
 from pipeline.training.ppo_update import update_policy
-from pipeline.training.rollout import Roles, Rollout, forward_batches
+from pipeline.training.rollout import PpoSetup, Roles, Rollout, forward_batches
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA, changed
 from tests.training.recording import assert_same_bytes, snapshot
@@ -38,13 +38,10 @@ def update(roles: Roles, rollout: Rollout, settings: Ppo, compute: Compute, **op
     optimization = ppo_optimization(roles, settings, compute, 2)
     orders = [range(settings.rollout_batch_size), range(settings.rollout_batch_size - 1, -1, -1)]
     return update_policy(
-        roles,
+        PpoSetup(roles, settings, SAMPLING, compute),
         optimization,
         rollout,
         orders[: settings.num_ppo_epochs],
-        settings,
-        SAMPLING,
-        compute,
         **{"check_ratio": True, "critic_only": False} | options,
     )
 
@@ -80,9 +77,11 @@ def test_forward_batches_do_not_change_the_update(
 def test_minibatches_hold_every_episode_once_an_epoch(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
 ) -> None:
-    rollout = rollout_of(roles_of(make_policy(LORA, with_values=True), tokenizer), settings, compute)
+    roles = roles_of(make_policy(LORA, with_values=True), tokenizer)
+    rollout = rollout_of(roles, settings, compute)
     orders = [list(range(16)), list(range(15, -1, -1))]
-    minibatches = list(ppo_update._minibatches(rollout, orders, settings, replace(compute, forward_limit=None)))
+    setup = PpoSetup(roles, settings, SAMPLING, replace(compute, forward_limit=None))
+    minibatches = list(ppo_update._minibatches(setup, rollout, orders))
     assert len(minibatches) == settings.num_ppo_epochs * settings.num_minibatches
     lengths = rollout.batch.response_mask.sum(1).tolist()
     for minibatch in minibatches:
@@ -163,7 +162,8 @@ def test_a_minibatch_that_moved_too_far_is_not_learned_from(
     once = roles_of(make_policy(LORA, with_values=True), tokenizer)
     plan = changed(settings, num_ppo_epochs=1)
     optimization = ppo_optimization(once, settings, compute, 2)
-    update_policy(once, optimization, rollout, [range(8)], plan, SAMPLING, compute, check_ratio=True, critic_only=False)
+    setup = PpoSetup(once, plan, SAMPLING, compute)
+    update_policy(setup, optimization, rollout, [range(8)], check_ratio=True, critic_only=False)
     assert_same_bytes(roles.policy, once.policy)
 
 

@@ -93,8 +93,7 @@ def test_sft(
 
     def run(recorder: Recorder, resume: Resume | None) -> list[nn.Module]:
         policy = make_policy(finetuning)
-        callbacks = recorder.callbacks(checkpoints=False)
-        train_sft(policy, EXAMPLES, settings, compute, pad_token_id=0, seed=0, resume=resume, **callbacks)
+        train_sft(policy, EXAMPLES, settings, recorder.run(compute, resume=resume), pad_token_id=0)
         return [policy]
 
     assert_goes_on(run, tmp_path, every_steps=every_steps)
@@ -111,10 +110,7 @@ def test_dpo(make_policy: PolicyMaker, params: Params, compute: Compute, tmp_pat
 
     def run(recorder: Recorder, resume: Resume | None) -> list[nn.Module]:
         policy, reference = make_policy(FULL), make_policy() if synced else None
-        callbacks = recorder.callbacks()
-        train_dpo(
-            policy, pairs, settings, compute, reference=reference, pad_token_id=0, seed=0, resume=resume, **callbacks
-        )
+        train_dpo(policy, pairs, settings, recorder.run(compute, resume=resume), reference=reference, pad_token_id=0)
         return [policy] if reference is None else [policy, reference]
 
     assert_goes_on(run, tmp_path)
@@ -127,8 +123,7 @@ def test_reward_model(
 
     def run(recorder: Recorder, resume: Resume | None) -> list[nn.Module]:
         model = create_reward_model(encoder_folder, compute, max_length=48, seed=0)
-        callbacks = recorder.callbacks(checkpoints=False)
-        train_reward(model, text_pairs, text_pairs, settings, compute, seed=0, resume=resume, **callbacks)
+        train_reward(model, text_pairs, text_pairs, settings, recorder.run(compute, resume=resume))
         return [model]
 
     assert_goes_on(run, tmp_path)
@@ -161,7 +156,7 @@ def test_ppo(
         policy = make_policy(LORA, with_values=critic == "shared")
         own = critic_from_policy(policy_folder, compute, finetuning=LORA, seed=0) if critic == "policy" else None
         roles = roles_of(policy, tokenizer, critic=own)
-        train_ppo(roles, PROMPTS, settings, SAMPLING, compute, seed=0, resume=resume, **recorder.callbacks())
+        train_ppo(roles, PROMPTS, settings, SAMPLING, recorder.run(compute, resume=resume))
         return [policy] if own is None else [policy, own]
 
     assert_goes_on(run, tmp_path)
@@ -182,7 +177,7 @@ def test_a_ppo_run_that_stopped_early_stays_stopped(
         policy, recorder = make_policy(LORA, with_values=True), Recorder()
         resume = Resume(tmp_path, "stage", "key", every_steps=1)
         roles = roles_of(policy, tokenizer)
-        train_ppo(roles, PROMPTS, settings, SAMPLING, compute, seed=0, resume=resume, **recorder.callbacks())
+        train_ppo(roles, PROMPTS, settings, SAMPLING, recorder.run(compute, resume=resume))
         steps.append(recorder.steps)
     assert 1 < len(steps[0]) < 4 and steps[1] == []
 

@@ -57,8 +57,7 @@ def train(
     seed: int = 0,
 ) -> Recorder:
     recorder = Recorder()
-    callbacks = recorder.callbacks(checkpoints=False)
-    train_reward(model, pairs, validation or [], settings, compute, seed=seed, **callbacks)
+    train_reward(model, pairs, validation or [], settings, recorder.run(compute, seed=seed))
     return recorder
 
 

@@ -37,7 +37,7 @@ def test_it_learns_and_is_saved_whole(
     assert frozen and all("lora_" in n or "score" in n or "classifier" in n for n, p in model.named_parameters()
                           if p.requires_grad)  # fmt: skip
     recorder = Recorder()
-    train_reward(model, text_pairs, text_pairs[:4], settings, used, seed=0, **recorder.callbacks(checkpoints=False))
+    train_reward(model, text_pairs, text_pairs[:4], settings, recorder.run(used))
     assert pair_accuracy(model, text_pairs) == 1.0
     assert not any("lora_" in name for name in model.state_dict())
     model.save(tmp_path)

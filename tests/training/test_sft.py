@@ -34,8 +34,7 @@ def settings(params: Params) -> TrainSft:
 
 def train(policy: Policy, settings: TrainSft, compute: Compute, *, seed: int = 0) -> Recorder:
     recorder = Recorder()
-    callbacks = recorder.callbacks(checkpoints=False)
-    train_sft(policy, EXAMPLES, settings, compute, pad_token_id=0, seed=seed, **callbacks)
+    train_sft(policy, EXAMPLES, settings, recorder.run(compute, seed=seed), pad_token_id=0)
     return recorder
 
 
@@ -106,7 +105,5 @@ def test_responses_that_were_cut_to_nothing_are_no_division_by_zero(
     # cut_response leaves no response when the prompt fills max_length; a step may hold only such examples
     empty = [TokenizedExample([11, 12, 13], []) for _ in range(4)]
     recorder = Recorder()
-    train_sft(
-        make_policy(LORA), empty, settings, compute, pad_token_id=0, seed=0, **recorder.callbacks(checkpoints=False)
-    )
+    train_sft(make_policy(LORA), empty, settings, recorder.run(compute), pad_token_id=0)
     assert all(math.isfinite(loss) for loss in recorder.column("loss"))

@@ -18,7 +18,7 @@ from pipeline.params.schema import Sampling
 from pipeline.seeding import torch_generator
 from pipeline.training.controllers import RunningMoments
 from pipeline.training.ppo import next_prompts, train_ppo
-from pipeline.training.rollout import Roles, Rollout, Scorer, collect_rollout
+from pipeline.training.rollout import PpoSetup, Roles, Rollout, Scorer, collect_rollout
 from tests.tiny_models import SENTENCES
 from tests.training.recording import Recorder
 
@@ -55,7 +55,7 @@ def train(
 ) -> Recorder:
     recorder = Recorder()
     roles = roles_of(policy, tokenizer, reference=reference, critic=critic, score=score)
-    train_ppo(roles, PROMPTS, settings, SAMPLING, compute, seed=seed, **recorder.callbacks())
+    train_ppo(roles, PROMPTS, settings, SAMPLING, recorder.run(compute, seed=seed))
     return recorder
 
 
@@ -63,9 +63,8 @@ def rollout_of(roles: Roles, settings: Ppo, compute: Compute, **changes: Any) ->
     """The first rollout of a run; `changes` are further arguments of `collect_rollout`."""
     stream = itertools.cycle(PROMPTS)
     arguments = {"kl_coef": settings.kl_coef, "moments": RunningMoments()} | changes
-    return collect_rollout(
-        roles, next_prompts(stream, settings), settings, SAMPLING, compute, torch_generator(0, "test"), **arguments
-    )
+    setup = PpoSetup(roles, settings, SAMPLING, compute)
+    return collect_rollout(setup, next_prompts(stream, settings), torch_generator(0, "test"), **arguments)
 
 
 def hand_rollout(rollout: Rollout, **changes: Tensor) -> Rollout:

@@ -1,0 +1,28 @@
+"""What every trainer is told of the run that it is part of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.models.compute import Compute
+from pipeline.resume import Resume
+
+
+def _ignore(*_: Any) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Where a trainer computes, from which seed, whom it reports to, and where it goes on after a kill."""
+
+    compute: Compute
+    seed: int
+    on_step: Callable[[int, dict[str, float]], None] = _ignore
+    """Called with the step (1-based; of PPO the iteration) and its metrics."""
+    on_tokens: Callable[[int, float], None] = _ignore
+    """Called with the tokens of a step, prompts and responses without padding, and its seconds."""
+    on_checkpoint: Callable[[int], None] = _ignore
+    """Called with the step after every `save_steps` steps but the last, by trainers that keep checkpoints."""
+    resume: Resume | None = None
+    """Where an earlier execution may have left its state, and this one leaves its own; None keeps none."""
