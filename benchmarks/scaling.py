@@ -7,6 +7,7 @@ dominate, small enough for a minute a point.
 import json
 import sys
 import time
+from dataclasses import replace
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -36,11 +37,9 @@ def main() -> None:
     name, _, value = sys.argv[1].partition("=")
     size = {**BASE, name: int(value)}
     optimised = sys.argv[2] == "on"
-    runtime = load_params(ROOT / "params.yaml").runtime
+    compute = start_compute(load_params(ROOT / "params.yaml").runtime)
     if not optimised:
-        off = {"shared_prompts": False, "padding_free": False, "fused_logprobs": False, "attention": "eager"}
-        runtime = runtime.model_copy(update=off)
-    compute = start_compute(runtime)
+        compute = replace(compute, shared_prompts=False, padding_free=False, fused_logprobs=False, attention="eager")
     torch.manual_seed(0)
     config = LlamaConfig(
         hidden_size=576,

@@ -54,8 +54,7 @@ def optimize_dpo(stage: Stage, seed: int) -> None:
     sft = stage.input("artifacts/sft")
     kept = checkpoint_steps(supervised_steps(len(pairs), settings), settings.save_steps)
     compute = stage.start_compute(output_bytes=(1 + len(kept)) * checkpoint_bytes(sft, settings.finetuning))
-    shared = stage.params.runtime.shared_prompts
-    check_fit(dpo_work(config_of(sft), settings, pair_lengths(pairs, shared=shared)), stage.params.runtime)
+    check_fit(dpo_work(config_of(sft), settings, pair_lengths(pairs)), stage.params.runtime)
     tokenizer = load_tokenizer(sft)
     policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=seed)
     copied = settings.reference == "frozen_copy"
@@ -73,14 +72,14 @@ def optimize_dpo(stage: Stage, seed: int) -> None:
     _save(stage, policy, tokenizer, folder, start=sft)
 
 
-def pair_lengths(pairs: Sequence[ScoredPair], *, shared: bool) -> list[Example]:
-    """Pairs in tokens; `shared` where both responses may follow one copy of their prompt."""
+def pair_lengths(pairs: Sequence[ScoredPair]) -> list[Example]:
+    """Pairs in tokens."""
     return [
         Example.of_pair(
             len(pair.chosen.prompt_ids),
             len(pair.chosen.response_ids),
             len(pair.rejected.response_ids),
-            shared=shared and pair.chosen.prompt_ids == pair.rejected.prompt_ids,
+            shared=pair.chosen.prompt_ids == pair.rejected.prompt_ids,
         )
         for pair in pairs
     ]

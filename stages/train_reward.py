@@ -77,7 +77,6 @@ def _check_memory(
         config,
         texts,
         [(pair.chosen, pair.rejected) for pair in pairs],
-        shared_prompts=runtime.shared_prompts,
     )
     check_fit(reward_work(config, settings, examples), runtime)
 

@@ -101,15 +101,15 @@ def _scored(
     Args:
         end: what the chat template writes behind a response, where one writes the texts.
     """
-    limit, new, shared = settings.lengths.reward, settings.lengths.new_tokens, settings.runtime.shared_prompts
+    limit, new = settings.lengths.reward, settings.lengths.new_tokens
     if known is not None:
         texts = RewardTexts(readers.reward, max_length=limit, end_of_turn=end)
         pairs = [
             (Passage(row["prompt"] + row["chosen"], True), Passage(row["prompt"] + row["rejected"], True))
             for row in known
         ]
-        return reward_examples(readers.reward_config, texts, pairs, shared_prompts=shared)
-    shared = shared and Model.of(readers.reward_config, writes=False).is_decoder
+        return reward_examples(readers.reward_config, texts, pairs)
+    shared = Model.of(readers.reward_config, writes=False).is_decoder
     lengths = prompt_tokens(readers.reward, prompts)
     return [Example.of_pair(length, new, new, shared=shared, writes=False).cut(limit) for length in lengths]
 
@@ -128,9 +128,8 @@ def _compared(
         rows = largest(known, lambda row: sum(len(row[field]) for field in _FIELDS))
         texts = (_tokens(policy, [row[field] for row in rows]) for field in _FIELDS)
         sizes = [(prompt, one + 1, other + 1) for prompt, one, other in zip(*texts, strict=True)]
-    shared, limit = settings.runtime.shared_prompts, settings.lengths.reference
-    kept = (size for size in sizes if size[0] + max(size[1:]) <= limit)
-    return [Example.of_pair(*size, shared=shared) for size in kept]
+    limit = settings.lengths.reference
+    return [Example.of_pair(*size) for size in sizes if size[0] + max(size[1:]) <= limit]
 
 
 _FIELDS = ("prompt", "chosen", "rejected")

@@ -43,7 +43,7 @@ class Conditions:
     limit: ForwardLimit | None
     kept: int | None
     """Bytes of activations that a forward pass may keep; None is no limit."""
-    fused_logprobs: bool
+    fused_logprobs: bool = True
 
     @property
     def holes(self) -> float:
@@ -63,7 +63,6 @@ class Conditions:
             attention,
             forward_limit(runtime.max_forward_tokens),
             kept_activations(runtime.recompute, torch.device(device)),
-            runtime.fused_logprobs,
         )
 
 

@@ -65,7 +65,7 @@ def reward_examples(
     texts: RewardTexts,
     pairs: Sequence[tuple[Passage, Passage]],
     *,
-    shared_prompts: bool,
+    shared_prompts: bool = True,
 ) -> list[Example]:
     """Pairs of whole texts as the reward model reads them; of many, the longest and some of the others.
 

@@ -22,6 +22,7 @@ class Compute:
     """Number format of matmuls, and of frozen weights."""
     attention: str
     threads: int
+    # those that give the same results faster can be switched off by tests and benchmarks, not by params.yaml
     shared_prompts: bool = True
     """Responses to one prompt follow one copy of it."""
     padding_free: bool = True
@@ -74,10 +75,6 @@ def start_compute(runtime: Runtime) -> Compute:
         dtype,
         attention,
         threads,
-        shared_prompts=runtime.shared_prompts,
-        padding_free=runtime.padding_free,
-        fused_logprobs=runtime.fused_logprobs,
-        fused_adapters=runtime.fused_adapters,
         merged_sampling=runtime.merged_sampling,
         forward_limit=forward_limit(runtime.max_forward_tokens),
         kept_activations=kept_activations(runtime.recompute, torch.device(device)),

@@ -30,10 +30,6 @@ class Runtime(Section):
     precision: Literal["auto", "bf16", "fp32"]
     threads: Literal["auto"] | PositiveInt
     attention: Literal["auto", "grouped", "eager", "sdpa", "flash_attention_2"]
-    shared_prompts: bool
-    padding_free: bool
-    fused_logprobs: bool
-    fused_adapters: bool
     merged_sampling: bool
     max_forward_tokens: Literal["auto"] | PositiveInt | None
     recompute: Literal["auto"] | bool

@@ -34,7 +34,7 @@ SEEDED = {"prepare_data", "train_sft", "collect_preferences", "train_reward", *J
 PARAMETERS: list[tuple[str, Any, set[str]]] = [
     ("seed", 1, {*CHECK, *SEEDED}),
     ("runtime.threads", 2, {*CHECK, *COMPUTERS}),
-    ("runtime.fused_logprobs", False, {*CHECK, *COMPUTERS}),
+    ("runtime.merged_sampling", False, {*CHECK, *COMPUTERS}),
     ("sampling.temperature", 0.9, SAMPLERS),
     ("models.policy.dtype", "bfloat16", {*CHECK, "fetch_models"}),
     ("models.reward_backbone.is_reward_model", True, {*CHECK, "fetch_models", "train_reward"}),
