@@ -7,6 +7,7 @@ from pipeline.data.tables import write_table
 from pipeline.data.tokens import tokenize_example
 from pipeline.models.policy import load_reference, load_tokenizer
 from pipeline.models.scoring import score_responses
+from pipeline.models.stopping import listed_stop_ids
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.stage.run import Stage, run_stage
 
@@ -20,9 +21,12 @@ def main(stage: Stage) -> None:
     tokenizer = load_tokenizer(folder)
     rows = read_records(stage.input("artifacts/preferences/accepted/train.jsonl"))
     end = read_text_format(folder / FILE).end_of_turn
+    stops = listed_stop_ids(tokenizer, stage.params.sampling.stop_tokens)
     pairs = [
         tuple(
-            tokenize_example(tokenizer, row["prompt"], row[side], ended=row[f"{side}_ended"], end_of_turn=end)
+            tokenize_example(
+                tokenizer, row["prompt"], row[side], ended=row[f"{side}_ended"], end_of_turn=end, stop_ids=stops
+            )
             for side in SIDES
         )
         for row in rows

@@ -15,7 +15,12 @@ def main(stage: Stage) -> None:
     """Compare, draw, render. Date, commit and costs differ from run to run: they go beside the page, into no output."""
     optimize = stage.params.optimize
     inputs = load_report_inputs(
-        stage.root, optimize.methods, optimize.seeds, samples_per_step(optimize), max_sampler_kl(optimize)
+        stage.root,
+        optimize.methods,
+        optimize.seeds,
+        samples_per_step(optimize),
+        max_sampler_kl(optimize),
+        plain_reward_loss=stage.params.train_reward.loss_is_plain,
     )
     comparison = build_comparison(inputs, stage.params.write_report)
     stage.write_json("reports/comparison.json", comparison)

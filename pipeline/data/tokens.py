@@ -1,6 +1,6 @@
 """Texts to token batches: prompt and response are tokenised apart and concatenated, never split by characters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -46,7 +46,13 @@ class ResponseBatch:
 
 
 def tokenize_example(
-    tokenizer: PreTrainedTokenizerBase, prompt: str, response: str, *, ended: bool, end_of_turn: str | None = None
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str,
+    response: str,
+    *,
+    ended: bool,
+    end_of_turn: str | None = None,
+    stop_ids: Collection[int] = (),
 ) -> TokenizedExample:
     """Tokenise a prompt and its response.
 
@@ -54,9 +60,11 @@ def tokenize_example(
         ended: the response is complete, so that the token that ends it belongs to it; False for one cut by a length
             limit.
         end_of_turn: of the chat template that wrote the texts; None where none did, and then EOS ends a response.
+        stop_ids: of `sampling.stop_tokens`. A response that ends with one has ended with it: the policy is never asked
+            for another token behind it.
     """
     response_ids = _continued(tokenizer, prompt, response)
-    if ended:
+    if ended and not (response_ids and response_ids[-1] in stop_ids):
         response_ids = [*response_ids, end_token_id(tokenizer, end_of_turn)]
     return TokenizedExample(tokenize_prompt(tokenizer, prompt), response_ids)
 

@@ -8,6 +8,8 @@ from typing import TypedDict
 import numpy as np
 from scipy.special import stdtrit
 
+from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, unseen
+
 
 class CategoryDifference(TypedDict):
     """Mean score of one policy minus another's on the same prompts of a category, in score units.
@@ -42,11 +44,11 @@ def category_differences(
     prompt, so all of them hold with the product (Sidak 1967, doi:10.1080/01621459.1967.10482935). Holm's steps reject
     more, but leave no interval to show. K counts the categories with enough prompts to show anything, which is known
     before any score. The intervals are Student's, of the differences: levels that close to 1 need tails
-    that a bootstrap of few prompts does not have.
+    that a bootstrap of few prompts does not have. Differences that hardly differ get at least what `unseen` allows.
 
     Args:
         categories: (N,), of the prompts.
-        ours, theirs: (N,) scores on the same prompts.
+        ours, theirs: (N,) scores in [0, 1] on the same prompts.
         confidence: in [0, 1).
 
     Raises:
@@ -71,4 +73,5 @@ def _difference(values: np.ndarray, level: float) -> CategoryDifference:
     if count < max(2, fewest_prompts(level)):
         return {"prompts": count, "mean": mean, "low": None, "high": None}
     half = float(stdtrit(count - 1, (1 + level) / 2) * values.std(ddof=1) / math.sqrt(count))
-    return {"prompts": count, "mean": mean, "low": mean - half, "high": mean + half}
+    below, above = unseen(values, JUDGE_GAIN_RANGE)
+    return {"prompts": count, "mean": mean, "low": mean - max(half, below), "high": mean + max(half, above)}

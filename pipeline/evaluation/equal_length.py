@@ -37,10 +37,12 @@ def win_rate_at_equal_length(wins: np.ndarray, differences: np.ndarray) -> Inter
         differences: (N,) of the lengths of its responses and the baseline's, in any unit and of either sign.
 
     Returns:
-        None with fewer than `FEWEST` prompts, or where all responses differ by the same length. The mean is 0 or 1
-        where there is no win or no loss.
+        None with fewer than `FEWEST` prompts, where all responses differ by the same length, or where all are longer
+        than the baseline's, or all shorter: what would be at no difference is then beyond all that was seen. The mean
+        is 0 or 1 where there is no win or no loss.
     """
-    if len(wins) < FEWEST or np.ptp(differences) == 0:
+    known = len(wins) >= FEWEST and np.ptp(differences) > 0 and np.min(differences) <= 0 <= np.max(differences)
+    if not known:
         return None
     shares, scaled = np.asarray(wins, dtype=np.float64), np.asarray(differences, dtype=np.float64)
     feature = np.tanh(scaled / scaled.std(ddof=1))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.evaluation.categories import CategoryDifference, category_differences
 from pipeline.evaluation.diversity import distinct_n, repetition, self_bleu
 from pipeline.evaluation.equal_length import win_rate_at_equal_length
 from pipeline.evaluation.policy import Evaluator, ScoredSample, matched, ties_where_unknown
@@ -33,7 +34,7 @@ def policy_metrics(
     counts = evaluator.judge.counts()
     return {
         **score_metrics(evaluator, samples, before),
-        "win_rate_vs_sft": win_rate(wins, itself=are_the_same(samples, before)),
+        "win_rate_vs_sft": win_rate(wins, samples, before),
         **length_controlled(wins, theirs, ours),
         **kl_metrics(evaluator, samples),
         "perplexity_held_out": perplexity,
@@ -57,9 +58,11 @@ def score_metrics(
     second = [("second_judge", JUDGE_RANGE, JUDGE_GAIN_RANGE)] if samples[0].second_judge_score is not None else []
     for kind, scores, gains in (("judge", JUDGE_RANGE, JUDGE_GAIN_RANGE), *second, ("reward", None, None)):
         ours, theirs = ([getattr(sample, f"{kind}_score") for sample in side] for side in (samples, before))
-        found[f"{kind}_score"] = evaluator.interval(ours, f"{kind}_score", within=scores)
-        gain = policy_difference(ours, theirs, within=gains)
-        found[f"{kind}_gain"] = _certain(0.0) if are_the_same(samples, before) else gain
+        itself = are_the_same(samples, before)
+        # of a judge that compares with the SFT policy: half, by definition
+        known = itself and kind == "judge" and set(ours) == {0.5}
+        found[f"{kind}_score"] = _certain(0.5) if known else evaluator.interval(ours, f"{kind}_score", within=scores)
+        found[f"{kind}_gain"] = _certain(0.0) if itself else policy_difference(ours, theirs, within=gains)
     return found
 
 
@@ -72,14 +75,22 @@ def _certain(value: float) -> Interval:
     return {"mean": value, "low": value, "high": value}
 
 
-def win_rate(wins: np.ndarray, *, itself: bool) -> Interval:
+def win_rate(wins: np.ndarray, samples: Sequence[ScoredSample], before: Sequence[ScoredSample]) -> Interval:
     """Mean of wins with its Wilson interval, which has a width at 0 and 1, too; ties count half.
 
+    Where the judge compares with the SFT policy, a win is what it gives as score: then the gain and the win rate are
+    one quantity, and have one interval.
+
     Args:
-        wins: (N,) of `ties_where_unknown`.
-        itself: these are SFT's against its own, of which half are won by definition.
+        wins: (N,) of `ties_where_unknown`, for these samples against those of the SFT policy before.
     """
-    return _certain(0.5) if itself else wilson_interval(float(wins.sum()), len(wins))
+    if are_the_same(samples, before):
+        return _certain(0.5)  # by definition
+    ours, theirs = (np.array([sample.judge_score for sample in side]) for side in (samples, before))
+    if np.array_equal(ours, wins) and bool((theirs == 0.5).all()):
+        gain = policy_difference(ours, theirs, within=JUDGE_GAIN_RANGE)
+        return {"mean": float(wins.mean()), "low": max(0.0, 0.5 + gain["low"]), "high": min(1.0, 0.5 + gain["high"])}
+    return wilson_interval(float(wins.sum()), len(wins))
 
 
 def length_controlled(wins: np.ndarray, theirs: Sequence[str], ours: Sequence[str]) -> dict[str, Any]:
@@ -139,27 +150,37 @@ def category_metrics(
 ) -> list[dict[str, Any]]:
     """Scores, gain, wins and KL on the prompts of each category, the largest first; none where all have the same.
 
-    Beyond `MOST_CATEGORIES` the smallest share a last row, which says how many they are.
+    Beyond `MOST_CATEGORIES` the smallest share a last row, which says how many they are. The intervals of the gains
+    hold together, for all rows: else one category in twenty would look better or worse by chance.
 
     Args:
         samples, before, wins: (N,) of the same prompts.
     """
     names, itself = row_names([sample.category for sample in samples]), are_the_same(samples, before)
     rows = []
+    scores = [[sample.judge_score for sample in side] for side in (samples, before)]
+    gains = category_differences([names[sample.category] for sample in samples], *scores, confidence=0.95)
     for name in dict.fromkeys(names.values()) if len(names) > 1 else ():
         inside = [at for at, sample in enumerate(samples) if names[sample.category] == name]
         ours = [samples[at] for at in inside]
-        judged, sft_judged = ([side[at].judge_score for at in inside] for side in (samples, before))
+        judged = [sample.judge_score for sample in ours]
         rows.append({
             "category": name,
             "prompts": len(inside),
             "judge_score": evaluator.interval(judged, f"judge_score/{name}", within=JUDGE_RANGE),
-            "judge_gain": _certain(0.0) if itself else policy_difference(judged, sft_judged, within=JUDGE_GAIN_RANGE),
+            "judge_gain": _certain(0.0) if itself else _known(gains[name]),
             "reward_score": float(np.mean([sample.reward_score for sample in ours])),
-            "win_rate_vs_sft": win_rate(wins[inside], itself=itself),
+            "win_rate_vs_sft": win_rate(wins[inside], ours, [before[at] for at in inside]),
             "kl_nats_per_sequence": float(np.mean([sample.kl_nats for sample in ours])),
         })  # fmt: skip
     return rows
+
+
+def _known(gain: CategoryDifference) -> Interval:
+    """With all of the range where so few prompts show nothing."""
+    lowest, highest = JUDGE_GAIN_RANGE
+    low, high = (lowest if gain["low"] is None else gain["low"], highest if gain["high"] is None else gain["high"])
+    return {"mean": gain["mean"], "low": max(lowest, low), "high": min(highest, high)}
 
 
 def row_names(categories: Sequence[str]) -> dict[str, str]:

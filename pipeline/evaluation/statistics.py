@@ -13,7 +13,8 @@ _POLICY_RESAMPLES = 2000
 _POLICY_DRAWS = "paired_difference"
 Z_95 = 1.959963984540054
 """Quantile of the normal distribution: 95 % lie within so many standard deviations of its mean."""
-_EQUAL = 1e-9  # a difference of equal scores may miss 0 by rounding
+_SHOWN_SPREAD = 0.01
+"""Standard deviation, as a share of the possible range, from which values are told by a bootstrap alone."""
 FEWEST = 6
 """Values from which a mean has an interval: of fewer, all lie on one side of the truth by chance in more than one case
 of 20 (2 * 2^-n, the sign test)."""
@@ -57,19 +58,39 @@ def bootstrap_mean(
 def _in_range(found: Interval, values: np.ndarray, within: Range) -> Interval:
     """The interval of a mean, wider where a bootstrap of these values is too narrow.
 
-    Fewer than `FEWEST` values tell nothing: the interval is all of the range. Equal values have no spread to resample,
-    yet others may come: by the Wilson interval of 0 of N, up to z^2 / (N + z^2) of all values may be others, and these
-    lie anywhere in the range. Of shares of 0 or 1 that is the Wilson interval itself.
+    Fewer than `FEWEST` values tell nothing: the interval is all of the range. Of more, it is at least as wide as what
+    values that hardly differ cannot have shown, see `unseen`.
     """
     lowest, highest = within
+    mean = found["mean"]
     if values.size < FEWEST:
-        return {"mean": found["mean"], "low": lowest, "high": highest}
-    if np.ptp(values) > _EQUAL:
-        return {"mean": found["mean"], "low": max(lowest, found["low"]), "high": min(highest, found["high"])}
-    others = Z_95**2 / (values.size + Z_95**2)
-    low = found["mean"] - others * (found["mean"] - lowest)
-    high = found["mean"] + others * (highest - found["mean"])
-    return {"mean": found["mean"], "low": min(low, found["low"]), "high": max(high, found["high"])}
+        return {"mean": mean, "low": lowest, "high": highest}
+    below, above = unseen(values, within)
+    low, high = min(found["low"], mean - below), max(found["high"], mean + above)
+    return {"mean": mean, "low": max(lowest, low), "high": min(highest, high)}
+
+
+def unseen(values: np.ndarray, within: Range) -> tuple[float, float]:
+    """By how much the mean of values that hardly differ may be off because of others that did not come up.
+
+    Equal values have no spread to resample, yet others may come: by the Wilson interval of 0 of N, up to
+    z^2 / (N + z^2) of all values may be others, and these lie anywhere in the range. Of shares of 0 or 1 that is the
+    Wilson interval itself. Values whose standard deviation is `_SHOWN_SPREAD` of the range have shown that they differ,
+    and a bootstrap knows by how much; in between the allowance shrinks with the spread. Failures that are as rare and
+    far larger than this spread stay unknown to any interval until one is seen.
+
+    Args:
+        values: (N,).
+        within: lowest and highest possible value.
+
+    Returns:
+        Below and above the mean, in the units of the values.
+    """
+    lowest, highest = within
+    mean, spread = float(values.mean()), float(values.std())
+    quiet = max(0.0, 1.0 - spread / (_SHOWN_SPREAD * (highest - lowest)))
+    others = quiet * Z_95**2 / (values.size + Z_95**2)
+    return others * (mean - lowest), others * (highest - mean)
 
 
 def _resampled_means(values: np.ndarray, *, resamples: int, seed: int, name: str) -> np.ndarray:

@@ -59,7 +59,8 @@ def sample(
         prompt_ids, prompt_mask: (B, P), left-padded.
         sampling: length and temperature.
         stop_ids: (S,), the tokens that end a response, as `stop_token_ids` gives them.
-        generator: on the device of the prompts; one uniform number per row and step is drawn from it.
+        generator: on the device of the prompts; one uniform number per row and possible step is drawn from it, so that
+            two policies with the same generator meet the same numbers in every batch.
         truncation: what of the softmax is drawn from, and renormalised; None is all of it, which log-probs and KL of a
             policy are about.
 
@@ -77,7 +78,7 @@ def sample(
     tokens: list[Tensor] = []
     logprobs: list[Tensor] = []
     masks: list[Tensor] = []
-    for _ in range(sampling.max_new_tokens):
+    for step in range(sampling.max_new_tokens):
         hidden = network.base_model(
             input_ids=step_ids,
             attention_mask=attention_mask,
@@ -94,6 +95,9 @@ def sample(
         attention_mask = torch.cat([attention_mask, running[:, None]], 1)
         running = running & ~torch.isin(next_ids, stop_ids)
         if not bool(running.any()):
+            # the next batch meets the same numbers however long this one was
+            for _ in range(step + 1, sampling.max_new_tokens):
+                torch.rand(len(prompt_ids), 1, generator=generator, device=prompt_ids.device, dtype=torch.float64)
             break
         step_ids, step_positions = next_ids[:, None], position_ids(attention_mask)[:, -1:]
     batch = join(prompt_ids, prompt_mask, torch.stack(tokens, 1), torch.stack(masks, 1))

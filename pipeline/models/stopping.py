@@ -1,5 +1,7 @@
 """Which tokens end a sampled response."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -34,6 +36,11 @@ def stop_token_ids(
             "its chat template has one. Name one in sampling.stop_tokens."
         )
     return torch.tensor(known)
+
+
+def listed_stop_ids(tokenizer: PreTrainedTokenizerBase, stop_tokens: Sequence[str]) -> frozenset[int]:
+    """Ids of `sampling.stop_tokens`; see `stop_token_ids`, which has the others, too."""
+    return frozenset(one for text in stop_tokens for one in _ids_of(text, tokenizer))
 
 
 def _ids_of(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:

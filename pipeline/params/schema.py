@@ -131,6 +131,11 @@ class TrainReward(SupervisedSchedule):
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)]
     centering_coef: NonNegativeFloat
 
+    @property
+    def loss_is_plain(self) -> bool:
+        """Bradley-Terry's loss alone, which a head that knows nothing puts at ln 2."""
+        return not self.use_margin and not self.centering_coef
+
 
 class ScoreReference(Section):
     batch_size: PositiveInt

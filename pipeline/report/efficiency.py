@@ -21,7 +21,10 @@ Point = tuple[float, float]
 
 
 def kl_for_score(line: Sequence[Point], score: float) -> float | None:
-    """KL at which a line first reaches a judge score, straight between its points; None where it never does.
+    """KL at which a line first reaches a judge score; None where it never does.
+
+    Between its points the score is taken to be linear in the root of KL, as it is near the start for training and for
+    best-of-n (Gao et al. 2022, arXiv:2210.10760). Linear in KL, a line of few points would seem to pay far too much.
 
     Args:
         line: points in the order of training, or of n, the first at the SFT policy.
@@ -30,14 +33,23 @@ def kl_for_score(line: Sequence[Point], score: float) -> float | None:
         if low >= score:
             return kl
         if high >= score:
-            return kl + (score - low) / (high - low) * (next_kl - kl)
+            return (_root(kl) + (score - low) / (high - low) * (_root(next_kl) - _root(kl))) ** 2
     return line[-1][0] if line and line[-1][1] >= score else None
 
 
+def _root(kl: float) -> float:
+    """An estimate near 0 may be negative."""
+    return max(kl, 0.0) ** 0.5
+
+
 def score_at_kl(line: Sequence[Point], kl: float) -> float | None:
-    """Judge score where a line first reaches a KL, straight between its points; None where it never does."""
-    swapped = [(score, at) for at, score in line]
-    return kl_for_score(swapped, kl)
+    """Judge score where a line first reaches a KL, by the same rule; None where it never does."""
+    for (at, score), (next_at, next_score) in pairwise(line):
+        if at >= kl:
+            return score
+        if next_at >= kl:
+            return score + (_root(kl) - _root(at)) / (_root(next_at) - _root(at)) * (next_score - score)
+    return line[-1][1] if line and line[-1][0] >= kl else None
 
 
 def lines(inputs: ReportInputs) -> dict[str, list[Point]]:
@@ -69,7 +81,7 @@ class Spending:
     judge_score: float
     best_of_n: float
     methods: Mapping[str, tuple[float, Ratio]]
-    """KL and its ratio to best-of-n's, of the methods that gained beyond chance."""
+    """KL and its ratio to best-of-n's, of methods that gained beyond chance and have a checkpoint before the gain."""
 
 
 def kl_spent(inputs: ReportInputs) -> dict[str, Spending]:
@@ -81,7 +93,8 @@ def kl_spent(inputs: ReportInputs) -> dict[str, Spending]:
 
     The interval is a percentile bootstrap over the validation prompts, which all lines share: each resample draws the
     lines of best-of-n and of the methods anew, both in score and in KL, and finds its own target. Where a line of a
-    resample gains nothing there is no ratio: it counts as lowest at the lower end and as highest at the upper.
+    resample gains nothing there is no ratio: it counts as lowest at the lower end and as highest at the upper. A method
+    whose first checkpoint lies beyond half of the gain has no ratio for that half.
     """
     drawn = _lines_by_prompt(inputs)
     if len(drawn) < 2:
@@ -99,6 +112,7 @@ def kl_spent(inputs: ReportInputs) -> dict[str, Spending]:
         methods = {
             name: (spent[name], _interval(ratio, [None if one is None else one[name] for one in resampled]))
             for name, ratio in ratios.items()
+            if share == 1 or _has_checkpoint_before(whole[name], gain)
         }
         score = inputs.sft.frontier[0].judge_score.mean + gain
         found[target] = Spending(gain, score, spent[BEST_OF_N], methods)
@@ -152,6 +166,11 @@ def _lines_by_prompt(inputs: ReportInputs) -> dict[str, _LineByPrompt]:
 def largest_common_gain(lines: Mapping[str, Sequence[Point]]) -> float:
     """The largest gain that all lines reach, each from a gain of 0."""
     return min(max(gain for _, gain in line) for line in lines.values())
+
+
+def _has_checkpoint_before(line: Sequence[Point], gain: float) -> bool:
+    """Whether something was measured on the way to a gain: from SFT to the first checkpoint the way is a guess."""
+    return len(line) > 1 and line[1][1] <= gain
 
 
 def _spent(line: Sequence[Point], gain: float) -> float:

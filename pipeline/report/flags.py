@@ -1,14 +1,17 @@
 """Rules that turn numbers into warnings: what was seen, what it means, what to try."""
 
+import math
 from collections.abc import Sequence
+from statistics import fmean, stdev
 from typing import Any, NotRequired, TypedDict
+
+from scipy.special import stdtrit
 
 from pipeline.params.schema import WriteReport
 from pipeline.report.documents import (
     PolicyMetrics,
     PreferenceDetails,
     PreferenceSummary,
-    RewardMetrics,
     VoteSummary,
 )
 from pipeline.report.hacking import find_examples, hacking_message, peak_message
@@ -31,6 +34,7 @@ MAX_LENGTH_RULE = 0.65
 MIN_ALPHA = 0.4
 MIN_POSITION_BIAS = 0.05
 LAST_STEPS = 5
+MIN_DISPLACEMENT = 0.05
 
 
 class Flag(TypedDict):
@@ -67,7 +71,7 @@ def find_flags(inputs: ReportInputs, params: WriteReport) -> list[Flag | PolicyF
         found += _collapse_flags(inputs, tables.get(name))
     instruments = {
         "judge": judge_warnings(inputs),
-        "reward_model": reward_model_warnings(inputs.reward_metrics, inputs.histories["train_reward"]),
+        "reward_model": reward_model_warnings(inputs),
         "preferences": preference_warnings(inputs),
     }
     for subject, warnings in instruments.items():
@@ -137,8 +141,9 @@ def drift_warnings(policy: PolicyMetrics, sft: PolicyMetrics, params: WriteRepor
 def training_warnings(history: Sequence[HistoryRow]) -> list[tuple[str, str]]:
     """Codes and messages about how a method trained, from whichever of the known metrics its history has."""
     warnings = []
-    changes = [row["chosen_logps_change"] for row in history[-LAST_STEPS:] if "chosen_logps_change" in row]
-    if changes and (change := sum(changes) / len(changes)) < 0:
+    changes = [row["chosen_logps_change"] for row in history if "chosen_logps_change" in row]
+    changes = changes[-max(LAST_STEPS, len(changes) // 4) :]
+    if changes and (change := fmean(changes)) < -MIN_DISPLACEMENT and change + _uncertainty(changes) < 0:
         seen = f"The log-prob of chosen responses fell by {-change:.1f} nats (mean of the last {len(changes)} steps)"
         meaning = "The loss falls because rejected responses fall faster, and probability goes to text nobody ranked"
         advice = "Raise beta, train less, or run more SFT on chosen responses first"
@@ -151,6 +156,12 @@ def training_warnings(history: Sequence[HistoryRow]) -> list[tuple[str, str]]:
     return warnings
 
 
+def _uncertainty(values: Sequence[float]) -> float:
+    """Half of the 95 % interval of their mean (Student's)."""
+    count = len(values)
+    return float(stdtrit(count - 1, 0.975)) * stdev(values) / count**0.5 if count > 1 else math.inf
+
+
 def sampler_warnings(history: Sequence[HistoryRow], limit: float | None) -> list[tuple[str, str]]:
     """Code and message where tokens were drawn by something else than the policy; None for methods without samples."""
     kls = [row["sampler_kl"] for row in history if "sampler_kl" in row]
@@ -158,17 +169,18 @@ def sampler_warnings(history: Sequence[HistoryRow], limit: float | None) -> list
     return [] if problem is None else [("sampler_off_policy", problem)]
 
 
-def reward_model_warnings(metrics: RewardMetrics, history: Sequence[HistoryRow]) -> list[tuple[str, str]]:
-    """Codes and messages about the reward model; `history` has no losses when it was not trained here."""
-    warnings = []
-    accuracy, longer = metrics.accuracy, metrics.longer_wins_accuracy
+def reward_model_warnings(inputs: ReportInputs) -> list[tuple[str, str]]:
+    """Codes and messages about the reward model; its history has no losses when it was not trained here."""
+    metrics, history, warnings = inputs.reward_metrics, inputs.histories["train_reward"], []
+    accuracy, longer = metrics.accuracy, max(metrics.longer_wins_accuracy, 1 - metrics.longer_wins_accuracy)
     if accuracy.low <= longer or accuracy.mean < longer + MIN_ACCURACY_LEAD:
+        side = "longer" if metrics.longer_wins_accuracy >= 0.5 else "shorter"
         seen = f"Accuracy {accuracy.mean:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}] is not clearly above the "
-        rule = f"{longer:.3f} of the rule that the longer response wins"
+        rule = f"{longer:.3f} of the rule that the {side} response wins"
         advice = "It may have learned length alone. Collect more pairs, balance their lengths, or train longer"
         warnings.append(("accuracy_near_length_rule", f"{seen}{rule}. {advice}."))
     losses = [row["loss"] for row in history if "loss" in row]
-    if losses and (problem := initial_loss_problem(losses[0])):
+    if losses and inputs.plain_reward_loss and (problem := initial_loss_problem(losses[0])):
         warnings.append(("initial_loss_off", problem))
     if problem := flat_loss_problem(losses):
         warnings.append(("loss_flat", problem))

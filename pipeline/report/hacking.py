@@ -25,8 +25,9 @@ def hacking_message(run: TrainedPolicy, sft: PolicyReport, params: WriteReport) 
 
     Returns:
         None where the reward score did not rise beyond chance, prompt by prompt, where the policy did not move (its KL
-        interval includes 0), or where nothing got worse with it. A judge score that may or may not have risen is no
-        sign of it: too few prompts look like that, too.
+        interval includes 0), where the judge score rose as well, or where nothing got worse. A judge score that may or
+        may not have risen is no sign of it: too few prompts look like that, too. Text that got worse while the judge
+        score rose has a flag of its own (`perplexity_up`, `diversity_down`).
     """
     seen = [*_against_sft(run, sft, params), *_along_checkpoints(run, params)]
     return f"{' '.join(seen)} {_MEANING}. {_ADVICE}." if seen else None
@@ -39,6 +40,8 @@ def _against_sft(run: TrainedPolicy, sft: PolicyReport, params: WriteReport) -> 
         return []
     worse = []
     judge = paired_difference(run.samples, sft.samples)
+    if judge.rose:
+        return []
     if judge.fell:
         worse.append(f"the judge score fell by {-judge.mean:.2f}")
     if unlearns_language(ours, before, params):
@@ -124,12 +127,12 @@ def fall_after_peak(points: Sequence[CheckpointPoint]) -> tuple[CheckpointPoint,
 def first_poor(points: Sequence[CheckpointPoint], min_ratio: float) -> CheckpointPoint | None:
     """The first checkpoint with a distinct-2 below `min_ratio` times SFT's and a reward score above SFT's.
 
-    Above beyond chance, prompt by prompt, and of a policy that has moved away from SFT.
+    Above beyond chance, prompt by prompt, of a policy that has moved away from SFT and whose judge score has not risen.
     """
     sft = points[0]
     for point in points[1:]:
         poor = distinct_ratio(point.distinct_2, sft.distinct_2) < min_ratio
-        if poor and _moved(point) and _reward_change(point, sft).rose:
+        if poor and _moved(point) and _reward_change(point, sft).rose and not _judge_change(point, sft).rose:
             return point
     return None
 

@@ -67,6 +67,8 @@ class ReportInputs:
     """By method: pairs, or episodes, of one row of its history."""
     max_sampler_kl: Mapping[str, float]
     """By method that samples while it trains: nats per token."""
+    plain_reward_loss: bool
+    """The reward model's loss is Bradley-Terry's alone, which a fresh head puts near ln 2."""
     reward_metrics: RewardMetrics
     calibration: Calibration
     stage_histories: Mapping[str, Sequence[HistoryRow]]
@@ -127,6 +129,8 @@ def load_report_inputs(
     seeds: Sequence[int],
     samples_per_step: Mapping[str, int],
     max_sampler_kl: Mapping[str, float],
+    *,
+    plain_reward_loss: bool = True,
 ) -> ReportInputs:
     """Read the reports of all stages before this one.
 
@@ -135,6 +139,7 @@ def load_report_inputs(
         methods, seeds: of `optimize` in params.yaml.
         samples_per_step: by method, pairs or episodes of one row of its history.
         max_sampler_kl: by method that samples while it trains, nats per token.
+        plain_reward_loss: no margins and no centering in it.
 
     Raises:
         PipelineError: a file is missing or malformed, or policies were sampled on different prompts.
@@ -145,6 +150,7 @@ def load_report_inputs(
         runs={name: [_read_trained(reports, name, seed) for seed in seeds] for name in methods},
         samples_per_step=samples_per_step,
         max_sampler_kl=max_sampler_kl,
+        plain_reward_loss=plain_reward_loss,
         reward_metrics=_read_json(reports / "reward_model" / "metrics.json", RewardMetrics),
         calibration=_read_json(reports / "reward_model" / "calibration.json", Calibration),
         stage_histories={

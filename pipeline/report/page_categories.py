@@ -9,9 +9,9 @@ from pipeline.report.formats import number, signed
 from pipeline.report.inputs import SFT, ReportInputs
 from pipeline.report.page_policies import Cell, gain_tone
 from pipeline.report.page_repair import outcome_words
-from pipeline.report.pairs import gain
+from pipeline.report.pairs import HYBRID, gain
 from pipeline.report.palette import policy_label
-from pipeline.report.repair import HYBRID, verify_run
+from pipeline.report.repair import verify_run
 
 
 @dataclass(frozen=True)

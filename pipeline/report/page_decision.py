@@ -59,7 +59,7 @@ def decide(inputs: ReportInputs) -> Decision:
             [_optional(score_at_kl(found[name], shared), 3) for name in inputs.methods],
         ),
     ]
-    rows += [_spending_row(inputs, target, one) for target, one in spent.items()]
+    rows += [_spending_row(inputs, target, one, spent["largest_common"]) for target, one in spent.items()]
     if not spent:
         nothing = "no score that best-of-n and a method reach beyond chance"
         rows.append(DecisionRow("KL for a judge score", "against best-of-n", [nothing] * len(inputs.methods)))
@@ -91,13 +91,19 @@ def _optional(value: float | None, digits: int = 0) -> str:
     return "–" if value is None else number(value, digits)
 
 
-def _spending_row(inputs: ReportInputs, target: str, spent: Spending) -> DecisionRow:
+def _spending_row(inputs: ReportInputs, target: str, spent: Spending, known: Spending) -> DecisionRow:
     reached = "all that gain reach" if SHARES[target] == 1 else "half of that gain"
     hint = f"{signed(spent.gain, 3)}, {reached}; best-of-n: {number(spent.best_of_n, 2)} nats"
     cells = [
-        _spent(*spent.methods[name]) if name in spent.methods else "no gain beyond chance" for name in inputs.methods
+        _spent(*spent.methods[name]) if name in spent.methods else _unspent(target, name, known)
+        for name in inputs.methods
     ]
     return DecisionRow(f"KL for a judge score of {number(spent.judge_score, 3)}", hint, cells)
+
+
+def _unspent(target: str, name: str, known: Spending) -> str:
+    """Why a method has no KL for a target; `known` is that of the largest common gain."""
+    return "no checkpoint before it" if SHARES[target] < 1 and name in known.methods else "no gain beyond chance"
 
 
 def _spent(kl: float, ratio: Ratio) -> str:

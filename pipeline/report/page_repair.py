@@ -8,8 +8,9 @@ from pipeline.report.checkpoint_documents import Repair
 from pipeline.report.formats import number, signed
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.page_samples import printable
+from pipeline.report.pairs import HYBRID
 from pipeline.report.palette import policy_label
-from pipeline.report.repair import HYBRID, Outcome, VerifiedCategory, verify_run
+from pipeline.report.repair import Outcome, VerifiedCategory, verify_run
 
 TRAINED: dict[Outcome, str] = {
     "better": "repaired beyond chance",

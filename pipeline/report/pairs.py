@@ -13,6 +13,7 @@ from pipeline.report.documents import Interval, Sample
 from pipeline.report.inputs import SFT, PolicyReport, ReportInputs
 
 Score = Literal["judge_score", "second_judge_score", "reward_score", "kl_nats"]
+HYBRID = "hybrid"
 _RANGES: Mapping[Score, Range] = {"judge_score": JUDGE_GAIN_RANGE, "second_judge_score": JUDGE_GAIN_RANGE}
 """Of differences; the others have no limits."""
 
@@ -52,6 +53,10 @@ def difference(inputs: ReportInputs, first: str, second: str, score: Score = "ju
         turned = difference(inputs, second, first, score)
         return Interval(mean=-turned.mean, low=-turned.high, high=-turned.low)
     ours, theirs = ([_scores(run.samples, score) for run in _runs(inputs, name)] for name in (first, second))
+    if first == HYBRID and second == inputs.methods[0]:
+        # each hybrid starts from the policy of its own seed: what that seed did is in both
+        ours = [[one - other for one, other in zip(*rows, strict=True)] for rows in zip(ours, theirs, strict=True)]
+        theirs = [[0.0] * len(ours[0])]
     return Interval.model_validate(method_difference(ours, theirs, within=_RANGES.get(score)))
 
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pipeline.evaluation.categories import CategoryDifference, category_differences
 from pipeline.report.documents import Sample
 from pipeline.report.inputs import ReportInputs, TrainedPolicy
+from pipeline.report.pairs import HYBRID
 
-HYBRID = "hybrid"
 Outcome = Literal["better", "worse", "no clear change", "too few prompts"]
 
 

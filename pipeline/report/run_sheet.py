@@ -70,7 +70,12 @@ def look_up(root: Path) -> Path:
     params = load_params(root / "params.yaml")
     optimize = params.optimize
     inputs = load_report_inputs(
-        root, optimize.methods, optimize.seeds, samples_per_step(optimize), max_sampler_kl(optimize)
+        root,
+        optimize.methods,
+        optimize.seeds,
+        samples_per_step(optimize),
+        max_sampler_kl(optimize),
+        plain_reward_loss=params.train_reward.loss_is_plain,
     )
     made = _earlier(root / RUNS / f"{state.name}.js") or replace(_made_now(root), here=False)
     return _write(root, state.name, made, inputs, stage_costs(root, root))

@@ -109,11 +109,13 @@ def far_below(scores: Sequence[float], sft: float) -> list[bool]:
 
 
 def _collapse(run: TrainedPolicy, sft: PolicyReport, params: WriteReport, outlier: bool) -> list[str]:
+    """Worse than SFT or its siblings, or worse text without a gain; a seed that gained did not collapse."""
     ours, before = run.metrics, sft.metrics
+    change = paired_difference(run.samples, sft.samples)
     reasons = {
-        "judge score below SFT's": paired_difference(run.samples, sft.samples).fell,
-        "distinct-2 below its limit": loses_diversity(ours, before, params),
-        "perplexity above its limit": unlearns_language(ours, before, params),
+        "judge score below SFT's": change.fell,
+        "distinct-2 below its limit": not change.rose and loses_diversity(ours, before, params),
+        "perplexity above its limit": not change.rose and unlearns_language(ours, before, params),
         "judge score far below the other seeds'": outlier,
     }
     return [reason for reason, true in reasons.items() if true]

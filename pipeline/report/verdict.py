@@ -73,7 +73,7 @@ def _method_sentence(inputs: ReportInputs, name: str, change: Interval) -> str:
     subject = f"Its run of seed {inputs.trained[name].seed}" if len(inputs.seeds) > 1 else "It"
     result += f" {subject} wins against SFT on {percent(wins.mean)} of the prompts"
     result += f" ({percent(wins.low)} to {percent(wins.high)})."
-    price = f" It moved {policy.kl_nats_per_sequence:.1f} nats per sequence away from SFT"
+    price = f" It moved {max(policy.kl_nats_per_sequence, 0.0):.1f} nats per sequence away from SFT"
     if policy.perplexity_held_out is not None:
         price += f", held-out perplexity changed by {signed(100 * (perplexity_ratio(policy, sft) - 1), 1)} %"
     return f"{result}{price}."

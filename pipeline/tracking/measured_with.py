@@ -12,7 +12,7 @@ SFT_SAMPLES = "reports/policies/sft/samples.jsonl"
 REWARD_MODEL = "artifacts/inputs/ppo/reward_model"
 HELD_OUT_TEXTS = "artifacts/data/texts/evaluation.jsonl"
 
-_TEMPERATURE, _JUDGE_KIND = "sampling.temperature", "judge.kind"
+_TEMPERATURE, _LENGTH, _JUDGE_KIND = "sampling.temperature", "sampling.max_new_tokens", "judge.kind"
 _NAMES = {
     JUDGE: "judge",
     SFT: "SFT policy",
@@ -20,12 +20,14 @@ _NAMES = {
     REWARD_MODEL: "reward model",
     HELD_OUT_TEXTS: "set of held-out texts",
     _TEMPERATURE: "sampling temperature",
+    _LENGTH: "limit of response tokens",
 }
 _USED = {
-    "judge_score": (JUDGE,),
-    "win_rate_vs_sft": (JUDGE, SFT, SFT_SAMPLES, _TEMPERATURE),
-    "reward_score": (REWARD_MODEL,),
-    "kl_nats_per_sequence": (SFT, _TEMPERATURE),
+    "judge_score": (JUDGE, _TEMPERATURE, _LENGTH),
+    "win_rate_vs_sft": (JUDGE, SFT, SFT_SAMPLES, _TEMPERATURE, _LENGTH),
+    "reward_score": (REWARD_MODEL, _TEMPERATURE, _LENGTH),
+    "kl_nats_per_sequence": (SFT, _TEMPERATURE, _LENGTH),
+    "distinct_2": (_TEMPERATURE, _LENGTH),
     "perplexity_held_out": (HELD_OUT_TEXTS,),
 }
 """What each metric depends on beside the policy and the prompts."""

@@ -44,9 +44,8 @@ def train_reward(
     model.eval()
     model.merge_adapters()
     model.shift(reference_mean(model, pairs))
-    plain = not settings.use_margin and not settings.centering_coef
     history = objective.losses
-    for problem in (initial_loss_problem(history[0]) if plain else None, flat_loss_problem(history)):
+    for problem in (initial_loss_problem(history[0]) if settings.loss_is_plain else None, flat_loss_problem(history)):
         if problem:
             print(f"warning: {problem}", flush=True)
 

@@ -28,7 +28,8 @@ def check_reward_gate(figures: GateFigures, *, min_accuracy: float, require_abov
 
     Args:
         min_accuracy: smallest share of test pairs that it must be right on.
-        require_above_longer_wins: refuse, and not only warn, when "the longer response is better" does as well.
+        require_above_longer_wins: refuse, and not only warn, when "the longer response is better", or the shorter one,
+            does as well.
 
     Returns:
         Warnings.
@@ -42,7 +43,7 @@ def check_reward_gate(figures: GateFigures, *, min_accuracy: float, require_abov
         if figures["accuracy"]["high"] >= min_accuracy:
             reason += " The interval reaches the gate: more test pairs (data.limits.test) would decide."
         raise PipelineError(f"{_seen(figures)} {reason} {_advice(figures)}, or lower the gate.")
-    if accuracy > longer:
+    if accuracy > max(longer, 1 - longer):
         return []
     problem = f"{_seen(figures)} It is no better than that rule, so PPO may learn nothing but length."
     if require_above_longer_wins:
@@ -55,10 +56,11 @@ def check_reward_gate(figures: GateFigures, *, min_accuracy: float, require_abov
 
 def _seen(figures: GateFigures) -> str:
     accuracy = figures["accuracy"]
+    longer = figures["longer_wins_accuracy"]
     return (
         f"{_name(figures)} is right on {accuracy['mean']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}] of "
-        f'{figures["pairs"]} test pairs; "the longer response is better" would be right on '
-        f"{figures['longer_wins_accuracy']:.3f}."
+        f'{figures["pairs"]} test pairs; "the {"longer" if longer >= 0.5 else "shorter"} response is better" would be '
+        f"right on {max(longer, 1 - longer):.3f}."
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.compare.pull_request import MARK, main
-from pipeline.evaluation.statistics import paired_bootstrap
+from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, paired_bootstrap
 from pipeline.params.loading import flatten
 from pipeline.params.recipes import apply_recipe, read_recipe
 from pipeline.params.schema import WriteReport
@@ -39,7 +39,8 @@ def write_side(root: Path, *, beta: float, kind: str = "classifier", **changed: 
     report = WriteReport(samples_shown=8, max_kl=10.0, max_perplexity_ratio=1.1, min_distinct_ratio=0.8)
     (root / "reports/comparison.json").write_text(json.dumps(build_comparison(load(root), report)))
     (root / "params.yaml").write_text(
-        f"optimize:\n  dpo:\n    beta: {beta}\n    seed: 0\njudge:\n  kind: {kind}\nsampling:\n  temperature: 1.0\n"
+        f"optimize:\n  dpo:\n    beta: {beta}\n    seed: 0\njudge:\n  kind: {kind}\n"
+        "sampling:\n  temperature: 1.0\n  max_new_tokens: 24\n"
     )
     read = [{"path": path, "md5": changed.get(name, "a")} for name, path in MEASURED_WITH.items()]
     evaluations = ("evaluate_policy@dpo-0", "evaluate_policy@ppo-0")
@@ -94,7 +95,7 @@ def test_a_change_has_a_paired_interval_and_the_parameter_behind_it(tmp_path: Pa
         tmp_path / "change", lambda number, row: row.update(judge_score=row["judge_score"] + 0.01 * (number % 5 + 1))
     )
     text = comment()
-    gain = paired_bootstrap(after, before, resamples=2000, seed=0, name="paired_difference")
+    gain = paired_bootstrap(after, before, resamples=2000, seed=0, name="paired_difference", within=JUDGE_GAIN_RANGE)
     mean, low, high = (signed(gain[key], 3) for key in ("mean", "low", "high"))
     (row,) = (line for line in text.splitlines() if line.startswith("| judge_score"))
     assert row.endswith(f"| **{mean} ({low} to {high}, beyond chance)** |")

@@ -42,7 +42,16 @@ def test_two_prompts_that_agree_are_no_proof() -> None:
     found = category_differences(["a"] * 5, [0.0] * 5, [0.5] * 5, confidence=0.95)["a"]
     assert (found["mean"], found["low"], found["high"]) == (-0.5, None, None)
     # six of six on one side are 1 in 64, at most one tail of 0.025
-    assert category_differences(["a"] * 6, [0.0] * 6, [0.5] * 6, confidence=0.95)["a"]["high"] == -0.5
+    six = category_differences(["a"] * 6, [0.0, 0.1] * 3, [0.5] * 6, confidence=0.95)["a"]
+    assert six["high"] is not None and six["high"] < 0
+
+
+def test_equal_differences_may_hide_others() -> None:
+    """0 of 6 may be 39 % (Wilson), anywhere from -1 to 1; a millionth of spread does not change that."""
+    share = 1.96**2 / (6 + 1.96**2)
+    for theirs in ([0.5] * 6, [0.5, 0.500001] * 3):
+        found = category_differences(["a"] * 6, [0.0] * 6, theirs, confidence=0.95)["a"]
+        assert found["high"] == pytest.approx(-0.5 + share * 1.5, abs=1e-3)
 
 
 def test_scores_of_other_prompts_are_refused() -> None:

@@ -146,7 +146,9 @@ def test_a_category_of_one_prompt_knows_no_range() -> None:
 def test_a_win_rate_has_a_width_at_its_ends_and_of_ties(share: float) -> None:
     before, samples = ([scored(n, response=text) for n in range(12)] for text in ("one", "two"))
     found = policy_metrics(evaluator([share] * 12), samples, before, 12.0)["win_rate_vs_sft"]
-    assert found == wilson_interval(12 * share, 12) and found["high"] - found["low"] > 0.2
+    assert found["mean"] == share and found["high"] - found["low"] > 0.2
+    if share != 0.5:  # against a score of a half for SFT, which a judge that compares gives, it is the gain's interval
+        assert found == wilson_interval(12 * share, 12)
 
 
 def test_sft_against_itself_is_known() -> None:

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import binomtest
 
 from pipeline.evaluation.statistics import (
+    JUDGE_GAIN_RANGE,
     best_of_n_kl,
     bootstrap_mean,
     design_effect,
@@ -17,6 +18,7 @@ from pipeline.evaluation.statistics import (
     paired_bootstrap,
     policy_difference,
     resample_weights,
+    unseen,
     wilson_interval,
     win_shares,
 )
@@ -280,3 +282,19 @@ def test_best_of_n_needs_n_samples_and_matching_scores() -> None:
         expected_best_of_n(scores, scores, 4)
     with pytest.raises(ValueError, match="matching scores"):
         expected_best_of_n(scores, scores[:1], 2)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-6, 0.005])
+def test_rare_failures_that_did_not_come_up_are_allowed_for(spread: float) -> None:
+    """0.02 better on each of 64 prompts, give or take a little: one in 50 may be far worse, and was not drawn."""
+    gains = 0.02 + spread * (-1.0) ** np.arange(64)
+    found = policy_difference(gains, np.zeros(64), within=JUDGE_GAIN_RANGE)
+    assert found["low"] < 0 < found["mean"]
+
+
+def test_what_was_not_seen_shrinks_with_the_spread_that_was() -> None:
+    widths = []
+    for spread in (0.0, 0.005, 0.01, 0.015, 0.02, 0.05):
+        widths.append(sum(unseen(0.2 + spread * (-1.0) ** np.arange(64), JUDGE_GAIN_RANGE)))
+    assert widths == sorted(widths, reverse=True) and widths[0] == pytest.approx(2 * 1.96**2 / (64 + 1.96**2), rel=1e-4)
+    assert widths[-2:] == pytest.approx([0.0, 0.0], abs=1e-12)

@@ -72,14 +72,14 @@ def test_the_page_says_where_curves_peak(overtrained):
 
 
 def test_the_gain_of_a_checkpoint_is_paired(inputs):
-    """Prompts differ by 0.2, training changed each by 0.09 or 0.11: of that gain there is little doubt."""
+    """Prompts differ by 0.2, training changed each by 0.08 or 0.12: of that gain there is little doubt."""
     trained = point(3, 2, 0.6)
-    trained |= {"judge_scores": [one + 0.01 * (-1) ** (at // 2) for at, one in enumerate(trained["judge_scores"])]}
+    trained |= {"judge_scores": [one + 0.02 * (-1) ** (at // 2) for at, one in enumerate(trained["judge_scores"])]}
     run = run_with(inputs.trained["dpo"], [point(0, 0, 0.5), trained])
     gain = run_curve(run, "gold").points[1].gain
     assert gain.mean == pytest.approx(0.1)
-    # 1.96 * 0.01 / 8
-    assert [gain.low, gain.high] == pytest.approx([0.09755, 0.10245], abs=0.0004)
+    # 1.96 * 0.02 / 8
+    assert [gain.low, gain.high] == pytest.approx([0.0951, 0.1049], abs=0.0008)
 
 
 def scored(samples, scores):

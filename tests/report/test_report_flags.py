@@ -80,6 +80,10 @@ def test_chosen_displacement_is_the_mean_of_the_last_steps():
     assert training_warnings(early_fall) == []
     late_fall = [{"step": 1, "chosen_logps_change": 50.0}] + [{"step": 2, "chosen_logps_change": -0.1}] * 5
     assert codes(training_warnings(late_fall)) == ["chosen_displaced"]
+    # steps of few pairs spread: a mean that is below 0 by chance is none
+    noisy = [{"step": step, "chosen_logps_change": change} for step, change in enumerate([3.0, -4.0, 2.5, -3.5, 1.0])]
+    assert training_warnings(noisy) == []
+    assert training_warnings([{"step": step, "chosen_logps_change": -0.01} for step in range(5)]) == []
 
 
 def test_ratio():
@@ -108,12 +112,21 @@ def test_tokens_of_another_sampler(inputs, write_report_params):
 def test_accuracy_against_the_length_rule(inputs, accuracy, half, raised):
     metrics = inputs.reward_metrics.model_copy(update={"accuracy": interval(accuracy, half)})
     expected = ["accuracy_near_length_rule"] if raised else []
-    assert codes(reward_model_warnings(metrics, [{"loss": math.log(2)}])) == expected
+    assert codes(reward_model_warnings(reward_model(inputs, [{"loss": math.log(2)}], metrics))) == expected
+
+
+def test_accuracy_against_the_rule_that_the_shorter_wins(inputs):
+    metrics = inputs.reward_metrics.model_copy(update={"accuracy": interval(0.7, 0.03), "longer_wins_accuracy": 0.25})
+    ((code, message),) = reward_model_warnings(reward_model(inputs, [], metrics))
+    assert code == "accuracy_near_length_rule" and "0.750 of the rule that the shorter response wins" in message
 
 
 @pytest.mark.parametrize(("loss", "raised"), [(0.69, False), (0.88, False), (0.90, True), (0.48, True)])
 def test_initial_loss(inputs, loss, raised):
-    assert codes(reward_model_warnings(inputs.reward_metrics, [{"loss": loss}])) == ["initial_loss_off"] * raised
+    given = reward_model(inputs, [{"loss": loss}])
+    assert codes(reward_model_warnings(given)) == ["initial_loss_off"] * raised
+    # margins and centering move the first loss of a head that knows nothing
+    assert codes(reward_model_warnings(replace(given, plain_reward_loss=False))) == []
 
 
 @pytest.mark.parametrize(
@@ -124,7 +137,8 @@ def test_calibration_is_flagged_above_the_limit_and_beyond_chance(inputs, error,
     chance = ExpectedError(mean=by_chance / 2, high=by_chance)
     temperature = inputs.reward_metrics.calibration.model_copy(update={"expected_if_calibrated": chance})
     update = {"expected_calibration_error": error, "calibration": temperature}
-    warnings = reward_model_warnings(inputs.reward_metrics.model_copy(update=update), [{"loss": math.log(2)}])
+    given = reward_model(inputs, [{"loss": math.log(2)}], inputs.reward_metrics.model_copy(update=update))
+    warnings = reward_model_warnings(given)
     assert codes(warnings) == ["poorly_calibrated"] * raised
     assert not raised or f"{by_chance:.3f}, which 1 of 20 calibrated models exceeds on 160 pairs" in warnings[0][1]
 
@@ -189,9 +203,15 @@ def test_flags_name_their_policy_or_subject(inputs, write_report_params):
 
 def test_a_loss_that_does_not_fall(inputs):
     falling = [{"loss": 0.69 - 0.02 * step} for step in range(20)]
-    assert codes(reward_model_warnings(inputs.reward_metrics, falling)) == []
-    assert codes(reward_model_warnings(inputs.reward_metrics, [{"loss": 0.69}] * 20)) == ["loss_flat"]
+    assert codes(reward_model_warnings(reward_model(inputs, falling))) == []
+    assert codes(reward_model_warnings(reward_model(inputs, [{"loss": 0.69}] * 20))) == ["loss_flat"]
 
 
 def test_a_reward_model_that_was_not_trained_here_has_no_loss_to_judge(inputs):
-    assert codes(reward_model_warnings(inputs.reward_metrics, [{"step": 0, "training_pairs_loss": 3.0}])) == []
+    assert codes(reward_model_warnings(reward_model(inputs, [{"step": 0, "training_pairs_loss": 3.0}]))) == []
+
+
+def reward_model(inputs, history, metrics=None):
+    """The report's inputs with another training of the reward model, and other metrics of it."""
+    histories = {**inputs.stage_histories, "train_reward": history}
+    return replace(inputs, stage_histories=histories, reward_metrics=metrics or inputs.reward_metrics)

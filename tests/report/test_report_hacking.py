@@ -136,9 +136,11 @@ def test_no_fall(run, points):
     ("distinct", "reward", "found"), [(0.63, 1.0, True), (0.65, 1.0, False), (0.63, -1.0, False), (0.63, 0.0, False)]
 )
 def test_poor_text_counts_where_the_reward_rose(run, distinct, reward, found):
-    points = [point(0, 0, 0.5, reward=0.0, distinct_2=0.8), point(5, 1, 0.6, reward=reward, distinct_2=distinct)]
+    points = [point(0, 0, 0.5, reward=0.0, distinct_2=0.8), point(5, 1, 0.5, reward=reward, distinct_2=distinct)]
     poor = first_poor(course(run, points).checkpoints.points, 0.8)
     assert (poor is not None) == found
+    better = [points[0], point(5, 1, 0.9, reward=reward, distinct_2=distinct)]
+    assert first_poor(course(run, better).checkpoints.points, 0.8) is None, "the judge score rose with the reward"
 
 
 def test_the_message_names_both_ends_and_the_selected_step(run, sft, write_report_params):
@@ -155,8 +157,10 @@ def test_the_message_names_both_ends_and_the_selected_step(run, sft, write_repor
         ({}, None),
         ({"judge_score": 0.47}, None),
         ({"judge_score": 0.3}, "the judge score fell by 0."),
-        ({"perplexity_held_out": 50.0}, "held-out perplexity rose to 1.21 times SFT's"),
-        ({"distinct_2": 0.5}, "distinct-2 fell to 0.60 times SFT's"),
+        ({"judge_score": 0.47, "perplexity_held_out": 50.0}, "held-out perplexity rose to 1.21 times SFT's"),
+        ({"judge_score": 0.47, "distinct_2": 0.5}, "distinct-2 fell to 0.60 times SFT's"),
+        # the judge score rose: perplexity_up and diversity_down tell of it, and nothing was exploited
+        ({"perplexity_held_out": 50.0, "distinct_2": 0.5}, None),
         ({"judge_score": 0.3, "reward_score": 0.0}, None),
     ],
 )

@@ -42,6 +42,11 @@ def test_one_seed_has_no_table_of_seeds(inputs, page_of):
 
 def test_several_seeds_have_a_table_with_the_collapsed_one_marked(write_reports, page_of):
     root = write_reports(seeds=[0, 1, 2])
+    samples = [json.loads(line) for line in (root / "reports/policies/sft/samples.jsonl").read_text().splitlines()]
+    scores = {row["id"]: row["judge_score"] for row in samples}
+    path = root / "reports/policies/dpo/seed-1/samples.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row | {"judge_score": scores[row["id"]]}) + "\n" for row in rows))
     edit_json(root / "reports/policies/dpo/seed-1/metrics.json", distinct_2=0.3)
     page = page_of(load(root, seeds=[0, 1, 2]))
     seeds = page[page.index('id="seeds"') : page.index('id="checks"')]

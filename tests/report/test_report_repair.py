@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from pipeline.evaluation.regressions import compare_categories
 from pipeline.report.comparison import build_comparison
 from pipeline.report.page_categories import category_rows
 from pipeline.report.page_repair import repair_table
+from pipeline.report.pairs import difference
 from pipeline.report.repair import verify, verify_run
 from tests.report.trained_files import REPAIR, checkpoints, load, point, with_policy, with_scores
 
@@ -33,7 +35,7 @@ def with_sad(inputs, **changes):
 
 def scores(change):
     """What prompts contribute, a change on the sad ones, and noise that differs with the change."""
-    return lambda at: 0.5 + 0.1 * (at % 3) + (change if at % 2 else 0) + 0.01 * (-1) ** (at // 2) * (1 + change)
+    return lambda at: 0.5 + 0.1 * (at % 3) + (change if at % 2 else 0) + 0.25 * (-1) ** (at // 2) * (0.2 + change)
 
 
 def test_a_repair_is_told_on_evaluation_prompts(hybrid, write_report_params):
@@ -112,3 +114,20 @@ def test_of_a_judge_that_throws_dice_no_repair_is_seen_but_by_looking_at_the_sam
         others += any(row.outcome == "better" for row in rows)
     assert found > 0.7 * RUNS and same / found > 0.5
     assert abs(others / found - 0.025) < 3 * (0.025 * 0.975 / found) ** 0.5
+
+
+def test_a_hybrid_and_its_start_share_their_seed(write_reports):
+    """Seeds of DPO far apart: what hybrid added to each is known all the same, and nothing is nothing."""
+    inputs = load(write_reports(METHODS, seeds=[0, 1, 2]), METHODS, [0, 1, 2])
+    for added, expected in ((0.03, (0.02, 0.04)), (0.0, (-0.1, 0.1))):
+        given = inputs
+        for name, more in (("dpo", 0.0), ("hybrid", added)):
+            for run, far in zip(inputs.runs[name], (0.4, 0.6, 0.8), strict=True):
+                given = with_policy(given, with_scores(run, judge_score=partial(shifted, far, more)))
+        found, turned = difference(given, "hybrid", "dpo"), difference(given, "dpo", "hybrid")
+        assert expected[0] <= found.low <= found.high <= expected[1]
+        assert (turned.mean, turned.low, turned.high) == (-found.mean, -found.high, -found.low)
+
+
+def shifted(mean, more, at):
+    return mean + more + (0.02 if more else 0.0) * (-1) ** (at // 2)

@@ -87,8 +87,11 @@ def test_a_collapsed_seed_stays_in_the_mean_and_is_named(three, write_report_par
     ],
 )
 def test_other_limits_collapse_a_seed_too(three, write_report_params, change, reason):
-    given = with_policy(three, with_metrics(three.runs["dpo"][0], **change))
-    assert list(seed_tables(given, write_report_params)["dpo"].runs[0].collapsed) == [reason]
+    gained = with_policy(three, with_metrics(three.runs["dpo"][0], **change))
+    assert list(seed_tables(gained, write_report_params)["dpo"].runs[0].collapsed) == [], "it beats SFT beyond chance"
+    same = with_scores(three.runs["dpo"][0], judge_score=lambda at: three.sft.samples[at].judge_score)
+    given = with_policy(three, with_metrics(same, **change))
+    assert reason in seed_tables(given, write_report_params)["dpo"].runs[0].collapsed
 
 
 def test_below_sft_is_collapsed_whatever_the_others(three, write_report_params):

@@ -28,7 +28,7 @@ def evaluate(
         new_journal_path(root, name),
         name=f"{name} beta=0.1",
         experiment="tests",
-        params={"beta": "0.1", "judge.kind": kind},
+        params={"beta": "0.1", "judge.kind": kind, "sampling.temperature": "0.7", "sampling.max_new_tokens": "24"},
         tags=tags,
     )
     source = {"name": "data/raw/a.csv", "digest": "a" * 32, "source": "data/raw/a.csv", "context": "source", "rows": 3}
