@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.launch import ENVIRONMENT
+from pipeline.environment import ENVIRONMENT
 
 _SHOWN = (1, 5, 10, 20, 30, 40, 60, 80, 100, 150, 200)
 _SHORTEST, _LONGEST = 16, 512

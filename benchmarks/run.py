@@ -18,7 +18,7 @@ from benchmarks.measuring import MatmulRate, matmul_rate
 from benchmarks.report import write_report
 from benchmarks.scaling import POINTS
 from benchmarks.workloads import PPO_EPOCHS, ROOT, WORK, WORKLOADS, Workload, prepare
-from pipeline.launch import ENVIRONMENT
+from pipeline.environment import ENVIRONMENT
 
 PEERS = WORK / "trl-1.12"
 """TRL 1.12, the last that had PPO, beside the current release of the environment."""

@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.launch import ENVIRONMENT
+from pipeline.environment import ENVIRONMENT
 
 _ROOT = Path(__file__).resolve().parent.parent
 _POPEN, _EXECVE = subprocess.Popen, os.execve

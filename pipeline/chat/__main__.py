@@ -14,10 +14,10 @@ from pathlib import Path
 from pipeline.chat.conversation import Answers, Conversation
 from pipeline.chat.speaker import Speaker
 from pipeline.data.records import read_records
+from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
 from pipeline.labelling.session import check_annotator
 from pipeline.labelling.vote_log import VoteLog
-from pipeline.launch import set_environment
 from pipeline.models.compute import start_compute
 from pipeline.params.loading import load_params
 from pipeline.reading.vote_files import FOLDER

@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
-from pipeline.launch import set_environment
 from pipeline.params.loading import PARAMS_FILE, load_params
 
 

@@ -17,8 +17,8 @@ from markupsafe import Markup
 from pipeline import report
 from pipeline.compare.comparison import Comparison, as_text, compare
 from pipeline.compare.selection import finished_runs, listed, select
+from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
-from pipeline.launch import set_environment
 from pipeline.params.loading import load_params
 from pipeline.tracking.mirror import project_store
 

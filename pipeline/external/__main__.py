@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
-from pipeline.launch import set_environment
 
 
 def main() -> None:

@@ -11,10 +11,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
 from pipeline.gc.needed import Needed, needed_by_aliases, needed_by_git
 from pipeline.gc.removal import Unneeded, collect
-from pipeline.launch import set_environment
 from pipeline.project.graph import cache_folder
 from pipeline.project.home import project_home
 from pipeline.tracking.journal import FOLDER, hold

@@ -16,8 +16,8 @@ import os
 import sys
 from pathlib import Path
 
+from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
-from pipeline.launch import set_environment
 from pipeline.lineage.contents import Contents
 from pipeline.lineage.diff import differences
 from pipeline.lineage.parameters import read_parameters

@@ -9,8 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
-from pipeline.launch import set_environment
 from pipeline.sharing.adapter import write_adapter
 from pipeline.sharing.gguf_form import write_gguf
 from pipeline.sharing.hub import check_repository

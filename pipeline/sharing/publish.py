@@ -11,8 +11,8 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
-from pipeline.launch import set_environment
 from pipeline.project.hashing import sha256
 from pipeline.sharing.hub import check_repository, send
 from pipeline.sharing.objections import broken, card_notes, flags, stale

@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
-from pipeline.launch import set_environment
 from pipeline.params.loading import load_params
 from pipeline.project.home import project_home
 from pipeline.tracking.journal import (

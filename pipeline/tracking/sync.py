@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
-from pipeline.launch import set_environment
 from pipeline.project.home import project_home
 from pipeline.tracking.journal import FOLDER, hold
 from pipeline.tracking.mirror import Mirror, connect, reason_of, store_uri

@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
-from pipeline.launch import set_environment
 from pipeline.params.loading import load_params
 from pipeline.tracking.experiments import policies_experiment
 from pipeline.tracking.mirror import project_store, store_uri

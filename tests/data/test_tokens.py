@@ -89,3 +89,15 @@ def test_a_batch_over_the_limit_is_split_by_length() -> None:
     # as few parts as the order by length allows
     assert split_batch([0, 1, 2, 3], [9, 4, 4, 5], 16) == [[1, 2, 3], [0]]
     assert split_batch([0, 1], [50, 60], 30) == [[0], [1]]
+
+
+def test_behind_a_listed_stop_token_there_is_no_eos(tokenizer) -> None:
+    """The policy stopped there and was asked for nothing behind it."""
+    (stop,) = tokenizer(".", add_special_tokens=False)["input_ids"]
+    whole = tokenize_example(tokenizer, "The film", " ends.", ended=True, stop_ids={stop})
+    assert whole.response_ids[-1] == stop
+    assert tokenize_example(tokenizer, "The film", " ends.", ended=True).response_ids == [
+        *whole.response_ids, tokenizer.eos_token_id
+    ]  # fmt: skip
+    other = tokenize_example(tokenizer, "The film", " ends", ended=True, stop_ids={stop})
+    assert other.response_ids[-1] == tokenizer.eos_token_id

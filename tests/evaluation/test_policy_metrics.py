@@ -173,3 +173,27 @@ def test_of_many_categories_the_smallest_share_a_row() -> None:
     found = category_metrics(evaluator(), samples, samples, np.full(len(samples), 0.5))
     assert sum(row["prompts"] for row in found) == len(samples)
     assert (found[-1]["category"], found[-1]["prompts"]) == ("6 others", 12)
+
+
+def test_of_a_judge_that_compares_gain_and_win_rate_are_one_quantity() -> None:
+    """Most are ties: a Wilson interval, which takes a tie for a thrown coin, would contradict the gain."""
+    wins = [1.0] * 24 + [0.5] * 65 + [0.0] * 11
+    before = [scored(n, response="one") for n in range(100)]
+    samples = [scored(n, response="two", judge_score=win) for n, win in enumerate(wins)]
+    found = policy_metrics(evaluator(wins), samples, before, 12.0)
+    gain, rate = found["judge_gain"], found["win_rate_vs_sft"]
+    for end in ("mean", "low", "high"):
+        assert rate[end] - 0.5 == pytest.approx(gain[end])
+    assert rate["low"] > 0.5
+
+
+def test_gains_of_categories_hold_together() -> None:
+    """Of 15 kinds of equal policies, one in twenty would look better or worse if each had an interval of its own."""
+    rng, alarms = np.random.default_rng(0), 0
+    kinds = [f"kind {number % 15}" for number in range(180)]
+    for _ in range(60):
+        before = [scored(n, category=kind, judge_score=rng.random()) for n, kind in enumerate(kinds)]
+        samples = [scored(n, category=kind, response="b", judge_score=rng.random()) for n, kind in enumerate(kinds)]
+        rows = category_metrics(evaluator(), samples, before, np.full(180, 0.5))
+        alarms += any(row["judge_gain"]["low"] > 0 or row["judge_gain"]["high"] < 0 for row in rows)
+    assert alarms / 60 < 0.05 + 3 * (0.05 * 0.95 / 60) ** 0.5

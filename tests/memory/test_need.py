@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.launch import ENVIRONMENT
+from pipeline.environment import ENVIRONMENT
 from tests.conftest import ROOT
 from tests.memory.peaks import CASES
 

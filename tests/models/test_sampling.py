@@ -347,3 +347,21 @@ def test_a_stop_token_ends_a_response_and_stays_in_it(
         assert not bool(torch.isin(kept[:-1], stops).any())
         stopped += int(kept[-1] in stops.tolist()[1:])
     assert stopped > 0
+
+
+def test_the_next_batch_meets_the_same_numbers_however_long_this_one_was(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Two policies are compared on the same random numbers: one that ends early must not shift those of the other."""
+    states = []
+    for stops in (torch.arange(len(tokenizer)), torch.tensor([tokenizer.eos_token_id])):
+        generator = torch.Generator().manual_seed(0)
+        ids, mask = pad_prompts([[5, 6], [7]], pad_token_id=tokenizer.pad_token_id)
+        sampling = Sampling(max_new_tokens=5, temperature=1.0, stop_tokens=[], batch_size=2)
+        made = sample(
+            make_policy(), ids, mask,
+            sampling=sampling, stop_ids=stops, pad_token_id=tokenizer.pad_token_id, generator=generator,
+        )  # fmt: skip
+        states.append((made.batch.response_mask.shape[1], generator.get_state()))
+    assert states[0][0] == 1 < states[1][0]
+    assert torch.equal(states[0][1], states[1][1])

@@ -46,3 +46,10 @@ def test_a_model_no_better_than_length_is_warned_of_or_refused(longer: float) ->
     (warning,) = check_reward_gate(figures(0.7, longer=longer), min_accuracy=0.65, require_above_longer_wins=False)
     assert "no better than that rule" in warning
     assert "optimize.ppo.require_above_longer_wins to false" in refusal(figures(0.7, longer=longer), strict=True)
+
+
+def test_the_shorter_response_is_a_rule_too() -> None:
+    """Longer wins in a quarter of the pairs: who always takes the shorter is right on three quarters."""
+    (warning,) = check_reward_gate(figures(0.7, longer=0.25), min_accuracy=0.65, require_above_longer_wins=False)
+    assert '"the shorter response is better" would be right on 0.750' in warning
+    assert check_reward_gate(figures(0.8, longer=0.25), min_accuracy=0.65, require_above_longer_wins=True) == []
