@@ -244,7 +244,7 @@ ALLOWED = {
     "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing", "data.passages", "reading.endings"},
     "training": {*COMMON, "objectives", "models", "data.passages", "data.tokens", "data.preferences"},
     "evaluation": {
-        *COMMON - {"progress"},
+        *set(COMMON) - {"progress"},
         "judges",
         "models",
         "objectives",
