@@ -37,8 +37,8 @@ GLOSSARY = (
         "Reward score",
         "mean of r(prompt + continuation)",
         "score, mean 0 on the training pairs",
-        "From the learned reward model. PPO maximises it; a rise beyond chance without one of the judge score "
-        "is reward hacking.",
+        "From the learned reward model. PPO maximises it; a rise beyond chance, while the judge score falls or text "
+        "gets worse without a rise of the judge score, is reward hacking.",
     ),
     Term(
         "Win rate against SFT",
