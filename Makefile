@@ -9,8 +9,11 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEM
 # without bytecode on disk every stage would compile its libraries anew: seconds for each
 unexport PYTHONDONTWRITEBYTECODE
 
+# folders of tests that need no training and no pipeline
+QUICK := $(addprefix tests/,data judges objectives params project reading recipes report validation test_docs.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup check recipe repro pull test lint typecheck unit label ui sync compare promote publish export chat report plots bench gc graph lock clean
+.PHONY: help setup check recipe repro pull quick test lint typecheck unit label ui sync compare promote publish export chat report plots bench gc graph lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -44,6 +47,9 @@ pull: $(READY) ## everything that a run made, from DVC's remote; whole models ar
 	$(RUN) dvc pull --run-cache
 	$(RUN) dvc repro --single-item publish_models
 	@$(RUN) dvc status
+
+quick: lint typecheck $(READY) ## linters, type check and the fast tests, while you work
+	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto $(QUICK)
 
 test: lint typecheck unit ## linters, type check and tests
 

@@ -15,6 +15,8 @@ from pipeline.evaluation.judge import (
     judge_problem,
     liked_and_disliked,
     pair_metrics,
+    prompts_of_pairs,
+    prompts_of_texts,
     right_about_pairs,
     right_about_texts,
     shared_errors,
@@ -85,7 +87,7 @@ def _fit_classifiers(stage: Stage, test: Rows) -> tuple[dict[str, Any], Judge]:
     if not settings.independent:
         return metrics, measuring
     other, right_too = _measure(stage, measuring, "classifier", test)
-    other |= _described("classifier", labels=len(halves[1])) | shared_errors(right, right_too)
+    other |= _described("classifier", labels=len(halves[1])) | shared_errors(right_too, right)
     return {**metrics, "evaluation": other}, measuring
 
 
@@ -122,13 +124,16 @@ def _measure(stage: Stage, judge: Judge, kind: str, test: Rows) -> tuple[dict[st
     """
     if kind in _OF_TEXTS and (given := chosen_and_rejected(test)) is not None:
         right = right_about_pairs(judge, given)
-        return pair_metrics(right), right
+        return pair_metrics(right, prompts_of_pairs(test, len(given))), right
     if kind in _OF_TEXTS:
         right = right_about_texts(judge, test, window_words=stage.params.fit_judge.window_words)
-        return text_metrics(right, [row["label"] for row in test]), right
+        return text_metrics(right, [row["label"] for row in test], prompts_of_texts(test)), right
     right = right_about_pairs(judge, liked_and_disliked(test, stage.params.judge.measured_pairs))
     counts = judge.counts()
-    return {**pair_metrics(right), **({"verdicts": counts} if counts else {})}, right
+    return {
+        **pair_metrics(right, prompts_of_pairs(test, len(right))),
+        **({"verdicts": counts} if counts else {}),
+    }, right
 
 
 def _second_judge(stage: Stage, measuring: Judge, test: Rows) -> tuple[dict[str, Any] | None, Rows]:

@@ -23,7 +23,14 @@ _TOKEN_IDS = pa.Column(object, pa.Check(lambda cells: cells.map(len) > 0, name="
 _SIDES = ("chosen", "rejected")
 TABLES = {
     "labels": pa.DataFrameSchema(
-        {"id": _IDENTITY, "text": _TEXT, "label": pa.Column(int, pa.Check.isin([0, 1]))}, strict=True
+        {
+            "id": _IDENTITY,
+            "text": _TEXT,
+            "label": pa.Column(int, pa.Check.isin([0, 1])),
+            # of texts that a pair gave
+            "prompt": pa.Column(str, required=False, nullable=True),
+        },
+        strict=True,
     ),
     "texts": pa.DataFrameSchema(
         {"id": _IDENTITY, "prompt": pa.Column(str), "response": pa.Column(str), "ended": pa.Column(bool)},

@@ -145,7 +145,9 @@ def _label(store: RecordStore, records: np.ndarray, rows: np.ndarray, at: int) -
     record, side = store[int(records[at])], int(rows[at])
     if "label" in record:
         return {name: record[name] for name in ("id", "text", "label")}
-    return {"id": record["id"], "text": record["prompt"] + record[_SIDES[side]], "label": 1 - side}
+    # texts of one prompt are judged alike more often than others: whoever counts them has to know
+    prompt = {"prompt": record["prompt"]}
+    return {"id": record["id"], "text": record["prompt"] + record[_SIDES[side]], "label": 1 - side, **prompt}
 
 
 def _pair(store: RecordStore, numbers: np.ndarray, splits: np.ndarray, at: int) -> dict[str, Any]:

@@ -50,23 +50,28 @@ def calibration(margins: Sequence[float] | np.ndarray, *, bins: int) -> tuple[fl
     return _error(confidence, right, index), table
 
 
-def error_if_calibrated(margins: Sequence[float] | np.ndarray, *, bins: int) -> ExpectedError:
+def error_if_calibrated(
+    margins: Sequence[float] | np.ndarray, prompts: np.ndarray | None = None, *, bins: int
+) -> ExpectedError:
     """What `calibration` finds by chance where every confidence is true: above 0, and far above it of few pairs.
 
     Each simulation keeps the pairs, their confidences and their bins, and draws which predictions are right, each with
     its confidence (the consistency resampling of Broecker and Smith 2007, doi:10.1175/WAF993.1, with the pairs kept).
-    A pair with equal scores stays half right. Equal margins give equal numbers: the seed is fixed.
+    A pair with equal scores stays half right. Equal margins give equal numbers: the seed is fixed. Pairs of one prompt
+    tend to be right together; how far is not known, so they are drawn together, which errs on the side of chance.
 
     Args:
         margins: (N,), chosen minus rejected score, N > 0; their signs change nothing.
+        prompts: (N,) number of the prompt of each pair; None where all differ.
     """
     array = np.asarray(margins, dtype=np.float64)
     confidence, index, _ = _binned(array, bins)
     rng = np.random.default_rng(seed_for(0, "calibration/error_if_calibrated"))
     tied = array == 0
+    groups = np.arange(array.size) if prompts is None else np.unique(prompts, return_inverse=True)[1]
     errors = []
     for _ in range(_SIMULATIONS):
-        right = np.where(tied, 0.5, rng.random(array.size) < confidence)
+        right = np.where(tied, 0.5, rng.random(groups.max() + 1)[groups] < confidence)
         errors.append(_error(confidence, right, index))
     return {"mean": float(np.mean(errors)), "high": float(np.quantile(errors, 0.95))}
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.passages import Passage
-from pipeline.evaluation.statistics import Interval, wilson_interval
+from pipeline.evaluation.statistics import Interval, design_effect, wilson_interval
 from pipeline.judges.protocol import Judge
 from pipeline.judges.text_classifier import cut_windows
 
@@ -60,28 +60,51 @@ def right_about_pairs(judge: Judge, pairs: Sequence[tuple[Passage, Passage]]) ->
     return judge.compare([""] * len(pairs), [one for one, _ in pairs], [other for _, other in pairs])
 
 
-def text_metrics(right: np.ndarray, labels: Sequence[int]) -> dict[str, Any]:
+def prompts_of_texts(rows: Rows) -> list[str]:
+    """What each text belongs to: the prompt of its pair, where there is one, or itself."""
+    return [row.get("prompt") or row["id"] for row in rows]
+
+
+def prompts_of_pairs(rows: Rows, count: int) -> list[str]:
+    """The same of the first pairs of `liked_and_disliked`, and of all of `chosen_and_rejected`: by the liked texts."""
+    return prompts_of_texts([row for row in rows if row["label"]])[:count]
+
+
+def text_metrics(right: np.ndarray, labels: Sequence[int], prompts: Sequence[str]) -> dict[str, Any]:
     """Of `right_about_texts`: a text about which a judge says nothing counts half.
+
+    Args:
+        prompts: (N,) of the texts; those of one prompt say less than as many others (`design_effect`).
 
     Returns:
         `held_out_accuracy`, `majority_share` (what always saying the more frequent label reaches), and `texts`.
     """
     share = sum(labels) / len(labels) if labels else 0.5
-    return {"held_out_accuracy": _accuracy(right), "majority_share": max(share, 1 - share), "texts": len(labels)}
+    accuracy = _accuracy(right, prompts)
+    return {"held_out_accuracy": accuracy, "majority_share": max(share, 1 - share), "texts": len(labels)}
 
 
-def pair_metrics(right: np.ndarray) -> dict[str, Any]:
+def pair_metrics(right: np.ndarray, prompts: Sequence[str]) -> dict[str, Any]:
     """Of `right_about_pairs`: over the pairs with a usable verdict, a tie counting half.
+
+    Args:
+        prompts: (N,) of the pairs, as in `text_metrics`.
 
     Returns:
         `held_out_accuracy` (0.5 within [0, 1] without verdicts), `majority_share` (0.5: of a pair one text is the liked
         one), and `texts` that were read.
     """
-    return {"held_out_accuracy": _accuracy(right[~np.isnan(right)]), "majority_share": 0.5, "texts": 2 * len(right)}
+    return {"held_out_accuracy": _accuracy(right, prompts), "majority_share": 0.5, "texts": 2 * len(right)}
 
 
-def _accuracy(right: np.ndarray) -> Interval:
-    return wilson_interval(float(right.sum()), len(right)) if len(right) else _NOTHING_KNOWN
+def _accuracy(right: np.ndarray, prompts: Sequence[str]) -> Interval:
+    """Of those with a verdict."""
+    known = ~np.isnan(right)
+    if not known.any():
+        return _NOTHING_KNOWN
+    _, numbers = np.unique(np.asarray(prompts), return_inverse=True)
+    effect = design_effect(right[known], numbers[known])
+    return wilson_interval(float(right[known].sum()), int(known.sum()), design_effect=effect)
 
 
 def shared_errors(first: np.ndarray, other: np.ndarray) -> dict[str, float | None]:

@@ -10,7 +10,14 @@ from pipeline.evaluation.categories import CategoryDifference, category_differen
 from pipeline.evaluation.diversity import distinct_n, repetition, self_bleu
 from pipeline.evaluation.equal_length import win_rate_at_equal_length
 from pipeline.evaluation.policy import Evaluator, ScoredSample, matched, ties_where_unknown
-from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, JUDGE_RANGE, Interval, policy_difference, wilson_interval
+from pipeline.evaluation.statistics import (
+    JUDGE_GAIN_RANGE,
+    JUDGE_RANGE,
+    Interval,
+    are_preferences,
+    policy_difference,
+    wilson_interval,
+)
 
 MOST_CATEGORIES = 20
 """Categories with a row of their own; more are more than anybody reads."""
@@ -87,10 +94,15 @@ def win_rate(wins: np.ndarray, samples: Sequence[ScoredSample], before: Sequence
     if are_the_same(samples, before):
         return _certain(0.5)  # by definition
     ours, theirs = (np.array([sample.judge_score for sample in side]) for side in (samples, before))
-    if np.array_equal(ours, wins) and bool((theirs == 0.5).all()):
-        gain = policy_difference(ours, theirs, within=JUDGE_GAIN_RANGE)
-        return {"mean": float(wins.mean()), "low": max(0.0, 0.5 + gain["low"]), "high": min(1.0, 0.5 + gain["high"])}
+    if np.array_equal(ours, wins) and are_preferences(ours, theirs):
+        return _rate_of(policy_difference(ours, theirs, within=JUDGE_GAIN_RANGE))
     return wilson_interval(float(wins.sum()), len(wins))
+
+
+def _rate_of(gain: Interval) -> Interval:
+    """The win rate that a gain in preference over the SFT policy is."""
+    low, high = max(0.0, 0.5 + gain["low"]), min(1.0, 0.5 + gain["high"])
+    return {"mean": 0.5 + gain["mean"], "low": low, "high": high}
 
 
 def length_controlled(wins: np.ndarray, theirs: Sequence[str], ours: Sequence[str]) -> dict[str, Any]:
@@ -159,18 +171,21 @@ def category_metrics(
     names, itself = row_names([sample.category for sample in samples]), are_the_same(samples, before)
     rows = []
     scores = [[sample.judge_score for sample in side] for side in (samples, before)]
+    compared = np.array_equal(scores[0], wins) and are_preferences(*scores)
     gains = category_differences([names[sample.category] for sample in samples], *scores, confidence=0.95)
     for name in dict.fromkeys(names.values()) if len(names) > 1 else ():
         inside = [at for at, sample in enumerate(samples) if names[sample.category] == name]
         ours = [samples[at] for at in inside]
         judged = [sample.judge_score for sample in ours]
+        theirs = [before[at] for at in inside]
+        gain = _certain(0.0) if itself else _known(gains[name])
         rows.append({
             "category": name,
             "prompts": len(inside),
             "judge_score": evaluator.interval(judged, f"judge_score/{name}", within=JUDGE_RANGE),
-            "judge_gain": _certain(0.0) if itself else _known(gains[name]),
+            "judge_gain": gain,
             "reward_score": float(np.mean([sample.reward_score for sample in ours])),
-            "win_rate_vs_sft": win_rate(wins[inside], ours, [before[at] for at in inside]),
+            "win_rate_vs_sft": _rate_of(gain) if compared else win_rate(wins[inside], ours, theirs),
             "kl_nats_per_sequence": float(np.mean([sample.kl_nats for sample in ours])),
         })  # fmt: skip
     return rows

@@ -48,7 +48,9 @@ def evaluate_reward(
 
     chosen, rejected = score_pairs(score, pairs)
     held_out, other = score_pairs(score, validation)
-    temperature = temperature_metrics(chosen - rejected, held_out - other, bins=settings.calibration_bins)
+    temperature = temperature_metrics(
+        chosen - rejected, held_out - other, prompt_numbers(pairs), bins=settings.calibration_bins
+    )
     texts = [text for pair in pairs for text in (pair.texts.chosen, pair.texts.rejected)]
     metrics = {
         **pair_metrics(chosen, rejected, pairs, settings),
@@ -104,10 +106,15 @@ def score_distribution(scores: np.ndarray) -> dict[str, float]:
     }
 
 
-def temperature_metrics(margins: np.ndarray, validation: np.ndarray, *, bins: int) -> dict[str, Any]:
+def temperature_metrics(
+    margins: np.ndarray, validation: np.ndarray, prompts: np.ndarray, *, bins: int
+) -> dict[str, Any]:
     """The temperature fitted on validation margins, and loss (nats) and calibration error on test before and after.
 
     With the error that the test pairs would show by chance before it, if every confidence was true.
+
+    Args:
+        prompts: (N,) number of the prompt of each test pair.
     """
     temperature, at_limit = fit_temperature(validation)
     return {
@@ -118,7 +125,7 @@ def temperature_metrics(margins: np.ndarray, validation: np.ndarray, *, bins: in
         "loss_after": bradley_terry_nll(margins, temperature=temperature),
         "error_before": calibration(margins, bins=bins)[0],
         "error_after": calibration(margins / temperature, bins=bins)[0],
-        "expected_if_calibrated": error_if_calibrated(margins, bins=bins),
+        "expected_if_calibrated": error_if_calibrated(margins, prompts, bins=bins),
     }
 
 

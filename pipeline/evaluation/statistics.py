@@ -156,7 +156,31 @@ def policy_difference(
     Args:
         within: of a difference, `JUDGE_GAIN_RANGE` of judge scores; None of scores without limits.
     """
+    if within == JUDGE_GAIN_RANGE and len(ours) >= FEWEST and are_preferences(ours, theirs):
+        found = preference_interval(ours)
+        return {"mean": found["mean"] - 0.5, "low": found["low"] - 0.5, "high": found["high"] - 0.5}
     return paired_bootstrap(ours, theirs, resamples=_POLICY_RESAMPLES, seed=0, name=_POLICY_DRAWS, within=within)
+
+
+def are_preferences(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> bool:
+    """Whether these are scores of a judge that compares with the SFT policy: wins, ties and losses, against a half."""
+    return set(np.unique(theirs)) == {0.5} and set(np.unique(ours)) <= {0.0, 0.5, 1.0}
+
+
+def preference_interval(shares: Sequence[float] | np.ndarray) -> Interval:
+    """Mean of wins (1), ties (0.5) and losses (0) with its 95 % interval; 2 wins and 2 losses are added to its middle.
+
+    That of Agresti and Coull 1998 (doi:10.1080/00031305.1998.10480550) with the variance that ties leave, as Agresti
+    and Min 2005 (doi:10.1002/sim.1781) have it for paired shares: one more win never makes it less sure, and where all
+    are ties it has a width.
+    """
+    array = np.asarray(shares, dtype=np.float64)
+    count = array.size + 4
+    middle = (array.sum() + 2) / count
+    variance = ((array**2).sum() + 2) / count - middle**2
+    half = Z_95 * math.sqrt(variance / count)
+    mean = float(array.mean())
+    return {"mean": mean, "low": max(0.0, float(middle - half)), "high": min(1.0, float(middle + half))}
 
 
 def method_difference(
@@ -191,6 +215,8 @@ def method_difference(
         if len(side) > 1:
             spread = side.mean(1) - side.mean()
             resampled += sign * _expanded_means(spread, resamples=_POLICY_RESAMPLES, seed=0, name=f"seeds/{name}")
+    if len(first) == len(second) == 1:
+        return policy_difference(first[0], second[0], within=within)
     found = _percentiles(by_prompt.mean(), resampled)
     return found if within is None else _in_range(found, by_prompt, within)
 

@@ -83,7 +83,7 @@ def _table_row(name: str, entry: dict[str, Any]) -> list[str]:
         _interval(entry["judge_score"]),
         _interval(entry["reward_score"]),
         "-" if name == "sft" else _interval(entry["win_rate_vs_sft"]),
-        f"{entry['kl_nats_per_sequence']:.2f}",
+        f"{max(entry['kl_nats_per_sequence'], 0.0):.2f}",
         "-" if entry["perplexity_held_out"] is None else f"{entry['perplexity_held_out']:.1f}",
         f"{entry['distinct_2']:.3f}",
     ]

@@ -7,6 +7,7 @@ from typing import Any, NotRequired, TypedDict
 
 from scipy.special import stdtrit
 
+from pipeline.evaluation.statistics import wilson_interval
 from pipeline.params.schema import WriteReport
 from pipeline.report.documents import (
     PolicyMetrics,
@@ -14,6 +15,7 @@ from pipeline.report.documents import (
     PreferenceSummary,
     VoteSummary,
 )
+from pipeline.report.formats import signed
 from pipeline.report.hacking import find_examples, hacking_message, peak_message
 from pipeline.report.inputs import HistoryRow, ReportInputs, TrainedPolicy
 from pipeline.report.judges import confirmation_warnings, judge_warnings
@@ -110,7 +112,8 @@ def gain_warnings(inputs: ReportInputs, name: str) -> list[tuple[str, str]]:
     change = gain(inputs, name)
     if change.rose:
         return []
-    seen = f"The judge score changed by {change.mean:+.3f} [{change.low:+.3f}, {change.high:+.3f}] against SFT, "
+    ends = f"[{signed(change.low, 3)}, {signed(change.high, 3)}]"
+    seen = f"The judge score changed by {signed(change.mean, 3)} {ends} against SFT, "
     seen += f"prompt by prompt {over_words(inputs)}"
     if change.fell:
         advice = "The policy got worse. Lower the learning rate, train for fewer steps, and check the reward model."
@@ -227,7 +230,7 @@ def _shortcut_warnings(summary: PreferenceSummary, details: PreferenceDetails) -
             advice = "If that is not what you meant to teach, balance the pairs: the reward model will learn it"
             warnings.append(("shortcut_word", f"{seen}. {advice}."))
     longer = max(summary.chosen_longer_share, 1 - summary.chosen_longer_share)
-    if longer > MAX_LENGTH_RULE:
+    if longer > MAX_LENGTH_RULE and wilson_interval(longer * summary.accepted, summary.accepted)["low"] > 0.5:
         rule = "longer" if summary.chosen_longer_share > 0.5 else "shorter"
         seen = f"The {rule} response was chosen in {longer:.0%} of the pairs"
         advice = "A reward model can win by length alone. Look at its length-matched accuracy, or balance the pairs"

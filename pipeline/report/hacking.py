@@ -62,10 +62,12 @@ def _along_checkpoints(run: TrainedPolicy, params: WriteReport) -> list[str]:
     seen = []
     if (parted := fall_after_peak(points)) is not None:
         peak, fall = parted
-        scores = f"from {peak.judge_score.mean:.2f} at {_place(peak)} to {fall.judge_score.mean:.2f} at {_place(fall)}"
+        high, low = (fmean(point.judge_scores[_TOLD_BY]) for point in (peak, fall))
+        scores = f"from {high:.2f} at {_place(peak)} to {low:.2f} at {_place(fall)}"
+        rise = _reward_change(fall, peak, _TOLD_BY).mean
         seen.append(
-            f"Along the checkpoints the judge score fell {scores}, while the reward score rose by "
-            f"{_reward_change(fall, peak).mean:.2f}, both beyond chance on prompts that the two were not found by; "
+            f"Along the checkpoints the judge score fell {scores}, while the reward score rose by {rise:.2f}, both "
+            f"beyond chance on prompts that the two were not found by; "
             f"{_selected(run, fall)}."
         )
     if (poor := first_poor(points, params.min_distinct_ratio)) is not None:

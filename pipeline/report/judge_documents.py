@@ -19,11 +19,11 @@ class MeasuredJudge(Document):
 
 
 class OtherJudge(MeasuredJudge):
-    """Beside another judge, on the same texts; None where there is nothing to compare."""
+    """The judge that measures beside another one, on the same texts; None where there is nothing to compare."""
 
     agreement: FiniteFloat | None
     shared_error_share: FiniteFloat | None
-    """Share of the other's errors that this one makes, too."""
+    """Share of the errors of the judge that measures that the other one makes, too."""
     expected_shared_error_share: FiniteFloat | None
     """The same if the errors of both had nothing to do with each other."""
 

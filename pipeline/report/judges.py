@@ -88,6 +88,17 @@ def not_measured(inputs: ReportInputs) -> str | None:
     return "Nobody knows what the judge is worth: the data has no labels to measure it on."
 
 
+def learned_from_the_pairs(inputs: ReportInputs) -> str | None:
+    """What to say where the judge that measures was fitted on the preferences that the policies learn from."""
+    fates = [source.fates for source in inputs.sources.sources]
+    if inputs.judge.measuring.kind != "classifier" or any(one.get("used.judge") for one in fates):
+        return None
+    return (
+        "The judge that measures was fitted on the preferences that the policies were trained on: what both mistook "
+        "counts as a gain, so gains are too large."
+    )
+
+
 def judge_warnings(inputs: ReportInputs) -> list[tuple[str, str]]:
     """Codes and messages about judges that are not worth trust."""
     warnings = []
@@ -100,6 +111,9 @@ def judge_warnings(inputs: ReportInputs) -> list[tuple[str, str]]:
         warnings.append(("judge_below_minimum", f"{problem} {meaning}. {advice}."))
     if (unknown := not_measured(inputs)) is not None:
         warnings.append(("judge_not_measured", f"{unknown} Give it labelled or preferred texts (data.splits.test)."))
+    if (shared := learned_from_the_pairs(inputs)) is not None:
+        advice = "Give the judge prompts of its own (data.splits.judge: 0.2), or take another (judge.kind)"
+        warnings.append(("judge_not_independent", f"{shared} {advice}."))
     if (second := inputs.judge.second) is not None and second.problem:
         advice = "Take another (judge.second), or none"
         warnings.append(("second_judge_below_minimum", f"{_the(second)} is {second.problem}. {advice}."))

@@ -67,7 +67,7 @@ def _fit_row(source: str, quantity: str, label: str, curve: Curve) -> FitRow:
 
 
 def _fitted_peak(alpha: float, kl: float | None, *, beyond: bool) -> str:
-    if alpha <= 0:
+    if alpha <= 0 and kl is None:
         return "none, it does not rise from SFT"
     if kl is None:
         return "none, it only rises"

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.evaluation.categories import category_differences
 from pipeline.report.documents import Interval, Sample
 from pipeline.report.formats import number, percent, signed
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.judge_documents import MeasuredJudge
 from pipeline.report.judges import agreement_sentences
 from pipeline.report.page_policies import gain_tone
-from pipeline.report.pairs import gain, paired_difference, second_gain
+from pipeline.report.pairs import Score, gain, second_gain
 
 
 @dataclass(frozen=True)
@@ -94,15 +95,29 @@ def _agreement_rows(inputs: ReportInputs) -> list[AgreementRow]:
             return []
         pairs = list(zip(inputs.trained[name].samples, inputs.sft.samples, strict=True))
         rows.append(_agreement(name, "All", pairs, gain(inputs, name), again))
+        changes = [_by_category(pairs, score) for score in ("judge_score", "second_judge_score")]
         for category in (row.category for row in inputs.sft.metrics.by_category):
             inside = [pair for pair in pairs if pair[1].category == category]
             if not inside:  # the row of the smallest ones together
                 continue
-            sides = [one for one, _ in inside], [one for _, one in inside]
-            first = paired_difference(*sides)
-            second = paired_difference(*sides, "second_judge_score")
+            first, second = (known[category] for known in changes)
             rows.append(_agreement(name, category, inside, first, second))
     return rows
+
+
+def _by_category(pairs: Sequence[tuple[Sample, Sample]], score: Score) -> dict[str, Interval]:
+    """Differences of all categories, which hold together, as in the table of categories; [-1, 1] of too few prompts."""
+    kinds = [theirs.category for _, theirs in pairs]
+    ours, theirs = ([getattr(sample, score) for sample in side] for side in zip(*pairs, strict=True))
+    found = category_differences(kinds, ours, theirs, confidence=0.95)
+    return {
+        name: Interval(
+            mean=one["mean"],
+            low=-1.0 if one["low"] is None else max(-1.0, one["low"]),
+            high=1.0 if one["high"] is None else min(1.0, one["high"]),
+        )
+        for name, one in found.items()
+    }
 
 
 def _agreement(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -78,11 +78,21 @@ def draw_training(name: str, history: Sequence[HistoryRow]) -> Figure:
     for index, panel in enumerate(panels):
         place = index + wide if index else 0
         cell = grid[0, :] if wide and index == 0 else grid[place // 2, place % 2]
-        _draw_panel(figure.add_subplot(cell), panel, history)
+        _draw_panel(figure.add_subplot(cell), _guided(panel, history), history)
     if not panels:
         figure.text(0.5, 0.5, "nothing was trained", ha="center", va="center", color=MUTED)
     figure.supxlabel("PPO iteration" if name == "ppo" else "step", fontsize=9.5, color=MUTED)
     return figure
+
+
+def _guided(panel: Panel, history: Sequence[HistoryRow]) -> Panel:
+    """Without `ln 2` where the loss is one that does not begin there, as that of ipo or with margins."""
+    first = next((row[panel.metrics[0]] for row in history if panel.metrics[0] in row), 0.0)
+    misleads = panel.guide_label == "ln 2" and abs(first - math.log(2)) > _NEAR
+    return replace(panel, guide=None, guide_label="") if misleads else panel
+
+
+_NEAR = 0.2
 
 
 def _generic_panels(known: set[str]) -> list[Panel]:

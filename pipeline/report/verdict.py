@@ -7,7 +7,7 @@ from statistics import fmean
 from pipeline.report.documents import Interval
 from pipeline.report.formats import percent, signed
 from pipeline.report.inputs import ReportInputs
-from pipeline.report.judges import no_verdict, not_measured, second_sentence
+from pipeline.report.judges import learned_from_the_pairs, no_verdict, not_measured, second_sentence
 from pipeline.report.limits import perplexity_ratio
 from pipeline.report.pairs import difference, gains, over_words
 from pipeline.report.palette import policy_label
@@ -27,7 +27,8 @@ def state_verdict(inputs: ReportInputs) -> Verdict:
     """Compare every method with SFT, and the best with the other methods, on the same prompts and over all seeds."""
     found = gains(inputs)
     ranked = list(found)
-    sentences = [problem] if (problem := no_verdict(inputs) or not_measured(inputs)) is not None else []
+    found_wanting = (no_verdict(inputs) or not_measured(inputs), learned_from_the_pairs(inputs))
+    sentences = [problem for problem in found_wanting if problem is not None]
     sentences += [_method_sentence(inputs, name, found[name]) for name in ranked]
     sentences += [_pair_sentence(inputs, ranked[0], other) for other in ranked[1:]]
     sentences.append(_representatives(inputs) if len(inputs.seeds) > 1 else _ONE_SEED)

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from pipeline.evaluation.calibration import calibration, error_if_calibrated
 
@@ -86,3 +87,17 @@ def test_a_calibrated_model_exceeds_its_quantile_in_one_case_of_twenty(pairs: in
 def test_a_model_that_is_far_too_sure_exceeds_it_of_few_pairs() -> None:
     margins = 8 * calibrated(np.random.default_rng(1), 60)
     assert calibration(margins, bins=10)[0] > error_if_calibrated(margins, bins=10)["high"]
+
+
+def test_pairs_of_a_prompt_that_are_right_together_are_no_fault() -> None:
+    """A calibrated model on 25 prompts with 4 pairs each, which succeed together: flagged as rarely as any."""
+    rng, prompts = np.random.default_rng(0), np.repeat(np.arange(25), 4)
+    above = {True: 0, False: 0}
+    for _ in range(60):
+        margins = np.repeat(rng.exponential(1.5, 25), 4)
+        right = np.repeat(rng.random(25) < expit(margins[::4]), 4)
+        signed = np.where(right, margins, -margins)
+        error = calibration(signed, bins=10)[0]
+        for known in above:
+            above[known] += error > error_if_calibrated(signed, prompts if known else None, bins=10)["high"]
+    assert above[True] / 60 < 0.15 < 0.5 < above[False] / 60

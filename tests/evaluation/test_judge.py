@@ -10,6 +10,8 @@ from pipeline.evaluation.judge import (
     judge_problem,
     liked_and_disliked,
     pair_metrics,
+    prompts_of_pairs,
+    prompts_of_texts,
     right_about_pairs,
     right_about_texts,
     shared_errors,
@@ -44,13 +46,13 @@ def test_texts_meet_in_their_order() -> None:
 
 def test_agreement_is_over_the_pairs_with_a_verdict_and_ties_count_half() -> None:
     pairs = [tuple(ended(pair)) for pair in (("***", "*"), ("*", "**"), ("*a", "*b"), ("x", "y"))]
-    metrics = pair_metrics(right_about_pairs(Unsure(), pairs))
+    metrics = pair_metrics(right_about_pairs(Unsure(), pairs), ["p1", "p2", "p3", "p4"])
     assert metrics["held_out_accuracy"] == wilson_interval(1.5, 3)
     assert metrics["held_out_accuracy"]["mean"] == pytest.approx(0.5)
     assert (metrics["texts"], metrics["majority_share"]) == (8, 0.5)
 
 
-@pytest.mark.parametrize("metrics", [pair_metrics(np.zeros(0)), text_metrics(np.zeros(0), [])])
+@pytest.mark.parametrize("metrics", [pair_metrics(np.zeros(0), []), text_metrics(np.zeros(0), [], [])])
 def test_without_labels_nothing_is_known(metrics: dict[str, object]) -> None:
     assert metrics["held_out_accuracy"] == {"mean": 0.5, "low": 0.0, "high": 1.0}
     assert metrics["texts"] == 0
@@ -62,7 +64,7 @@ def test_a_text_about_which_a_judge_says_nothing_counts_half() -> None:
     rows = [{"text": text, "label": label} for text, label in [("good", 1), ("bad", 1), ("none", 1), ("bad", 0)]]
     right = right_about_texts(judge, rows, window_words=5)
     assert right.tolist() == [1.0, 0.0, 0.5, 1.0]
-    assert text_metrics(right, [1, 1, 1, 0])["majority_share"] == 0.75
+    assert text_metrics(right, [1, 1, 1, 0], ["a", "b", "c", "d"])["majority_share"] == 0.75
 
 
 def test_a_long_text_is_read_as_far_as_a_response_goes() -> None:
@@ -115,3 +117,24 @@ def test_a_judge_that_is_right_too_seldom_is_not_trusted(metrics: dict[str, obje
 
 def test_a_judge_that_is_right_often_is_trusted() -> None:
     assert judge_problem(measured(0.75, 1000), min_accuracy=0.6) is None
+
+
+def test_pairs_of_a_prompt_say_less_of_a_judge_than_as_many_others() -> None:
+    """A coin that is right on all pairs of a prompt or on none: of 25 prompts with 4 pairs it is seldom trusted."""
+    rng, prompts = np.random.default_rng(0), [f"p{number // 4}" for number in range(100)]
+    trusted = {True: 0, False: 0}
+    for _ in range(300):
+        right = np.repeat(rng.integers(0, 2, 25), 4).astype(float)
+        for known in trusted:
+            metrics = pair_metrics(right, prompts if known else [str(number) for number in range(100)])
+            trusted[known] += judge_problem(metrics, min_accuracy=0.55) is None
+    assert trusted[True] / 300 < 0.06 < 0.15 < trusted[False] / 300
+
+
+def test_texts_that_a_pair_gave_belong_to_its_prompt() -> None:
+    rows = [
+        {"id": "1", "text": "pa", "label": 1, "prompt": "p"}, {"id": "1", "text": "pb", "label": 0, "prompt": "p"},
+        {"id": "2", "text": "pc", "label": 1, "prompt": "p"}, {"id": "3", "text": "alone", "label": 0},
+    ]  # fmt: skip
+    assert prompts_of_texts(rows) == ["p", "p", "p", "3"]
+    assert prompts_of_pairs(rows, 2) == ["p", "p"]

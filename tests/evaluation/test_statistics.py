@@ -17,6 +17,7 @@ from pipeline.evaluation.statistics import (
     method_difference,
     paired_bootstrap,
     policy_difference,
+    preference_interval,
     resample_weights,
     unseen,
     wilson_interval,
@@ -213,8 +214,8 @@ def test_equal_values_at_an_end_have_the_wilson_interval(value: float) -> None:
 
 
 def test_equal_gains_may_be_others_on_other_prompts() -> None:
-    """A judge of few verdicts: 7 wins of 7 by half a point are no 95 % interval from 0.5 to 0.5."""
-    found = policy_difference([1.0] * 7, [0.5] * 7, within=(-1.0, 1.0))
+    """7 of 7 better by half a point are no 95 % interval from 0.5 to 0.5."""
+    found = policy_difference([0.9] * 7, [0.4] * 7, within=(-1.0, 1.0))
     others = 1.959963984540054**2 / (7 + 1.959963984540054**2)
     assert (found["low"], found["high"]) == pytest.approx((0.5 - 1.5 * others, 0.5 + 0.5 * others))
     # rounding makes no spread of it: 0.1 + 0.2 is not 0.3 in every place
@@ -298,3 +299,28 @@ def test_what_was_not_seen_shrinks_with_the_spread_that_was() -> None:
         widths.append(sum(unseen(0.2 + spread * (-1.0) ** np.arange(64), JUDGE_GAIN_RANGE)))
     assert widths == sorted(widths, reverse=True) and widths[0] == pytest.approx(2 * 1.96**2 / (64 + 1.96**2), rel=1e-4)
     assert widths[-2:] == pytest.approx([0.0, 0.0], abs=1e-12)
+
+
+@pytest.mark.parametrize("count", [6, 8, 20, 100])
+def test_one_more_win_never_makes_it_less_sure(count: int) -> None:
+    lows = []
+    for ties in range(count, -1, -1):
+        shares = [0.5] * ties + [1.0] * (count - ties)
+        lows.append(policy_difference(shares, [0.5] * count, within=JUDGE_GAIN_RANGE)["low"])
+    assert lows == sorted(lows) and lows[0] < 0 < lows[-1]
+
+
+@pytest.mark.parametrize(("count", "tie"), [(6, 0.5), (10, 0.5), (24, 0.65), (24, 0.0), (100, 0.65)])
+def test_preferences_of_equal_policies_are_beyond_chance_in_one_case_of_twenty(count: int, tie: float) -> None:
+    rng = np.random.default_rng(count)
+    drawn = rng.choice([0.0, 0.5, 1.0], p=[(1 - tie) / 2, tie, (1 - tie) / 2], size=(4000, count))
+    found = [preference_interval(row) for row in drawn]
+    # 17 wins in 24 have p = 0.064 by the sign test, and Wilson's interval lets them pass, too
+    assert np.mean([one["low"] > 0.5 or one["high"] < 0.5 for one in found]) < 0.075
+
+
+def test_most_ties_are_sure_of_a_half() -> None:
+    """A Wilson interval takes a tie for a thrown coin."""
+    shares = [1.0] * 24 + [0.5] * 65 + [0.0] * 11
+    found, wilson = preference_interval(shares), wilson_interval(56.5, 100)
+    assert wilson["low"] < found["low"] < found["mean"] < found["high"] < wilson["high"]

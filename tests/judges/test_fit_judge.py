@@ -33,7 +33,7 @@ class FakeStage:
         self.root, self.params, self._compute = root, params, compute
         self.judge_endpoint, self.verdict_store = endpoint, root / "verdicts"
         labelled = [(text, 1) for text in LIKED] + [(text, 0) for text in DISLIKED]
-        rows = [{"id": f"{at // 2:016x}", "text": text, "label": label} for at, (text, label) in enumerate(labelled)]
+        rows = [{"id": f"{at:016x}", "text": text, "label": label} for at, (text, label) in enumerate(labelled)]
         for name in ("train", "test"):
             write_records(root / f"artifacts/data/labels/{name}.jsonl", rows)
         TextFormat("transcript").write(root / "artifacts/data/text_format.json")

@@ -263,8 +263,8 @@ def _documents(rng: random.Random) -> dict[str, Json]:
             "chat_format": "transcript",
             "sources": [
                 {"file": "reviews.csv", "format": "labelled_texts: text = text", "rows": 9000,
-                 "fates": {"used.train": 560, "unused.sft": 8000, "dropped.empty_text": 400, "dropped.duplicate": 40,
-                           "dropped.near_duplicate_across_splits": 3}},
+                 "fates": {"used.judge": 900, "used.train": 560, "unused.sft": 8000, "dropped.empty_text": 400,
+                           "dropped.duplicate": 40, "dropped.near_duplicate_across_splits": 3}},
             ],
             "examples": {"empty_text": [{"file": "reviews.csv", "row": 3, "value": "{'text': ''}"}]},
             "votes": {

@@ -145,7 +145,7 @@ def test_poor_text_counts_where_the_reward_rose(run, distinct, reward, found):
 
 def test_the_message_names_both_ends_and_the_selected_step(run, sft, write_report_params):
     message = hacking_message(course(run, FALLING, selected_step=5), sft, write_report_params)
-    assert "fell from 0.70 at step 5 (KL 1.0 nats) to 0.40 at step 11 (KL 6.0 nats)" in message
+    assert "fell from 0.80 at step 5 (KL 1.0 nats) to 0.50 at step 11 (KL 6.0 nats)" in message
     assert "the reward score rose by 1.50" in message and "the selected step 5 lies before that" in message
     later = hacking_message(course(run, FALLING, selected_step=11), sft, write_report_params)
     assert "the selected step 11 lies there or after it" in later

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.report.comparison import build_comparison
 from pipeline.report.flags import find_flags
+from pipeline.report.judges import judge_warnings, learned_from_the_pairs
 from pipeline.report.page_decision import decide
 from pipeline.report.page_judges import judge_section
 from pipeline.report.page_policies import comparison_rows
@@ -125,3 +126,14 @@ def test_without_a_second_judge_nothing_is_said_of_one(dpo, write_report_params)
     assert list(comparison["judges"]) == ["classifier"] == list(comparison["policies"]["dpo"]["gains"])
     assert "second judge" not in " ".join(state_verdict(alone).sentences).lower()
     assert judge_section(alone).agreement == []
+
+
+def test_a_judge_that_learned_from_the_same_pairs_is_said(dpo):
+    """Preferences without a share for the judge: what both mistook counts as a gain."""
+    assert learned_from_the_pairs(dpo) is None
+    sources = [one.model_copy(update={"fates": {"used.train": 560}}) for one in dpo.sources.sources]
+    given = replace(dpo, sources=dpo.sources.model_copy(update={"sources": sources}))
+    assert "judge_not_independent" in [code for code, _ in judge_warnings(given)]
+    assert "gains are too large" in " ".join(state_verdict(given).sentences)
+    taken = replace(given, judge=given.judge.model_copy(update={"evaluation": None, "kind": "chat"}))
+    assert learned_from_the_pairs(taken) is None
