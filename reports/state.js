@@ -1,1 +1,1 @@
-[window.checkedOut = "cf621d8ce869e0e7"]
+[window.checkedOut = "c9a9b5dd88b13bd2"]
