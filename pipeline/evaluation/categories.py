@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, unseen
 
@@ -73,5 +73,5 @@ def _difference(values: np.ndarray, level: float) -> CategoryDifference:
     if count < max(2, fewest_prompts(level)):
         return {"prompts": count, "mean": mean, "low": None, "high": None}
     half = float(stdtrit(count - 1, (1 + level) / 2) * values.std(ddof=1) / math.sqrt(count))
-    below, above = unseen(values, JUDGE_GAIN_RANGE)
+    below, above = unseen(values, JUDGE_GAIN_RANGE, z=float(ndtri((1 + level) / 2)))
     return {"prompts": count, "mean": mean, "low": mean - max(half, below), "high": mean + max(half, above)}

@@ -70,7 +70,7 @@ def _in_range(found: Interval, values: np.ndarray, within: Range) -> Interval:
     return {"mean": mean, "low": max(lowest, low), "high": min(highest, high)}
 
 
-def unseen(values: np.ndarray, within: Range) -> tuple[float, float]:
+def unseen(values: np.ndarray, within: Range, *, z: float = Z_95) -> tuple[float, float]:
     """By how much the mean of values that hardly differ may be off because of others that did not come up.
 
     Equal values have no spread to resample, yet others may come: by the Wilson interval of 0 of N, up to
@@ -82,6 +82,7 @@ def unseen(values: np.ndarray, within: Range) -> tuple[float, float]:
     Args:
         values: (N,).
         within: lowest and highest possible value.
+        z: quantile of the normal distribution for the confidence that is asked for.
 
     Returns:
         Below and above the mean, in the units of the values.
@@ -89,7 +90,7 @@ def unseen(values: np.ndarray, within: Range) -> tuple[float, float]:
     lowest, highest = within
     mean, spread = float(values.mean()), float(values.std())
     quiet = max(0.0, 1.0 - spread / (_SHOWN_SPREAD * (highest - lowest)))
-    others = quiet * Z_95**2 / (values.size + Z_95**2)
+    others = quiet * z**2 / (values.size + z**2)
     return others * (mean - lowest), others * (highest - mean)
 
 

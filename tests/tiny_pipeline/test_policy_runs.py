@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 from tests.tiny_pipeline.conftest import run
 
 DPO = "dpo seed 0 · beta=0.1"
-PPO = "ppo seed 0 · kl_coef=0.1"
-HYBRID = "hybrid seed 0 · beta=0.1 · kl_coef=0.1"
+PPO = "ppo seed 0 · kl_coef=0.35"
+HYBRID = "hybrid seed 0 · beta=0.1 · kl_coef=0.35"
 POLICIES = {"sft", DPO, PPO, HYBRID}
 
 

@@ -88,7 +88,7 @@ def test_every_hash_of_the_lock_file_is_on_a_run(project: Path) -> None:
 
 def test_training_runs_have_parameters_and_a_curve(project: Path) -> None:
     run = all_runs(project, "tags.stage = 'optimize_policy@ppo-0'")[-1]  # the first one
-    assert run.data.params["optimize.ppo.kl_coef"] == "0.1"
+    assert run.data.params["optimize.ppo.kl_coef"] == "0.35"
     assert "optimize.dpo.beta" not in run.data.params
     client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
     assert [point.step for point in client.get_metric_history(run.info.run_id, "score")] == [1, 2]

@@ -56,6 +56,10 @@ sys.exit(sync(Path.cwd(), uri))
 """
 """`make sync` in a clone that does the first of some calls in the same moment as another clone, and goes on with it."""
 
+PARAMS = {
+    "beta": "0.1", "judge.kind": "classifier", "sampling.temperature": "0.7", "sampling.max_new_tokens": "24",
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
@@ -100,7 +104,7 @@ def assert_arrived_once(server: MlflowServer, who: str, model: str, folder: Path
     assert len(client.get_metric_history(train.info.run_id, "margin")) == STEPS
 
     policy = only_run(client, f"{who}-dpo")
-    assert (policy.info.status, policy.data.params) == ("FINISHED", {"beta": "0.1", "judge.kind": "classifier"})
+    assert policy.info.status == "FINISHED" and policy.data.params == PARAMS
     read = sorted((one.dataset.name, one.dataset.digest) for one in policy.inputs.dataset_inputs)
     assert read == [("data/raw/a.csv", "a" * 32), (PROMPTS["name"], PROMPTS["digest"])]
     (checkpoint,) = client.search_logged_models([policy.info.experiment_id], f"source_run_id = '{policy.info.run_id}'")
