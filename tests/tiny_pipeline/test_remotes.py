@@ -17,7 +17,7 @@ from tests.tiny_pipeline.test_experiments import GIT, ok
 from tests.tiny_project import edit_params
 
 KEYS = {"access_key_id": "ann", "secret_access_key": "a secret of ann's"}
-PARAMETER, BEFORE, TRIED = "optimize.hybrid.kl_coef", 0.1, 0.3
+PARAMETER, BEFORE, TRIED = "optimize.hybrid.kl_coef", 0.35, 0.5
 # of what the parameter decides; the report behind it would be written again, since two of its files lie in git alone
 EVALUATION = "evaluate_policy@hybrid-0"
 LINEAGES = ("artifacts/selected/dpo/seed-0", "artifacts/selected/hybrid/seed-0")
