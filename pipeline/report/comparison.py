@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.params.schema import WriteReport
 from pipeline.report.curves import overoptimization_entries
 from pipeline.report.documents import Interval
-from pipeline.report.efficiency import kl_spent, spending_entries
+from pipeline.report.efficiency import kl_at_own_gain, kl_spent, spending_entries
 from pipeline.report.flags import find_flags
 from pipeline.report.inputs import PolicyReport, ReportInputs, TrainedPolicy
 from pipeline.report.judges import gain_entries, judge_entries
@@ -42,7 +42,7 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
         "pairs": pair_entries(compare_pairs(inputs)),
         "seeds": seed_entries(seed_tables(inputs, params)),
         "overoptimization": overoptimization_entries(inputs),
-        "kl_for_judge_score": spending_entries(kl_spent(inputs), inputs.methods),
+        "kl_for_judge_score": spending_entries(kl_spent(inputs), kl_at_own_gain(inputs), inputs.methods),
         "repair": repair_entries(inputs),
         "preferences": {
             "raw": preferences.raw,

@@ -1,6 +1,6 @@
 """What a judge score costs in KL: along each method's checkpoints, against best-of-n of the SFT policy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.statistics import resample_weights
+from pipeline.evaluation.statistics import expansion, resample_weights
 from pipeline.report.curves import BEST_OF_N, run_curve
-from pipeline.report.inputs import ReportInputs
+from pipeline.report.inputs import ReportInputs, TrainedPolicy
 from pipeline.report.pairs import gain
 
 SHARES = {"largest_common": 1.0, "half_of_it": 0.5}
@@ -55,17 +55,19 @@ def score_at_kl(line: Sequence[Point], kl: float) -> float | None:
 def lines(inputs: ReportInputs) -> dict[str, list[Point]]:
     """`best_of_n`, and each method through its checkpoints to the end of training, all on the validation prompts.
 
-    Each starts at the SFT policy: with best-of-1, and with step 0.
+    Each starts at the SFT policy: with best-of-1, and with step 0. Of several seeds it is the mean of their KL and
+    scores, at the steps that all of them have.
     """
-    found = {BEST_OF_N: [(point.kl_nats_per_sequence, point.judge_score.mean) for point in inputs.sft.frontier]}
-    for name, run in inputs.trained.items():
-        found[name] = [(point.kl_nats_per_sequence, point.judge_score.mean) for point in run.checkpoints.points]
-    return found
+    of_methods = {name: _line_of(runs).mean() for name, runs in inputs.runs.items()}
+    return {
+        BEST_OF_N: [(point.kl_nats_per_sequence, point.judge_score.mean) for point in inputs.sft.frontier],
+        **of_methods,
+    }
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A method's KL over best-of-n's, with a 95 % interval over prompts; `high` is None where it has no upper end."""
+    """A method's KL over best-of-n's, with its 95 % interval; `high` is None where it has no upper end."""
 
     value: float
     low: float
@@ -91,76 +93,120 @@ def kl_spent(inputs: ReportInputs) -> dict[str, Spending]:
     beyond chance on the evaluation prompts, and half of it. Best-of-n is close to optimal at a given KL (Gao et al.
     2022, arXiv:2210.10760; Beirami et al. 2024, arXiv:2401.01879), so ratios are above 1.
 
-    The interval is a percentile bootstrap over the validation prompts, which all lines share: each resample draws the
-    lines of best-of-n and of the methods anew, both in score and in KL, and finds its own target. Where a line of a
-    resample gains nothing there is no ratio: it counts as lowest at the lower end and as highest at the upper. A method
-    whose first checkpoint lies beyond half of the gain has no ratio for that half.
+    The interval is a percentile bootstrap over the validation prompts, which all lines share, and over the seeds of
+    each method, whose deviations are expanded for their small number (`expansion`): each resample draws the lines of
+    best-of-n and of the methods anew, both in score and in KL, and finds its own target. Where a line of a resample
+    gains nothing there is no ratio: it counts as lowest at the lower end and as highest at the upper. A method whose
+    first checkpoint lies beyond half of the gain has no ratio for that half.
     """
     drawn = _lines_by_prompt(inputs)
+    spent = {target: _spending(inputs, drawn, share) for target, share in SHARES.items()}
+    return {target: one for target, one in spent.items() if one is not None}
+
+
+def kl_at_own_gain(inputs: ReportInputs) -> dict[str, Spending]:
+    """By method: what the largest gain that it and best-of-n reach costs both, by the rules of `kl_spent`.
+
+    A method is measured where its training ends, and not on its way past the gain of a weaker one.
+    """
+    drawn = _lines_by_prompt(inputs)
+    pairs = {name: {BEST_OF_N: drawn[BEST_OF_N], name: line} for name, line in drawn.items() if name != BEST_OF_N}
+    spent = {name: _spending(inputs, pair, 1.0) for name, pair in pairs.items()}
+    return {name: one for name, one in spent.items() if one is not None}
+
+
+def _spending(inputs: ReportInputs, drawn: Mapping[str, "_LineByPrompt"], share: float) -> Spending | None:
+    """For a share of the largest gain that these lines have in common."""
     if len(drawn) < 2:
-        return {}
-    whole = {name: one.gains(np.full(one.prompts, 1 / one.prompts)) for name, one in drawn.items()}
-    weights = resample_weights(drawn[BEST_OF_N].prompts, resamples=_RESAMPLES, seed=0, name="kl_spent")
-    found = {}
-    for target, share in SHARES.items():
-        ratios = _ratios(whole, share)
-        if ratios is None:
-            return {}
-        resampled = [_ratios({name: one.gains(row) for name, one in drawn.items()}, share) for row in weights]
-        gain = share * largest_common_gain(whole)
-        spent = {name: _spent(line, gain) for name, line in whole.items()}
-        methods = {
-            name: (spent[name], _interval(ratio, [None if one is None else one[name] for one in resampled]))
-            for name, ratio in ratios.items()
-            if share == 1 or _has_checkpoint_before(whole[name], gain)
-        }
-        score = inputs.sft.frontier[0].judge_score.mean + gain
-        found[target] = Spending(gain, score, spent[BEST_OF_N], methods)
-    return found
+        return None
+    whole = {name: line.gains() for name, line in drawn.items()}
+    ratios = _ratios(whole, share)
+    if ratios is None:
+        return None
+    resampled = [_ratios(lines, share) for lines in _resampled(drawn)]
+    gain = share * largest_common_gain(whole)
+    methods = {
+        name: (_spent(whole[name], gain), _interval(ratio, [None if one is None else one[name] for one in resampled]))
+        for name, ratio in ratios.items()
+        if share == 1 or _has_checkpoint_before(whole[name], gain)
+    }
+    score = inputs.sft.frontier[0].judge_score.mean + gain
+    return Spending(gain, score, _spent(whole[BEST_OF_N], gain), methods)
 
 
 @dataclass(frozen=True)
 class _LineByPrompt:
-    """KL and judge score of each point on each prompt, (points, prompts); a KL that is known has one column."""
+    """KL and judge score of each seed's points on each prompt, (seeds, points, prompts); a known KL has one column."""
 
     kl: np.ndarray
     scores: np.ndarray
 
-    @property
-    def prompts(self) -> int:
-        return int(self.scores.shape[1])
+    def mean(self) -> list[Point]:
+        """KL and judge score of each point, over seeds and prompts."""
+        return list(zip(self.kl.mean((0, 2)).tolist(), self.scores.mean((0, 2)).tolist(), strict=True))
 
-    def gains(self, weights: np.ndarray) -> list[Point]:
-        """KL, at least 0, and gain over the first point, which is SFT; with these shares of the prompts."""
-        scores = self.scores @ weights
-        kl = self.kl[:, 0] if self.kl.shape[1] == 1 else self.kl @ weights
+    def gains(self, seeds: np.ndarray | None = None, prompts: np.ndarray | None = None) -> list[Point]:
+        """KL, at least 0, and gain over the first point, which is SFT; with these weights of seeds and prompts."""
+        count, _, width = self.scores.shape
+        of_seeds = np.full(count, 1 / count) if seeds is None else seeds
+        of_prompts = np.full(width, 1 / width) if prompts is None else prompts
+        scores = of_seeds @ (self.scores @ of_prompts)
+        kl = of_seeds @ (self.kl[:, :, 0] if self.kl.shape[2] == 1 else self.kl @ of_prompts)
         return [(max(float(at), 0.0), float(score - scores[0])) for at, score in zip(kl, scores, strict=True)]
 
 
+def _resampled(drawn: Mapping[str, _LineByPrompt]) -> Iterator[dict[str, list[Point]]]:
+    """The lines of each draw of prompts, the same for all, and of seeds, each method's for itself."""
+    prompts = resample_weights(drawn[BEST_OF_N].scores.shape[2], resamples=_RESAMPLES, seed=0, name="kl_spent")
+    seeds = {name: _seed_weights(name, len(line.scores)) for name, line in drawn.items()}
+    for at, weights in enumerate(prompts):
+        yield {name: line.gains(seeds[name][at], weights) for name, line in drawn.items()}
+
+
+def _seed_weights(name: str, count: int) -> np.ndarray:
+    """Weights of the seeds in every draw, (resamples, seeds), expanded about their mean; of one seed all 1."""
+    if count == 1:
+        return np.ones((_RESAMPLES, 1))
+    weights = resample_weights(count, resamples=_RESAMPLES, seed=0, name=f"kl_spent/seeds/{name}")
+    return 1 / count + expansion(count) * (weights - 1 / count)
+
+
 def _lines_by_prompt(inputs: ReportInputs) -> dict[str, _LineByPrompt]:
-    """Best-of-n, and the shown run of every method that beats SFT beyond chance, on evaluation prompts and on these."""
+    """Best-of-n, and every method that beats SFT beyond chance, on evaluation prompts and along a run's checkpoints."""
     frontier = inputs.sft.frontier
     if not frontier:
         return {}
     found = {
         BEST_OF_N: _LineByPrompt(
-            np.array([[point.kl_nats_per_sequence] for point in frontier]),
-            np.array([point.judge_scores for point in frontier]),
+            np.array([[[point.kl_nats_per_sequence] for point in frontier]]),
+            np.array([[point.judge_scores for point in frontier]]),
         )
     }
-    for name, run in inputs.trained.items():
-        if gain(inputs, name).rose and any(point.gain.rose for point in run_curve(run, "gold").points):
-            points = run.checkpoints.points
-            found[name] = _LineByPrompt(
-                np.array([point.kl_nats for point in points]), np.array([point.judge_scores for point in points])
-            )
-            if found[name].prompts != found[BEST_OF_N].prompts:
-                raise PipelineError(
-                    f"reports/policies/sft/frontier.json: scores of {found[BEST_OF_N].prompts} prompts, but those of "
-                    f"{name}'s checkpoints are of {found[name].prompts}. Run evaluate_sft and "
-                    f"{run.stage('select_checkpoint')} again."
-                )
+    for name, runs in inputs.runs.items():
+        rose = any(point.gain.rose for run in runs for point in run_curve(run, "gold").points)
+        if gain(inputs, name).rose and rose:
+            found[name] = _line_of(runs)
+            _check_prompts(found, runs[0])
     return found
+
+
+def _line_of(runs: Sequence[TrainedPolicy]) -> _LineByPrompt:
+    """A method's seeds, at the steps that all of them have (one may have stopped early); the first is SFT."""
+    of_runs = [{point.step: point for point in run.checkpoints.points} for run in runs]
+    steps = sorted(set.intersection(*(set(points) for points in of_runs)))
+    return _LineByPrompt(
+        np.array([[points[step].kl_nats for step in steps] for points in of_runs]),
+        np.array([[points[step].judge_scores for step in steps] for points in of_runs]),
+    )
+
+
+def _check_prompts(found: Mapping[str, _LineByPrompt], run: TrainedPolicy) -> None:
+    ours, best = found[run.name].scores.shape[2], found[BEST_OF_N].scores.shape[2]
+    if ours != best:
+        raise PipelineError(
+            f"reports/policies/sft/frontier.json: scores of {best} prompts, but those of {run.name}'s checkpoints are "
+            f"of {ours}. Run evaluate_sft and {run.stage('select_checkpoint')} again."
+        )
 
 
 def largest_common_gain(lines: Mapping[str, Sequence[Point]]) -> float:
@@ -195,9 +241,16 @@ def _interval(value: float, resampled: Sequence[float | None]) -> Ratio:
     return Ratio(value, float(low), float(high) if np.isfinite(high) else None)
 
 
-def spending_entries(found: Mapping[str, Spending], methods: Sequence[str]) -> dict[str, Any]:
-    """As it stands in comparison.json; a method that gained nothing beyond chance is null."""
-    return {
+def spending_entries(
+    spent: Mapping[str, Spending], own: Mapping[str, Spending], methods: Sequence[str]
+) -> dict[str, Any]:
+    """As it stands in comparison.json; a method that gained nothing beyond chance is null.
+
+    Args:
+        spent: of `kl_spent`.
+        own: of `kl_at_own_gain`; without any it is left out.
+    """
+    shared = {
         target: {
             "gain": one.gain,
             "judge_score": one.judge_score,
@@ -205,5 +258,22 @@ def spending_entries(found: Mapping[str, Spending], methods: Sequence[str]) -> d
             **{name: one.methods[name][0] if name in one.methods else None for name in methods},
             **{f"{name}_ratio": asdict(one.methods[name][1]) if name in one.methods else None for name in methods},
         }
-        for target, one in found.items()
+        for target, one in spent.items()
+    }
+    if not own:
+        return shared
+    return {
+        **shared,
+        "largest_of_each": {name: _own_entry(own[name], name) if name in own else None for name in methods},
+    }
+
+
+def _own_entry(spent: Spending, name: str) -> dict[str, Any]:
+    kl, ratio = spent.methods[name]
+    return {
+        "gain": spent.gain,
+        "judge_score": spent.judge_score,
+        BEST_OF_N: spent.best_of_n,
+        "kl": kl,
+        "ratio": asdict(ratio),
     }

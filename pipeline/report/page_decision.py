@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.report.efficiency import SHARES, Ratio, Spending, kl_spent, lines, score_at_kl
+from pipeline.report.efficiency import SHARES, Ratio, Spending, kl_at_own_gain, kl_spent, lines, score_at_kl
 from pipeline.report.formats import number, signed
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.judges import confirmed, no_verdict
@@ -55,12 +55,14 @@ def decide(inputs: ReportInputs) -> Decision:
         ),
         DecisionRow(
             f"Judge score at {number(shared, 1)} nats",
-            "along its checkpoints",
+            f"along its checkpoints{', mean of the seeds' if len(inputs.seeds) > 1 else ''}",
             [_optional(score_at_kl(found[name], shared), 3) for name in inputs.methods],
         ),
     ]
     rows += [_spending_row(inputs, target, one, spent["largest_common"]) for target, one in spent.items()]
-    if not spent:
+    if spent:
+        rows.append(_own_row(inputs))
+    else:
         nothing = "no score that best-of-n and a method reach beyond chance"
         rows.append(DecisionRow("KL for a judge score", "against best-of-n", [nothing] * len(inputs.methods)))
     return Decision(rows, _recommend(inputs))
@@ -101,13 +103,25 @@ def _spending_row(inputs: ReportInputs, target: str, spent: Spending, known: Spe
     return DecisionRow(f"KL for a judge score of {number(spent.judge_score, 3)}", hint, cells)
 
 
+def _own_row(inputs: ReportInputs) -> DecisionRow:
+    """Each method at the largest gain that it and best-of-n reach."""
+    own = kl_at_own_gain(inputs)
+    cells = [
+        f"{signed(own[name].gain, 3)} for {_spent(*own[name].methods[name])}"
+        if name in own
+        else "no gain beyond chance"
+        for name in inputs.methods
+    ]
+    return DecisionRow("KL for its own largest gain", "as far as best-of-n gains as much", cells)
+
+
 def _unspent(target: str, name: str, known: Spending) -> str:
     """Why a method has no KL for a target; `known` is that of the largest common gain."""
     return "no checkpoint before it" if SHARES[target] < 1 and name in known.methods else "no gain beyond chance"
 
 
 def _spent(kl: float, ratio: Ratio) -> str:
-    """Nats, and times best-of-n's, with the 95 % interval over prompts."""
+    """Nats, and times best-of-n's, with the 95 % interval of the ratio."""
     ends = (
         f"{number(ratio.low, 1)} or more"
         if ratio.high is None

@@ -9,7 +9,7 @@ from pipeline.errors import PipelineError
 from pipeline.report import efficiency
 from pipeline.report.comparison import build_comparison
 from pipeline.report.cost_documents import StageCost
-from pipeline.report.efficiency import kl_for_score, kl_spent, lines, score_at_kl
+from pipeline.report.efficiency import kl_at_own_gain, kl_for_score, kl_spent, lines, score_at_kl
 from pipeline.report.page_costs import cheapest_first, cost_table, decision_costs, stages_of
 from pipeline.report.page_decision import decide
 from tests.report.cost_files import made_costs
@@ -85,6 +85,56 @@ def test_targets_are_the_largest_common_gain_and_half_of_it(inputs):
     assert [whole.methods["dpo"][1].low, whole.methods["dpo"][1].high] == pytest.approx([4.0, 4.0], rel=0.02)
 
 
+def test_each_method_is_measured_at_its_own_largest_gain(inputs):
+    """Best-of-n gains 0.3: DPO ends at 0.16 and PPO at 0.24, past DPO's gain on a dear way and cheap at its end."""
+    best = [(0.0, 0.5), (0.64, 0.66), (1.44, 0.74), (2.25, 0.8)]
+    dpo, ppo = [(0.0, 0.5), (1.28, 0.66)], [(0.0, 0.5), (4.0, 0.66), (2.88, 0.74)]
+    given = with_lines(inputs, best, dpo=dpo, ppo=ppo)
+    common, own = kl_spent(given)["largest_common"], kl_at_own_gain(given)
+    assert {name: ratio.value for name, (_, ratio) in common.methods.items()} == pytest.approx(
+        {"dpo": 2.0, "ppo": 6.25}
+    )
+    assert {name: spent.gain for name, spent in own.items()} == pytest.approx({"dpo": 0.16, "ppo": 0.24})
+    assert {name: spent.best_of_n for name, spent in own.items()} == pytest.approx({"dpo": 0.64, "ppo": 1.44})
+    assert {name: spent.methods[name][1].value for name, spent in own.items()} == pytest.approx(
+        {"dpo": 2.0, "ppo": 2.0}
+    )
+    row = row_of(given, "KL for its own largest gain")
+    assert [cell.split(";")[0] for cell in row.cells] == ["+0.160 for 1.28 (2.0 times", "+0.240 for 2.88 (2.0 times"]
+
+
+def with_seeds(inputs, name, *lines):
+    """The inputs with a method's run as many times, along these lines; a line of fewer points stopped earlier."""
+    runs = []
+    for seed, line in enumerate(lines):
+        run = with_lines(inputs, BEST, **{name: line}).trained[name]
+        runs.append(replace(run, seed=seed))
+    return replace(inputs, runs={**inputs.runs, name: runs})
+
+
+def test_several_seeds_are_one_line_at_the_steps_that_all_have(inputs):
+    """Mean of KL and gain, seed by seed as far as the one that stopped early."""
+    given = with_lines(inputs, BEST, ppo=[(0.0, 0.5), (5.0, 0.4)])
+    given = with_seeds(given, "dpo", [(0.0, 0.5), (1.0, 0.6), (9.0, 0.9)], [(0.0, 0.5), (3.0, 0.8)])
+    assert lines(given)["dpo"] == [(0.0, pytest.approx(0.5)), (2.0, pytest.approx(0.7))]
+    spent = kl_spent(given)["largest_common"]
+    assert (spent.gain, spent.methods["dpo"][0]) == pytest.approx((0.2, 2.0))
+
+
+def test_the_interval_over_seeds_holds_the_true_ratio(inputs, monkeypatch):
+    """Seeds pay 4 nats on average for what costs best-of-n 1, each with a luck of its own; prompts all say the same."""
+    monkeypatch.setattr(efficiency, "_RESAMPLES", 200)
+    rng, inside, wider, trials = np.random.default_rng(2), 0, 0, 100
+    given = with_lines(inputs, BEST, ppo=[(0.0, 0.5), (5.0, 0.4)])
+    for _ in range(trials):
+        seeds = [[(0.0, 0.5), (kl, 0.7)] for kl in rng.normal(4.0, 0.5, 3)]
+        ratio = kl_spent(with_seeds(given, "dpo", *seeds))["largest_common"].methods["dpo"][1]
+        inside += ratio.low <= 4.0 <= ratio.high
+        wider += ratio.high - ratio.low > 0.1
+    assert inside / trials > 0.9
+    assert wider == trials
+
+
 def test_few_checkpoints_do_not_make_a_method_seem_dear(inputs):
     """On the same curve, measured at its end alone, it pays what best-of-n pays."""
     curve = [(kl, 0.5 + 0.2 * kl**0.5) for kl in (0.0, 0.3, 0.8, 1.5)]
@@ -107,9 +157,9 @@ def test_a_method_without_a_gain_sets_no_target(inputs):
     found = kl_spent(with_lines(inputs, BEST, dpo=[(0.0, 0.5), (3.0, 0.8)], ppo=flat))
     assert set(found["largest_common"].methods) == {"dpo"} and found["largest_common"].gain == pytest.approx(0.2)
     rows = [row for row in decide(with_lines(inputs, BEST, ppo=flat)).rows if row.label.startswith("KL for")]
-    assert [row.cells[1] for row in rows] == ["no gain beyond chance"] * 2
+    assert [row.cells[1] for row in rows] == ["no gain beyond chance"] * 3
     ends = with_lines(inputs, BEST, dpo=[(0.0, 0.5), (3.0, 0.8)], ppo=[(0.0, 0.5), (3.0, 0.8)])
-    assert decide(ends).rows[-1].cells == ["no checkpoint before it"] * 2
+    assert decide(ends).rows[-2].cells == ["no checkpoint before it"] * 2
     assert kl_spent(with_lines(inputs, BEST, dpo=flat, ppo=flat)) == {}
     assert kl_spent(with_lines(inputs, [(0.0, 0.5), (1.0, 0.4)], dpo=[(0.0, 0.5), (3.0, 0.8)], ppo=flat)) == {}
     assert "no score that" in decide(with_lines(inputs, BEST, dpo=flat, ppo=flat)).rows[-1].cells[0]
@@ -157,7 +207,12 @@ def test_where_resamples_gain_nothing_the_ratio_has_no_upper_end(inputs):
 
 def test_comparison_has_the_ratios_with_their_intervals(inputs, write_report_params):
     found = build_comparison(inputs, write_report_params)["kl_for_judge_score"]
-    assert list(found) == ["largest_common", "half_of_it"]
+    assert list(found) == ["largest_common", "half_of_it", "largest_of_each"]
+    for name in ("dpo", "ppo"):
+        own = found["largest_of_each"][name]
+        assert set(own) == {"gain", "judge_score", "best_of_n", "kl", "ratio"}
+        assert own["gain"] >= found["largest_common"]["gain"]
+        assert own["ratio"]["value"] == pytest.approx(own["kl"] / own["best_of_n"])
     row = found["half_of_it"]
     assert set(row) == {"gain", "judge_score", "best_of_n", "dpo", "ppo", "dpo_ratio", "ppo_ratio"}
     assert row["dpo_ratio"]["value"] == pytest.approx(row["dpo"] / row["best_of_n"])
