@@ -6,7 +6,6 @@ from typing import Any
 
 from pipeline.params.schema import WriteReport
 from pipeline.report.curves import overoptimization_entries
-from pipeline.report.documents import Interval
 from pipeline.report.efficiency import kl_at_own_gain, kl_spent, spending_entries
 from pipeline.report.flags import find_flags
 from pipeline.report.inputs import PolicyReport, ReportInputs, TrainedPolicy
@@ -14,6 +13,7 @@ from pipeline.report.judges import gain_entries, judge_entries
 from pipeline.report.pairs import compare_pairs, pair_entries
 from pipeline.report.repair import repair_entries
 from pipeline.report.seeds import seed_entries, seed_tables
+from pipeline.results.document import Interval
 
 TABLE_WIDTH = 110
 
@@ -56,12 +56,12 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
 def _policy_entry(inputs: ReportInputs, policy: PolicyReport) -> dict[str, Any]:
     """All that was measured, and of a method the seed of the run and its `gains` by judge, over all seeds.
 
-    The number of prompts is the same for all.
+    The number of prompts is the same for all, and how the judge came to its verdicts is told with the judges.
     """
+    measured = policy.metrics.model_dump(exclude={"evaluation_prompts", "judge_verdicts"})
     if not isinstance(policy, TrainedPolicy):
-        return policy.metrics.model_dump(exclude={"evaluation_prompts"})
-    own = {"seed": policy.seed, "gains": gain_entries(inputs, policy.name)}
-    return {**own, **policy.metrics.model_dump(exclude={"evaluation_prompts"})}
+        return measured
+    return {"seed": policy.seed, "gains": gain_entries(inputs, policy.name), **measured}
 
 
 def comparison_table(comparison: dict[str, Any]) -> str:

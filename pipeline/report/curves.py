@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.evaluation.overoptimization import Fit, fit_best_of_n, fit_rl
-from pipeline.report.checkpoint_documents import CheckpointPoint
-from pipeline.report.documents import FrontierPoint, Interval
 from pipeline.report.inputs import ReportInputs, TrainedPolicy
 from pipeline.report.pairs import Score, paired
+from pipeline.results.checkpoints import CheckpointPoint
+from pipeline.results.document import Interval
+from pipeline.results.policies import FrontierPoint
 
 BEST_OF_N = "best_of_n"
 SCORES: Mapping[str, Callable[[FrontierPoint], Interval]] = {

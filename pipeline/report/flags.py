@@ -9,12 +9,6 @@ from scipy.special import stdtrit
 
 from pipeline.evaluation.statistics import wilson_interval
 from pipeline.params.schema import WriteReport
-from pipeline.report.documents import (
-    PolicyMetrics,
-    PreferenceDetails,
-    PreferenceSummary,
-    VoteSummary,
-)
 from pipeline.report.formats import signed
 from pipeline.report.hacking import find_examples, hacking_message, peak_message
 from pipeline.report.inputs import HistoryRow, ReportInputs, TrainedPolicy
@@ -23,6 +17,8 @@ from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_r
 from pipeline.report.pairs import gain, over_words
 from pipeline.report.palette import policy_label
 from pipeline.report.seeds import SeedTable, seed_tables
+from pipeline.results.policies import PolicyMetrics
+from pipeline.results.preferences import PreferenceDetails, PreferenceSummary, VoteSummary
 from pipeline.training.loss_checks import flat_loss_problem, initial_loss_problem
 from pipeline.training.sampler_check import sampler_problem
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from pipeline.evaluation.statistics import FEWEST
 from pipeline.params.schema import WriteReport
-from pipeline.report.checkpoint_documents import CheckpointPoint
-from pipeline.report.documents import Interval, PolicyMetrics, Sample
 from pipeline.report.inputs import PolicyReport, TrainedPolicy
 from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_ratio, unlearns_language
 from pipeline.report.pairs import paired, paired_difference
+from pipeline.results.checkpoints import CheckpointPoint
+from pipeline.results.document import Interval
+from pipeline.results.policies import PolicyMetrics, Sample
 
 MAX_EXAMPLES = 3
 _ALL = slice(None)

@@ -11,20 +11,13 @@ from pydantic import ValidationError
 
 from pipeline.errors import PipelineError
 from pipeline.params.optimize import Optimize
-from pipeline.report.checkpoint_documents import Checkpoints, TrainedMetrics
-from pipeline.report.documents import (
-    Calibration,
-    Document,
-    Frontier,
-    FrontierPoint,
-    PolicyMetrics,
-    PreferenceDetails,
-    PreferenceSummary,
-    RewardMetrics,
-    Sample,
-    Sources,
-)
-from pipeline.report.judge_documents import JudgeMetrics
+from pipeline.results.checkpoints import Checkpoints
+from pipeline.results.document import Document
+from pipeline.results.judges import JudgeMetrics
+from pipeline.results.policies import Frontier, FrontierPoint, PolicyMetrics, Sample, TrainedMetrics
+from pipeline.results.preferences import PreferenceDetails, PreferenceSummary
+from pipeline.results.reward import Calibration, RewardMetrics
+from pipeline.results.sources import Sources
 
 SFT = "sft"
 HistoryRow = Mapping[str, float]

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from pipeline.report.documents import Interval
 from pipeline.report.formats import percent, signed
 from pipeline.report.inputs import ReportInputs
-from pipeline.report.judge_documents import MeasuredJudge
 from pipeline.report.pairs import gain, over, over_words, second_gain
 from pipeline.report.palette import policy_label
+from pipeline.results.document import Interval
+from pipeline.results.judges import MeasuredJudge
 
 FIRST, SECOND = "first", "second"
 """Whose score is the judge score, and who measures again."""

@@ -1,7 +1,7 @@
 """What a policy may lose against SFT, by the limits of `write_report`: one rule for flags, seeds and the table."""
 
 from pipeline.params.schema import WriteReport
-from pipeline.report.documents import PolicyMetrics
+from pipeline.results.policies import PolicyMetrics
 
 
 def perplexity_ratio(policy: PolicyMetrics, sft: PolicyMetrics) -> float:

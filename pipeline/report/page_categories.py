@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, JUDGE_RANGE, Range
-from pipeline.report.documents import CategoryMetrics, Interval
 from pipeline.report.formats import number, signed
 from pipeline.report.inputs import SFT, ReportInputs
 from pipeline.report.page_policies import Cell, gain_tone
@@ -12,6 +11,8 @@ from pipeline.report.page_repair import outcome_words
 from pipeline.report.pairs import HYBRID, gain
 from pipeline.report.palette import policy_label
 from pipeline.report.repair import verify_run
+from pipeline.results.document import Interval
+from pipeline.results.policies import CategoryMetrics
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.report.documents import DefectExample, SourceRows, VoteSummary
 from pipeline.report.formats import number, percent
 from pipeline.report.inputs import ReportInputs
+from pipeline.results.preferences import DefectExample, VoteSummary
+from pipeline.results.sources import SourceRows
 from pipeline.validation.reasons import REASONS
 
 

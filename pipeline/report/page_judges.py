@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.evaluation.categories import category_differences
-from pipeline.report.documents import Interval, Sample
 from pipeline.report.formats import number, percent, signed
 from pipeline.report.inputs import ReportInputs
-from pipeline.report.judge_documents import MeasuredJudge
 from pipeline.report.judges import agreement_sentences
 from pipeline.report.page_policies import gain_tone
 from pipeline.report.pairs import Score, gain, second_gain
+from pipeline.results.document import Interval
+from pipeline.results.judges import MeasuredJudge
+from pipeline.results.policies import Sample
 
 
 @dataclass(frozen=True)

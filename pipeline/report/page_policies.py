@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.params.schema import WriteReport
-from pipeline.report.documents import Interval, PolicyMetrics
 from pipeline.report.formats import number, percent, signed
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_ratio, unlearns_language
 from pipeline.report.pairs import gain, reward_gain, second_gain
+from pipeline.results.document import Interval
+from pipeline.results.policies import PolicyMetrics
 
 BETTER, WORSE, SAME = "better", "worse", "same"
 

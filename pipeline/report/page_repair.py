@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.evaluation.categories import CategoryDifference
-from pipeline.report.checkpoint_documents import Repair
 from pipeline.report.formats import number, signed
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.page_samples import printable
 from pipeline.report.pairs import HYBRID
 from pipeline.report.palette import policy_label
 from pipeline.report.repair import Outcome, VerifiedCategory, verify_run
+from pipeline.results.checkpoints import Repair
 
 TRAINED: dict[Outcome, str] = {
     "better": "repaired beyond chance",

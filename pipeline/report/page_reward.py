@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.report.documents import Interval, RewardMetrics
 from pipeline.report.formats import number
+from pipeline.results.document import Interval
+from pipeline.results.reward import RewardMetrics
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 from pipeline.report.formats import number, percent
 from pipeline.report.inputs import ReportInputs
-from pipeline.report.judge_documents import MeasuredJudge
 from pipeline.report.palette import policy_label
+from pipeline.results.judges import MeasuredJudge
 
 _HASH_LENGTH = 12
 # what tells two runs of a method apart first

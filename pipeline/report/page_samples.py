@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.report.documents import Sample
 from pipeline.report.formats import number
 from pipeline.report.inputs import ReportInputs
+from pipeline.results.policies import Sample
 
 # What HTML cannot carry: control characters other than tab and newline, and halves of surrogate pairs.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")

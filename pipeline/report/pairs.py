@@ -9,8 +9,9 @@ from itertools import combinations, product
 from typing import Any, Literal
 
 from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, Range, method_difference, policy_difference, win_shares
-from pipeline.report.documents import Interval, Sample
 from pipeline.report.inputs import SFT, PolicyReport, ReportInputs
+from pipeline.results.document import Interval
+from pipeline.results.policies import Sample
 
 Score = Literal["judge_score", "second_judge_score", "reward_score", "kl_nats"]
 HYBRID = "hybrid"

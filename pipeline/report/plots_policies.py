@@ -8,11 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pipeline.report.curves import Curve, best_of_n_curve, run_curve
-from pipeline.report.documents import Interval, PolicyMetrics
 from pipeline.report.inputs import ReportInputs, TrainedPolicy
 from pipeline.report.pairs import paired_difference
 from pipeline.report.palette import SFT_COLOUR, Look, policy_looks
 from pipeline.report.plot_style import MUTED, new_figure
+from pipeline.results.document import Interval
+from pipeline.results.policies import PolicyMetrics
 
 _TICKS = (0, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80, 100, 150, 200, 300, 500, 1000, 2000, 5000)
 _FIT_POINTS = 60

@@ -6,8 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.report.documents import Calibration, PreferenceSummary
 from pipeline.report.plot_style import ACCENT, CONTRAST, MUTED, legend_above, new_figure
+from pipeline.results.preferences import PreferenceSummary
+from pipeline.results.reward import Calibration
 
 HISTOGRAM_BINS = 24
 

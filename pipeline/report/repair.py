@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pipeline.evaluation.categories import CategoryDifference, category_differences
-from pipeline.report.documents import Sample
 from pipeline.report.inputs import ReportInputs, TrainedPolicy
 from pipeline.report.pairs import HYBRID
+from pipeline.results.policies import Sample
 
 Outcome = Literal["better", "worse", "no clear change", "too few prompts"]
 

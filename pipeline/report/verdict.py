@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from pipeline.report.documents import Interval
 from pipeline.report.formats import percent, signed
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.judges import learned_from_the_pairs, no_verdict, not_measured, second_sentence
 from pipeline.report.limits import perplexity_ratio
 from pipeline.report.pairs import difference, gains, over_words
 from pipeline.report.palette import policy_label
+from pipeline.results.document import Interval
 
 _ONE_SEED = "Each method was trained with one seed: how much another seed would change this was not measured."
 

@@ -45,9 +45,11 @@ ALLOWED = {
         "data.preferences",
     },
     "external": {"errors", "environment", "params", "data.passages", "reading", "judges", "models", "evaluation"},
+    "results": set(),
     "report": {
         "errors",
         "params",
+        "results",
         "evaluation.overoptimization",
         "evaluation.categories",
         "evaluation.statistics",

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -214,12 +215,19 @@ def _documents(rng: random.Random) -> dict[str, Json]:
         "reward_model/metrics.json": {
             "accuracy": {"mean": 0.79, "low": 0.73, "high": 0.85}, "longer_wins_accuracy": 0.52,
             "expected_calibration_error": 0.043, "pairs": 160, "mean_margin": 1.4, "truncated_texts": 0,
+            "accuracy_design_effect": 1.0, "equal_scores_share": 0.0,
+            "scores": {"chosen": _distribution(chosen), "rejected": _distribution(rejected)},
             "model": "own", "length_matched": {"accuracy": {"mean": 0.75, "low": 0.6, "high": 0.86}, "pairs": 40},
             "calibration": {
-                "temperature": 1.31, "error_after": 0.021, "expected_if_calibrated": {"mean": 0.051, "high": 0.077},
+                "temperature": 1.31, "temperature_at_limit": False, "validation_pairs": 60, "loss_before": 0.46,
+                "loss_after": 0.45, "error_before": 0.043, "error_after": 0.021,
+                "expected_if_calibrated": {"mean": 0.051, "high": 0.077},
             },
-            "robustness": {"max_deviation": 1e-6, "exceeds_limit": False},
-            "judge_agreement": {"spearman": 0.71}, "near_ties_share": 0.02,
+            "robustness": {
+                "texts": 64, "batch_deviation": 1e-6, "left_padding_deviation": None, "right_padding_deviation": 0.0,
+                "max_deviation": 1e-6, "exceeds_limit": False,
+            },
+            "judge_agreement": {"spearman": 0.71, "pairs": 160, "weighted_accuracy": 0.88}, "near_ties_share": 0.02,
             "groups": [
                 {"field": "source", "value": "<i>given</i>", "pairs": 160,
                  "accuracy": {"mean": 0.79, "low": 0.73, "high": 0.85}},
@@ -232,11 +240,13 @@ def _documents(rng: random.Random) -> dict[str, Json]:
             "models": [
                 {"name": name, "accuracy": {"mean": mean, "low": mean - 0.06, "high": mean + 0.06},
                  "length_matched": {"accuracy": None, "pairs": 0}, "expected_calibration_error": 0.04,
-                 "error_after_temperature": 0.02, "max_deviation": 1e-6}
+                 "error_after_temperature": 0.02, "max_deviation": 1e-6, "truncated_texts": 0, "pairs": 160}
                 for name, mean in (("own", 0.79), ("bought", 0.84), ("weak", 0.6))
             ],
         },
-        "reward_model/calibration.json": {"bins": bins, "chosen_scores": chosen, "rejected_scores": rejected},
+        "reward_model/calibration.json": {
+            "bins": bins, "bins_after_temperature": bins, "chosen_scores": chosen, "rejected_scores": rejected,
+        },
         "preferences/summary.json": {
             "raw": 560, "accepted": 543, "quarantined": 17, "by_split": {"train": 352, "validation": 44, "test": 147},
             "quarantined_by_reason": {"duplicate_pair": 11, "length_ratio": 6}, "ties_without_pair": 32,
@@ -246,7 +256,9 @@ def _documents(rng: random.Random) -> dict[str, Json]:
             "rejected_words": [max(3, round(rng.gauss(17.1, 3))) for _ in range(543)],
         },
         "preferences/details.json": {
-            "prompts": {"distinct": 540, "most_pairs_of_one": 2, "distinct_beginnings_share": 0.8},
+            "by_source": {"pairs.jsonl": {"raw": 560, "accepted": 543, "rules": {"length_ratio": 6}}},
+            "words": {name: {"0.5": 17.0} for name in ("prompt", "chosen", "rejected")},
+            "prompts": {"pairs": 543, "distinct": 540, "most_pairs_of_one": 2, "distinct_beginnings_share": 0.8},
             "measured_pairs": 543, "votes": None,
             "cues": [
                 {"kind": "word", "cue": "wonderful", "pairs": 40, "chosen_share": 0.9, "low": 0.77, "high": 0.96},
@@ -262,14 +274,15 @@ def _documents(rng: random.Random) -> dict[str, Json]:
         "data/sources.json": {
             "chat_format": "transcript",
             "sources": [
-                {"file": "reviews.csv", "format": "labelled_texts: text = text", "rows": 9000,
+                {"file": "reviews.csv", "md5": None, "format": "labelled_texts: text = text", "rows": 9000,
                  "fates": {"used.judge": 900, "used.train": 560, "unused.sft": 8000, "dropped.empty_text": 400,
                            "dropped.duplicate": 40, "dropped.near_duplicate_across_splits": 3}},
             ],
             "examples": {"empty_text": [{"file": "reviews.csv", "row": 3, "value": "{'text': ''}"}]},
             "votes": {
-                "comparisons": 50, "votes": 150, "annotators": 3, "verdicts": {"a": 60, "b": 70, "tie": 20},
-                "krippendorff_alpha": 0.61, "first_shown_wins": 0.52, "decided_votes": 130,
+                "comparisons": 50, "votes": 150, "annotators": 3, "votes_each": 3.0,
+                "verdicts": {"a": 60, "b": 70, "tie": 20}, "krippendorff_alpha": 0.61,
+                "first_shown_wins": 0.52, "decided_votes": 130,
             },
         },
         "judge/metrics.json": {
@@ -277,6 +290,15 @@ def _documents(rng: random.Random) -> dict[str, Json]:
             "evaluation": {**measured_judge("classifier", 0.853), **_SHARED, "agreement": 0.91},
             "second": {**measured_judge("lexicon", 0.66), **_SHARED},
         },
+    }  # fmt: skip
+
+
+def _distribution(scores: list[float]) -> Json:
+    quantiles = {"05": 0.05, "25": 0.25, "50": 0.5, "75": 0.75, "95": 0.95}
+    ordered = sorted(scores)
+    return {
+        "mean": statistics.fmean(scores), "standard_deviation": statistics.pstdev(scores),
+        **{f"quantile_{name}": ordered[int(share * len(ordered))] for name, share in quantiles.items()},
     }  # fmt: skip
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.report.checkpoint_documents import Checkpoints
 from pipeline.report.comparison import build_comparison
 from pipeline.report.curves import overoptimization_entries, run_curve
 from pipeline.report.page_curves import fit_rows, pair_rows
 from pipeline.report.pairs import compare_pairs, paired_difference, win_rate
+from pipeline.results.checkpoints import Checkpoints
 from tests.report.trained_files import checkpoints, point, with_policy
 
 

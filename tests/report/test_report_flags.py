@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.report.documents import CueDocument, ExpectedError, Interval
 from pipeline.report.flags import (
     drift_warnings,
     find_flags,
@@ -15,6 +14,9 @@ from pipeline.report.flags import (
     sampler_warnings,
     training_warnings,
 )
+from pipeline.results.document import Interval
+from pipeline.results.preferences import CueDocument
+from pipeline.results.reward import ExpectedError
 from tests.report.trained_files import with_policy, with_scores
 
 

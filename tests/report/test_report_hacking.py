@@ -5,9 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.report.checkpoint_documents import Checkpoints
 from pipeline.report.comparison import build_comparison, comparison_table
-from pipeline.report.documents import Interval
 from pipeline.report.flags import find_flags
 from pipeline.report.hacking import (
     fall_after_peak,
@@ -16,6 +14,8 @@ from pipeline.report.hacking import (
     hacking_message,
     peak_message,
 )
+from pipeline.results.checkpoints import Checkpoints
+from pipeline.results.document import Interval
 from tests.report.trained_files import checkpoints, point, with_metrics, with_policy, with_scores
 
 

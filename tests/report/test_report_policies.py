@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline.report.documents import Interval
 from pipeline.report.page_categories import category_rows
 from pipeline.report.page_policies import comparison_rows, gain_tone
 from pipeline.report.pairs import gain
+from pipeline.results.document import Interval
 from tests.report.trained_files import with_metrics, with_policy, with_scores
 
 SAD = "<i>sad</i>"

@@ -4,12 +4,12 @@ import random
 
 import pytest
 
-from pipeline.report.checkpoint_documents import LastCheckpoint
 from pipeline.report.comparison import build_comparison
 from pipeline.report.flags import find_flags
 from pipeline.report.page_seeds import method_seeds
 from pipeline.report.seeds import far_below, seed_tables
 from pipeline.report.verdict import state_verdict
+from pipeline.results.policies import LastCheckpoint
 from tests.report.trained_files import load, with_metrics, with_policy, with_scores
 
 

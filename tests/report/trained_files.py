@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.evaluation.statistics import bootstrap_mean
-from pipeline.report.documents import Interval
 from pipeline.report.inputs import SFT, PolicyReport, ReportInputs, TrainedPolicy, load_report_inputs
+from pipeline.results.document import Interval
 
 Json = dict[str, Any]
 
@@ -48,7 +48,7 @@ def spread(mean: float, half: float, prompts: int = PROMPTS) -> list[float]:
 def checkpoints(points: Sequence[Json], **changes: object) -> Json:
     """A file of reports/checkpoints, the last of the points selected."""
     last = points[-1]["step"]
-    facts = {"select": "best", "max_kl": 10.0, "prompts": PROMPTS, "repair": None}
+    facts = {"select": "best", "max_kl": 10.0, "judge_trusted": True, "prompts": PROMPTS, "repair": None}
     return {"points": list(points), "selected_step": last, "last_step": last, **facts, **changes}
 
 
@@ -68,10 +68,19 @@ REPAIR = {
         {
             "category": "<i>sad</i>",
             "prompts": 40,
+            "sft": 0.6,
+            "before": 0.5,
             "difference": {"mean": -0.1, "low": -0.15, "high": -0.05},
             "regressed": True,
         },
-        {"category": "glad", "prompts": 60, "difference": {"mean": 0.17, "low": 0.1, "high": 0.24}, "regressed": False},
+        {
+            "category": "glad",
+            "prompts": 60,
+            "sft": 0.5,
+            "before": 0.67,
+            "difference": {"mean": 0.17, "low": 0.1, "high": 0.24},
+            "regressed": False,
+        },
     ],
 }
 

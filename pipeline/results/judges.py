@@ -2,7 +2,7 @@
 
 from pydantic import FiniteFloat
 
-from pipeline.report.documents import Count, Document, Interval
+from pipeline.results.document import Count, Document, Interval
 
 
 class MeasuredJudge(Document):
@@ -16,11 +16,15 @@ class MeasuredJudge(Document):
     texts: Count
     problem: str | None
     """Why it is not trusted."""
+    verdicts: dict[str, Count] | None = None
+    """How it came to them, of one that keeps count."""
 
 
 class OtherJudge(MeasuredJudge):
     """The judge that measures beside another one, on the same texts; None where there is nothing to compare."""
 
+    first_accuracy: Interval | None = None
+    """Of the judge beside it, on what this one was measured on."""
     agreement: FiniteFloat | None
     shared_error_share: FiniteFloat | None
     """Share of the errors of the judge that measures that the other one makes, too."""

@@ -1,26 +1,10 @@
-"""The typed contents of the files about trained policies and the checkpoints on their way."""
+"""The typed contents of what is measured along the checkpoints of a run."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from pipeline.report.documents import Count, Document, Interval, PolicyMetrics
-
-
-class LastCheckpoint(Document):
-    """The end of training on the evaluation prompts, where another checkpoint was selected."""
-
-    judge_score: Interval
-    reward_score: Interval
-    kl_nats_per_sequence: FiniteFloat
-
-
-class TrainedMetrics(PolicyMetrics):
-    """The selected checkpoint on the evaluation prompts; `last` is None where it is the last one."""
-
-    selected_step: Count
-    last_step: Count
-    last: LastCheckpoint | None
+from pipeline.results.document import Count, Document, Interval
 
 
 class CheckpointPoint(Document):
@@ -55,6 +39,9 @@ class FoundCategory(Document):
 
     category: str
     prompts: Count
+    sft: FiniteFloat
+    before: FiniteFloat
+    """Judge score of hybrid's start."""
     difference: FoundDifference
     regressed: bool
     """It was trained on; others are only checked."""
@@ -77,6 +64,7 @@ class Checkpoints(Document):
     last_step: Count
     select: Literal["best", "last"]
     max_kl: FiniteFloat
+    judge_trusted: bool
     prompts: Count = Field(gt=0)
     repair: Repair | None
 
