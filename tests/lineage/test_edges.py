@@ -128,3 +128,19 @@ def test_a_file_that_its_producer_no_longer_writes_was_read_in_another_version(p
     project.stage("writer", [], ["out"])
     (line,) = edges(project)
     assert line.startswith("out/b.txt: reader read ") and "writer has written nothing; `dvc repro reader`" in line
+
+
+def test_a_folder_within_an_output_that_no_list_is_kept_of_is_compared_as_a_whole(project: Project) -> None:
+    """As labels in the prepared data, which the judge was fitted to."""
+    project.write("out/part/a.txt", "1")
+    project.write("out/beside.txt", "1")
+    project.stage("writer", [], ["out"])
+    project.write("read", "")
+    project.stage("reader", ["out/part"], ["read"])
+    project.write("out/beside.txt", "2")
+    project.stage("writer", [], ["out"])
+    assert edges(project) == [], "what the reader has read is the same"
+    project.write("out/part/a.txt", "2")
+    project.stage("writer", [], ["out"])
+    (line,) = edges(project)
+    assert line.startswith("out/part: reader read ") and "writer has written" in line
