@@ -53,9 +53,10 @@ quick: lint typecheck $(READY) ## linters, type check and the fast tests, while 
 
 test: lint typecheck unit ## linters, type check and tests
 
-lint: $(READY) ## ruff
+lint: $(READY) ## ruff, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 typecheck: $(READY) ## mypy
 	$(BIN)/mypy

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from pipeline.lineage.contents import Contents
+from pipeline.project.hashing import folder_hash
 from pipeline.project.lockfile import Artifact, Lock, StageRecord
 
 _SHOWN = 12
@@ -64,8 +65,12 @@ def _within(
         return
     read = contents.files(dep)
     inside = {path: md5 for path, md5 in files.items() if PurePosixPath(path).is_relative_to(dep.path)}
-    for path in sorted({*inside, *(read or inside)}):
-        yield path, (read or inside).get(path, "nothing"), writer, inside.get(path, "nothing")
+    if read is None:  # DVC keeps no list of such a folder: only its hash is known
+        now = folder_hash({str(PurePosixPath(path).relative_to(dep.path)): md5 for path, md5 in inside.items()})
+        yield dep.path, dep.md5, writer, now
+        return
+    for path in sorted({*inside, *read}):
+        yield path, read.get(path, "nothing"), writer, inside.get(path, "nothing")
 
 
 def _shared(out: Artifact, dep: Artifact, contents: Contents) -> Iterable[tuple[str, str, str]]:

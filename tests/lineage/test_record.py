@@ -1,20 +1,15 @@
 """A record, prompt, sample or pair leads to its raw rows, and what it was to each model is said apart."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from pipeline.errors import PipelineError
-from pipeline.lineage import roles
 from pipeline.lineage.raw import RawSources
 from pipeline.lineage.record import Origin, Trace, trace_record
 from pipeline.lineage.record_text import describe, describe_findings
 from pipeline.lineage.search import find_text
 from pipeline.lineage.source_files import SourceFiles
-from pipeline.project.lockfile import StageRecord
-from tests.conftest import ROOT
 from tests.lineage.conftest import EVALUATED, LABELLED, PAIR, PROMPT, RAW, REFUSED, TESTED, TEXT, Project
 
 Tracer = Callable[[str], Trace]
@@ -132,27 +127,6 @@ def test_a_sentence_is_found_in_raw_rows_pairs_and_samples(rlhf: Project, raw: R
     found, _ = find_text("row 5", rlhf.lock(), rlhf.contents(), raw, limit=9)
     assert [(hit.id, hit.fate) for hit in found] == [(None, "dropped.empty_text")]
     assert find_text(PAIR, rlhf.lock(), rlhf.contents(), raw, limit=9) == ([], {}), "an id is no text"
-
-
-@pytest.mark.parametrize("table", [roles.TRAINS, roles.MEASURES], ids=["trains", "measures"])
-def test_every_role_is_of_a_file_that_the_stage_reads(table: dict[str, tuple[str, ...]]) -> None:
-    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-    for name, patterns in table.items():
-        deps = [str(dep).replace("${item.method}", "*").replace("${item.seed}", "*") for dep in stages[name]["deps"]]
-        for pattern in patterns:
-            assert any(pattern.startswith(dep.rstrip("*")) for dep in deps), (name, pattern)
-
-
-def test_models_are_those_that_the_stages_write() -> None:
-    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-    outs = [
-        str(next(iter(out)) if isinstance(out, dict) else out) for stage in stages.values() for out in stage["outs"]
-    ]
-    for prefix in roles.CHECKPOINTS:
-        assert any(out.startswith(prefix) for out in outs), prefix
-    for stage, prefixes in roles.SUBJECTS.items():
-        assert all(any(dep.startswith(prefix) for dep in stages[stage]["deps"]) for prefix in prefixes), stage
-    assert not roles.trained_files(StageRecord("check_data", "", [], [], [], {}), [str(Path("x.jsonl"))])
 
 
 def test_the_cause_of_a_fate_is_told_in_one_line_that_steers_no_terminal() -> None:

@@ -1,257 +1,137 @@
-"""dvc.lock, params.yaml and the cache are edited until they agree; the runs of MLflow still say what was."""
+"""What the runs of a stage say of it: the same, something else, or nothing."""
 
 import json
-import shutil
-from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
 import pytest
-from ruamel.yaml import YAML
 
-from pipeline.lineage.logged_values import same_value
-from tests.lineage.commands import Audit, audit_in
-from tests.lineage.conftest import STORE, Project
-from tests.lineage.stores import client, logged, logged_whole, relocked, tags, written_again
+from pipeline.lineage import testimony as asked  # pytest would take its names for those of tests
+from pipeline.lineage.runs import LoggedRun
+from pipeline.project.lockfile import StageRecord
+from tests.lineage.by_hand import run_of, stage, with_metrics, with_params
+from tests.lineage.conftest import Project
 
-SFT, DPO, REWARD = "artifacts/sft", "artifacts/policies/dpo/seed-0", "reports/reward_model/metrics.json"
-TEXTS = "artifacts/data/texts/train.jsonl"
-
-
-@pytest.fixture
-def ran(tracked: Project) -> Project:
-    """Two stages read parameters, which params.yaml has, too."""
-    tracked.entries["optimize_policy@dpo-0"]["params"]["params.yaml"] = {"optimize.dpo": {"beta": 0.1, "lr": 5e-06}}
-    tracked.entries["train_sft"]["params"]["params.yaml"] = {"train_sft": {"epochs": 1, "targets": ["q", "v"]}}
-    agree(tracked)
-    return tracked
+SFT = stage("train_sft", ["texts"], ["artifacts/sft"], code=["stages/sft.py"], params={"epochs": 1, "lr": 5e-06})
+OTHER_INPUT, OTHER_OUTPUT = {"dvc.dep/texts": "other"}, {"dvc.out/artifacts/sft": "other"}
 
 
-def agree(project: Project) -> None:
-    """Make params.yaml what dvc.lock says of each parameter."""
-    values: dict[str, Any] = {"tracking": {"uri": f"sqlite:///{STORE}"}, "data": {"source": "data/raw/a.jsonl"}}
-    for entry in project.entries.values():
-        for key, section in entry["params"]["params.yaml"].items():
-            *parents, last = key.split(".")
-            place = values
-            for parent in parents:
-                place = place.setdefault(parent, {})
-            place[last] = section
-    YAML().dump(values, project.root / "params.yaml")
-    project.lock()
+class Told:
+    """Runs by stage, as a store would answer."""
+
+    def __init__(self, runs: list[LoggedRun]) -> None:
+        self.runs = runs
+
+    def of_version(self, record: StageRecord) -> list[LoggedRun]:
+        return self.runs
 
 
-@pytest.fixture
-def audit(ran: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Audit]:
-    yield audit_in(ran.root, monkeypatch, capsys)
+def said(project: Project, *runs: LoggedRun, record: StageRecord = SFT) -> asked.Testimony:
+    return asked.testimony([record], Told(list(runs)), project.contents())  # type: ignore[arg-type]
 
 
-def forge_beta(project: Project, beta: float = 0.3) -> None:
-    project.entries["optimize_policy@dpo-0"]["params"]["params.yaml"]["optimize.dpo"]["beta"] = beta
-    agree(project)
-
-
-def test_runs_that_say_the_same_confirm_every_stage(ran: Project, audit: Audit) -> None:
-    logged_whole(ran)
-    answer = audit("--verify", DPO)
-    assert answer.code == 0, answer.said
-    assert "7 of 7 stages are as their runs in MLflow say" in answer.out
-    found = json.loads(audit("--verify", "--json", DPO).out)
-    assert found["verified"] and found["runs"]["unconfirmed"] == {} and len(found["runs"]["confirmed"]) == 7
-
-
-def test_a_forged_parameter_is_named_with_both_values_the_run_and_what_to_do(ran: Project, audit: Audit) -> None:
-    run = logged_whole(ran)["optimize_policy@dpo-0"]
-    forge_beta(ran)
-    answer = audit("--verify", DPO)
-    assert answer.code == 1
-    (line,) = answer.out.splitlines()
-    for words in (
-        "optimize_policy@dpo-0: ", "optimize.dpo.beta is 0.3 in dvc.lock and 0.1 in the run", run,
-        "`git checkout dvc.lock params.yaml`", "`dvc repro --force --single-item optimize_policy@dpo-0`",
-    ):  # fmt: skip
-        assert words in line
-    assert "optimize.dpo.lr" not in line
-
-
-def test_the_tree_says_it_with_the_run(ran: Project, audit: Audit) -> None:
-    run = logged_whole(ran)["optimize_policy@dpo-0"]
-    assert "says it had another" not in audit(DPO).said
-    forge_beta(ran)
-    assert f"{run}, says it had another optimize.dpo.beta than dvc.lock has" in audit(DPO).said
-
-
-def test_the_parameters_of_a_stage_further_up_are_compared_too(ran: Project, audit: Audit) -> None:
-    logged_whole(ran)
-    ran.entries["train_sft"]["params"]["params.yaml"]["train_sft"]["targets"] = ["q"]
-    agree(ran)
-    answer = audit("--verify", DPO)
-    assert answer.code == 1 and "train_sft.targets is ['q'] in dvc.lock and ['q', 'v'] in the run" in answer.out
-
-
-def test_a_deleted_run_still_says_what_it_logged(ran: Project, audit: Audit) -> None:
-    run = logged_whole(ran)["optimize_policy@dpo-0"]
-    client(ran).delete_run(run)
-    assert audit("--verify", DPO).code == 0
-    forge_beta(ran)
-    answer = audit("--verify", DPO)
-    assert answer.code == 1 and f"{run} (deleted in MLflow)" in answer.out
-
-
-def test_of_several_executions_with_the_same_result_one_that_agrees_is_enough(ran: Project, audit: Audit) -> None:
-    """As after a change that had no effect, or an experiment whose outputs another has, too."""
-    logged_whole(ran)
-    forge_beta(ran)
-    logged(ran, "optimize_policy@dpo-0", journal="2000-optimize_policy@dpo-0-2")
-    assert audit("--verify", DPO).code == 0
-
-
-def test_a_copy_of_a_run_with_other_parameters_is_no_excuse(ran: Project, audit: Audit) -> None:
-    logged_whole(ran)
-    forge_beta(ran)
-    logged(ran, "optimize_policy@dpo-0")  # under the name of the first one
-    answer = audit("--verify", DPO)
-    assert answer.code == 1 and "another run says that it is the same execution" in answer.out
-
-
-def test_a_run_that_no_stage_logged_confirms_nothing(ran: Project, audit: Audit) -> None:
-    logged(ran, journal=None)
-    answer = audit("--verify", SFT)
-    assert answer.code == 0 and "train_sft: a run in MLflow says that it wrote this version, and no stage" in answer.err
-    assert "0 of 2 stages" in answer.out
-
-
-def test_a_parameter_that_only_one_of_the_two_has_is_named(ran: Project, audit: Audit) -> None:
-    logged(ran, params={"train_sft.epochs": "1", "train_sft.seed": "3"})
-    answer = audit("--verify", SFT)
-    assert answer.code == 1
-    assert "train_sft.targets is ['q', 'v'] in dvc.lock and not in the run" in answer.out
-    assert "train_sft.seed is not in dvc.lock and 3 in the run" in answer.out
-
-
-def test_the_run_of_a_policy_also_has_the_parameters_of_what_lies_behind(ran: Project, audit: Audit) -> None:
-    logged_whole(ran)
-    client(ran).log_param(logged(ran, policy="dpo"), "data.source", "data/raw/a.jsonl")
-    assert audit("--verify", SFT).code == 0
-
-
-def test_without_a_run_it_is_said_and_with_runs_it_fails(ran: Project, audit: Audit) -> None:
-    answer = audit("--verify", SFT)
-    assert answer.code == 0 and "0 of 2 stages" in answer.out
-    assert "train_sft: no run in MLflow says that it wrote this version" in answer.err
-    strict = audit("--verify", "--runs", SFT)
-    assert strict.code == 1 and "train_sft: no run in MLflow" in strict.out
-    logged_whole(ran)
-    assert audit("--verify", "--runs", SFT).code == 0
-
-
-def test_without_a_store_it_is_said_and_with_runs_it_fails(ran: Project, audit: Audit) -> None:
-    (ran.root / STORE).unlink()
-    answer = audit("--verify", SFT)
-    assert answer.code == 0 and "no run was asked" in answer.out and "is not here" in answer.err
-    assert audit("--verify", "--runs", SFT).code == 1
-
-
-def test_runs_that_were_not_sent_yet_are_said(ran: Project, audit: Audit) -> None:
-    ran.write(".state/tracking/1000-train_sft-1.jsonl", "{}\n")
-    assert "`make sync` sends 1 run that MLflow does not have yet" in audit("--verify", SFT).err
-
-
-def test_a_forged_metric_is_another_output_than_the_run_wrote(ran: Project, audit: Audit) -> None:
-    written_again(ran, REWARD, {"accuracy": 0.7})
-    run = logged_whole(ran)["evaluate_reward"]
-    written_again(ran, REWARD, {"accuracy": 0.9})
-    answer = audit("--verify", REWARD)
-    assert answer.code == 1 and f"{REWARD} is " in answer.out and run in answer.out
-    assert "of the same inputs, code and parameters" in answer.out
-
-
-def test_a_forged_metric_whose_hash_the_run_has_too_is_another_than_it_logged(ran: Project, audit: Audit) -> None:
-    written_again(ran, REWARD, {"accuracy": 0.7, "models": [1], "own": {"pairs": 3}})
-    run = logged_whole(ran)["evaluate_reward"]
-    for key, value in {"final.accuracy": 0.7, "final.own.pairs": 3.0}.items():
-        client(ran).log_metric(run, key, value)
-    assert audit("--verify", REWARD).code == 0
-    forged = written_again(ran, REWARD, {"accuracy": 0.9, "models": [1], "own": {"pairs": 3}})
-    client(ran).set_tag(run, f"dvc.out/{REWARD}", forged)
-    answer = audit("--verify", REWARD)
-    assert answer.code == 1
-    assert f"final.accuracy is 0.9 in {REWARD} and 0.7 in the run" in answer.out and "pairs" not in answer.out
-
-
-def test_a_swapped_model_is_another_than_its_run_wrote_and_its_reader_read(ran: Project, audit: Audit) -> None:
-    runs = logged_whole(ran)
-    before = tags(ran, "optimize_policy@dpo-0")[f"dvc.out/{DPO}"]
-    shutil.copy(ran.root / SFT / "model.safetensors", ran.root / DPO / "model.safetensors")
-    relocked(ran, DPO, before)
-    answer = audit("--verify", "artifacts/selected/dpo/seed-0")
-    assert answer.code == 1
-    reader, writer = sorted(answer.out.splitlines(), key=lambda line: not line.startswith("select"))
-    assert writer.startswith("optimize_policy@dpo-0: ") and runs["optimize_policy@dpo-0"] in writer
-    assert f"{DPO} is " in writer and before[:12] in writer
-    assert reader.startswith("select_checkpoint@dpo-0: ") and f"it read {DPO}" in reader and before[:12] in reader
+def test_a_run_that_says_the_same_confirms(project: Project) -> None:
+    assert said(project, run_of(SFT)) == asked.Testimony(confirmed=["train_sft"])
 
 
 @pytest.mark.parametrize(
-    ("tag", "words"),
+    ("run", "words"),
     [
-        (f"dvc.dep/{TEXTS}", f"it read {TEXTS} as "),
-        ("dvc.code", "the code is another"),
-        (f"dvc.out/{SFT}", f"{SFT} is "),
+        (with_params(run_of(SFT), epochs="2"), "epochs is 1 in dvc.lock and 2 in the run"),
+        (with_params(run_of(SFT), seed="3"), "seed is not in dvc.lock and 3 in the run"),
+        (replace(run_of(SFT), params={"epochs": "1"}), "lr is 5e-06 in dvc.lock and not in the run"),
+        (run_of(SFT, **OTHER_INPUT), "it read texts as hash of text in dvc.lock and as other in the run"),
+        (run_of(SFT, **{"dvc.dep/texts": None}), "it read texts as hash of text in dvc.lock and as nothing in the run"),
+        (run_of(SFT, **{"dvc.code": "other"}), "the code is another in dvc.lock than in the run"),
     ],
 )
-def test_an_edited_tag_is_named(ran: Project, audit: Audit, tag: str, words: str) -> None:
-    run = logged_whole(ran)["train_sft"]
-    client(ran).set_tag(run, tag, "0" * 32 + (".dir" if tag != f"dvc.dep/{TEXTS}" else ""))
-    answer = audit("--verify", SFT)
-    assert answer.code == 1 and words in answer.out and run in answer.out
+def test_a_run_that_wrote_it_and_says_otherwise_contradicts(project: Project, run: LoggedRun, words: str) -> None:
+    found = said(project, run)
+    (line,) = found.breaks
+    assert f"train_sft: dvc.lock says something else than MLflow's run run: {words}. " in line
+    assert not found.confirmed and not found.unconfirmed
 
 
-def test_a_run_that_says_it_is_of_another_stage_confirms_nothing(ran: Project, audit: Audit) -> None:
-    client(ran).set_tag(logged(ran), "stage", "forged")
-    answer = audit("--verify", SFT)
-    assert "train_sft: a run in MLflow says that it wrote this version, and" in answer.err and "0 of 2" in answer.out
+def test_numbers_that_are_written_in_another_way_are_no_contradiction(project: Project) -> None:
+    assert said(project, with_params(run_of(SFT), lr="0.000005", epochs="1.0")).confirmed == ["train_sft"]
 
 
-def test_a_run_of_other_inputs_says_nothing_of_this_version(ran: Project, audit: Audit) -> None:
-    """As in the store of one who has run another version, and pulled this one."""
-    logged(ran, **{f"dvc.out/{SFT}": "0" * 32 + ".dir", f"dvc.dep/{TEXTS}": "1" * 32})
-    answer = audit("--verify", SFT)
-    assert answer.code == 0 and "train_sft: no run in MLflow" in answer.err
+def test_no_run_is_no_contradiction_and_no_confirmation(project: Project) -> None:
+    found = said(project)
+    assert found.unconfirmed == {"train_sft": "no run in MLflow says that it wrote this version"}
+    assert not found.breaks and not found.confirmed
 
 
-def test_runs_of_another_experiment_and_of_many_are_found(ran: Project, audit: Audit) -> None:
-    run = logged_whole(ran)["optimize_policy@dpo-0"]
-    other = client(ran).create_experiment("renamed")
-    client(ran).create_run(other, tags=tags(ran, "optimize_policy@dpo-0"))
-    client(ran).delete_run(run)
-    forge_beta(ran)
-    assert audit("--verify", DPO).code == 1
+@pytest.mark.parametrize("tags", [{"journal": None}, {"stage": "forged"}])
+def test_a_run_that_no_stage_of_this_name_has_logged_confirms_nothing(project: Project, tags: dict[str, str]) -> None:
+    assert "no stage of this name has logged it" in said(project, run_of(SFT, **tags)).unconfirmed["train_sft"]
 
 
-LONG = [{"name": f"data/raw/{number}", "share": 0.5} for number in range(40)]
+def test_one_execution_that_agrees_is_enough(project: Project) -> None:
+    """Others may have had the same result: after a change without an effect, for one."""
+    assert said(project, with_params(run_of(SFT, "a"), epochs="2"), run_of(SFT, "b")).confirmed == ["train_sft"]
 
 
-@pytest.mark.parametrize(
-    ("locked", "told"),
-    [
-        (5e-06, "5e-06"), (5.0e-6, "0.000005"), (1, "1.0"), (1.0, "1"), ("5e-6", "5e-06"), (None, "None"),
-        (True, "True"), (["a", "b"], "['a', 'b']"), ([1, 2.0], "[1.0, 2]"), ("", ""), ("a\nb", "a\nb"),
-        ([{"share": 1, "name": "a"}], "[{'name': 'a', 'share': 1.0}]"), ("x" * 900, "x" * 500),
-        (LONG, str(LONG)[:500]), ([dict(reversed(one.items())) for one in LONG], str(LONG)[:500]),
-        ("Is 'A' better?", "Is 'A' better?"), (float("inf"), "inf"), ([], "[]"),
-    ],
-)  # fmt: skip
-def test_values_that_are_written_in_two_ways_are_the_same(locked: Any, told: str) -> None:
-    assert same_value(locked, told)
+def test_a_copy_that_agrees_does_not_clear_the_execution_that_does_not(project: Project) -> None:
+    first = with_params(run_of(SFT, "a", journal="same"), epochs="2")
+    (line,) = said(project, first, run_of(SFT, "b", journal="same")).breaks
+    assert "run a (another run says that it is the same execution)" in line
 
 
-@pytest.mark.parametrize(
-    ("locked", "told"),
-    [
-        (0.3, "0.1"), (None, "0"), (True, "1"), (True, "False"), ([1, 2], "[2, 1]"), (["a"], "['b']"), ("a", "b"),
-        (LONG[1:], str(LONG)[:500]), ("y" + "x" * 900, "x" * 500), ("x" * 400, "x" * 500), (0.1000000001, "0.1"),
-        ([True], "[1]"), ("0.10 ", "x"),
-    ],
-)  # fmt: skip
-def test_other_values_are_not(locked: Any, told: str) -> None:
-    assert not same_value(locked, told)
+def test_the_run_that_differs_least_is_named_and_a_deleted_one_too(project: Project) -> None:
+    far = with_params(run_of(SFT, "far", **OTHER_INPUT), epochs="2")
+    near = replace(with_params(run_of(SFT, "near"), epochs="3"), deleted=True)
+    (line,) = said(project, far, near).breaks
+    assert "run near (deleted in MLflow)" in line and "far" not in line
+
+
+def test_many_differences_are_counted(project: Project) -> None:
+    record = stage("s", (), ["out"], params={f"p{number:02}": number for number in range(13)})
+    (line,) = said(project, replace(run_of(record), params={}), record=record).breaks
+    assert "p09 is 9" in line and "p10" not in line and "; and 3 more. " in line
+
+
+def test_without_a_run_that_wrote_it_one_that_differs_in_nothing_else_contradicts(project: Project) -> None:
+    """Same inputs, code and parameters, and another result: somebody put that output there."""
+    (line,) = said(project, run_of(SFT, **OTHER_OUTPUT)).breaks
+    assert "of the same inputs, code and parameters" in line and "artifacts/sft is hash of arti" in line
+    assert said(project, run_of(SFT, **OTHER_OUTPUT, **OTHER_INPUT)).breaks == [], "it is of another version"
+    assert said(project, with_params(run_of(SFT, **OTHER_OUTPUT), epochs="2")).breaks == []
+    assert said(project, run_of(SFT, "a", **OTHER_OUTPUT), run_of(SFT, "b")).confirmed == ["train_sft"]
+
+
+def test_the_run_of_a_policy_may_have_more_parameters(project: Project) -> None:
+    assert said(project, with_params(run_of(SFT, policy="sft"), seed="3")).confirmed == ["train_sft"]
+    assert said(project, with_params(run_of(SFT, policy="sft"), epochs="3")).breaks
+
+
+class TestOfNumbers:
+    """What a stage wrote as JSON beside what it logged."""
+
+    def record(self, project: Project, **files: object) -> StageRecord:
+        for name, values in files.items():
+            project.write(f"{name}.json", json.dumps(values))
+        project.stage("measure", [], [f"{name}.json" for name in files])
+        return project.lock().stages["measure"]
+
+    @pytest.mark.parametrize(
+        ("logged", "agrees"), [(0.7, True), (0.7 + 1e-12, True), (0.9, False), (float("nan"), False)]
+    )
+    def test_they_are_the_same_up_to_rounding(self, project: Project, logged: float, agrees: bool) -> None:
+        record = self.record(project, m={"accuracy": 0.7, "own": {"pairs": 3}, "flag": True})
+        run = with_metrics(run_of(record), final__accuracy=logged, final__own__pairs=3, final__flag=0)
+        found = said(project, run, record=record)
+        assert bool(found.confirmed) == agrees
+        assert agrees or "final.accuracy is 0.7 in m.json and " in found.breaks[0]
+
+    def test_nan_is_nan(self, project: Project) -> None:
+        record = self.record(project, m={"accuracy": float("nan")})
+        assert said(project, with_metrics(run_of(record), final__accuracy=float("nan")), record=record).confirmed
+
+    def test_what_was_not_logged_or_is_in_two_files_is_not_compared(self, project: Project) -> None:
+        record = self.record(project, m={"a": 1, "b": 2}, n={"a": 3})
+        assert said(project, with_metrics(run_of(record), final__a=9), record=record).confirmed
+        assert said(project, with_metrics(run_of(record), final__b=9), record=record).breaks
+
+    def test_json_without_numbers_by_name_is_not_compared(self, project: Project) -> None:
+        record = self.record(project, m=[1, 2])
+        assert said(project, with_metrics(run_of(record), final__a=9), record=record).confirmed

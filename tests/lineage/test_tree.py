@@ -1,10 +1,16 @@
 """The tree of a checkpoint ends at the files of raw data, not at their folder."""
 
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import PipelineError
 from pipeline.lineage.contents import Contents
-from pipeline.lineage.tree import lineage
+from pipeline.lineage.tree import lineage, relative
 from pipeline.lineage.tree_text import render
 from pipeline.project.defaults import Defaults
 from pipeline.project.hashing import content_hash
+from pipeline.project.lockfile import Lock
 from tests.lineage.conftest import RAW, Project
 
 TARGET = "artifacts/policies/dpo/seed-0"
@@ -39,3 +45,37 @@ def test_a_folder_of_outputs_leads_on_to_the_stages_that_wrote_them(rlhf: Projec
     shown = render(tree, Defaults("none"), unused={})
     assert "artifacts/inputs/hybrid  " in shown and "[folder of outputs]" in shown
     assert "<- find_regressions@0" in shown and "<- optimize_policy@dpo-0" in shown
+
+
+def test_each_version_of_a_path_is_walked_once(rlhf: Project) -> None:
+    tree = lineage("artifacts/policies/hybrid/seed-0", rlhf.lock(), rlhf.contents(), None)
+    walked = [(node.path, node.md5) for node in tree.walk()]
+    assert walked[0][0] == "artifacts/policies/hybrid/seed-0" and len(walked) == len(set(walked))
+    assert {"artifacts/sft", "data/raw", TARGET} <= {path for path, _ in walked}
+    assert "artifacts/reward_model" not in {path for path, _ in walked}, "nothing here was made of it"
+
+
+def test_a_node_knows_the_rows_of_its_version(rlhf: Project) -> None:
+    lock = rlhf.lock()
+    (pairs,) = [node for node in lineage(TARGET, lock, rlhf.contents(), None).walk() if node.path.endswith("raw.jsonl")]
+    assert pairs.rows == 3 and lineage(TARGET, lock, rlhf.contents(), None).rows is None
+
+
+def test_an_output_of_a_stage_that_is_no_more_names_the_stage(rlhf: Project) -> None:
+    rlhf.lock()
+    names = set(rlhf.entries) - {"train_reward"}
+    lock = Lock((rlhf.root / "dvc.lock").read_text(), label="dvc.lock", names=names)
+    with pytest.raises(PipelineError, match=r"it is of stage train_reward, which dvc\.yaml no longer has"):
+        lineage("artifacts/reward_model", lock, rlhf.contents(), None)
+
+
+def test_programs_get_the_whole_tree(rlhf: Project) -> None:
+    found = lineage(TARGET, rlhf.lock(), rlhf.contents(), None).as_dict()
+    assert found["stage"]["name"] == "optimize_policy@dpo-0" and found["runs"] == []
+    assert [node["path"] for node in found["inputs"]] == ["artifacts/sft", "artifacts/inputs/dpo"]
+
+
+def test_paths_are_written_as_in_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert relative("artifacts/sft/", tmp_path) == relative(f"{tmp_path}/artifacts/sft", tmp_path) == "artifacts/sft"
+    assert relative("/elsewhere/a/", tmp_path) == "/elsewhere/a"

@@ -1,131 +1,86 @@
-"""Packages import one way, and only what a table permits."""
+"""The contracts in pyproject.toml of who may import whom can fail, and package files hold nothing but a docstring."""
 
 import ast
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.project.test_closure import covers
 
-COMMON = ("errors", "params", "progress", "resume", "seeding")
-# What the modules of each package may import of `pipeline`, besides their own package and the one place that shortens
-# what people are shown.
-ALLOWED = {
-    "objectives": set[str](),
-    "params": {"errors"},
-    "reading": {"errors", "packages", "params", "scratch"},
-    "validation": {"errors", "params", "processes", "progress", "data", "evaluation.statistics"},
-    "data": {"errors", "params", "processes", "progress", "scratch", "seeding", "reading"},
-    "check": {
-        *(
-            "errors",
-            "environment",
-            "params",
-            "data",
-            "judges.rules",
-            "memory",
-            "models.sources",
-            "reading",
-            "validation",
-        ),
-        *("models.reward_texts", "models.text_length", "project.cache_links", "project.home"),
-    },
-    "labelling": {"errors", "seeding", "reading", "data"},
-    "judges": {"errors", "params", "progress", "data", "models"},
-    "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing", "data.passages", "reading.endings"},
-    "training": {*COMMON, "objectives", "models", "data.passages", "data.tokens", "data.preferences"},
-    "evaluation": {
-        *set(COMMON) - {"progress"},
-        "judges",
-        "models",
-        "objectives",
-        "data.passages",
-        "data.tokens",
-        "data.preferences",
-    },
-    "external": {"errors", "environment", "params", "data.passages", "reading", "judges", "models", "evaluation"},
-    "results": set(),
-    "report": {
-        "errors",
-        "params",
-        "results",
-        "evaluation.overoptimization",
-        "evaluation.categories",
-        "evaluation.statistics",
-        "project.defaults",
-        "stage.costs",
-        "project.provenance",
-        "training.loss_checks",
-        "training.sampler_check",
-        "validation.reasons",
-    },
-    "compare": {"errors", "environment", "params.loading", "tracking", "evaluation.statistics", "report"},
-    "release": {"params", "data.tokens", "reading.chats"},
-    "sharing": {"errors", "environment", "project", "data", "lineage", "models", "release", "reading.chats"},
-    "chat": {
-        *("errors", "environment", "params", "seeding", "reading", "data", "labelling", "models", "release"),
-        "sharing.variants",
-    },
-    "lineage": {"errors", "environment", "params", "project", "tracking", "data.records", "reading.sources"},
-    "memory": {"errors", "params", "models", "data.passages", "data.tokens", "data.packing", "training.schedule"},
-    "stage": {"errors", "params", "resume", "project", "tracking", "models"},
-    "tracking": {"errors", "environment", "params", "project", "evaluation.statistics"},
-    "project": {"errors", "params.loading", "processes"},
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+PACKAGES = ("pipeline", "stages", "benchmarks")
+# what breaks each contract: an import more in a module
+BREACHES = {
+    "layers": ("pipeline/data/shares.py", "pipeline.models.policy"),
+    "programs": ("pipeline/scratch.py", "stages.train_sft"),
+    "stages": ("stages/train_sft.py", "stages.train_reward"),
+    "objectives": ("pipeline/objectives/kl.py", "pipeline.errors"),
+    "mlflow": ("pipeline/stage/costs.py", "mlflow"),
+    "dvc": ("pipeline/lineage/diff.py", "dvc"),
+    "torch": ("pipeline/reading/endings.py", "torch"),
+    "rooms": ("pipeline/labelling/items.py", "pipeline.project.home"),
 }
 
 
-def imports(path: Path) -> set[str]:
-    """Dotted names that a module imports."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-    return names
+def copy_of_the_code(folder: Path) -> Path:
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
 
 
-@pytest.mark.parametrize("package", sorted(ALLOWED))
-def test_layers_import_one_way(package: str) -> None:
-    may_be = {*ALLOWED[package], package, "excerpts"}
-    wrong = [
-        (path.relative_to(ROOT).as_posix(), name)
-        for path in sorted((ROOT / "pipeline" / package).glob("*.py"))
-        for name in imports(path)
-        if name.startswith("pipeline.")
-        and not any(covers(allowed, name.removeprefix("pipeline.")) for allowed in may_be)
-    ]
-    assert wrong == []
+def lint(root: Path) -> tuple[int, str]:
+    program = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([program, "--no-logo", "--no-cache"], cwd=root, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("package", sorted(ALLOWED))
-def test_what_may_be_imported_is_imported(package: str) -> None:
-    """A permission that nobody uses would let a layer grow unseen."""
-    paths = (ROOT / "pipeline" / package).rglob("*.py")
-    names = {name.removeprefix("pipeline.") for path in paths for name in imports(path)}
-    assert {allowed for allowed in ALLOWED[package] if not any(covers(allowed, name) for name in names)} == set()
+@pytest.fixture(scope="module")
+def breached(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the linter says of each broken contract, by its id, where all are broken at once."""
+    root = copy_of_the_code(tmp_path_factory.mktemp("breached"))
+    for path, imported in BREACHES.values():
+        with (root / path).open("a") as file:
+            file.write(f"\nimport {imported}\n")
+    (root / "pipeline/attic").mkdir()
+    (root / "pipeline/attic/__init__.py").write_text('"""A room that no contract names."""\n')
+    code, said = lint(root)
+    assert code == 1
+    _, _, said = said.partition("Broken contracts\n")
+    headings = {contract["id"]: f"\n{contract['name']}\n---" for contract in CONTRACTS}
+    starts = sorted((said.index(heading), key) for key, heading in headings.items() if heading in said)
+    ends = [start for start, _ in starts[1:]] + [len(said)]
+    return {key: said[start:end] for (start, key), end in zip(starts, ends, strict=True)}
 
 
-def test_packages_have_an_order_in_which_each_imports_earlier_ones_alone() -> None:
-    packages = {path.parent.name for path in (ROOT / "pipeline").glob("*/__init__.py")}
-    needs = {}
-    for package in packages:
-        names = {name for path in (ROOT / "pipeline" / package).rglob("*.py") for name in imports(path)}
-        needs[package] = {name.split(".")[1] for name in names if name.startswith("pipeline.")} & packages - {package}
-    while free := {package for package, others in needs.items() if not others & needs.keys()}:
-        needs = {package: others for package, others in needs.items() if package not in free}
-    assert needs == {}
+def test_each_contract_has_a_breach() -> None:
+    assert set(BREACHES) == {contract["id"] for contract in CONTRACTS}
 
 
-@pytest.mark.parametrize(("library", "owner"), [("mlflow", "tracking/store.py"), ("dvc", "project/graph.py")])
-def test_one_module_imports_each_of_the_two_trackers(library: str, owner: str) -> None:
-    users = [
-        path.relative_to(ROOT / "pipeline").as_posix()
-        for path in sorted((ROOT / "pipeline").rglob("*.py"))
-        if any(covers(library, name) for name in imports(path))
-    ]
-    assert users == [owner]
+@pytest.mark.parametrize("contract", BREACHES)
+def test_a_contract_names_the_import_that_breaks_it(contract: str, breached: dict[str, str]) -> None:
+    path, imported = BREACHES[contract]
+    importer = path.removesuffix(".py").replace("/", ".")
+    assert f"{importer} -> {imported} (l." in breached[contract]
+
+
+def test_a_room_that_is_not_listed_is_an_error_that_says_what_to_do(breached: dict[str, str]) -> None:
+    assert "- pipeline.attic" in breached["layers"]
+    assert 'A new room of pipeline/ gets its place in the layers, and in "rooms"' in breached["layers"]
+
+
+def test_a_permission_that_nobody_uses_is_an_error(tmp_path: Path) -> None:
+    """It would let a room grow unseen."""
+    config = copy_of_the_code(tmp_path) / "pyproject.toml"
+    used, stale = '"pipeline.launch -> pipeline.environment",', '"pipeline.launch -> pipeline.seeding",'
+    assert used in config.read_text()
+    config.write_text(config.read_text().replace(used, f"{used} {stale}"))
+    code, said = lint(tmp_path)
+    assert code == 1 and "pipeline.launch -> pipeline.seeding" in said
 
 
 def test_package_files_hold_a_docstring_only() -> None:
