@@ -31,8 +31,8 @@ ALLOWED = {
         ),
         *("models.reward_texts", "models.text_length", "project.cache_links", "project.home"),
     },
-    "labelling": {"errors", "seeding", "reading", "data"},
-    "judges": {"errors", "params", "progress", "data", "models"},
+    "labelling": {"errors", "locks", "seeding", "reading", "data"},
+    "judges": {"errors", "locks", "params", "progress", "data", "models"},
     "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing", "data.passages", "reading.endings"},
     "training": {*COMMON, "objectives", "models", "data.passages", "data.tokens", "data.preferences"},
     "evaluation": {
@@ -67,8 +67,8 @@ ALLOWED = {
     },
     "lineage": {"errors", "environment", "params", "project", "tracking", "data.records", "reading.sources"},
     "memory": {"errors", "params", "models", "data.passages", "data.tokens", "data.packing", "training.schedule"},
-    "stage": {"errors", "params", "resume", "project", "tracking", "models"},
-    "tracking": {"errors", "environment", "params", "project", "evaluation.statistics"},
+    "stage": {"errors", "locks", "params", "resume", "project", "tracking", "models"},
+    "tracking": {"errors", "environment", "locks", "params", "project", "evaluation.statistics"},
     "project": {"errors", "params.loading", "processes"},
 }
 
