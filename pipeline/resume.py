@@ -5,7 +5,6 @@ It lies under `.state/resume/STAGE/KEY`, outside the outputs. The key is a hash 
 that still works with it holds a lock on its folder.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,8 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from pipeline.locks import try_lock_open
 
 FOLDER = Path(".state/resume")
 State = dict[str, Any]
@@ -132,9 +133,7 @@ def _hold(folder: Path) -> int | None:
             descriptor = os.open(folder, os.O_RDONLY)
         except FileNotFoundError:  # it was removed just now
             continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock_open(descriptor):
             os.close(descriptor)
             return None
         with suppress(FileNotFoundError):
@@ -144,10 +143,10 @@ def _hold(folder: Path) -> int | None:
 
 
 def _remove_unheld(folder: Path) -> None:
-    with suppress(BlockingIOError, FileNotFoundError):
+    with suppress(FileNotFoundError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder)
+            if try_lock_open(descriptor):
+                shutil.rmtree(folder)
         finally:
             os.close(descriptor)

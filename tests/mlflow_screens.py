@@ -28,7 +28,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from pipeline.errors import PipelineError
 from pipeline.params.loading import load_params
 from pipeline.tracking.experiments import policies_experiment
-from pipeline.tracking.mirror import project_store
+from pipeline.tracking.project_store import project_store
 from pipeline.tracking.store import Store
 from pipeline.tracking.view import Mode, address
 from tests.browser import chromium

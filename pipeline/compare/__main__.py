@@ -20,7 +20,7 @@ from pipeline.compare.selection import finished_runs, listed, select
 from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
 from pipeline.params.loading import load_params
-from pipeline.tracking.mirror import project_store
+from pipeline.tracking.project_store import project_store
 
 PAGE = Path("reports/compare.html")
 

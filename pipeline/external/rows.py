@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from datasets import disable_progress_bars, load_dataset
-from datasets.exceptions import DatasetsError
-
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
 from pipeline.reading.arrow_rows import load_arrow_rows
+from pipeline.reading.hub_rows import load_hub_rows
 from pipeline.reading.json_rows import load_json_rows
-from pipeline.reading.unpacking import PACKED
+from pipeline.reading.unpacking import PACKED, unpacked_suffix
 
 Row = dict[str, Any]
 _LARGEST_ROW = 2**26
@@ -40,11 +38,10 @@ def read_rows(source: str, *, split: str = "train", revision: str | None = None)
 def _read_file(path: Path) -> list[Row]:
     if not path.is_file():
         raise PipelineError(f"{path}: no such file. Correct the path, or name a data set as hub:OWNER/NAME.")
-    kind = (path.with_suffix("") if path.suffix in PACKED else path).suffix
     try:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             return [dict(row) for row in load_arrow_rows(path, limit=_LARGEST_ROW)]
-        if kind not in (".json", ".jsonl"):
+        if unpacked_suffix(path) not in (".json", ".jsonl"):
             raise ValueError(f"use .json or .jsonl ({', '.join(PACKED)} may follow), or .parquet.")
         rows = load_json_rows(path, limit=_LARGEST_ROW)
     except (ValueError, OSError) as error:
@@ -56,24 +53,23 @@ def _read_file(path: Path) -> list[Row]:
 
 
 def _read_hub(name: str, split: str, revision: str | None) -> list[Row]:
-    disable_progress_bars()
     try:
-        return list(load_dataset(name, split=split, revision=revision))
-    except (DatasetsError, ValueError, OSError) as error:
-        raise PipelineError(
-            f"cannot load split {split!r} of hub data set {name!r}: {' '.join(str(error).split())} "
-            "Check the id, --split and the network."
-        ) from error
+        return list(load_hub_rows(name, split=split, revision=revision))
+    except ValueError as error:
+        raise PipelineError(f"{error} Check the id, --split and the network.") from error
 
 
-def text_field(row: Row, field: str, place: str) -> str:
-    """A text of a row.
+def text_field(row: Row, field: str, where: str) -> str:
+    """A field of a row that has to be a text.
+
+    Args:
+        where: file and row, for the error.
 
     Raises:
-        PipelineError: naming `place`: the field is missing or no text.
+        PipelineError: the field is missing, or is no text.
     """
     value = row.get(field)
     if not isinstance(value, str):
-        found = "is missing" if field not in row else f"is no text but a {type(value).__name__}"
-        raise PipelineError(f"{place}: {field!r} {found}.")
+        defect = "is missing" if field not in row else f"is no text but a {type(value).__name__}"
+        raise PipelineError(f"{where}: {field!r} {defect}.")
     return value

@@ -18,7 +18,7 @@ from pipeline.gc.removal import Unneeded, collect
 from pipeline.project.graph import cache_folder
 from pipeline.project.home import project_home
 from pipeline.tracking.journal import FOLDER, hold
-from pipeline.tracking.mirror import project_store
+from pipeline.tracking.project_store import project_store
 
 
 def main() -> None:

@@ -1,4 +1,9 @@
-"""A chat model behind an OpenAI-compatible endpoint. The only module that knows the key, and the openai package."""
+"""A chat model behind an OpenAI-compatible endpoint. No other module reads the key or imports the openai package.
+
+The retries are this module's, not the client's (openai 3.54). Those pass over status 425 and answers of status 200 that
+are cut short or no JSON, as proxies in front of a busy server give them; they give up where the server asks for more
+than two minutes; only the thread that was told to wait waits; and nothing ends their sleep.
+"""
 
 import os
 from collections.abc import Mapping
@@ -7,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
-from pipeline.judges.pace import Pace, backoff_seconds, retry_after_seconds
+from pipeline.judges.rate_limit import RateLimiter, backoff_seconds, retry_after_seconds
 from pipeline.params.judge import JudgeEndpoint
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
-_LATER = (408, 409, 425, 429)
-"""With all from 500 on, the status codes after which the same request may succeed later."""
+_RETRIED = (408, 409, 425, 429)
+"""Status codes after which the same request may succeed later, as it may after all from 500 on."""
 _LONGEST_PAUSE = 900.0
-"""Seconds; a server that asks for more (a daily limit) fails the stage, whose replies are kept."""
+"""Seconds. Where a server asks for more, as for a daily limit, the stage fails; replies so far are kept."""
 _KEPT = "All replies so far are kept under .state/verdicts: run `dvc repro` again, and it goes on from there."
 
 
 class _TryLater(Exception):
-    """A failure that may pass; `after` is how many seconds the server asks for."""
+    """A failure after which the request may succeed later; `after` is how many seconds the server asks to wait."""
 
     def __init__(self, reason: str, after: float | None = None) -> None:
         super().__init__(reason)
@@ -29,12 +34,12 @@ class _TryLater(Exception):
 
 
 class ChatEndpoint:
-    """Answers one request at a time, from any number of threads, and tries again where that can help."""
+    """Sends requests from any number of threads, each again after a failure that may pass."""
 
     def __init__(self, settings: JudgeEndpoint) -> None:
         self._settings = settings
         self._key = _read_key(settings.key_variable)
-        self._pace = Pace(settings.requests_per_minute)
+        self._limiter = RateLimiter(settings.requests_per_minute)
 
     def complete(self, request: Mapping[str, Any]) -> str:
         """The text of the reply.
@@ -44,12 +49,12 @@ class ChatEndpoint:
 
         Raises:
             PipelineError: the server refuses the request, or still fails after all retries.
-            Stopped: another thread failed for good.
+            Stopped: `stop` was called, because a request of another thread failed for good.
         """
         tries = self._settings.max_retries + 1
         reason = ""
         for attempt in range(tries):
-            self._pace.wait()
+            self._limiter.wait()
             try:
                 return self._without_key(self._send(request))
             except _TryLater as failure:
@@ -63,25 +68,25 @@ class ChatEndpoint:
         )
 
     def _hold_back(self, attempt: int, after: float | None, reason: str) -> None:
-        """Wait as the server asks, all threads together, or else this thread longer each time."""
+        """Before the next attempt: all threads wait as long as the server asks, or else this thread backs off."""
         if after is None:
-            self._pace.sleep(backoff_seconds(attempt, self._settings.first_retry_seconds))
+            self._limiter.sleep(backoff_seconds(attempt, self._settings.first_retry_seconds))
         elif after <= _LONGEST_PAUSE:
-            self._pace.pause(after)
+            self._limiter.pause(after)
         else:
             raise PipelineError(
                 f"judge.endpoint: {self._settings.base_url} asks to wait {after:.0f} seconds ({reason}). {_KEPT}"
             )
 
     def stop(self) -> None:
-        """Let all threads end: one failed for good."""
-        self._pace.stop()
+        """Make every thread that waits give up with `Stopped`."""
+        self._limiter.stop()
 
     @cached_property
     def _client(self) -> "OpenAI":
         from openai import OpenAI  # takes a second to import, which only a chat judge should cost
 
-        # a server without keys ignores what it is sent, and the client insists on one
+        # the client insists on a key, which a server without keys ignores
         key = self._key or "none"
         return OpenAI(
             base_url=self._settings.base_url, api_key=key, timeout=self._settings.timeout_seconds, max_retries=0
@@ -97,18 +102,18 @@ class ChatEndpoint:
             answer: Any = self._client.chat.completions.create(model=model, messages=messages, extra_body=fields)
             return answer.choices[0].message.content or ""
         except openai.APIStatusError as error:
-            if error.status_code in _LATER or error.status_code >= 500:
+            if error.status_code in _RETRIED or error.status_code >= 500:
                 after = retry_after_seconds(error.response.headers.get("retry-after"))
                 raise _TryLater(f"status {error.status_code}", after) from None
             raise self._refusal(error.status_code, str(error), model) from None
         except openai.APITimeoutError:
             raise _TryLater(f"no answer within {self._settings.timeout_seconds:g} seconds") from None
         except openai.APIError as error:
-            # the kind of the cause alone: the text of some names the headers
+            # only the type of the cause: the text of some quotes the headers, and so the key
             cause = f", {type(error.__cause__).__name__}" if error.__cause__ else ""
             raise _TryLater(f"{type(error).__name__}{cause}") from None
         except (ValueError, AttributeError, IndexError, TypeError) as error:
-            # a body that is cut, no JSON, or has no choices
+            # the body is cut short, is no JSON, or has no choices
             raise _TryLater(f"an answer that is no chat completion ({type(error).__name__})") from None
 
     def _refusal(self, status: int, message: str, model: str) -> PipelineError:
@@ -123,13 +128,13 @@ class ChatEndpoint:
         )
 
     def _without_key(self, text: str) -> str:
-        """Servers quote keys back in errors, and nothing that is shown or stored may hold one."""
+        """The text without the key: servers quote it in errors, and nothing that is shown or stored may hold it."""
         return text.replace(self._key, "[key]") if self._key else text
 
 
 def _read_key(variable: str) -> str | None:
     key = os.environ.get(variable, "").strip()
-    # refused here, because what fails to become a header is quoted in the error of who tried
+    # refused here, because the error of a key that fits into no HTTP header quotes the key
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise PipelineError(f"the environment variable {variable} holds characters that no key has. Set it again.")
     return key or None

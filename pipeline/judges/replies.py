@@ -1,6 +1,5 @@
 """Replies of a chat model on disk: what was once answered is never asked again."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -8,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from pipeline.locks import wait_for_lock
 
 
 class ReplyStore:
@@ -42,8 +43,7 @@ class ReplyStore:
         line = json.dumps({"key": key, "request": request, "reply": reply}, sort_keys=True).encode() + b"\n"
         with self._lock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a+b") as stream:
-                fcntl.flock(stream, fcntl.LOCK_EX)
+            with wait_for_lock(self.path), self.path.open("a+b") as stream:
                 _append(stream.fileno(), line)
                 os.fsync(stream.fileno())
             self._replies[key] = reply

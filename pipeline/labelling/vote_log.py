@@ -1,6 +1,5 @@
 """One annotator's vote file, open for writing: a line is on the disk before anyone is told that it was taken."""
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
+from pipeline.locks import try_lock_open
 from pipeline.reading.vote_files import is_whole, read_vote_lines
 
 
@@ -24,11 +24,9 @@ class VoteLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         # a+ creates it and cannot overwrite a line; the system gives the lock back however this process ends
         self._stream = path.open("ab")
-        try:
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock_open(self._stream.fileno()):
             self._stream.close()
-            raise PipelineError(f"{path} is in use: its page is already served. Use that one, or stop it.") from None
+            raise PipelineError(f"{path} is in use: its page is already served. Use that one, or stop it.")
         _sync_folder(path.parent)
         self.mended: str | None = None
         """What was done about a line that had been cut off, for people; None when there was none."""

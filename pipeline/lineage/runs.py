@@ -17,8 +17,8 @@ from pipeline.lineage.logged_values import same_value
 from pipeline.project.hashing import folder_hash
 from pipeline.project.home import project_home
 from pipeline.project.lockfile import Artifact, StageRecord
-from pipeline.tracking.mirror import connect
-from pipeline.tracking.tracker import absolute_store, masked
+from pipeline.tracking.project_store import connect
+from pipeline.tracking.store_address import absolute_store, masked
 
 _SQLITE = "sqlite:///"
 _ALL = 3

@@ -24,7 +24,7 @@ BOOKKEEPING = (
     "pipeline/report/run_sheet.py",
     # how a reply of a chat judge is fetched and kept; what is asked and how it is read is in rules.py and chat.py
     "pipeline/judges/endpoint.py",
-    "pipeline/judges/pace.py",
+    "pipeline/judges/rate_limit.py",
     "pipeline/judges/replies.py",
 )
 

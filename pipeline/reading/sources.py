@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, disable_progress_bars, load_dataset
-from datasets.exceptions import DatasetsError
+from datasets import Dataset
 
 from pipeline.errors import PipelineError
 from pipeline.packages import package_folder
 from pipeline.params.data import Data, MixedSource
 from pipeline.reading.arrow_rows import load_arrow_rows
+from pipeline.reading.hub_rows import load_hub_rows
 from pipeline.reading.json_rows import load_json_rows
 from pipeline.reading.rows import Rows, SpanRows
 from pipeline.reading.table_rows import load_table_rows
-from pipeline.reading.unpacking import PACKED
+from pipeline.reading.unpacking import PACKED, unpacked_suffix
 
 _READERS = {
     ".json": "json",
@@ -68,7 +68,6 @@ def load_sources(data: Data, *, warn: Warn = print_warning) -> list[Source]:
     Raises:
         PipelineError: a missing package, file or hub data set, an unknown file type, or no rows.
     """
-    disable_progress_bars()
     mixed = [MixedSource(name=data.source, share=1.0)] if isinstance(data.source, str) else data.source
     found: list[Source] = []
     limit = int(data.max_row_megabytes * 2**20)
@@ -133,18 +132,15 @@ def _package_file(source: str) -> Path:
     return path
 
 
-def _kind(path: Path) -> str:
-    """The suffix that says how a file is written, without that of its compression."""
-    return (path.with_suffix("") if path.suffix.lower() in PACKED else path).suffix.lower()
-
-
 def _readable(folder: str, files: Sequence[Path], warn: Warn) -> list[Path]:
     """Of a folder what can be read; what else is there, but for documents such as its README, is said."""
-    left = [path.name for path in files if _kind(path) not in _READERS and path.suffix.lower() not in _DOCUMENTS]
+    left = [
+        path.name for path in files if unpacked_suffix(path) not in _READERS and path.suffix.lower() not in _DOCUMENTS
+    ]
     if left:
         shown = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED:,} more" if len(left) > _NAMED else "")
         warn(f"of {folder} nothing is read of {shown}: {_how_to_name()}")
-    return [path for path in files if _kind(path) in _READERS]
+    return [path for path in files if unpacked_suffix(path) in _READERS]
 
 
 def _how_to_name() -> str:
@@ -155,9 +151,11 @@ def _how_to_name() -> str:
 
 
 def _check(files: Sequence[Path]) -> None:
-    if unknown := [path for path in files if _kind(path) not in _READERS]:
+    if unknown := [path for path in files if unpacked_suffix(path) not in _READERS]:
         raise PipelineError(f"{_KEY}: cannot read {unknown[0]}: {_how_to_name()}")
-    if packed := [path for path in files if path.suffix.lower() in PACKED and _READERS[_kind(path)] == "arrow"]:
+    if packed := [
+        path for path in files if path.suffix.lower() in PACKED and _READERS[unpacked_suffix(path)] == "arrow"
+    ]:
         raise PipelineError(f"{_KEY}: cannot read {packed[0]}: a table of this kind is packed inside. Unpack it first.")
     empty = [str(path) for path in files if path.stat().st_size == 0]
     if empty:
@@ -165,7 +163,7 @@ def _check(files: Sequence[Path]) -> None:
 
 
 def _load_file(path: Path, share: float, limit: int, split: str) -> Source:
-    kind = _READERS[_kind(path)]
+    kind = _READERS[unpacked_suffix(path)]
     rows: Rows
     unnamed = False
     try:
@@ -214,10 +212,6 @@ def _name(path: Path) -> str:
 def _load_hub(source: str, data: Data) -> Dataset:
     name = source.removeprefix("hub:")
     try:
-        return load_dataset(name, revision=data.revision, split=data.split)
-    except (DatasetsError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise PipelineError(
-            f"{_KEY}: cannot load split {data.split!r} of hub data set {name!r}: {reason} "
-            "Check the id, the split and the network."
-        ) from error
+        return load_hub_rows(name, split=data.split, revision=data.revision)
+    except ValueError as error:
+        raise PipelineError(f"{_KEY}: {error} Check the id, the split and the network.") from error

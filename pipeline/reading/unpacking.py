@@ -28,6 +28,11 @@ PACKED = tuple(_MEMBERS)
 _DAMAGED = (zlib.error, lzma.LZMAError, OSError, EOFError, zstandard.ZstdError)
 
 
+def unpacked_suffix(path: Path) -> str:
+    """The suffix, in lower case, that says how a file is written, without that of its compression."""
+    return (path.with_suffix("") if path.suffix.lower() in PACKED else path).suffix.lower()
+
+
 def open_unpacked(path: Path) -> BinaryIO:
     """The bytes of a file, compressed or not, with a descriptor to read at any place.
 

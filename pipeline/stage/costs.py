@@ -1,6 +1,5 @@
 """What a stage cost: measured, never part of a hashed output."""
 
-import fcntl
 import json
 import resource
 import sys
@@ -8,6 +7,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from pipeline.locks import wait_for_lock
 
 COSTS_FILE = Path("reports/costs.json")
 Costs = dict[str, float | str | None]
@@ -91,8 +92,7 @@ def record_costs(root: Path, stage: str, costs: Costs, *, outs: Mapping[str, str
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = root / ".state" / "costs.lock"
     lock.parent.mkdir(exist_ok=True)
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with wait_for_lock(lock):
         recorded = _recorded(path)
         others = [one for one in recorded.get(stage, []) if one.get("outs") != dict(outs)]
         stages = {**recorded, stage: [*others[-_KEPT + 1 :], {**costs, "outs": dict(outs)}]}

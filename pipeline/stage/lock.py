@@ -1,12 +1,12 @@
 """One process a stage: a second one, or one whose parent died, must not write beside it."""
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.locks import take_lock
 
 FOLDER = Path(".state/locks")
 
@@ -20,17 +20,14 @@ def stage_lock(root: Path, name: str) -> Iterator[None]:
     """
     path = root / FOLDER / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    # nothing that the stage starts inherits it, so it ends with the stage
-    with path.open("a+") as handle:
+    with ExitStack() as held:
+        # nothing that the stage starts inherits it, so it ends with the stage
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(take_lock(path))
         except BlockingIOError:
-            handle.seek(0)
             raise PipelineError(
-                f"stage {name} already runs in this folder, as process {handle.read().strip() or 'unknown'}: perhaps "
-                "its `dvc repro` was killed and it was not. Wait for it, or stop it with `kill`, and run again."
+                f"stage {name} already runs in this folder, as process {path.read_text().strip() or 'unknown'}: "
+                "perhaps its `dvc repro` was killed and it was not. Wait for it, or stop it with `kill`, and run again."
             ) from None
-        handle.truncate(0)
-        handle.write(f"{os.getpid()}\n")
-        handle.flush()
+        path.write_text(f"{os.getpid()}\n")
         yield

@@ -7,20 +7,18 @@ and what it sends a second time does no harm (store.py).
 """
 
 import argparse
-import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
-from pipeline.excerpts import shorten
-from pipeline.params.loading import load_params
+from pipeline.locks import wait_for_lock
 from pipeline.project.home import project_home
 from pipeline.tracking.journal import (
     JournalReader,
@@ -31,12 +29,12 @@ from pipeline.tracking.journal import (
     write_progress,
 )
 from pipeline.tracking.policy_run import described
+from pipeline.tracking.project_store import connect
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.run_status import KILLED, RUNNING, RunStatus
 from pipeline.tracking.store import COLOUR, NOTE, Event, Store, metric, repeated, warm_up
-from pipeline.tracking.store import connect as store_at
+from pipeline.tracking.store_address import reason_of, store_uri
 from pipeline.tracking.system_metrics import SystemMetrics
-from pipeline.tracking.tracker import absolute_store, masked, tracking_uri
 from pipeline.tracking.unsent import run_that_wrote
 
 _BATCH = 500  # metrics in one request; the server takes 1000
@@ -126,7 +124,7 @@ class Mirror:
         if self.status == RUNNING:
             self.status = KILLED
         run_id, execution = self._progress.run_id, self.journal.stem
-        with _locked(self._lock_file):
+        with wait_for_lock(self._lock_file):
             client = self._store.client
             known = _known_status(client.get_run(run_id))
             then = known.closed(execution, self.status)
@@ -145,7 +143,7 @@ class Mirror:
     def _open(self) -> None:
         start = self._pending[0]
         store = connect(self._uri, self._lock_file)
-        with _locked(self._lock_file):
+        with wait_for_lock(self._lock_file):
             where = (start["experiment"], start.get("experiment_tags", {}))
             self._experiment_id = repeated(lambda: store.experiment(*where))
             known = store.run_of_journal(self._experiment_id, start["journal"])
@@ -207,40 +205,6 @@ def _follow_to_end(mirror: Mirror, stage_pid: int) -> int:
         time.sleep(_POLL_SECONDS)
 
 
-def connect(uri: str, lock_file: Path) -> Store:
-    """The store, which has answered; a SQLite store is created first where there is none."""
-    # two processes that create the SQLite store at once break each other's migration
-    with _locked(lock_file):
-        return store_at(uri)
-
-
-def project_store(root: Path) -> Store:
-    """The store of the project in `root`.
-
-    Raises:
-        PipelineError: it cannot be reached.
-    """
-    uri = store_uri(root)
-    try:
-        return connect(uri, project_home(root) / ".state" / "mlflow.lock")
-    except Exception as error:  # MLflow raises anything from SQLAlchemy to requests
-        raise PipelineError(masked(f"MLflow at {uri} cannot be reached: {reason_of(error)}")) from None
-
-
-def store_uri(root: Path) -> str:
-    # params.yaml is read only where it decides: a stage hands its store on
-    named = os.environ.get("MLFLOW_TRACKING_URI")
-    return absolute_store(named, root) if named else tracking_uri(load_params(root / "params.yaml").tracking, root)
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    file.parent.mkdir(parents=True, exist_ok=True)  # a fresh clone has none
-    with file.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
 def _create_run(store: Store, experiment_id: str, start: Mapping[str, Any]) -> Any:
     # a run begins with its first execution, whose journal may reach the store after this one
     first = start["journal"].partition("-")[0]
@@ -276,12 +240,6 @@ def _points(events: Sequence[Event]) -> list[Any]:
 
 def _tags(events: Sequence[Event]) -> dict[str, str]:
     return {key: value for event in events if event["event"] == "tags" for key, value in event["tags"].items()}
-
-
-def reason_of(error: Exception) -> str:
-    """A failure in one line, without passwords."""
-    # masked before it is cut: half of an address hides its password no more
-    return shorten(masked(" ".join(str(error).split()))) or type(error).__name__
 
 
 def main() -> None:

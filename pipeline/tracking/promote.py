@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
 from pipeline.params.loading import load_params
-from pipeline.tracking.mirror import project_store
+from pipeline.tracking.project_store import project_store
 from pipeline.tracking.registry import Registry
 
 

@@ -8,8 +8,9 @@ from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
 from pipeline.project.home import project_home
 from pipeline.tracking.journal import FOLDER, hold
-from pipeline.tracking.mirror import Mirror, connect, reason_of, store_uri
-from pipeline.tracking.tracker import masked
+from pipeline.tracking.mirror import Mirror
+from pipeline.tracking.project_store import connect
+from pipeline.tracking.store_address import masked, reason_of, store_uri
 
 
 def sync(root: Path, uri: str) -> int:

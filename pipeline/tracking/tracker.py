@@ -4,7 +4,6 @@ Nothing here talks to MLflow, so neither its import nor a server that is slow or
 """
 
 import os
-import re
 import sys
 import time
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pipeline.errors import PipelineError
 from pipeline.project.home import project_home
 from pipeline.tracking.journal import Journal, new_journal_path, read_progress
 from pipeline.tracking.mirror_process import MirrorProcess, inherited_mirror, start_mirror
+from pipeline.tracking.store_address import masked, tracking_uri
 
 if TYPE_CHECKING:
     from pipeline.params.schema import Tracking
@@ -188,23 +188,3 @@ class RunTracker:
         if self._journal is not None:
             self._journal.close()
         self._journal, self._mirror = None, None
-
-
-def tracking_uri(tracking: "Tracking", root: Path) -> str:
-    """Where runs go: MLFLOW_TRACKING_URI, else `tracking.uri`."""
-    # always explicit: a leftover mlruns/ folder would flip MLflow's default store
-    return absolute_store(os.environ.get("MLFLOW_TRACKING_URI") or tracking.uri, root)
-
-
-def absolute_store(uri: str, root: Path) -> str:
-    """The address of a store, which for a relative SQLite path lies in the home of the project in `root`."""
-    prefix = "sqlite:///"
-    relative = uri.removeprefix(prefix)
-    if not uri.startswith(prefix) or relative.startswith("/"):
-        return uri
-    return f"{prefix}{(project_home(root) / relative).resolve()}"
-
-
-def masked(text: str) -> str:
-    """The text without user names, passwords and query values of the addresses in it."""
-    return re.sub(r"(://[^\s?]*)\?\S+", r"\1?***", re.sub(r"://\S*@", "://***@", text))

@@ -12,8 +12,8 @@ from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
 from pipeline.params.loading import load_params
 from pipeline.tracking.experiments import policies_experiment
-from pipeline.tracking.mirror import project_store, store_uri
-from pipeline.tracking.tracker import masked
+from pipeline.tracking.project_store import project_store
+from pipeline.tracking.store_address import masked, store_uri
 from pipeline.tracking.view import address
 
 

@@ -21,7 +21,8 @@ def test_the_same_rows_from_every_form(tmp_path: Path) -> None:
     pd.DataFrame(ROWS).to_parquet(tmp_path / "d.parquet")
     (tmp_path / "e.jsonl").write_text(lines, encoding="utf-8-sig")
     (tmp_path / "f.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
-    for name in ("a.json", "b.jsonl", "c.json", "d.parquet", "e.jsonl", "f.jsonl.gz"):
+    (tmp_path / "G.JSONL.GZ").write_bytes(gzip.compress(lines.encode()))
+    for name in ("a.json", "b.jsonl", "c.json", "d.parquet", "e.jsonl", "f.jsonl.gz", "G.JSONL.GZ"):
         assert read_rows(str(tmp_path / name)) == ROWS, name
 
 

@@ -1,14 +1,11 @@
 """The endpoint: what is tried again and when, what is refused at once, and where the key never is."""
 
 import logging
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.judges.endpoint import ChatEndpoint
-from pipeline.judges.pace import Pace, Stopped, backoff_seconds, retry_after_seconds
 from tests.judges.fake_endpoint import KEY, Fake, serve
 
 REQUEST = {"model": "m", "messages": [{"role": "user", "content": "which?"}], "temperature": 0.0, "odd_field": 7}
@@ -110,26 +107,3 @@ def test_requests_leave_at_the_limited_pace() -> None:
             endpoint.complete(REQUEST)
     # from the second on: the first one also waited for the client to be imported
     assert fake.times[4] - fake.times[1] >= 0.25
-
-
-def test_a_stop_ends_waits() -> None:
-    pace = Pace(None)
-    pace.pause(60)
-    pace.stop()
-    with pytest.raises(Stopped):
-        pace.wait()
-
-
-def test_waits_double_up_to_a_limit_and_are_jittered() -> None:
-    for attempt, longest in enumerate([0.5, 1.0, 2.0, 3.0, 3.0]):
-        waits = {backoff_seconds(attempt, 0.5, longest=3.0) for _ in range(50)}
-        assert longest / 2 <= min(waits) and max(waits) <= longest
-        assert len(waits) > 1
-
-
-def test_retry_after_in_each_form() -> None:
-    date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    assert retry_after_seconds("12.5") == 12.5
-    assert retry_after_seconds(date) == pytest.approx(90, abs=2)
-    assert retry_after_seconds("-3") == 0.0
-    assert retry_after_seconds("soon") is None and retry_after_seconds(None) is None

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from pipeline.compare.selection import select
 from pipeline.errors import PipelineError
-from pipeline.tracking.mirror import connect
+from pipeline.tracking.project_store import connect
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.store import Store
 from tests.mlflow_screens import BETA, PATIENCE_MS, Shown, photograph, screens, serve, variants

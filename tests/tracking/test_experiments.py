@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.tracking.experiments import policies_experiment, stages_experiment
-from pipeline.tracking.mirror import connect
+from pipeline.tracking.project_store import connect
 from pipeline.tracking.view import Mode, address
 from tests.tracking.conftest import client
 

@@ -9,7 +9,8 @@ import pytest
 from pipeline.project.home import project_home
 from pipeline.project.provenance import experiment_tags
 from pipeline.resume import Resume, held_key
-from pipeline.tracking.tracker import RunTracker, absolute_store
+from pipeline.tracking.store_address import absolute_store
+from pipeline.tracking.tracker import RunTracker
 from tests.tracking.conftest import client, history, journals, only_run, tracking, wait_until
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.tracking import mirror as mirror_module
-from pipeline.tracking.mirror import Mirror, connect
+from pipeline.tracking.mirror import Mirror
+from pipeline.tracking.project_store import connect
 from pipeline.tracking.registry import CANDIDATE
 from pipeline.tracking.store import Store
 from tests.tracking.conftest import client, history, only_run

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.tracking import mirror as mirror_module
 from pipeline.tracking.journal import Journal, Progress, new_journal_path, read_progress, write_progress
-from pipeline.tracking.mirror import Mirror, connect, follow
+from pipeline.tracking.mirror import Mirror, follow
+from pipeline.tracking.project_store import connect
 from tests.tracking.conftest import client, history, journals, only_run, sync
 
 STEPS = 30

@@ -9,7 +9,8 @@ from mlflow import MlflowClient
 
 from pipeline.errors import PipelineError
 from pipeline.tracking.journal import Journal, JournalReader, Progress, new_journal_path, write_progress
-from pipeline.tracking.mirror import Mirror, connect
+from pipeline.tracking.mirror import Mirror
+from pipeline.tracking.project_store import connect
 from pipeline.tracking.registry import CANDIDATE, CHAMPION, Registry
 from tests.tracking.conftest import client, history, only_run
 

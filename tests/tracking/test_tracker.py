@@ -15,7 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.tracking import tracker as tracking_module
 from pipeline.tracking.journal import Journal, new_journal_path
 from pipeline.tracking.mirror_process import VARIABLE, start_mirror
-from pipeline.tracking.tracker import RunTracker, masked
+from pipeline.tracking.tracker import RunTracker
 from tests.tracking.conftest import UNREACHABLE, history, journals, only_run, sync, tracking, wait_until
 
 StageStarter = Callable[..., subprocess.Popen[str]]
@@ -282,16 +282,3 @@ def test_a_launched_stage_finds_its_mirror_and_leaves_nothing_when_it_stops_befo
     _, journal = result.stdout.split()
     assert Path(journal).parent == tmp_path / ".state/tracking"
     assert [path.name for path in tmp_path.iterdir()] == ["stages"]
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("at https://bob:se@kret@host:5000/api failed", "at https://***@host:5000/api failed"),
-        ("postgresql://bob:sekret/x@host/db", "postgresql://***@host/db"),
-        ("'postgresql://host/db?user=bob&password=sekret'", "'postgresql://host/db?***"),
-        ("sqlite:////data/mlflow.db for bob@host", "sqlite:////data/mlflow.db for bob@host"),
-    ],
-)
-def test_no_credentials_are_shown(text: str, shown: str) -> None:
-    assert masked(text) == shown

@@ -1,4 +1,4 @@
-"""When the next request may leave: a rate limit, and pauses that the server asks for, for all threads together."""
+"""When a request may be sent: at most so many a minute, and none while the server asks for a pause."""
 
 import random
 import time
@@ -7,11 +7,11 @@ from threading import Event, Lock
 
 
 class Stopped(Exception):
-    """Another thread failed for good, so this one gives up its wait."""
+    """The request was given up, because one of another thread failed for good."""
 
 
-class Pace:
-    """Gives each request its moment."""
+class RateLimiter:
+    """Holds the requests of all threads of this process back to a rate, and to the pauses that the server asks for."""
 
     def __init__(self, requests_per_minute: int | None) -> None:
         self._interval = 60 / requests_per_minute if requests_per_minute else 0.0
@@ -20,18 +20,18 @@ class Pace:
         self._stop = Event()
 
     def wait(self) -> None:
-        """Sleep until this request's moment.
+        """Sleep until the next request may be sent, which is then this thread's.
 
         Raises:
             Stopped: `stop` was called.
         """
         with self._lock:
-            moment = max(time.monotonic(), self._next)
-            self._next = moment + self._interval
-        self.sleep(moment - time.monotonic())
+            at = max(time.monotonic(), self._next)
+            self._next = at + self._interval
+        self.sleep(at - time.monotonic())
 
     def pause(self, seconds: float) -> None:
-        """No request leaves for so long."""
+        """Let no thread send a request for so long."""
         with self._lock:
             self._next = max(self._next, time.monotonic() + seconds)
 
@@ -45,17 +45,20 @@ class Pace:
             raise Stopped
 
     def stop(self) -> None:
-        """End every sleep, now and from now on."""
+        """End every wait and sleep, those that are under way and all later ones."""
         self._stop.set()
 
 
 def backoff_seconds(attempt: int, first: float, longest: float = 60.0) -> float:
-    """A wait that doubles with each attempt (from 0), with jitter: clients that failed together come back apart."""
+    """How long to wait after a failed attempt (counted from 0): `first` seconds, doubled each time, with jitter.
+
+    Jitter, because clients that failed in the same moment would otherwise come back in the same moment.
+    """
     return min(longest, first * 2**attempt) * random.uniform(0.5, 1.0)
 
 
 def retry_after_seconds(header: str | None) -> float | None:
-    """What a Retry-After header asks for, in seconds or as a date; None when there is none that can be read."""
+    """The seconds that a Retry-After header asks for, as a number or a date; None without a header that can be read."""
     if header is None:
         return None
     try:

@@ -1,0 +1,36 @@
+"""The MLflow store of a project, opened by one process at a time."""
+
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+from pipeline.locks import wait_for_lock
+from pipeline.project.home import project_home
+from pipeline.tracking.store import Store
+from pipeline.tracking.store import connect as store_at
+from pipeline.tracking.store_address import masked, reason_of, store_uri
+
+
+def connect(uri: str, lock_file: Path) -> Store:
+    """The store at an address, which has answered; a SQLite store is created where there is none.
+
+    Args:
+        lock_file: held meanwhile. Two processes that create one SQLite store at once break each other's migration.
+
+    Raises:
+        Exception: anything from SQLAlchemy to requests, as by every call to MLflow.
+    """
+    with wait_for_lock(lock_file):
+        return store_at(uri)
+
+
+def project_store(root: Path) -> Store:
+    """The store of the project in `root`.
+
+    Raises:
+        PipelineError: it cannot be reached.
+    """
+    uri = store_uri(root)
+    try:
+        return connect(uri, project_home(root) / ".state" / "mlflow.lock")
+    except Exception as error:  # MLflow raises anything from SQLAlchemy to requests
+        raise PipelineError(masked(f"MLflow at {uri} cannot be reached: {reason_of(error)}")) from None
