@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pipeline.data.packing import PackedRows, pack_groups
 from pipeline.data.tokens import TokenizedExample
-from pipeline.models.attention import NAME, FlatRows, flat_rows
-from pipeline.models.recomputation import recomputed, too_much_to_keep
+from pipeline.kernels.attention import NAME
+from pipeline.kernels.flat_rows import FlatRows, flat_rows
+from pipeline.kernels.packing import PackedRows, pack_groups
+from pipeline.kernels.recomputation import recomputed
+from pipeline.models.footprint import too_much_to_keep
 
 
 def packed_states(
@@ -24,8 +26,7 @@ def packed_states(
         flat: leave padding out of everything but attention, see `reads_flat_rows`.
         kept: bytes of activations that may be kept for backward; more are computed again. None keeps all.
     """
-    count, length = rows.input_ids.shape
-    with recomputed(backbone, when=too_much_to_keep(backbone, rows=count, length=length, limit=kept)):
+    with recomputed(backbone, when=too_much_to_keep(backbone, rows.input_ids, limit=kept)):
         return _packed_states(backbone, rows, index, flat=flat)
 
 

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 
 from pipeline.data.tokens import AUTO_LIMIT, ForwardLimit
 from pipeline.errors import PipelineError
-from pipeline.models.attention import NAME
+from pipeline.kernels.attention import NAME
 from pipeline.models.machine import total_memory
 from pipeline.params.schema import Runtime
 

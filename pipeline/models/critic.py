@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.data.packing import PackedRows, packed
 from pipeline.data.tokens import ResponseBatch
 from pipeline.errors import PipelineError
+from pipeline.kernels.packing import PackedRows, packed
 from pipeline.models.adapters import add_adapters
 from pipeline.models.backbone import cast_weights, packed_states
 from pipeline.models.compute import Compute

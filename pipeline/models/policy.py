@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.data.packing import PackedRows, packed
 from pipeline.data.tokens import ResponseBatch
+from pipeline.kernels.linear_logprobs import linear_token_statistics
+from pipeline.kernels.packing import PackedRows, packed
 from pipeline.models.adapters import add_adapters, has_adapters, merge_stored_adapters
 from pipeline.models.backbone import (
     cast_weights,
@@ -28,7 +29,6 @@ from pipeline.models.compute import Compute
 from pipeline.models.folders import base_folder, brings_code, check_weights, has_adapters_alone, stored_dtype
 from pipeline.models.heads import value_head
 from pipeline.models.text_format import check_tokenizer
-from pipeline.objectives.linear_logprobs import linear_token_statistics
 from pipeline.objectives.logprobs import TokenStatistics, token_logprobs, token_statistics
 from pipeline.params.base import Finetuning
 

@@ -11,16 +11,17 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.data.packing import group_pair, pack_groups
 from pipeline.data.passages import Passage
 from pipeline.data.tokens import split_batch
 from pipeline.errors import PipelineError
+from pipeline.kernels.packing import group_pair, pack_groups
+from pipeline.kernels.recomputation import recomputed
 from pipeline.models.adapters import add_adapters, merge_adapters
 from pipeline.models.backbone import cast_weights, packed_states, reads_branches, reads_flat_rows, switch_dropout_off
 from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code, check_weights
+from pipeline.models.footprint import too_much_to_keep
 from pipeline.models.heads import Fp32Linear
-from pipeline.models.recomputation import recomputed, too_much_to_keep
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.models.text_format import FILE, TextFormat, read_text_format
 from pipeline.models.text_length import longest_text
@@ -62,9 +63,7 @@ class RewardModel(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Scores (B,) in fp32 of token ids (B, T); `attention_mask` is 1 on real tokens."""
-        rows, length = input_ids.shape
-        much = too_much_to_keep(self.network, rows=rows, length=length, limit=self.kept_activations)
-        with recomputed(self.network, when=much):
+        with recomputed(self.network, when=too_much_to_keep(self.network, input_ids, limit=self.kept_activations)):
             return self._forward(input_ids, attention_mask)
 
     def _forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from transformers import (
     Qwen2Config,
 )
 
-from pipeline.data.packing import pack_groups
 from pipeline.data.tokens import TokenizedExample
+from pipeline.kernels.packing import pack_groups
 from pipeline.models.backbone import reads_branches, reads_flat_rows, visible_keys
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy

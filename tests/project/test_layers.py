@@ -33,7 +33,8 @@ ALLOWED = {
     },
     "labelling": {"errors", "seeding", "reading", "data"},
     "judges": {"errors", "params", "progress", "data", "models"},
-    "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing", "data.passages", "reading.endings"},
+    "kernels": {"objectives.logprobs", "data.tokens"},
+    "models": {*COMMON, "packages", "kernels", "objectives", "data.tokens", "data.passages", "reading.endings"},
     "training": {*COMMON, "objectives", "models", "data.passages", "data.tokens", "data.preferences"},
     "evaluation": {
         *set(COMMON) - {"progress"},
@@ -66,7 +67,7 @@ ALLOWED = {
         "sharing.variants",
     },
     "lineage": {"errors", "environment", "params", "project", "tracking", "data.records", "reading.sources"},
-    "memory": {"errors", "params", "models", "data.passages", "data.tokens", "data.packing", "training.schedule"},
+    "memory": {"errors", "params", "kernels", "models", "data.passages", "data.tokens", "training.schedule"},
     "stage": {"errors", "params", "resume", "project", "tracking", "models"},
     "tracking": {"errors", "environment", "params", "project", "evaluation.statistics"},
     "project": {"errors", "params.loading", "processes"},

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.models import attention, long_attention
+from pipeline.kernels import attention, long_attention
 from pipeline.models.backbone import visible_keys
 
 HEADS, SHARED, LENGTH, SIZE = 6, 2, 23, 4

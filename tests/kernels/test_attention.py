@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, BertConfig, BertModel, LlamaConfig, Qwen2Config
 
-from pipeline.models.attention import grouped_attention
+from pipeline.kernels.attention import grouped_attention
 from pipeline.models.backbone import reads_branches
 
 
