@@ -1,7 +1,7 @@
 """A trainable language model: response log-probs, values, and its frozen reference."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from pipeline.data.tokens import ResponseBatch
 from pipeline.kernels.linear_logprobs import linear_token_statistics
+from pipeline.kernels.merged_adapters import merged_for_sampling
 from pipeline.kernels.packing import PackedRows, packed
-from pipeline.models.adapters import add_adapters, has_adapters, merge_stored_adapters
+from pipeline.models.adapters import add_adapters, has_adapters
 from pipeline.models.backbone import (
     cast_weights,
     logit_scale,
@@ -28,6 +29,7 @@ from pipeline.models.backbone import (
 from pipeline.models.compute import Compute
 from pipeline.models.folders import base_folder, brings_code, check_weights, has_adapters_alone, stored_dtype
 from pipeline.models.heads import value_head
+from pipeline.models.merging import merge_stored_adapters
 from pipeline.models.text_format import check_tokenizer
 from pipeline.objectives.logprobs import TokenStatistics, token_logprobs, token_statistics
 from pipeline.params.base import Finetuning
@@ -135,6 +137,13 @@ class Policy(nn.Module):
             raise TypeError("a policy without adapters has no reference inside it; load a frozen copy")
         adapted: Any = self.language_model
         with adapted.disable_adapter():
+            yield
+
+    @contextmanager
+    def merged(self) -> Iterator[None]:
+        """Inside the block adapters are in the weights, see `merged_for_sampling`; without adapters nothing changes."""
+        adapted: Any = self.language_model
+        with merged_for_sampling(adapted) if self.has_adapters else nullcontext():
             yield
 
 

@@ -16,12 +16,13 @@ from pipeline.data.tokens import split_batch
 from pipeline.errors import PipelineError
 from pipeline.kernels.packing import group_pair, pack_groups
 from pipeline.kernels.recomputation import recomputed
-from pipeline.models.adapters import add_adapters, merge_adapters
+from pipeline.models.adapters import add_adapters
 from pipeline.models.backbone import cast_weights, packed_states, reads_branches, reads_flat_rows, switch_dropout_off
 from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code, check_weights
 from pipeline.models.footprint import too_much_to_keep
 from pipeline.models.heads import Fp32Linear
+from pipeline.models.merging import merge_adapters
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.models.text_format import FILE, TextFormat, read_text_format
 from pipeline.models.text_length import longest_text

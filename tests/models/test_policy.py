@@ -149,6 +149,13 @@ def test_a_policy_without_adapters_has_no_reference_inside(make_policy: PolicyMa
         pass
 
 
+def test_a_policy_without_adapters_has_none_to_merge(make_policy: PolicyMaker) -> None:
+    policy = make_policy(FULL)
+    assert not policy.has_adapters
+    with policy.merged():
+        assert policy(collate(EXAMPLES, pad_token_id=PAD)).logprobs.requires_grad
+
+
 def test_what_is_trainable(make_policy: PolicyMaker) -> None:
     def trainable(policy: Policy) -> set[str]:
         return {name for name, parameter in policy.named_parameters() if parameter.requires_grad}
