@@ -15,7 +15,7 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask
 from pipeline.kernels.flat_rows import current_layout, into_rows, out_of_rows
 from pipeline.kernels.long_attention import is_long, long_attention
 
-NAME = "grouped"
+GROUPED = "grouped"
 
 
 def grouped_attention(
@@ -91,5 +91,5 @@ class _GroupedAttention(torch.autograd.Function):
         return grad_scores @ key, grad_scores.transpose(2, 3) @ query, grad_value, None, None
 
 
-AttentionInterface.register(NAME, grouped_attention)
-AttentionMaskInterface.register(NAME, eager_mask)
+AttentionInterface.register(GROUPED, grouped_attention)
+AttentionMaskInterface.register(GROUPED, eager_mask)
