@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from pipeline.data.tokens import ForwardLimit
+from pipeline.kernels.long_attention import is_long
 from pipeline.memory.work import Pass, Rollout, Work, planned_steps
 from pipeline.models.compute import choose_device, choose_dtype, forward_limit, kept_activations
 from pipeline.models.footprint import NetworkSize, kept_bytes, recomputed_bytes
-from pipeline.models.long_attention import is_long
 from pipeline.models.reward import SCORED_TOKENS
 from pipeline.params.schema import Runtime
 

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.data.packing import group_pair
 from pipeline.data.passages import Passage
+from pipeline.kernels.packing import group_pair
 from pipeline.memory.work import Example, Model, Rollout, Work, largest
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.params.base import Finetuning

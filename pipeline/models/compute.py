@@ -8,7 +8,7 @@ from accelerate import Accelerator
 
 from pipeline.data.tokens import AUTO_LIMIT, ForwardLimit
 from pipeline.errors import PipelineError
-from pipeline.models.attention import NAME
+from pipeline.kernels.attention import GROUPED
 from pipeline.models.machine import total_memory
 from pipeline.params.schema import Runtime
 
@@ -69,7 +69,7 @@ def start_compute(runtime: Runtime) -> Compute:
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if dtype == torch.bfloat16 else "no")
     attention: str = runtime.attention
     if attention == "auto":
-        attention = NAME if device == "cpu" else "sdpa"
+        attention = GROUPED if device == "cpu" else "sdpa"
     return Compute(
         accelerator,
         dtype,

@@ -6,12 +6,14 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.data.packing import PackedRows, packed
 from pipeline.data.tokens import ResponseBatch
 from pipeline.errors import PipelineError
+from pipeline.kernels.packed_states import packed_states
+from pipeline.kernels.packing import PackedRows, packed
 from pipeline.models.adapters import add_adapters
-from pipeline.models.backbone import cast_weights, packed_states
+from pipeline.models.backbone import cast_weights
 from pipeline.models.compute import Compute
+from pipeline.models.footprint import too_much_to_keep
 from pipeline.models.heads import value_head
 from pipeline.models.policy import load_network, scatter
 from pipeline.models.reward import RewardModel
@@ -33,7 +35,8 @@ class Critic(nn.Module):
     def forward(self, batch: PackedRows | ResponseBatch) -> Tensor:
         """Values (E, R), 0 where the response mask is off; gradient flows everywhere."""
         rows = packed(batch)
-        states = packed_states(self.backbone, rows, rows.state_index, kept=self.kept_activations)
+        recompute = too_much_to_keep(self.backbone, rows.input_ids, limit=self.kept_activations)
+        states = packed_states(self.backbone, rows, rows.state_index, recompute=recompute)
         return scatter(self.head(states).squeeze(-1), rows.response_mask)
 
 

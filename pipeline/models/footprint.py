@@ -5,10 +5,13 @@ rotary positions, a gated MLP); encoders and other decoders keep about as much f
 test allows 15 %.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.models.long_attention import is_long
+from torch import Tensor, nn
+
+from pipeline.kernels.long_attention import is_long
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,27 @@ def recomputed_bytes(
     """The same where the layers are computed again: their inputs, and one layer in full."""
     one = _layer_bytes(size, tokens=tokens, length=length, full=full, attention=attention, number=number)
     return size.layers * tokens * size.width * (4 if full else number) + one
+
+
+def too_much_to_keep(network: Any, input_ids: Tensor, *, limit: int | None) -> bool:
+    """Whether forward would keep more than `limit` bytes for backward, of token ids (B, T) with their padding.
+
+    Args:
+        network: transformers' model.
+        limit: None is no limit.
+    """
+    if limit is None:
+        return False
+    rows, length = input_ids.shape
+    full = any(parameter.requires_grad and parameter.ndim == 2 for parameter in _frozen_when_adapted(network))
+    size = NetworkSize.of(network.config)
+    attention = network.config._attn_implementation
+    return kept_bytes(size, tokens=rows * length, length=length, full=full, attention=attention) > limit
+
+
+def _frozen_when_adapted(network: nn.Module) -> Iterator[nn.Parameter]:
+    """Weights of layers that adapters leave as they are."""
+    return (parameter for name, parameter in network.named_parameters() if "lora_" not in name)
 
 
 def _layer_bytes(size: NetworkSize, *, tokens: int, length: int, full: bool, attention: str, number: int) -> int:

@@ -7,8 +7,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from pipeline.errors import PipelineError
+from pipeline.kernels.cache import preallocated_cache
 from pipeline.models.backbone import position_ids, project_logits
-from pipeline.models.cache import roomy_cache
 
 _TOKENS, _PROMPT, _PADDING = 12, 7, 3
 _HEAD_ROUNDING = {torch.float32: 1e-4, torch.bfloat16: 0.005, torch.float16: 0.001}
@@ -57,7 +57,7 @@ def _projected(network: Any, ids: Tensor) -> Tensor:
 
 def _sampled(network: Any, ids: Tensor) -> Tensor:
     """Logits (T, V) as `sample` computes them: a prompt with padding on its left, then one token after the other."""
-    cache = roomy_cache(network.config, _PADDING + _TOKENS)
+    cache = preallocated_cache(network.config, _PADDING + _TOKENS)
     step = torch.cat([ids[:, :1].expand(1, _PADDING), ids[:, :_PROMPT]], 1)
     mask = (torch.arange(_PADDING + _TOKENS, device=ids.device) >= _PADDING).long()[None]
     end, found = step.shape[1], []

@@ -1,7 +1,7 @@
 """A trainable language model: response log-probs, values, and its frozen reference."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,24 +11,26 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.data.packing import PackedRows, packed
 from pipeline.data.tokens import ResponseBatch
-from pipeline.models.adapters import add_adapters, has_adapters, merge_stored_adapters
+from pipeline.kernels.linear_logprobs import linear_token_statistics
+from pipeline.kernels.merged_adapters import merged_for_sampling
+from pipeline.kernels.packed_states import packed_states
+from pipeline.kernels.packing import PackedRows, packed
+from pipeline.kernels.probes import reads_branches, reads_flat_rows
+from pipeline.models.adapters import add_adapters, has_adapters
 from pipeline.models.backbone import (
     cast_weights,
     logit_scale,
-    packed_states,
     plain_head,
     project_logits,
-    reads_branches,
-    reads_flat_rows,
     switch_dropout_off,
 )
 from pipeline.models.compute import Compute
 from pipeline.models.folders import base_folder, brings_code, check_weights, has_adapters_alone, stored_dtype
+from pipeline.models.footprint import too_much_to_keep
 from pipeline.models.heads import value_head
+from pipeline.models.merging import merge_stored_adapters
 from pipeline.models.text_format import check_tokenizer
-from pipeline.objectives.linear_logprobs import linear_token_statistics
 from pipeline.objectives.logprobs import TokenStatistics, token_logprobs, token_statistics
 from pipeline.params.base import Finetuning
 
@@ -88,7 +90,9 @@ class Policy(nn.Module):
         """
         rows = packed(batch)
         flat = self.padding_free and self.reads_flat_rows
-        states = packed_states(self.causal_lm.base_model, rows, rows.state_index, flat=flat, kept=self.kept_activations)
+        backbone = self.causal_lm.base_model
+        recompute = too_much_to_keep(backbone, rows.input_ids, limit=self.kept_activations)
+        states = packed_states(backbone, rows, rows.state_index, flat=flat, recompute=recompute)
         statistics = self._statistics(states, rows.token_ids, temperature, with_entropy=with_entropy)
         values = None
         if self.value_head is not None:
@@ -120,12 +124,12 @@ class Policy(nn.Module):
 
     @cached_property
     def reads_branches(self) -> bool:
-        """Whether several responses may share a row; see `backbone.reads_branches`."""
+        """Whether several responses may share a row; see `probes.reads_branches`."""
         return reads_branches(self.causal_lm)
 
     @cached_property
     def reads_flat_rows(self) -> bool:
-        """Whether rows can be read without their padding; see `backbone.reads_flat_rows`."""
+        """Whether rows can be read without their padding; see `probes.reads_flat_rows`."""
         return self.reads_branches and reads_flat_rows(self.causal_lm)
 
     @contextmanager
@@ -135,6 +139,13 @@ class Policy(nn.Module):
             raise TypeError("a policy without adapters has no reference inside it; load a frozen copy")
         adapted: Any = self.language_model
         with adapted.disable_adapter():
+            yield
+
+    @contextmanager
+    def merged(self) -> Iterator[None]:
+        """Inside the block adapters are in the weights, see `merged_for_sampling`; without adapters nothing changes."""
+        adapted: Any = self.language_model
+        with merged_for_sampling(adapted) if self.has_adapters else nullcontext():
             yield
 
 

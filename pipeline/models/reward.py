@@ -11,16 +11,20 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.data.packing import group_pair, pack_groups
 from pipeline.data.passages import Passage
 from pipeline.data.tokens import split_batch
 from pipeline.errors import PipelineError
-from pipeline.models.adapters import add_adapters, merge_adapters
-from pipeline.models.backbone import cast_weights, packed_states, reads_branches, reads_flat_rows, switch_dropout_off
+from pipeline.kernels.packed_states import packed_states
+from pipeline.kernels.packing import group_pair, pack_groups
+from pipeline.kernels.probes import reads_branches, reads_flat_rows
+from pipeline.kernels.recomputation import recomputed
+from pipeline.models.adapters import add_adapters
+from pipeline.models.backbone import cast_weights, switch_dropout_off
 from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code, check_weights
+from pipeline.models.footprint import too_much_to_keep
 from pipeline.models.heads import Fp32Linear
-from pipeline.models.recomputation import recomputed, too_much_to_keep
+from pipeline.models.merging import merge_adapters
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.models.text_format import FILE, TextFormat, read_text_format
 from pipeline.models.text_length import longest_text
@@ -62,9 +66,7 @@ class RewardModel(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Scores (B,) in fp32 of token ids (B, T); `attention_mask` is 1 on real tokens."""
-        rows, length = input_ids.shape
-        much = too_much_to_keep(self.network, rows=rows, length=length, limit=self.kept_activations)
-        with recomputed(self.network, when=much):
+        with recomputed(self.network, when=too_much_to_keep(self.network, input_ids, limit=self.kept_activations)):
             return self._forward(input_ids, attention_mask)
 
     def _forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -92,10 +94,9 @@ class RewardModel(nn.Module):
             groups = [group for pair in pairs for group in group_pair(*pair)]
             rows = pack_groups(groups, pad_token_id=self.network.config.pad_token_id).to(self.network.device)
             flat = self.padding_free and self.reads_flat_rows
-            states = packed_states(
-                self.network.base_model, rows, rows.last_index, flat=flat, kept=self.kept_activations
-            )
-            scores = self.head(states)
+            backbone = self.network.base_model
+            recompute = too_much_to_keep(backbone, rows.input_ids, limit=self.kept_activations)
+            scores = self.head(packed_states(backbone, rows, rows.last_index, flat=flat, recompute=recompute))
         else:
             scores = self._scores([ids for pair in pairs for ids in pair])
         first, second = scores.view(-1, 2).unbind(1)
@@ -113,12 +114,12 @@ class RewardModel(nn.Module):
 
     @cached_property
     def reads_branches(self) -> bool:
-        """Whether both texts of a pair may share a row; see `backbone.reads_branches`."""
+        """Whether both texts of a pair may share a row; see `probes.reads_branches`."""
         return reads_branches(self.network)
 
     @cached_property
     def reads_flat_rows(self) -> bool:
-        """Whether rows can be read without their padding; see `backbone.reads_flat_rows`."""
+        """Whether rows can be read without their padding; see `probes.reads_flat_rows`."""
         return self.reads_branches and reads_flat_rows(self.network)
 
     def pad(self, encoded: Sequence[list[int]]) -> tuple[Tensor, Tensor]:

@@ -9,8 +9,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, join, tokenize_prompt
+from pipeline.kernels.cache import preallocated_cache
 from pipeline.models.backbone import position_ids, project_logits
-from pipeline.models.cache import roomy_cache
 from pipeline.models.policy import Policy
 from pipeline.models.stopping import stop_token_ids
 from pipeline.params.schema import Sampling
@@ -70,7 +70,7 @@ def sample(
         temperature.
     """
     network = policy.causal_lm
-    cache = roomy_cache(network.config, prompt_ids.shape[1] + sampling.max_new_tokens)
+    cache = preallocated_cache(network.config, prompt_ids.shape[1] + sampling.max_new_tokens)
     attention_mask = prompt_mask
     step_ids, step_positions = prompt_ids, position_ids(prompt_mask)
     stop_ids = stop_ids.to(prompt_ids.device)

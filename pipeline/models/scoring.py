@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.data.packing import PackedRows, group_by_prompt, pack_groups
 from pipeline.data.tokens import TokenizedExample, batched
+from pipeline.kernels.packing import PackedRows, group_by_prompt, pack_groups
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
 from pipeline.progress import progress_bar

@@ -10,7 +10,6 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.passages import Passage
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_prompt
-from pipeline.models.adapters import merged_for_sampling
 from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic
 from pipeline.models.decoding import decode_responses
@@ -201,7 +200,7 @@ def _sample(setup: PpoSetup, prompts: Sequence[str], generator: torch.Generator)
     roles, compute = setup.roles, setup.compute
     encoded = [tokenize_prompt(roles.tokenizer, prompt) for prompt in prompts]
     ids, mask = pad_prompts(encoded, pad_token_id=roles.tokenizer.pad_token_id)
-    merged = merged_for_sampling(roles.policy.language_model) if compute.merged_sampling else nullcontext()
+    merged = roles.policy.merged() if compute.merged_sampling else nullcontext()
     with compute.accelerator.autocast(), merged:
         return sample(
             roles.policy,

@@ -1,162 +1,65 @@
-"""Responses that share one copy of their prompt: the same log-probs and gradients, where the network can do it."""
-
-from dataclasses import replace
+"""Weights change their number format and nothing else does, positions count real tokens, logits are the model's own."""
 
 import pytest
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    BloomConfig,
-    GPT2Config,
-    LlamaConfig,
-    MambaConfig,
-    MistralConfig,
-    PreTrainedConfig,
-    Qwen2Config,
-)
+from transformers import AutoModelForCausalLM, CohereConfig, Gemma2Config, GraniteConfig, LlamaConfig, LlamaModel
 
-from pipeline.data.packing import pack_groups
-from pipeline.data.tokens import TokenizedExample
-from pipeline.models.backbone import reads_branches, reads_flat_rows, visible_keys
-from pipeline.models.compute import Compute
+from pipeline.data.tokens import TokenizedExample, collate
+from pipeline.models.backbone import cast_weights, position_ids, project_logits
 from pipeline.models.policy import Policy
-from pipeline.models.scoring import pack_examples, response_logps, score_responses
-from tests.conftest import PolicyMaker
-from tests.tiny_models import FULL, LORA
 
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 64}
-LLAMA = LlamaConfig(**SIZES, intermediate_size=64, num_key_value_heads=2)
-GROUPS = [
-    [TokenizedExample([11, 12, 13, 14, 15], [20, 21, 2]), TokenizedExample([11, 12, 13, 14, 15], [22])],
-    [TokenizedExample([30], [31, 32, 33, 34, 35, 36]), TokenizedExample([30], [])],
-    [TokenizedExample([40, 41, 42], [43]), TokenizedExample([40, 41, 42], [44, 45])],
-]
-EXAMPLES = [example for group in GROUPS for example in group]
-GROUPS_IN_ROWS = [[*group[0].prompt_ids, *(token for one in group for token in one.response_ids)] for group in GROUPS]
+SMALL = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
 
 
-def network(config: PreTrainedConfig, attention: str = "eager") -> torch.nn.Module:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_rotary_frequencies_stay_as_exact_as_they_were(dtype: torch.dtype) -> None:
+    network = LlamaModel(
+        LlamaConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, vocab_size=16)
+    )
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    cast_weights(network, dtype)
+    assert before and {parameter.dtype for parameter in network.parameters()} == {dtype}
+    for name, buffer in network.named_buffers():
+        assert buffer.dtype == torch.float32 and torch.equal(buffer, before[name]), name
+    # what module.to(dtype) would do: the frequencies lose digits
+    network.to(torch.bfloat16)
+    assert any(not torch.equal(buffer.float(), before[name]) for name, buffer in network.named_buffers())
+
+
+def test_positions_count_real_tokens() -> None:
+    mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 0, 0]])
+    assert position_ids(mask).tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 2, 2]]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LlamaConfig(**SMALL),
+        Gemma2Config(**SMALL, head_dim=8, final_logit_softcapping=5.0),
+        CohereConfig(**SMALL, logit_scale=0.25),
+        GraniteConfig(**SMALL, logits_scaling=3.0),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_logits_equal_the_models_own(config) -> None:
     torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(config, attn_implementation=attention).eval()
-
-
-def test_a_response_sees_its_prompt_and_itself() -> None:
-    branch = pack_groups([[TokenizedExample([1], [2, 3]), TokenizedExample([1], [4])]], pad_token_id=0).branch
-    assert visible_keys(branch)[0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 1]]
-
-
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
-@pytest.mark.parametrize(
-    "config",
-    [
-        LLAMA,
-        Qwen2Config(**SIZES, intermediate_size=64, num_key_value_heads=2, use_sliding_window=False),
-        GPT2Config(n_embd=32, n_layer=2, n_head=4, vocab_size=64, n_positions=16),
-    ],
-    ids=["llama", "qwen2", "gpt2"],
-)
-def test_log_probs_equal_those_of_rows_apart(config: PreTrainedConfig, attention: str, compute: Compute) -> None:
-    policy = Policy(network(config, attention))
-    assert policy.reads_branches
-    shared = response_logps(policy, EXAMPLES, compute, pad_token_id=0)
-    apart = response_logps(policy, EXAMPLES, replace(compute, shared_prompts=False), pad_token_id=0)
-    assert torch.allclose(shared, apart, atol=1e-5)
-
-
-@pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
-@pytest.mark.parametrize("switch", ["shared_prompts", "fused_logprobs", "padding_free"])
-def test_gradients_equal_those_of_the_plain_computation(
-    make_policy: PolicyMaker, compute: Compute, finetuning: object, switch: str
-) -> None:
-    gradients = []
-    for on in (True, False):
-        policy = make_policy(finetuning)
-        if switch != "shared_prompts":
-            setattr(policy, switch, on)
-        for name, parameter in policy.named_parameters():
-            if "lora_B" in name:
-                torch.nn.init.constant_(parameter, 0.02)
-        setting = replace(compute, shared_prompts=on if switch == "shared_prompts" else True)
-        weights = torch.linspace(-1, 1, len(EXAMPLES))
-        (weights * response_logps(policy, EXAMPLES, setting, pad_token_id=0)).sum().backward()
-        gradients.append({n: p.grad for n, p in policy.named_parameters() if p.grad is not None})
-    ours, plain = gradients
-    assert ours.keys() == plain.keys() and ours
-    assert all(torch.allclose(ours[name], plain[name], atol=1e-5) for name in ours)
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        MistralConfig(**SIZES, intermediate_size=64, num_key_value_heads=2, sliding_window=4),
-        BloomConfig(hidden_size=32, n_layer=2, n_head=4, vocab_size=64),
-        MambaConfig(hidden_size=32, num_hidden_layers=2, vocab_size=64, state_size=4),
-        LlamaConfig(**{**SIZES, "vocab_size": 12}, intermediate_size=64, num_key_value_heads=2),
-    ],
-    ids=["sliding window", "alibi", "state space", "tiny vocabulary"],
-)
-def test_networks_that_cannot_share_get_rows_apart(config: PreTrainedConfig, compute: Compute) -> None:
-    policy = Policy(network(config))
-    assert not policy.reads_branches
-    assert pack_examples(policy, EXAMPLES, compute, pad_token_id=0).branched is False
-
-
-def test_the_network_is_asked_not_its_name() -> None:
-    model = network(LLAMA)
-    for parameter in model.parameters():
-        parameter.data *= 5  # fresh weights are so small that attention is flat
-    assert reads_branches(model)
-    body = model.base_model
-    plain = body.forward
-    # a network that ignores the positions that it is given
-    body.forward = lambda *args, position_ids=None, **kwargs: plain(*args, **kwargs)
-    assert not reads_branches(model)
-
-
-def test_padding_passes_through_attention_only(make_policy: PolicyMaker, compute: Compute) -> None:
-    policy = make_policy()
-    embedded: list[int] = []
-    policy.causal_lm.get_input_embeddings().register_forward_hook(
-        lambda _, inputs, __: embedded.append(inputs[0].numel())
-    )
-    assert policy.reads_flat_rows
-    embedded.clear()  # of the network's own check
-    for shared, tokens in ((True, sum(map(len, GROUPS_IN_ROWS))), (False, sum(map(len, EXAMPLES)))):
-        response_logps(policy, EXAMPLES, replace(compute, shared_prompts=shared), pad_token_id=0)
-        assert embedded.pop() == -(-tokens // 32) * 32 and not embedded
-
-
-def test_lengths_of_all_sizes_make_few_shapes(make_policy: PolicyMaker, compute: Compute) -> None:
-    """Libraries of matrix products keep a program for each shape: a process that trains must not grow with them."""
-    policy = make_policy()
-    assert policy.reads_flat_rows
-    shapes = set()
-    policy.causal_lm.base_model.register_forward_pre_hook(
-        lambda _, __, inputs: shapes.add((*inputs["input_ids"].shape, *inputs["attention_mask"].shape[2:])),
-        with_kwargs=True,
-    )
-    for length in range(2, 66):
-        examples = [TokenizedExample([1] * length, [2] * 3), TokenizedExample([1], [2] * (length // 2))]
-        response_logps(policy, examples, compute, pad_token_id=0)
-    assert len(shapes) <= 6, shapes
-
-
-def test_a_network_that_ignores_its_rows_is_padded() -> None:
-    assert not reads_flat_rows(network(LLAMA, "eager"))
-    # absolute positions: rotary ones would be right from any offset
-    model = network(GPT2Config(n_embd=32, n_layer=2, n_head=4, vocab_size=64, n_positions=32), "grouped")
-    for parameter in model.parameters():
-        parameter.data *= 5  # fresh weights are so small that attention is flat
-    assert reads_flat_rows(model)
-    body = model.base_model
-    plain = body.forward
-    body.forward = lambda *args, position_ids=None, **kwargs: plain(*args, **kwargs)
-    assert not reads_flat_rows(model)
-
-
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
-def test_batches_that_part_a_group_change_nothing(make_policy: PolicyMaker, compute: Compute, batch_size: int) -> None:
-    policy = make_policy()
-    together = response_logps(policy, EXAMPLES, compute, pad_token_id=0).tolist()
-    scored = score_responses(policy, EXAMPLES, compute, pad_token_id=0, batch_size=batch_size, title="test")
-    assert scored == pytest.approx(together, abs=1e-4)
+    network = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    ids = torch.tensor([[3, 4, 5, 6, 7, 8]])
+    with torch.no_grad():
+        states = network.base_model(ids).last_hidden_state[0]
+        assert torch.allclose(project_logits(network, states), network(ids).logits[0], atol=1e-5)
+        output = Policy(network)(collate([TokenizedExample([3, 4, 5], [6, 7, 8])], pad_token_id=0))
+        expected = torch.log_softmax(network(ids).logits[0, 2:5], -1)[torch.arange(3), ids[0, 3:]]
+    assert torch.allclose(output.logprobs[0], expected, atol=1e-4)

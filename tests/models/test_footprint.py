@@ -4,10 +4,10 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen2Config
 
-from pipeline.data.packing import pack_groups
 from pipeline.data.tokens import TokenizedExample
+from pipeline.kernels.packed_states import packed_states
+from pipeline.kernels.packing import pack_groups
 from pipeline.models.adapters import add_adapters
-from pipeline.models.backbone import packed_states
 from pipeline.models.footprint import NetworkSize, kept_bytes
 from pipeline.params.base import Finetuning
 from tests.models.counting import bytes_kept

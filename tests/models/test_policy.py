@@ -7,15 +7,10 @@ import torch
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
-    CohereConfig,
-    Gemma2Config,
     GPT2Config,
-    GraniteConfig,
-    LlamaConfig,
 )
 
 from pipeline.data.tokens import ResponseBatch, TokenizedExample, collate, join
-from pipeline.models.backbone import position_ids, project_logits
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy
 from tests.conftest import PolicyMaker
@@ -149,6 +144,13 @@ def test_a_policy_without_adapters_has_no_reference_inside(make_policy: PolicyMa
         pass
 
 
+def test_a_policy_without_adapters_has_none_to_merge(make_policy: PolicyMaker) -> None:
+    policy = make_policy(FULL)
+    assert not policy.has_adapters
+    with policy.merged():
+        assert policy(collate(EXAMPLES, pad_token_id=PAD)).logprobs.requires_grad
+
+
 def test_what_is_trainable(make_policy: PolicyMaker) -> None:
     def trainable(policy: Policy) -> set[str]:
         return {name for name, parameter in policy.named_parameters() if parameter.requires_grad}
@@ -182,48 +184,6 @@ def test_dropout_is_off(tmp_path: Path, make_policy: PolicyMaker, compute: Compu
     batch = collate(EXAMPLES, pad_token_id=PAD)
     assert torch.equal(policy(batch).logprobs, policy(batch).logprobs)
     assert torch.equal(policy(batch).logprobs, make_policy()(batch).logprobs)
-
-
-def test_positions_count_real_tokens() -> None:
-    mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 0, 0]])
-    assert position_ids(mask).tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 2, 2]]
-
-
-SMALL = {
-    "vocab_size": 50,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.3,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        LlamaConfig(**SMALL),
-        Gemma2Config(**SMALL, head_dim=8, final_logit_softcapping=5.0),
-        CohereConfig(**SMALL, logit_scale=0.25),
-        GraniteConfig(**SMALL, logits_scaling=3.0),
-    ],
-    ids=lambda config: config.model_type,
-)
-def test_logits_equal_the_models_own(config) -> None:
-    torch.manual_seed(0)
-    network = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
-    ids = torch.tensor([[3, 4, 5, 6, 7, 8]])
-    with torch.no_grad():
-        states = network.base_model(ids).last_hidden_state[0]
-        assert torch.allclose(project_logits(network, states), network(ids).logits[0], atol=1e-5)
-        output = Policy(network)(collate([TokenizedExample([3, 4, 5], [6, 7, 8])], pad_token_id=0))
-        expected = torch.log_softmax(network(ids).logits[0, 2:5], -1)[torch.arange(3), ids[0, 3:]]
-    assert torch.allclose(output.logprobs[0], expected, atol=1e-4)
 
 
 def test_absolute_positions_start_at_the_first_real_token() -> None:

@@ -5,10 +5,9 @@ import math
 import pytest
 import torch
 from scipy.stats import chisquare
-from transformers import DynamicCache, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import tokenize_prompt
-from pipeline.models.cache import roomy_cache
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import (
     Samples,
@@ -248,20 +247,6 @@ def test_rows_are_drawn_alike_wherever_they_stand() -> None:
     cumulative = torch.softmax(logits, -1).double().cumsum(-1)
     expected = (cumulative <= uniform * cumulative[:, -1:]).sum(-1)
     assert draw(logits, generator()).token_ids.tolist() == expected.tolist()
-
-
-def test_the_cache_holds_what_a_growing_one_holds(make_policy: PolicyMaker) -> None:
-    network = make_policy().causal_lm
-    roomy, growing = roomy_cache(network.config, 7), DynamicCache(config=network.config)
-    for ids in (torch.tensor([[11, 12, 13], [14, 15, 16]]), torch.tensor([[17], [18]]), torch.tensor([[19], [20]])):
-        with torch.no_grad():
-            states = [network(ids, past_key_values=cache, use_cache=True).logits for cache in (roomy, growing)]
-        assert torch.equal(*states)
-    assert roomy.get_seq_length() == growing.get_seq_length() == 5
-    for ours, theirs in zip(roomy.layers, growing.layers, strict=True):
-        assert torch.equal(ours.keys, theirs.keys) and torch.equal(ours.values, theirs.values)
-    with pytest.raises(ValueError, match="room for 7"):
-        network(torch.tensor([[1, 2, 3], [4, 5, 6]]), past_key_values=roomy, use_cache=True)
 
 
 def test_first_tokens_follow_the_policys_distribution(

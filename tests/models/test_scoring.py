@@ -12,6 +12,12 @@ from tests.conftest import PolicyMaker
 
 EXAMPLES = [TokenizedExample([11 + i], [20 + i + k for k in range(1 + i % 4)]) for i in range(7)]
 
+PAIRS = [
+    *(TokenizedExample([11, 12, 13, 14, 15], response) for response in ([20, 21, 2], [22])),
+    *(TokenizedExample([30], response) for response in ([31, 32, 33, 34, 35, 36], [])),
+    *(TokenizedExample([40, 41, 42], response) for response in ([43], [44, 45])),
+]
+
 
 @pytest.fixture
 def policy(make_policy: PolicyMaker) -> Policy:
@@ -49,3 +55,11 @@ def test_order_and_batch_size_change_nothing(policy: Policy, compute: Compute, b
 
 def test_no_responses_are_no_error(policy: Policy, compute: Compute) -> None:
     assert score_responses(policy, [], compute, pad_token_id=0, batch_size=4, title="test") == []
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
+def test_batches_that_part_a_group_change_nothing(make_policy: PolicyMaker, compute: Compute, batch_size: int) -> None:
+    policy = make_policy()
+    together = response_logps(policy, PAIRS, compute, pad_token_id=0).tolist()
+    scored = score_responses(policy, PAIRS, compute, pad_token_id=0, batch_size=batch_size, title="test")
+    assert scored == pytest.approx(together, abs=1e-4)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pipeline.data.packing import group_by_prompt, group_pair, pack_groups, packed
 from pipeline.data.tokens import TokenizedExample, collate
+from pipeline.kernels.packing import group_by_prompt, group_pair, pack_groups, packed
 
 A = TokenizedExample([1, 2, 3], [4, 5])
 B = TokenizedExample([1, 2, 3], [6, 7, 8])

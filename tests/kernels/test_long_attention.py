@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.models import attention, long_attention
-from pipeline.models.backbone import visible_keys
+from pipeline.kernels import attention, long_attention
+from pipeline.kernels.packed_states import visible_keys
 
 HEADS, SHARED, LENGTH, SIZE = 6, 2, 23, 4
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.data.packing import pack_groups
 from pipeline.data.tokens import TokenizedExample
+from pipeline.kernels.packing import pack_groups
+from pipeline.kernels.recomputation import recomputed
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy
-from pipeline.models.recomputation import recomputed
 from pipeline.models.reward import create_reward_model
 from pipeline.params.base import Finetuning
 from tests.models.counting import bytes_kept

@@ -1,7 +1,7 @@
 """Activations that are computed again in backward instead of kept (Chen et al. 2016, arXiv:1604.06174).
 
-Of each layer only the input stays. The same operations run again on the same numbers, so results are the same to the
-bit; a step takes about a third longer.
+Of each layer only the input stays. Plain twin: the network outside of the block. The same operations run again on the
+same numbers, so results are the same to the bit; a step takes about a third longer.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +13,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from pipeline.models.attention import current_layout, flat_rows
-from pipeline.models.footprint import NetworkSize, kept_bytes
+from pipeline.kernels.flat_rows import current_layout, flat_rows
 
 
 @contextmanager
@@ -34,26 +33,6 @@ def recomputed(network: nn.Module, *, when: bool = True) -> Iterator[None]:
     finally:
         for layer, (training, recomputing) in zip(layers, before, strict=True):
             layer.training, layer.gradient_checkpointing = training, recomputing
-
-
-def too_much_to_keep(network: Any, *, rows: int, length: int, limit: int | None) -> bool:
-    """Whether forward would keep more than `limit` bytes for backward, of (rows, length) tokens.
-
-    Args:
-        network: transformers' model.
-        limit: None is no limit.
-    """
-    if limit is None:
-        return False
-    full = any(parameter.requires_grad and parameter.ndim == 2 for parameter in _frozen_when_adapted(network))
-    size = NetworkSize.of(network.config)
-    attention = network.config._attn_implementation
-    return kept_bytes(size, tokens=rows * length, length=length, full=full, attention=attention) > limit
-
-
-def _frozen_when_adapted(network: nn.Module) -> Iterator[nn.Parameter]:
-    """Weights of layers that adapters leave as they are."""
-    return (parameter for name, parameter in network.named_parameters() if "lora_" not in name)
 
 
 def _checkpointed(function: Callable[..., Any], *inputs: Any) -> Any:

@@ -1,4 +1,7 @@
-"""A key-value cache with room for the whole response: a token costs its own keys, not a copy of all before it."""
+"""A key-value cache with room for the whole response: a token costs its own keys, not a copy of all before it.
+
+Plain twin: `DynamicCache` of transformers, which grows.
+"""
 
 from typing import Any
 
@@ -8,7 +11,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 
-class RoomyLayer(DynamicLayer):
+class PreallocatedLayer(DynamicLayer):
     """Keys and values of one layer, written into memory that is taken once."""
 
     def __init__(self, capacity: int) -> None:
@@ -40,8 +43,8 @@ class RoomyLayer(DynamicLayer):
         return self.keys, self.values
 
 
-def roomy_cache(config: Any, capacity: int) -> DynamicCache:
+def preallocated_cache(config: Any, capacity: int) -> DynamicCache:
     """The cache of a network, whose plain attention layers have room for `capacity` tokens a row."""
     cache = DynamicCache(config=config)
-    cache.layers = [RoomyLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    cache.layers = [PreallocatedLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache

@@ -1,9 +1,9 @@
 """Attention of long rows, whose memory grows with the length and not with its square.
 
 A block of queries at a time meets the keys that the mask lets any of them see, which of a causal mask is half; backward
-keeps no probabilities and computes them again, block by block (Rabe and Staats 2021, arXiv:2112.05682). The results are
-those of `grouped` attention up to rounding. Which of both reads a row depends on the shapes alone, so that every
-machine computes the same.
+keeps no probabilities and computes them again, block by block (Rabe and Staats 2021, arXiv:2112.05682). Plain twin:
+`grouped` attention of short rows. Which of both reads a row depends on the shapes alone, so that every machine computes
+the same.
 """
 
 from collections.abc import Iterator

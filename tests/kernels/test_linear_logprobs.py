@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.objectives.linear_logprobs import linear_token_statistics
+from pipeline.kernels.linear_logprobs import linear_token_statistics
 from pipeline.objectives.logprobs import token_statistics
 
 ROWS = [0, 1, 16, 17, 128, 300]  # around the sizes of the slices

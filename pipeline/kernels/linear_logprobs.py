@@ -1,7 +1,8 @@
 """Token log-probs from hidden states: the vocabulary head and the softmax a few rows at a time.
 
 Logits of more than a few rows never exist, forward or backward. Without it they are the largest tensors of a step: at
-150,000 entries a thousand tokens take 600 MB in fp32, and as much again for their gradient.
+150,000 entries a thousand tokens take 600 MB in fp32, and as much again for their gradient. Plain twin:
+`token_statistics` of `pipeline.objectives.logprobs`, on whole logits.
 """
 
 from typing import Any

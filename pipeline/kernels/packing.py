@@ -1,4 +1,7 @@
-"""Token rows as a network reads them: a prompt, then one or several responses to it, then padding."""
+"""Token rows as a network reads them: a prompt, then one or several responses to it, then padding.
+
+Plain twin: `collate` of `pipeline.data.tokens`, which repeats the prompt for each of its responses.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace

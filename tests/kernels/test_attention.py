@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, BertConfig, BertModel, LlamaConfig, Qwen2Config
 
-from pipeline.models.attention import grouped_attention
-from pipeline.models.backbone import reads_branches
+from pipeline.kernels.attention import grouped_attention
+from pipeline.kernels.probes import reads_branches
 
 
 def oracle(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:

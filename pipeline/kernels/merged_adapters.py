@@ -1,0 +1,50 @@
+"""Adapters that are in the weights while a policy samples: two small products less for each layer and token.
+
+Plain twin: the network outside of the block, where each layer adds its adapter's product to its own.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+
+@contextmanager
+def merged_for_sampling(network: "PeftModel") -> Iterator[None]:
+    """Inside the block the adapters are in the weights, which have the number format of the frozen ones.
+
+    Afterwards the frozen weights come back as they were. Nothing changes where an adapter lies on another layer than a
+    linear one, such as embeddings.
+
+    Args:
+        network: to which PEFT has added one adapter a layer.
+    """
+    if not _all_linear(network):
+        yield
+        return
+    from peft.tuners.lora import Linear
+
+    frozen = []
+    for module in network.modules():
+        if isinstance(module, Linear):
+            weight: Any = module.get_base_layer().weight
+            frozen.append((weight, weight.data))
+            delta = module.get_delta_weight(module.active_adapters[0])
+            weight.data = (weight.data.float() + delta.float()).to(weight.dtype)
+    try:
+        with torch.no_grad(), network.disable_adapter():
+            yield
+    finally:
+        for weight, data in frozen:
+            weight.data = data
+
+
+def _all_linear(network: "PeftModel") -> bool:
+    from peft.tuners.lora import Linear
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return all(isinstance(module, Linear) for module in network.modules() if isinstance(module, BaseTunerLayer))
