@@ -34,7 +34,10 @@ ALLOWED = {
     "labelling": {"errors", "seeding", "reading", "data"},
     "judges": {"errors", "params", "progress", "data", "models"},
     "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing", "data.passages", "reading.endings"},
-    "training": {*COMMON, "objectives", "models", "data.passages", "data.tokens", "data.preferences"},
+    "training": {
+        *(*COMMON, "objectives", "models"),
+        *("data.passages", "data.tokens", "data.preferences", "data.records"),
+    },
     "evaluation": {
         *set(COMMON) - {"progress"},
         "judges",
@@ -69,7 +72,7 @@ ALLOWED = {
     "memory": {"errors", "params", "models", "data.passages", "data.tokens", "data.packing", "training.schedule"},
     "stage": {"errors", "params", "resume", "project", "tracking", "models"},
     "tracking": {"errors", "environment", "params", "project", "evaluation.statistics"},
-    "project": {"errors", "params.loading", "processes"},
+    "project": {"errors", "params.loading", "params.optimize", "processes"},
 }
 
 
