@@ -54,7 +54,7 @@ def assert_stops(
         monkeypatch.chdir(project)
         monkeypatch.setattr(run, "RunTracker", NoTracker)
         main = importlib.import_module(f"stages.{stage}").main
-        assert run._execute(main, {}, script=stage, show_traceback=False) == 1
+        assert run._execute(main, {}, stage=stage, fixed={}, show_traceback=False) == 1
         said = capsys.readouterr().err
         assert "Traceback" not in said
         for message in messages:

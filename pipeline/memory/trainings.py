@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.passages import Passage
+from pipeline.data.tokens import TokenizedExample
 from pipeline.kernels.packing import group_pair
 from pipeline.memory.work import Example, Model, Rollout, Work, largest
 from pipeline.models.reward_texts import RewardTexts
@@ -99,6 +100,19 @@ def dpo_work(config: Any, settings: Preference, examples: Sequence[Example]) -> 
     model = Model.of(config, writes=True)
     work = _supervised(model, settings, examples, "optimize.dpo", length_key="score_reference.max_length")
     return replace(work, frozen=int(settings.reference == "frozen_copy"))
+
+
+def dpo_examples(pairs: Sequence[tuple[TokenizedExample, TokenizedExample]]) -> list[Example]:
+    """Pairs of a chosen and a rejected response, each after its prompt, in tokens."""
+    return [
+        Example.of_pair(
+            len(chosen.prompt_ids),
+            len(chosen.response_ids),
+            len(rejected.response_ids),
+            shared=chosen.prompt_ids == rejected.prompt_ids,
+        )
+        for chosen, rejected in pairs
+    ]
 
 
 def _supervised(

@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pipeline.models.folders import (
 from pipeline.models.footprint import NetworkSize
 from pipeline.models.policy import Policy, load_tokenizer, read_network
 from pipeline.models.text_format import FILE as TEXT_FORMAT
-from pipeline.models.text_format import TextFormat, store_text_format
+from pipeline.models.text_format import TextFormat, read_text_format, store_text_format
 from pipeline.params.base import Finetuning
 
 
@@ -92,6 +93,30 @@ def keep_checkpoint(checkpoint: Path, last: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     for name, file in sorted(files.items()):
         link_or_copy(file, folder / name)
+
+
+@dataclass(frozen=True)
+class PolicyFolder:
+    """Where a policy that is trained is written: checkpoints on the way, and what training ends with."""
+
+    folder: Path
+    start: Path
+    """The model folder that it was started from."""
+    root: Path
+    """Of the project, from which adapters name `start`."""
+
+    def size(self, finetuning: Finetuning, *, checkpoints: int) -> int:
+        """Bytes on the disk, with so many checkpoints on the way."""
+        return (1 + checkpoints) * checkpoint_bytes(self.start, finetuning)
+
+    def save_step(self, policy: Policy, step: int) -> None:
+        """A checkpoint on the way, see `save_checkpoint`."""
+        save_checkpoint(policy, self.folder / f"checkpoints/step-{step:05d}", start=self.start, root=self.root)
+
+    def save(self, policy: Policy, tokenizer: PreTrainedTokenizerBase) -> None:
+        """The trained policy, see `save_policy`; it was trained on texts as the one that it was started from."""
+        texts = read_text_format(self.start / TEXT_FORMAT)
+        save_policy(policy, tokenizer, self.folder, start=self.start, root=self.root, texts=texts)
 
 
 def checkpoint_bytes(start: Path, finetuning: Finetuning | None) -> int:

@@ -1,6 +1,6 @@
 """The `optimize` section of params.yaml: one model a method."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,7 @@ from pipeline.params.base import (
 )
 
 Method = Literal["dpo", "ppo", "hybrid"]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 class Dpo(SupervisedSchedule):

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.params.optimize import METHODS
 
 # No result depends on these: a better error message or progress bar must not retrain a model.
 BOOKKEEPING = (
@@ -81,27 +82,46 @@ def with_code_deps(graph: str, root: Path) -> str:
         PipelineError: a stage has no script of its name or no `deps:`.
     """
     head, *blocks = re.split(r"(?m)^(?=  \w+:$)", graph)
-    names = [block.split(":", 1)[0].strip() for block in blocks]
-    for name in names:
-        if not (root / f"stages/{name}.py").is_file():
-            raise PipelineError(f"dvc.yaml: stage {name} has no script stages/{name}.py. Add it, or remove the stage.")
-    code = {name: set(code_closure(root / f"stages/{name}.py", root)) for name in names}
+    named = {block.split(":", 1)[0].strip(): block for block in blocks}
+    code: dict[str, set[str]] = {}
+    for name, block in named.items():
+        scripts = _of_each_method(_script(name, block))
+        for script in scripts:
+            if not (root / script).is_file():
+                raise PipelineError(f"dvc.yaml: stage {name} has no script {script}. Add it, or remove the stage.")
+        code[name] = {path for script in scripts for path in code_closure(root / script, root)}
     for name in TELL_OF_ALL_CODE:
         if name in code:
-            code[name] |= set().union(*(code[other] for other in names if other not in MAKE_NO_MODEL))
-    return head + "".join(
-        _with_deps(name, block, sorted(code[name])) for name, block in zip(names, blocks, strict=True)
-    )
+            code[name] |= set().union(*(code[other] for other in named if other not in MAKE_NO_MODEL))
+    return head + "".join(_with_deps(name, block, code[name]) for name, block in named.items())
 
 
-def _with_deps(name: str, block: str, code: list[str]) -> str:
+def _script(name: str, block: str) -> str:
+    """The script that a stage's command runs, templates as they are; that of its own name where it says nothing.
+
+    Args:
+        block: the stage's part of dvc.yaml.
+    """
+    command = re.search(r"(?m)^    cmd: python -m pipeline\.launch (\S+)", block)
+    return f"stages/{command[1] if command else name}.py"
+
+
+def _of_each_method(script: str) -> list[str]:
+    """The scripts of all methods, where there is one for each."""
+    return list(dict.fromkeys(script.replace("${item.method}", method) for method in METHODS))
+
+
+def _with_deps(name: str, block: str, code: set[str]) -> str:
     if "\n    deps:\n" not in block:
         raise PipelineError(f"dvc.yaml: stage {name} has no `deps:`, where its code belongs. Add the key.")
     kept = re.sub(r"(?m)^      - (pipeline|stages)/\S+\.py\n", "", block)
     before, after = kept.split("\n    deps:\n", 1)
     others = re.match(r"(?:      .*\n)*", after)
     data = others.group() if others else ""
-    lines = "".join(f"      - {path}\n" for path in code)
+    # of the scripts of all methods, a policy depends on that of its own
+    script = _script(name, block)
+    own = code.difference(_of_each_method(script)) | {script}
+    lines = "".join(f"      - {path}\n" for path in sorted(own))
     return f"{before}\n    deps:\n{data}{lines}{after[len(data) :]}"
 
 

@@ -232,42 +232,56 @@ class Stage:
         self._locks.close()
 
 
-def run_stage(main: Callable[..., None], *, description: str, matrix: Sequence[str] = ()) -> None:
+def run_stage(
+    main: Callable[..., None],
+    *,
+    description: str,
+    matrix: Sequence[str] = (),
+    stage: str | None = None,
+    place: Mapping[str, str] | None = None,
+) -> None:
     """Entry point of a stage script: parse the command line, run `main(stage)`, exit with 0, 1 or 130.
 
     Args:
-        main: takes the `Stage`, and of a matrix stage its place in the matrix, as texts.
+        main: takes the `Stage`, and of a matrix stage what the command line says of its place there, as texts.
         description: the script's docstring, shown by `--help`.
-        matrix: the axes of a matrix stage, such as `method` and `seed`, in the order of dvc.yaml.
+        matrix: the axes that the command line names, such as `method` and `seed`, in the order of dvc.yaml.
+        stage: its name in dvc.yaml; None where it has that of the script.
+        place: the axes that the script itself decides, which dvc.yaml has before those of `matrix`.
     """
+    script = Path(sys.argv[0]).stem
     parser = argparse.ArgumentParser(
-        prog=f"python -m stages.{_script_name()}",
+        prog=f"python -m stages.{script}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--traceback", action="store_true", help="show the Python traceback of an error")
     for axis in matrix:
         parser.add_argument(axis, help=f"one of optimize.{axis}s in params.yaml")
-    arguments = vars(parser.parse_args())
-    place = {axis: str(arguments[axis]) for axis in matrix}
-    sys.exit(_execute(main, place, script=_script_name(), show_traceback=arguments["traceback"]))
+    told = vars(parser.parse_args())
+    given = {axis: str(told[axis]) for axis in matrix}
+    sys.exit(_execute(main, given, stage=stage or script, fixed=place or {}, show_traceback=told["traceback"]))
 
 
-def _execute(main: Callable[..., None], place: Mapping[str, str], *, script: str, show_traceback: bool) -> int:
-    name = f"{script}@{'-'.join(place.values())}" if place else script
+def _execute(
+    main: Callable[..., None], given: Mapping[str, str], *, stage: str, fixed: Mapping[str, str], show_traceback: bool
+) -> int:
+    """Run `main(stage, *given)` as the stage at this place in the matrix, the axes of `fixed` before those given."""
+    place = {**fixed, **given}
+    name = f"{stage}@{'-'.join(place.values())}" if place else stage
     root = Path.cwd()
-    stage: Stage | None = None
+    running: Stage | None = None
     try:
         params = load_params(root / "params.yaml")
         declaration = stage_declaration(name, root)
         with stage_lock(root, name):
-            stage = Stage(name, root, params, declaration, place)
-            stage.begin()
-            main(stage, *place.values())
-            stage.succeed()
+            running = Stage(name, root, params, declaration, place)
+            running.begin()
+            main(running, *given.values())
+            running.succeed()
     except (Exception, KeyboardInterrupt) as error:
-        if stage is not None:
-            stage.fail()
+        if running is not None:
+            running.fail()
         if isinstance(error, KeyboardInterrupt):
             print(f"\n{name}: interrupted", file=sys.stderr)
             return 130
@@ -277,10 +291,6 @@ def _execute(main: Callable[..., None], place: Mapping[str, str], *, script: str
         print(f"\nerror in {name}: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _script_name() -> str:
-    return Path(sys.argv[0]).stem
 
 
 def _covers(declared: list[str], key: str) -> bool:

@@ -1,8 +1,9 @@
 """Direct Preference Optimization and its relatives, against a reference that is cached, switched off or copied."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +29,16 @@ class ScoredPair:
     rejected: TokenizedExample
     ref_chosen_logps: float
     ref_rejected_logps: float
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "ScoredPair":
+        """From a record of `reference_pairs`."""
+        return cls(
+            TokenizedExample(row["chosen_prompt_ids"], row["chosen_response_ids"]),
+            TokenizedExample(row["rejected_prompt_ids"], row["rejected_response_ids"]),
+            row["ref_chosen_logps"],
+            row["ref_rejected_logps"],
+        )
 
     def __len__(self) -> int:
         return len(self.chosen) + len(self.rejected)

@@ -21,7 +21,8 @@ from pipeline.seeding import python_random, torch_generator
 from pipeline.training.controllers import KlController, RunningMoments
 from pipeline.training.ppo_update import update_policy
 from pipeline.training.resuming import restore_training, training_state
-from pipeline.training.rollout import PpoSetup, Roles, collect_rollout, rollout_metrics
+from pipeline.training.roles import Roles
+from pipeline.training.rollout import PpoSetup, collect_rollout, rollout_metrics
 from pipeline.training.run import TrainingRun
 from pipeline.training.sampler_check import sampler_problem
 from pipeline.training.schedule import Optimization, checkpoint_steps, trainable_parameters

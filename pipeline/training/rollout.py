@@ -6,14 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
-from pipeline.data.passages import Passage
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_prompt
 from pipeline.models.compute import Compute
-from pipeline.models.critic import Critic
 from pipeline.models.decoding import decode_responses
-from pipeline.models.policy import Policy
 from pipeline.models.sampling import Samples, pad_prompts, sample
 from pipeline.models.stopping import stop_token_ids
 from pipeline.objectives.advantages import (
@@ -27,23 +23,7 @@ from pipeline.objectives.rewards import penalize_unfinished, shaped_rewards
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
 from pipeline.training.controllers import RunningMoments
-
-Scorer = Callable[[Sequence[Passage]], Tensor]
-"""Texts (prompt and response) to scores (N,)."""
-
-
-@dataclass(frozen=True)
-class Roles:
-    """The networks of PPO. One backbone plays as many as the settings allow."""
-
-    policy: Policy
-    reference: Policy | None
-    """Frozen; None when it is the policy with its adapters off."""
-    critic: Critic | None
-    """None when the policy has a value head, or when the advantages need no critic."""
-    score: Scorer
-    """The frozen reward model."""
-    tokenizer: PreTrainedTokenizerBase
+from pipeline.training.roles import Roles
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from pipeline.params.schema import Params
 from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import train_ppo
 from pipeline.training.reward import train_reward
-from pipeline.training.rollout import Roles
+from pipeline.training.roles import Roles
 from pipeline.training.run import TrainingRun
 from pipeline.training.sft import train_sft
 from tests.tiny_models import byte_level_tokenizer, changed

@@ -13,8 +13,12 @@ from pipeline.errors import PipelineError
 from pipeline.memory import fitting
 from pipeline.models.compute import Compute
 from pipeline.models.text_format import FILE, TextFormat, store_text_format
+from pipeline.params.optimize import METHODS
 from pipeline.params.schema import Params
-from stages import optimize_policy, train_reward, train_sft
+from pipeline.training import roles
+from pipeline.training.ppo_inputs import write_figures
+from pipeline.training.reward_gate import GateFigures
+from stages import train_dpo, train_hybrid, train_ppo, train_reward, train_sft
 from tests.tiny_models import byte_level_tokenizer, changed
 
 ROWS = [
@@ -27,25 +31,34 @@ ROWS = [
     }
     for at in range(64)
 ]  # fmt: skip
-GATE = {"model": "own", "accuracy": {"mean": 0.9, "low": 0.8, "high": 1.0}, "longer_wins_accuracy": 0.5, "pairs": 100}
+GATE: GateFigures = {
+    "model": "own",
+    "accuracy": {"mean": 0.9, "low": 0.8, "high": 1.0},
+    "longer_wins_accuracy": 0.5,
+    "pairs": 100,
+}
 FILES = (
     "artifacts/data/texts/train.jsonl",
     "artifacts/preferences/accepted/train.jsonl",
     "artifacts/preferences/accepted/validation.jsonl",
     "artifacts/inputs/dpo/pairs.jsonl",
     "artifacts/inputs/ppo/prompts.jsonl",
+    "artifacts/inputs/hybrid/seed-0/prompts.jsonl",
 )
 MODELS = (
     "artifacts/models/policy",
     "artifacts/models/reward_backbone",
     "artifacts/sft",
     "artifacts/inputs/ppo/reward_model",
+    "artifacts/inputs/hybrid/seed-0/policy",
+    "artifacts/inputs/hybrid/seed-0/reward_model",
 )
 STAGES: dict[str, Callable[[Any], None]] = {
     "train_sft": train_sft.main,
     "train_reward": train_reward.main,
-    "optimize.dpo": lambda stage: optimize_policy.optimize_dpo(stage, 0),
-    "optimize.ppo": lambda stage: optimize_policy.optimize_ppo(stage, 0),
+    "optimize.dpo": lambda stage: train_dpo.main(stage, "0"),
+    "optimize.ppo": lambda stage: train_ppo.main(stage, "0"),
+    "optimize.hybrid": lambda stage: train_hybrid.main(stage, "0"),
 }
 
 
@@ -65,24 +78,24 @@ def stage(tmp_path: Path, params: Params, compute: Compute) -> SimpleNamespace:
         tokenizer.save_pretrained(tmp_path / name)
         store_text_format(tmp_path / name, TextFormat("transcript"))
     TextFormat("transcript").write(tmp_path / f"artifacts/data/{FILE}")
-    inputs = tmp_path / "artifacts/inputs/ppo"
-    (inputs / "gate.json").write_text(json.dumps(GATE))
-    (inputs / "sampling.json").write_text(params.sampling.model_dump_json())
+    for name in ("ppo", "hybrid/seed-0"):
+        write_figures(tmp_path / "artifacts/inputs" / name, GATE, params.sampling)
     sections = {
         name: changed(section, finetuning=changed(section.finetuning, method="full"))
         for name, section in (
             ("sft", params.train_sft), ("reward", params.train_reward),
-            ("dpo", params.optimize.dpo), ("ppo", params.optimize.ppo),
+            ("dpo", params.optimize.dpo), ("ppo", params.optimize.ppo), ("hybrid", params.optimize.hybrid),
         )
     }  # fmt: skip
-    optimize = params.optimize.model_copy(update={"dpo": sections["dpo"], "ppo": sections["ppo"]})
+    optimize = params.optimize.model_copy(update={name: sections[name] for name in METHODS})
     full = {"train_sft": sections["sft"], "train_reward": sections["reward"], "optimize": optimize}
     return SimpleNamespace(
         params=params.model_copy(update=full),
         input=lambda name: tmp_path / name,
         output=lambda name: tmp_path / name,
         start_compute=lambda **_: compute,
-        log_step=None,
+        root=tmp_path,
+        log_step=lambda *_: None,
         costs=SimpleNamespace(add_work=None),
         resume=None,
     )
@@ -117,11 +130,18 @@ def test_a_training_loads_one_tokenizer(stage: SimpleNamespace, section: str, mo
     monkeypatch.setattr(fitting, "usable_memory", lambda _: 1 << 50)
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", counted)
     monkeypatch.setattr(AutoModelForSequenceClassification, "from_pretrained", reach)
-    for module in (train_sft, optimize_policy):
+    for module in (train_sft, train_dpo, roles):
         monkeypatch.setattr(module, "load_policy", lambda *_, **__: SimpleNamespace(has_adapters=False))
-    monkeypatch.setattr(optimize_policy, "load_reference", lambda *_, **__: None)
-    monkeypatch.setattr(optimize_policy, "load_reward_model", lambda *_: None)
-    for module, name in ((train_sft, "train_sft"), (optimize_policy, "train_dpo"), (optimize_policy, "train_ppo")):
+    for module in (train_dpo, roles):
+        monkeypatch.setattr(module, "load_reference", lambda *_, **__: None)
+    monkeypatch.setattr(roles, "load_reward_model", lambda *_: None)
+    trainers = (
+        (train_sft, "train_sft"),
+        (train_dpo, "train_dpo"),
+        (train_ppo, "train_ppo"),
+        (train_hybrid, "train_ppo"),
+    )
+    for module, name in trainers:
         monkeypatch.setattr(module, name, reach)
     with pytest.raises(Reached):
         STAGES[section](stage)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,40 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.errors import PipelineError
+from pipeline.params.optimize import METHODS
 from pipeline.project.closure import MAKE_NO_MODEL, TELL_OF_ALL_CODE, code_closure, with_code_deps
 from tests.conftest import ROOT
 
+METHOD = "${item.method}"
 STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 SCRIPTS = sorted(path.stem for path in ROOT.glob("stages/[!_]*.py"))
-METHODS = ("dpo", "ppo", "hybrid")
+# the stage of each script; a stage may have one for each method
+STAGE_OF = {
+    script.replace(METHOD, method): stage
+    for stage, script in ((name, entry["cmd"].split()[3]) for name, entry in STAGES.items())
+    for method in METHODS
+}
 # those that a model comes from, not those that measure it or tell of it
-MODEL_STAGES = [name for name in STAGES if name not in MAKE_NO_MODEL]
+MODEL_SCRIPTS = [script for script in SCRIPTS if STAGE_OF[script] not in MAKE_NO_MODEL]
 
 
-def declared_params(name: str) -> set[str]:
-    """Keys of a stage, a matrix stage's templates filled in with every method."""
-    keys = STAGES[name].get("params", [])
-    return {key.replace("${item.method}", method) for key in keys for method in METHODS}
+def methods_of(script: str) -> Sequence[str]:
+    """Those that a script is run for: one, where its stage has a script for each."""
+    command = STAGES[STAGE_OF[script]]["cmd"]
+    own = [method for method in METHODS if command.split()[3].replace(METHOD, method) == script]
+    return own if METHOD in command.split()[3] else METHODS
+
+
+def declared_params(script: str) -> set[str]:
+    """Keys of a script's stage, templates filled in with the methods that it is run for."""
+    keys = STAGES[STAGE_OF[script]].get("params", [])
+    return {key.replace(METHOD, method) for key in keys for method in methods_of(script)}
+
+
+def declared_code(script: str) -> list[str]:
+    """Modules that a script's stage depends on, when it runs that script."""
+    deps = [dep for dep in STAGES[STAGE_OF[script]]["deps"] if dep.endswith(".py")]
+    return sorted({dep.replace(METHOD, method) for dep in deps for method in methods_of(script)})
 
 
 def attribute_path(node: ast.AST) -> list[str]:
@@ -64,24 +85,61 @@ def tells_of_all_code(name: str) -> bool:
 
 
 def test_every_stage_has_its_script_and_every_script_its_stage() -> None:
-    assert sorted(STAGES) == SCRIPTS
-    for name, stage in STAGES.items():
-        assert stage["cmd"].split()[:4] == ["python", "-m", "pipeline.launch", name]
+    assert sorted(STAGE_OF) == SCRIPTS
+    assert all(stage["cmd"].startswith("python -m pipeline.launch ") for stage in STAGES.values())
+    assert {script: stage for script, stage in STAGE_OF.items() if script != stage} == {
+        f"train_{method}": "optimize_policy" for method in METHODS
+    }
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS))
+def test_a_script_runs_as_its_stage(script: str) -> None:
+    """Of its name and arguments the frame makes the name that DVC gives the stage."""
+    (call,) = [
+        node
+        for node in ast.walk(ast.parse((ROOT / f"stages/{script}.py").read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "run_stage"
+    ]
+    told = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg != "description"}
+    place = told.get("place", {})
+    stage = STAGES[told.get("stage", script)]
+    assert STAGE_OF[script] == told.get("stage", script)
+    assert list(stage.get("matrix", {})) == [*place, *told.get("matrix", ())]
+    command = stage["cmd"].replace(METHOD, place.get("method", METHOD))
+    given = [f"${{item.{axis}}}" for axis in told.get("matrix", ())]
+    assert command.split() == ["python", "-m", "pipeline.launch", script, *given]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_code_deps_are_the_import_closure(name: str) -> None:
-    declared = sorted(dep for dep in STAGES[name]["deps"] if dep.endswith(".py"))
-    needed = set(code_closure(ROOT / f"stages/{name}.py", ROOT))
+    declared = declared_code(name)
+    # of the scripts of a stage: what all of them import, but each policy depends on that of its own method alone
+    together = [other for other in SCRIPTS if STAGE_OF[other] == STAGE_OF[name]]
+    needed = {dep for other in together for dep in code_closure(ROOT / f"stages/{other}.py", ROOT)}
+    needed -= {f"stages/{other}.py" for other in together if other != name}
     assert (name in TELL_OF_ALL_CODE) == tells_of_all_code(name)
     if name in TELL_OF_ALL_CODE:
-        needed |= {dep for other in MODEL_STAGES for dep in STAGES[other]["deps"] if dep.endswith(".py")}
+        needed |= {dep for other in MODEL_SCRIPTS for dep in declared_code(other)}
     assert declared == sorted(needed)
 
 
 def test_code_deps_are_written_by_the_command_that_make_graph_runs() -> None:
     graph = (ROOT / "dvc.yaml").read_text()
     assert with_code_deps(graph, ROOT) == graph, "run `make graph`"
+
+
+def test_of_the_scripts_of_all_methods_a_policy_depends_on_its_own(tmp_path: Path) -> None:
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "pipeline").mkdir()
+    for method in METHODS:
+        (tmp_path / f"pipeline/{method}.py").write_text("")
+        (tmp_path / f"stages/train_{method}.py").write_text(f"import pipeline.{method}")
+    graph = "stages:\n  optimize:\n    cmd: python -m pipeline.launch train_${item.method}\n    deps:\n      - data\n"
+    library = "".join(f"      - pipeline/{method}.py\n" for method in sorted(METHODS))
+    assert with_code_deps(graph, tmp_path) == f"{graph}{library}      - stages/train_${{item.method}}.py\n"
+    (tmp_path / f"stages/train_{METHODS[-1]}.py").unlink()
+    with pytest.raises(PipelineError, match=f"stage optimize has no script stages/train_{METHODS[-1]}.py"):
+        with_code_deps(graph, tmp_path)
 
 
 def test_a_new_import_comes_into_the_graph_an_old_one_goes_and_the_rest_stays_as_it_is(tmp_path: Path) -> None:
@@ -133,7 +191,7 @@ def test_every_parameter_that_is_read_is_declared(name: str) -> None:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_parameter_that_is_declared_is_read(name: str) -> None:
     if tells_of_everything(name):
-        used = {key for other in MODEL_STAGES for key in declared_params(other)}
+        used = {key for other in MODEL_SCRIPTS for key in declared_params(other)}
         assert {key for key in used if not any(covers(one, key) for one in declared_params(name))} == set()
         return
     read, declared = read_params(ROOT / f"stages/{name}.py"), declared_params(name)
@@ -143,22 +201,12 @@ def test_every_parameter_that_is_declared_is_read(name: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_declares_no_parameter_of_the_others(method: str) -> None:
     """`optimize_policy@dpo` must not train again when only PPO's sampling or reward model changes."""
-    tree = ast.parse((ROOT / "stages/optimize_policy.py").read_text())
-    (function,) = [
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == f"optimize_{method}"
-    ]
-    read = {
-        ".".join(attribute_path(node)[2:])
-        for node in ast.walk(function)
-        if attribute_path(node)[:2] == ["stage", "params"] and len(attribute_path(node)) > 2
-    }
-    keys = {key.replace("${item.method}", method) for key in STAGES["optimize_policy"]["params"]} - {"runtime"}
-    assert {key for key in keys if not any(covers(key, one) for one in read)} == set()
+    assert declared_params(f"train_{method}") == {f"optimize.{method}", "runtime"}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_path_that_a_script_names_is_declared(name: str) -> None:
-    stage = STAGES[name]
+    stage = STAGES[STAGE_OF[name]]
     deps = [dep for dep in stage["deps"] if not dep.endswith(".py")]
     outs = [next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"] + stage.get("metrics", [])]
     named: dict[str, set[str]] = {"input": set(), "output": set(), "write_json": set(), "write_history": set()}

@@ -1,6 +1,8 @@
 """The stages of dvc.yaml, one behind the other in this process: libraries are imported once."""
 
 import importlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,21 @@ def run_stages(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(run, "RunTracker", NoTracker)
     names = ordered_stages(root)
     for name in names:
-        script, _, place = name.partition("@")
-        axes = ("seed",) if script == "find_regressions" else ("method", "seed")
-        values = dict(zip(axes, place.rsplit("-", len(axes) - 1), strict=True)) if place else {}
-        main = importlib.import_module(f"stages.{script}").main
-        code = run._execute(main, values, script=script, show_traceback=True)
-        assert code == 0, f"{name} failed"
+        assert execution(name, root)() == 0, f"{name} failed"
     return names
+
+
+def execution(name: str, root: Path) -> Callable[[], int]:
+    """What runs a stage of dvc.yaml, such as `optimize_policy@dpo-0`: its script with the arguments of its command."""
+    stage, _, matrix = name.partition("@")
+    script, *arguments = Repo(str(root)).stage.load_one(name=name).cmd.split()[3:]
+    values = matrix.split("-") if matrix else []
+    place = dict(zip(("method", "seed")[2 - len(values) :], values, strict=True))
+    # the first axes are what the script itself decides
+    fixed = {axis: place.pop(axis) for axis in list(place)[: len(values) - len(arguments)]}
+    assert list(place.values()) == arguments
+    main = importlib.import_module(f"stages.{script}").main
+    return partial(run._execute, main, place, stage=stage, fixed=fixed, show_traceback=True)
 
 
 def ordered_stages(root: Path) -> list[str]:

@@ -4,7 +4,6 @@ One process imports the libraries, which takes seconds, and each execution of a 
 JSON a stage: how many executions were killed, and how many of the later ones went on from a state.
 """
 
-import importlib
 import json
 import os
 import random
@@ -14,7 +13,7 @@ import time
 from pathlib import Path
 
 import pipeline.tracking.tracker as tracking
-from pipeline.stage.run import _execute
+from tests.recipes.running import execution
 
 
 def main() -> None:
@@ -33,9 +32,7 @@ def kill_stage(name: str, *, kills: int, rng: random.Random) -> dict[str, float]
     How long it takes undisturbed is the shorter of two executions; the first one is slower. One that ended before it
     was killed does not count.
     """
-    script, _, matrix = name.partition("@")
-    place = dict(zip(("method", "seed"), matrix.split("-"), strict=True)) if matrix else {}
-    stage = importlib.import_module(f"stages.{script}").main
+    stage = execution(name, Path.cwd())
     log = Path(f".state/killing-{name}.log")
     log.parent.mkdir(exist_ok=True)
     log.write_text("")
@@ -46,7 +43,7 @@ def kill_stage(name: str, *, kills: int, rng: random.Random) -> dict[str, float]
             descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
             os.dup2(descriptor, 1)
             os.dup2(descriptor, 2)
-            os._exit(_execute(stage, place, script=script, show_traceback=True))
+            os._exit(stage())
         return pid
 
     def finish() -> None:

@@ -19,7 +19,7 @@ from pipeline.params.schema import Params
 from pipeline.seeding import torch_generator
 from pipeline.training.dpo import ScoredPair, train_dpo
 from pipeline.training.ppo import train_ppo
-from pipeline.training.rollout import Roles
+from pipeline.training.roles import Roles
 from tests.tiny_models import FULL, changed
 from tests.training.off_sampler import bias_sampler
 from tests.training.recording import Recorder

@@ -18,7 +18,8 @@ from pipeline.params.optimize import Ppo
 from pipeline.training import ppo_update
 from pipeline.training.ppo import ppo_optimization
 from pipeline.training.ppo_update import update_policy
-from pipeline.training.rollout import PpoSetup, Roles, Rollout, forward_batches
+from pipeline.training.roles import Roles
+from pipeline.training.rollout import PpoSetup, Rollout, forward_batches
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA, changed
 from tests.training.recording import assert_same_bytes, snapshot

@@ -18,7 +18,8 @@ from pipeline.params.schema import Sampling
 from pipeline.seeding import torch_generator
 from pipeline.training.controllers import RunningMoments
 from pipeline.training.ppo import next_prompts, train_ppo
-from pipeline.training.rollout import PpoSetup, Roles, Rollout, Scorer, collect_rollout
+from pipeline.training.roles import Roles, Scorer
+from pipeline.training.rollout import PpoSetup, Rollout, collect_rollout
 from tests.tiny_models import SENTENCES
 from tests.training.recording import Recorder
 

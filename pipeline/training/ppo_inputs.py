@@ -1,0 +1,64 @@
+"""What PPO and hybrid read beside the policies that they start from: a folder of `artifacts/inputs/`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.data.records import read_records
+from pipeline.params.optimize import Ppo
+from pipeline.params.schema import Sampling
+from pipeline.training.reward_gate import GateFigures, check_reward_gate
+
+REWARD_MODEL = "reward_model"
+"""Its folder, inside that of the inputs."""
+PROMPTS = "prompts.jsonl"
+GATE = "gate.json"
+SAMPLING = "sampling.json"
+
+
+@dataclass(frozen=True)
+class PpoInputs:
+    """Prompts to train on, the reward model that is to be optimised, what it is worth, and how to sample."""
+
+    prompts: Sequence[str]
+    reward_model: Path
+    """Its folder."""
+    gate: GateFigures
+    sampling: Sampling
+
+    @classmethod
+    def read(cls, folder: Path) -> "PpoInputs":
+        """From the folder that evaluate_reward or find_regressions wrote."""
+        return cls(
+            prompts=[row["prompt"] for row in read_records(folder / PROMPTS, fields=("prompt",))],
+            reward_model=folder / REWARD_MODEL,
+            gate=json.loads((folder / GATE).read_text()),
+            sampling=Sampling.model_validate_json((folder / SAMPLING).read_text()),
+        )
+
+    def check_gate(self, settings: Ppo) -> list[str]:
+        """Let the reward model pass, see `check_reward_gate`.
+
+        Returns:
+            Warnings.
+
+        Raises:
+            PipelineError: it is not good enough.
+        """
+        return check_reward_gate(
+            self.gate,
+            min_accuracy=settings.min_reward_accuracy,
+            require_above_longer_wins=settings.require_above_longer_wins,
+        )
+
+
+def write_figures(folder: Path, gate: GateFigures, sampling: Sampling) -> None:
+    """Write what `PpoInputs.read` reads beside the reward model and the prompts.
+
+    Args:
+        sampling: of params.yaml; it lies with PPO's other inputs, so that nothing but PPO depends on it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / GATE).write_text(json.dumps(gate, indent=2, sort_keys=True) + "\n")
+    (folder / SAMPLING).write_text(sampling.model_dump_json(indent=2) + "\n")

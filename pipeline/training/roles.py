@@ -1,0 +1,86 @@
+"""The networks of PPO, and how they are loaded."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.data.passages import Passage
+from pipeline.models.compute import Compute
+from pipeline.models.critic import Critic, critic_from_policy, critic_from_reward_model
+from pipeline.models.policy import Policy, load_policy, load_reference
+from pipeline.models.reward import load_reward_model
+from pipeline.models.text_format import check_same_texts
+from pipeline.params.optimize import Ppo
+
+Scorer = Callable[[Sequence[Passage]], Tensor]
+"""Texts (prompt and response) to scores (N,)."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The networks of PPO. One backbone plays as many as the settings allow."""
+
+    policy: Policy
+    reference: Policy | None
+    """Frozen; None when it is the policy with its adapters off."""
+    critic: Critic | None
+    """None when the policy has a value head, or when the advantages need no critic."""
+    score: Scorer
+    """The frozen reward model."""
+    tokenizer: PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class RoleFolders:
+    """Model folders that the roles are loaded from."""
+
+    policy: Path
+    """Where training starts."""
+    reference: Path
+    """The SFT policy, which may be the same."""
+    reward_model: Path
+
+
+def load_roles(
+    folders: RoleFolders, settings: Ppo, tokenizer: PreTrainedTokenizerBase, compute: Compute, *, seed: int
+) -> Roles:
+    """Load policy, reference, critic and reward model as the settings share them.
+
+    Args:
+        tokenizer: of the policy.
+        seed: of fresh adapters.
+
+    Raises:
+        PipelineError: reward model and policy were trained on texts of different formats, or the reward model cannot be
+            the critic that the settings ask for.
+    """
+    shared = settings.advantage_estimator == "gae" and settings.critic == "shared"
+    finetuning = settings.finetuning
+    policy = load_policy(folders.policy, compute, finetuning=finetuning, seed=seed, with_values=shared)
+    check_same_texts(folders.reference, folders.reward_model)
+    reward_model = load_reward_model(folders.reward_model, compute)
+    # adapters switched off are the reference, where training starts from it and does not touch it
+    inside = policy.has_adapters and folders.policy == folders.reference
+    return Roles(
+        policy=policy,
+        reference=None if inside else load_reference(folders.reference, compute, method=finetuning.method),
+        critic=_critic(folders, settings, tokenizer, compute, seed=seed),
+        score=lambda texts: reward_model.score(texts, batch_size=settings.rollout_batch_size),
+        tokenizer=tokenizer,
+    )
+
+
+def _critic(
+    folders: RoleFolders, settings: Ppo, tokenizer: PreTrainedTokenizerBase, compute: Compute, *, seed: int
+) -> Critic | None:
+    """A critic of its own, None where the policy has a value head or the advantages need no critic."""
+    if settings.advantage_estimator != "gae" or settings.critic == "shared":
+        return None
+    if settings.critic == "policy":
+        return critic_from_policy(folders.policy, compute, finetuning=settings.finetuning, seed=seed)
+    # another copy than the one that scores, because this one is trained
+    scorer = load_reward_model(folders.reward_model, compute)
+    return critic_from_reward_model(scorer, tokenizer, compute, finetuning=settings.finetuning, seed=seed)

@@ -1,0 +1,45 @@
+"""train_dpo: train the SFT policy with DPO on the pairs and their cached reference log-probs, with one seed."""
+
+from pipeline.data.records import read_records
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.trainings import dpo_examples, dpo_work
+from pipeline.models.checkpoints import PolicyFolder
+from pipeline.models.folders import config_of
+from pipeline.models.policy import load_policy, load_reference, load_tokenizer
+from pipeline.stage.run import Stage, run_stage
+from pipeline.training.dpo import ScoredPair, train_dpo
+from pipeline.training.run import TrainingRun
+from pipeline.training.schedule import checkpoint_steps, supervised_steps
+
+
+def main(stage: Stage, seed: str) -> None:
+    """Train, save the policy with its checkpoints on the way."""
+    settings = stage.params.optimize.dpo
+    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
+    sft = stage.input("artifacts/sft")
+    pairs = [ScoredPair.of(row) for row in read_records(stage.input("artifacts/inputs/dpo/pairs.jsonl"))]
+    output = PolicyFolder(stage.output(f"artifacts/policies/dpo/seed-{seed}"), start=sft, root=stage.root)
+    kept = checkpoint_steps(supervised_steps(len(pairs), settings), settings.save_steps)
+    compute = stage.start_compute(output_bytes=output.size(settings.finetuning, checkpoints=len(kept)))
+
+    examples = dpo_examples([(pair.chosen, pair.rejected) for pair in pairs])
+    check_fit(dpo_work(config_of(sft), settings, examples), stage.params.runtime)
+    tokenizer = load_tokenizer(sft)
+    policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=int(seed))
+    copied = settings.reference == "frozen_copy"
+    reference = load_reference(sft, compute, method=settings.finetuning.method) if copied else None
+    run = TrainingRun(
+        compute,
+        int(seed),
+        on_step=stage.log_step,
+        on_tokens=stage.costs.add_work,
+        on_checkpoint=lambda step: output.save_step(policy, step),
+        resume=stage.resume,
+    )
+    train_dpo(policy, pairs, settings, run, pad_token_id=tokenizer.pad_token_id, reference=reference)
+    output.save(policy, tokenizer)
+    stage.write_history(f"reports/training/dpo/seed-{seed}.jsonl")
+
+
+if __name__ == "__main__":
+    run_stage(main, description=__doc__, stage="optimize_policy", place={"method": "dpo"}, matrix=("seed",))
