@@ -62,7 +62,7 @@ ALLOWED = {
         "validation.reasons",
     },
     "compare": {"errors", "environment", "params.loading", "tracking", "evaluation.statistics", "report"},
-    "release": {"params", "data.tokens", "reading.chats"},
+    "release": {"params", "data.tokens", "models", "reading.chats"},
     "sharing": {"errors", "environment", "project", "data", "lineage", "models", "release", "reading.chats"},
     "chat": {
         *("errors", "environment", "params", "seeding", "reading", "data", "labelling", "models", "release"),
