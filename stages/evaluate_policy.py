@@ -1,15 +1,12 @@
 """evaluate_policy: one policy on the evaluation prompts, against the SFT policy."""
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from pipeline.data.records import read_records, write_records
 from pipeline.data.tables import write_table
-from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ScoredSample, matched
-from pipeline.evaluation.policy_metrics import kl_metrics, policy_metrics, score_metrics
+from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ScoredSample
+from pipeline.evaluation.policy_metrics import last_metrics, policy_metrics
 from pipeline.judges.loading import load_judge, load_second_judge
 from pipeline.models.policy import load_policy
 from pipeline.stage.run import Stage, run_stage
@@ -58,17 +55,6 @@ def main(stage: Stage, method: str, seed: str) -> None:
     write_records(stage.output(f"reports/policies/{method}/seed-{seed}/verdicts.jsonl"), verdicts)
     stage.write_json(f"reports/policies/{method}/seed-{seed}/metrics.json", metrics)
     stage.log_final(metrics)
-
-
-def last_metrics(
-    evaluator: Evaluator, folder: Path, prompts: Sequence[dict[str, Any]], baseline: Sequence[ScoredSample]
-) -> dict[str, Any]:
-    """Scores and KL of the policy at the end of training, which was not selected."""
-    policy = load_policy(folder, evaluator.compute, finetuning=None)
-    samples = evaluator.sample_and_score(policy, prompts, title="last checkpoint", baseline=baseline)
-    before = matched(baseline, [sample.id for sample in samples])
-    found = {**score_metrics(evaluator, samples, before), **kl_metrics(evaluator, samples)}
-    return {name: found[name] for name in ("judge_score", "reward_score", "kl_nats_per_sequence")}
 
 
 if __name__ == "__main__":

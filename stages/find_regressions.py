@@ -2,13 +2,14 @@
 
 import json
 
-from pipeline.data.records import read_records, write_records
+from pipeline.data.records import read_records
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator
-from pipeline.evaluation.regressions import compare_categories, first_of_each_category
+from pipeline.evaluation.regressions import category_lines, find_regressions
 from pipeline.judges.loading import load_judge
-from pipeline.models.folders import link_files, link_or_copy
+from pipeline.models.folders import link_files
 from pipeline.models.policy import load_policy
 from pipeline.stage.run import Stage, run_stage
+from pipeline.training.ppo_inputs import REWARD_MODEL, hand_on
 
 
 def main(stage: Stage, seed: str) -> None:
@@ -24,7 +25,6 @@ def main(stage: Stage, seed: str) -> None:
         return
     settings = stage.params.find_regressions
     prompts = read_records(stage.input("artifacts/data/prompts/train.jsonl"), fields=PROMPT_FIELDS)
-    measured = first_of_each_category(prompts, settings.prompts_per_category)
     start = stage.input(f"artifacts/selected/{stage.params.optimize.methods[0]}/seed-{seed}")
     inputs = stage.input("artifacts/inputs/ppo")
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
@@ -33,7 +33,7 @@ def main(stage: Stage, seed: str) -> None:
         judge=load_judge(
             stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
         ),
-        reward_model=inputs / "reward_model",
+        reward_model=inputs / REWARD_MODEL,
         reference=stage.input("artifacts/sft"),
         settings=settings,
         sampling=stage.params.sampling,
@@ -41,35 +41,15 @@ def main(stage: Stage, seed: str) -> None:
         seed=stage.params.seed,
         resume=stage.resume,
     )
-    sft = evaluator.sample_and_score(evaluator.reference, measured, title="sft samples")
     policy = load_policy(start, compute, finetuning=None)
-    samples = evaluator.sample_and_score(policy, measured, title="samples", baseline=sft)
-    before, after = ([sample.judge_score for sample in side] for side in (sft, samples))
-    table = compare_categories(
-        [row["category"] for row in measured],
-        before,
-        after,
-        confidence=settings.confidence,
-        max_drop=settings.max_drop,
-    )
-    regressed = {row["category"] for row in table if row["regressed"]}
-    trained = [row for row in prompts if row["category"] in regressed]
-    for row in table:
-        verdict = ", has regressed" if row["regressed"] else ""
-        print(f"  {row['category']}: judge score {row['sft']:.3f} -> {row['before']:.3f}{verdict}", flush=True)
-    found = {
-        "threshold": settings.max_drop,
-        "confidence": settings.confidence,
-        "categories": table,
-        "prompts_trained": len(trained),
-    }
+    found, trained = find_regressions(evaluator, policy, prompts, settings)
+    for line in category_lines(found["categories"]):
+        print(line, flush=True)
     (folder / "regressions.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
     link_files(start, folder / "policy")
-    link_files(inputs / "reward_model", folder / "reward_model")
-    for name in ("gate.json", "sampling.json"):
-        link_or_copy(inputs / name, folder / name)
-    write_records(folder / "prompts.jsonl", trained)
-    stage.log_final({"regressed": len(regressed), "prompts_trained": len(trained)})
+    hand_on(inputs, folder, trained)
+    regressed = sum(row["regressed"] for row in found["categories"])
+    stage.log_final({"regressed": regressed, "prompts_trained": len(trained)})
 
 
 if __name__ == "__main__":

@@ -1,24 +1,14 @@
 """publish_models: every model as a folder to share, with a model card and a provenance statement."""
 
 import json
-from pathlib import Path
 
 from pipeline.models.checkpoints import save_whole
-from pipeline.models.folders import link_files, stored_generation_config
-from pipeline.models.policy import load_tokenizer
-from pipeline.models.stopping import stop_token_ids
+from pipeline.models.folders import link_files
 from pipeline.models.text_format import read_text_format
 from pipeline.project.hashing import sha256
 from pipeline.release.card import model_card, policy_facts, reward_model_facts
 from pipeline.release.origins import made_by
-from pipeline.release.serving import (
-    name_score,
-    own_template,
-    template_with_bos,
-    trained_template,
-    write_sampling,
-    write_template,
-)
+from pipeline.release.serving import own_template, tell_of_policy, tell_of_reward_model, trained_template
 from pipeline.release.statement import provenance_statement
 from pipeline.stage.run import Stage, run_stage
 
@@ -30,12 +20,18 @@ def main(stage: Stage) -> None:
     facts = {name: policy_facts(name, comparison, rows) for name in ("sft", *stage.params.optimize.methods)}
     reward_metrics = json.loads(stage.input("reports/reward_model/metrics.json").read_text())
     facts["reward_model"] = reward_model_facts(comparison, reward_metrics)
+    template = read_template(stage)
     for name, known in facts.items():
         source, producer, section = made_by(name, comparison)
         folder = stage.output("artifacts/release") / name
         # policies are merged here alone; reward models are whole everywhere
         (link_files if name == "reward_model" else save_whole)(stage.input(source), folder)
-        _tell_how_to_use(stage, name, folder)
+        if name == "reward_model":
+            # a finished one keeps the format that it was trained on elsewhere
+            finished = stage.params.models.reward_backbone.is_reward_model
+            tell_of_reward_model(folder, None if finished else template)
+        else:
+            tell_of_policy(folder, stage.params.sampling, template)
         files = sorted(folder.iterdir())
         digests = {file.name: sha256(file) for file in files}
         card = folder / "README.md"
@@ -50,25 +46,7 @@ def main(stage: Stage) -> None:
         print(f"artifacts/release/{name}: {len(files)} files of {source}, README.md, provenance.json", flush=True)
 
 
-def _tell_how_to_use(stage: Stage, name: str, folder: Path) -> None:
-    """Chat template, sampling and the name of the score: as in training, not as the starting model had them."""
-    if name == "reward_model":
-        name_score(folder)
-        if stage.params.models.reward_backbone.is_reward_model:
-            return  # a finished one keeps the format that it was trained on elsewhere
-        template = _template(stage)
-    else:
-        tokenizer, sampling = load_tokenizer(folder), stage.params.sampling
-        stops = stop_token_ids(tokenizer, sampling, stored_generation_config(folder))
-        write_sampling(folder, sampling, stops.tolist())
-        template = _template(stage)
-        if template is not None:
-            template = template_with_bos(template, tokenizer)
-    if template is not None and template != own_template(folder):
-        write_template(folder, template)
-
-
-def _template(stage: Stage) -> str | None:
+def read_template(stage: Stage) -> str | None:
     """The one that wrote the texts of training, or else one that writes what they look like."""
     if read_text_format(stage.input("artifacts/data/text_format.json")).template is not None:
         return own_template(stage.input("artifacts/sft"))

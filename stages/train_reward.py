@@ -1,8 +1,5 @@
 """train_reward: train the reward model on accepted pairs."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from pipeline.data.preferences import TextPair
 from pipeline.data.records import read_records
 from pipeline.memory.fitting import check_fit
@@ -11,7 +8,6 @@ from pipeline.models.folders import config_of
 from pipeline.models.reward import create_reward_model, load_reward_model, load_reward_tokenizer
 from pipeline.models.reward_texts import END_UNSEEN, RewardTexts
 from pipeline.models.text_format import foreign_template_warning, read_text_format, store_text_format
-from pipeline.params.schema import Runtime, TrainReward
 from pipeline.project.hashing import content_size
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.reward import adopt_reward_model, shrink_fresh_head, train_reward
@@ -34,7 +30,8 @@ def main(stage: Stage) -> None:
     else:
         tokenizer = load_reward_tokenizer(backbone)
         read = RewardTexts(tokenizer, max_length=settings.max_length, end_of_turn=texts.end_of_turn)
-        _check_memory(backbone, read, pairs, settings, stage.params.runtime)
+        config, sides = config_of(backbone), [(pair.chosen, pair.rejected) for pair in pairs]
+        check_fit(reward_work(config, settings, reward_examples(config, read, sides)), stage.params.runtime)
         model = create_reward_model(
             backbone,
             compute,
@@ -63,22 +60,6 @@ def main(stage: Stage) -> None:
     store_text_format(folder, texts)
     stage.write_history("reports/training/train_reward.jsonl")
     stage.log_final({"pairs": len(pairs), "truncated_texts": truncated})
-
-
-def _check_memory(
-    backbone: Path,
-    texts: RewardTexts,
-    pairs: Sequence[TextPair],
-    settings: TrainReward,
-    runtime: Runtime,
-) -> None:
-    config = config_of(backbone)
-    examples = reward_examples(
-        config,
-        texts,
-        [(pair.chosen, pair.rejected) for pair in pairs],
-    )
-    check_fit(reward_work(config, settings, examples), runtime)
 
 
 if __name__ == "__main__":

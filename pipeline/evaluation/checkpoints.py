@@ -1,12 +1,51 @@
 """Which checkpoint of a training run goes on: the judge's peak within a KL budget, or the last."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from pipeline.evaluation.diversity import distinct_n
 from pipeline.evaluation.policy import Evaluator, ScoredSample
 from pipeline.evaluation.statistics import JUDGE_RANGE
+from pipeline.models.policy import load_policy
 from pipeline.params.evaluation import SelectCheckpoint
+
+
+def checkpoint_folders(trained: Path, *, last_step: int, first: Path | None) -> dict[int, Path]:
+    """The folder of each step, in the order of training.
+
+    Args:
+        trained: the policy at the end of training, with `checkpoints/step-N` inside.
+        first: where hybrid starts, which is its step 1; None of other methods.
+    """
+    steps = {int(path.name.removeprefix("step-")): path for path in sorted(trained.glob("checkpoints/step-*"))}
+    return {**({} if first is None else {1: first}), **steps, last_step: trained}
+
+
+def score_checkpoints(
+    evaluator: Evaluator,
+    checkpoints: Mapping[int, Path],
+    prompts: Sequence[dict[str, Any]],
+    on_tokens: Callable[[int, float], None],
+    on_step: Callable[[int, dict[str, float]], None],
+) -> list[dict[str, Any]]:
+    """A point for the SFT policy (step 0) and for each checkpoint, all on the same prompts and random numbers.
+
+    Args:
+        on_tokens: called with the tokens of each checkpoint's samples, and the seconds that it took.
+        on_step: called with each step and its mean scores.
+    """
+    sft = evaluator.sample_and_score(evaluator.reference, prompts, title="step 0")
+    points = [checkpoint_point(evaluator, sft, step=0)]
+    for step, folder in checkpoints.items():
+        start = perf_counter()
+        policy = load_policy(folder, evaluator.compute, finetuning=None)
+        samples = evaluator.sample_and_score(policy, prompts, title=f"step {step}", baseline=sft)
+        on_tokens(sum(sample.tokens for sample in samples), perf_counter() - start)
+        points.append(checkpoint_point(evaluator, samples, step=step))
+        on_step(step, {name: points[-1][name]["mean"] for name in ("judge_score", "reward_score", "kl_interval")})
+    return points
 
 
 def checkpoint_point(evaluator: Evaluator, samples: Sequence[ScoredSample], *, step: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from pipeline.evaluation.statistics import (
     policy_difference,
     wilson_interval,
 )
+from pipeline.models.policy import load_policy
 
 MOST_CATEGORIES = 20
 """Categories with a row of their own; more are more than anybody reads."""
@@ -51,6 +53,17 @@ def policy_metrics(
         "by_category": category_metrics(evaluator, samples, before, wins),
         **({"judge_verdicts": counts} if counts else {}),
     }
+
+
+def last_metrics(
+    evaluator: Evaluator, folder: Path, prompts: Sequence[dict[str, Any]], baseline: Sequence[ScoredSample]
+) -> dict[str, Any]:
+    """Scores and KL of the policy at the end of training, which was not selected."""
+    policy = load_policy(folder, evaluator.compute, finetuning=None)
+    samples = evaluator.sample_and_score(policy, prompts, title="last checkpoint", baseline=baseline)
+    before = matched(baseline, [sample.id for sample in samples])
+    found = {**score_metrics(evaluator, samples, before), **kl_metrics(evaluator, samples)}
+    return {name: found[name] for name in ("judge_score", "reward_score", "kl_nats_per_sequence")}
 
 
 def score_metrics(

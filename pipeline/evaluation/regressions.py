@@ -1,12 +1,53 @@
 """Categories of prompts that a policy made worse, by the judge."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pipeline.evaluation.categories import category_differences
+from pipeline.evaluation.policy import Evaluator
+from pipeline.models.policy import Policy
+from pipeline.params.evaluation import FindRegressions
+
+
+def find_regressions(
+    evaluator: Evaluator, policy: Policy, prompts: Sequence[dict[str, Any]], settings: FindRegressions
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Sample the SFT policy and another one on the same prompts, and compare the judge's scores by category.
+
+    Args:
+        prompts: `id`, `prompt` and `category` of all; of each category, the first are measured.
+
+    Returns:
+        `categories` of `compare_categories` with what they were compared by, and the prompts, measured or not, of those
+        that have regressed.
+    """
+    measured = first_of_each_category(prompts, settings.prompts_per_category)
+    sft = evaluator.sample_and_score(evaluator.reference, measured, title="sft samples")
+    samples = evaluator.sample_and_score(policy, measured, title="samples", baseline=sft)
+    before, after = ([sample.judge_score for sample in side] for side in (sft, samples))
+    table = compare_categories(
+        [row["category"] for row in measured],
+        before,
+        after,
+        confidence=settings.confidence,
+        max_drop=settings.max_drop,
+    )
+    regressed = {row["category"] for row in table if row["regressed"]}
+    trained = [row for row in prompts if row["category"] in regressed]
+    compared_by = {"threshold": settings.max_drop, "confidence": settings.confidence}
+    return {**compared_by, "categories": table, "prompts_trained": len(trained)}, trained
+
+
+def category_lines(table: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table of `compare_categories` for the terminal."""
+    return [
+        f"  {row['category']}: judge score {row['sft']:.3f} -> {row['before']:.3f}"
+        f"{', has regressed' if row['regressed'] else ''}"
+        for row in table
+    ]
 
 
 def first_of_each_category(prompts: Sequence[dict[str, str]], count: int) -> list[dict[str, str]]:

@@ -1,11 +1,13 @@
 """Buy or build: reward models on the same pairs, and the one that goes on."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.evaluation.pairs import EvaluationPair
 from pipeline.models.reward import RewardModel
+from pipeline.models.text_format import TextFormat, foreign_template_warning, store_text_format
 
 OWN = "own"
 BEST = "best"
@@ -53,6 +55,25 @@ def shift_to_responses(model: RewardModel, pairs: Sequence[EvaluationPair], *, b
     mean = model.score(texts, batch_size=batch_size).mean().item()
     model.shift(mean)
     return mean
+
+
+def adopt_candidate(
+    model: RewardModel, pairs: Sequence[EvaluationPair], folder: Path, texts: TextFormat, *, batch_size: int
+) -> list[str]:
+    """Write a finished model as the one that goes on, shifted by `shift_to_responses`.
+
+    Args:
+        texts: what it scores from now on.
+
+    Returns:
+        Lines for the terminal: that its own chat template is not that of the texts, and by how much it was shifted.
+    """
+    warning = foreign_template_warning(model.tokenizer.chat_template, texts)
+    mean = shift_to_responses(model, pairs, batch_size=batch_size)
+    model.save(folder)
+    store_text_format(folder, texts)
+    shifted = f"scores shifted by {-mean:.3f} to mean 0 on the training responses"
+    return [f"warning: {warning}", shifted] if warning else [shifted]
 
 
 def comparison_lines(table: Sequence[Mapping[str, Any]], chosen: str) -> list[str]:

@@ -15,6 +15,8 @@ from pipeline.judges.text_classifier import TextClassifierJudge
 from pipeline.models.compute import Compute
 from pipeline.params.judge import JudgeEndpoint
 
+_NONE = "none"
+
 
 def load_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint, store: Path) -> Judge:
     """What stage fit_judge wrote.
@@ -36,9 +38,15 @@ def load_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint, store
 
 def load_second_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint, store: Path) -> Judge | None:
     """`load_judge` of the judge that measures again; None where `judge.second` is none."""
-    if json.loads((folder / "judge.json").read_text())["kind"] == "none":
+    if json.loads((folder / "judge.json").read_text())["kind"] == _NONE:
         return None
     return load_judge(folder, compute, endpoint=endpoint, store=store)
+
+
+def save_no_judge(folder: Path) -> None:
+    """What `load_second_judge` reads where there is none."""
+    folder.mkdir(parents=True)
+    (folder / "judge.json").write_text(json.dumps({"kind": _NONE}) + "\n")
 
 
 def open_chat_judge(rules: ChatRules, *, endpoint: JudgeEndpoint, store: Path) -> ChatJudge:

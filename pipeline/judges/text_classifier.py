@@ -83,6 +83,36 @@ def fit_judge(texts: Sequence[str], labels: Sequence[int], settings: FitJudge) -
     )
 
 
+def check_labels(train: Sequence[Any], test: Sequence[Any]) -> None:
+    """There is something to fit a classifier on, and something to measure it on.
+
+    Raises:
+        PipelineError: there is not.
+    """
+    if not train or not test:
+        raise PipelineError(
+            f"judge.kind is classifier, which is fitted on human labels, and the data has {len(train)} to fit it and "
+            f"{len(test)} to measure it. Set judge.kind to chat or reward_model, or give data.splits.judge a share."
+        )
+
+
+def fit_judges(rows: Sequence[dict[str, Any]], settings: FitJudge) -> list[tuple[TextClassifierJudge, int]]:
+    """The judge that ranks training pairs and the one that measures policies, each with the texts it was fitted on.
+
+    Args:
+        rows: with `id`, `text` and `label`; each judge learns from half of them, or both from all where
+            `settings.independent` is false.
+
+    Raises:
+        PipelineError: the labels are too few, or all the same.
+    """
+    judges = []
+    for half in split_labels(rows) if settings.independent else (rows, rows):
+        print(f"fitting on {len(half)} texts", flush=True)
+        judges.append((fit_judge([row["text"] for row in half], [row["label"] for row in half], settings), len(half)))
+    return judges
+
+
 def split_labels(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Two halves by the record ids, so that the texts of one record stay together and new rows move no old one.
 

@@ -12,12 +12,39 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import tokenize_prompt
+from pipeline.models.folders import stored_generation_config
+from pipeline.models.policy import load_tokenizer
+from pipeline.models.stopping import stop_token_ids
 from pipeline.params.schema import Sampling
 from pipeline.reading.chats import Message, read_transcript, render_prompt, render_response
 
 _TEMPLATE = "chat_template.jinja"
 _KEPT = ("bos_token_id", "decoder_start_token_id", "pad_token_id", "transformers_version")
 """Of the starting model's generation_config.json; its penalties and its temperature were in no measurement."""
+
+
+def tell_of_policy(folder: Path, sampling: Sampling, template: str | None) -> None:
+    """Chat template and sampling as in training, not as the starting model had them.
+
+    Args:
+        folder: of a whole model.
+        template: that of the texts of training; None where that is unknown.
+    """
+    tokenizer = load_tokenizer(folder)
+    stops = stop_token_ids(tokenizer, sampling, stored_generation_config(folder))
+    write_sampling(folder, sampling, stops.tolist())
+    _use_template(folder, None if template is None else template_with_bos(template, tokenizer))
+
+
+def tell_of_reward_model(folder: Path, template: str | None) -> None:
+    """The name of the score, and the chat template of the texts of training; None leaves the folder its own."""
+    name_score(folder)
+    _use_template(folder, template)
+
+
+def _use_template(folder: Path, template: str | None) -> None:
+    if template is not None and template != own_template(folder):
+        write_template(folder, template)
 
 
 def sampling_settings(sampling: Sampling, stop_ids: Sequence[int]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """What PPO and hybrid read beside the policies that they start from: a folder of `artifacts/inputs/`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pipeline.data.records import read_records
+from pipeline.data.records import read_records, write_records
+from pipeline.models.folders import link_files, link_or_copy
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
 from pipeline.training.reward_gate import GateFigures, check_reward_gate
@@ -51,6 +53,18 @@ class PpoInputs:
             min_accuracy=settings.min_reward_accuracy,
             require_above_longer_wins=settings.require_above_longer_wins,
         )
+
+
+def hand_on(source: Path, folder: Path, prompts: Sequence[Mapping[str, Any]]) -> None:
+    """Write the inputs of `source` with other prompts; files get a second name, not a copy.
+
+    Args:
+        prompts: records of the prompts to train on.
+    """
+    link_files(source / REWARD_MODEL, folder / REWARD_MODEL)
+    for name in (GATE, SAMPLING):
+        link_or_copy(source / name, folder / name)
+    write_records(folder / PROMPTS, prompts)
 
 
 def write_figures(folder: Path, gate: GateFigures, sampling: Sampling) -> None:
