@@ -21,8 +21,8 @@ from pipeline.report.comparison import build_comparison
 from pipeline.report.formats import signed
 from pipeline.tracking.measured_with import HELD_OUT_TEXTS, JUDGE, REWARD_MODEL, SFT, SFT_SAMPLES
 from tests.conftest import ROOT
-from tests.report.conftest import write_synthetic_reports
 from tests.report.trained_files import load
+from tests.report.written_reports import write_synthetic_reports
 
 DPO = "reports/policies/dpo/seed-0"
 MEASURED_WITH = {

@@ -11,7 +11,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_long_lists_go_on_below_their_title_and_no_name_is_broken() -> None:
-    names = [f"artifacts/policies/method-{number}/seed-0" for number in range(4)]
+    names = [f"artifacts/{number}/some-well-known-method" for number in range(4)]
     lines = titled("trained on it", names, indent=4)
     assert lines[0].startswith("  trained on it: ") and all(line.startswith("      ") for line in lines[1:])
     assert max(map(len, lines)) <= 56

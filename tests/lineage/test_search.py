@@ -50,6 +50,8 @@ def test_raw_rows_come_first_with_the_fate_that_they_had(written: Project) -> No
         Finding("raw", "needle", None, 3, None),
     ]
     assert len(found) == 3 and sum(counts.values()) == 7, "what is not shown is counted"
+    found, counts = find(written, "needle", Rows(("raw", 2, "x needle"), ("raw", 3, "needle")), limit=1)
+    assert [hit.row for hit in found] == [2] and counts["raw"] == 2
 
 
 def test_white_space_and_case_are_as_in_the_text_or_not(written: Project) -> None:

@@ -61,7 +61,7 @@ special = {"tree": [trees], "winner.0": [st.lists(st.integers(0, 2), min_size=3,
 @pytest.mark.parametrize("form", FIELDS)
 @FUZZ
 @given(data=st.data())
-def test_every_row_gives_texts_or_a_reason(form: str, data: st.DataObject, params: Params) -> None:
+def test_every_row_gives_texts_or_a_reason_and_none_is_lost(form: str, data: st.DataObject, params: Params) -> None:
     raw = data.draw(st.lists(rows(form), max_size=6))
     annotated = {"annotator": "annotator"} if form == "comparisons" and data.draw(st.booleans()) else {}
     settings_of = changed(params.data, format=form, columns={**params.data.columns.model_dump(), **annotated})
@@ -74,14 +74,7 @@ def test_every_row_gives_texts_or_a_reason(form: str, data: st.DataObject, param
             numbers = ("label", "chosen_score", "rejected_score")
             texts = {name: value for name, value in entry.record.items() if name not in numbers}
             assert all(isinstance(text, str) for text in texts.values()) and not entry.reason
-
-
-@pytest.mark.parametrize("form", FIELDS)
-@FUZZ
-@given(data=st.data())
-def test_no_row_is_lost(form: str, data: st.DataObject, params: Params) -> None:
-    raw = data.draw(st.lists(rows(form), max_size=6))
-    [resolved] = fill_shares([changed(params.data, format=form)], rows=len(raw))
+    [resolved] = fill_shares([settings_of], rows=len(raw))
     prepared = prepare([RawRows("rows", raw, resolved)], seed=0)
     assert sum(prepared.counts.values()) == len(prepared.fates)
     assert {fate["row"] for fate in prepared.fates} == set(range(1, len(raw) + 1))

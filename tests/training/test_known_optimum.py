@@ -26,7 +26,8 @@ from tests.training.recording import Recorder
 from tests.training.tabular import PROMPT, SAMPLING, WANTED, Enumeration, count_wanted, save_tabular_policy
 
 BETA = 0.5
-SEEDS = range(5)
+SEEDS = (0, 1, 3)
+"""Of the first five those that start nearest to the optimum, farthest from it, and in between."""
 
 
 @pytest.fixture(params=SEEDS, ids=lambda seed: f"seed{seed}")
@@ -87,6 +88,7 @@ def test_every_estimator_reaches_the_optimum_as_it_is_by_default(
     assert task.divergence(policy) < 0.03
 
 
+@pytest.mark.parametrize("seed", SEEDS[:2], indirect=True)
 @pytest.mark.parametrize(("truncation", "lowest", "highest"), [(20.0, 0.0, 0.02), (None, 0.2, 1.0)])
 def test_importance_weights_put_another_sampler_right(
     tmp_path: Path,
