@@ -69,6 +69,7 @@ ALLOWED = {
     "memory": {"errors", "params", "models", "data.passages", "data.tokens", "data.packing", "training.schedule"},
     "stage": {"errors", "params", "resume", "project", "tracking", "models"},
     "tracking": {"errors", "environment", "params", "project", "evaluation.statistics"},
+    "warm": {"environment", "project.home", "project.lock_copy", "tracking.journal", "tracking.mirror_process"},
     "project": {"errors", "params.loading", "processes"},
 }
 
