@@ -14,9 +14,12 @@ from tests.warm.conftest import Project, alive, environment, wait_for
 # tells its id and that of a worker, then what it is told
 WAITS = """
 import os, pathlib, signal, sys, time
+reading, writing = os.pipe()
 worker = os.fork()
 if worker == 0:
+    os.write(writing, b"-")
     time.sleep(60)
+os.read(reading, 1)  # a signal that comes while it is forked would be lost to it
 print(os.getpid(), worker, os.getppid(), flush=True)
 try:
     time.sleep(60)
@@ -79,7 +82,8 @@ def test_a_paused_stage_waits_until_it_is_continued(project: Project) -> None:
 def test_nothing_outlives_the_run(fake_root: Path) -> None:
     with waiting_process(fake_root, environment(), ()) as waiting:
         process, pids = begin(Project(fake_root, waiting))
-    assert not any(map(alive, [waiting.process.pid, pids[0], pids[2]]))
+    assert not any(map(alive, [waiting.process.pid, pids[0]]))
+    wait_for(lambda: not alive(pids[2]))  # it told of the stage's end, and is ending
     assert not waiting.folder.exists()
     assert process.wait(timeout=30) == -signal.SIGKILL
     wait_for(lambda: not alive(pids[1]))

@@ -92,3 +92,10 @@ def test_a_gpu_in_use_is_refused(tmp_path: Path) -> None:
         assert "nvidia0 is open" in done.stderr
     finally:
         os.close(descriptor)
+
+
+def test_a_terminals_signals_do_not_reach_it(project: Project) -> None:
+    """They reach the launching process, which passes them on."""
+    pid = project.waiting.process.pid
+    assert os.getsid(pid) == pid != os.getsid(0)
+    assert project.run("import os; print(os.getpgid(0) == os.getpid())")[1] == "True\n"
