@@ -6,6 +6,9 @@ READY := $(VENV)/.ready
 # stages start as `python -m ...`, so the environment's python has to come first
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=true MLFLOW_DISABLE_TELEMETRY=true
 
+# WARM=0: every stage imports its libraries itself
+WARMLY := $(if $(filter 0,$(WARM)),,python -m pipeline.warm)
+
 # without bytecode on disk every stage would compile its libraries anew: seconds for each
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -38,7 +41,7 @@ recipe: $(READY) ## list the usual runs, or take one into params.yaml: NAME=give
 repro: $(READY) ## run the whole pipeline, a second time only what changed; DEVICES=0,1: on several GPUs side by side
 	@$(RUN) python -m pipeline.params.loading
 	@$(RUN) python -m pipeline.project.lock_copy
-	$(RUN) $(if $(DEVICES),python -m pipeline.project.parallel '$(DEVICES)',dvc repro)
+	$(RUN) $(WARMLY) $(if $(DEVICES),python -m pipeline.project.parallel '$(DEVICES)',dvc repro)
 # what a stage wrote with the bytes that the cache had already is a copy until then
 	@$(RUN) dvc checkout --relink --quiet
 	@$(BIN)/python -m pipeline.report.show

@@ -1,6 +1,7 @@
 """The process environment of stages and commands: allocator, hash seed, telemetry, timeouts."""
 
 import os
+from collections.abc import Mapping
 
 ENVIRONMENT = {
     # PEFT and others iterate over sets, whose order follows the hash seed
@@ -34,6 +35,16 @@ ENVIRONMENT = {
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
+
+_DECIDES_RESULTS = ("PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG")
+
+
+def stage_environment(shell: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a stage: what the shell has set, and the rest of the above.
+
+    What decides results is that of the above in any case.
+    """
+    return {**ENVIRONMENT, **shell, **{name: ENVIRONMENT[name] for name in _DECIDES_RESULTS}}
 
 
 def set_environment() -> None:

@@ -2,7 +2,8 @@
 
 The allocator, hash seed and telemetry switches are read when a process starts, so they cannot be set from
 inside; this replaces itself with the stage and costs a few hundredths of a second. Before that it starts the process
-that mirrors the run to MLflow, which needs as long as the stage to import its libraries.
+that mirrors the run to MLflow, which needs as long as the stage to import its libraries. Where a process waits that has
+imported them (`pipeline/warm`), `pipeline/warm/stage.py` does the same without a new process.
 """
 
 import os
@@ -10,7 +11,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.environment import ENVIRONMENT
+from pipeline.environment import stage_environment
 from pipeline.project.home import project_home
 from pipeline.project.lock_copy import keep_lock
 from pipeline.tracking.journal import new_journal_path
@@ -21,10 +22,7 @@ def main() -> None:
     """Replace this process with `python -m stages.STAGE`."""
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
-    environment = {**ENVIRONMENT, **os.environ}
-    # these two decide results, so the user's shell must not
-    environment["PYTHONHASHSEED"] = ENVIRONMENT["PYTHONHASHSEED"]
-    environment["CUBLAS_WORKSPACE_CONFIG"] = ENVIRONMENT["CUBLAS_WORKSPACE_CONFIG"]
+    environment = stage_environment(os.environ)
     stage, *arguments = sys.argv[1:]
     with suppress(OSError):  # a full disk is the stage's own error
         keep_lock(Path.cwd())

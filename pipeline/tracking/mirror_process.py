@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 VARIABLE = "PIPELINE_MIRROR"
+MIRROR = "pipeline.tracking.mirror"
 
 
 class MirrorProcess:
@@ -42,6 +43,11 @@ class MirrorProcess:
         return {VARIABLE: f"{self._pid} {self.journal}"}
 
 
+def mirror_arguments(journal: Path) -> list[str]:
+    """The command line of the mirror of a journal that this process has begun or will begin."""
+    return [str(journal), "--follow", str(os.getpid())]
+
+
 def start_mirror(journal: Path, root: Path, environment: Mapping[str, str]) -> MirrorProcess:
     """Start the mirror of a journal that this process has begun or will begin.
 
@@ -49,7 +55,7 @@ def start_mirror(journal: Path, root: Path, environment: Mapping[str, str]) -> M
         OSError: the process cannot be started.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.tracking.mirror", str(journal), "--follow", str(os.getpid())],
+        [sys.executable, "-m", MIRROR, *mirror_arguments(journal)],
         cwd=root,
         env=environment,
         stdin=subprocess.DEVNULL,

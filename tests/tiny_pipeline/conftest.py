@@ -8,13 +8,21 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from pipeline.warm.starting import Waiting, waiting_process
+from tests.conftest import ROOT
 from tests.tiny_project import create_tiny_project
-from tests.warm_stages import warm_stages
+
+
+def environment_of_stages() -> dict[str, str]:
+    # mlflow.set_tracking_uri, called in this process by other tests, would send the stages to their store; and what
+    # pytest says of itself changes from test to test, so that no stage could start warm
+    return {
+        key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI" and not key.startswith("PYTEST")
+    }
 
 
 def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    # mlflow.set_tracking_uri, called in this process by other tests, would send the stages to their store
-    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    environment = environment_of_stages()
     return subprocess.run(list(command), cwd=root, capture_output=True, text=True, check=False, env=environment)
 
 
@@ -30,18 +38,24 @@ def all_runs(project: Path, wanted: str = "") -> list[mlflow.entities.Run]:
 
 
 @pytest.fixture(scope="package", autouse=True)
-def cold_path() -> Iterator[str]:
-    """The PATH without the `python` that has imported the libraries: with it stages start as they do for users."""
-    cold = os.environ["PATH"]
-    with warm_stages() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{folder}{os.pathsep}{cold}")
-        yield cold
+def waiting() -> Iterator[Waiting]:
+    """Stages of these tests start warm."""
+    with waiting_process(ROOT, environment_of_stages()) as started, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", started.path(os.environ["PATH"]))
+        yield started
 
 
 @pytest.fixture(scope="package")
-def project(cold_path: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cold_path(waiting: Waiting) -> str:
+    """The PATH on which stages import their libraries themselves, as with `dvc repro`."""
+    return os.environ["PATH"].removeprefix(waiting.path(""))
+
+
+@pytest.fixture(scope="package")
+def project(waiting: Waiting, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = create_tiny_project(tmp_path_factory.mktemp("project"))
     result = dvc(root, "repro")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert waiting.failure() is None, "all stages started warm"
     assert "is empty" not in result.stdout + result.stderr, "DVC warned of files that have nothing to hold"
     return root

@@ -13,7 +13,7 @@ import yaml
 
 from pipeline.project.graph import stages_before
 from pipeline.project.parallel import run_side_by_side
-from tests.tiny_pipeline.conftest import run
+from tests.tiny_pipeline.conftest import environment_of_stages, run
 from tests.tiny_project import edit_params
 
 GIT = ("git", "-c", "user.name=ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=false")
@@ -85,7 +85,7 @@ def test_stages_side_by_side_leave_a_whole_lock_file(project: Path, tmp_path: Pa
     def start(name: str, device: str) -> "subprocess.Popen[str]":
         begun[device].append(name)
         command = ["dvc", "--wait-for-lock", "repro", "--single-item", "--quiet", name]
-        return subprocess.Popen(command, cwd=root, text=True)
+        return subprocess.Popen(command, cwd=root, env=environment_of_stages(), text=True)
 
     graph = stages_before(root)
     new = {name: reads for name, reads in graph.items() if name[-2:] in ("-1", "@1") and "evaluate" not in name}

@@ -1,6 +1,5 @@
 """The workflow for pull requests, step by step as GitHub runs it, on the tiny project and without the service."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
+from tests.tiny_pipeline.conftest import environment_of_stages
 from tests.tiny_pipeline.test_experiments import GIT, ok
 from tests.tiny_project import edit_params
 
@@ -41,8 +41,7 @@ def workspace(project: Path, tmp_path: Path) -> Path:
 def test_the_steps_end_with_a_comment_on_the_changed_method(workspace: Path) -> None:
     workflow = YAML(typ="safe").load(ROOT / ".github/workflows/pull-request.yml")
     base = ok(workspace / "change", "git", "rev-parse", "HEAD^").strip()
-    environment = os.environ | {"BASE": base, "GITHUB_STEP_SUMMARY": str(workspace / "summary.md")}
-    environment.pop("MLFLOW_TRACKING_URI", None)
+    environment = environment_of_stages() | {"BASE": base, "GITHUB_STEP_SUMMARY": str(workspace / "summary.md")}
     said = {}
     for step in workflow["jobs"]["compare"]["steps"]:
         if "run" in step:

@@ -1,0 +1,101 @@
+"""Where a fork would not be what a process of its own is, there is none."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.warm.starting import waiting_process
+from tests.warm.conftest import Project, environment
+
+WARM = "from pathlib import Path; print('pipeline.warm.waiting' in Path('/proc/self/cmdline').read_text())"
+
+
+@pytest.mark.parametrize(
+    ("changes", "warm", "named"),
+    [
+        ({"DVC_STAGE": "x", "DVC_ROOT": "/", "CUDA_VISIBLE_DEVICES": "1", "PWD": "/"}, True, None),
+        # the launch sets these itself
+        ({"PYTHONHASHSEED": "7"}, True, None),
+        ({"OMP_NUM_THREADS": "7"}, False, "OMP_NUM_THREADS"),
+        ({"MALLOC_ARENA_MAX": "1"}, False, "MALLOC_ARENA_MAX"),
+        ({"MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}, False, "MLFLOW_HTTP_REQUEST_TIMEOUT"),
+    ],
+)
+def test_another_environment_is_a_cold_start(
+    project: Project, changes: dict[str, str], warm: bool, named: str | None
+) -> None:
+    project.environment |= changes
+    assert project.run(WARM) == (0, f"{warm}\n", "")
+    reason = project.waiting.failure()
+    assert reason is None if named is None else named in str(reason)
+
+
+def test_other_limits_or_cores_are_a_cold_start(project: Project) -> None:
+    command = f"ulimit -n 100; {project.waiting.folder}/python -m pipeline.launch tiny"
+    project.run(WARM)
+    how = {"cwd": project.root, "env": project.environment, "capture_output": True, "text": True}
+    assert subprocess.run(["bash", "-c", command], check=True, **how).stdout == "False\n"
+    assert "limits" in str(project.waiting.failure())
+
+
+def test_an_edit_of_the_environment_is_a_cold_start(project: Project) -> None:
+    file = project.root / "pipeline/environment.py"
+    before = file.read_text()
+    file.write_text(before.replace('"GOMP_SPINCOUNT": "3000"', '"GOMP_SPINCOUNT": "2000"'))
+    try:
+        code = WARM + "; import os; print(os.environ['GOMP_SPINCOUNT'])"
+        assert project.run(code)[1] == "False\n2000\n"
+    finally:
+        file.write_text(before)
+
+
+def test_a_dead_waiting_process_is_a_cold_start(project: Project) -> None:
+    project.waiting.process.kill()
+    project.waiting.process.wait()
+    assert project.run(WARM) == (0, "False\n", "")
+    assert project.waiting.failure() == "exit code -9"
+
+
+def test_a_library_that_cannot_be_imported_is_a_cold_start_and_said(fake_root: Path) -> None:
+    with waiting_process(fake_root, environment(), ("no_such_library",)) as waiting:
+        assert Project(fake_root, waiting).run(WARM) == (0, "False\n", "")
+        waiting.process.wait()
+        assert waiting.failure() == "ModuleNotFoundError: No module named 'no_such_library'"
+
+
+def test_a_library_that_leaves_a_thread_is_a_cold_start(fake_root: Path) -> None:
+    code = "import threading, time\nthreading.Thread(target=time.sleep, args=[60], daemon=True).start()"
+    (fake_root / "threaded.py").write_text(code)
+    with waiting_process(fake_root, environment(), ("threaded",)) as waiting:
+        assert Project(fake_root, waiting).run(WARM) == (0, "False\n", "")
+        waiting.process.wait()
+        assert waiting.failure() == "RuntimeError: 2 threads, where one can be forked"
+
+
+def test_what_a_library_sets_in_the_environment_stays(fake_root: Path) -> None:
+    (fake_root / "setting.py").write_text("import os; os.environ['SET_BY_A_LIBRARY'] = 'yes'")
+    with waiting_process(fake_root, environment(), ("setting",)) as waiting:
+        code = WARM + "; import os; print(os.environ['SET_BY_A_LIBRARY'])"
+        assert Project(fake_root, waiting).run(code)[1] == "True\nyes\n"
+
+
+def test_a_gpu_in_use_is_refused(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path / "nvidia0", os.O_CREAT)
+    code = "import sys; from pipeline.warm import waiting; waiting._GPUS = (sys.argv[1],); waiting.check_forkable()"
+    try:
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+        done = subprocess.run(command, check=False, capture_output=True, text=True, pass_fds=[descriptor])
+        assert "nvidia0 is open" in done.stderr
+    finally:
+        os.close(descriptor)
+
+
+def test_a_terminals_signals_do_not_reach_it(project: Project) -> None:
+    """They reach the launching process, which passes them on."""
+    pid = project.waiting.process.pid
+    assert os.getsid(pid) == pid != os.getsid(0)
+    assert project.run("import os; print(os.getpgid(0) == os.getpid())")[1] == "True\n"
