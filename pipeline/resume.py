@@ -1,8 +1,8 @@
-"""State of an unfinished stage, from which its next execution goes on.
+"""The saved state of an unfinished stage, from which its next execution resumes.
 
 It lies under `.state/resume/STAGE/KEY`, outside the outputs. The key is a hash of everything that decides the outputs
-(inputs, code, parameters, library versions), so a state of other inputs is never used: it is removed, unless a process
-that still works with it holds a lock on its folder.
+(inputs, code, parameters, library versions), so a state of other inputs is never used. Such a state is removed, unless
+a process that still works with it holds the lock of its folder.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ def resume_key(facts: Mapping[str, Any]) -> str:
 
 
 class Resume:
-    """Saves states as the work goes on; hands them out when it starts again."""
+    """Saves states while a stage works, and restores them when it is started again."""
 
     def __init__(self, root: Path, stage: str, key: str, *, every_steps: int, keep_others: bool = False) -> None:
-        """Remove the states of other keys that no process holds, and what a killed process left half-written."""
+        """Remove drafts of a killed process and, unless `keep_others`, states of other keys that no process holds."""
         self.folder = root / FOLDER / stage / key
         self._every_steps = every_steps
         for other in [] if keep_others else self.folder.parent.glob("*"):
@@ -42,7 +42,7 @@ class Resume:
 
     @property
     def found(self) -> bool:
-        """Whether there is anything to go on from."""
+        """Whether there is a state to resume from."""
         return any(self.folder.glob("*.pt"))
 
     def restore(self, part: str = "training") -> State | None:
@@ -89,7 +89,7 @@ class Resume:
         draft.replace(self.folder / f"{name}.txt")
 
     def clear(self, *, keep: Path | None = None) -> None:
-        """Nothing is left to go on from; the folder stays, and `keep`, a folder in it."""
+        """Remove all states and notes; the folder itself stays, and so does `keep`, a folder in it."""
         for path in self.folder.glob("*"):
             if path.is_dir() and path != keep:
                 shutil.rmtree(path)
@@ -111,7 +111,8 @@ def held_key(root: Path, stage: str, key: str) -> Iterator[str]:
     """Lock the folder of a state, so that no other process uses or removes it.
 
     Yields:
-        The key. When an execution with the same inputs holds it, as two experiments may, a key beside it.
+        The key; or, while another execution with the same inputs holds it (as two experiments may), the key with the
+        lowest free number behind it.
     """
     for number in count():
         name = f"{key}-{number}" if number else key
@@ -126,7 +127,7 @@ def held_key(root: Path, stage: str, key: str) -> Iterator[str]:
 
 
 def _hold(folder: Path) -> int | None:
-    """The descriptor of a folder that is there and locked, None when another process has it."""
+    """The descriptor of the folder, created if missing, once it is locked; None when another process holds it."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:

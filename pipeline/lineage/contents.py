@@ -1,4 +1,4 @@
-"""Files by their content hash: from the DVC cache, the working folder where they are unchanged, or git."""
+"""Finds files by content hash: in DVC's cache, in the working folder if they are unchanged, or in git."""
 
 import hashlib
 import json
@@ -14,10 +14,10 @@ from pipeline.project.lockfile import Artifact, revision_file
 
 
 class Contents:
-    """Reads versions of artifacts, present and past."""
+    """Reads present and past versions of artifacts."""
 
     def __init__(self, root: Path, *, revision: str | None = None) -> None:
-        """Take the working folder as the present, or a git revision."""
+        """The present version is that of a git revision, or without one that of the working folder."""
         self._root = root
         self._revision = revision
         self._hashes: dict[str, str | None] = {}
@@ -26,29 +26,29 @@ class Contents:
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
     def current_hash(self, path: str) -> str | None:
-        """Content hash of what lies at a path now, None when nothing does; of a revision, what git has there."""
+        """Content hash of the present version of a path; None if it does not exist."""
         if path not in self._hashes:
             self._hashes[path] = self.hash_here(path) if self._revision is None else self._committed(path)
         return self._hashes[path]
 
     def hash_here(self, path: str) -> str | None:
-        """Content hash of what lies at a path of the working folder, None when nothing does."""
+        """Content hash of a path in the working folder; None if it does not exist."""
         if path not in self._here:
             self._here[path] = self._hash(path)
         return self._here[path]
 
     def hashes_below(self, folder: str) -> Iterator[tuple[Path, str]]:
-        """The files of a folder of the working folder, each with its content hash."""
-        found = counted_files(self._root / folder)
-        for _, file in sorted(found.items()):
+        """The files below a folder of the project, as they are now, each with its content hash."""
+        files = counted_files(self._root / folder)
+        for _, file in sorted(files.items()):
             yield file, str(self.hash_here(self.relative(file)))
 
     def full(self, path: str) -> Path:
-        """Where a path of the project is."""
+        """The absolute path of a path of the project."""
         return self._root / path
 
     def relative(self, file: Path) -> str:
-        """A path as the project writes it."""
+        """A path relative to the root of the project; one outside of it stays as it is."""
         return file.relative_to(self._root).as_posix() if file.is_relative_to(self._root) else file.as_posix()
 
     def _hash(self, path: str) -> str | None:
@@ -60,7 +60,7 @@ class Contents:
         return None if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
 
     def files(self, artifact: Artifact) -> dict[str, str] | None:
-        """Paths of an artifact's files with the hash of each; None when its version is nowhere."""
+        """Paths of an artifact's files with the hash of each; None if this version of it cannot be found."""
         if not artifact.md5.endswith(".dir"):
             return {artifact.path: artifact.md5}
         listing = self._cached(artifact.md5)
@@ -70,11 +70,11 @@ class Contents:
         if self._hash(artifact.path) != artifact.md5:
             return None
         folder = self._root / artifact.path
-        found = (file.relative_to(self._root).as_posix() for file in sorted(folder.rglob("*")) if file.is_file())
-        return {path: content_hash(self._root / path) for path in found}
+        paths = (file.relative_to(self._root).as_posix() for file in sorted(folder.rglob("*")) if file.is_file())
+        return {path: content_hash(self._root / path) for path in paths}
 
     def locate(self, path: str, md5: str) -> Path | None:
-        """A file with this content, None when there is none."""
+        """A file with this content, wherever it is; None if there is none."""
         cached = self._cached(md5)
         if cached is not None:
             return cached
@@ -82,7 +82,7 @@ class Contents:
         return full if full.is_file() and self.hash_here(path) == md5 else self._from_git(path, md5)
 
     def _from_git(self, path: str, md5: str) -> Path | None:
-        """A copy of what the last commit, or the revision, has at a path, where it is this content."""
+        """A copy of the file that the revision (or the last commit) has at a path, if it has this content."""
         if self._committed(path) != md5:
             return None
         self._scratch = self._scratch or tempfile.TemporaryDirectory()
@@ -92,31 +92,31 @@ class Contents:
         return copy
 
     def lines(self, path: str, md5: str) -> Iterator[str] | None:
-        """Lines of a file of this content, read as they are asked for; None when it is nowhere."""
+        """Lines of the file with this content, read one by one; None if it cannot be found."""
         file = self.locate(path, md5)
         return None if file is None else _lines(file)
 
     def records(self, path: str, md5: str) -> list[dict[str, Any]] | None:
-        """Rows of a JSON Lines file of this content, None when it is nowhere."""
+        """Rows of the JSON Lines file with this content; None if it cannot be found."""
         lines = self.lines(path, md5)
         return None if lines is None else [json.loads(line) for line in lines]
 
     def record_files(self, artifact: Artifact) -> dict[str, list[dict[str, Any]]] | None:
-        """The JSON Lines files of an artifact, with their rows; None when this version is nowhere."""
+        """The JSON Lines files of an artifact, with their rows; None if this version of it cannot be found."""
         files = self.files(artifact)
         if files is None:
             return None
-        found = {path: self.records(path, md5) for path, md5 in files.items() if path.endswith(".jsonl")}
-        whole = {path: rows for path, rows in found.items() if rows is not None}
-        return whole if len(whole) == len(found) else None
+        read = {path: self.records(path, md5) for path, md5 in files.items() if path.endswith(".jsonl")}
+        whole = {path: rows for path, rows in read.items() if rows is not None}
+        return whole if len(whole) == len(read) else None
 
     def cache_breaks(self, artifact: Artifact) -> list[str]:
-        """What of an output is missing in DVC's cache, or is there with another content."""
-        found = self._cache_break(artifact.path, artifact.md5)
-        if found or not artifact.md5.endswith(".dir"):
-            return [found] if found else []
+        """Which files of an output are missing in DVC's cache, or have another content there, a sentence each."""
+        defect = self._cache_break(artifact.path, artifact.md5)
+        if defect or not artifact.md5.endswith(".dir"):
+            return [defect] if defect else []
         files = self.files(artifact) or {}
-        return [found for path, md5 in files.items() if (found := self._cache_break(path, md5))]
+        return [line for path, md5 in files.items() if (line := self._cache_break(path, md5))]
 
     def _cache_break(self, path: str, md5: str) -> str | None:
         file = self.cached_path(md5)
@@ -129,7 +129,7 @@ class Contents:
         return f"cache: {path} ({md5[:12]}) is corrupt: {file} has another content; {mend}"
 
     def difference(self, artifact: Artifact) -> str:
-        """What is different in the working folder, as exactly as the cached version allows."""
+        """How the working folder differs from an artifact: by file and line, as far as its version is in the cache."""
         now = self._root / artifact.path
         if not now.exists():
             return f"{artifact.path}: missing; `dvc checkout` brings it back"
@@ -157,7 +157,7 @@ class Contents:
         return f"{path}: changed from line {different[0]} on ({len(different)} lines differ)"
 
     def cached_path(self, md5: str) -> Path:
-        """Where DVC's cache keeps a content, whether it is there or not."""
+        """The path at which DVC's cache keeps the content with this md5; the file need not exist."""
         return cached_path(self._cache, md5)
 
     @cached_property
@@ -165,7 +165,7 @@ class Contents:
         return cache_folder(self._root)
 
     def _cached(self, md5: str) -> Path | None:
-        """A file of the cache whose content is what its name says; one that was damaged or edited is not believed."""
+        """The cached file with this md5, if its content really has it: a damaged or edited file is not used."""
         path = self.cached_path(md5)
         if md5 not in self._whole:
             self._whole[md5] = path.exists() and content_hash(path) == md5.removesuffix(".dir")

@@ -7,11 +7,11 @@ from pipeline.lineage.tree import Node
 from pipeline.project.lockfile import Artifact
 
 _SHOWN = 5
-"""Records named in a line; more are counted."""
+"""Records that a line names; further ones are only counted."""
 
 
 def differences(old: Node, new: Node, contents: Contents) -> list[str]:
-    """Stage by stage, causes first: parameters, code, data rows by id, environment; empty when nothing differs."""
+    """Differences of artifacts, rows (by id), parameters, code and environment, causes first; empty without any."""
     before, after = ({node.path: node for node in tree.walk()} for tree in (old, new))
     lines: list[str] = []
     for path in reversed(list(after)):
@@ -23,7 +23,7 @@ def differences(old: Node, new: Node, contents: Contents) -> list[str]:
     lines += [f"{path}: gone" for path in before if path not in after]
     stages = {node.stage.name: node for node in reversed(list(after.values())) if node.stage is not None}
     for name, node in stages.items():
-        other = next((one for one in before.values() if one.stage is not None and one.stage.name == name), None)
+        other = next((old for old in before.values() if old.stage is not None and old.stage.name == name), None)
         if other is not None:
             lines += [f"{name}: {line}" for line in _stage(other, node)]
     return lines
@@ -47,7 +47,7 @@ def _changes(kind: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def _rows(old: Node, new: Node, contents: Contents) -> list[str]:
-    """Records that came and went, by id."""
+    """Ids of the records that were added and removed, counted by file."""
     before, after = (contents.record_files(Artifact(node.path, node.md5)) for node in (old, new))
     if before is None or after is None:
         holds_rows = new.path.endswith(".jsonl") or after
@@ -55,8 +55,8 @@ def _rows(old: Node, new: Node, contents: Contents) -> list[str]:
     lines = []
     for path in sorted(before.keys() | after.keys()):
         ids = [{str(row["id"]) for row in rows.get(path, []) if row.get("id")} for rows in (before, after)]
-        for sign, found in (("+", ids[1] - ids[0]), ("-", ids[0] - ids[1])):
-            if found:
-                shown = ", ".join(sorted(found)[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
-                lines.append(f"  {path}: {sign}{len(found)} records ({shown})")
+        for sign, changed in (("+", ids[1] - ids[0]), ("-", ids[0] - ids[1])):
+            if changed:
+                shown = ", ".join(sorted(changed)[:_SHOWN]) + (", ..." if len(changed) > _SHOWN else "")
+                lines.append(f"  {path}: {sign}{len(changed)} records ({shown})")
     return lines

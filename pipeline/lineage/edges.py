@@ -1,7 +1,7 @@
-"""Did each stage read what its producer has written, and did stages that read the same path read the same?
+"""Checks that each stage read what its producer wrote, and that stages which read the same path read the same version.
 
-`dvc repro` sees to it. Stages that were run one by one (`dvc repro -s`, `dvc commit`), or a dvc.lock that was merged,
-need not agree: the models of one comparison may then have seen different data.
+`dvc repro` ensures both. Stages that were run one by one (`dvc repro -s`, `dvc commit`), or a merged dvc.lock, may
+disagree: the models of one comparison may then have seen different data.
 """
 
 from collections.abc import Iterable
@@ -16,22 +16,22 @@ _SHOWN = 12
 
 
 def edge_breaks(stages: Iterable[StageRecord], lock: Lock, contents: Contents) -> list[str]:
-    """Every path that a stage read in another version than its producer wrote, or than another stage read it."""
-    found: list[str] = []
+    """Every path of which a stage read another version than its producer wrote, or than another stage read."""
+    lines: list[str] = []
     read: dict[str, tuple[StageRecord, str]] = {}
     for stage in stages:
         for dep in stage.inputs:
             producers = list(_written(dep, lock, contents))
-            found += [_stale(stage, path, then, writer, now) for path, then, writer, now in producers if then != now]
+            lines += [_stale(stage, path, then, writer, now) for path, then, writer, now in producers if then != now]
             if producers:
                 continue
             first, md5 = read.setdefault(dep.path, (stage, dep.md5))
             if md5 != dep.md5:
-                found.append(
+                lines.append(
                     f"{dep.path}: {first.name} read {md5[:_SHOWN]}, and {stage.name} read {dep.md5[:_SHOWN]}; "
                     f"`dvc repro {first.name} {stage.name}` mends it"
                 )
-    return found
+    return lines
 
 
 def _stale(stage: StageRecord, path: str, then: str, writer: StageRecord, now: str) -> str:
@@ -42,7 +42,7 @@ def _stale(stage: StageRecord, path: str, then: str, writer: StageRecord, now: s
 
 
 def _written(dep: Artifact, lock: Lock, contents: Contents) -> Iterable[tuple[str, str, StageRecord, str]]:
-    """Of what a stage read, the parts that stages write: path, hash as read, writer, hash as written."""
+    """The parts of an input that stages write: path, hash as read, writer, hash as written."""
     for writer in lock.stages.values():
         for out in writer.outputs:
             if out.path == dep.path:
@@ -56,7 +56,7 @@ def _written(dep: Artifact, lock: Lock, contents: Contents) -> Iterable[tuple[st
 def _within(
     dep: Artifact, out: Artifact, writer: StageRecord, contents: Contents
 ) -> Iterable[tuple[str, str, StageRecord, str]]:
-    """A file or folder that lies in an output folder."""
+    """The same for an input that is a file or folder inside an output folder."""
     files = contents.files(out)
     if files is None:
         return
@@ -74,7 +74,7 @@ def _within(
 
 
 def _shared(out: Artifact, dep: Artifact, contents: Contents) -> Iterable[tuple[str, str, str]]:
-    """Files of an output in a folder that was read: path, hash as written, hash as read."""
+    """Files of an output that lies in an input folder: path, hash as written, hash as read."""
     read, written = contents.files(dep), contents.files(out)
     if read is None or written is None:
         return

@@ -11,8 +11,8 @@ FATES = "artifacts/data/fates.jsonl"
 
 
 def read_fates(lock: Lock, contents: Contents) -> Iterator[dict[str, Any]]:
-    """Source, row, id (None where it has no text) and fate of every raw row; nothing where the file is nowhere."""
-    found = lock.producer(FATES)
-    files = contents.files(Artifact(found[1].path, found[1].md5)) if found is not None else None
+    """Source, row, id (None for a row without a text) and fate of every raw row; none if the file cannot be found."""
+    written = lock.producer(FATES)
+    files = contents.files(Artifact(written[1].path, written[1].md5)) if written is not None else None
     for line in (contents.lines(FATES, files[FATES]) if files and FATES in files else None) or ():
         yield json.loads(line)

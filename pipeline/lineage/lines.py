@@ -15,7 +15,7 @@ def width() -> int:
 
 
 def titled(title: str, items: Sequence[str], *, indent: int = 0) -> list[str]:
-    """`title: item, item`, with what does not fit on lines below; `indent` columns are left for the caller's."""
+    """`title: item, item`, wrapped to the terminal's width less `indent` columns; continued lines are indented."""
     return textwrap.wrap(
         f"{title}: {', '.join(items)}",
         max(40, width() - indent),
@@ -27,6 +27,6 @@ def titled(title: str, items: Sequence[str], *, indent: int = 0) -> list[str]:
 
 
 def fitted(lines: Iterable[str]) -> list[str]:
-    """Lines as they are, those that are wider than the terminal cut with a mark."""
+    """The lines, each shortened with a mark where it is wider than the terminal."""
     limit = width()
     return [shorten(part, limit) for line in lines for part in line.split("\n")]

@@ -1,4 +1,4 @@
-"""Is a parameter of dvc.lock what a run logged? MLflow has texts, of a long value only the first part."""
+"""Compares parameters of dvc.lock with those that a run logged: MLflow keeps them as texts, and cuts long ones off."""
 
 import ast
 import re
@@ -11,10 +11,10 @@ _TOKEN = re.compile(r"[\w.+-]+")
 
 
 def same_value(locked: Any, logged: str) -> bool:
-    """Whether a value of dvc.lock is the one that a run has as text.
+    """Whether a value of dvc.lock is the one that a run logged as text.
 
-    Numbers are compared as numbers (5e-06 is 0.000005, 1 is 1.0, and True is neither), mappings whatever the order of
-    their keys. Of a text that was cut off, what is left is compared.
+    Numbers are compared as numbers (5e-06 is 0.000005, 1 is 1.0, and True is neither), mappings regardless of the order
+    of their keys. Of a text that was cut off, the part that is left is compared.
     """
     text = str(locked)
     if text[:VALUE_LIMIT] == logged:
@@ -36,7 +36,7 @@ def _parsed(text: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """One form for values that mean the same."""
+    """A form in which values that mean the same are equal."""
     if isinstance(value, bool) or value is None:
         return str(value)
     if isinstance(value, dict):
@@ -50,5 +50,5 @@ def _plain(value: Any) -> Any:
 
 
 def _tokens(text: str) -> list[Any]:
-    """Words and numbers in their order, numbers as such."""
+    """Words and numbers of a text in their order; numbers are parsed."""
     return [_plain(token) for token in _TOKEN.findall(text)]

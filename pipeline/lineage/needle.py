@@ -1,4 +1,4 @@
-"""A text that is looked for, whatever its case and white space, among many."""
+"""Searches many texts for one, ignoring case and differences of white space."""
 
 import re
 import sys
@@ -9,23 +9,23 @@ from pipeline.data.records import fold
 _PLAIN = re.compile(r"[0-9a-z]+")
 _FIRST_OTHER = 128
 _FIRST_PAIR = 0x10000
-"""From here on JSON escapes a letter as two."""
+"""From this code point on JSON escapes a letter as a pair of escapes."""
 
 
 class Needle:
-    """To fold a long text takes a hundred times as long as to see that one of the words is not in it."""
+    """The text to find. Its words are looked for first: folding a long text takes a hundred times as long."""
 
     def __init__(self, text: str) -> None:
         self.folded = fold(text)
         self._words = sorted(set(_PLAIN.findall(self.folded)), key=len, reverse=True)
-        """Every text with the needle in it has these words, or another letter that folds to a plain one."""
+        """A text with the needle in it has all these words, or a letter beyond ASCII that folds to a plain one."""
 
     def is_in(self, text: str) -> bool:
         """Whether a text contains it."""
         return not self._is_missing(text) and self.folded in fold(text)
 
     def may_be_in(self, line: str) -> bool:
-        """Whether the texts of a line that `json.dumps` wrote may contain it; False is sure."""
+        """Whether the texts in a line that `json.dumps` wrote may contain it; False is certain, True is not."""
         if self._has_words(line):
             return True
         return ("\\u" in line and _folding().escaped.search(line) is not None) or not self._is_missing(line)
@@ -39,13 +39,13 @@ class Needle:
 
 
 class _Folding:
-    """Letters beyond ASCII of which folding makes plain ones, such as the long s, or the ligature fi."""
+    """Patterns of the letters beyond ASCII that fold to plain ones, such as the long s or the ligature fi."""
 
     def __init__(self) -> None:
         others = map(chr, range(_FIRST_OTHER, sys.maxunicode + 1))
-        found = [letter for letter in others if _PLAIN.search(fold(letter))]
-        self.letters = re.compile(f"[{''.join(found)}]")
-        codes = "|".join(f"{ord(letter):04x}" for letter in found if ord(letter) < _FIRST_PAIR)
+        letters = [letter for letter in others if _PLAIN.search(fold(letter))]
+        self.letters = re.compile(f"[{''.join(letters)}]")
+        codes = "|".join(f"{ord(letter):04x}" for letter in letters if ord(letter) < _FIRST_PAIR)
         self.escaped = re.compile(rf"\\u(?:{codes})")
 
 

@@ -1,4 +1,4 @@
-"""params.yaml as it is written, of any age: a key that this version knows and the file does not have is no error."""
+"""Reads params.yaml of any age without checking its keys: an old file need not have those of the present version."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ _FILE = "params.yaml"
 
 
 def read_parameters(root: Path, revision: str | None) -> dict[str, Any]:
-    """Values by dotted key, of the working folder or of a git revision; empty where there is no such file.
+    """Values by dotted key, of a git revision or of the working folder; empty if there is no such file.
 
     Raises:
         PipelineError: it cannot be read.

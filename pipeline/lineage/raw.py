@@ -1,4 +1,4 @@
-"""The raw rows of a lineage, as the sources had them: by file and row, or by a text in them."""
+"""The raw rows that a run read, looked up by source and number, or by a text in them."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,13 +10,13 @@ from pipeline.lineage.needle import Needle
 from pipeline.lineage.source_files import SourceFile, SourceFiles
 
 _NO_LIMIT = 2**40
-"""Bytes of the largest row, of a run that had no such parameter."""
+"""Bytes; the limit of a row for runs from before `data.max_row_megabytes` existed."""
 
 
 class RawSources:
-    """The sources that prepare_data read, opened when a row is asked for.
+    """The sources that prepare_data read, each opened when one of its rows is needed.
 
-    A row is shown from a file with the content that the run read, wherever that is, and from no other.
+    Rows come only from a file with the very content that the run read, wherever that file is.
     """
 
     def __init__(self, sources: SourceFiles) -> None:
@@ -24,16 +24,16 @@ class RawSources:
         self._rows: dict[str, Sequence[Any] | None] = {}
         self._links: tempfile.TemporaryDirectory[str] | None = None
         self.missing: list[str] = [sources.missing] if sources.missing else []
-        """Why rows that were asked for are not to be had."""
+        """Why some rows cannot be read, a sentence each."""
 
     def row(self, source: str, number: int) -> Any:
-        """A row by its number from 1, None where it cannot be had."""
+        """A row by its number, from 1; None if it cannot be read."""
         known = self._sources.all.get(source)
         rows = self._of(known) if known is not None else None
         return rows[number - 1] if rows is not None and 0 < number <= len(rows) else None
 
     def containing(self, text: str) -> Iterator[tuple[str, int, str]]:
-        """Source, number and text of every row that has the text in it, whatever its case and white space."""
+        """Source, number and text of every row that contains the text, ignoring case and white space."""
         needle = Needle(text)
         for source in self._sources.all.values():
             for number, row in enumerate(self._of(source) or (), start=1):
@@ -66,8 +66,8 @@ class RawSources:
         return rows
 
     def _named(self, file: Path, source: SourceFile) -> Path:
-        """The file under its own name, which says how it is written; that of a cache is a hash."""
-        name = Path(source.place).name
+        """A link to a file under the name of its source, whose suffix says how to read it: a cached file has none."""
+        name = Path(source.path).name
         if file.name == name:
             return file
         self._links = self._links or tempfile.TemporaryDirectory()
@@ -77,7 +77,7 @@ class RawSources:
 
 
 def row_text(row: Any) -> str:
-    """All texts and numbers of a row, however deep, one behind the other."""
+    """All texts and numbers of a row, at any depth, joined by ` | `."""
     if isinstance(row, Mapping):
         return " | ".join(filter(None, map(row_text, row.values())))
     if isinstance(row, list | tuple):

@@ -1,4 +1,4 @@
-"""Where records went: raw rows, pairs, samples and prompts, by their ids."""
+"""Follows raw rows, pairs, samples and prompts, by their ids, through the files and models of a run."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,43 +14,43 @@ from pipeline.project.lockfile import Lock, StageRecord
 
 _TEXTS = ("prompt", "text", "response", "chosen", "rejected")
 _FEW = 16
-"""Ids that are faster looked for in a line of JSON than in what it holds."""
+"""Up to so many ids it is faster to search a line of JSON for them than to parse it."""
 TRAINED, MEASURED, DERIVED = "trained on", "measured on", "downstream of"
 
 
 @dataclass
 class Origin:
-    """A raw row that a record is, or stems from."""
+    """The raw row that is a record, or from which it was made."""
 
     source: str
     row: int
     fate: str
     text: str | None = None
     seen: str | None = None
-    """What was the cause of the fate, where that is known."""
+    """What in the row caused the fate, if known."""
 
 
 @dataclass
 class Trace:
-    """The way of a record through the pipeline."""
+    """Where a record came from, and what it went into."""
 
     id: str
     texts: dict[str, str] = field(default_factory=dict)
     """Its own texts by field, from the first file that has it."""
     origins: list[Origin] = field(default_factory=list)
-    """Raw rows with what prepare_data did with them."""
+    """Its raw rows, with what prepare_data did with each."""
     prompt_id: str | None = None
     """The record that its prompt comes from, for a pair or sample."""
     quarantined: str | None = None
-    """Why the contract of pairs has refused it."""
+    """The reasons for which a pair was quarantined."""
     files: dict[str, int] = field(default_factory=dict)
-    """Files with rows that are, or stem from, the record."""
+    """Files with rows that are the record or were made from it, and how many."""
     checkpoints: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    """Model to what the record was to it (`trained on`, `measured on`, `downstream of`) to the stages that did it."""
+    """By model and by what the record was to it (`trained on`, `measured on`, `downstream of`): the stages."""
     outputs: list[str] = field(default_factory=list)
-    """What stages wrote that the record may have influenced, models included."""
+    """All outputs that the record may have influenced, models included."""
     missing: list[str] = field(default_factory=list)
-    """Artifacts whose content is neither in the working folder nor in the DVC cache, and other gaps."""
+    """What could not be searched, such as artifacts that are neither in the working folder nor in DVC's cache."""
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -58,7 +58,7 @@ class Trace:
 
 
 def trace_records(identities: Iterable[str], lock: Lock, contents: Contents, raw: RawSources) -> dict[str, Trace]:
-    """Follow records by their ids, all in one reading of the files.
+    """Follow records by their ids, reading each file once for all of them.
 
     An id is 16 hex digits: of a raw record as in fates.jsonl, of a prompt, a sample, or a pair.
     """
@@ -87,9 +87,9 @@ def trace_record(identity: str, lock: Lock, contents: Contents, raw: RawSources)
     """Follow one record.
 
     Raises:
-        PipelineError: nothing has this id.
+        PipelineError: no record has this id.
     """
-    # ids are pasted, with spaces or in capitals
+    # a pasted id may have spaces around it, or capitals
     identity = identity.strip().lower()
     trace = trace_records([identity], lock, contents, raw)[identity]
     if not trace.origins and not trace.files:
@@ -101,24 +101,24 @@ def trace_record(identity: str, lock: Lock, contents: Contents, raw: RawSources)
 
 
 _NO_RECORDS = ("artifacts/release",)
-"""Outputs of models and cards alone, which no cache has and a clone may not have made yet."""
+"""Outputs without records: models and cards, which DVC does not cache and a clone may not have made yet."""
 
 
 class _Search:
-    """What the files say of a few records; stages come in the order of dvc.lock, causes first."""
+    """Collects what files say of a few records. Files are shown to it in the order in which stages wrote them."""
 
     def __init__(self, identities: Iterable[str]) -> None:
         self.traces = {identity: Trace(identity) for identity in identities}
         self._related: dict[str, set[str]] = {identity: {identity} for identity in self.traces}
-        """A record, or one that was made from it, to the records that were asked for."""
+        """By id of a record, or of one that was made from it: the ids that were asked for."""
 
     def note_missing(self, path: str) -> None:
-        """Say of every record that a file was not looked at."""
+        """Note for every record that a file could not be searched."""
         for trace in self.traces.values():
             trace.missing.append(f"{path} is neither here nor in the DVC cache")
 
     def look(self, path: str, lines: Iterable[str]) -> None:
-        """Count the rows of a file that are, or stem from, a record; fates are read later, see `_find_origins`."""
+        """Count the rows of a file that are a record or were made from one; `_find_origins` reads the fates."""
         for line in lines if path != FATES else ():
             if len(self._related) <= _FEW and not any(identity in line for identity in self._related):
                 continue
@@ -146,7 +146,7 @@ class _Search:
 
 
 def _find_origins(traces: Iterable[Trace], lock: Lock, contents: Contents, raw: RawSources) -> None:
-    """The raw rows of records, or of the records that their prompts come from."""
+    """Add the raw rows of each record, and of the record from which its prompt comes."""
     wanted: dict[str, list[Trace]] = {}
     for trace in traces:
         for key in dict.fromkeys((trace.id, trace.prompt_id)):
@@ -160,7 +160,7 @@ def _find_origins(traces: Iterable[Trace], lock: Lock, contents: Contents, raw: 
 
 
 def _follow(trace: Trace, lock: Lock) -> None:
-    """From the files that have the record to the models and reports, and what it was to each."""
+    """Add the models and reports that came of the files with the record, and what the record was to each."""
     todo = []
     for stage in lock.stages.values():
         for role, files in ((TRAINED, trained_files), (MEASURED, measured_files)):
@@ -188,9 +188,10 @@ def _note(trace: Trace, model: str, role: str, stage: StageRecord) -> None:
 
 
 def _reached(readers: list[StageRecord], lock: Lock) -> Iterator[StageRecord]:
-    """Stages that read a record, and all that read what they made of it.
+    """The stages that read a record, and all stages that depend on them.
 
-    A stage that only hands rows on makes nothing of a record but the rows that were counted with it.
+    Stages that only hand rows on are included, but not all that depend on them: the rows that they made of the record
+    were counted, so whoever reads those is among `readers`, and other rows do not depend on the record.
     """
     todo = [stage for stage in readers if not hands_on(stage)]
     seen: set[str] = set()

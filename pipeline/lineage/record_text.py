@@ -34,7 +34,7 @@ def describe(trace: Trace) -> str:
 
 
 def describe_findings(found: Sequence[Finding], counts: Mapping[str, int], traces: Mapping[str, Trace]) -> str:
-    """Hits of a search, the first ones with the models that they went into."""
+    """Counts of all hits of a search, and the first hits with the models that they went into."""
     total = sum(counts.values())
     lines = [f"{total} hit{'s' * (total != 1)}" + "".join(f"\n  {count} in {path}" for path, count in counts.items())]
     for hit in found:

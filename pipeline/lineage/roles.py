@@ -1,7 +1,7 @@
-"""What a stage does with the rows of a file: it trains on them, it measures with them, or it hands them on.
+"""What each stage does with the rows of a file: it trains on them, measures with them, or hands them on.
 
-Kept by hand, because no file says it: a stage that is not here hands on what it reads. A test holds every entry against
-dvc.yaml.
+Written by hand, because no other file says it; a stage that is not named here hands on what it reads. A test compares
+every entry with dvc.yaml.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ TRAINS = {
     "train_reward": ("artifacts/preferences/accepted/train.jsonl",),
     "optimize_policy": ("artifacts/inputs/*/pairs.jsonl", "artifacts/inputs/*prompts.jsonl"),
 }
-"""Files whose rows a stage fits its outputs to."""
+"""Files on whose rows a stage trains."""
 MEASURES = {
     "fit_judge": ("artifacts/data/labels/test.jsonl",),
     "train_reward": ("artifacts/preferences/accepted/validation.jsonl",),
@@ -36,7 +36,7 @@ MEASURES = {
         "reports/policies/sft/samples.jsonl",
     ),
 }
-"""Files whose rows a stage measures or chooses models with."""
+"""Files with whose rows a stage measures or selects models."""
 SUBJECTS = {
     "evaluate_reward": ("artifacts/reward_model", "artifacts/models/reward_candidates"),
     "select_checkpoint": ("artifacts/policies/",),
@@ -44,11 +44,11 @@ SUBJECTS = {
     "evaluate_sft": ("artifacts/sft",),
     "evaluate_policy": ("artifacts/selected/", "artifacts/policies/"),
 }
-"""Which of its inputs a stage measures; where a stage is not here, it measures what it writes."""
+"""The inputs that a stage measures; a stage that is not named here measures what it writes."""
 HANDS_ON = ("prepare_data", "collect_preferences", "validate_preferences", "score_reference")
-"""Stages whose outputs are rows, each made of the rows that it names."""
+"""Stages that write rows, each of which names by id the rows from which it was made."""
 COPIES = ("select_checkpoint",)
-"""Stages whose model is one of those they read, with what it was trained on."""
+"""Stages that write a copy of a model that they read; what trained the original trained the copy."""
 CHECKPOINTS = (
     "artifacts/judge",
     "artifacts/evaluation_judge",
@@ -57,12 +57,12 @@ CHECKPOINTS = (
     "artifacts/policies/",
     "artifacts/selected/",
 )
-"""Paths, or folders of paths, of models that the pipeline makes."""
+"""Models that the pipeline makes: paths, or, with a slash at the end, folders of models."""
 
 
 def trained_files(stage: StageRecord, files: Iterable[str]) -> list[str]:
     """Of these files, those that the stage trains on."""
-    # a finished reward model and a bought judge are taken as they are
+    # a finished reward model and a third-party judge are not trained
     if stage.params.get("models.reward_backbone.is_reward_model") and _kind(stage) == "train_reward":
         return []
     if stage.params.get("judge.kind", "classifier") != "classifier" and _kind(stage) == "fit_judge":
@@ -90,12 +90,12 @@ def originals(stage: StageRecord) -> list[str]:
 
 
 def hands_on(stage: StageRecord) -> bool:
-    """Whether what a stage writes of a row are rows with its id."""
+    """Whether all that a stage makes from a row are rows that name its id."""
     return _kind(stage) in HANDS_ON
 
 
 def is_checkpoint(path: str) -> bool:
-    """Whether a path is a model of the pipeline's own."""
+    """Whether a path is a model that the pipeline made."""
     return any(path.startswith(name) if name.endswith("/") else path == name for name in CHECKPOINTS)
 
 
@@ -107,10 +107,10 @@ def _matching(stage: StageRecord, files: Iterable[str], table: dict[str, tuple[s
 
 
 def _of_another_seed(stage: StageRecord, file: str) -> bool:
-    """Hybrid's stages read one folder, and in it only what is of their seed."""
+    """Whether a file belongs to another seed: stages of hybrid depend on a folder with the files of all seeds."""
     seeds = [part.removeprefix("seed-") for part in file.split("/") if part.startswith("seed-")]
-    _, _, place = stage.name.partition("@")
-    return bool(place) and any(seed != place.rpartition("-")[2] for seed in seeds)
+    _, _, axes = stage.name.partition("@")
+    return bool(axes) and any(seed != axes.rpartition("-")[2] for seed in seeds)
 
 
 def _kind(stage: StageRecord) -> str:

@@ -1,4 +1,4 @@
-"""The MLflow runs that wrote an artifact, joined by its content hash."""
+"""Finds the MLflow runs that wrote an artifact, by its content hash."""
 
 import logging
 import os
@@ -22,9 +22,9 @@ from pipeline.tracking.store_address import absolute_store, masked
 
 _SQLITE = "sqlite:///"
 _ALL = 3
-"""MLflow's ViewType of what was deleted, too."""
+"""MLflow's ViewType for everything, deleted runs and experiments included."""
 _NAMED = 3
-"""Files and parameters that a line names; more are counted."""
+"""Files and parameters that a line names; further ones are only counted."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Run:
     started: str | None = None
     """UTC, to the second."""
     experiment: str | None = None
-    """Of DVC."""
+    """Name of the DVC experiment."""
     journal: str | None = None
     """The name under which the stage logged it."""
     doubts: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Run:
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """What a stage has logged of one execution, to be held against dvc.lock."""
+    """What a stage logged of one execution, to be compared with dvc.lock."""
 
     run_id: str
     deleted: bool
@@ -71,17 +71,17 @@ class LoggedRun:
 
     @property
     def journal(self) -> str | None:
-        """The name under which the stage logged it; None where none did."""
+        """The name under which a stage logged it; None if no stage did."""
         return self.tags.get("journal")
 
     @property
     def stage(self) -> str | None:
-        """The stage that it says it is of."""
+        """The stage of which it claims to be a run."""
         return self.tags.get("stage")
 
     @property
     def code(self) -> str | None:
-        """One hash of all modules."""
+        """One hash of all modules of the stage."""
         return self.tags.get("dvc.code")
 
     @property
@@ -90,11 +90,11 @@ class LoggedRun:
         return "policy" in self.tags
 
     def read(self, dep: Artifact) -> str | None:
-        """The content hash that it read at a path."""
+        """The content hash of an input as it was read."""
         return self.tags.get(f"dvc.dep/{dep.path}")
 
     def wrote(self, out: Artifact) -> str | None:
-        """The content hash that it wrote at a path."""
+        """The content hash of an output as it was written."""
         return self.tags.get(f"dvc.out/{out.path}")
 
 
@@ -114,22 +114,22 @@ class Runs:
             self.missing = f"{masked(uri)} is not here: run ids, commits and environments are unknown"
             return
         state = project_home(root) / ".state"
-        # what it would log of a damaged store, traceback and all, is said in a sentence
+        # MLflow would log a traceback for a damaged store; `missing` says it in a sentence
         logging.getLogger("mlflow").setLevel(logging.CRITICAL)
         try:
             _open_sqlite(uri)
             state.mkdir(exist_ok=True)
             self._client = connect(uri, state / "mlflow.lock").client
-            found = self._client.search_experiments(view_type=_ALL)
-            self._experiments = [experiment.experiment_id for experiment in found]
+            experiments = self._client.search_experiments(view_type=_ALL)
+            self._experiments = [experiment.experiment_id for experiment in experiments]
         except Exception as error:  # MLflow raises anything from SQLAlchemy to requests
             self._give_up(uri, error)
 
     def of(self, stage: StageRecord, output: Artifact) -> list[Run] | None:
         """Runs of a stage that say they wrote this output with this content, the newest first; None without a store.
 
-        Anybody can delete or copy runs and edit their tags: what does not agree with dvc.lock, or with another run, is
-        said with the run.
+        Anybody can delete or copy runs and edit their tags, so `doubts` of a run says where it does not agree with
+        dvc.lock or with another run.
         """
         if self._client is None:
             return None
@@ -143,31 +143,31 @@ class Runs:
     def of_version(self, stage: StageRecord) -> list[LoggedRun]:
         """Runs that wrote all outputs of a stage as dvc.lock has them, the newest first.
 
-        Where there are none, those that ran its code and wrote the same paths; none, either, without a store.
+        If there are none: runs of the same code that wrote the same paths. Empty without a store.
         """
         if self._client is None or not stage.outputs:
             return []
         wrote = " and ".join(f"tags.`dvc.out/{out.path}` = '{out.md5}'" for out in stage.outputs)
         code = folder_hash({item.path: item.md5 for item in stage.code})
         try:
-            found = self._search(wrote) or self._search(f"tags.`dvc.code` = '{code}'")
+            runs = self._search(wrote) or self._search(f"tags.`dvc.code` = '{code}'")
         except Exception as error:  # a store may break in the middle
             self._give_up(self._uri, error)
             return []
         paths = {f"dvc.out/{out.path}" for out in stage.outputs}
-        return [_logged(run) for run in found if paths <= run.data.tags.keys()]
+        return [_logged(run) for run in runs if paths <= run.data.tags.keys()]
 
     def _search(self, query: str) -> list[Any]:
-        """Runs of all experiments, deleted ones among them, the newest first."""
-        found, token = [], None
+        """Runs of all experiments, deleted ones included, the newest first."""
+        runs, token = [], None
         while True:
             page = self._client.search_runs(
                 self._experiments, query, run_view_type=_ALL, order_by=["attributes.start_time DESC"], page_token=token
             )
-            found += page
+            runs += page
             token = page.token
             if not token:
-                return found
+                return runs
 
     def _give_up(self, uri: str, error: Exception) -> None:
         reason = shorten(" ".join(str(error).partition("\n")[0].split())) or type(error).__name__
@@ -179,13 +179,13 @@ class Runs:
 
 
 def store_uri(named: Any, root: Path) -> str | None:
-    """Where runs went: MLFLOW_TRACKING_URI, else `tracking.uri` of params.yaml; None where neither says."""
+    """Where runs went: MLFLOW_TRACKING_URI, else `named`, the `tracking.uri` of params.yaml; None without either."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or named
     return absolute_store(uri, root) if isinstance(uri, str) and uri else None
 
 
 def _open_sqlite(uri: str) -> None:
-    """Fail at once where a SQLite store cannot be opened: MLflow would try again for minutes."""
+    """Fail at once if a SQLite store cannot be opened: MLflow would retry for minutes."""
     if uri.startswith(_SQLITE):
         with closing(sqlite3.connect(f"file:{quote(uri.removeprefix(_SQLITE))}?mode=ro", uri=True)) as store:
             store.execute("SELECT name FROM sqlite_master").fetchall()
@@ -215,21 +215,21 @@ def _logged(run: Any) -> LoggedRun:
 
 
 def _doubts(run: Any, stage: StageRecord) -> list[str]:
-    """What of a run does not agree with the stage as dvc.lock has it."""
+    """Where a run does not agree with the stage as dvc.lock has it."""
     tags = run.data.tags
-    found = ["deleted in MLflow"] if run.info.lifecycle_stage == "deleted" else []
+    doubts = ["deleted in MLflow"] if run.info.lifecycle_stage == "deleted" else []
     if "journal" not in tags:
-        found.append("not logged by a stage")
+        doubts.append("not logged by a stage")
     others = [item.path for item in stage.inputs if tags.get(f"dvc.dep/{item.path}") != item.md5]
     if others:
-        found.append(f"says it read another {_first(others)} than dvc.lock has")
+        doubts.append(f"says it read another {_first(others)} than dvc.lock has")
     params = run.data.params
     others = [key for key, value in stage.params.items() if key not in params or not same_value(value, params[key])]
     if others:
-        found.append(f"says it had another {_first(others)} than dvc.lock has")
+        doubts.append(f"says it had another {_first(others)} than dvc.lock has")
     if tags.get("dvc.code") != folder_hash({item.path: item.md5 for item in stage.code}):
-        found.append("says it ran other code than dvc.lock has")
-    return found
+        doubts.append("says it ran other code than dvc.lock has")
+    return doubts
 
 
 def _first(names: Sequence[str]) -> str:
@@ -238,7 +238,7 @@ def _first(names: Sequence[str]) -> str:
 
 
 def _mark_copies(runs: Sequence[Run]) -> list[Run]:
-    """A stage logs one run under one name: of several with the same one, all but one are copies."""
+    """Add a doubt to runs with the same journal: an execution logs one run, so all but one of them are copies."""
     counts = Counter(run.journal or run.run_id for run in runs)
     marked = []
     for run in runs:

@@ -1,4 +1,4 @@
-"""Raw rows, texts, pairs and samples by what they say."""
+"""Searches raw rows, texts, pairs and samples for a text."""
 
 import json
 from collections import Counter
@@ -34,24 +34,24 @@ class Finding:
 def find_text(
     text: str, lock: Lock, contents: Contents, raw: RawSources, *, limit: int
 ) -> tuple[list[Finding], Counter[str]]:
-    """The first hits, raw rows first, and the number of all of them by source and file; files are read row by row."""
+    """The first `limit` hits, raw rows before others, and the number of all hits by source and file."""
     counts: Counter[str] = Counter()
-    found: list[Finding] = []
+    hits: list[Finding] = []
     needle = Needle(text)
     for source, number, shown in raw.containing(text):
         counts[source] += 1
-        if len(found) < limit:
-            found.append(Finding(source, _excerpt(shown, text), None, number))
-    found = _with_fates(found, lock, contents)
+        if len(hits) < limit:
+            hits.append(Finding(source, _excerpt(shown, text), None, number))
+    hits = _with_fates(hits, lock, contents)
     for path, lines in _files(lock, contents):
         for line in filter(needle.may_be_in, lines):
             row = json.loads(line)
             shown = row_text({key: value for key, value in row.items() if key not in _IDS})
             if needle.is_in(shown):
                 counts[path] += 1
-                if len(found) < limit:
-                    found.append(Finding(path, _excerpt(shown, text), row.get("id")))
-    return found, counts
+                if len(hits) < limit:
+                    hits.append(Finding(path, _excerpt(shown, text), row.get("id")))
+    return hits, counts
 
 
 def _files(lock: Lock, contents: Contents) -> Iterator[tuple[str, Iterable[str]]]:
@@ -62,9 +62,9 @@ def _files(lock: Lock, contents: Contents) -> Iterator[tuple[str, Iterable[str]]
                     yield path, contents.lines(path, md5) or ()
 
 
-def _with_fates(found: list[Finding], lock: Lock, contents: Contents) -> list[Finding]:
-    """The raw rows with the id and fate that prepare_data gave them."""
-    wanted = {(hit.path, hit.row) for hit in found}
+def _with_fates(hits: list[Finding], lock: Lock, contents: Contents) -> list[Finding]:
+    """Hits in raw rows, with the id and the fate that prepare_data gave to each row."""
+    wanted = {(hit.path, hit.row) for hit in hits}
     known = {
         (fate["source"], fate["row"]): fate
         for fate in (read_fates(lock, contents) if wanted else ())
@@ -72,13 +72,13 @@ def _with_fates(found: list[Finding], lock: Lock, contents: Contents) -> list[Fi
     }
     return [
         Finding(hit.path, hit.text, fate.get("id"), hit.row, fate.get("fate"))
-        for hit in found
+        for hit in hits
         for fate in [known.get((hit.path, hit.row), {})]
     ]
 
 
 def _excerpt(shown: str, text: str) -> str:
-    """The part of a long text that has the hit in it."""
+    """The part of a long text around the hit."""
     start = shown.casefold().find(text.casefold())
     if start <= _AROUND:
         return shown

@@ -1,4 +1,4 @@
-"""The files that prepare_data read, each by the hash of what it held then."""
+"""The files that prepare_data read, each identified by the hash of its content at that time."""
 
 import json
 from collections.abc import Iterator
@@ -27,15 +27,15 @@ class SourceFile:
     name: str
     """As the run named it."""
     md5: str | None
-    """Of what it held; None where the run noted none: a hub data set, or a run of before hashes were noted."""
+    """Of its content; None for a data set on a hub, and for runs from before hashes were recorded."""
     rows: int | None
     """How many it had."""
-    place: str
-    """Its path, from the root of the project or absolute."""
+    path: str
+    """Relative to the root of the project, or absolute."""
 
 
 class SourceFiles:
-    """The sources of one run, and where their contents are now."""
+    """The sources of one run, and files that have their contents now."""
 
     def __init__(self, lock: Lock, contents: Contents) -> None:
         self._lock, self._contents = lock, contents
@@ -43,7 +43,7 @@ class SourceFiles:
         self._params: dict[str, Any] = stage.params if stage is not None else {}
         self._deps = {dep.path: dep.md5 for dep in stage.inputs} if stage is not None else {}
         self.missing: str | None = None
-        """Why the sources are not known."""
+        """Why the sources are not known; None if they are."""
         self.all = {source.name: source for source in self._read()}
 
     @property
@@ -57,16 +57,16 @@ class SourceFiles:
         return str(self._params.get("data.split", "train"))
 
     def locate(self, source: SourceFile) -> Path:
-        """A file with what the source held in the run.
+        """A file with the content that the source had in the run.
 
         Raises:
-            PipelineError: there is none, or nothing says what it held.
+            PipelineError: there is none, or that content is not known.
         """
         if source.name.startswith(_HUB):
             raise PipelineError(f"{source.name} is on a hub, which an audit does not ask")
         if source.md5 is None:
             self._require_unchanged(source)
-            return self._contents.full(source.place)
+            return self._contents.full(source.path)
         file = self.find(source)
         if file is None:
             raise PipelineError(
@@ -76,29 +76,32 @@ class SourceFiles:
         return file
 
     def find(self, source: SourceFile) -> Path | None:
-        """A file with the noted content: the cached one, what lies there now, what git has, or a renamed one."""
+        """A file with the recorded content: from the cache, at its path, in git, or renamed; None if there is none."""
         if source.md5 is None:
             return None
-        return self._contents.locate(source.place, source.md5) or self._renamed(source)
+        return self._contents.locate(source.path, source.md5) or self._renamed(source)
 
     def state(self, source: SourceFile) -> str | None:
-        """How what lies there now differs from what the run read, in words; None where it does not, or nobody knows."""
+        """How the file at its path differs from what the run read; None if it does not, or if nobody knows."""
         if source.md5 is None or source.name.startswith(_HUB):
             return None
-        now = self._contents.full(source.place)
+        now = self._contents.full(source.path)
         if not now.exists():
             other = self._renamed(source)
             moved = f"; {self._contents.relative(other)} has its content" if other is not None else ""
             return f"{source.name}: missing{moved}"
-        found = self._contents.hash_here(source.place)
-        if found == source.md5:
+        here = self._contents.hash_here(source.path)
+        if here == source.md5:
             return None
-        return f"{source.name}: another content ({str(found)[:_SHOWN]}) than {STAGE} read ({source.md5[:_SHOWN]})"
+        return f"{source.name}: another content ({str(here)[:_SHOWN]}) than {STAGE} read ({source.md5[:_SHOWN]})"
 
     def _require_unchanged(self, source: SourceFile) -> None:
-        """Without a hash of its own a file is known by what DVC watches: data/raw, and the list of packages."""
-        watched = FOLDER if Artifact(FOLDER, "").covers(source.place) else None
-        watched = _PACKAGES if Path(source.place).is_absolute() and "site-packages" in source.place else watched
+        """Refuse a source without a recorded hash, unless a dependency of the stage shows that it is unchanged.
+
+        Such dependencies are data/raw as a whole, and the list of packages for a file inside one.
+        """
+        watched = FOLDER if Artifact(FOLDER, "").covers(source.path) else None
+        watched = _PACKAGES if Path(source.path).is_absolute() and "site-packages" in source.path else watched
         if watched is None or watched not in self._deps:
             raise PipelineError(f"nothing says what {source.name} held in the run: its rows are not shown")
         if self._contents.hash_here(watched) != self._deps[watched]:
@@ -107,31 +110,32 @@ class SourceFiles:
             )
 
     def _renamed(self, source: SourceFile) -> Path | None:
-        """A file of data/raw that has the content under another name."""
+        """A file of data/raw with another name that has the content."""
         return next((path for path, md5 in self._contents.hashes_below(FOLDER) if md5 == source.md5), None)
 
     def _read(self) -> Iterator[SourceFile]:
-        found = self._lock.producer(REPORT)
-        file = self._contents.locate(REPORT, found[1].md5) if found is not None and found[1].path == REPORT else None
+        written = self._lock.producer(REPORT)
+        is_output = written is not None and written[1].path == REPORT
+        file = self._contents.locate(REPORT, written[1].md5) if written is not None and is_output else None
         if file is None:
             self.missing = f"{REPORT} is neither here nor in the DVC cache, which says what the sources of the run were"
             return
         packages = self._packages()
-        for one in json.loads(file.read_text()).get("sources", []):
-            place = packages.get(one["file"], Path(one["file"])).as_posix()
-            yield SourceFile(one["file"], one.get("md5"), one.get("rows"), place)
+        for source in json.loads(file.read_text()).get("sources", []):
+            path = packages.get(source["file"], Path(source["file"])).as_posix()
+            yield SourceFile(source["file"], source.get("md5"), source.get("rows"), path)
 
     def _packages(self) -> dict[str, Path]:
         from pipeline.reading.sources import package_files  # takes seconds to import
 
         named = self._params.get("data.source", [])
-        if not any(one.startswith("package:") for one in _names(named)):
+        if not any(name.startswith("package:") for name in _names(named)):
             return {}
         try:
             return package_files(named)
         except PipelineError:
-            return {}  # its file is then missing, which is said
+            return {}  # the file is then reported as missing
 
 
 def _names(source: Any) -> list[str]:
-    return [source] if isinstance(source, str) else [str(one["name"]) for one in source]
+    return [source] if isinstance(source, str) else [str(part["name"]) for part in source]

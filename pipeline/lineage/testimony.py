@@ -1,7 +1,8 @@
-"""What MLflow's runs say of the stages behind a path, held against dvc.lock.
+"""Compares dvc.lock with what MLflow's runs say of the stages behind a path.
 
-dvc.lock, params.yaml, the cache and the working folder are files that can be edited until they agree. The run of a
-stage was logged by the stage, with its parameters, results, and the hashes of what it read, ran and wrote.
+dvc.lock, params.yaml, the cache and the working folder are files, which can be edited until they agree. The run of a
+stage is a second witness: the stage itself logged its parameters, its results, and the hashes of its inputs, code and
+outputs.
 """
 
 import json
@@ -21,109 +22,109 @@ from pipeline.tracking.policy_run import policy_metrics
 _SHOWN = 12
 """Hex digits of a hash."""
 _NAMED = 10
-"""Differences that a line names; more are counted."""
+"""Differences that a line names; further ones are only counted."""
 
 
 @dataclass
 class Testimony:
-    """Stages by what their runs say of dvc.lock."""
+    """The stages, by whether their runs agree with dvc.lock."""
 
     breaks: list[str] = field(default_factory=list)
-    """A line for each stage whose runs say otherwise."""
+    """A line for each stage whose runs contradict dvc.lock."""
     confirmed: list[str] = field(default_factory=list)
-    """Names of stages of which a run says the same."""
+    """Names of stages whose entry in dvc.lock a run confirms."""
     unconfirmed: dict[str, str] = field(default_factory=dict)
-    """Names of stages of which no run says anything, with the reason."""
+    """Names of stages of which no run says anything, each with the reason."""
 
 
 def testimony(stages: Iterable[StageRecord], runs: Runs, contents: Contents) -> Testimony:
-    """Ask the runs of every stage."""
-    found = Testimony()
+    """Compare the runs of every stage with its entry in dvc.lock."""
+    told = Testimony()
     for stage in stages:
         said = _Said(stage, runs.of_version(stage), contents)
         if said.confirms:
-            found.confirmed.append(stage.name)
+            told.confirmed.append(stage.name)
         elif said.contradiction is not None:
-            found.breaks.append(said.contradiction)
+            told.breaks.append(said.contradiction)
         else:
-            found.unconfirmed[stage.name] = said.silence
-    return found
+            told.unconfirmed[stage.name] = said.silence
+    return told
 
 
 class _Said:
-    """What the runs say that wrote a stage's outputs, or else those of the same inputs, code and parameters."""
+    """The witnesses of a stage: runs that wrote its outputs, or else runs of the same inputs, code and parameters."""
 
     def __init__(self, stage: StageRecord, runs: Sequence[LoggedRun], contents: Contents) -> None:
         differing = {run.run_id: _differences(stage, run, contents) for run in runs}
         wrote = [run for run in runs if not _other_outputs(stage, run)]
         self._stage, self._runs, self._differing = stage, wrote, differing
-        # without a run that wrote all of it, one that differs in nothing else wrote something else in its place
+        # without a run that wrote these outputs: one that differs in nothing else shows that they were replaced
         others = [run for run in runs if not (_other_facts(stage, run) or _other_params(stage, run))]
         self._witnesses = wrote or others
 
     @property
     def confirms(self) -> bool:
-        """Whether an execution is as dvc.lock has it: a run that a stage logged, and every copy of it."""
+        """Whether a run that this stage logged agrees with dvc.lock, and so does every copy of that run."""
         doubted = {run.journal for run in self._witnesses if self._differing[run.run_id]}
         agreeing = (run for run in self._witnesses if not self._differing[run.run_id])
         return any(run.journal and run.stage == self._stage.name and run.journal not in doubted for run in agreeing)
 
     @property
     def contradiction(self) -> str | None:
-        """How the run differs that differs least; None where none does."""
+        """How the most similar run that contradicts dvc.lock does so; None if no run does."""
         contrary = [run for run in self._witnesses if self._differing[run.run_id]]
         if not contrary:
             return None
-        run = min(contrary, key=lambda one: len(self._differing[one.run_id]))
-        found = self._differing[run.run_id]
-        more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
+        run = min(contrary, key=lambda candidate: len(self._differing[candidate.run_id]))
+        differences = self._differing[run.run_id]
+        more = [f"and {len(differences) - _NAMED} more"] if len(differences) > _NAMED else []
         same = "" if self._runs else ", of the same inputs, code and parameters"
-        copied = any(one.journal == run.journal and one is not run for one in self._witnesses)
+        copied = any(other.journal == run.journal and other is not run for other in self._witnesses)
         copy = " (another run says that it is the same execution)" if copied and run.journal else ""
         deleted = " (deleted in MLflow)" if run.deleted else ""
         name = self._stage.name
         return (
             f"{name}: dvc.lock says something else than MLflow's run {run.run_id}{deleted}{copy}{same}: "
-            f"{'; '.join([*found[:_NAMED], *more])}. `git checkout dvc.lock params.yaml` brings back what was "
+            f"{'; '.join([*differences[:_NAMED], *more])}. `git checkout dvc.lock params.yaml` brings back what was "
             f"committed, `dvc repro --force --single-item {name}` makes a run of what stands there; if another machine "
             "wrote this version, ask its store (MLFLOW_TRACKING_URI)"
         )
 
     @property
     def silence(self) -> str:
-        """Why nothing is known."""
+        """Why the runs neither confirm nor contradict dvc.lock."""
         if not self._runs:
             return "no run in MLflow says that it wrote this version"
         return "a run in MLflow says that it wrote this version, and no stage of this name has logged it"
 
 
 def _differences(stage: StageRecord, run: LoggedRun, contents: Contents) -> list[str]:
-    found = [*_other_params(stage, run), *_other_facts(stage, run), *_other_outputs(stage, run)]
-    return found + _other_metrics(stage, run, contents)
+    recorded = [*_other_params(stage, run), *_other_facts(stage, run), *_other_outputs(stage, run)]
+    return recorded + _other_metrics(stage, run, contents)
 
 
 def _other_params(stage: StageRecord, run: LoggedRun) -> list[str]:
     params = stage.params
     # the run of a policy also has the parameters of the stages behind it
     keys = sorted(params) if run.is_policy else sorted({*params, *run.params})
-    found = []
+    differences = []
     for key in keys:
         here = f"{params[key]!r} in dvc.lock" if key in params else "not in dvc.lock"
         there = f"{run.params[key]} in the run" if key in run.params else "not in the run"
         if key not in params or key not in run.params or not same_value(params[key], run.params[key]):
-            found.append(f"{key} is {here} and {there}")
-    return found
+            differences.append(f"{key} is {here} and {there}")
+    return differences
 
 
 def _other_facts(stage: StageRecord, run: LoggedRun) -> list[str]:
-    """What it read, and its code."""
-    found = [
+    """Differences of inputs and code."""
+    differences = [
         f"it read {dep.path} as {dep.md5[:_SHOWN]} in dvc.lock and as {_short(run.read(dep))} in the run"
         for dep in stage.inputs
         if run.read(dep) != dep.md5
     ]
     same = run.code == folder_hash({item.path: item.md5 for item in stage.code})
-    return found if same else [*found, "the code is another in dvc.lock than in the run"]
+    return differences if same else [*differences, "the code is another in dvc.lock than in the run"]
 
 
 def _other_outputs(stage: StageRecord, run: LoggedRun) -> list[str]:
@@ -135,31 +136,31 @@ def _other_outputs(stage: StageRecord, run: LoggedRun) -> list[str]:
 
 
 def _other_metrics(stage: StageRecord, run: LoggedRun, contents: Contents) -> list[str]:
-    """Numbers of the stage's JSON outputs that are others than it logged."""
-    found: dict[str, list[tuple[str, float]]] = {}
+    """Numbers in the stage's JSON outputs that differ from the metrics that it logged."""
+    values: dict[str, list[tuple[str, float]]] = {}
     for out in stage.outputs:
         for key, value in _numbers(out, contents, policy=run.is_policy).items():
-            found.setdefault(key, []).append((out.path, value))
+            values.setdefault(key, []).append((out.path, value))
     return [
         f"{key} is {value:g} in {path} and {run.metrics[key]:g} in the run"
-        for key, ((path, value), *others) in found.items()
-        # of two files with the same key nobody knows which one was logged
+        for key, ((path, value), *others) in values.items()
+        # if two files have the key, it is not known from which one the metric was logged
         if key in run.metrics and not others and not _same_number(value, run.metrics[key])
     ]
 
 
 def _numbers(out: Artifact, contents: Contents, *, policy: bool) -> dict[str, float]:
-    """The numbers of a JSON file under the names that metrics of its stage have."""
+    """The numbers of a JSON file, under the names with which its stage logs them as metrics."""
     file = contents.locate(out.path, out.md5) if out.path.endswith(".json") else None
     try:
-        values: Any = json.loads(file.read_text()) if file is not None else None
+        document: Any = json.loads(file.read_text()) if file is not None else None
     except ValueError:
         return {}
-    if not isinstance(values, dict):
+    if not isinstance(document, dict):
         return {}
     if policy:
-        return policy_metrics(values)
-    flat = flatten(values).items()
+        return policy_metrics(document)
+    flat = flatten(document).items()
     return {f"final.{key}": float(value) for key, value in flat if type(value) in (int, float)}
 
 

@@ -1,4 +1,4 @@
-"""From a checkpoint or report back to the raw data."""
+"""The lineage of a checkpoint or report: a tree back to the raw data."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -18,7 +18,7 @@ _NEAR = 5
 class Node:
     """An artifact, the stage that wrote it (None for raw data and for a folder of outputs), and what that stage read.
 
-    `files` are those of a folder of raw data with the hash of each, None where its version is nowhere.
+    `files` are those of a folder of raw data, with the hash of each; None if this version cannot be found.
     """
 
     path: str
@@ -26,12 +26,12 @@ class Node:
     rows: int | None = None
     stage: StageRecord | None = None
     runs: list[Run] | None = None
-    """Of MLflow; None where it was not asked or did not answer."""
+    """In MLflow; None if it was not asked or did not answer."""
     inputs: list["Node"] = field(default_factory=list)
     files: dict[str, str] | None = None
 
     def walk(self) -> Iterator["Node"]:
-        """This node and all behind it, each version of a path once."""
+        """This node and all nodes behind it, each version of a path once."""
         seen: set[tuple[str, str]] = set()
         todo = [self]
         while todo:
@@ -64,30 +64,30 @@ class Node:
 
 
 def lineage(path: str, lock: Lock, contents: Contents, runs: Runs | None) -> Node:
-    """The tree of a path.
+    """The tree behind a path.
 
     Raises:
         PipelineError: no stage writes it.
     """
-    found = lock.producer(path)
-    if found is None:
+    written = lock.producer(path)
+    if written is None:
         outputs = sorted(out.path for stage in lock.stages.values() for out in stage.outputs)
         former = [stage.name for stage in lock.stale.values() if any(out.covers(path) for out in stage.outputs)]
         if former:
             raise PipelineError(f"{path}: it is of stage {former[0]}, which dvc.yaml no longer has.")
         near = ", ".join(get_close_matches(path, outputs, n=_NEAR, cutoff=0.0))
         raise PipelineError(f"{path}: {lock.label} knows no stage that writes it. Nearest among its outputs: {near}.")
-    return _node(found[1], lock, contents, runs, {})
+    return _node(written[1], lock, contents, runs, {})
 
 
 def _node(artifact: Artifact, lock: Lock, contents: Contents, runs: Runs | None, known: dict[Artifact, Node]) -> Node:
-    """The node of an artifact; one that several stages read is built once."""
+    """The node of an artifact; `known` has those that were built before, because several stages may read one."""
     if artifact in known:
         return known[artifact]
     node = known[artifact] = Node(artifact.path, artifact.md5, rows=_rows(artifact, contents))
-    found = lock.producer(artifact.path)
-    if found is not None:
-        stage, output = found
+    producer = lock.producer(artifact.path)
+    if producer is not None:
+        stage, output = producer
         node.stage = stage
         node.runs = runs.of(stage, output) if runs is not None else None
         node.inputs = [_node(dep, lock, contents, runs, known) for dep in stage.inputs]

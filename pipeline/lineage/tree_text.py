@@ -13,14 +13,14 @@ _SHOWN_FILES = 10
 def render(
     node: Node, defaults: Defaults, *, unused: Mapping[str, Sequence[str]], full: bool = False, lock: str | None = None
 ) -> str:
-    """The tree as text; a stage that was shown further up is not shown again.
+    """The tree as text; a stage is shown once.
 
     Args:
         node: its root.
         defaults: what parameters are compared with.
-        unused: columns of the sources that nothing read, by source.
-        full: all parameters, not only the main and the changed ones, and the code with its hashes.
-        lock: when dvc.lock was committed last.
+        unused: columns that nothing read, by source.
+        full: show all parameters, not only the main and the changed ones, and the code with its hashes.
+        lock: date and commit of the last change of dvc.lock; None if it was never committed.
     """
     lines = [f"dvc.lock of {lock}"] if lock else ["dvc.lock was never committed"]
     lines.append(f"defaults: {defaults.label}")

@@ -1,4 +1,4 @@
-"""What of the sources nothing read, as prepare_data reports it."""
+"""Columns of the sources that nothing read, as prepare_data reports them."""
 
 import json
 
@@ -8,9 +8,9 @@ from pipeline.project.lockfile import Lock
 
 
 def unused_columns(lock: Lock, contents: Contents) -> dict[str, list[str]]:
-    """Columns and fields of each source that were not used; empty where the report is nowhere or names none."""
-    found = lock.producer(REPORT)
-    file = contents.locate(REPORT, found[1].md5) if found is not None and found[1].path == REPORT else None
+    """Unused columns and fields by source; empty if there are none, or if the report cannot be found."""
+    written = lock.producer(REPORT)
+    file = contents.locate(REPORT, written[1].md5) if written is not None and written[1].path == REPORT else None
     if file is None:
         return {}
     sources = json.loads(file.read_text()).get("sources", [])
@@ -19,6 +19,6 @@ def unused_columns(lock: Lock, contents: Contents) -> dict[str, list[str]]:
 
 
 def _names(source: dict[str, object]) -> list[str]:
-    """Of every entry that begins with `unused`: columns, or fields in them, whichever way they are listed."""
+    """Names of columns and fields in every entry whose key begins with `unused`, be it a list or a mapping."""
     values = [value for key, value in source.items() if key.startswith("unused")]
     return [str(name) for value in values if isinstance(value, list | dict) for name in value]

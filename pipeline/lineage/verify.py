@@ -1,4 +1,4 @@
-"""Does the working folder, or a git revision, still hold what the lineage says, and do its parts fit together?"""
+"""Checks that the working folder, or a git revision, still has what the lineage says, and that its parts agree."""
 
 from collections.abc import Container
 from pathlib import Path
@@ -12,12 +12,12 @@ from pipeline.project.lockfile import Artifact, Lock, StageRecord
 
 
 def breaks(tree: Node, lock: Lock, contents: Contents, root: Path, *, revision: str | None = None) -> list[str]:
-    """What behind a node is not what it was in the run; empty when all is.
+    """Everything behind a node that differs from what the run recorded, a line each; empty if nothing does.
 
-    Every artifact, code file and parameter, and every edge: what a stage read against what the producer has written.
+    Compared are all artifacts, code files and parameters, and what each stage read with what its producer wrote.
 
     Args:
-        revision: a git revision whose code and parameters are compared; None is the working folder.
+        revision: compare code and parameters of this git revision; None compares the working folder.
     """
     params = read_parameters(root, revision)
     stages = stages_behind(tree)
@@ -43,38 +43,38 @@ def breaks(tree: Node, lock: Lock, contents: Contents, root: Path, *, revision: 
 
 
 def cache_breaks(tree: Node, cached: Container[str], contents: Contents) -> list[str]:
-    """What is missing or corrupt in DVC's cache of the outputs behind a node.
+    """Outputs behind a node that are missing or corrupt in DVC's cache, a line each.
 
     Args:
-        cached: outputs that DVC keeps there.
+        cached: paths of the outputs that DVC keeps in its cache.
     """
     outputs = {(out.path, out.md5): out for stage in stages_behind(tree) for out in stage.outputs if out.path in cached}
     return list(dict.fromkeys(line for out in outputs.values() for line in contents.cache_breaks(out)))
 
 
 def _changed_sources(sources: SourceFiles, tree: Node, contents: Contents) -> list[str]:
-    """Raw files, in data/raw or elsewhere, that are not what prepare_data read."""
-    found = [line for source in sources.all.values() if (line := sources.state(source))]
+    """Raw files, in data/raw or elsewhere, that differ from what prepare_data read."""
+    lines = [line for source in sources.all.values() if (line := sources.state(source))]
     folder = next((node for node in tree.walk() if node.path == FOLDER), None)
     noted = sources.all and all(source.md5 for source in sources.all.values())
-    if noted and not found and folder is not None and contents.current_hash(FOLDER) != folder.md5:
-        found.append(f"{FOLDER}: files came or went since {STAGE} ran; those that it read are what they were")
-    return found
+    if noted and not lines and folder is not None and contents.current_hash(FOLDER) != folder.md5:
+        lines.append(f"{FOLDER}: files came or went since {STAGE} ran; those that it read are what they were")
+    return lines
 
 
 def _lost_sources(sources: SourceFiles) -> list[str]:
-    """Of a revision: raw files whose version is nowhere."""
+    """Raw files of a revision whose content cannot be found."""
     known = (source for source in sources.all.values() if source.md5 is not None)
     return [f"{source.name}: {LOST}" for source in known if sources.find(source) is None]
 
 
 def stages_behind(tree: Node) -> list[StageRecord]:
-    """The stages that made a node and what is behind it."""
+    """The stages that made a node and everything behind it."""
     return list({node.stage.name: node.stage for node in tree.walk() if node.stage is not None}.values())
 
 
 def _changed(node: Node, contents: Contents) -> str | None:
-    """What lies at a node's path now, when it is another content."""
+    """How the file or folder at a node's path differs from the node; None if it does not."""
     if contents.current_hash(node.path) == node.md5:
         return None
     source = "" if node.stage is None else f" (written by {node.stage.name})"

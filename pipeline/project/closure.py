@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.errors import PipelineError
 from pipeline.params.optimize import METHODS
 
-# No result depends on these: a better error message or progress bar must not retrain a model.
+# No result depends on these modules: a better error message or progress bar must not retrain a model.
 BOOKKEEPING = (
     "pipeline/stage/",
     "pipeline/memory/",
@@ -21,7 +21,7 @@ BOOKKEEPING = (
     "pipeline/progress.py",
     "pipeline/errors.py",
     "pipeline/resume.py",
-    # what stands beside the page and in no output
+    # writes a file beside the page that is no output of a stage
     "pipeline/report/run_sheet.py",
     # how a reply of a chat judge is fetched and kept; what is asked and how it is read is in rules.py and chat.py
     "pipeline/judges/endpoint.py",
@@ -29,17 +29,17 @@ BOOKKEEPING = (
     "pipeline/judges/replies.py",
 )
 
-# It says which code made the models,
+# Stages whose outputs say which code made the models: they depend on the code of all stages but those below.
 TELL_OF_ALL_CODE = ("publish_models",)
-# and these made none: they check, measure, tell or publish.
+# Stages that make no model: they check, measure, report or publish.
 MAKE_NO_MODEL = ("check", "evaluate_sft", "evaluate_policy", "write_report", "publish_models")
 
 
 def code_closure(script: Path, root: Path) -> list[str]:
     """Paths, relative to `root` and sorted, of `script` and every module it needs.
 
-    Bookkeeping is left out, with what only it imports: whoever computes imports what decides the result itself.
-    Package `__init__.py` files hold a docstring only, so they are left out, too.
+    Bookkeeping is left out, and so is what nothing but bookkeeping imports: code that decides a result is imported by
+    the modules that compute it. Package `__init__.py` files hold only a docstring and are left out, too.
     """
     todo, seen = [script], set()
     while todo:
@@ -49,7 +49,7 @@ def code_closure(script: Path, root: Path) -> list[str]:
         seen.add(path)
         if path.relative_to(root).as_posix().startswith(BOOKKEEPING):
             continue
-        todo += [found for name in _imported_modules(path) if (found := _module_file(name, root))]
+        todo += [file for name in _imported_modules(path) if (file := _module_file(name, root))]
     names = (path.relative_to(root).as_posix() for path in seen)
     return sorted(name for name in names if not name.startswith(BOOKKEEPING))
 
@@ -72,10 +72,10 @@ def _module_file(name: str, root: Path) -> Path | None:
 def with_code_deps(graph: str, root: Path) -> str:
     """A dvc.yaml with the code deps of every stage as its script's imports say, sorted, after its other deps.
 
-    A stage that publishes tells which code made the models, so it has the code of all the stages before it, too.
+    A stage in TELL_OF_ALL_CODE also gets the code of all stages that make models.
 
     Args:
-        graph: the text of dvc.yaml; comments and everything that is no code dep are kept.
+        graph: the text of dvc.yaml; comments and everything else that is no code dep stay as they are.
         root: of the repository, with `stages/`.
 
     Raises:

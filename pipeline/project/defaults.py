@@ -1,4 +1,4 @@
-"""The repository's own parameters, against which those of a run are shown."""
+"""The committed parameters, with which those of a run are compared."""
 
 import subprocess
 from dataclasses import dataclass, field
@@ -12,19 +12,19 @@ from pipeline.params.loading import flatten
 from pipeline.project.lockfile import revision_file
 
 _MAIN = ("beta", "kl_coef", "learning_rate", "num_train_epochs", "total_episodes", "source", "kind")
-"""Last parts of the keys that are shown even where nobody has changed them."""
+"""Last parts of the keys that are shown even if their values are the defaults."""
 _MISSING = object()
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """params.yaml as it was committed upstream."""
+    """The values of params.yaml as it was committed upstream; none if that is not known."""
 
     label: str
     values: dict[str, Any] = field(default_factory=dict)
 
     def changed(self, params: dict[str, Any]) -> dict[str, str]:
-        """Parameters with another value than the default, as `value (default)`; none where no default is known."""
+        """Parameters that differ from their default, as `value (default VALUE)`; none if no defaults are known."""
         if not self.values:
             return {}
         different = {key: value for key, value in params.items() if self.values.get(key, _MISSING) != value}
@@ -35,9 +35,9 @@ class Defaults:
 
 
 def committed_defaults(root: Path) -> Defaults:
-    """params.yaml where this clone left the branch that it was cloned from; without a remote, that of the last commit.
+    """params.yaml at the commit where this clone diverged from its remote; without a remote, at the last commit.
 
-    One who commits changed parameters in a clone so sees them still as changed.
+    So parameters that somebody changed and committed in a clone still count as changed.
     """
     base = _git(root, "merge-base", "HEAD", "origin/HEAD") or _git(root, "rev-parse", "HEAD")
     if base is None:
@@ -51,12 +51,12 @@ def committed_defaults(root: Path) -> Defaults:
 
 
 def main_params(params: dict[str, Any]) -> dict[str, Any]:
-    """The few parameters that a reader asks for first."""
+    """The few parameters that a reader wants to see first."""
     return {key: value for key, value in params.items() if key.rpartition(".")[2] in _MAIN}
 
 
 def lock_date(root: Path, revision: str) -> str | None:
-    """Date and commit of the last change of dvc.lock up to a revision, None without one."""
+    """Date and commit of the last change of dvc.lock up to a revision; None if git has none."""
     return _git(root, "log", "-1", "--format=%cs, commit %h", revision, "--", "dvc.lock")
 
 

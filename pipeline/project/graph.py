@@ -48,7 +48,7 @@ def stage_declaration(name: str, root: Path) -> StageDeclaration:
 
 
 def stage_names(root: Path, *, revision: str | None = None) -> set[str]:
-    """Names of all stages of dvc.yaml, templates resolved; of a git revision, or of the working folder.
+    """Names of all stages in the dvc.yaml of a git revision, or of the working folder; templates are resolved.
 
     Raises:
         PipelineError: dvc.yaml cannot be read.
@@ -63,7 +63,7 @@ def stage_names(root: Path, *, revision: str | None = None) -> set[str]:
 
 
 def stages_before(root: Path) -> dict[str, set[str]]:
-    """Names of all stages, in the order of the graph, each with those whose outputs it reads.
+    """All stages in an order in which they can run, each with the stages whose outputs it reads.
 
     Raises:
         PipelineError: dvc.yaml cannot be read.
@@ -75,12 +75,12 @@ def stages_before(root: Path) -> dict[str, set[str]]:
         graph = Repo(str(root)).index.graph  # from a stage to what it depends on
     except DvcException as error:
         raise PipelineError(f"dvc.yaml: cannot read the stages: {error}") from error
-    before = {stage.name: {one.name for one in graph.successors(stage)} for stage in graph if stage.name}
+    before = {stage.name: {dep.name for dep in graph.successors(stage)} for stage in graph if stage.name}
     return {name: before[name] for name in TopologicalSorter(before).static_order()}
 
 
 def cache_folder(root: Path) -> Path:
-    """Where DVC keeps contents by md5: its own configuration says, of every level (project, local, user, system).
+    """Where DVC keeps files by md5, as its configuration of all levels says (project, local, user, system).
 
     Raises:
         PipelineError: this is no DVC repository, or its configuration cannot be read.
@@ -95,7 +95,7 @@ def cache_folder(root: Path) -> Path:
 
 
 def cached_outputs(root: Path, *, revision: str | None = None) -> set[str]:
-    """Outputs that DVC keeps in its cache; the others (`cache: false`) are in git.
+    """Paths of the outputs that DVC keeps in its cache; the others (`cache: false`) are in git.
 
     Raises:
         PipelineError: dvc.yaml cannot be read.
@@ -111,5 +111,5 @@ def cached_outputs(root: Path, *, revision: str | None = None) -> set[str]:
 
 
 def _relative(path: str, root: Path) -> Path:
-    # not what links lead to: `artifacts` may be one
+    # links in the path are kept: `artifacts` may be one
     return Path(os.path.relpath(path, os.path.realpath(root))) if Path(path).is_absolute() else Path(path)

@@ -16,8 +16,8 @@ IGNORED = ("__pycache__/", ".DS_Store", ".gitignore", "*.tmp")
 def content_hash(path: Path) -> str:
     """DVC's md5 of a file or folder; the same string that dvc.lock holds for it.
 
-    A folder's hash is the md5 of its file list, as JSON sorted by relative path, with `.dir` appended. What .dvcignore
-    leaves out does not count; `dvc add` writes a .gitignore beside a file, for one.
+    A folder's hash is the md5 of its file list, as JSON sorted by relative path, with `.dir` appended. Files that
+    .dvcignore names are left out, such as the .gitignore that `dvc add` writes beside a file.
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -25,7 +25,7 @@ def content_hash(path: Path) -> str:
     if not path.is_dir():
         return _file_hash(path)
     files = counted_files(path)
-    with ThreadPoolExecutor(usable_cores()) as threads:  # which hash at the same time
+    with ThreadPoolExecutor(usable_cores()) as threads:  # hashing releases the interpreter's lock
         return folder_hash(dict(zip(files, threads.map(_file_hash, files.values()), strict=True)))
 
 
@@ -44,7 +44,7 @@ def folder_hash(files: Mapping[str, str]) -> str:
 
 
 def cached_path(cache: Path, md5: str) -> Path:
-    """Where DVC's cache, a folder by md5, keeps a content, whether it is there or not."""
+    """The path at which DVC's cache keeps the content with this md5; the file need not exist."""
     return cache / md5[:2] / md5[2:]
 
 
@@ -57,8 +57,8 @@ def content_size(path: Path) -> int:
 
 def counted_files(folder: Path) -> dict[str, Path]:
     """The files of a folder, at any depth, that its hash counts, by their path in it."""
-    found = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
-    return {name: file for name, file in found.items() if not _is_ignored(name)}
+    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    return {name: file for name, file in files.items() if not _is_ignored(name)}
 
 
 def _is_ignored(name: str) -> bool:

@@ -1,7 +1,7 @@
-"""A copy of dvc.lock for the case that DVC is killed while it writes it, which leaves half of a file.
+"""Keeps a copy of dvc.lock, because a DVC that is killed while it writes that file leaves half of it.
 
-DVC reads dvc.lock before it starts a stage, so what lies there when a stage starts is whole: that is what is kept.
-`make repro` puts the copy back where dvc.lock cannot be read: `python -m pipeline.project.lock_copy`.
+DVC reads dvc.lock before it starts a stage, so at the start of a stage the file is complete, and is copied.
+`make repro` puts the copy back if dvc.lock cannot be read: `python -m pipeline.project.lock_copy`.
 """
 
 import os
@@ -15,7 +15,7 @@ _COPY = Path(".state/dvc.lock")
 
 
 def keep_lock(root: Path) -> None:
-    """Copy dvc.lock, in a stage that DVC has started.
+    """Copy dvc.lock, if DVC has started this process.
 
     Raises:
         OSError: the disk is full or not writable.
@@ -30,7 +30,7 @@ def keep_lock(root: Path) -> None:
 
 
 def mend_lock(root: Path) -> str | None:
-    """Put the copy in the place of a dvc.lock that cannot be read; returns what was done, None where it can."""
+    """Replace a dvc.lock that cannot be read by the copy; returns what was done, None if dvc.lock can be read."""
     lock, copy = root / _LOCK, root / _COPY
     if not lock.is_file() or _is_whole(lock):
         return None
@@ -45,7 +45,7 @@ def mend_lock(root: Path) -> str | None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether DVC can read it; a file that was cut off behind an entry lacks the others, and their stages run again."""
+    """Whether DVC can read the file. One that was cut off between two entries counts: the missing stages run again."""
     from ruamel.yaml import YAML  # every start of a stage imports this module
     from ruamel.yaml.error import YAMLError
 

@@ -15,7 +15,7 @@ from pipeline.project.graph import stage_names
 
 _SCHEMA = "2.0"
 _GATES = ("artifacts/check.json",)
-"""Outputs that hold other stages back until something was checked, and of which nothing enters what those write."""
+"""Outputs that other stages only wait for: the check has to pass, but its content decides none of their outputs."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class StageRecord:
-    """One stage as it ran: what it read, wrote and was told."""
+    """One stage as it last ran: its inputs, code, outputs and parameters."""
 
     name: str
     command: str
@@ -46,16 +46,16 @@ class StageRecord:
 class Lock:
     """The stages of one dvc.lock.
 
-    DVC leaves the entry of a stage that dvc.yaml no longer has, such as a method that was taken off the list; those
-    are in `stale`, and part of no lineage.
+    `stale` has the entries of stages that dvc.yaml no longer has, such as those of a method that was removed: DVC
+    leaves them in the file, and they are part of no lineage.
     """
 
     def __init__(self, text: str, *, label: str, names: Container[str]) -> None:
         """Parse it.
 
         Args:
-            label: what messages call it.
-            names: stages that dvc.yaml has.
+            label: how error messages name it.
+            names: of the stages in dvc.yaml.
 
         Raises:
             PipelineError: it is no dvc.lock.
@@ -79,7 +79,7 @@ class Lock:
         self.stale = {name: record for name, record in records.items() if name not in names}
 
     def producer(self, path: str) -> tuple[StageRecord, Artifact] | None:
-        """The stage that wrote a path or the folder it lies in, and that output; None for raw data."""
+        """The stage whose output is this path or a folder around it, with that output; None for raw data."""
         for stage in self.stages.values():
             for output in stage.outputs:
                 if output.covers(path):
@@ -87,7 +87,7 @@ class Lock:
         return None
 
     def producers(self, path: str) -> list[tuple[StageRecord, Artifact]]:
-        """The stages that wrote a path, with the output: the one whose output covers it, or those of outputs in it."""
+        """The stages that wrote a path, each with its output: that of `producer`, or all that wrote inside it."""
         covering = self.producer(path)
         if covering is not None:
             return [covering]
@@ -95,7 +95,7 @@ class Lock:
         return [(stage, out) for stage in self.stages.values() for out in stage.outputs if folder.covers(out.path)]
 
     def consumers(self, path: str) -> Iterator[StageRecord]:
-        """Stages that read a path, or the folder that it lies in."""
+        """Stages that read a path, a folder around it, or something inside it."""
         for stage in self.stages.values():
             if any(dep.covers(path) or Artifact(path, "").covers(dep.path) for dep in stage.inputs):
                 yield stage
@@ -114,16 +114,16 @@ def workspace_lock(root: Path) -> Lock:
     try:
         names = stage_names(root)
     except PipelineError:
-        Lock(text, label="dvc.lock", names=())  # says so where dvc.lock itself is the cause
+        Lock(text, label="dvc.lock", names=())  # raises the clearer error where dvc.lock itself is broken
         raise
     return Lock(text, label="dvc.lock", names=names)
 
 
 def revision_lock(root: Path, revision: str) -> Lock:
-    """The dvc.lock of a git revision; `workspace` is the one of the working folder.
+    """The dvc.lock of a git revision, or for `workspace` that of the working folder.
 
     Raises:
-        PipelineError: no such revision, or none in it.
+        PipelineError: there is no such revision, or it has no dvc.lock.
     """
     if revision == "workspace":
         return workspace_lock(root)
@@ -138,7 +138,7 @@ def revision_lock(root: Path, revision: str) -> Lock:
 
 
 def revision_file(root: Path, revision: str, path: str) -> bytes | None:
-    """A file as a git revision has it, None where it has none."""
+    """The content of a file at a git revision; None if it has no such file."""
     shown = subprocess.run(["git", "show", f"{revision}:./{path}"], cwd=root, capture_output=True, check=False)
     return shown.stdout if shown.returncode == 0 else None
 

@@ -1,9 +1,9 @@
 """Stages that do not wait for each other, side by side on several GPUs: methods, seeds, evaluations.
 
-    python -m pipeline.project.parallel 0,1           on these two, as `dvc repro` would in their order
+    python -m pipeline.project.parallel 0,1           everything that `dvc repro` would run, on GPUs 0 and 1
 
-Every stage is run by `dvc repro --single-item`, which sees one GPU; DVC's own locks keep dvc.lock and the outputs
-whole. The results are those of `dvc repro`: a stage never sees which others run.
+Every stage is run by its own `dvc repro --single-item`, which sees one GPU; DVC's locks protect dvc.lock and the
+outputs. The results are those of `dvc repro`, because no stage depends on what runs beside it.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from pipeline.errors import PipelineError
 from pipeline.project.graph import stages_before
 
 Start = Callable[[str, str], "subprocess.Popen[str]"]
-"""Begins a stage on a device."""
+"""Starts a stage (first argument) on a device (second)."""
 _PAUSE = 0.2
 
 
 def main() -> None:
-    """Exit 1 where a stage fails: those that run by then end, and no other begins."""
+    """Exit with 1 if a stage fails; stages that are running then finish, and no other is started."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("devices", help="numbers of GPUs, as nvidia-smi lists them: 0,1")
     arguments = parser.parse_args()
@@ -42,15 +42,15 @@ def check_devices(named: str, present: int) -> list[str]:
         present: how many GPUs this machine has.
 
     Raises:
-        PipelineError: there are not several, one is named twice, or is not there.
+        PipelineError: fewer than two are named, one is named twice, or one does not exist.
     """
-    devices = [one.strip() for one in named.split(",") if one.strip()]
+    devices = [device.strip() for device in named.split(",") if device.strip()]
     if len(set(devices)) != len(devices) or len(devices) < 2:
         raise PipelineError(
             f"DEVICES={named}: name two GPUs or more, each once. Two stages on one device would share its memory and "
             "take as long; for one, run `make repro`."
         )
-    unknown = [one for one in devices if not one.isdigit() or int(one) >= present]
+    unknown = [device for device in devices if not device.isdigit() or int(device) >= present]
     if unknown:
         raise PipelineError(
             f"DEVICES={named}: this machine has {present} GPUs, with numbers from 0; {', '.join(unknown)} is none."
@@ -59,12 +59,12 @@ def check_devices(named: str, present: int) -> list[str]:
 
 
 def run_side_by_side(before: Mapping[str, set[str]], devices: Sequence[str], start: Start) -> None:
-    """Run all stages, each when those before it have ended and a device is free.
+    """Run all stages, each once the stages that it waits for have succeeded and a device is free.
 
     Args:
-        before: the stages in an order that they could run in, with those that each waits for.
-        devices: each has one stage at a time.
-        start: begins a stage.
+        before: the stages in an order in which they can run, each with those that it waits for.
+        devices: each runs one stage at a time.
+        start: starts a stage.
 
     Raises:
         PipelineError: naming the stages that failed.
@@ -87,7 +87,7 @@ def run_side_by_side(before: Mapping[str, set[str]], devices: Sequence[str], sta
     if failed:
         raise PipelineError(
             f"failed: {', '.join(failed)}. Not begun: {', '.join(waiting) or 'none'}. What went wrong stands above; "
-            "run again, and what has ended is not repeated."
+            "after the next start, stages that have succeeded are not repeated."
         )
 
 

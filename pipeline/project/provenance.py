@@ -7,12 +7,12 @@ import subprocess
 from pathlib import Path
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "datasets", "dvc", "mlflow", "pandera")
-# dvc.lock changes while the pipeline runs, so the tree counts as changed only where results come from
+# dvc.lock changes with every run, so only changes of code, graph and parameters make the tree dirty
 _SOURCES = ("pipeline", "stages", "dvc.yaml", "params.yaml")
 
 
 def code_tags(root: Path) -> dict[str, str]:
-    """Commit of the code and whether the tree differs from it; empty outside a git repository."""
+    """Commit of the code, and whether the working tree differs from it; empty outside a git repository."""
     commit = _git(root, "rev-parse", "HEAD")
     if commit is None:
         return {}

@@ -14,7 +14,10 @@ _OWN_CODE = Path("pipeline")
 
 
 def announcement(name: str, declaration: StageDeclaration, root: Path) -> str:
-    """Name, inputs with their sizes, parameters and outputs of a stage; files of the pipeline's own are counted."""
+    """Name, inputs with their sizes, parameters and outputs of a stage.
+
+    Of input files inside pipeline/, such as prompts of a judge, only the number is told.
+    """
     data = [dep for dep in declaration.data_deps if not dep.is_relative_to(_OWN_CODE)]
     own = Counter(dep.parent for dep in declaration.data_deps if dep.is_relative_to(_OWN_CODE))
     reads = [f"{dep.as_posix()} ({_size(content_size(root / dep))})" for dep in data]
@@ -31,7 +34,7 @@ def announcement(name: str, declaration: StageDeclaration, root: Path) -> str:
 def wrapped(title: str, items: Iterable[str]) -> list[str]:
     """A titled list as lines no wider than the terminal, and no wider than 100 columns."""
     width = min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns)
-    # a space inside an item is no place to break
+    # lines break between items only, so spaces inside an item are hidden from the wrapping
     text = ", ".join(item.replace(" ", "\0") for item in items)
     lines = textwrap.wrap(
         text, width - 10, break_long_words=False, break_on_hyphens=False

@@ -13,7 +13,7 @@ from pipeline.locks import wait_for_lock
 COSTS_FILE = Path("reports/costs.json")
 Costs = dict[str, float | str | None]
 _KEPT = 50
-"""Versions of a stage's outputs whose costs are kept."""
+"""How many versions of a stage's outputs keep their costs."""
 
 
 class CostMeter:
@@ -30,7 +30,7 @@ class CostMeter:
         self._work_seconds += seconds
 
     def so_far(self) -> dict[str, float]:
-        """What to hand to `add_earlier` of a later execution."""
+        """The costs until now, for a later execution that resumes this one: it hands them to `add_earlier`."""
         return {
             "seconds": time.perf_counter() - self._start,
             "work_seconds": self._work_seconds,
@@ -38,7 +38,7 @@ class CostMeter:
         }
 
     def add_earlier(self, costs: Mapping[str, float]) -> None:
-        """Count what an earlier execution of the stage had spent on the work that this one goes on with."""
+        """Add what an earlier execution had spent on the work that this one resumes; `costs` is its `so_far()`."""
         self._start -= costs["seconds"]
         self._work_seconds += costs["work_seconds"]
         self._tokens += int(costs["tokens"])
@@ -54,7 +54,7 @@ class CostMeter:
 
 
 def peak_memory_mib() -> float:
-    """Largest resident memory of this process; on a GPU its largest allocation, when that is more."""
+    """Largest resident memory of this process in MiB, or its largest allocation on a GPU if that is more."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     resident = peak / 2**20 if sys.platform == "darwin" else peak / 2**10
     torch = sys.modules.get("torch")
@@ -64,15 +64,15 @@ def peak_memory_mib() -> float:
 
 
 class KnownCosts:
-    """The costs of stages as recorded, each of the outputs that it wrote."""
+    """The recorded costs of stages; an execution is identified by the hashes of the outputs that it wrote."""
 
     def __init__(self, stages: Mapping[str, list[Any]]) -> None:
         self._stages = stages
 
     def of(self, stage: str, outs: Mapping[str, str]) -> dict[str, Any]:
-        """What the newest execution cost that wrote these outputs (content hash by path); empty when unknown."""
-        found = [one for one in self._stages.get(stage, []) if one.get("outs") == dict(outs)]
-        return dict(found[-1]) if found else {}
+        """Costs of the newest execution that wrote these outputs (content hash by path); empty when unknown."""
+        matching = [costs for costs in self._stages.get(stage, []) if costs.get("outs") == dict(outs)]
+        return dict(matching[-1]) if matching else {}
 
 
 def known_costs(root: Path) -> KnownCosts:
@@ -81,12 +81,12 @@ def known_costs(root: Path) -> KnownCosts:
 
 
 def record_costs(root: Path, stage: str, costs: Costs, *, outs: Mapping[str, str]) -> None:
-    """Put one execution's costs into reports/costs.json, whole or not at all, beside those of the other stages.
+    """Add the costs of one execution to reports/costs.json, which is replaced whole or left as it is.
 
-    An earlier version of its outputs may come back from DVC's cache, so the costs of that one stay, too.
+    Costs of earlier versions of the outputs stay: DVC may bring those versions back from its cache.
 
     Args:
-        outs: DVC's hashes of what it wrote, by path, with which its costs are found again.
+        outs: DVC's hashes of what the execution wrote, by path, under which its costs are looked up.
     """
     path = root / COSTS_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def record_costs(root: Path, stage: str, costs: Costs, *, outs: Mapping[str, str
     lock.parent.mkdir(exist_ok=True)
     with wait_for_lock(lock):
         recorded = _recorded(path)
-        others = [one for one in recorded.get(stage, []) if one.get("outs") != dict(outs)]
+        others = [known for known in recorded.get(stage, []) if known.get("outs") != dict(outs)]
         stages = {**recorded, stage: [*others[-_KEPT + 1 :], {**costs, "outs": dict(outs)}]}
         draft = path.with_suffix(".tmp")
         draft.write_text(json.dumps({"stages": stages}, indent=2, sort_keys=True) + "\n")
@@ -102,9 +102,13 @@ def record_costs(root: Path, stage: str, costs: Costs, *, outs: Mapping[str, str
 
 
 def _recorded(path: Path) -> dict[str, list[Any]]:
-    """What the file holds; a broken file holds nothing, because old costs are not worth a training run."""
+    """The costs in the file, by stage; none from a broken file: lost costs must not stop a training."""
     try:
         stages = json.loads(path.read_text())["stages"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    return {name: [one for one in found if isinstance(one, dict)] for name, found in stages if isinstance(found, list)}
+    return {
+        name: [costs for costs in executions if isinstance(costs, dict)]
+        for name, executions in stages
+        if isinstance(executions, list)
+    }

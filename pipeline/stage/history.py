@@ -1,4 +1,4 @@
-"""The training history of a stage: a row a step, kept on disk while it grows, so that a killed stage has it again."""
+"""The training history of a stage: one row for each step, on disk from the start, so that it survives a kill."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,10 +9,10 @@ from pipeline.stage.costs import CostMeter
 
 
 class History:
-    """Rows of metrics by step; a step that is done again replaces the row it had, and those after it."""
+    """Rows of metrics by step; the first step of a resumed stage replaces its earlier row and all later ones."""
 
     def __init__(self, path: Path, costs: CostMeter) -> None:
-        """Take over what an earlier execution left at `path`, with what it had cost: that is added to `costs`."""
+        """Read the rows that an earlier execution left at `path`; what it had cost is added to `costs`."""
         self._path = path
         self._costs = costs
         self._earlier: list[dict[str, Any]] = _entries(path)
@@ -24,9 +24,9 @@ class History:
         return any(entry["row"]["step"] == step for entry in self._earlier)
 
     def earlier(self) -> Iterator[tuple[int, int, dict[str, float]]]:
-        """Steps that an earlier execution did, with the time (ms since 1970) and the metrics of each.
+        """Steps of an earlier execution, each with its time (ms since 1970) and its metrics.
 
-        It may have been killed between its line of the history and that of the journal.
+        They are sent to the tracker again, because a kill may have come between the history and the tracker.
         """
         for entry in self._earlier:
             metrics = {key: value for key, value in entry["row"].items() if key != "step"}
@@ -50,7 +50,7 @@ class History:
         return "".join(json.dumps(row, sort_keys=True) + "\n" for row in self._rows)
 
     def _continue_at(self, step: int | None) -> None:
-        """Take the rows before the first step of this execution; None takes all."""
+        """Keep the earlier rows before the first step of this execution; None keeps all."""
         self._continued = True
         last: dict[int, dict[str, Any]] = {entry["row"]["step"]: entry for entry in self._earlier}
         kept = [last[number] for number in sorted(last) if step is None or number < step]
@@ -60,7 +60,7 @@ class History:
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
-    """Whole lines of the file; a killed process may have left half of the last."""
+    """The entries of all complete lines; a killed process may have left half a line at the end."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]

@@ -1,4 +1,4 @@
-"""One process a stage: a second one, or one whose parent died, must not write beside it."""
+"""At most one process runs a stage, even where one of them outlived a `dvc repro` that was killed."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ FOLDER = Path(".state/locks")
 
 @contextmanager
 def stage_lock(root: Path, name: str) -> Iterator[None]:
-    """Hold the lock of a stage. The system gives it back when the process ends, however it ends.
+    """Hold the lock of a stage, which the system frees when this process ends, however it ends.
 
     Raises:
         PipelineError: another process holds it; the message names it.

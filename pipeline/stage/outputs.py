@@ -1,4 +1,4 @@
-"""Outputs appear whole or not at all: written beside, moved into place when the stage has succeeded."""
+"""Outputs of a stage are written in a scratch folder and moved into place when the stage has succeeded."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ class StagedOutputs:
     """Collects the outputs of one stage in a scratch folder on the same disk."""
 
     def __init__(self, root: Path, scratch: Path, declared: list[Path], *, keep: bool = False) -> None:
-        """Start with an empty scratch folder, or `keep` what an earlier execution wrote that this one goes on with."""
+        """Empty the scratch folder; with `keep`, leave in it what the execution wrote that this one resumes."""
         self._root = root
         self._scratch = scratch
         self._declared = declared
@@ -18,7 +18,7 @@ class StagedOutputs:
             self.discard()
 
     def path(self, out: str) -> Path:
-        """Where to write the declared output `out`, or a file inside it, now; its parent folder exists.
+        """Where to write the declared output `out`, or a file inside it, for now; the parent folder exists.
 
         Raises:
             PipelineError: dvc.yaml does not declare it, so DVC would not track it.
@@ -34,7 +34,7 @@ class StagedOutputs:
         """Move every output into place.
 
         Raises:
-            PipelineError: the stage wrote not all it declares.
+            PipelineError: a declared output was not written.
         """
         missing = [out for out in self._declared if not (self._scratch / out).exists()]
         if missing:
@@ -49,9 +49,9 @@ class StagedOutputs:
         self.discard()
 
     def _open_to_readers(self, out: Path) -> None:
-        """Files get the mode that the user's umask gives: safetensors writes weights that only their owner can read.
+        """Give files the mode of the user's umask: safetensors writes weights that only their owner can read.
 
-        A file with a further name, such as one in DVC's cache, keeps its mode, which is that of the other, too.
+        A hard link, such as to a file in DVC's cache, keeps its mode, which is that of the other file, too.
         """
         usual = self._scratch.stat().st_mode & 0o666
         for file in (out, *out.rglob("*")):
@@ -59,7 +59,7 @@ class StagedOutputs:
                 file.chmod(file.stat().st_mode | usual)
 
     def set_aside(self, folder: Path) -> Path | None:
-        """Move what was written into `folder`, in place of what lies there; None where nothing was."""
+        """Move what was written to `folder`, replacing what is there, and return it; None if nothing was written."""
         shutil.rmtree(folder, ignore_errors=True)
         if not any(path.is_file() for path in self._scratch.rglob("*")):
             return None
@@ -73,10 +73,10 @@ class StagedOutputs:
 
 
 def require_disk_space(folder: Path, needed_bytes: int, *, purpose: str) -> None:
-    """Stop before hours of work when their result would not fit.
+    """Stop before hours of work if their result would not fit on the disk.
 
     Raises:
-        PipelineError: naming what is needed and what is free.
+        PipelineError: with the bytes that are needed and those that are free.
     """
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:

@@ -1,4 +1,4 @@
-"""What the evaluation of a policy tells MLflow beyond its own stage: lineage, datasets, checkpoint, samples, costs."""
+"""What the evaluation of a policy logs to MLflow beside metrics: lineage, datasets, checkpoint, samples, costs."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from pipeline.tracking.store import NOTE, SAMPLES
 from pipeline.tracking.tracker import RunTracker
 
 EVALUATIONS = ("evaluate_sft", "evaluate_policy")
-"""Stages whose runs are those of policies."""
+"""Stages of which each run is that of one policy."""
 _CONTEXTS = {"train": "training", "validation": "validation", "test": "test", "evaluation": "test"}
 _DATA = ("artifacts/data/", "artifacts/preferences/accepted/")
 _EVALUATION_PROMPTS = "artifacts/data/prompts/evaluation.jsonl"
@@ -25,12 +25,12 @@ _SOURCES = "reports/data/sources.json"
 _EMPTY = [hashlib.md5(content, usedforsecurity=False).hexdigest() for content in (b"", b"\n")]
 """DVC's hashes of files without rows, such as votes where there are none: without a byte, and of a blank line."""
 _FIRST_COLUMNS = ("prompt", "response", "judge_score", "reward_score")
-"""Of the table of samples. Where runs are compared, the UI shows what they have in the second for each of the first."""
+"""First columns of the table of samples. The UI compares runs by the second column, for each value of the first."""
 _TAG_LENGTH = 5000
 
 
 def evaluated_policies(root: Path) -> dict[str, str]:
-    """Samples of the evaluated policies of dvc.lock, path to content hash: by them their runs are found."""
+    """Sample files of the evaluated policies in dvc.lock, with their content hashes, by which their runs are found."""
     try:
         lock = workspace_lock(root)
     except PipelineError:
@@ -42,13 +42,13 @@ def evaluated_policies(root: Path) -> dict[str, str]:
 
 
 _NO_OBJECTION = ("second_judge_below_minimum",)
-"""Flags of the judges that speak against no policy."""
+"""Flags about a judge that are no objection to a policy."""
 
 
 def best_policy(comparison: Mapping[str, Any], evaluated: Mapping[str, str]) -> dict[str, Any] | None:
-    """The method with the largest gain over all seeds, as the page has it: its samples, and the flags against it.
+    """The method with the largest gain over all seeds: `wrote`, its sample file, and `flags`, the objections to it.
 
-    Those of other seeds than the one that stands for it say nothing of this checkpoint.
+    One seed represents a method; flags about its other seeds say nothing of this checkpoint and are left out.
 
     Args:
         comparison: as comparison.json has it.
@@ -61,7 +61,7 @@ def best_policy(comparison: Mapping[str, Any], evaluated: Mapping[str, str]) -> 
     best = max(methods, key=lambda name: methods[name]["gains"][judge]["mean"])
     seed = methods[best]["seed"]
     samples = f"reports/policies/{best}/seed-{seed}/samples.jsonl"
-    # what is wrong with the judge is wrong with every gain
+    # a defect of the judge affects every gain
     own = [flag for flag in comparison["flags"] if flag.get("policy") == best and flag.get("seed", seed) == seed]
     about = own + [flag for flag in comparison["flags"] if flag.get("subject") == "judge"]
     flags = {flag["code"]: flag["message"] for flag in about if flag["code"] not in _NO_OBJECTION}
@@ -74,7 +74,7 @@ class PolicyReport:
     def __init__(
         self, root: Path, home: Path, place: Mapping[str, str], inputs: Mapping[str, str], registered: str
     ) -> None:
-        """Look up what lies behind.
+        """Report on the evaluation that runs in `root`.
 
         Args:
             registered: the name of the model of which the checkpoint becomes a version.
@@ -115,16 +115,16 @@ class PolicyReport:
         return {**self._behind.params(), **own}
 
     def name(self, params: Mapping[str, Any], experiment: str | None) -> str:
-        """What tells the run apart."""
+        """The name of the run."""
         return policy_name(self._place, params, committed_defaults(self._root), experiment)
 
     def tags(self) -> dict[str, str]:
-        """Method and seed, and what of the lineage is not known."""
+        """Tags of the run: the method, and which inputs have no known origin."""
         breaks = {"lineage.unknown": ", ".join(self._behind.breaks)[:_TAG_LENGTH]} if self._behind.breaks else {}
         return {"policy": self._place.get("method", "sft"), **breaks}
 
     def tell_inputs(self, tracker: RunTracker) -> None:
-        """Datasets, and the runs of the stages behind."""
+        """Log the datasets, and the stages from which the policy comes."""
         if datasets := list(self._datasets()):
             tracker.tell("datasets", datasets=datasets)
         costs = known_costs(self._home)
@@ -145,7 +145,7 @@ class PolicyReport:
         yield from self._sources()
 
     def _sources(self) -> Iterator[dict[str, Any]]:
-        """Raw files with the hash that prepare_data noted of each; what is on a hub has none."""
+        """Raw files with the hash that prepare_data recorded; data sets on a hub have none and are left out."""
         report = self._root / _SOURCES
         if "prepare_data" not in self._behind.stages or not report.is_file():
             return
@@ -160,7 +160,7 @@ class PolicyReport:
                 }
 
     def tell_results(self, tracker: RunTracker) -> None:
-        """Results, costs, the course of training, the checkpoint with its scores, and files to look into."""
+        """Log results, costs, training curves, the checkpoint with its scores, and files worth opening."""
         results = policy_metrics(self.metrics)
         tracker.log({**results, **self._costs()})
         for history in self._histories():
@@ -176,7 +176,7 @@ class PolicyReport:
         tracker.tell("files", folder="run")
 
     def _costs(self) -> dict[str, float]:
-        """Of the stages behind: `cost/STAGE.seconds`, their sum, and the largest peak of memory."""
+        """Costs of the stages behind the policy: `cost/STAGE.seconds`, their sum, and the largest peak of memory."""
         known = known_costs(self._home)
         found: dict[str, float] = {}
         seconds, peak = 0.0, 0.0

@@ -54,9 +54,9 @@ class Stage:
         self.costs = CostMeter()
         self.tracker = RunTracker(params.tracking, root)
         self.device = "cpu"
-        # from `begin` on, which knows whether an earlier execution left something to go on with
+        # set by `begin`, which knows whether there is a state to resume from
         self.resume: Resume
-        # what a statement of provenance tells: values by dotted key, DVC's content hashes by path
+        # for the statement of provenance: values by dotted key, DVC's content hashes by path
         self.declared_params: dict[str, Any] = {}
         self.input_hashes: dict[str, str] = {}
         self._locks = ExitStack()
@@ -78,12 +78,12 @@ class Stage:
 
     @property
     def judge_endpoint(self) -> JudgeEndpoint:
-        """How a chat judge is reached. It decides no result, so no stage declares it and no run tells of it."""
+        """How a chat judge is reached. It decides no result, so no stage declares it and no run logs it."""
         return self.params.judge.endpoint
 
     @property
     def verdict_store(self) -> Path:
-        """Where replies of chat judges are kept for all stages, later executions and experiments."""
+        """Folder of the replies of chat judges, shared by all stages, executions and experiments."""
         return self.home / ".state" / "verdicts"
 
     def output(self, path: str) -> Path:
@@ -94,7 +94,7 @@ class Stage:
         """Device, precision and threads from `runtime`; checks that the output will fit on the disk.
 
         Args:
-            output_bytes: what the output will take; DVC's cache has the same files, or lies on another disk.
+            output_bytes: size of the output, counted once: DVC's cache links to it, or is on another disk.
 
         Raises:
             PipelineError: too little free disk space.
@@ -111,14 +111,14 @@ class Stage:
         """One line of the training history, and the same metrics to MLflow."""
         now = milliseconds()
         logged = self._history.was_logged(step)
-        # first to the history: what it holds, the next execution sends again, with the same time
+        # the history first: after a kill in between, the next execution sends its rows to the tracker
         self._history.add(step, metrics, at=now)
         if not logged:
             self.tracker.log(metrics, step=step, at=now)
 
     def write_history(self, path: str) -> None:
         """Write the training history as JSON Lines."""
-        # of no steps a blank line, as in a file of records: DVC warns of a file without a byte
+        # a blank line where there were no steps, because DVC warns of empty files
         self.output(path).write_text(self._history.as_text() or "\n")
 
     def write_json(self, path: str, value: Any) -> None:
@@ -126,7 +126,7 @@ class Stage:
         self.output(path).write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
 
     def report_policies(self, comparison: Mapping[str, Any], paths: Sequence[str]) -> None:
-        """Make outputs artifacts of this run and of that of each evaluated policy, and the best one the candidate."""
+        """Log outputs to this run and to that of every evaluated policy, and make the best policy the candidate."""
         evaluated = evaluated_policies(self.root)
         for folder in ("run", "policies"):
             self.tracker.keep({f"{folder}/{Path(path).name}": self.output(path) for path in paths})
@@ -135,9 +135,9 @@ class Stage:
             self.tracker.tell("candidate", registered=self.params.tracking.experiment, **best)
 
     def log_final(self, metrics: Mapping[str, Any]) -> None:
-        """Final metrics to MLflow; nested mappings get dotted names, lists are left out.
+        """Log final metrics to MLflow; nested mappings get dotted names, lists are left out.
 
-        Those of a policy go to the run in which policies are compared, when the stage has succeeded.
+        An evaluation of a policy logs them when it has succeeded, to the run by which policies are compared.
         """
         if self._policy is not None:
             self._policy.metrics = dict(metrics)
@@ -168,7 +168,7 @@ class Stage:
         every = self.params.resume.every_steps
         key = resume_key({"params": chosen, "inputs": self.input_hashes, "environment": environment_tags()})
         key = self._locks.enter_context(held_key(self.home, self.name, key))
-        # what an experiment in a folder of its own finds there is of others
+        # an experiment in a folder of its own must not remove the states of others
         self.resume = Resume(self.home, self.name, key, every_steps=every, keep_others=self._apart)
         if self.resume.found:
             print("  resumes from the state that an earlier execution left", flush=True)
@@ -202,13 +202,13 @@ class Stage:
 
     def succeed(self) -> None:
         """Publish the outputs and close the run with their hashes and costs."""
-        # before, because a state whose outputs have partly moved is one to go on from no more
+        # first, because once some outputs have moved, the stage cannot be resumed from this state
         self.resume.clear(keep=self.resume.folder / "outputs")
         self._outputs.publish()
         self.resume.discard()
         outs = {out.as_posix(): content_hash(self.root / out) for out in self.declaration.outs}
         costs = self.costs.measure(self.device)
-        # an experiment's folder goes, its costs are of use to the project that applies it
+        # in the project's folder: that of an experiment is removed when it ends
         record_costs(self.home, self.name, costs, outs=outs)
         self.tracker.tag({**{f"dvc.out/{path}": digest for path, digest in outs.items()}, "device": self.device})
         if self._policy is not None:
@@ -219,9 +219,9 @@ class Stage:
         self._locks.close()
 
     def fail(self) -> None:
-        """Mark the run failed. What was written stays beside a state to go on from, else in `.state/failed`.
+        """Mark the run failed. What the stage wrote stays with its state if it can be resumed, else in `.state/failed`.
 
-        DVC keeps no outputs of a stage that failed, but why it failed may be in them, such as a quarantine file.
+        DVC keeps no outputs of a failed stage, but they may show why it failed, as a quarantine file does.
         """
         if hasattr(self, "_outputs") and not self.resume.found:
             folder = self.home / ".state" / "failed"
@@ -243,7 +243,7 @@ def run_stage(
     """Entry point of a stage script: parse the command line, run `main(stage)`, exit with 0, 1 or 130.
 
     Args:
-        main: takes the `Stage`, and of a matrix stage what the command line says of its place there, as texts.
+        main: takes the `Stage`, and in a matrix stage the value of each axis that the command line names, as a text.
         description: the script's docstring, shown by `--help`.
         matrix: the axes that the command line names, such as `method` and `seed`, in the order of dvc.yaml.
         stage: its name in dvc.yaml; None where it has that of the script.
