@@ -15,8 +15,7 @@ from pipeline.judges.loading import load_judge
 from pipeline.models.compute import Compute
 from pipeline.models.decoding import Continuation, decode_responses
 from pipeline.models.policy import load_policy, load_tokenizer
-from pipeline.models.sampling import Truncation, sample_batches
-from pipeline.models.stopping import stop_token_ids
+from pipeline.models.sampling import Sampler, Truncation, sample_batches
 from pipeline.progress import progress_bar
 from pipeline.seeding import torch_generator
 from pipeline.stage.run import Stage, run_stage
@@ -104,20 +103,18 @@ def _sample(stage: Stage, compute: Compute, prompts: list[str]) -> list[Continua
     tokenizer = load_tokenizer(folder)
     policy = load_policy(folder, compute, finetuning=None)
     settings = stage.params.collect_preferences
+    truncation = Truncation(settings.top_k, settings.top_p)
+    sampler = Sampler.of(policy, tokenizer, stage.params.sampling, truncation=truncation)
     start = perf_counter()
     batches = sample_batches(
-        policy,
-        tokenizer,
+        sampler,
         prompts,
-        sampling=stage.params.sampling,
         generator=torch_generator(stage.params.seed, "collect_preferences/samples", compute.device),
         title="sampling",
-        truncation=Truncation(settings.top_k, settings.top_p),
         resume=stage.resume,
     )
     stage.costs.add_work(sum(int(batch.attention_mask.sum()) for batch in batches), perf_counter() - start)
-    stops = stop_token_ids(tokenizer, stage.params.sampling, policy.causal_lm)
-    return [one for batch in batches for one in decode_responses(batch, tokenizer, stops)]
+    return [one for batch in batches for one in decode_responses(batch, tokenizer, sampler.stop_ids)]
 
 
 if __name__ == "__main__":

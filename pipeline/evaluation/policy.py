@@ -18,9 +18,8 @@ from pipeline.models.compute import Compute
 from pipeline.models.decoding import decode_responses
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.models.reward import RewardModel, load_reward_model
-from pipeline.models.sampling import sample_batches
+from pipeline.models.sampling import Sampler, sample_batches
 from pipeline.models.scoring import score_responses
-from pipeline.models.stopping import stop_token_ids
 from pipeline.models.text_format import FILE, check_same_texts, read_text_format
 from pipeline.objectives.kl import kl_estimates
 from pipeline.params.evaluation import Measuring, Scoring
@@ -131,17 +130,11 @@ class Evaluator:
         """
         rows = [prompt for prompt in prompts for _ in range(copies)]
         generator = torch_generator(self.seed, "evaluate_policy/samples", self.compute.device)
+        sampler = Sampler.of(policy, self.tokenizer, self.sampling)
         batches = sample_batches(
-            policy,
-            self.tokenizer,
-            [row["prompt"] for row in rows],
-            sampling=self.sampling,
-            generator=generator,
-            title=title,
-            resume=self.resume,
+            sampler, [row["prompt"] for row in rows], generator=generator, title=title, resume=self.resume
         )
-        stops = stop_token_ids(self.tokenizer, self.sampling, policy.causal_lm)
-        continuations = [one for batch in batches for one in decode_responses(batch, self.tokenizer, stops)]
+        continuations = [one for batch in batches for one in decode_responses(batch, self.tokenizer, sampler.stop_ids)]
         texts = [one.after(row["prompt"]) for row, one in zip(rows, continuations, strict=True)]
         against: Sequence[Passage] = continuations
         if baseline is not None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -23,9 +22,9 @@ from pipeline.models.backbone import cast_weights, switch_dropout_off
 from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code, check_weights
 from pipeline.models.footprint import too_much_to_keep
-from pipeline.models.heads import Fp32Linear
 from pipeline.models.merging import merge_adapters
 from pipeline.models.reward_texts import RewardTexts
+from pipeline.models.score_head import add_head_bias, compute_head_in_fp32, is_decoder, restore_head_bias, score_head
 from pipeline.models.text_format import FILE, TextFormat, read_text_format
 from pipeline.models.text_length import longest_text
 from pipeline.params.base import Finetuning
@@ -61,8 +60,8 @@ class RewardModel(nn.Module):
         self.network: Any = network
         self.tokenizer = tokenizer
         self.texts = RewardTexts(tokenizer, max_length=max_length, end_of_turn=end_of_turn)
-        self.is_decoder = hasattr(network, "score")
-        self._compute_head_in_fp32()
+        self.is_decoder = is_decoder(network)
+        compute_head_in_fp32(network)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Scores (B,) in fp32 of token ids (B, T); `attention_mask` is 1 on real tokens."""
@@ -160,15 +159,7 @@ class RewardModel(nn.Module):
 
     @property
     def head(self) -> nn.Linear:
-        head = self.network.score if self.is_decoder else self.network.classifier
-        # RoBERTa wraps its head in a module whose last layer makes the scores
-        return head if isinstance(head, nn.Linear) else head.out_proj
-
-    def _compute_head_in_fp32(self) -> None:
-        name = "score" if self.is_decoder else "classifier"
-        wrapped = not isinstance(getattr(self.network, name), nn.Linear)
-        holder, name = (getattr(self.network, name), "out_proj") if wrapped else (self.network, name)
-        setattr(holder, name, Fp32Linear.of(self.head))
+        return score_head(self.network)
 
     def add_adapters(self, finetuning: Finetuning, compute: Compute, *, seed: int) -> None:
         """LoRA adapters on the backbone, which is frozen; the head is trained."""
@@ -215,7 +206,7 @@ def create_reward_model(
     # RoBERTa's and other heads have a layer more, which transformers fills from the global generator
     with seeded_globals(seed, "reward_classifier"):
         model = _load(backbone, compute, max_length=max_length, dtype=torch.float32, tokenizer=tokenizer, texts=texts)
-    _add_head_bias(model)
+    add_head_bias(model.network)
     head = model.head
     if finetuning is not None and finetuning.method == "lora":
         model.add_adapters(finetuning, compute, seed=seed)
@@ -239,7 +230,7 @@ def load_reward_model(
     if texts is None and (folder / FILE).is_file():
         texts = read_text_format(folder / FILE)
     model = _load(folder, compute, max_length=max_length, dtype="auto", texts=texts)
-    _restore_head_bias(model, folder)
+    restore_head_bias(model.network, folder)
     model.requires_grad_(False)
     return model.eval()
 
@@ -292,19 +283,3 @@ def _load(
         end_of_turn=texts.end_of_turn if texts else None,
     )
     return model.to(compute.device)
-
-
-def _add_head_bias(model: RewardModel) -> None:
-    """transformers gives decoders a score head without bias; ours carries the normalisation in a bias, 0 at first."""
-    if model.is_decoder and model.head.bias is None:
-        model.head.bias = nn.Parameter(torch.zeros_like(model.head.weight[:, 0]))
-
-
-def _restore_head_bias(model: RewardModel, folder: Path) -> None:
-    """Put back the bias that our decoder checkpoints have and transformers leaves out."""
-    _add_head_bias(model)
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as weights:
-            if model.is_decoder and "score.bias" in weights.keys():  # noqa: SIM118 (no mapping)
-                with torch.no_grad():
-                    model.network.score.bias.copy_(weights.get_tensor("score.bias"))

@@ -1,7 +1,7 @@
 """Sampling from a policy: wide batches, a reused key-value cache, and one random number a token."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
@@ -41,39 +41,53 @@ class Samples(NamedTuple):
     logprobs: Tensor
 
 
+@dataclass(frozen=True)
+class Sampler:
+    """A policy with all that says how it answers."""
+
+    policy: Policy
+    """It samples under the weights that it has at that moment."""
+    tokenizer: PreTrainedTokenizerBase
+    sampling: Sampling
+    """Length and temperature of a response, and how many are sampled at once."""
+    stop_ids: Tensor
+    """(S,), the tokens that end a response."""
+    truncation: Truncation | None = None
+    """What of the softmax is drawn from, and renormalised; None is all of it, which log-probs and KL of a policy are
+    about."""
+
+    @classmethod
+    def of(
+        cls,
+        policy: Policy,
+        tokenizer: PreTrainedTokenizerBase,
+        sampling: Sampling,
+        *,
+        truncation: Truncation | None = None,
+    ) -> "Sampler":
+        """With the tokens that end a response of this policy, see `stop_token_ids`."""
+        return cls(policy, tokenizer, sampling, stop_token_ids(tokenizer, sampling, policy.causal_lm), truncation)
+
+
 @torch.no_grad()
-def sample(
-    policy: Policy,
-    prompt_ids: Tensor,
-    prompt_mask: Tensor,
-    *,
-    sampling: Sampling,
-    stop_ids: Tensor,
-    pad_token_id: int,
-    generator: torch.Generator,
-    truncation: Truncation | None = None,
-) -> Samples:
+def sample(sampler: Sampler, prompt_ids: Tensor, prompt_mask: Tensor, generator: torch.Generator) -> Samples:
     """Sample one response for each row.
 
     Args:
         prompt_ids, prompt_mask: (B, P), left-padded.
-        sampling: length and temperature.
-        stop_ids: (S,), the tokens that end a response, as `stop_token_ids` gives them.
         generator: on the device of the prompts; one uniform number per row and possible step is drawn from it, so that
             two policies with the same generator meet the same numbers in every batch.
-        truncation: what of the softmax is drawn from, and renormalised; None is all of it, which log-probs and KL of a
-            policy are about.
 
     Returns:
         Prompts and responses; R is at most `max_new_tokens`, and the mask ends with the first token that ends a
         response. The log-probs are this network's, with its merged weights, number format and cache, at the
         temperature.
     """
-    network = policy.causal_lm
+    network, sampling = sampler.policy.causal_lm, sampler.sampling
     cache = preallocated_cache(network.config, prompt_ids.shape[1] + sampling.max_new_tokens)
     attention_mask = prompt_mask
     step_ids, step_positions = prompt_ids, position_ids(prompt_mask)
-    stop_ids = stop_ids.to(prompt_ids.device)
+    stop_ids = sampler.stop_ids.to(prompt_ids.device)
     running = torch.ones(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
     tokens: list[Tensor] = []
     logprobs: list[Tensor] = []
@@ -87,8 +101,8 @@ def sample(
             use_cache=True,
         ).last_hidden_state
         logits = project_logits(network, hidden[:, -1])
-        drawn = draw(logits, generator, temperature=sampling.temperature, truncation=truncation)
-        next_ids = torch.where(running, drawn.token_ids, pad_token_id)
+        drawn = draw(logits, generator, temperature=sampling.temperature, truncation=sampler.truncation)
+        next_ids = torch.where(running, drawn.token_ids, sampler.tokenizer.pad_token_id)
         tokens.append(next_ids)
         logprobs.append(torch.where(running, drawn.logprobs, 0.0))
         masks.append(running)
@@ -166,14 +180,11 @@ def pad_prompts(prompts: Sequence[list[int]], *, pad_token_id: int) -> tuple[Ten
 
 
 def sample_batches(
-    policy: Policy,
-    tokenizer: PreTrainedTokenizerBase,
+    sampler: Sampler,
     prompts: Sequence[str],
     *,
-    sampling: Sampling,
     generator: torch.Generator,
     title: str,
-    truncation: Truncation | None = None,
     resume: Resume | None = None,
 ) -> list[ResponseBatch]:
     """One response for each prompt text, `sampling.batch_size` at a time, in the order of the prompts.
@@ -181,38 +192,23 @@ def sample_batches(
     Every batch stays on the policy's device, padded to its own width.
 
     Args:
-        policy: samples under its current weights.
-        tokenizer: of the policy.
         prompts: texts.
-        sampling: how, and how many at once.
         generator: advanced by the samples.
         title: of the progress bar, and of this work among what `resume` keeps.
-        truncation: as in `sample`.
         resume: where an earlier execution may have left the batches it had sampled.
     """
-    device = policy.causal_lm.device
-    encoded = [tokenize_prompt(tokenizer, prompt) for prompt in prompts]
-    stop_ids = stop_token_ids(tokenizer, sampling, policy.causal_lm)
+    device, size = sampler.policy.causal_lm.device, sampler.sampling.batch_size
+    encoded = [tokenize_prompt(sampler.tokenizer, prompt) for prompt in prompts]
     batches: list[ResponseBatch] = []
     if resume is not None and (state := resume.restore(title)) is not None:
         batches = [ResponseBatch(*(tensor.to(device) for tensor in tensors)) for tensors in state["batches"]]
         generator.set_state(state["generator"])
-    done = min(len(prompts), len(batches) * sampling.batch_size)
+    done = min(len(prompts), len(batches) * size)
     with progress_bar(total=len(prompts), initial=done, title=title, unit="sample") as bar:
-        for start in range(done, len(prompts), sampling.batch_size):
-            chunk = encoded[start : start + sampling.batch_size]
-            ids, mask = pad_prompts(chunk, pad_token_id=tokenizer.pad_token_id)
-            samples = sample(
-                policy,
-                ids.to(device),
-                mask.to(device),
-                sampling=sampling,
-                stop_ids=stop_ids,
-                pad_token_id=tokenizer.pad_token_id,
-                generator=generator,
-                truncation=truncation,
-            )
-            batches.append(samples.batch)
+        for start in range(done, len(prompts), size):
+            chunk = encoded[start : start + size]
+            ids, mask = pad_prompts(chunk, pad_token_id=sampler.tokenizer.pad_token_id)
+            batches.append(sample(sampler, ids.to(device), mask.to(device), generator).batch)
             bar.update(len(chunk))
             if resume is not None:
                 tensors = [[getattr(one, field.name) for field in fields(one)] for one in batches]

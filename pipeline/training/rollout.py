@@ -10,7 +10,7 @@ from torch import Tensor
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_prompt
 from pipeline.models.compute import Compute
 from pipeline.models.decoding import decode_responses
-from pipeline.models.sampling import Samples, pad_prompts, sample
+from pipeline.models.sampling import Sampler, Samples, pad_prompts, sample
 from pipeline.models.stopping import stop_token_ids
 from pipeline.objectives.advantages import (
     generalized_advantages,
@@ -180,17 +180,10 @@ def _sample(setup: PpoSetup, prompts: Sequence[str], generator: torch.Generator)
     roles, compute = setup.roles, setup.compute
     encoded = [tokenize_prompt(roles.tokenizer, prompt) for prompt in prompts]
     ids, mask = pad_prompts(encoded, pad_token_id=roles.tokenizer.pad_token_id)
+    sampler = Sampler.of(roles.policy, roles.tokenizer, setup.sampling)
     merged = roles.policy.merged() if compute.merged_sampling else nullcontext()
     with compute.accelerator.autocast(), merged:
-        return sample(
-            roles.policy,
-            ids.to(compute.device),
-            mask.to(compute.device),
-            sampling=setup.sampling,
-            stop_ids=stop_token_ids(roles.tokenizer, setup.sampling, roles.policy.causal_lm),
-            pad_token_id=roles.tokenizer.pad_token_id,
-            generator=generator,
-        )
+        return sample(sampler, ids.to(compute.device), mask.to(compute.device), generator)
 
 
 @torch.no_grad()

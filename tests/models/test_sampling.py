@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.data.tokens import tokenize_prompt
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import (
+    Sampler,
     Samples,
     Truncation,
     draw,
@@ -45,16 +46,8 @@ def run(
     truncation: Truncation | None = None,
 ) -> Samples:
     ids, mask = pad_prompts(PROMPTS, pad_token_id=tokenizer.pad_token_id)
-    return sample(
-        policy,
-        ids,
-        mask,
-        sampling=settings,
-        stop_ids=torch.tensor([tokenizer.eos_token_id if eos is None else eos]),
-        pad_token_id=tokenizer.pad_token_id,
-        generator=generator(),
-        truncation=truncation,
-    )
+    stop_ids = torch.tensor([tokenizer.eos_token_id if eos is None else eos])
+    return sample(Sampler(policy, tokenizer, settings, stop_ids, truncation), ids, mask, generator())
 
 
 def test_draws_follow_the_softmax() -> None:
@@ -254,15 +247,8 @@ def test_first_tokens_follow_the_policys_distribution(
 ) -> None:
     policy = make_policy()
     ids = torch.tensor([[11, 12, 13]]).expand(4000, -1)
-    batch = sample(
-        policy,
-        ids,
-        torch.ones_like(ids, dtype=torch.bool),
-        sampling=sampling(max_new_tokens=1, temperature=0.8),
-        stop_ids=torch.tensor([tokenizer.eos_token_id]),
-        pad_token_id=tokenizer.pad_token_id,
-        generator=generator(),
-    ).batch
+    sampler = Sampler.of(policy, tokenizer, sampling(max_new_tokens=1, temperature=0.8))
+    batch = sample(sampler, ids, torch.ones_like(ids, dtype=torch.bool), generator()).batch
     with torch.no_grad():
         probabilities = torch.softmax(policy.causal_lm(ids[:1]).logits[0, -1].double() / 0.8, 0)
     common = (probabilities * 4000 > 5).nonzero().flatten()
@@ -275,14 +261,8 @@ def test_first_tokens_follow_the_policys_distribution(
 
 def test_batches_keep_the_order_of_the_prompts(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
     texts = ["The film", "The", "My friends hated it", "I loved the music", "A boring waste"]
-    batches = sample_batches(
-        make_policy(),
-        tokenizer,
-        texts,
-        sampling=sampling(batch_size=2, max_new_tokens=3),
-        generator=generator(),
-        title="t",
-    )
+    sampler = Sampler.of(make_policy(), tokenizer, sampling(batch_size=2, max_new_tokens=3))
+    batches = sample_batches(sampler, texts, generator=generator(), title="t")
     assert [len(batch.input_ids) for batch in batches] == [2, 2, 1]
     prompts = [
         ids[: -batch.response_ids.shape[1]][mask[: -batch.response_ids.shape[1]]].tolist()
@@ -296,7 +276,7 @@ def test_batches_may_be_truncated(make_policy: PolicyMaker, tokenizer: PreTraine
     texts = ["The film", "The film"]
     (greedy,), (free,) = (
         sample_batches(
-            make_policy(), tokenizer, texts, sampling=PLAIN, generator=generator(), title="t", truncation=truncation
+            Sampler.of(make_policy(), tokenizer, PLAIN, truncation=truncation), texts, generator=generator(), title="t"
         )
         for truncation in (GREEDY, None)
     )
@@ -317,15 +297,9 @@ def test_a_stop_token_ends_a_response_and_stays_in_it(
     stops = stop_token_ids(tokenizer, sampling, None)
     assert stops.tolist() == [tokenizer.eos_token_id, *tokenizer.convert_tokens_to_ids(["a", "e"])]
     ids, mask = pad_prompts([[5, 6]] * 64, pad_token_id=tokenizer.pad_token_id)
-    batch = sample(
-        make_policy(),
-        ids,
-        mask,
-        sampling=changed(sampling, max_new_tokens=40),
-        stop_ids=stops,
-        pad_token_id=tokenizer.pad_token_id,
-        generator=generator(),
-    ).batch
+    sampler = Sampler.of(make_policy(), tokenizer, changed(sampling, max_new_tokens=40))
+    assert torch.equal(sampler.stop_ids, stops)
+    batch = sample(sampler, ids, mask, generator()).batch
     stopped = 0
     for row, keep in zip(batch.response_ids, batch.response_mask, strict=True):
         kept = row[keep]
@@ -343,10 +317,7 @@ def test_the_next_batch_meets_the_same_numbers_however_long_this_one_was(
         generator = torch.Generator().manual_seed(0)
         ids, mask = pad_prompts([[5, 6], [7]], pad_token_id=tokenizer.pad_token_id)
         sampling = Sampling(max_new_tokens=5, temperature=1.0, stop_tokens=[], batch_size=2)
-        made = sample(
-            make_policy(), ids, mask,
-            sampling=sampling, stop_ids=stops, pad_token_id=tokenizer.pad_token_id, generator=generator,
-        )  # fmt: skip
+        made = sample(Sampler(make_policy(), tokenizer, sampling, stops), ids, mask, generator)
         states.append((made.batch.response_mask.shape[1], generator.get_state()))
     assert states[0][0] == 1 < states[1][0]
     assert torch.equal(states[0][1], states[1][1])

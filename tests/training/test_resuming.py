@@ -13,9 +13,8 @@ from pipeline.data.preferences import TextPair
 from pipeline.data.tokens import TokenizedExample
 from pipeline.models.compute import Compute
 from pipeline.models.critic import critic_from_policy
-from pipeline.models.policy import Policy
 from pipeline.models.reward import create_reward_model
-from pipeline.models.sampling import sample_batches
+from pipeline.models.sampling import Sampler, sample_batches
 from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.schema import Params
@@ -195,18 +194,16 @@ def test_sampling_goes_on_behind_the_batches_that_are_done(
 
         original = module.sample
 
-        def counted(policy: Policy, ids: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+        def counted(sampler: Sampler, ids: torch.Tensor, *arguments: Any) -> Any:
             if len(sampled) == stop_after:
                 raise Killed
             sampled.append(len(ids))
-            return original(policy, ids, *arguments, **options)
+            return original(sampler, ids, *arguments)
 
         with monkeypatch.context() as patch:
             patch.setattr(module, "sample", counted)
-            generator = torch_generator(0, "test")
-            return sample_batches(
-                policy, tokenizer, PROMPTS, sampling=sampling, generator=generator, title="some samples", resume=resume
-            )
+            sampler, generator = Sampler.of(policy, tokenizer, sampling), torch_generator(0, "test")
+            return sample_batches(sampler, PROMPTS, generator=generator, title="some samples", resume=resume)
 
     whole = run(None)
     assert len(whole) == 3
