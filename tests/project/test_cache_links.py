@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from pipeline.project import cache_links
 from pipeline.project.cache_links import STAMP, check_cache
 
 
-@pytest.fixture(params=["", "../elsewhere"])
-def root(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A project with a file and a folder under DVC, whose cache may be another folder."""
-    root = tmp_path / "project"
+@pytest.fixture(scope="module", params=["", "../elsewhere"])
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project, packed, with a file and a folder under DVC, whose cache may be another folder beside it."""
+    root = tmp_path_factory.mktemp("made") / "project"
     (root / "data/raw/set").mkdir(parents=True)
     (root / "data/raw/mine.csv").write_text("a,b\n")
     (root / "data/raw/set/part.csv").write_text("c,d\n")
@@ -25,7 +26,19 @@ def root(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
         dvc(root, "config", "--local", "cache.dir", request.param)
     dvc(root, "add", "-q", "data/raw/mine.csv", "data/raw/set")
     check_cache(root, root)
-    return root
+    packed = root.parent / "made.tar"  # which keeps hard links and times
+    with tarfile.open(packed, "w") as archive:
+        for folder in sorted(root.parent.glob("*/")):
+            archive.add(folder, folder.name)
+    return packed
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    """A test's own copy of the project."""
+    with tarfile.open(made) as archive:
+        archive.extractall(tmp_path, filter="fully_trusted")
+    return tmp_path / "project"
 
 
 def dvc(root: Path, *arguments: str) -> None:

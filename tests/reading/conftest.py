@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.params.data import Data
 from pipeline.params.schema import Params
 from pipeline.reading.sources import Source, load_sources
 from tests.tiny_models import changed
@@ -32,3 +33,18 @@ def load_bytes(
         return source
 
     return load
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project root with data/raw, and a cache of its own for `datasets`."""
+    (tmp_path / "data/raw").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    return tmp_path
+
+
+@pytest.fixture
+def labelled(params: Params) -> Data:
+    """Labelled texts in the files of data/raw."""
+    return changed(params.data, format="labelled_texts", source="data/raw/*")

@@ -20,7 +20,7 @@ from tests.report.written_reports import write_synthetic_reports
 WriteReports = Callable[..., Path]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_report_params() -> WriteReport:
     return WriteReport(samples_shown=8, max_kl=10.0, max_perplexity_ratio=1.1, min_distinct_ratio=0.8)
 
@@ -38,7 +38,7 @@ def write_reports(tmp_path: Path) -> WriteReports:
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def render(write_report_params: WriteReport, params: Params) -> Callable[..., str]:
     """The page of inputs and their plots, as write_report renders it before it is sealed."""
 

@@ -11,19 +11,30 @@ from pipeline.report.run_sheet import write_run_sheet
 from pipeline.report.state import CHECKED_OUT, PAGE, checked_out_script, seal
 from tests.browser import watch
 from tests.conftest import ROOT
+from tests.report.trained_files import load
+from tests.report.written_reports import write_synthetic_reports
 
 SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
-@pytest.fixture
-def project(inputs, render, drawn_plots, tmp_path) -> Path:
-    """A page with the files that lie beside it."""
+@pytest.fixture(scope="module")
+def written(render, drawn_plots, tmp_path_factory) -> Path:
+    """A page with the files that lie beside it, rendered once."""
+    root = tmp_path_factory.mktemp("page")
+    write_synthetic_reports(root, ["dpo", "ppo"], seeds=[0], prompts=48, costs=True)
+    inputs = load(root)
     page, name = seal(render(inputs, drawn_plots))
-    (tmp_path / PAGE).write_text(page, encoding="utf-8")
-    (tmp_path / CHECKED_OUT).write_text(checked_out_script(name))
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    write_run_sheet(tmp_path, tmp_path, name, inputs)
-    return tmp_path
+    (root / PAGE).write_text(page, encoding="utf-8")
+    (root / CHECKED_OUT).write_text(checked_out_script(name))
+    shutil.copy(ROOT / "params.yaml", root)
+    write_run_sheet(root, root, name, inputs)
+    return root
+
+
+@pytest.fixture
+def project(written: Path, tmp_path: Path) -> Path:
+    """The test's own copy."""
+    return shutil.copytree(written, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture

@@ -13,12 +13,14 @@ from pipeline.report.show import main as show
 from pipeline.report.state import CHECKED_OUT, PAGE, RUNS, checked_out_script, digest, page_state, seal
 from tests.conftest import ROOT
 from tests.report.trained_files import edit_json, load
+from tests.report.written_reports import write_synthetic_reports
 
 
-@pytest.fixture
-def project(write_reports, write_report_params, params, drawn_plots, render) -> Path:
-    """A comparison and its page, as write_report leaves them; no sheet."""
-    root = write_reports()
+@pytest.fixture(scope="module")
+def written(write_report_params, drawn_plots, render, tmp_path_factory) -> Path:
+    """A comparison and its page, as write_report leaves them, rendered once; no sheet."""
+    root = tmp_path_factory.mktemp("state")
+    write_synthetic_reports(root, ["dpo", "ppo"], seeds=[0], prompts=48, costs=True)
     shutil.copy(ROOT / "params.yaml", root)
     comparison = root / "reports/comparison.json"
     comparison.write_text(json.dumps(build_comparison(load(root), write_report_params)))
@@ -27,6 +29,12 @@ def project(write_reports, write_report_params, params, drawn_plots, render) -> 
     (root / PAGE).write_text(sealed, encoding="utf-8")
     (root / CHECKED_OUT).write_text(checked_out_script(name))
     return root
+
+
+@pytest.fixture
+def project(written: Path, tmp_path: Path) -> Path:
+    """The test's own copy."""
+    return shutil.copytree(written, tmp_path, dirs_exist_ok=True)
 
 
 def test_a_state_is_named_after_the_page(project: Path) -> None:
