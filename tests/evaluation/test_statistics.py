@@ -9,11 +9,9 @@ from scipy.stats import binomtest
 
 from pipeline.evaluation.statistics import (
     JUDGE_GAIN_RANGE,
-    best_of_n_kl,
     bootstrap_mean,
     design_effect,
     expansion,
-    expected_best_of_n,
     method_difference,
     paired_bootstrap,
     policy_difference,
@@ -252,37 +250,6 @@ def test_ties_are_half_a_win() -> None:
     assert win_shares([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]).tolist() == [0.0, 0.5, 1.0]
     with pytest.raises(ValueError, match="baseline"):
         win_shares([1.0, 2.0], [1.0])
-
-
-@pytest.mark.parametrize(("n", "nats"), [(1, 0.0), (4, 0.636), (16, 1.835), (64, 3.175), (1000, 5.909)])
-def test_best_of_n_kl_known_values(n: int, nats: float) -> None:
-    assert best_of_n_kl(n) == pytest.approx(nats, abs=5e-4)
-
-
-def test_best_of_n_kl_by_integration() -> None:
-    # the best of n has density n u^(n-1) over the quantile u of one sample
-    u = (np.arange(200_000) + 0.5) / 200_000
-    density = 4 * u**3
-    assert (density * np.log(density)).mean() == pytest.approx(best_of_n_kl(4), abs=1e-4)
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 6])
-def test_expected_best_of_n_equals_all_subsets(n: int) -> None:
-    rng = np.random.default_rng(0)
-    proxy, gold = rng.normal(size=(2, 4, 6))
-    expected = [
-        np.mean([gold[row, max(subset, key=lambda i: proxy[row, i])] for subset in itertools.combinations(range(6), n)])
-        for row in range(4)
-    ]
-    assert expected_best_of_n(proxy, gold, n) == pytest.approx(expected)
-
-
-def test_best_of_n_needs_n_samples_and_matching_scores() -> None:
-    scores = np.zeros((2, 3))
-    with pytest.raises(ValueError, match="best of 4"):
-        expected_best_of_n(scores, scores, 4)
-    with pytest.raises(ValueError, match="matching scores"):
-        expected_best_of_n(scores, scores[:1], 2)
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-6, 0.005])
