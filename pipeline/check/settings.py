@@ -98,7 +98,7 @@ class Settings:
 
 
 def settings_of(params: Params) -> Settings:
-    """The same from the whole of params.yaml; `stages/check.py` names each key, so that DVC knows them."""
+    """Key by key as dvc.yaml declares them: a change of others, such as a learning rate, checks nothing again."""
     sft, reward, dpo = params.train_sft, params.train_reward, params.optimize.dpo
     return Settings(
         seed=params.seed,

@@ -1,12 +1,13 @@
 """Best-of-n of the SFT policy: the line that any training has to beat at equal KL."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from pipeline.evaluation.policy import Evaluator, ScoredSample
-from pipeline.evaluation.statistics import JUDGE_RANGE, best_of_n_kl, expected_best_of_n
+from pipeline.evaluation.statistics import JUDGE_RANGE
 
 
 def best_of_n_points(
@@ -34,3 +35,28 @@ def best_of_n_points(
         }
         for n in sizes
     ]
+
+
+def best_of_n_kl(n: int) -> float:
+    """KL of best-of-n from its policy, in nats: ln n - (n - 1) / n, an upper bound (Beirami et al. 2024)."""
+    return math.log(n) - (n - 1) / n
+
+
+def expected_best_of_n(proxy: np.ndarray, gold: np.ndarray, n: int) -> np.ndarray:
+    """Expected `gold` of the sample with the highest `proxy` among n drawn without replacement from each row.
+
+    All subsets of size n are averaged exactly: the sample of rank i (from 0, best first) among N is the best of
+    C(N - 1 - i, n - 1) of the C(N, n) subsets.
+
+    Args:
+        proxy, gold: (prompts, N) scores of the same samples, n <= N.
+
+    Returns:
+        (prompts,)
+    """
+    total = proxy.shape[1]
+    if proxy.shape != gold.shape or n > total:
+        raise ValueError(f"best of {n} needs matching scores of at least {n} samples, got {proxy.shape}, {gold.shape}")
+    order = np.argsort(-proxy, axis=1, kind="stable")
+    weights = np.array([math.comb(total - 1 - rank, n - 1) for rank in range(total)]) / math.comb(total, n)
+    return np.take_along_axis(gold, order, axis=1) @ weights

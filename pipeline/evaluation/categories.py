@@ -8,7 +8,7 @@ from typing import TypedDict
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, unseen
+from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, Interval, unseen
 
 
 class CategoryDifference(TypedDict):
@@ -60,6 +60,17 @@ def category_differences(
     level = level_of_each(categories, confidence)
     places = {name: [at for at, one in enumerate(categories) if one == name] for name in sorted(set(categories))}
     return {name: _difference(difference[inside], level) for name, inside in places.items()}
+
+
+def judge_gain(difference: CategoryDifference) -> Interval:
+    """A difference of judge scores within their range: all of it where so few prompts show nothing."""
+    lowest, highest = JUDGE_GAIN_RANGE
+    low, high = difference["low"], difference["high"]
+    return {
+        "mean": difference["mean"],
+        "low": lowest if low is None else max(lowest, low),
+        "high": highest if high is None else min(highest, high),
+    }
 
 
 def level_of_each(categories: Sequence[str], confidence: float) -> float:

@@ -102,8 +102,7 @@ def _accuracy(right: np.ndarray, prompts: Sequence[str]) -> Interval:
     known = ~np.isnan(right)
     if not known.any():
         return _NOTHING_KNOWN
-    _, numbers = np.unique(np.asarray(prompts), return_inverse=True)
-    effect = design_effect(right[known], numbers[known])
+    effect = design_effect(right[known], np.asarray(prompts)[known])
     return wilson_interval(float(right[known].sum()), int(known.sum()), design_effect=effect)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.categories import CategoryDifference, category_differences
+from pipeline.evaluation.categories import category_differences, judge_gain
 from pipeline.evaluation.diversity import distinct_n, repetition, self_bleu
 from pipeline.evaluation.equal_length import win_rate_at_equal_length
 from pipeline.evaluation.policy import Evaluator, ScoredSample, matched, ties_where_unknown
@@ -191,7 +191,7 @@ def category_metrics(
         ours = [samples[at] for at in inside]
         judged = [sample.judge_score for sample in ours]
         theirs = [before[at] for at in inside]
-        gain = _certain(0.0) if itself else _known(gains[name])
+        gain = _certain(0.0) if itself else judge_gain(gains[name])
         rows.append({
             "category": name,
             "prompts": len(inside),
@@ -202,13 +202,6 @@ def category_metrics(
             "kl_nats_per_sequence": float(np.mean([sample.kl_nats for sample in ours])),
         })  # fmt: skip
     return rows
-
-
-def _known(gain: CategoryDifference) -> Interval:
-    """With all of the range where so few prompts show nothing."""
-    lowest, highest = JUDGE_GAIN_RANGE
-    low, high = (lowest if gain["low"] is None else gain["low"], highest if gain["high"] is None else gain["high"])
-    return {"mean": gain["mean"], "low": max(lowest, low), "high": min(highest, high)}
 
 
 def row_names(categories: Sequence[str]) -> dict[str, str]:

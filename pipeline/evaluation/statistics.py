@@ -1,4 +1,4 @@
-"""Intervals and best-of-n: the statistics behind every number in the report."""
+"""Intervals: the statistics behind every number in the report."""
 
 import math
 from collections.abc import Sequence
@@ -262,7 +262,7 @@ def design_effect(successes: np.ndarray, clusters: np.ndarray) -> float:
 
     Args:
         successes: (N,) 0 or 1.
-        clusters: (N,) number of the cluster that each belongs to.
+        clusters: (N,) name or number of the cluster that each belongs to.
     """
     _, index, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
     trials, count = len(successes), len(sizes)
@@ -284,28 +284,3 @@ def win_shares(scores: Sequence[float] | np.ndarray, baseline: Sequence[float] |
     if ours.shape != theirs.shape:
         raise ValueError(f"{ours.shape} scores against {theirs.shape} baseline scores")
     return np.where(ours > theirs, 1.0, np.where(ours == theirs, 0.5, 0.0))
-
-
-def best_of_n_kl(n: int) -> float:
-    """KL of best-of-n from its policy, in nats: ln n - (n - 1) / n, an upper bound (Beirami et al. 2024)."""
-    return math.log(n) - (n - 1) / n
-
-
-def expected_best_of_n(proxy: np.ndarray, gold: np.ndarray, n: int) -> np.ndarray:
-    """Expected `gold` of the sample with the highest `proxy` among n drawn without replacement from each row.
-
-    All subsets of size n are averaged exactly: the sample of rank i (from 0, best first) among N is the best of
-    C(N - 1 - i, n - 1) of the C(N, n) subsets.
-
-    Args:
-        proxy, gold: (prompts, N) scores of the same samples, n <= N.
-
-    Returns:
-        (prompts,)
-    """
-    total = proxy.shape[1]
-    if proxy.shape != gold.shape or n > total:
-        raise ValueError(f"best of {n} needs matching scores of at least {n} samples, got {proxy.shape}, {gold.shape}")
-    order = np.argsort(-proxy, axis=1, kind="stable")
-    weights = np.array([math.comb(total - 1 - rank, n - 1) for rank in range(total)]) / math.comb(total, n)
-    return np.take_along_axis(gold, order, axis=1) @ weights

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.evaluation.categories import category_differences
+from pipeline.evaluation.categories import category_differences, judge_gain
 from pipeline.report.formats import number, percent, signed
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.judges import agreement_sentences
@@ -111,14 +111,7 @@ def _by_category(pairs: Sequence[tuple[Sample, Sample]], score: Score) -> dict[s
     kinds = [theirs.category for _, theirs in pairs]
     ours, theirs = ([getattr(sample, score) for sample in side] for side in zip(*pairs, strict=True))
     found = category_differences(kinds, ours, theirs, confidence=0.95)
-    return {
-        name: Interval(
-            mean=one["mean"],
-            low=-1.0 if one["low"] is None else max(-1.0, one["low"]),
-            high=1.0 if one["high"] is None else min(1.0, one["high"]),
-        )
-        for name, one in found.items()
-    }
+    return {name: Interval(**judge_gain(difference)) for name, difference in found.items()}
 
 
 def _agreement(

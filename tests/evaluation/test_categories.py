@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from pipeline.evaluation.categories import category_differences, fewest_prompts, level_of_each
+from pipeline.evaluation.categories import (
+    CategoryDifference,
+    category_differences,
+    fewest_prompts,
+    judge_gain,
+    level_of_each,
+)
 
 
 @pytest.mark.parametrize(("confidence", "count"), [(0.0, 1), (0.5, 2), (0.95, 6), (0.99, 8), (1 - 0.05 / 20, 10)])
@@ -57,3 +63,10 @@ def test_equal_differences_may_hide_others() -> None:
 def test_scores_of_other_prompts_are_refused() -> None:
     with pytest.raises(ValueError, match="the same prompts"):
         category_differences(["a"], [0.1], [0.1, 0.2], confidence=0.95)
+
+
+def test_a_judge_gain_lies_in_its_range_and_is_all_of_it_where_nothing_is_shown() -> None:
+    wide: CategoryDifference = {"prompts": 8, "mean": 0.5, "low": -1.2, "high": 1.4}
+    assert judge_gain(wide) == {"mean": 0.5, "low": -1.0, "high": 1.0}
+    assert judge_gain({**wide, "low": None, "high": None}) == {"mean": 0.5, "low": -1.0, "high": 1.0}
+    assert judge_gain({**wide, "low": 0.2, "high": 0.8}) == {"mean": 0.5, "low": 0.2, "high": 0.8}

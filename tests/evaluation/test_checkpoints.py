@@ -1,10 +1,11 @@
 """Which checkpoint goes on."""
 
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from pipeline.evaluation.checkpoints import checkpoint_point, choose_step
+from pipeline.evaluation.checkpoints import checkpoint_folders, checkpoint_point, choose_step
 from pipeline.evaluation.policy import Evaluator, ScoredSample
 from pipeline.params.evaluation import SelectCheckpoint
 from pipeline.params.schema import Params
@@ -91,3 +92,14 @@ def test_a_judge_that_failed_its_gate_selects_nothing(settings: SelectCheckpoint
     points = [point(0, 0.5, 0.0), point(4, 0.9, 1.0), point(8, 0.6, 2.0)]
     assert choose_step(points, settings, trusted=True) == 4
     assert choose_step(points, settings, trusted=False) == 8
+
+
+def test_the_folders_of_all_steps_in_the_order_of_training(tmp_path: Path) -> None:
+    for step in (4, 12, 8):
+        (tmp_path / f"checkpoints/step-{step:05d}").mkdir(parents=True)
+    steps = {step: tmp_path / f"checkpoints/step-{step:05d}" for step in (4, 8, 12)}
+    assert list(checkpoint_folders(tmp_path, last_step=16, first=None).items()) == [*steps.items(), (16, tmp_path)]
+    start = tmp_path / "start"
+    assert list(checkpoint_folders(tmp_path, last_step=16, first=start).items())[:2] == [(1, start), (4, steps[4])]
+    alone = checkpoint_folders(tmp_path / "no checkpoints", last_step=1, first=start)
+    assert alone == {1: tmp_path / "no checkpoints"}, "a policy that stayed as it was is its own last step"

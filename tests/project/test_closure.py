@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.check.settings import settings_of
 from pipeline.errors import PipelineError
+from pipeline.params.loading import load_params
 from pipeline.params.optimize import METHODS
 from pipeline.project.closure import MAKE_NO_MODEL, TELL_OF_ALL_CODE, code_closure, with_code_deps
 from tests.conftest import ROOT
+from tests.recorded_params import keys_read
 
 METHOD = "${item.method}"
 STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
@@ -23,6 +26,8 @@ STAGE_OF = {
     for stage, script in ((name, entry["cmd"].split()[3]) for name, entry in STAGES.items())
     for method in METHODS
 }
+READERS = {"check": settings_of}
+"""Functions to which scripts hand all parameters, and which keys they read of them is seen when they are called."""
 # those that a model comes from, not those that measure it or tell of it
 MODEL_SCRIPTS = [script for script in SCRIPTS if STAGE_OF[script] not in MAKE_NO_MODEL]
 
@@ -67,6 +72,9 @@ def read_params(script: Path) -> set[str]:
             keys.add(".".join(path[2:]))
         if path == ["stage", "start_compute"]:
             keys.add("runtime")
+    if "" in keys and (reader := READERS.get(script.stem)) is not None:
+        # where a chat judge is decides no result, so no stage declares it
+        keys = keys - {""} | keys_read(reader, load_params(ROOT / "params.yaml")) - {"judge.endpoint"}
     return keys
 
 

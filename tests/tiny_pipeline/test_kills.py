@@ -63,7 +63,7 @@ def test_the_run_in_mlflow_goes_on_without_a_jump(project: Path) -> None:
 
     known = {one.info.run_id for one in runs()}
     before = outputs(project, "optimize_policy@ppo-0")
-    command = [sys.executable, "-m", "pipeline.launch", "optimize_policy", "ppo", "0"]
+    command = [sys.executable, "-m", "pipeline.launch", "train_ppo", "0"]
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, cwd=project, env=environment, **quiet)
