@@ -3,7 +3,8 @@
 In a tiny project that has been run once, each stage is started as `make repro` starts it, with a process that waits
 for it, and as `dvc repro` does, alternately. Counted are the seconds from the start of `python -m pipeline.launch`
 until the stage is at work and until it has ended. With tensors it is at work when it names its device, for which its
-libraries are there; without, when it names its inputs. `--repro` runs the whole project from nothing too, both ways.
+libraries are there; without, when it names its inputs. `--repro` runs the whole project from nothing as well, both
+ways.
 """
 
 import argparse

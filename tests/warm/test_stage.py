@@ -2,9 +2,11 @@
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +85,16 @@ def test_an_edit_counts_from_the_next_stage_on(project: Project) -> None:
     for value in ("1", "22", "333"):
         (project.root / "pipeline/added.py").write_text(f"VALUE = {value}")
         assert project.run(code)[1] == f"{value}\n"
+
+
+def test_modules_are_those_of_the_folder_in_which_it_runs(project: Project, tmp_path: Path) -> None:
+    """As of an experiment, which runs in a copy."""
+    copy = Project(tmp_path / "copy", project.waiting)
+    shutil.copytree(project.root, copy.root)
+    code = "import pipeline.environment, sys; print(*pipeline.__path__, pipeline.environment.__file__, sys.path[0])"
+    _, out, _ = copy.run(code)
+    assert out.split() == [str(copy.root / name) for name in ("pipeline", "pipeline/environment.py", ".")]
+    assert project.waiting.failure() is None
 
 
 def test_what_is_no_start_of_a_stage_is_the_environments_own_python(project: Project) -> None:
