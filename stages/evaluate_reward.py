@@ -7,8 +7,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from pipeline.data.records import read_records
-from pipeline.evaluation.pairs import EvaluationPair
 from pipeline.evaluation.reward import evaluate_reward, warnings_of
 from pipeline.evaluation.reward_choice import OWN, choose_model, comparison_lines, shift_to_responses, table_row
 from pipeline.models.compute import Compute
@@ -21,6 +19,7 @@ from pipeline.models.text_format import (
     read_text_format,
     store_text_format,
 )
+from pipeline.preferences.pair import read_pairs
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -46,7 +45,9 @@ def measure(
     stage: Stage, folders: Mapping[str, Path], compute: Compute
 ) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     """Metrics and plot data of each model; the seconds, which differ from run to run, go to the log and the run."""
-    pairs, validation = read_pairs(stage, "test"), read_pairs(stage, "validation")
+    pairs, validation = (
+        read_pairs(stage.input(f"artifacts/preferences/accepted/{split}.jsonl")) for split in ("test", "validation")
+    )
     settings, texts = stage.params.evaluate_reward, read_text_format(folders[OWN] / FILE)
     measured = {}
     for name, folder in folders.items():
@@ -74,20 +75,14 @@ def write_inputs(stage: Stage, folder: Path, gate: Mapping[str, Any], compute: C
     (inputs / "sampling.json").write_text(stage.params.sampling.model_dump_json(indent=2) + "\n")
 
 
-def read_pairs(stage: Stage, split: str) -> list[EvaluationPair]:
-    """The accepted pairs of a split."""
-    return [
-        EvaluationPair.of(row) for row in read_records(stage.input(f"artifacts/preferences/accepted/{split}.jsonl"))
-    ]
-
-
 def adopt(stage: Stage, folder: Path, target: Path, compute: Compute, texts: TextFormat) -> None:
     """A finished model, shifted to mean 0 on the training responses; `texts` is what it scores from now on."""
     model = load_reward_model(folder, compute, texts=texts)
     if warning := foreign_template_warning(model.tokenizer.chat_template, texts):
         print(f"warning: {warning}", flush=True)
     batch_size = 2 * stage.params.evaluate_reward.batch_size
-    mean = shift_to_responses(model, read_pairs(stage, "train"), batch_size=batch_size)
+    pairs = read_pairs(stage.input("artifacts/preferences/accepted/train.jsonl"))
+    mean = shift_to_responses(model, pairs, batch_size=batch_size)
     print(f"scores shifted by {-mean:.3f} to mean 0 on the training responses", flush=True)
     model.save(target)
     store_text_format(target, texts)

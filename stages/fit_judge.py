@@ -24,7 +24,7 @@ from pipeline.evaluation.judge import (
 )
 from pipeline.judges.lexicon import save_lexicon_judge
 from pipeline.judges.loading import open_chat_judge
-from pipeline.judges.protocol import Judge
+from pipeline.judges.protocol import Judge, VerdictRecord
 from pipeline.judges.reward_model import MODEL, save_reward_judge
 from pipeline.judges.rules import ChatRules
 from pipeline.judges.text_classifier import TextClassifierJudge, fit_judge, split_labels
@@ -50,7 +50,7 @@ def main(stage: Stage) -> None:
     """Write the judge that ranks training pairs, the one that measures policies, and the second that measures again."""
     kind = stage.params.judge.kind
     test = read_records(stage.input("artifacts/data/labels/test.jsonl"), fields=("id", "text", "label"))
-    verdicts: Rows = []
+    verdicts: list[VerdictRecord] = []
     if kind == "classifier":
         metrics, measuring = _fit_classifiers(stage, test)
     else:
@@ -136,7 +136,7 @@ def _measure(stage: Stage, judge: Judge, kind: str, test: Rows) -> tuple[dict[st
     }, right
 
 
-def _second_judge(stage: Stage, measuring: Judge, test: Rows) -> tuple[dict[str, Any] | None, Rows]:
+def _second_judge(stage: Stage, measuring: Judge, test: Rows) -> tuple[dict[str, Any] | None, list[VerdictRecord]]:
     """The judge of another family, measured on the same texts or pairs as the first; nothing where it is none."""
     kind, folder = stage.params.judge.second, stage.output("artifacts/second_judge")
     if kind == "none":

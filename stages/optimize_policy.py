@@ -7,7 +7,6 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.records import read_records
-from pipeline.data.tokens import TokenizedExample
 from pipeline.errors import PipelineError
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import dpo_work, ppo_work, prompt_tokens
@@ -21,8 +20,9 @@ from pipeline.models.reward import load_reward_model
 from pipeline.models.text_format import FILE, check_same_texts, read_text_format
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
+from pipeline.preferences.scored import ScoredPair, read_scored_pairs
 from pipeline.stage.run import Stage, run_stage
-from pipeline.training.dpo import ScoredPair, train_dpo
+from pipeline.training.dpo import train_dpo
 from pipeline.training.ppo import ppo_iterations, train_ppo
 from pipeline.training.reward_gate import check_reward_gate
 from pipeline.training.rollout import Roles
@@ -42,15 +42,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
 def optimize_dpo(stage: Stage, seed: int) -> None:
     """DPO on the training pairs, with the cached reference log-probs."""
     settings = stage.params.optimize.dpo
-    pairs = [
-        ScoredPair(
-            TokenizedExample(row["chosen_prompt_ids"], row["chosen_response_ids"]),
-            TokenizedExample(row["rejected_prompt_ids"], row["rejected_response_ids"]),
-            row["ref_chosen_logps"],
-            row["ref_rejected_logps"],
-        )
-        for row in read_records(stage.input("artifacts/inputs/dpo/pairs.jsonl"))
-    ]
+    pairs = read_scored_pairs(stage.input("artifacts/inputs/dpo/pairs.jsonl"))
     sft = stage.input("artifacts/sft")
     kept = checkpoint_steps(supervised_steps(len(pairs), settings), settings.save_steps)
     compute = stage.start_compute(output_bytes=(1 + len(kept)) * checkpoint_bytes(sft, settings.finetuning))

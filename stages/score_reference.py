@@ -2,13 +2,13 @@
 
 from time import perf_counter
 
-from pipeline.data.records import read_records
 from pipeline.data.tables import write_table
-from pipeline.data.tokens import tokenize_example
 from pipeline.models.policy import load_reference, load_tokenizer
 from pipeline.models.scoring import score_responses
 from pipeline.models.stopping import listed_stop_ids
 from pipeline.models.text_format import FILE, read_text_format
+from pipeline.preferences.pair import read_pairs
+from pipeline.preferences.scored import ScoredPair, tokenize_pair
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -19,18 +19,10 @@ def main(stage: Stage) -> None:
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     folder = stage.input("artifacts/sft")
     tokenizer = load_tokenizer(folder)
-    rows = read_records(stage.input("artifacts/preferences/accepted/train.jsonl"))
+    accepted = read_pairs(stage.input("artifacts/preferences/accepted/train.jsonl"))
     end = read_text_format(folder / FILE).end_of_turn
     stops = listed_stop_ids(tokenizer, stage.params.sampling.stop_tokens)
-    pairs = [
-        tuple(
-            tokenize_example(
-                tokenizer, row["prompt"], row[side], ended=row[f"{side}_ended"], end_of_turn=end, stop_ids=stops
-            )
-            for side in SIDES
-        )
-        for row in rows
-    ]
+    pairs = [tokenize_pair(tokenizer, pair, end_of_turn=end, stop_ids=stops) for pair in accepted]
     kept = [i for i, pair in enumerate(pairs) if max(map(len, pair)) <= settings.max_length]
     policy = load_reference(folder, compute, method=stage.params.optimize.dpo.finetuning.method)
     start = perf_counter()
@@ -45,21 +37,13 @@ def main(stage: Stage) -> None:
     )
     stage.costs.add_work(sum(map(len, examples)), perf_counter() - start)
     records = [
-        {
-            "id": rows[i]["id"],
-            **{f"{side}_prompt_ids": pairs[i][k].prompt_ids for k, side in enumerate(SIDES)},
-            **{f"{side}_response_ids": pairs[i][k].response_ids for k, side in enumerate(SIDES)},
-            **{f"ref_{side}_logps": logps[2 * at + k] for k, side in enumerate(SIDES)},
-        }
-        for at, i in enumerate(kept)
+        ScoredPair(*pairs[i], logps[2 * at], logps[2 * at + 1]).as_record(accepted[i].id) for at, i in enumerate(kept)
     ]
     write_table(stage.output("artifacts/inputs/dpo/pairs.jsonl"), records, "reference_pairs")
-    counts = {"pairs": len(rows), "scored": len(kept), "dropped_too_long": len(rows) - len(kept)}
+    counts = {"pairs": len(accepted), "scored": len(kept), "dropped_too_long": len(accepted) - len(kept)}
     print(counts, flush=True)
     stage.log_final(counts)
 
-
-SIDES = ("chosen", "rejected")
 
 if __name__ == "__main__":
     run_stage(main, description=__doc__)

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.data.preferences import TextPair
-from pipeline.data.records import read_records
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import reward_examples, reward_work
 from pipeline.models.folders import config_of
@@ -12,6 +10,7 @@ from pipeline.models.reward import create_reward_model, load_reward_model, load_
 from pipeline.models.reward_texts import END_UNSEEN, RewardTexts
 from pipeline.models.text_format import foreign_template_warning, read_text_format, store_text_format
 from pipeline.params.schema import Runtime, TrainReward
+from pipeline.preferences.pair import PreferencePair, passages_of, read_pairs
 from pipeline.project.hashing import content_size
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.reward import adopt_reward_model, shrink_fresh_head, train_reward
@@ -24,8 +23,7 @@ def main(stage: Stage) -> None:
     backbone = stage.input("artifacts/models/reward_backbone")
     compute = stage.start_compute(output_bytes=content_size(backbone))
     pairs, validation = (
-        [TextPair.of(row) for row in read_records(stage.input(f"artifacts/preferences/accepted/{split}.jsonl"))]
-        for split in ("train", "validation")
+        read_pairs(stage.input(f"artifacts/preferences/accepted/{split}.jsonl")) for split in ("train", "validation")
     )
     texts = read_text_format(stage.input("artifacts/data/text_format.json"))
     finished = stage.params.models.reward_backbone.is_reward_model
@@ -46,7 +44,7 @@ def main(stage: Stage) -> None:
         )
     if not model.texts.shows_end:
         print(f"warning: {END_UNSEEN}", flush=True)
-    truncated = model.texts.truncated([text for pair in pairs for text in (pair.chosen, pair.rejected)])
+    truncated = model.texts.truncated(passages_of(pairs))
     print(f"{len(pairs)} pairs, {truncated} texts longer than {settings.max_length} tokens", flush=True)
     if finished:
         print("a finished reward model: nothing is trained", flush=True)
@@ -68,7 +66,7 @@ def main(stage: Stage) -> None:
 def _check_memory(
     backbone: Path,
     texts: RewardTexts,
-    pairs: Sequence[TextPair],
+    pairs: Sequence[PreferencePair],
     settings: TrainReward,
     runtime: Runtime,
 ) -> None:
@@ -76,7 +74,7 @@ def _check_memory(
     examples = reward_examples(
         config,
         texts,
-        [(pair.chosen, pair.rejected) for pair in pairs],
+        [pair.passages for pair in pairs],
     )
     check_fit(reward_work(config, settings, examples), runtime)
 

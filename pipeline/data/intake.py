@@ -1,5 +1,6 @@
 """The sources of a run, opened and read: what prepare_data writes, and what is checked before it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from pipeline.params.data import Data, Limits, Splits
 from pipeline.progress import progress_bar
 from pipeline.reading.categories import default_category
 from pipeline.reading.control_tokens import control_tokens
-from pipeline.reading.formats import HOLD_CHATS, as_read, detect_format, prompts_by_file
+from pipeline.reading.formats import HOLD_CHATS, as_read, describe_format, detect_format, prompts_by_file
 from pipeline.reading.shared_codings import refuse_misfits
 from pipeline.reading.sources import Source, load_sources, print_warning
 from pipeline.reading.styles import Style
@@ -52,6 +53,22 @@ def open_sources(settings: Data, *, warn: Callable[[str], None] = print_warning)
     return Intake(settings, sources, fill_shares(resolved, rows=rows))
 
 
+def tell_formats(intake: Intake) -> None:
+    """Say on the terminal what the sources are."""
+    for found, files in Counter(map(describe_format, intake.resolved)).items():
+        print(f"  format  {found}{f' ({files} files)' if files > 1 else ''}", flush=True)
+
+
+def warn_of_missing_categories(settings: Data, resolved: Sequence[Data]) -> None:
+    """Say where data.columns.category is in no source: rows then have the category that they would have without it."""
+    if settings.columns.category is not None and not any(data.columns.category for data in resolved):
+        print(
+            f"warning: no source has a column {settings.columns.category!r} (data.columns.category) that says the "
+            "kind of prompt; nothing is broken down by it.",
+            flush=True,
+        )
+
+
 def other_shares(intake: Intake, splits: Mapping[str, float | None], limits: Mapping[str, int | None]) -> Data:
     """What the sources would be divided by with other values of `data.splits` and `data.limits`.
 
@@ -77,7 +94,7 @@ def read_sources(
     scratch: Path | None = None,
     processes: int = 1,
 ) -> tuple[PreparedData, Style]:
-    """All rows, written alike: once more from the first where texts turn out to stand beside chats.
+    """All rows, and how their chats were written: alike, once more from the first where texts stand beside chats.
 
     Args:
         intake: what `open_sources` found.
@@ -107,7 +124,7 @@ def read_sources(
     except _Mixed:
         print("  texts are written as turns of a chat, because other rows are chats", flush=True)
         return read_sources(intake, policy, at_most=at_most, wraps=True, **places)
-    return prepared, style
+    return prepared, style if style.written else Style()
 
 
 def _sampled(sources: Sequence[Source], at_most: int | None) -> list[range | list[int]]:

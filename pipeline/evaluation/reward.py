@@ -8,7 +8,6 @@ import numpy as np
 from pipeline.data.passages import Passage
 from pipeline.evaluation.calibration import calibration, error_if_calibrated
 from pipeline.evaluation.pairs import (
-    EvaluationPair,
     accuracy_by_group,
     accuracy_of,
     judge_agreement,
@@ -22,14 +21,15 @@ from pipeline.evaluation.statistics import design_effect, win_shares
 from pipeline.evaluation.temperature import bradley_terry_nll, fit_temperature
 from pipeline.models.reward import RewardModel
 from pipeline.params.evaluation import EvaluateReward
+from pipeline.preferences.pair import PreferencePair, passages_of
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def evaluate_reward(
     model: RewardModel,
-    pairs: Sequence[EvaluationPair],
-    validation: Sequence[EvaluationPair],
+    pairs: Sequence[PreferencePair],
+    validation: Sequence[PreferencePair],
     settings: EvaluateReward,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Everything that is measured of a reward model on test pairs.
@@ -51,7 +51,7 @@ def evaluate_reward(
     temperature = temperature_metrics(
         chosen - rejected, held_out - other, prompt_numbers(pairs), bins=settings.calibration_bins
     )
-    texts = [text for pair in pairs for text in (pair.texts.chosen, pair.texts.rejected)]
+    texts = passages_of(pairs)
     metrics = {
         **pair_metrics(chosen, rejected, pairs, settings),
         "calibration": temperature,
@@ -70,7 +70,7 @@ def evaluate_reward(
 
 
 def pair_metrics(
-    chosen: np.ndarray, rejected: np.ndarray, pairs: Sequence[EvaluationPair], settings: EvaluateReward
+    chosen: np.ndarray, rejected: np.ndarray, pairs: Sequence[PreferencePair], settings: EvaluateReward
 ) -> dict[str, Any]:
     """What the scores of the pairs say.
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.pairs import EvaluationPair
 from pipeline.models.reward import RewardModel
+from pipeline.preferences.pair import PreferencePair, passages_of
 
 OWN = "own"
 BEST = "best"
@@ -43,14 +43,13 @@ def choose_model(table: Sequence[Mapping[str, Any]], use: str) -> str:
     return use
 
 
-def shift_to_responses(model: RewardModel, pairs: Sequence[EvaluationPair], *, batch_size: int) -> float:
+def shift_to_responses(model: RewardModel, pairs: Sequence[PreferencePair], *, batch_size: int) -> float:
     """Shift the scores to mean 0 over all responses of the training pairs, as those of the own model are.
 
     Returns:
         What was subtracted, in score units.
     """
-    texts = [text for pair in pairs for text in (pair.texts.chosen, pair.texts.rejected)]
-    mean = model.score(texts, batch_size=batch_size).mean().item()
+    mean = model.score(passages_of(pairs), batch_size=batch_size).mean().item()
     model.shift(mean)
     return mean
 

@@ -15,7 +15,8 @@ ALLOWED = {
     "objectives": set[str](),
     "params": {"errors"},
     "reading": {"errors", "packages", "params", "scratch"},
-    "validation": {"errors", "params", "processes", "progress", "data", "evaluation.statistics"},
+    "preferences": {"errors", "params", "resume", "scratch", "reading", "data", "models", "judges.protocol"},
+    "validation": {"errors", "params", "processes", "progress", "data", "preferences", "evaluation.statistics"},
     "data": {"errors", "params", "processes", "progress", "scratch", "seeding", "reading"},
     "check": {
         *(
@@ -26,6 +27,7 @@ ALLOWED = {
             "judges.rules",
             "memory",
             "models.sources",
+            "preferences",
             "reading",
             "validation",
         ),
@@ -34,7 +36,7 @@ ALLOWED = {
     "labelling": {"errors", "seeding", "reading", "data"},
     "judges": {"errors", "params", "progress", "data", "models"},
     "models": {*COMMON, "packages", "objectives", "data.tokens", "data.packing", "data.passages", "reading.endings"},
-    "training": {*COMMON, "objectives", "models", "data.passages", "data.tokens", "data.preferences"},
+    "training": {*COMMON, "objectives", "models", "data.passages", "data.tokens", "preferences"},
     "evaluation": {
         *set(COMMON) - {"progress"},
         "judges",
@@ -42,7 +44,7 @@ ALLOWED = {
         "objectives",
         "data.passages",
         "data.tokens",
-        "data.preferences",
+        "preferences.pair",
     },
     "external": {"errors", "environment", "params", "data.passages", "reading", "judges", "models", "evaluation"},
     "report": {
