@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from pipeline.evaluation.reward import evaluate_reward, warnings_of
+from pipeline.evaluation.reward import CalibrationPlot, RewardMetrics, evaluate_reward, warnings_of
 from pipeline.evaluation.reward_choice import OWN, choose_model, comparison_lines, shift_to_responses, table_row
 from pipeline.models.compute import Compute
 from pipeline.models.folders import link_files
@@ -37,13 +37,18 @@ def main(stage: Stage) -> None:
     stage.write_json("reports/reward_model/metrics.json", {**metrics, "model": chosen, "models": table})
     stage.write_json("reports/reward_model/calibration.json", plot_data)
     stage.log_final(metrics)
-    gate = {"model": chosen, **{key: metrics[key] for key in ("accuracy", "longer_wins_accuracy", "pairs")}}
+    gate = {
+        "model": chosen,
+        "accuracy": metrics["accuracy"],
+        "longer_wins_accuracy": metrics["longer_wins_accuracy"],
+        "pairs": metrics["pairs"],
+    }
     write_inputs(stage, folders[chosen], gate, compute)
 
 
 def measure(
     stage: Stage, folders: Mapping[str, Path], compute: Compute
-) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+) -> dict[str, tuple[RewardMetrics, CalibrationPlot]]:
     """Metrics and plot data of each model; the seconds, which differ from run to run, go to the log and the run."""
     pairs, validation = (
         read_pairs(stage.input(f"artifacts/preferences/accepted/{split}.jsonl")) for split in ("test", "validation")

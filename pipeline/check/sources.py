@@ -1,10 +1,8 @@
 """The data of a run: what it is, what becomes of its rows, and whether each use gets enough."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.check.findings import Findings, Table
 from pipeline.check.settings import Settings
@@ -135,7 +133,7 @@ def _check_dropped(intake: Intake, prepared: PreparedData, settings: Settings, f
     if not dropped:
         return
     found = Counter(fate["fate"].removeprefix("dropped.") for fate in dropped)
-    rows: Mapping[str, Any] = {source.name: source.rows for source in intake.sources}
+    rows = {source.name: source.rows for source in intake.sources}
     table = []
     for reason, count in found.most_common():
         first = next(fate for fate in dropped if fate["fate"] == f"dropped.{reason}")

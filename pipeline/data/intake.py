@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.data.preparation import PreparedData, prepare
 from pipeline.data.raw_rows import FieldRows, RawRows
@@ -111,7 +110,6 @@ def read_sources(
     style = _style(intake, policy, wraps=wraps)
     indices = _sampled(intake.sources, at_most)
     sources = list(_raw_rows(intake, indices, style))
-    places: dict[str, Any] = {"seed": seed, "scratch": scratch, "processes": processes}
     try:
         with progress_bar(total=sum(map(len, indices)), title="rows", unit="row") as bar:
 
@@ -119,11 +117,13 @@ def read_sources(
                 bar.update(rows)
                 _refuse_mixed(style)
 
-            prepared = prepare(sources, advance=advance, **places)
+            prepared = prepare(sources, seed=seed, scratch=scratch, processes=processes, advance=advance)
             _refuse_mixed(style)
     except _Mixed:
         print("  texts are written as turns of a chat, because other rows are chats", flush=True)
-        return read_sources(intake, policy, at_most=at_most, wraps=True, **places)
+        return read_sources(
+            intake, policy, seed=seed, at_most=at_most, wraps=True, scratch=scratch, processes=processes
+        )
     return prepared, style if style.written else Style()
 
 

@@ -21,7 +21,7 @@ class QuarantinedRow(Fate):
 
 def write_prepared(
     prepared: PreparedData,
-    pairs: Sequence[Mapping[str, Any]],
+    pairs: Sequence[Mapping[str, object]],
     sources: Sequence[Source],
     folder: Path,
     *,
@@ -38,7 +38,7 @@ def write_prepared(
     Raises:
         PipelineError: naming file, row and column of what a schema refuses.
     """
-    kinds: dict[str, Mapping[str, Sequence[Mapping[str, Any]]]] = {
+    kinds: dict[str, Mapping[str, Sequence[Mapping[str, object]]]] = {
         "labels": prepared.labels,
         "texts": prepared.texts,
         "prompts": prepared.prompts,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from pipeline.data.intake import Intake
 from pipeline.data.preparation import PreparedData
@@ -50,7 +50,7 @@ class SourceReport(TypedDict):
     sources: list[ReadSource]
     examples: dict[str, list[DroppedExample]]
     """The first rows of each reason for being dropped."""
-    votes: Mapping[str, Any] | None
+    votes: Mapping[str, object] | None
     """What annotators agree on; None where nobody voted."""
 
 
@@ -74,7 +74,7 @@ def report_sources(
     chat_format: str,
     unused: Mapping[str, UnusedParts],
     hashes: Mapping[str, str],
-    votes: Mapping[str, Any] | None,
+    votes: Mapping[str, object] | None,
 ) -> SourceReport:
     """The report of prepare_data.
 

@@ -1,7 +1,7 @@
 """The pairs that reward models are measured on, and their accuracy in groups."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -18,6 +18,47 @@ def groups_of(pair: PreferencePair) -> dict[str, str]:
     """The values of `GROUP_FIELDS`; a pair that the data did not have is from no file."""
     groups = {"source": pair.source, "category": pair.category}
     return groups if pair.origin is None else {**groups, "file": pair.origin.file}
+
+
+class MatchedAccuracy(TypedDict):
+    """Of the pairs whose responses have about the same length."""
+
+    accuracy: Interval | None
+    """None without such pairs."""
+    pairs: int
+
+
+class GroupAccuracy(MatchedAccuracy):
+    """Of the pairs with one value of a group field."""
+
+    field: str
+    value: str
+
+
+class SizeAccuracy(MatchedAccuracy):
+    """Of the pairs with a size from `low` to `high`."""
+
+    low: float
+    high: float
+
+
+class JudgeAgreement(TypedDict):
+    """How far the margins of a model follow a judge's, on the pairs that have both."""
+
+    pairs: int
+    spearman: float | None
+    """Rank correlation; None with fewer than 3 pairs or equal margins."""
+    weighted_accuracy: float | None
+    """Each pair counts with the size of the judge's margin, so that errors on clear pairs weigh more; None where all
+    are 0."""
+
+
+class MarginBins(TypedDict):
+    """Accuracy by the size of a margin."""
+
+    judge_margin_bins: list[SizeAccuracy]
+    """Of the pairs that a judge has a margin of."""
+    model_margin_bins: list[SizeAccuracy]
 
 
 def prompt_numbers(pairs: Sequence[PreferencePair]) -> np.ndarray:
@@ -41,7 +82,7 @@ def accuracy_of(margins: np.ndarray, prompts: np.ndarray | None = None) -> Inter
     return wilson_interval(int(right.sum()), len(right), design_effect=effect)
 
 
-def accuracy_by_group(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> list[dict[str, Any]]:
+def accuracy_by_group(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> list[GroupAccuracy]:
     """Accuracy of each value of each group field, in the order of their names.
 
     A field whose value all pairs share is left out: its group would be all pairs.
@@ -49,7 +90,7 @@ def accuracy_by_group(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> l
     Args:
         margins: (N,), chosen minus rejected score of each pair.
     """
-    table, prompts, groups = [], prompt_numbers(pairs), [groups_of(pair) for pair in pairs]
+    table, prompts, groups = list[GroupAccuracy](), prompt_numbers(pairs), [groups_of(pair) for pair in pairs]
     for field in GROUP_FIELDS:
         values = [group.get(field) for group in groups]
         if len(set(values)) == 1:
@@ -63,7 +104,7 @@ def accuracy_by_group(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> l
 
 def accuracy_by_size(
     margins: np.ndarray, sizes: np.ndarray, *, bins: int, prompts: np.ndarray | None = None
-) -> list[dict[str, Any]]:
+) -> list[SizeAccuracy]:
     """Accuracy in bins of equal numbers of pairs, from the smallest to the largest of `sizes`.
 
     Args:
@@ -84,7 +125,7 @@ def accuracy_by_size(
 
 def length_matched_accuracy(
     margins: np.ndarray, pairs: Sequence[PreferencePair], *, max_ratio: float
-) -> dict[str, Any]:
+) -> MatchedAccuracy:
     """Accuracy on the pairs whose longer response has at most `max_ratio` times the characters of the shorter.
 
     On these, a model that has learned length alone is no better than a coin.
@@ -93,14 +134,8 @@ def length_matched_accuracy(
     return {"accuracy": accuracy_of(margins[matched], prompt_numbers(pairs)[matched]), "pairs": sum(matched)}
 
 
-def judge_agreement(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> dict[str, Any] | None:
-    """How far the model's margins follow the judge's, on the pairs that have them; None without such pairs.
-
-    Returns:
-        `pairs`, `spearman` (rank correlation of both margins; None with fewer than 3 pairs or equal margins) and
-        `weighted_accuracy` (each pair counts with the size of the judge's margin, so that errors on clear pairs
-        weigh more; None where all are 0).
-    """
+def judge_agreement(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> JudgeAgreement | None:
+    """How far the model's margins follow the judge's, on the pairs that have them; None without such pairs."""
     judged = np.array([np.nan if pair.judge_margin is None else pair.judge_margin for pair in pairs])
     known = ~np.isnan(judged)
     if not known.any():
@@ -116,7 +151,7 @@ def judge_agreement(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> dic
     }
 
 
-def margin_bins(margins: np.ndarray, pairs: Sequence[PreferencePair], *, bins: int) -> dict[str, list[dict[str, Any]]]:
+def margin_bins(margins: np.ndarray, pairs: Sequence[PreferencePair], *, bins: int) -> MarginBins:
     """Accuracy by the size of the judge's margin (pairs that have one) and of the model's own, |margin| each."""
     known, prompts = [pair.judge_margin is not None for pair in pairs], prompt_numbers(pairs)
     judged = np.array([abs(pair.judge_margin) for pair in pairs if pair.judge_margin is not None])

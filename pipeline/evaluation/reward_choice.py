@@ -1,9 +1,12 @@
 """Buy or build: reward models on the same pairs, and the one that goes on."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 
 from pipeline.errors import PipelineError
+from pipeline.evaluation.pairs import MatchedAccuracy
+from pipeline.evaluation.reward import RewardMetrics
+from pipeline.evaluation.statistics import Interval
 from pipeline.models.reward import RewardModel
 from pipeline.preferences.pair import PreferencePair, passages_of
 
@@ -11,7 +14,20 @@ OWN = "own"
 BEST = "best"
 
 
-def table_row(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+class ModelRow(TypedDict):
+    """A model's line of the comparison."""
+
+    name: str
+    accuracy: Interval
+    length_matched: MatchedAccuracy
+    expected_calibration_error: float
+    error_after_temperature: float
+    max_deviation: float
+    truncated_texts: int
+    pairs: int
+
+
+def table_row(name: str, metrics: RewardMetrics) -> ModelRow:
     """A model's line of the comparison, from its metrics."""
     return {
         "name": name,
@@ -25,7 +41,7 @@ def table_row(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def choose_model(table: Sequence[Mapping[str, Any]], use: str) -> str:
+def choose_model(table: Sequence[ModelRow], use: str) -> str:
     """Name of the model that goes to PPO and to the evaluation of policies.
 
     Args:
@@ -54,7 +70,7 @@ def shift_to_responses(model: RewardModel, pairs: Sequence[PreferencePair], *, b
     return mean
 
 
-def comparison_lines(table: Sequence[Mapping[str, Any]], chosen: str) -> list[str]:
+def comparison_lines(table: Sequence[ModelRow], chosen: str) -> list[str]:
     """The table for the terminal, a line a model; the chosen one has a star."""
     width = max(len(row["name"]) for row in table)
     lines = []

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.data.passages import Passage
-from pipeline.data.records import read_records
+from pipeline.data.records import JsonObject, read_records
 from pipeline.reading.votes import Vote
 
 Side = Literal["chosen", "rejected"]
 SIDES: tuple[Side, Side] = ("chosen", "rejected")
-PairRecord = dict[str, Any]
+PairRecord = JsonObject
 """A pair as an object of JSON, see `PreferencePair.as_record`."""
 RawPair = Mapping[str, Any]
 """What stands where a record of a pair should, before the contract has accepted it: any object of JSON."""

@@ -24,7 +24,7 @@ _NAMES = ("id", *TEXTS)
 _FLAGS = ("chosen_ended", "rejected_ended")
 SCORES = ("margin", "chosen_score", "rejected_score")
 _FIELDS = (*_NAMES, *_FLAGS, "split", "source", *SCORES)
-_KEYS: dict[str, Any] = {
+_KEYS: dict[str, type] = {
     **dict.fromkeys(("id", "forward", "backward"), np.uint64),
     **dict.fromkeys(("is_prefix", "is_echo", "contradicts"), bool),
     "length_ratio": float,
