@@ -9,6 +9,7 @@ from pipeline.preferences.agreement import summarise_votes
 from pipeline.preferences.given import given_records
 from pipeline.processes import usable_cores
 from pipeline.project.hashing import content_hash
+from pipeline.reading.styles import Style
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -25,6 +26,8 @@ def main(stage: Stage) -> None:
     assert prepared.noted_rows == intake.rows, "every raw row has a fate"
     warn_of_glued_pairs(prepared)
     warn_of_lost_categories(prepared.lost_categories)
+    if not style.written:
+        style = Style()  # no chat was among the texts
     print(f"  chats   {style.name}", flush=True)
     write_prepared(prepared, given_records(prepared.paired), intake.sources, folder, processes=cores)
     TextFormat(style.name, style.template_hash, end_of_turn=style.end_of_turn).write(folder / FILE)

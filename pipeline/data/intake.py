@@ -93,7 +93,7 @@ def read_sources(
     scratch: Path | None = None,
     processes: int = 1,
 ) -> tuple[PreparedData, Style]:
-    """All rows, and how their chats were written: alike, once more from the first where texts stand beside chats.
+    """All rows, written alike: once more from the first where texts turn out to stand beside chats.
 
     Args:
         intake: what `open_sources` found.
@@ -124,7 +124,7 @@ def read_sources(
         return read_sources(
             intake, policy, seed=seed, at_most=at_most, wraps=True, scratch=scratch, processes=processes
         )
-    return prepared, style if style.written else Style()
+    return prepared, style
 
 
 def _sampled(sources: Sequence[Source], at_most: int | None) -> list[range | list[int]]:
