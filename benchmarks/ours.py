@@ -1,6 +1,7 @@
 """One run of this project's trainer on one workload: `python -m benchmarks.ours WORKLOAD`."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.measuring import Meter
@@ -14,8 +15,6 @@ from benchmarks.workloads import (
     Workload,
     find,
 )
-from pipeline.data.passages import Passage
-from pipeline.data.preferences import TextPair
 from pipeline.data.tokens import tokenize_example
 from pipeline.models.compute import Compute, start_compute
 from pipeline.models.policy import load_policy, load_reference, load_tokenizer
@@ -24,7 +23,9 @@ from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.loading import load_params
 from pipeline.params.schema import Params
-from pipeline.training.dpo import ScoredPair, train_dpo
+from pipeline.preferences.pair import PreferencePair
+from pipeline.preferences.scored import ScoredPair
+from pipeline.training.dpo import train_dpo
 from pipeline.training.ppo import train_ppo
 from pipeline.training.reward import train_reward
 from pipeline.training.roles import Roles
@@ -100,12 +101,24 @@ def reward(workload: Workload, params: Params, compute: Compute, steps: Steps) -
     longest = workload.prompt_tokens[1] + workload.response_tokens[1]
     tuned = finetuning(workload)
     model = create_reward_model(workload.folder, compute, max_length=max(512, 2 * longest), seed=SEED, finetuning=tuned)
-    pairs = [
-        TextPair(Passage(r["prompt"] + r["chosen"], True), Passage(r["prompt"] + r["rejected"], True), str(i))
-        for i, r in enumerate(workload.rows())
-    ]
+    pairs = [_pair(row, str(number)) for number, row in enumerate(workload.rows())]
     settings = params.train_reward.model_copy(update=schedule(workload))
     train_reward(model, pairs, [], settings, steps.run(compute))
+
+
+def _pair(row: Mapping[str, str], identity: str) -> PreferencePair:
+    return PreferencePair(
+        id=identity,
+        prompt_id=identity,
+        prompt=row["prompt"],
+        category="all",
+        chosen=row["chosen"],
+        rejected=row["rejected"],
+        chosen_ended=True,
+        rejected_ended=True,
+        split="train",
+        source="given",
+    )
 
 
 def dpo(workload: Workload, params: Params, compute: Compute, steps: Steps) -> None:

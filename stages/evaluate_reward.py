@@ -4,14 +4,13 @@ import shutil
 from pathlib import Path
 from time import perf_counter
 
-from pipeline.data.records import read_records
-from pipeline.evaluation.pairs import EvaluationPair
 from pipeline.evaluation.reward import evaluate_reward, warnings_of
 from pipeline.evaluation.reward_choice import OWN, adopt_candidate, choose_model, comparison_lines, table_row
 from pipeline.models.compute import Compute
 from pipeline.models.folders import link_files
 from pipeline.models.reward import load_reward_model
 from pipeline.models.text_format import FILE, read_text_format
+from pipeline.preferences.pair import PreferencePair, read_pairs
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.ppo_inputs import PROMPTS, REWARD_MODEL, write_figures
 from pipeline.training.reward_gate import GateFigures
@@ -23,7 +22,7 @@ def main(stage: Stage) -> None:
     own, candidates = stage.input("artifacts/reward_model"), stage.input("artifacts/models/reward_candidates")
     folders = {OWN: own, **{candidate.name: candidates / candidate.name for candidate in settings.candidates}}
     texts = read_text_format(own / FILE)
-    pairs, validation = read_pairs(stage, "test"), read_pairs(stage, "validation")
+    pairs, validation = accepted_pairs(stage, "test"), accepted_pairs(stage, "validation")
     measured = {}
     for name, folder in folders.items():
         start = perf_counter()
@@ -57,10 +56,9 @@ def main(stage: Stage) -> None:
     write_figures(inputs, gate, stage.params.sampling)
 
 
-def read_pairs(stage: Stage, split: str) -> list[EvaluationPair]:
-    """The accepted pairs of a split."""
-    rows = read_records(stage.input(f"artifacts/preferences/accepted/{split}.jsonl"))
-    return [EvaluationPair.of(row) for row in rows]
+def accepted_pairs(stage: Stage, split: str) -> list[PreferencePair]:
+    """Of a split."""
+    return read_pairs(stage.input(f"artifacts/preferences/accepted/{split}.jsonl"))
 
 
 def adopt(stage: Stage, folder: Path, target: Path, compute: Compute) -> None:
@@ -68,7 +66,7 @@ def adopt(stage: Stage, folder: Path, target: Path, compute: Compute) -> None:
     texts = read_text_format(stage.input("artifacts/reward_model") / FILE)
     model = load_reward_model(folder, compute, texts=texts)
     batch_size = 2 * stage.params.evaluate_reward.batch_size
-    for line in adopt_candidate(model, read_pairs(stage, "train"), target, texts, batch_size=batch_size):
+    for line in adopt_candidate(model, accepted_pairs(stage, "train"), target, texts, batch_size=batch_size):
         print(line, flush=True)
 
 

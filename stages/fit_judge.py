@@ -15,7 +15,7 @@ from pipeline.evaluation.held_out_labels import (
 )
 from pipeline.judges.finished import FinishedJudges
 from pipeline.judges.loading import save_no_judge
-from pipeline.judges.protocol import Judge
+from pipeline.judges.protocol import Judge, VerdictRecord
 from pipeline.judges.text_classifier import check_labels, fit_judges
 from pipeline.models.text_format import read_text_format
 from pipeline.stage.run import Stage, run_stage
@@ -38,7 +38,7 @@ def main(stage: Stage) -> None:
     )
     scale = [text for pair in labels.pairs for text in pair]
     ranks, measures = stage.output("artifacts/judge"), stage.output("artifacts/evaluation_judge")
-    verdicts: list[dict[str, Any]] = []
+    verdicts: list[VerdictRecord] = []
     if kind == "classifier":
         metrics, measuring = fit_classifiers(stage, labels)
     else:

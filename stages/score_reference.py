@@ -2,14 +2,14 @@
 
 from time import perf_counter
 
-from pipeline.data.records import read_records
 from pipeline.data.tables import write_table
 from pipeline.models.policy import load_reference, load_tokenizer
 from pipeline.models.scoring import score_responses
 from pipeline.models.stopping import listed_stop_ids
 from pipeline.models.text_format import FILE, read_text_format
+from pipeline.preferences.pair import read_pairs
+from pipeline.preferences.scored import scored_records, tokenize_pairs
 from pipeline.stage.run import Stage, run_stage
-from pipeline.training.reference_pairs import reference_pairs, tokenize_pairs
 
 
 def main(stage: Stage) -> None:
@@ -19,10 +19,10 @@ def main(stage: Stage) -> None:
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     folder = stage.input("artifacts/sft")
     tokenizer = load_tokenizer(folder)
-    rows = read_records(stage.input("artifacts/preferences/accepted/train.jsonl"))
+    accepted = read_pairs(stage.input("artifacts/preferences/accepted/train.jsonl"))
     end = read_text_format(folder / FILE).end_of_turn
     stops = listed_stop_ids(tokenizer, stage.params.sampling.stop_tokens)
-    pairs = tokenize_pairs(rows, tokenizer, end_of_turn=end, stop_ids=stops, max_length=settings.max_length)
+    pairs = tokenize_pairs(tokenizer, accepted, end_of_turn=end, stop_ids=stops, max_length=settings.max_length)
     examples = [example for _, *sides in pairs for example in sides]
     policy = load_reference(folder, compute, method=stage.params.optimize.dpo.finetuning.method)
     start = perf_counter()
@@ -35,8 +35,8 @@ def main(stage: Stage) -> None:
         title="reference log-probs",
     )
     stage.costs.add_work(sum(map(len, examples)), perf_counter() - start)
-    write_table(stage.output("artifacts/inputs/dpo/pairs.jsonl"), reference_pairs(pairs, logps), "reference_pairs")
-    counts = {"pairs": len(rows), "scored": len(pairs), "dropped_too_long": len(rows) - len(pairs)}
+    write_table(stage.output("artifacts/inputs/dpo/pairs.jsonl"), scored_records(pairs, logps), "reference_pairs")
+    counts = {"pairs": len(accepted), "scored": len(pairs), "dropped_too_long": len(accepted) - len(pairs)}
     print(counts, flush=True)
     stage.log_final(counts)
 

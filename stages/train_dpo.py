@@ -1,13 +1,13 @@
 """train_dpo: train the SFT policy with DPO on the pairs and their cached reference log-probs, with one seed."""
 
-from pipeline.data.records import read_records
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import dpo_examples, dpo_work
 from pipeline.models.checkpoints import PolicyFolder
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_reference, load_tokenizer
+from pipeline.preferences.scored import read_scored_pairs
 from pipeline.stage.run import Stage, run_stage
-from pipeline.training.dpo import ScoredPair, train_dpo
+from pipeline.training.dpo import train_dpo
 from pipeline.training.run import TrainingRun
 from pipeline.training.schedule import checkpoint_steps, supervised_steps
 
@@ -17,7 +17,7 @@ def main(stage: Stage, seed: str) -> None:
     settings = stage.params.optimize.dpo
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     sft = stage.input("artifacts/sft")
-    pairs = [ScoredPair.of(row) for row in read_records(stage.input("artifacts/inputs/dpo/pairs.jsonl"))]
+    pairs = read_scored_pairs(stage.input("artifacts/inputs/dpo/pairs.jsonl"))
     output = PolicyFolder(stage.output(f"artifacts/policies/dpo/seed-{seed}"), start=sft, root=stage.root)
     kept = checkpoint_steps(supervised_steps(len(pairs), settings), settings.save_steps)
     compute = stage.start_compute(output_bytes=output.size(settings.finetuning, checkpoints=len(kept)))

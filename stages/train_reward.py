@@ -1,13 +1,12 @@
 """train_reward: train the reward model on accepted pairs."""
 
-from pipeline.data.preferences import TextPair
-from pipeline.data.records import read_records
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import reward_examples, reward_work
 from pipeline.models.folders import config_of
 from pipeline.models.reward import create_reward_model, load_reward_model, load_reward_tokenizer
 from pipeline.models.reward_texts import END_UNSEEN, RewardTexts
 from pipeline.models.text_format import foreign_template_warning, read_text_format, store_text_format
+from pipeline.preferences.pair import passages_of, read_pairs
 from pipeline.project.hashing import content_size
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.reward import adopt_reward_model, shrink_fresh_head, train_reward
@@ -20,8 +19,7 @@ def main(stage: Stage) -> None:
     backbone = stage.input("artifacts/models/reward_backbone")
     compute = stage.start_compute(output_bytes=content_size(backbone))
     pairs, validation = (
-        [TextPair.of(row) for row in read_records(stage.input(f"artifacts/preferences/accepted/{split}.jsonl"))]
-        for split in ("train", "validation")
+        read_pairs(stage.input(f"artifacts/preferences/accepted/{split}.jsonl")) for split in ("train", "validation")
     )
     texts = read_text_format(stage.input("artifacts/data/text_format.json"))
     finished = stage.params.models.reward_backbone.is_reward_model
@@ -30,7 +28,7 @@ def main(stage: Stage) -> None:
     else:
         tokenizer = load_reward_tokenizer(backbone)
         read = RewardTexts(tokenizer, max_length=settings.max_length, end_of_turn=texts.end_of_turn)
-        config, sides = config_of(backbone), [(pair.chosen, pair.rejected) for pair in pairs]
+        config, sides = config_of(backbone), [pair.passages for pair in pairs]
         check_fit(reward_work(config, settings, reward_examples(config, read, sides)), stage.params.runtime)
         model = create_reward_model(
             backbone,
@@ -43,7 +41,7 @@ def main(stage: Stage) -> None:
         )
     if not model.texts.shows_end:
         print(f"warning: {END_UNSEEN}", flush=True)
-    truncated = model.texts.truncated([text for pair in pairs for text in (pair.chosen, pair.rejected)])
+    truncated = model.texts.truncated(passages_of(pairs))
     print(f"{len(pairs)} pairs, {truncated} texts longer than {settings.max_length} tokens", flush=True)
     if finished:
         print("a finished reward model: nothing is trained", flush=True)

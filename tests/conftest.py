@@ -10,14 +10,14 @@ from transformers.utils import logging
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from pipeline.data.passages import Passage
-from pipeline.data.preferences import TextPair
 from pipeline.models.compute import Compute, start_compute
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.params.base import Finetuning
 from pipeline.params.loading import load_params
 from pipeline.params.schema import Params, Runtime
+from pipeline.preferences.pair import PreferencePair
 from tests.browser import chromium
+from tests.preference_pairs import preference_pair
 from tests.tiny_models import byte_level_tokenizer, save_bert_backbone, save_llama_backbone, save_llama_policy
 from tests.trained_project import TrainedProject, save_trained_project
 
@@ -120,15 +120,12 @@ def trained_project(tmp_path: Path, policy_folder: Path, compute: Compute) -> Tr
 
 
 @pytest.fixture(scope="session")
-def text_pairs() -> list[TextPair]:
+def text_pairs() -> list[PreferencePair]:
     """Eight pairs whose words tell which response is the better one."""
     subjects = ("the film", "the plot", "the hero", "the music")
     verbs = ("is", "was")
     return [
-        TextPair(
-            chosen=Passage(f"{subject} {verb} clever and funny", True),
-            rejected=Passage(f"{subject} {verb} weak and dull, a boring waste", True),
-        )
+        preference_pair("", f"{subject} {verb} clever and funny", f"{subject} {verb} weak and dull, a boring waste")
         for subject in subjects
         for verb in verbs
     ]

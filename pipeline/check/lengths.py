@@ -1,7 +1,7 @@
 """Lengths in tokens against the limits of the stages: what would be cut, and what would be dropped."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from pipeline.check.findings import Findings, Table
 from pipeline.check.models import Readers
 from pipeline.check.settings import Settings
 from pipeline.check.sources import ReadData
+from pipeline.preferences.pair import SIDES, PreferencePair
 from pipeline.validation.thresholds import KEPT, limit_that_keeps
 
 _MOST_TEXTS = 2_000
@@ -40,7 +41,7 @@ class Measured:
 
 
 def check_lengths(
-    data: ReadData, pairs: Sequence[Mapping[str, Any]], readers: Readers, settings: Settings, findings: Findings
+    data: ReadData, pairs: Sequence[PreferencePair], readers: Readers, settings: Settings, findings: Findings
 ) -> None:
     """Measure, tell, and advise the number that keeps 95 %."""
     measured = [one for one in _measure(data, pairs, readers, settings) if one.lengths]
@@ -84,7 +85,7 @@ def _advise(one: Measured, findings: Findings) -> None:
 
 
 def _measure(
-    data: ReadData, pairs: Sequence[Mapping[str, Any]], readers: Readers, settings: Settings
+    data: ReadData, pairs: Sequence[PreferencePair], readers: Readers, settings: Settings
 ) -> Iterator[Measured]:
     lengths, policy, most = settings.lengths, readers.policy, readers.positions
     texts = _some(data.prepared.texts["train"])
@@ -99,8 +100,8 @@ def _measure(
             limit = settings.contract.max_tokens
             yield Measured(what, pair_lengths, "validate_preferences.max_tokens", limit, "dropped", most)
     else:
-        rows, what = _some(pairs), "longer responses of pairs, with prompts"
-        sides = [[row["prompt"] + row[side] for row in rows] for side in ("chosen", "rejected")]
+        known, what = _some(pairs), "longer responses of pairs, with prompts"
+        sides = [[pair.prompt + pair.response(side).text for pair in known] for side in SIDES]
         pair_lengths = _longer(policy, sides, ended=1)
         reward = _longer(readers.reward, sides)
     if "dpo" in settings.methods:

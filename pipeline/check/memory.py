@@ -1,7 +1,6 @@
 """Whether each training will fit into the memory of this machine, by configs and data: no weights are loaded."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from transformers import PreTrainedTokenizerBase
 
@@ -10,15 +9,17 @@ from pipeline.check.models import Readers
 from pipeline.check.settings import Settings
 from pipeline.check.sources import ReadData
 from pipeline.data.passages import Passage
+from pipeline.data.table_rows import TextRow
 from pipeline.memory.fitting import Fit, estimate_fit
 from pipeline.memory.need import Conditions
 from pipeline.memory.trainings import dpo_work, ppo_work, prompt_tokens, reward_examples, reward_work, sft_work
 from pipeline.memory.work import Example, Model, Work, largest
 from pipeline.models.reward_texts import RewardTexts
+from pipeline.preferences.pair import PreferencePair
 
 
 def check_memory(
-    data: ReadData, pairs: Sequence[Mapping[str, Any]], readers: Readers, settings: Settings, findings: Findings
+    data: ReadData, pairs: Sequence[PreferencePair], readers: Readers, settings: Settings, findings: Findings
 ) -> None:
     """Estimate the peak of every training, and name what to change where it is more than there is.
 
@@ -53,13 +54,11 @@ def _tell(fit: Fit, work: Work, findings: Findings) -> str:
     return word
 
 
-def _trainings(
-    data: ReadData, pairs: Sequence[Mapping[str, Any]], readers: Readers, settings: Settings
-) -> Iterator[Work]:
+def _trainings(data: ReadData, pairs: Sequence[PreferencePair], readers: Readers, settings: Settings) -> Iterator[Work]:
     """Those of the run, in its order."""
     sizes, limits, policy = settings.trainings, settings.lengths, readers.config
     prompts = [row["prompt"] for row in data.prepared.prompts["train"]]
-    known = [row for row in pairs if row["split"] == "train"] if settings.collect.source != "sampled" else None
+    known = [pair for pair in pairs if pair.split == "train"] if settings.collect.source != "sampled" else None
     yield sft_work(policy, sizes.sft, _texts(data.prepared.texts["train"], readers.policy, limits.sft))
     if not settings.models.reward_backbone.is_reward_model:
         end = data.style.end_of_turn if data.style.written else None
@@ -79,9 +78,11 @@ def _trainings(
             )
 
 
-def _texts(rows: Sequence[Mapping[str, Any]], policy: PreTrainedTokenizerBase, limit: int) -> list[Example]:
+def _texts(rows: Sequence[TextRow], policy: PreTrainedTokenizerBase, limit: int) -> list[Example]:
     rows = largest(rows, lambda row: len(row["prompt"]) + len(row["response"]))
-    prompts, responses = (_tokens(policy, [row[field] for row in rows]) for field in ("prompt", "response"))
+    prompts, responses = (
+        _tokens(policy, texts) for texts in ([row["prompt"] for row in rows], [row["response"] for row in rows])
+    )
     return [
         Example.of_text(prompt, max(0, min(response + 1, limit - prompt)))
         for prompt, response in zip(prompts, responses, strict=True)
@@ -90,7 +91,7 @@ def _texts(rows: Sequence[Mapping[str, Any]], policy: PreTrainedTokenizerBase, l
 
 def _scored(
     prompts: Sequence[str],
-    known: Sequence[Mapping[str, Any]] | None,
+    known: Sequence[PreferencePair] | None,
     readers: Readers,
     settings: Settings,
     *,
@@ -105,8 +106,7 @@ def _scored(
     if known is not None:
         texts = RewardTexts(readers.reward, max_length=limit, end_of_turn=end)
         pairs = [
-            (Passage(row["prompt"] + row["chosen"], True), Passage(row["prompt"] + row["rejected"], True))
-            for row in known
+            (Passage(pair.prompt + pair.chosen, True), Passage(pair.prompt + pair.rejected, True)) for pair in known
         ]
         return reward_examples(readers.reward_config, texts, pairs)
     shared = Model.of(readers.reward_config, writes=False).is_decoder
@@ -116,7 +116,7 @@ def _scored(
 
 def _compared(
     prompts: Sequence[str],
-    known: Sequence[Mapping[str, Any]] | None,
+    known: Sequence[PreferencePair] | None,
     policy: PreTrainedTokenizerBase,
     settings: Settings,
 ) -> list[Example]:
@@ -125,14 +125,12 @@ def _compared(
         new = settings.lengths.new_tokens
         sizes = [(length, new, new) for length in prompt_tokens(policy, prompts)]
     else:
-        rows = largest(known, lambda row: sum(len(row[field]) for field in _FIELDS))
-        texts = (_tokens(policy, [row[field] for row in rows]) for field in _FIELDS)
-        sizes = [(prompt, one + 1, other + 1) for prompt, one, other in zip(*texts, strict=True)]
+        pairs = largest(known, lambda pair: len(pair.prompt) + sum(pair.lengths))
+        texts = zip(*((pair.prompt, pair.chosen, pair.rejected) for pair in pairs), strict=True)
+        counts = zip(*(_tokens(policy, of_field) for of_field in texts), strict=True)
+        sizes = [(prompt, one + 1, other + 1) for prompt, one, other in counts]
     limit = settings.lengths.reference
     return [Example.of_pair(*size) for size in sizes if size[0] + max(size[1:]) <= limit]
-
-
-_FIELDS = ("prompt", "chosen", "rejected")
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:

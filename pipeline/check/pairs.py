@@ -1,16 +1,18 @@
 """Pairs that are known before a policy has written anything, held against the real contract."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from pipeline.check.findings import Findings, Table
 from pipeline.check.models import Readers
 from pipeline.check.settings import Settings
 from pipeline.check.shares import LABELS, counting_pairs, report_short_splits
 from pipeline.check.sources import ReadData
-from pipeline.data.labelled import labelled_pairs, read_ballots
-from pipeline.data.preferences import given_pairs
+from pipeline.data.splits import PAIR_SPLITS
+from pipeline.preferences.given import given_pairs
+from pipeline.preferences.pair import PreferencePair
+from pipeline.preferences.prompts import prompts_in_splits
+from pipeline.preferences.voted import labelled_pairs, read_ballots
 from pipeline.validation.context_length import PairMeter
 from pipeline.validation.contract import ValidatedPairs, validate_pairs
 from pipeline.validation.place import place_of
@@ -23,7 +25,7 @@ MOST_PAIRS = 5_000
 
 def check_pairs(
     data: ReadData, readers: Readers, settings: Settings, findings: Findings, *, counted: bool
-) -> list[dict[str, Any]]:
+) -> list[PreferencePair]:
     """Hold the pairs against the contract.
 
     Args:
@@ -48,7 +50,8 @@ def check_pairs(
         findings.tables.append(_table(validated, settings))
         uncounted = step > 1 or data.whole > 1 or not counted
         _check_thresholds(validated, data, settings, findings, counted=not uncounted)
-        return [*validated.accepted, *(row for row in validated.quarantined if row["reasons"] == ["over_context"])]
+        too_long = [PreferencePair.of(row) for row in validated.quarantined if row["reasons"] == ["over_context"]]
+        return [*validated.accepted, *too_long]
     return []
 
 
@@ -65,14 +68,12 @@ def _check_thresholds(
             findings.errors.append(problem)
 
 
-def _known_pairs(data: ReadData, settings: Settings, findings: Findings) -> Sequence[dict[str, Any]]:
+def _known_pairs(data: ReadData, settings: Settings, findings: Findings) -> Sequence[PreferencePair]:
     if settings.collect.source == "given":
-        return given_pairs(data.prepared.pairs)
+        return given_pairs(data.prepared.paired)
     if settings.collect.source == "sampled":
         return []
-    prompts = [
-        {**row, "split": split} for split in ("train", "validation", "test") for row in data.prepared.prompts[split]
-    ]
+    prompts = prompts_in_splits({split: data.prepared.prompts[split] for split in PAIR_SPLITS})
     found = labelled_pairs(read_ballots(LABELS), prompts)
     if not found.pairs:
         findings.error(
@@ -83,21 +84,19 @@ def _known_pairs(data: ReadData, settings: Settings, findings: Findings) -> Sequ
     return found.pairs
 
 
-def _validate(
-    pairs: Sequence[Mapping[str, Any]], data: ReadData, readers: Readers, settings: Settings
-) -> ValidatedPairs:
+def _validate(pairs: Sequence[PreferencePair], data: ReadData, readers: Readers, settings: Settings) -> ValidatedPairs:
     # over_context: error is a problem like the others here, which are all shown
     contract = settings.contract
     if contract.over_context == "error":
         contract = contract.model_copy(update={"over_context": "drop", "max_quarantined_share": 0.0})
     meter = PairMeter(readers.folder / "tokenizer.json", contract)
     templated = data.style.template_hash is not None and data.style.written
-    return validate_pairs(pairs, contract, meter=meter, templated=templated)
+    return validate_pairs([pair.as_record() for pair in pairs], contract, meter=meter, templated=templated)
 
 
 def _table(validated: ValidatedPairs, settings: Settings) -> Table:
-    splits = Counter(row["split"] for row in validated.accepted)
-    kept = ", ".join(f"{split} {splits[split]:,}" for split in ("train", "validation", "test"))
+    splits = Counter(pair.split for pair in validated.accepted)
+    kept = ", ".join(f"{split} {splits[split]:,}" for split in PAIR_SPLITS)
     rows = [["accepted", f"{len(validated.accepted):,}", kept, ""]]
     for code, count in validated.counts.items():
         if count:

@@ -8,12 +8,13 @@ from pipeline.check.findings import Findings
 from pipeline.check.settings import Settings
 from pipeline.check.sources import ReadData
 from pipeline.data.intake import other_shares
-from pipeline.data.labelled import labelled_pairs, read_ballots
+from pipeline.data.splits import PAIR_SPLITS
 from pipeline.data.uses import Uses
 from pipeline.errors import PipelineError
+from pipeline.preferences.prompts import prompts_in_splits
+from pipeline.preferences.voted import labelled_pairs, read_ballots
 
 LABELS = Path("data/labels")
-_PAIRED = ("train", "validation", "test")
 _MOST_RECORDS = 5_000
 """Of which other shares are tried out; splits of more are short by no draw."""
 _STEP = 0.01
@@ -32,12 +33,13 @@ def counting_pairs(settings: Settings, refused: set[str]) -> Count:
     With other shares come pairs that were not held against it, because no split of pairs had them.
     """
     if settings.collect.source == "given":
-        return lambda uses: Counter(pair["split"] for pair in uses.pairs() if pair["id"] not in refused)
+        return lambda uses: Counter(split for split, record in uses.paired() if record["id"] not in refused)
     ballots = read_ballots(LABELS)
 
     def voted(uses: Uses) -> Counter[str]:
-        prompts = [{**row, "split": split} for split in _PAIRED for row in uses.prompts()[split]]
-        return Counter(pair["split"] for pair in labelled_pairs(ballots, prompts).pairs if pair["id"] not in refused)
+        prompts = uses.prompts()
+        known = prompts_in_splits({split: prompts[split] for split in PAIR_SPLITS})
+        return Counter(pair.split for pair in labelled_pairs(ballots, known).pairs if pair.id not in refused)
 
     return voted
 
@@ -53,7 +55,7 @@ def report_short_splits(data: ReadData, settings: Settings, findings: Findings, 
         count: counts it.
     """
     need, now = settings.contract.min_pairs, count(data.prepared.divide(data.intake.resolved[0]))
-    short = [split for split in _PAIRED if now[split] < need]
+    short = [split for split in PAIR_SPLITS if now[split] < need]
     limited = [split for split in short if data.prepared.counts[f"unused.{split}"]]
     larger = None if limited or not short else _larger_shares(data, settings, count)
     for split in short:
@@ -72,7 +74,7 @@ def report_short_splits(data: ReadData, settings: Settings, findings: Findings, 
         else:
             shares, then = larger
             changes = ", ".join(f"data.splits.{name}: {share:g}" for name, share in shares.items())
-            counts = ", ".join(f"{name} {then[name]}" for name in _PAIRED)
+            counts = ", ".join(f"{name} {then[name]}" for name in PAIR_SPLITS)
             value = f"{shares[split]:g}" if split in shares else None
             findings.error(f"{drawn}. With {changes} it would be {counts}.", f"data.splits.{split}", value)
 
@@ -93,9 +95,9 @@ def _larger_shares(
     named, wanted = settings.data.splits.model_dump(), dict[str, float]()
     giver = max(named, key=lambda split: named[split] or 0.0) if None not in named.values() else None
     now = data.intake.resolved[0]
-    for _ in range(round(len(_PAIRED) / _STEP)):
+    for _ in range(round(len(PAIR_SPLITS) / _STEP)):
         then = count(data.prepared.divide(now))
-        short = [split for split in _PAIRED if then[split] < settings.contract.min_pairs]
+        short = [split for split in PAIR_SPLITS if then[split] < settings.contract.min_pairs]
         if not short:
             return wanted, then
         wanted |= {split: round(getattr(now.splits, split) + _STEP, 2) for split in short}

@@ -57,7 +57,7 @@ def _half_width(share: float, count: int) -> float:
 
 
 def _check_source(data: ReadData, settings: Settings, findings: Findings) -> None:
-    pairs = len(data.prepared.pairs)
+    pairs = len(data.prepared.paired)
     if settings.collect.source == "given" and not pairs:
         findings.error(
             "collect_preferences.source is given, and the sources hold no pairs in the form in which they were read "
@@ -105,7 +105,7 @@ def _check_enough_for_pairs(data: ReadData, prompts: dict[str, int], settings: S
 
 def _check_batches(data: ReadData, prompts: int, settings: Settings, findings: Findings) -> None:
     texts = data.estimate(len(data.prepared.texts["train"]))
-    pairs = data.estimate(sum(pair["split"] == "train" for pair in data.prepared.pairs))
+    pairs = data.estimate(sum(split == "train" for split, _ in data.prepared.paired))
     pairs = pairs if settings.collect.source == "given" else prompts
     sizes = settings.trainings
     trainers = [("train_sft", texts, sizes.sft.step), ("train_reward", pairs, sizes.reward.step)]

@@ -1,10 +1,8 @@
 """The data of a run: what it is, what becomes of its rows, and whether each use gets enough."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.check.findings import Findings, Table
 from pipeline.check.settings import Settings
@@ -105,7 +103,7 @@ _DROPPED = ("reason", "rows", "first", "seen", "what to do", "the row")
 
 def _use_table(data: ReadData) -> Table:
     prepared = data.prepared
-    pairs = Counter(pair["split"] for pair in prepared.pairs)
+    pairs = Counter(split for split, _ in prepared.paired)
     rows = [
         [split, data.count(len(prepared.prompts[split])), data.count(pairs[split]) if pairs[split] else "-"]
         for split in SPLITS
@@ -135,11 +133,11 @@ def _check_dropped(intake: Intake, prepared: PreparedData, settings: Settings, f
     if not dropped:
         return
     found = Counter(fate["fate"].removeprefix("dropped.") for fate in dropped)
-    rows: Mapping[str, Any] = {source.name: source.rows for source in intake.sources}
+    rows = {source.name: source.rows for source in intake.sources}
     table = []
     for reason, count in found.most_common():
         first = next(fate for fate in dropped if fate["fate"] == f"dropped.{reason}")
-        seen = first.get("seen", "-")
+        seen = first.get("seen") or "-"
         shown = shorten(str(rows[first["source"]][first["row"] - 1]), _SHOWN_CHARACTERS)
         place = f"row {first['row']} of {first['source']}"
         table.append([reason, f"{count:,}", place, seen, advise_reason(reason), shown])
@@ -149,9 +147,9 @@ def _check_dropped(intake: Intake, prepared: PreparedData, settings: Settings, f
         if share <= limit and (of_source := count / prepared.rows_of[name].total()) > limit:
             findings.warning(f"{of_source:.0%} of the rows of {name} are dropped (see the table).", "data.source")
     if share > limit:
-        reason, count, first_place, seen, advice, shown = table[0]
+        reason, number, first_place, seen, advice, shown = table[0]
         findings.error(
-            f"{share:.1%} of the rows are dropped, and at most {limit:.0%} may be. {count} of them are {reason}; the "
+            f"{share:.1%} of the rows are dropped, and at most {limit:.0%} may be. {number} of them are {reason}; the "
             f"first is {first_place}{'' if seen == '-' else f', which has {seen}'}: {shown}. What to do: {advice}. Or "
             "mend data.columns where fields were taken for others.",
             "data.max_dropped_share",

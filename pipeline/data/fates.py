@@ -4,7 +4,7 @@ import sys
 from array import array
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -12,6 +12,20 @@ from pipeline.data.raw_rows import Place
 from pipeline.data.views import View
 
 _NO_ID = 2**64 - 1
+
+
+class Fate(TypedDict):
+    """A row of artifacts/data/fates.jsonl: what became of a raw row, or of one of several entries that it gave."""
+
+    source: str
+    row: int
+    """Its number in the source, from 1."""
+    id: str | None
+    """Of the record; None where it has no text."""
+    fate: str
+    """`used.SPLIT`, `unused.SPLIT`, `unused.REASON` or `dropped.REASON`."""
+    seen: NotRequired[str | None]
+    """The values that are the cause, shortened."""
 
 
 class Fates:
@@ -52,8 +66,8 @@ class Fates:
         """Different raw rows that were noted."""
         return len(np.unique(np.array(self._source, dtype=np.uint64) << np.uint64(48) | np.array(self._row)))
 
-    def in_order(self, sources: Sequence[str]) -> Sequence[dict[str, Any]]:
-        """`source`, `row`, `id` (None where it has no text) and `fate` of each, by source and row; `seen` where known.
+    def in_order(self, sources: Sequence[str]) -> Sequence[Fate]:
+        """All of them, by source and row.
 
         Args:
             sources: all, in their order.
@@ -63,14 +77,16 @@ class Fates:
         order = np.lexsort((np.array(self._row), ranks[np.array(self._source)])) if len(self._row) else np.zeros(0, int)
         names, fates = list(self._sources), list(self._names)
 
-        def fate(at: int) -> dict[str, Any]:
+        def fate(at: int) -> Fate:
             identity = self._id[at]
-            return {
+            found: Fate = {
                 "source": names[self._source[at]],
                 "row": self._row[at],
                 "id": None if identity == _NO_ID else f"{identity:016x}",
                 "fate": fates[self._fate[at]],
-                **({"seen": self._seen[at]} if at in self._seen else {}),
             }
+            if at in self._seen:
+                found["seen"] = self._seen[at]
+            return found
 
         return View(order, fate)

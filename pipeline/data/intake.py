@@ -1,9 +1,9 @@
 """The sources of a run, opened and read: what prepare_data writes, and what is checked before it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.data.preparation import PreparedData, prepare
 from pipeline.data.raw_rows import FieldRows, RawRows
@@ -12,7 +12,7 @@ from pipeline.params.data import Data, Limits, Splits
 from pipeline.progress import progress_bar
 from pipeline.reading.categories import default_category
 from pipeline.reading.control_tokens import control_tokens
-from pipeline.reading.formats import HOLD_CHATS, as_read, detect_format, prompts_by_file
+from pipeline.reading.formats import HOLD_CHATS, as_read, describe_format, detect_format, prompts_by_file
 from pipeline.reading.shared_codings import refuse_misfits
 from pipeline.reading.sources import Source, load_sources, print_warning
 from pipeline.reading.styles import Style
@@ -50,6 +50,22 @@ def open_sources(settings: Data, *, warn: Callable[[str], None] = print_warning)
     refuse_misfits(sources, resolved, settings)
     rows = sum(len(source.rows) for source in sources)
     return Intake(settings, sources, fill_shares(resolved, rows=rows))
+
+
+def tell_formats(intake: Intake) -> None:
+    """Say on the terminal what the sources are."""
+    for found, files in Counter(map(describe_format, intake.resolved)).items():
+        print(f"  format  {found}{f' ({files} files)' if files > 1 else ''}", flush=True)
+
+
+def warn_of_missing_categories(settings: Data, resolved: Sequence[Data]) -> None:
+    """Say where data.columns.category is in no source: rows then have the category that they would have without it."""
+    if settings.columns.category is not None and not any(data.columns.category for data in resolved):
+        print(
+            f"warning: no source has a column {settings.columns.category!r} (data.columns.category) that says the "
+            "kind of prompt; nothing is broken down by it.",
+            flush=True,
+        )
 
 
 def other_shares(intake: Intake, splits: Mapping[str, float | None], limits: Mapping[str, int | None]) -> Data:
@@ -94,7 +110,6 @@ def read_sources(
     style = _style(intake, policy, wraps=wraps)
     indices = _sampled(intake.sources, at_most)
     sources = list(_raw_rows(intake, indices, style))
-    places: dict[str, Any] = {"seed": seed, "scratch": scratch, "processes": processes}
     try:
         with progress_bar(total=sum(map(len, indices)), title="rows", unit="row") as bar:
 
@@ -102,11 +117,13 @@ def read_sources(
                 bar.update(rows)
                 _refuse_mixed(style)
 
-            prepared = prepare(sources, advance=advance, **places)
+            prepared = prepare(sources, seed=seed, scratch=scratch, processes=processes, advance=advance)
             _refuse_mixed(style)
     except _Mixed:
         print("  texts are written as turns of a chat, because other rows are chats", flush=True)
-        return read_sources(intake, policy, at_most=at_most, wraps=True, **places)
+        return read_sources(
+            intake, policy, seed=seed, at_most=at_most, wraps=True, scratch=scratch, processes=processes
+        )
     return prepared, style
 
 

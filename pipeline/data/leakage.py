@@ -17,12 +17,11 @@ messages, and of what one in fifty of all prompts share: the instruction of a ta
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from pipeline.data.covered_texts import LONG, NO_HASHES, RUN, Compared, CoveredTexts, Words, compared_words, hashes_of
-from pipeline.data.record_store import RecordStore
+from pipeline.data.record_store import RecordStore, StoredRecord
 from pipeline.data.records import key_of
 from pipeline.data.splits import HELD_OUT, SPLITS
 from pipeline.reading.chats import Unreadable
@@ -39,7 +38,6 @@ _FEW = 20
 """Prompts that may have a trigram in any case: among few rows, two near duplicates are more than the share."""
 _BLOCK = 2**15
 """Words that are looked at together; their arrays fit into a core's cache."""
-Record = Mapping[str, Any]
 
 
 def advise_of_leaks(counts: Mapping[str, int], split: str) -> str:
@@ -133,13 +131,13 @@ class LeakScreen:
             left.remove(number)
 
 
-def _prompt_key(record: Record) -> int:
+def _prompt_key(record: StoredRecord) -> int:
     """Equal for prompts of the same words, system messages among them."""
     words = compared_words(record["prompt"])
     return key_of(b" ".join(words).decode() if words else record["prompt"])
 
 
-def _asked(record: Record) -> str:
+def _asked(record: StoredRecord) -> str:
     """The prompt without system messages, which say nothing of a row, and without the marks of turns."""
     try:
         turns = read_turns(record["prompt"])
@@ -150,7 +148,7 @@ def _asked(record: Record) -> str:
     return "\n".join(message.content for message in turns[0] if message.role != "system")
 
 
-def _document(record: Record) -> str:
+def _document(record: StoredRecord) -> str:
     """Everything that may be learnt from a record."""
     if "text" in record:
         return str(record["text"])
@@ -158,7 +156,7 @@ def _document(record: Record) -> str:
     return "\n".join([_asked(record), *sides])
 
 
-def _measured(record: Record) -> str:
+def _measured(record: StoredRecord) -> str:
     """The text that perplexity is measured on; a short one is not compared, as a response may be a stock phrase."""
     return str(record["text"]) if "text" in record else f"{_asked(record)}\n{record.get('response', '')}"
 
@@ -189,7 +187,7 @@ def _template_trigrams(store: RecordStore, held_out: Iterable[int], prompts: np.
 
 
 def _blocks(
-    store: RecordStore, numbers: Iterable[int], text: Callable[[Record], str]
+    store: RecordStore, numbers: Iterable[int], text: Callable[[StoredRecord], str]
 ) -> Iterator[list[tuple[int, Words]]]:
     """Records by their numbers with the words of a text of theirs, some at a time."""
     block: list[tuple[int, Words]] = []

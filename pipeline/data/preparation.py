@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.fates import Fates
+from pipeline.data.fates import Fate, Fates
 from pipeline.data.leakage import LEAKED, LeakScreen
 from pipeline.data.raw_rows import FieldRows, RawRows, join_votes
 from pipeline.data.record_reader import BATCH, ReadEntries, RecordReader, read_whole
 from pipeline.data.record_store import Has, RecordStore
 from pipeline.data.splits import HELD_OUT, SPLITS, lend_to_empty_splits, split_edges, splits_of
-from pipeline.data.uses import Rows, Uses, measures_judge
+from pipeline.data.table_rows import LabelRow, PromptRow, TextRow
+from pipeline.data.uses import Paired, Uses, measures_judge
 from pipeline.params.data import Data
 from pipeline.processes import map_in_processes
 from pipeline.reading.entries import waits_for_all_rows
-from pipeline.reading.verdicts import Vote
+from pipeline.reading.votes import Vote
 
 _ALONE = 10_000
 """Fewer rows are read before another process has started."""
@@ -28,16 +29,16 @@ _ALONE = 10_000
 class PreparedData:
     """What prepare_data writes. Rows have the `id` of their raw record, and are made when they are asked for."""
 
-    labels: dict[str, Rows]
+    labels: dict[str, Sequence[LabelRow]]
     """Texts and 0/1 labels for the judge: fitted on train, measured on test."""
-    texts: dict[str, Rows]
+    texts: dict[str, Sequence[TextRow]]
     """Prompts with a real response: SFT (train), and held-out perplexity (evaluation)."""
-    prompts: dict[str, Rows]
+    prompts: dict[str, Sequence[PromptRow]]
     """Of train, validation, test and evaluation."""
     different_prompts: int
     """Among all rows that were not dropped as they were read."""
-    pairs: Rows
-    """Preferences as given; empty where the sources have none."""
+    paired: Paired
+    """Records of train, validation and test that say which of two responses is preferred."""
     glued_pairs: int
     """Those with a response that begins right behind the last letter of the prompt."""
     lost_categories: list[str]
@@ -47,7 +48,7 @@ class PreparedData:
     the split needs, or beyond its source's share), `dropped.REASON`."""
     rows_of: dict[str, Counter[str]]
     """The same for each source."""
-    fates: Rows
+    fates: Sequence[Fate]
     """The same for each raw row and entry: source, row, id (None where it has no text), fate, and what was seen."""
     noted_rows: int
     """Raw rows that have a fate."""
@@ -90,7 +91,7 @@ def prepare(
         texts=uses.texts(),
         prompts=uses.prompts(),
         different_prompts=len(np.unique(store.numbers["folded"])),
-        pairs=uses.pairs(),
+        paired=uses.paired(),
         glued_pairs=uses.glued_pairs(),
         lost_categories=uses.lost_categories(),
         counts=fates.counts,

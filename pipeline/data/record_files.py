@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from pipeline.data.records import NO_ROWS
+from pipeline.data.records import NO_ROWS, JsonObject
 from pipeline.errors import PipelineError
 
 _BLOCK = 2**24
@@ -16,7 +16,7 @@ _ROWS = 1000
 """Lines that are read at once where all are asked for."""
 
 
-class RecordFile(Sequence[dict[str, Any]]):
+class RecordFile(Sequence[JsonObject]):
     """JSON Lines as a sequence: 8 bytes of memory for each line.
 
     Raises:
@@ -40,20 +40,20 @@ class RecordFile(Sequence[dict[str, Any]]):
         return len(self._ends)
 
     @overload
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    def __getitem__(self, index: int) -> JsonObject: ...
     @overload
-    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: slice) -> list[JsonObject]: ...
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
         at = range(len(self))[index]
         return self._parse(at, self.lines(at, at + 1)[0])
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[JsonObject]:
         for at in range(0, len(self), _ROWS):
             yield from self.part(at, min(at + _ROWS, len(self)))
 
-    def part(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+    def part(self, start: int, stop: int) -> Iterator[JsonObject]:
         """The records from one position to another."""
         for at, line in enumerate(self.lines(start, stop), start=start):
             yield self._parse(at, line)
@@ -64,7 +64,7 @@ class RecordFile(Sequence[dict[str, Any]]):
         content = os.pread(self._stream.fileno(), int(self._ends[stop - 1]) - begin, begin)
         return content.removesuffix(b"\n").split(b"\n")
 
-    def _parse(self, at: int, line: bytes) -> dict[str, Any]:
+    def _parse(self, at: int, line: bytes) -> JsonObject:
         try:
             row = json.loads(line)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:

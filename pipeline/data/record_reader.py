@@ -4,23 +4,22 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
 from pipeline.data.raw_rows import FieldRows, RawRows
-from pipeline.data.record_store import Packer
+from pipeline.data.record_store import Packer, StoredRecord
 from pipeline.data.records import fold, is_storable, record_id
 from pipeline.data.splits import unit_hash
 from pipeline.params.data import Data
 from pipeline.reading.entries import Entry, read_entries
+from pipeline.reading.record import Record
 from pipeline.reading.styles import Style, Written
-from pipeline.reading.verdicts import Vote
+from pipeline.reading.votes import Vote
 from pipeline.scratch import ScratchFile
 
 BATCH = 2_000
 """Rows that a process reads at once."""
-_SIDES = ("chosen", "rejected")
 _NOT_STORABLE = re.compile("[\ud800-\udfff\0]")
 _SHOWN = 20
 """Characters before and behind one."""
@@ -75,7 +74,8 @@ def pack_entries(entries: Iterable[Entry], source: RawRows, *, seed: int, file: 
         fate, seen = _fate(entry)
         kept.append((entry.rows, fate, seen))
         if entry.record is not None and not fate:
-            record = {**_complete(entry.record, source.data, source.style), "category": entry.category}
+            record = _complete(entry.record, source.data, source.style)
+            record["category"] = entry.category
             folded = fold(record["prompt"])
             packer.add(
                 record,
@@ -104,17 +104,17 @@ def _around(text: str) -> str:
     return repr(text[max(0, at - _SHOWN) : at + _SHOWN])
 
 
-def _complete(record: dict[str, Any], data: Data, style: Style) -> dict[str, Any]:
+def _complete(record: Record, data: Data, style: Style) -> StoredRecord:
     """The record with its id, and with a prompt and a response where it has other texts."""
     if "text" in record:
         return _cut_text(record, data, style)
     if "chosen" in record:
-        texts = [record[name] for name in ("prompt", *_SIDES)]
-        return {**record, "id": record_id(*texts), "response": record["chosen"], "ended": True}
-    return {**record, "id": record_id(*record.values()), "ended": True}
+        identity = record_id(record["prompt"], record["chosen"], record["rejected"])
+        return {**record, "id": identity, "response": record["chosen"], "ended": True}
+    return {**record, "id": record_id(*map(str, record.values())), "ended": True}
 
 
-def _cut_text(record: dict[str, Any], data: Data, style: Style) -> dict[str, Any]:
+def _cut_text(record: Record, data: Data, style: Style) -> StoredRecord:
     words = _LINE_BREAK.sub(" ", record["text"]).split()
     prompt, response = words[: data.prompt_words], words[data.prompt_words :]
     written = style.continuation(" ".join(prompt), " ".join(response[: data.response_words]))

@@ -2,7 +2,7 @@
 
 import pickle
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import IntFlag
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ import numpy as np
 
 from pipeline.data.raw_rows import Place
 from pipeline.data.records import key_of
+from pipeline.reading.record import Record
 from pipeline.scratch import ScratchFile
 
 _BLOCK = 2**20
 """Bytes that are written at once."""
-_SIDES = ("chosen", "rejected")
 NUMBERS = np.dtype(
     [
         ("id", np.uint64),  # sorts as the ids do
@@ -30,6 +30,20 @@ NUMBERS = np.dtype(
     ]
 )
 """What is in memory of a record."""
+
+
+class StoredRecord(Record, total=False):
+    """A record with its id: each has a prompt, `id`, `category` and `ended`."""
+
+    id: str
+    category: str
+    """The kind of prompt."""
+    ended: bool
+    """The response is complete."""
+    short: bool
+    """The text that prompt and response were cut from has too few words."""
+    places: Sequence[Place]
+    """Its raw rows; added where a record is read from the store."""
 
 
 class Has(IntFlag):
@@ -65,7 +79,7 @@ class Packer:
         self._waiting: list[bytes] = []
         self._bytes = 0
 
-    def add(self, record: Mapping[str, Any], *, hashed: float, folded: str, beyond_share: bool = False) -> None:
+    def add(self, record: StoredRecord, *, hashed: float, folded: str, beyond_share: bool = False) -> None:
         """Keep a record.
 
         Args:
@@ -115,7 +129,7 @@ class RecordStore:
         self._names: list[str] = []
         self._source, self._row = array("I"), array("Q")
         self._several: dict[int, Sequence[Place]] = {}
-        self._last: tuple[int, dict[str, Any]] = (-1, {})
+        self._last: tuple[int, StoredRecord] = (-1, {})
 
     def extend(self, table: np.ndarray, places: Sequence[Sequence[Place]]) -> None:
         """Keep records under the next numbers.
@@ -145,11 +159,11 @@ class RecordStore:
     def __len__(self) -> int:
         return len(self._row)
 
-    def __getitem__(self, number: int) -> dict[str, Any]:
+    def __getitem__(self, number: int) -> StoredRecord:
         """A record with its `places`."""
         if self._last[0] != number:
             of = self.numbers[number]
-            record = pickle.loads(self.file.read(int(of["start"]), int(of["size"])))
+            record: StoredRecord = pickle.loads(self.file.read(int(of["start"]), int(of["size"])))
             self._last = number, {**record, "places": self.places(number)}
         return self._last[1]
 
@@ -164,7 +178,7 @@ class RecordStore:
         return int(self.numbers["id"][number])
 
 
-def _what(record: Mapping[str, Any]) -> int:
+def _what(record: StoredRecord) -> int:
     found = sum(flag for name, flag in _KNOWN_BY if name in record)
     if record.get("short"):
         found |= Has.SHORT.value
@@ -173,7 +187,7 @@ def _what(record: Mapping[str, Any]) -> int:
     return found
 
 
-def begins_behind_letter(pair: Mapping[str, Any]) -> bool:
+def begins_behind_letter(pair: Record) -> bool:
     """Whether a response of a pair begins right behind the last letter of the prompt."""
-    prompt, responses = pair["prompt"], [pair[side] for side in _SIDES]
+    prompt, responses = pair["prompt"], (pair["chosen"], pair["rejected"])
     return not prompt[-1].isspace() and any(text and not text[0].isspace() for text in responses)

@@ -9,6 +9,8 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 
+JsonObject = dict[str, Any]
+"""What a line of JSON Lines holds; who reads a file of a known kind makes a type of it at once."""
 NO_ROWS = b"\n"
 """What a file of JSON Lines holds that has no row."""
 
@@ -38,7 +40,7 @@ def is_storable(text: str) -> bool:
     return "\0" not in text
 
 
-def write_records(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_records(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write JSON Lines with sorted keys."""
     write_lines(path, map(record_line, rows))
 
@@ -52,13 +54,13 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> None:
             stream.write(NO_ROWS)
 
 
-def record_line(row: Mapping[str, Any]) -> bytes:
+def record_line(row: Mapping[str, object]) -> bytes:
     """A row as a line of JSON with sorted keys."""
     # ASCII escapes keep even a lone surrogate, which a quarantine file must be able to show
     return (json.dumps(row, sort_keys=True) + "\n").encode()
 
 
-def read_records(path: Path, *, fields: Sequence[str] = ()) -> list[dict[str, Any]]:
+def read_records(path: Path, *, fields: Sequence[str] = ()) -> list[JsonObject]:
     """Read JSON Lines.
 
     Args:

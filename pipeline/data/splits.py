@@ -9,6 +9,8 @@ from pipeline.params.data import Data
 from pipeline.seeding import seed_for
 
 SPLITS = ("judge", "sft", "train", "validation", "test", "evaluation")
+PAIR_SPLITS = ("train", "validation", "test")
+"""Those that have preference pairs, from what is trained on to what is held out furthest."""
 HELD_OUT = ("validation", "test", "evaluation")
 """Nothing is trained on them; checkpoints are chosen by the first, reward models by the second."""
 

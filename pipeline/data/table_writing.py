@@ -5,7 +5,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ class Table:
     """Rows for a file."""
 
     path: Path
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, object]]
     """Of which each is made when it is asked for, where they are many."""
     schema: str
     """Its name in TABLES."""

@@ -6,7 +6,6 @@ Preference pairs on their way into training have a contract of their own, in `pi
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,7 +82,7 @@ TABLES = {
 _BATCH = 2_000
 
 
-def write_table(path: Path, rows: Iterable[Mapping[str, Any]], table: str) -> None:
+def write_table(path: Path, rows: Iterable[Mapping[str, object]], table: str) -> None:
     """Write rows as JSON Lines, all of which the schema of `table` accepts.
 
     Raises:
@@ -97,7 +96,7 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]], table: str) -> No
         unchecked.unlink(missing_ok=True)
 
 
-def _checked(path: Path, rows: Iterable[Mapping[str, Any]], table: str) -> Iterator[Mapping[str, Any]]:
+def _checked(path: Path, rows: Iterable[Mapping[str, object]], table: str) -> Iterator[Mapping[str, object]]:
     remaining, start = iter(rows), 0
     while batch := list(islice(remaining, _BATCH)):
         check_rows(path, batch, table, start)
@@ -105,7 +104,7 @@ def _checked(path: Path, rows: Iterable[Mapping[str, Any]], table: str) -> Itera
         start += len(batch)
 
 
-def check_rows(path: Path, rows: Iterable[Mapping[str, Any]], table: str, start: int) -> None:
+def check_rows(path: Path, rows: Iterable[Mapping[str, object]], table: str, start: int) -> None:
     """Refuse rows that the schema of `table` does not accept.
 
     Args:

@@ -2,22 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from pipeline.data.record_store import Has, RecordStore
+from pipeline.data.record_store import Has, RecordStore, StoredRecord
 from pipeline.data.records import fold
-from pipeline.data.splits import HELD_OUT, held_out_edge, unit_hash
+from pipeline.data.splits import HELD_OUT, PAIR_SPLITS, held_out_edge, unit_hash
+from pipeline.data.table_rows import LabelRow, PromptRow, TextRow
 from pipeline.data.views import View
 from pipeline.params.data import Data
-from pipeline.reading.pairs import SCORES
 
-Rows = Sequence[dict[str, Any]]
 _JUDGE_HELD_OUT = 0.1
-_SIDES = ("chosen", "rejected")
-_PAIRED = ("train", "validation", "test")
-_PROMPTED = (*_PAIRED, "evaluation")
+_PROMPTED = (*PAIR_SPLITS, "evaluation")
+Paired = Sequence[tuple[str, StoredRecord]]
+"""Splits and records in them that say which of two responses is preferred."""
 
 
 def measures_judge(store: RecordStore, numbers: np.ndarray, *, seed: int) -> np.ndarray:
@@ -61,7 +59,7 @@ class Uses:
         self._store, self._used, self._judged, self._data = store, used, judged, data
         self._leaked = leaked
 
-    def labels(self) -> dict[str, Rows]:
+    def labels(self) -> dict[str, Sequence[LabelRow]]:
         """Of the judge: train and test. A pair gives two texts, the chosen one labelled 1."""
         if self._data.splits.judge == 0:
             known = {name: self._with(self._used[name], Has.LABEL | Has.PAIR) for name in ("train", "test")}
@@ -69,30 +67,31 @@ class Uses:
         numbers = self._used["judge"]
         return {"train": self._labelled(numbers[~self._judged]), "test": self._labelled(numbers[self._judged])}
 
-    def texts(self) -> dict[str, Rows]:
+    def texts(self) -> dict[str, Sequence[TextRow]]:
         """Prompts with a response: train for SFT, and evaluation."""
         if self._data.splits.sft == 0:
             train = self._different_texts(self._with(self._used["train"], Has.RESPONSE))
         else:
             train = self._with(self._used["sft"], Has.RESPONSE)
         numbers = {"train": train, "evaluation": self._with(self._used["evaluation"], Has.RESPONSE)}
-        return {name: self._kept(rows, "id", "prompt", "response", "ended") for name, rows in numbers.items()}
+        return {name: View(rows, partial(_text, self._store), self._sizes(rows)) for name, rows in numbers.items()}
 
-    def prompts(self) -> dict[str, Rows]:
+    def prompts(self) -> dict[str, Sequence[PromptRow]]:
         """Each prompt once."""
-        keys, found = self._store.numbers["prompt"], {}
+        keys, found = self._store.numbers["prompt"], dict[str, Sequence[PromptRow]]()
         for split in _PROMPTED:
             numbers = self._used[split]
             _, first = np.unique(keys[numbers], return_index=True)
-            found[split] = self._kept(numbers[np.sort(first)], "id", "prompt", "category")
+            own = numbers[np.sort(first)]
+            found[split] = View(own, partial(_prompt, self._store), self._sizes(own))
         return found
 
-    def pairs(self) -> Rows:
-        """Preferences as given, split by split."""
-        parts = [self._with(self._used[split], Has.PAIR) for split in _PAIRED]
-        splits = np.repeat(np.arange(len(_PAIRED)), [len(part) for part in parts])
+    def paired(self) -> Paired:
+        """Records with a preference as given, split by split."""
+        parts = [self._with(self._used[split], Has.PAIR) for split in PAIR_SPLITS]
+        splits = np.repeat(np.arange(len(PAIR_SPLITS)), [len(part) for part in parts])
         numbers = np.concatenate(parts)
-        return View(np.arange(len(numbers)), partial(_pair, self._store, numbers, splits), self._sizes(numbers))
+        return View(np.arange(len(numbers)), partial(_paired, self._store, numbers, splits), self._sizes(numbers))
 
     def lost_categories(self) -> list[str]:
         """Those with prompts in train that have no held-out record left, and had some before the leaks were dropped."""
@@ -106,13 +105,10 @@ class Uses:
 
     def glued_pairs(self) -> int:
         """Pairs with a response right behind a letter."""
-        return sum(len(self._with(self._used[split], Has.GLUED)) for split in _PAIRED)
+        return sum(len(self._with(self._used[split], Has.GLUED)) for split in PAIR_SPLITS)
 
     def _with(self, numbers: np.ndarray, flags: Has) -> np.ndarray:
         return numbers[self._store.numbers["has"][numbers] & int(flags) != 0]
-
-    def _kept(self, numbers: np.ndarray, *names: str) -> Rows:
-        return View(numbers, partial(_kept, self._store, names), self._sizes(numbers))
 
     def _different_texts(self, numbers: np.ndarray) -> np.ndarray:
         """Several pairs may have the same chosen response: the last of them, where the first stands."""
@@ -122,8 +118,8 @@ class Uses:
         np.maximum.at(last, same, np.arange(len(numbers)))
         return numbers[last[np.argsort(first)]]
 
-    def _labelled(self, numbers: np.ndarray) -> Rows:
-        sides = np.where(self._store.numbers["has"][numbers] & int(Has.LABEL), 1, len(_SIDES))
+    def _labelled(self, numbers: np.ndarray) -> Sequence[LabelRow]:
+        sides = np.where(self._store.numbers["has"][numbers] & int(Has.LABEL), 1, 2)
         # each record as often as it gives rows, with the number of the row
         records = np.repeat(numbers, sides)
         rows = np.arange(len(records)) - np.repeat(np.cumsum(sides) - sides, sides)
@@ -136,25 +132,24 @@ class Uses:
 # makers of rows, by their place in a view; another process can make them, too
 
 
-def _kept(store: RecordStore, names: Sequence[str], number: int) -> dict[str, Any]:
+def _text(store: RecordStore, number: int) -> TextRow:
     record = store[number]
-    return {name: record[name] for name in names}
+    return {"id": record["id"], "prompt": record["prompt"], "response": record["response"], "ended": record["ended"]}
 
 
-def _label(store: RecordStore, records: np.ndarray, rows: np.ndarray, at: int) -> dict[str, Any]:
-    record, side = store[int(records[at])], int(rows[at])
+def _prompt(store: RecordStore, number: int) -> PromptRow:
+    record = store[number]
+    return {"id": record["id"], "prompt": record["prompt"], "category": record["category"]}
+
+
+def _label(store: RecordStore, records: np.ndarray, rows: np.ndarray, at: int) -> LabelRow:
+    record, rejected = store[int(records[at])], bool(rows[at])
     if "label" in record:
-        return {name: record[name] for name in ("id", "text", "label")}
+        return {"id": record["id"], "text": record["text"], "label": record["label"]}
+    text = record["prompt"] + (record["rejected"] if rejected else record["chosen"])
     # texts of one prompt are judged alike more often than others: whoever counts them has to know
-    prompt = {"prompt": record["prompt"]}
-    return {"id": record["id"], "text": record["prompt"] + record[_SIDES[side]], "label": 1 - side, **prompt}
+    return {"id": record["id"], "text": text, "label": int(not rejected), "prompt": record["prompt"]}
 
 
-def _pair(store: RecordStore, numbers: np.ndarray, splits: np.ndarray, at: int) -> dict[str, Any]:
-    record, split = store[int(numbers[at])], _PAIRED[splits[at]]
-    pair = {name: record[name] for name in ("id", "prompt", "category", *_SIDES)}
-    # votes on it may be in several files; each row is numbered in its own
-    files = dict.fromkeys(file for file, _ in record["places"])
-    origin = {"file": ", ".join(files), "rows": [row for _, row in record["places"]]}
-    known = {name: record[name] for name in ("votes", *SCORES) if name in record}
-    return {**pair, "split": split, "origin": origin, **known}
+def _paired(store: RecordStore, numbers: np.ndarray, splits: np.ndarray, at: int) -> tuple[str, StoredRecord]:
+    return PAIR_SPLITS[splits[at]], store[int(numbers[at])]

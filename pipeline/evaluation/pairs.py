@@ -1,49 +1,70 @@
 """The pairs that reward models are measured on, and their accuracy in groups."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypedDict
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from pipeline.data.passages import Passage
-from pipeline.data.preferences import TextPair
 from pipeline.evaluation.statistics import Interval, design_effect, wilson_interval
+from pipeline.preferences.pair import PreferencePair
 
-GROUP_FIELDS = ("source", "file", "subset", "category")
-"""What a pair record may say of the kind of pair it is, `file` inside its `origin`; what it lacks is no group."""
-
-
-@dataclass(frozen=True)
-class EvaluationPair:
-    """A pair with what its accuracy is broken down by."""
-
-    texts: TextPair
-    lengths: tuple[int, int]
-    """Characters of the chosen and of the rejected response."""
-    groups: Mapping[str, str]
-    """Values of `GROUP_FIELDS`."""
-    judge_margin: float | None
-    """Judge's score of the chosen response minus that of the rejected one; None when nobody scored them."""
-    prompt: str | None = None
-    """What both answer: pairs that share it are right or wrong together. None where unknown, and it is no other's."""
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "EvaluationPair":
-        """From a pair record."""
-        chosen, rejected = row.get("chosen_score"), row.get("rejected_score")
-        margin = row.get("margin") if chosen is None or rejected is None else chosen - rejected
-        named = {**row, **(row.get("origin") or {})}
-        groups = {field: str(named[field]) for field in GROUP_FIELDS if named.get(field) is not None}
-        lengths = (len(row["chosen"]), len(row["rejected"]))
-        return cls(TextPair.of(row), lengths, groups, margin, row["prompt"])
+GROUP_FIELDS = ("source", "file", "category")
+"""What accuracy is broken down by: how a pair was made, the file that it is from, and the kind of its prompt."""
 
 
-def prompt_numbers(pairs: Sequence[EvaluationPair]) -> np.ndarray:
+def groups_of(pair: PreferencePair) -> dict[str, str]:
+    """The values of `GROUP_FIELDS`; a pair that the data did not have is from no file."""
+    groups = {"source": pair.source, "category": pair.category}
+    return groups if pair.origin is None else {**groups, "file": pair.origin.file}
+
+
+class MatchedAccuracy(TypedDict):
+    """Of the pairs whose responses have about the same length."""
+
+    accuracy: Interval | None
+    """None without such pairs."""
+    pairs: int
+
+
+class GroupAccuracy(MatchedAccuracy):
+    """Of the pairs with one value of a group field."""
+
+    field: str
+    value: str
+
+
+class SizeAccuracy(MatchedAccuracy):
+    """Of the pairs with a size from `low` to `high`."""
+
+    low: float
+    high: float
+
+
+class JudgeAgreement(TypedDict):
+    """How far the margins of a model follow a judge's, on the pairs that have both."""
+
+    pairs: int
+    spearman: float | None
+    """Rank correlation; None with fewer than 3 pairs or equal margins."""
+    weighted_accuracy: float | None
+    """Each pair counts with the size of the judge's margin, so that errors on clear pairs weigh more; None where all
+    are 0."""
+
+
+class MarginBins(TypedDict):
+    """Accuracy by the size of a margin."""
+
+    judge_margin_bins: list[SizeAccuracy]
+    """Of the pairs that a judge has a margin of."""
+    model_margin_bins: list[SizeAccuracy]
+
+
+def prompt_numbers(pairs: Sequence[PreferencePair]) -> np.ndarray:
     """The same number (N,) for pairs of the same prompt."""
     first = {pair.prompt: at for at, pair in reversed(list(enumerate(pairs)))}
-    return np.array([at if pair.prompt is None else first[pair.prompt] for at, pair in enumerate(pairs)])
+    return np.array([first[pair.prompt] for pair in pairs])
 
 
 def accuracy_of(margins: np.ndarray, prompts: np.ndarray | None = None) -> Interval | None:
@@ -61,7 +82,7 @@ def accuracy_of(margins: np.ndarray, prompts: np.ndarray | None = None) -> Inter
     return wilson_interval(int(right.sum()), len(right), design_effect=effect)
 
 
-def accuracy_by_group(margins: np.ndarray, pairs: Sequence[EvaluationPair]) -> list[dict[str, Any]]:
+def accuracy_by_group(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> list[GroupAccuracy]:
     """Accuracy of each value of each group field, in the order of their names.
 
     A field whose value all pairs share is left out: its group would be all pairs.
@@ -69,9 +90,9 @@ def accuracy_by_group(margins: np.ndarray, pairs: Sequence[EvaluationPair]) -> l
     Args:
         margins: (N,), chosen minus rejected score of each pair.
     """
-    table, prompts = [], prompt_numbers(pairs)
+    table, prompts, groups = list[GroupAccuracy](), prompt_numbers(pairs), [groups_of(pair) for pair in pairs]
     for field in GROUP_FIELDS:
-        values = [pair.groups.get(field) for pair in pairs]
+        values = [group.get(field) for group in groups]
         if len(set(values)) == 1:
             continue
         for value in sorted({one for one in values if one is not None}):
@@ -83,7 +104,7 @@ def accuracy_by_group(margins: np.ndarray, pairs: Sequence[EvaluationPair]) -> l
 
 def accuracy_by_size(
     margins: np.ndarray, sizes: np.ndarray, *, bins: int, prompts: np.ndarray | None = None
-) -> list[dict[str, Any]]:
+) -> list[SizeAccuracy]:
     """Accuracy in bins of equal numbers of pairs, from the smallest to the largest of `sizes`.
 
     Args:
@@ -103,8 +124,8 @@ def accuracy_by_size(
 
 
 def length_matched_accuracy(
-    margins: np.ndarray, pairs: Sequence[EvaluationPair], *, max_ratio: float
-) -> dict[str, Any]:
+    margins: np.ndarray, pairs: Sequence[PreferencePair], *, max_ratio: float
+) -> MatchedAccuracy:
     """Accuracy on the pairs whose longer response has at most `max_ratio` times the characters of the shorter.
 
     On these, a model that has learned length alone is no better than a coin.
@@ -113,14 +134,8 @@ def length_matched_accuracy(
     return {"accuracy": accuracy_of(margins[matched], prompt_numbers(pairs)[matched]), "pairs": sum(matched)}
 
 
-def judge_agreement(margins: np.ndarray, pairs: Sequence[EvaluationPair]) -> dict[str, Any] | None:
-    """How far the model's margins follow the judge's, on the pairs that have them; None without such pairs.
-
-    Returns:
-        `pairs`, `spearman` (rank correlation of both margins; None with fewer than 3 pairs or equal margins) and
-        `weighted_accuracy` (each pair counts with the size of the judge's margin, so that errors on clear pairs
-        weigh more; None where all are 0).
-    """
+def judge_agreement(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> JudgeAgreement | None:
+    """How far the model's margins follow the judge's, on the pairs that have them; None without such pairs."""
     judged = np.array([np.nan if pair.judge_margin is None else pair.judge_margin for pair in pairs])
     known = ~np.isnan(judged)
     if not known.any():
@@ -136,7 +151,7 @@ def judge_agreement(margins: np.ndarray, pairs: Sequence[EvaluationPair]) -> dic
     }
 
 
-def margin_bins(margins: np.ndarray, pairs: Sequence[EvaluationPair], *, bins: int) -> dict[str, list[dict[str, Any]]]:
+def margin_bins(margins: np.ndarray, pairs: Sequence[PreferencePair], *, bins: int) -> MarginBins:
     """Accuracy by the size of the judge's margin (pairs that have one) and of the model's own, |margin| each."""
     known, prompts = [pair.judge_margin is not None for pair in pairs], prompt_numbers(pairs)
     judged = np.array([abs(pair.judge_margin) for pair in pairs if pair.judge_margin is not None])
@@ -150,7 +165,7 @@ Scorer = Callable[[Sequence[Passage]], np.ndarray]
 """Scores (N,) of N texts, prompt and response each; higher is better."""
 
 
-def score_pairs(score: Scorer, pairs: Sequence[EvaluationPair]) -> tuple[np.ndarray, np.ndarray]:
+def score_pairs(score: Scorer, pairs: Sequence[PreferencePair]) -> tuple[np.ndarray, np.ndarray]:
     """Scores (N,) of the chosen and (N,) of the rejected responses."""
-    scores = score([pair.texts.chosen for pair in pairs] + [pair.texts.rejected for pair in pairs])
+    scores = score([pair.passages[0] for pair in pairs] + [pair.passages[1] for pair in pairs])
     return scores[: len(pairs)], scores[len(pairs) :]

@@ -1,14 +1,17 @@
 """How far a reward model can be trusted."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 
 from pipeline.data.passages import Passage
-from pipeline.evaluation.calibration import calibration, error_if_calibrated
+from pipeline.evaluation.calibration import CalibrationBin, ExpectedError, calibration, error_if_calibrated
 from pipeline.evaluation.pairs import (
-    EvaluationPair,
+    GroupAccuracy,
+    JudgeAgreement,
+    MarginBins,
+    MatchedAccuracy,
     accuracy_by_group,
     accuracy_of,
     judge_agreement,
@@ -18,29 +21,97 @@ from pipeline.evaluation.pairs import (
     score_pairs,
 )
 from pipeline.evaluation.robustness import score_deviations
-from pipeline.evaluation.statistics import design_effect, win_shares
+from pipeline.evaluation.statistics import Interval, design_effect, win_shares
 from pipeline.evaluation.temperature import bradley_terry_nll, fit_temperature
 from pipeline.models.reward import RewardModel
 from pipeline.params.evaluation import EvaluateReward
+from pipeline.preferences.pair import PreferencePair, passages_of
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
+class ScoreSides(TypedDict):
+    """Of the scores of chosen and of rejected responses: mean, standard deviation and quantiles, in score units."""
+
+    chosen: dict[str, float]
+    rejected: dict[str, float]
+
+
+class PairMetrics(MarginBins):
+    """What the scores of pairs say."""
+
+    accuracy: Interval
+    accuracy_design_effect: float
+    longer_wins_accuracy: float
+    """Of the rule that the longer response wins."""
+    length_matched: MatchedAccuracy
+    expected_calibration_error: float
+    pairs: int
+    mean_margin: float
+    """Chosen minus rejected score."""
+    scores: ScoreSides
+    equal_scores_share: float
+    near_ties_share: float
+    """Of margins below evaluate_reward.near_tie_margin."""
+    judge_agreement: JudgeAgreement | None
+    groups: list[GroupAccuracy]
+
+
+class TemperatureMetrics(TypedDict):
+    """The temperature fitted on validation margins; loss (nats) and calibration error on test pairs around it."""
+
+    temperature: float
+    temperature_at_limit: bool
+    validation_pairs: int
+    loss_before: float
+    loss_after: float
+    error_before: float
+    error_after: float
+    expected_if_calibrated: ExpectedError
+    """Of the error before, if every confidence was true."""
+
+
+class RobustnessMetrics(TypedDict):
+    """How far the score of a text moves with what is scored beside it, in score units."""
+
+    texts: int
+    batch_deviation: float | None
+    right_padding_deviation: float | None
+    left_padding_deviation: float | None
+    """None for encoders, which are read at their first token."""
+    max_deviation: float
+    exceeds_limit: bool
+
+
+class RewardMetrics(PairMetrics):
+    """Everything that is measured of a reward model on test pairs."""
+
+    calibration: TemperatureMetrics
+    robustness: RobustnessMetrics
+    truncated_texts: int
+    """Texts that are longer than the model reads."""
+
+
+class CalibrationPlot(TypedDict):
+    """The document reports/reward_model/calibration.json."""
+
+    bins: list[CalibrationBin]
+    bins_after_temperature: list[CalibrationBin]
+    chosen_scores: list[float]
+    rejected_scores: list[float]
+
+
 def evaluate_reward(
     model: RewardModel,
-    pairs: Sequence[EvaluationPair],
-    validation: Sequence[EvaluationPair],
+    pairs: Sequence[PreferencePair],
+    validation: Sequence[PreferencePair],
     settings: EvaluateReward,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Everything that is measured of a reward model on test pairs.
+) -> tuple[RewardMetrics, CalibrationPlot]:
+    """Everything that is measured of a reward model on test pairs, and the data of its calibration plot.
 
     Args:
         pairs: at least one.
         validation: other pairs, at least one, on which the temperature is fitted.
-
-    Returns:
-        Metrics (those of `pair_metrics`, `calibration`, `robustness` and `truncated_texts`), and the data of the
-        calibration plot: bins and all scores.
     """
 
     def score(texts: Sequence[Passage]) -> np.ndarray:
@@ -51,14 +122,14 @@ def evaluate_reward(
     temperature = temperature_metrics(
         chosen - rejected, held_out - other, prompt_numbers(pairs), bins=settings.calibration_bins
     )
-    texts = [text for pair in pairs for text in (pair.texts.chosen, pair.texts.rejected)]
-    metrics = {
+    texts = passages_of(pairs)
+    metrics: RewardMetrics = {
         **pair_metrics(chosen, rejected, pairs, settings),
         "calibration": temperature,
         "robustness": robustness_metrics(model, texts[: 2 * settings.robustness_pairs], settings),
         "truncated_texts": model.texts.truncated(texts),
     }
-    plot_data = {
+    plot_data: CalibrationPlot = {
         "bins": calibration(chosen - rejected, bins=settings.calibration_bins)[1],
         "bins_after_temperature": calibration(
             (chosen - rejected) / temperature["temperature"], bins=settings.calibration_bins
@@ -70,8 +141,8 @@ def evaluate_reward(
 
 
 def pair_metrics(
-    chosen: np.ndarray, rejected: np.ndarray, pairs: Sequence[EvaluationPair], settings: EvaluateReward
-) -> dict[str, Any]:
+    chosen: np.ndarray, rejected: np.ndarray, pairs: Sequence[PreferencePair], settings: EvaluateReward
+) -> PairMetrics:
     """What the scores of the pairs say.
 
     Args:
@@ -79,8 +150,10 @@ def pair_metrics(
     """
     margins, prompts = chosen - rejected, prompt_numbers(pairs)
     longer = win_shares([pair.lengths[0] for pair in pairs], [pair.lengths[1] for pair in pairs])
+    accuracy = accuracy_of(margins, prompts)
+    assert accuracy is not None, "there are pairs"
     return {
-        "accuracy": accuracy_of(margins, prompts),
+        "accuracy": accuracy,
         "accuracy_design_effect": design_effect(margins > 0, prompts),
         "longer_wins_accuracy": float(longer.mean()),
         "length_matched": length_matched_accuracy(margins, pairs, max_ratio=settings.length_matched_ratio),
@@ -108,7 +181,7 @@ def score_distribution(scores: np.ndarray) -> dict[str, float]:
 
 def temperature_metrics(
     margins: np.ndarray, validation: np.ndarray, prompts: np.ndarray, *, bins: int
-) -> dict[str, Any]:
+) -> TemperatureMetrics:
     """The temperature fitted on validation margins, and loss (nats) and calibration error on test before and after.
 
     With the error that the test pairs would show by chance before it, if every confidence was true.
@@ -129,19 +202,21 @@ def temperature_metrics(
     }
 
 
-def robustness_metrics(model: RewardModel, texts: Sequence[Passage], settings: EvaluateReward) -> dict[str, Any]:
+def robustness_metrics(model: RewardModel, texts: Sequence[Passage], settings: EvaluateReward) -> RobustnessMetrics:
     """Deviations of `score_deviations`, the largest of them, and whether it exceeds the limit."""
     deviations = score_deviations(model, texts, batch_size=settings.batch_size)
     largest = max(value for value in deviations.values() if value is not None)
     return {
         "texts": len(texts),
-        **{f"{name}_deviation": value for name, value in deviations.items()},
+        "batch_deviation": deviations["batch"],
+        "right_padding_deviation": deviations["right_padding"],
+        "left_padding_deviation": deviations["left_padding"],
         "max_deviation": largest,
         "exceeds_limit": not largest <= settings.max_score_deviation,  # NaN exceeds it, too
     }
 
 
-def warnings_of(name: str, metrics: Mapping[str, Any], settings: EvaluateReward) -> list[str]:
+def warnings_of(name: str, metrics: RewardMetrics, settings: EvaluateReward) -> list[str]:
     """What to say at once about a model's metrics: what was seen, and what to do."""
     found = []
     robustness, temperature = metrics["robustness"], metrics["calibration"]

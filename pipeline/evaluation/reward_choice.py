@@ -1,19 +1,35 @@
 """Buy or build: reward models on the same pairs, and the one that goes on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.pairs import EvaluationPair
+from pipeline.evaluation.pairs import MatchedAccuracy
+from pipeline.evaluation.reward import RewardMetrics
+from pipeline.evaluation.statistics import Interval
 from pipeline.models.reward import RewardModel
 from pipeline.models.text_format import TextFormat, foreign_template_warning, store_text_format
+from pipeline.preferences.pair import PreferencePair, passages_of
 
 OWN = "own"
 BEST = "best"
 
 
-def table_row(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+class ModelRow(TypedDict):
+    """A model's line of the comparison."""
+
+    name: str
+    accuracy: Interval
+    length_matched: MatchedAccuracy
+    expected_calibration_error: float
+    error_after_temperature: float
+    max_deviation: float
+    truncated_texts: int
+    pairs: int
+
+
+def table_row(name: str, metrics: RewardMetrics) -> ModelRow:
     """A model's line of the comparison, from its metrics."""
     return {
         "name": name,
@@ -27,7 +43,7 @@ def table_row(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def choose_model(table: Sequence[Mapping[str, Any]], use: str) -> str:
+def choose_model(table: Sequence[ModelRow], use: str) -> str:
     """Name of the model that goes to PPO and to the evaluation of policies.
 
     Args:
@@ -45,20 +61,19 @@ def choose_model(table: Sequence[Mapping[str, Any]], use: str) -> str:
     return use
 
 
-def shift_to_responses(model: RewardModel, pairs: Sequence[EvaluationPair], *, batch_size: int) -> float:
+def shift_to_responses(model: RewardModel, pairs: Sequence[PreferencePair], *, batch_size: int) -> float:
     """Shift the scores to mean 0 over all responses of the training pairs, as those of the own model are.
 
     Returns:
         What was subtracted, in score units.
     """
-    texts = [text for pair in pairs for text in (pair.texts.chosen, pair.texts.rejected)]
-    mean = model.score(texts, batch_size=batch_size).mean().item()
+    mean = model.score(passages_of(pairs), batch_size=batch_size).mean().item()
     model.shift(mean)
     return mean
 
 
 def adopt_candidate(
-    model: RewardModel, pairs: Sequence[EvaluationPair], folder: Path, texts: TextFormat, *, batch_size: int
+    model: RewardModel, pairs: Sequence[PreferencePair], folder: Path, texts: TextFormat, *, batch_size: int
 ) -> list[str]:
     """Write a finished model as the one that goes on, shifted by `shift_to_responses`.
 
@@ -76,7 +91,7 @@ def adopt_candidate(
     return [f"warning: {warning}", shifted] if warning else [shifted]
 
 
-def comparison_lines(table: Sequence[Mapping[str, Any]], chosen: str) -> list[str]:
+def comparison_lines(table: Sequence[ModelRow], chosen: str) -> list[str]:
     """The table for the terminal, a line a model; the chosen one has a star."""
     width = max(len(row["name"]) for row in table)
     lines = []

@@ -13,11 +13,15 @@ its annotations preference, output_1 and output_2. Files are .json, .jsonl or .p
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.environment import set_environment
 from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from pipeline.external.rows import Row
 
 
 def main() -> None:
@@ -25,16 +29,14 @@ def main() -> None:
     arguments = _parser().parse_args()
     set_environment()
     try:
-        result = _RUNNERS[arguments.benchmark](arguments)
+        found = _RUNNERS[arguments.benchmark](arguments)
     except PipelineError as error:
         sys.exit(f"error: {error}")
     # after the work, so that whoever reads standard output gets one document
-    from pipeline.external.tables import as_text
-
-    document = json.dumps(result, indent=2, sort_keys=True)
+    document = json.dumps(found.document, indent=2, sort_keys=True)
     if arguments.output:
         arguments.output.write_text(f"{document}\n")
-    print(document if arguments.json else as_text(arguments.benchmark, result))
+    print(document if arguments.json else found.text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,35 +80,49 @@ def _add_scorer(command: argparse.ArgumentParser) -> None:
     command.add_argument("--separator", default="", help="plain: between prompt and response")
 
 
-def _rewardbench(arguments: argparse.Namespace) -> dict[str, Any]:
+class _Result(NamedTuple):
+    document: Mapping[str, object]
+    text: str
+    """The same as aligned plain text."""
+
+
+# imported in the functions: transformers reads its switches from the environment once, when it is imported
+
+
+def _rewardbench(arguments: argparse.Namespace) -> _Result:
     from pipeline.external.rewardbench import evaluate_rewardbench
+    from pipeline.external.tables import rewardbench_text
 
     rows = _rows(arguments, arguments.file)
-    return evaluate_rewardbench(rows, _scorer(arguments), source=arguments.file, subset=arguments.subset)
+    found = evaluate_rewardbench(rows, _scorer(arguments), source=arguments.file, subset=arguments.subset)
+    return _Result(found, rewardbench_text(found))
 
 
-def _alpacaeval(arguments: argparse.Namespace) -> dict[str, Any]:
+def _alpacaeval(arguments: argparse.Namespace) -> _Result:
     from pipeline.external.alpacaeval import evaluate_outputs
+    from pipeline.external.tables import alpacaeval_text
 
     sources = arguments.file, arguments.baseline
     outputs, baseline = (_rows(arguments, source) for source in sources)
-    return evaluate_outputs(outputs, baseline, _scorer(arguments), sources=sources)
+    found = evaluate_outputs(outputs, baseline, _scorer(arguments), sources=sources)
+    return _Result(found, alpacaeval_text(found))
 
 
-def _annotations(arguments: argparse.Namespace) -> dict[str, Any]:
+def _annotations(arguments: argparse.Namespace) -> _Result:
     from pipeline.external.alpacaeval import evaluate_annotations
+    from pipeline.external.tables import alpacaeval_text
 
-    return evaluate_annotations(_rows(arguments, arguments.file), source=arguments.file)
+    found = evaluate_annotations(_rows(arguments, arguments.file), source=arguments.file)
+    return _Result(found, alpacaeval_text(found))
 
 
-def _rows(arguments: argparse.Namespace, source: str) -> list[dict[str, Any]]:
+def _rows(arguments: argparse.Namespace, source: str) -> "list[Row]":
     from pipeline.external.rows import read_rows
 
     return read_rows(source, split=arguments.split, revision=arguments.data_revision)
 
 
 def _scorer(arguments: argparse.Namespace) -> Any:
-    # imported here: transformers reads its switches from the environment once, when it is imported
     from pipeline.external.scorers import judge_scorer, reward_scorer
     from pipeline.models.compute import start_compute
     from pipeline.params.base import ModelSource

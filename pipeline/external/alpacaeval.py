@@ -6,7 +6,7 @@ anything between where the annotator is not sure.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -17,21 +17,54 @@ from pipeline.external.scorers import BenchmarkScorer
 from pipeline.reading.chats import Message
 
 Preference = float | None
-_ANNOTATION_NAMES = {"baseline": "generator_1", "model": "generator_2", "annotator": "annotator"}
+
+
+class WinRates(TypedDict):
+    """In percent, and counts of preferences."""
+
+    win_rate: float
+    """Mean preference of the model."""
+    standard_error: float | None
+    """None with fewer than two preferences."""
+    discrete_win_rate: float
+    """Preferences rounded first, draws half."""
+    n_wins: int
+    n_wins_base: int
+    n_draws: int
+    n_total: int
+    n_dropped: int
+    """What is no preference."""
+
+
+class ControlledWinRates(WinRates):
+    """With the win rate at equal length."""
+
+    length_controlled_winrate: float | None
+    """None where outputs are not known, or too few."""
+    glm_name: str
+
+
+class AlpacaEvalResult(ControlledWinRates):
+    """With who was compared, and by whom."""
+
+    model: str
+    baseline: str
+    annotator: str
+    text: NotRequired[str]
+    """How prompt and response were written as one text, of outputs that were scored here."""
+    n_unmatched_outputs: NotRequired[int]
+    """Rows of the model's file that the baseline's lacks."""
+    n_unmatched_baseline: NotRequired[int]
 
 
 def evaluate_outputs(
     outputs: Sequence[Row], baseline: Sequence[Row], scorer: BenchmarkScorer, *, sources: tuple[str, str]
-) -> dict[str, Any]:
+) -> AlpacaEvalResult:
     """The model's outputs against the baseline's on the instructions that both files have.
 
     Args:
         outputs, baseline: rows with `instruction`, `output` and, where it is known, `generator`.
         sources: names of both files, for errors.
-
-    Returns:
-        `win_rates` with the length-controlled one, the names of both, and how many rows of either file the other
-        lacks (`n_unmatched_outputs`, `n_unmatched_baseline`).
 
     Raises:
         PipelineError: naming file and row: a field is missing, an instruction comes twice, or nothing matches.
@@ -59,11 +92,9 @@ def evaluate_outputs(
     }
 
 
-def evaluate_annotations(rows: Sequence[Row], *, source: str) -> dict[str, Any]:
+def evaluate_annotations(rows: Sequence[Row], *, source: str) -> AlpacaEvalResult:
     """Annotations as AlpacaEval stores them: `preference`, and `output_1` (the baseline's) and `output_2`.
-
-    Returns:
-        `win_rates`; with both outputs in every row also the length-controlled one.
+    With both outputs in every row the length-controlled win rate is known, too.
 
     Raises:
         PipelineError: naming file and row: there is no preference, or it is no number.
@@ -71,22 +102,22 @@ def evaluate_annotations(rows: Sequence[Row], *, source: str) -> dict[str, Any]:
     preferences = [_preference(row, f"{source}, row {number}") for number, row in enumerate(rows, start=1)]
     with_texts = all(isinstance(row.get(field), str) for row in rows for field in ("output_1", "output_2"))
     pairs = [(row["output_1"], row["output_2"]) for row in rows] if with_texts else None
-    names = {key: _names(rows, field) for key, field in _ANNOTATION_NAMES.items()}
-    return {**describe(preferences, pairs), **names}
+    return {
+        **describe(preferences, pairs),
+        "model": _names(rows, "generator_2"),
+        "baseline": _names(rows, "generator_1"),
+        "annotator": _names(rows, "annotator"),
+    }
 
 
-def describe(preferences: Sequence[Preference], pairs: Sequence[tuple[str, str]] | None) -> dict[str, Any]:
+def describe(preferences: Sequence[Preference], pairs: Sequence[tuple[str, str]] | None) -> ControlledWinRates:
     """`win_rates`, and the length-controlled one where the outputs (baseline's, model's) are known."""
     controlled = length_controlled_winrate([_valid(one) for one in preferences], pairs) if pairs else None
     return {**win_rates(preferences), "length_controlled_winrate": controlled, "glm_name": GLM_NAME}
 
 
-def win_rates(preferences: Sequence[Preference]) -> dict[str, Any]:
+def win_rates(preferences: Sequence[Preference]) -> WinRates:
     """Mean preference of the model and its standard error, in percent, and counts.
-
-    Returns:
-        `win_rate`, `standard_error` (None with fewer than two), `discrete_win_rate` (preferences rounded first, draws
-        half), `n_wins`, `n_wins_base`, `n_draws`, `n_total`, and `n_dropped`: what is no preference.
 
     Raises:
         PipelineError: none is one.

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.pairs import accuracy_of
+from pipeline.evaluation.statistics import Interval, wilson_interval
 from pipeline.external.rows import Row, text_field
 from pipeline.external.scorers import BenchmarkScorer
 from pipeline.reading.chats import Message, Unreadable, is_chat, read_messages
@@ -64,17 +64,51 @@ PRIOR_WEIGHT = 0.5
 _PROMPT_NAMES = ("prompt", "question", "input")
 
 
+class SubsetScore(TypedDict):
+    """Of the pairs of one subset."""
+
+    accuracy: Interval
+    examples: int
+    section: str | None
+    """None of a subset that is in no score."""
+
+
+class RewardBenchScores(TypedDict):
+    """Shares, not percent."""
+
+    subsets: dict[str, SubsetScore]
+    sections: dict[str, float | None]
+    """Means of the accuracies of their subsets, weighted by `EXAMPLE_COUNTS`; None without any of them."""
+    prior_sets: float | None
+    """Mean of their accuracies; None without any."""
+    overall: float | None
+    """Mean of the sections, prior sets at half weight; None when a section is missing."""
+    missing_subsets: list[str]
+    """Of the sections."""
+    other_subsets: dict[str, int]
+    """Pairs in no score."""
+    examples: int
+    ties: int
+
+
+class RewardBenchResult(RewardBenchScores):
+    """With who scored what."""
+
+    model: str
+    text: str
+    """How prompt and response were written as one text."""
+    source: str
+    """The file."""
+
+
 def evaluate_rewardbench(
     rows: Sequence[Row], scorer: BenchmarkScorer, *, source: str, subset: str | None = None
-) -> dict[str, Any]:
+) -> RewardBenchResult:
     """Score every pair.
 
     Args:
         source: name of the file, for errors.
         subset: of rows that name none.
-
-    Returns:
-        `rewardbench_scores`, with the scorer and how texts were written.
 
     Raises:
         PipelineError: naming file and row: a field is missing or cannot be read.
@@ -116,30 +150,21 @@ def _write_chat(value: Any, scorer: BenchmarkScorer) -> str:
     return scorer.writer.write(prompt, last.content)
 
 
-def rewardbench_scores(subsets: Sequence[str], margins: np.ndarray) -> dict[str, Any]:
+def rewardbench_scores(subsets: Sequence[str], margins: np.ndarray) -> RewardBenchScores:
     """Accuracy of each subset, score of each section, and the score overall; shares, not percent.
 
     Args:
         subsets: (N,) of each pair.
         margins: (N,) chosen minus rejected score; a tie is wrong.
-
-    Returns:
-        `subsets` (`accuracy` with a Wilson interval, `examples`, `section`), `sections` (means of the accuracies
-        weighted by `EXAMPLE_COUNTS`; None without any of their subsets), `prior_sets` (mean of their accuracies, or
-        None), `overall` (mean of the sections, prior sets at half weight; None when a section is missing),
-        `missing_subsets` of the sections, `other_subsets` (pairs in no score), `examples` and `ties`.
     """
     section_of = {name: section for section, names in SECTIONS.items() for name in names}
     section_of |= dict.fromkeys(PRIOR_SETS, "Prior Sets")
     counts = Counter(subsets)
-    table: dict[str, dict[str, Any]] = {
-        name: {
-            "accuracy": accuracy_of(margins[[one == name for one in subsets]]),
-            "examples": counts[name],
-            "section": section_of.get(name),
-        }
-        for name in sorted(counts)
-    }
+    table = dict[str, SubsetScore]()
+    for name in sorted(counts):
+        right = int((margins[[one == name for one in subsets]] > 0).sum())
+        accuracy = wilson_interval(right, counts[name])
+        table[name] = {"accuracy": accuracy, "examples": counts[name], "section": section_of.get(name)}
     means = {name: entry["accuracy"]["mean"] for name, entry in table.items()}
     sections = {section: _weighted(means, names) for section, names in SECTIONS.items()}
     prior = [means[name] for name in PRIOR_SETS if name in means]

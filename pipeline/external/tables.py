@@ -1,15 +1,10 @@
 """Results of benchmarks for the terminal; shares in percent, as the leaderboards show them."""
 
-from collections.abc import Mapping
-from typing import Any
+from pipeline.external.alpacaeval import AlpacaEvalResult
+from pipeline.external.rewardbench import RewardBenchResult, SubsetScore
 
 
-def as_text(benchmark: str, result: Mapping[str, Any]) -> str:
-    """The result of a benchmark as aligned plain text."""
-    return rewardbench_text(result) if benchmark == "rewardbench" else alpacaeval_text(result)
-
-
-def rewardbench_text(result: Mapping[str, Any]) -> str:
+def rewardbench_text(result: RewardBenchResult) -> str:
     """Overall score, sections, subsets, and what is in no score."""
     lines = [
         f"RewardBench of {result['model']} ({result['text']} texts): {result['examples']} pairs, {result['ties']} ties",
@@ -28,7 +23,7 @@ def rewardbench_text(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _subset_line(name: str, entry: Mapping[str, Any]) -> str:
+def _subset_line(name: str, entry: SubsetScore) -> str:
     interval = entry["accuracy"]
     ends = f"[{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]"
     return (
@@ -36,18 +31,27 @@ def _subset_line(name: str, entry: Mapping[str, Any]) -> str:
     )
 
 
-def alpacaeval_text(result: Mapping[str, Any]) -> str:
+def alpacaeval_text(result: AlpacaEvalResult) -> str:
     """Win rates and counts, and what was left out."""
     controlled = result["length_controlled_winrate"]
+    unmatched = {
+        "n_unmatched_outputs": result.get("n_unmatched_outputs"),
+        "n_unmatched_baseline": result.get("n_unmatched_baseline"),
+    }
     lines = [
         f"AlpacaEval of {result['model']} against {result['baseline']}, judged by {result['annotator']}",
         "",
         f"{'length_controlled_winrate':<28}{_number(controlled)}  ({result['glm_name']})",
-        *(f"{key:<28}{_number(result[key])}" for key in ("win_rate", "standard_error", "discrete_win_rate")),
-        *(f"{key:<28}{result[key]}" for key in ("n_wins", "n_wins_base", "n_draws", "n_total", "n_dropped")),
+        f"{'win_rate':<28}{_number(result['win_rate'])}",
+        f"{'standard_error':<28}{_number(result['standard_error'])}",
+        f"{'discrete_win_rate':<28}{_number(result['discrete_win_rate'])}",
+        f"{'n_wins':<28}{result['n_wins']}",
+        f"{'n_wins_base':<28}{result['n_wins_base']}",
+        f"{'n_draws':<28}{result['n_draws']}",
+        f"{'n_total':<28}{result['n_total']}",
+        f"{'n_dropped':<28}{result['n_dropped']}",
     ]
-    left_out = {key: result[key] for key in ("n_unmatched_outputs", "n_unmatched_baseline") if result.get(key)}
-    return "\n".join([*lines, *(f"{key:<28}{count}" for key, count in left_out.items())])
+    return "\n".join([*lines, *(f"{key:<28}{count}" for key, count in unmatched.items() if count)])
 
 
 def _percent(share: float | None) -> str:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from pipeline.data.passages import Passage
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
 from pipeline.judges.endpoint import ChatEndpoint
+from pipeline.judges.protocol import VerdictRecord
 from pipeline.judges.replies import ReplyStore
 from pipeline.judges.rules import ChatRules, read_verdict
 from pipeline.progress import progress_bar
@@ -79,7 +79,7 @@ class ChatJudge:
         bias = (outcomes["both_first"] - outcomes["both_second"]) / judged if judged else 0.0
         return {**counts, "position_bias": bias}
 
-    def verdicts(self) -> list[dict[str, Any]]:
+    def verdicts(self) -> list[VerdictRecord]:
         """Every comparison with the replies in both orders."""
         return [
             {

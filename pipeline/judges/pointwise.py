@@ -1,11 +1,11 @@
 """A judge that scores single texts: one response is better than another when its raw score is higher."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from pipeline.data.passages import Passage
+from pipeline.judges.protocol import VerdictRecord
 
 
 def _as_it_is(scores: np.ndarray) -> np.ndarray:
@@ -54,6 +54,6 @@ class PointwiseJudge:
         """None: a score is never missing."""
         return {}
 
-    def verdicts(self) -> list[dict[str, Any]]:
+    def verdicts(self) -> list[VerdictRecord]:
         """None: they are computed again at no cost."""
         return []

@@ -1,11 +1,27 @@
 """What a judge does, whatever it is: a fitted classifier, a reward model or a chat model."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 import numpy as np
 
 from pipeline.data.passages import Passage
+
+
+class VerdictRecord(TypedDict):
+    """A comparison as the files of verdicts have it."""
+
+    prompt: str
+    first: str
+    second: str
+    outcome: str
+    """In a word: a preference, or why there is none."""
+    preference: float | None
+    """For the first response, see `Judge.compare`; None without a usable verdict."""
+    replies: list[str]
+    """What the judge said of the first response in front of the second."""
+    replies_swapped: list[str]
+    """The other way round."""
 
 
 class Judge(Protocol):
@@ -32,6 +48,6 @@ class Judge(Protocol):
         """What became of the comparisons so far, for the reports; empty where every comparison gives a verdict."""
         ...
 
-    def verdicts(self) -> list[dict[str, Any]]:
+    def verdicts(self) -> list[VerdictRecord]:
         """Every verdict so far as a record, in the order of the first use; empty where they can be computed again."""
         ...

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.errors import PipelineError
-from pipeline.labelling.session import Session
+from pipeline.labelling.session import Session, SessionState
 
 HOST = "127.0.0.1"
 _HERE = Path(__file__).parent
@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a vote has at most {_LARGEST_BODY} bytes")
         return self.rfile.read(int(length))
 
-    def _as_json(self, state: dict[str, Any]) -> tuple[bytes, str]:
+    def _as_json(self, state: SessionState) -> tuple[bytes, str]:
         return json.dumps({**state, "question": self.server.question}).encode(), "application/json"
 
     def _send_error(self, status: HTTPStatus, message: str) -> None:

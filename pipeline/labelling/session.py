@@ -4,11 +4,12 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypedDict
 
 from pipeline.errors import PipelineError
 from pipeline.labelling.items import Item
 from pipeline.labelling.vote_log import VoteLog
+from pipeline.reading.vote_files import VoteRow
 
 WINNERS = ("a", "b", "tie", "skip")
 """What can be said of an item: a is the response that is shown first, b the other one."""
@@ -31,6 +32,36 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+class ShownResponse(TypedDict):
+    """A response as the page shows it."""
+
+    text: str
+    ended: bool
+
+
+class ShownItem(TypedDict):
+    """An item as the page shows it; of the responses the first is a."""
+
+    id: str
+    prompt: str
+    responses: list[ShownResponse]
+
+
+class SessionState(TypedDict):
+    """What the page is told."""
+
+    annotator: str
+    done: int
+    """Items that the annotator has said something of."""
+    total: int
+    ties: int
+    skipped: int
+    previous: str | None
+    """The item that undo would take back."""
+    item: ShownItem | None
+    """The next one; None when all are done."""
+
+
 class Session:
     """Takes votes from any number of threads; all of its state is in the vote file."""
 
@@ -43,17 +74,17 @@ class Session:
         self._seed = seed
         self._now = now
         self._lock = threading.Lock()
-        self._winners: dict[str, str] = {}  # by item, the last vote last
+        self._winners: dict[str, str | None] = {}  # by item, the last vote last
         for row in log.rows:
             if row["annotator"] == annotator and row.get("item") in self._items:
                 self._note(row["item"], row["winner"])
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> SessionState:
         """What the page shows: progress, the next item, and the item that undo would take back."""
         with self._lock:
             return self._state()
 
-    def vote(self, item: str, winner: str) -> dict[str, Any]:
+    def vote(self, item: str, winner: str) -> SessionState:
         """Record a vote, or take one back with `undo`, and return the new state.
 
         The same vote again, as when its confirmation was lost, writes nothing. Another vote on the same item replaces
@@ -73,12 +104,12 @@ class Session:
                 self._note(item, winner)
             return self._state()
 
-    def _note(self, item: str, winner: str) -> None:
+    def _note(self, item: str, winner: str | None) -> None:
         self._winners.pop(item, None)
         if winner != UNDO:
             self._winners[item] = winner
 
-    def _row(self, item: Item, winner: str) -> dict[str, Any]:
+    def _row(self, item: Item, winner: str) -> VoteRow:
         """A line of the vote file. It needs no other file to be understood."""
         order = item.order_for(self._annotator, self._seed)
         first, second = (0, 1) if order == "ab" else (1, 0)
@@ -95,7 +126,7 @@ class Session:
             "time": self._now(),
         }
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> SessionState:
         following = next((item for item in self._items.values() if item.id not in self._winners), None)
         said = list(self._winners.values())
         return {
@@ -108,7 +139,8 @@ class Session:
             "item": self._shown(following) if following else None,
         }
 
-    def _shown(self, item: Item) -> dict[str, Any]:
+    def _shown(self, item: Item) -> ShownItem:
         row = self._row(item, UNDO)
-        sides = [{"text": row[f"response_{side}"], "ended": row[f"response_{side}_ended"]} for side in ("a", "b")]
-        return {"id": item.id, "prompt": item.prompt, "responses": sides}
+        first: ShownResponse = {"text": row["response_a"], "ended": row["response_a_ended"]}
+        second: ShownResponse = {"text": row["response_b"], "ended": row["response_b_ended"]}
+        return {"id": item.id, "prompt": item.prompt, "responses": [first, second]}

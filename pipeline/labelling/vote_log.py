@@ -2,13 +2,11 @@
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.locks import try_lock_open
-from pipeline.reading.vote_files import is_whole, read_vote_lines
+from pipeline.reading.vote_files import VoteRow, is_whole, read_vote_lines
 
 
 class VoteLog:
@@ -30,9 +28,9 @@ class VoteLog:
         _sync_folder(path.parent)
         self.mended: str | None = None
         """What was done about a line that had been cut off, for people; None when there was none."""
-        self.rows: list[dict[str, Any]] = self._read()
+        self.rows: list[VoteRow] = self._read()
 
-    def append(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: VoteRow) -> None:
         """Add a line, whole or not at all.
 
         Raises:
@@ -45,13 +43,13 @@ class VoteLog:
         except OSError:
             self._cut(before)
             raise
-        self.rows.append(dict(row))
+        self.rows.append(row.copy())
 
     def close(self) -> None:
         """Give the file to other processes."""
         self._stream.close()
 
-    def _read(self) -> list[dict[str, Any]]:
+    def _read(self) -> list[VoteRow]:
         lines = read_vote_lines(self.path)
         if is_whole(lines.rest):
             self._write(b"\n")

@@ -3,7 +3,7 @@
 import mmap
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from multiprocessing import reduction
 from pathlib import Path
@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from pipeline.reading.arrow_sizes import unpacked_size
-from pipeline.reading.rows import MOST_COLUMNS
+from pipeline.reading.rows import MOST_COLUMNS, Row
 from pipeline.reading.signatures import HEAD, refuse_other_kind
 
 _BATCH = 256
@@ -56,11 +56,11 @@ class ArrowRows:
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
-    def __getitem__(self, index: int) -> Mapping[str, Any]:
+    def __getitem__(self, index: int) -> Row:
         rows: list[dict[str, Any]] = self._table.slice(range(len(self))[index], 1).to_pylist()
         return rows[0]
 
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+    def __iter__(self) -> Iterator[Row]:
         for batch in self._table.to_batches():
             size = 1 if batch.nbytes > _LARGE else _BATCH
             for start in range(0, batch.num_rows, size):

@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.excerpts import shorten
+from pipeline.reading.rows import Row
 
 EVERYTHING = "all"
 """The category of a row of which nothing says one."""
@@ -16,7 +17,7 @@ VERDICTS = ("winner", "label", "score", "scores", "rank")
 """Fields that say which response is better: what one finds out of a pair is no kind of prompt."""
 
 
-def category_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+def category_of(row: Row, columns: Sequence[str]) -> str:
     """The values of these columns of a raw row, joined by ` / `.
 
     A number or a boolean, also as the text of a table, reads `column=value`; so does a missing one, as `column=none`.

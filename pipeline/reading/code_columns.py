@@ -2,10 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline.params.codings import code_number, plain_code
+from pipeline.reading.rows import Row
 from pipeline.reading.sides import parts_of
 
 _MOST_CODES = 10
@@ -29,7 +30,7 @@ _OF_THE_ROW = frozenset({
 """Parts of names of columns that say where a row is from or how it was made, and not how good its response is."""
 
 
-def code_columns(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[str, Counter[str]]:
+def code_columns(rows: Sequence[Row], names: Iterable[str]) -> dict[str, Counter[str]]:
     """Those of the columns that hold 2 to 10 different codes, with how often each occurs.
 
     A code is a truth value, a number or a short word that comes again: ids, dates and texts differ in each row.
@@ -63,7 +64,7 @@ def is_of_the_row(name: str) -> bool:
     return not _OF_THE_ROW.isdisjoint(parts_of(name)) or bool(re.fullmatch(r"unnamed.*", name, re.IGNORECASE))
 
 
-def is_of_the_prompt(rows: Sequence[Mapping[str, Any]], name: str, prompt: str | None) -> bool:
+def is_of_the_prompt(rows: Sequence[Row], name: str, prompt: str | None) -> bool:
     """Whether prompts come several times, each with the same value: it then says nothing of the response."""
     said: dict[str, Counter[str]] = {}
     for row in rows if prompt else ():

@@ -4,10 +4,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.excerpts import shorten
 from pipeline.params.codings import code_number
+from pipeline.reading.rows import Row
 
 _PLAIN = re.compile(r"[A-Za-z_](?:[\w .-]*[\w.-])?")
 _YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
@@ -29,7 +30,7 @@ def advise(
     file: str,
     column: str,
     values: Mapping[str, int],
-    example: tuple[int, Mapping[str, Any]],
+    example: tuple[int, Row],
     responses: Sequence[str] = (),
     *,
     clear: Mapping[str, str | None] = MappingProxyType({}),
@@ -76,7 +77,7 @@ def _counted(values: Mapping[str, int]) -> str:
     return f"{shown} and {more:,} other values" if more > 0 else shown or "no value"
 
 
-def _row(row: Mapping[str, Any]) -> str:
+def _row(row: Row) -> str:
     cells = (f"{name}: {_short(str(value))}" for name, value in row.items() if value is not None)
     return "{" + ", ".join(cells) + "}"
 

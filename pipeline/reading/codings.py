@@ -7,7 +7,7 @@ from pipeline.params.codings import code_number, plain_code
 from pipeline.params.data import Data
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.response_lists import SCORED_BY, open_list, place_of
-from pipeline.reading.rows import LONGEST_NAME
+from pipeline.reading.rows import LONGEST_NAME, Row
 from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, read_verdict
 from pipeline.reading.written_messages import structure
 
@@ -37,7 +37,7 @@ class Decoder:
         self._own_names = {plain_code(name): side for name, side in zip(self._columns or (), "ab", strict=False)}
         self._known: dict[tuple[type, Any], Any] = {}
 
-    def row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    def row(self, row: Row) -> Row:
         """The row with what its winner, label or rank means, or `Undeclared`."""
         form, decoded = self._data.format, dict(row)
         if form in ("comparisons", "round_robin"):
@@ -58,7 +58,7 @@ class Decoder:
             decoded["rank"] = -rank
         return decoded
 
-    def _of_list(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _of_list(self, row: Row) -> dict[str, Any]:
         """The place of the best response from 0, and ranks of which the lowest is the best."""
         found: dict[str, Any] = {}
         if row.get("winner") is not None:

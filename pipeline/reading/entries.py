@@ -1,7 +1,7 @@
 """Raw rows to entries: what one row says, or several together. No row is without one."""
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,15 +19,15 @@ from pipeline.reading.pairs import (
     read_round_robin,
     read_tree,
 )
+from pipeline.reading.record import Record
 from pipeline.reading.response_lists import read_list
 from pipeline.reading.responses import read_demonstration, read_prompt, refuse_non_texts, refuse_undeclared
 from pipeline.reading.row_votes import read_votes
-from pipeline.reading.rows import BROKEN, PARTS, SEEN, UNUSED
+from pipeline.reading.rows import BROKEN, PARTS, SEEN, UNUSED, Row
 from pipeline.reading.styles import Style
 from pipeline.reading.written_messages import refuse_written_messages
 from pipeline.scratch import ScratchFile
 
-Row = Mapping[str, Any]
 _SHOWN = 80
 """Characters of a line that is no row."""
 
@@ -104,7 +104,7 @@ def _by_row(rows: Iterable[tuple[int, Row]], form: str, style: Style) -> Iterato
             yield refused(reason, (position,))
 
 
-def _one(record: dict[str, Any]) -> list[Entry]:
+def _one(record: Record) -> list[Entry]:
     return [Entry((), record)]
 
 

@@ -1,13 +1,13 @@
 """What a raw row says, or several together."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from pipeline.reading.categories import EVERYTHING
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.pairs import SCORES, Comparison
-from pipeline.reading.verdicts import Vote
+from pipeline.reading.pairs import Comparison
+from pipeline.reading.record import Record
+from pipeline.reading.votes import Vote
 
 _SHOWN_VOTES = 8
 
@@ -18,9 +18,7 @@ class Entry:
 
     rows: tuple[int, ...]
     """Numbers of its raw rows, from 1."""
-    record: dict[str, Any] | None
-    """`prompt` and what else is known of `response`, `chosen` and `rejected`, or `text` and `label`; for a comparison
-    also its `votes`, in which a is the chosen response; for a scored pair `chosen_score` and `rejected_score`."""
+    record: Record | None
     reason: str = ""
     seen: str = ""
     """The values that the reason is about, shortened."""
@@ -46,12 +44,12 @@ def decided(comparison: Comparison, rows: Sequence[int] = ()) -> Entry:
         return Entry(tuple(rows), None, str(reason), seen, comparison.votes)
     chosen, rejected = comparison.responses if winner == "a" else comparison.responses[::-1]
     votes = comparison.votes if winner == "a" else tuple(vote.reversed() for vote in comparison.votes)
-    record: dict[str, Any] = {
+    record: Record = {
         "prompt": comparison.prompt,
         "chosen": chosen,
         "rejected": rejected,
-        "votes": [asdict(one) for one in votes],
+        "votes": [one.as_record() for one in votes],
     }
     if scores := comparison.scores:
-        record |= dict(zip(SCORES, scores if winner == "a" else scores[::-1], strict=True))
+        record["chosen_score"], record["rejected_score"] = scores if winner == "a" else scores[::-1]
     return Entry(tuple(rows), record, votes=comparison.votes)

@@ -21,7 +21,7 @@ from pipeline.reading.leftovers import likely_preferences, refuse_leftovers, unu
 from pipeline.reading.open_codings import close_codings
 from pipeline.reading.opinions.contradictions import refuse_contradictions
 from pipeline.reading.plain_text import text_hint
-from pipeline.reading.rows import BROKEN, PARTS, SEEN
+from pipeline.reading.rows import BROKEN, PARTS, SEEN, Row
 from pipeline.reading.samples import sample_rows
 from pipeline.reading.side_scores import are_ranks, compared_by, winner_by_numbers
 from pipeline.reading.sources import Source
@@ -105,7 +105,7 @@ def _has_own_coding(data: Data, names: Sequence[str]) -> bool:
     return set(FIELDS["comparisons"]) <= columns_of(data, "comparisons", names, strict=False).keys()
 
 
-def _first_row(source: Source) -> Mapping[str, Any]:
+def _first_row(source: Source) -> Row:
     return next(row for row in source.rows if BROKEN not in row)
 
 
@@ -123,7 +123,7 @@ def _are_votes(value: Any) -> bool:
     return bool(votes) and all(isinstance(vote, str | int | float) for vote in votes or [])
 
 
-def _fits(form: str, columns: Mapping[str, list[str]], first: Mapping[str, Any]) -> bool:
+def _fits(form: str, columns: Mapping[str, list[str]], first: Row) -> bool:
     """What the names cannot tell, the first row does."""
     if form == "trees":
         value = first[columns["tree"][0]]
@@ -165,7 +165,7 @@ def prompts_by_file(sources: Sequence[Source], resolved: Sequence[Data]) -> list
     return filled
 
 
-def _lacks_prompt(data: Data, first: Mapping[str, Any]) -> bool:
+def _lacks_prompt(data: Data, first: Row) -> bool:
     columns = data.columns
     if columns.prompt is not None or data.format not in OPTIONAL or data.format == "preference_pairs":
         return False
@@ -189,7 +189,7 @@ def as_read(data: Data) -> Data:
     return data.model_copy(update={"format": LAYOUTS[data.format].form}) if data.format in LAYOUTS else data
 
 
-def select_fields(source: Source, data: Data, *, category: str = EVERYTHING) -> Iterable[Mapping[str, Any]]:
+def select_fields(source: Source, data: Data, *, category: str = EVERYTHING) -> Iterable[Row]:
     """The rows with the columns that a resolved `data` names, under the names of their fields.
 
     A row of a layout is its PARTS. Several columns are `winner.0`, `winner.1`; those of `category` are one text.
@@ -232,7 +232,7 @@ def _with_votes(fields: dict[str, Any], data: Data) -> dict[str, Any]:
     return fields
 
 
-def _by_numbers(row: Mapping[str, Any], fields: Mapping[str, Any], data: Data) -> Mapping[str, Any]:
+def _by_numbers(row: Row, fields: Row, data: Data) -> Row:
     """A comparison with the winner that its numbers say; ranks are no scores, of which more would be better."""
     ranks = are_ranks(data)
     try:

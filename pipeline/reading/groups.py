@@ -1,20 +1,19 @@
 """Thumbs, ratings and rankings: responses to one prompt in rows of their own, put together after the last row."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.entry import Entry, refused
 from pipeline.reading.held_rows import HeldRows, text_key
-from pipeline.reading.pairs import SCORES
+from pipeline.reading.record import Record
 from pipeline.reading.responses import read_number, read_responses, read_thumb
+from pipeline.reading.rows import Row
 from pipeline.reading.styles import Style
 from pipeline.scratch import ScratchFile
-
-Row = Mapping[str, Any]
 
 
 class _Said(NamedTuple):
@@ -114,9 +113,9 @@ def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _pair(held: HeldRows, chosen: int, rejected: int) -> Entry:
     better, worse = held.content(chosen), held.content(rejected)
-    record: dict[str, Any] = {"prompt": better.prompt, "chosen": better.response, "rejected": worse.response}
+    record: Record = {"prompt": better.prompt, "chosen": better.response, "rejected": worse.response}
     if better.score is not None and worse.score is not None:
-        record |= dict(zip(SCORES, (better.score, worse.score), strict=True))
+        record["chosen_score"], record["rejected_score"] = better.score, worse.score
     return Entry((held.position(chosen), held.position(rejected)), record)
 
 

@@ -1,7 +1,7 @@
 """What of a source no field uses: columns, and keys inside messages; some of it may not be left in silence."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.errors import PipelineError
@@ -9,6 +9,7 @@ from pipeline.params.data import Data
 from pipeline.reading.code_columns import code_columns
 from pipeline.reading.fields import columns_in
 from pipeline.reading.layouts.registry import LAYOUTS
+from pipeline.reading.rows import Row
 from pipeline.reading.samples import sample_rows
 from pipeline.reading.sides import named_sides
 from pipeline.reading.sources import Source
@@ -220,6 +221,6 @@ def _filled(source: Source, names: list[str]) -> list[str]:
     return [name for name in names if any(row.get(name) not in (None, "", [], {}) for row in rows)]
 
 
-def _sample(source: Source) -> list[Mapping[str, Any]]:
+def _sample(source: Source) -> list[Row]:
     """Rows in which a column has to hold something to count."""
     return [row for _, row in sample_rows(source, source.rows.column_names)]

@@ -1,7 +1,7 @@
 """Which values of winners and labels a source has, and whether they say by themselves what they mean."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipeline.reading.codings import Decoder
 from pipeline.reading.fields import FILE_NAME, columns_in
 from pipeline.reading.open_lists import close_lists
 from pipeline.reading.opinions.names import is_score, mentions_score
+from pipeline.reading.rows import Row
 from pipeline.reading.samples import read_rows, sample_rows
 from pipeline.reading.side_scores import compared_by, refuse_open_numbers
 from pipeline.reading.sides import numbers_of
@@ -39,7 +40,7 @@ class Seen:
     """Values that mean what they do by the other columns of their row."""
     numbered: dict[str, int] = field(default_factory=dict)
     """Clear values that name a response by a number which no column has, as `Response 1`, with the number."""
-    example: tuple[int, Mapping[str, Any]] | None = None
+    example: tuple[int, Row] | None = None
     """The first row with an unclear value, or with one by a number, and its number from 1."""
 
     @property
@@ -176,7 +177,7 @@ def _needed(data: Data, names: list[str]) -> list[str]:
     return [*names, *both, *(data.columns.models or [])]
 
 
-def _see(rows: Iterable[tuple[int, Mapping[str, Any]]], data: Data, names: list[str]) -> Seen:
+def _see(rows: Iterable[tuple[int, Row]], data: Data, names: list[str]) -> Seen:
     decoder, seen, columns = Decoder(data), Seen(), _responses(data)
     for number, row in rows:
         seen.rows += 1
@@ -219,6 +220,6 @@ def _close_labels(source: Source, data: Data, name: str) -> None:
         raise PipelineError(advise("label", source.name, name, found, _example(source, 0, _names(data))))
 
 
-def _example(source: Source, at: int, names: list[str]) -> tuple[int, Mapping[str, Any]]:
+def _example(source: Source, at: int, names: list[str]) -> tuple[int, Row]:
     """The first whole row from an index on, and its number from 1."""
     return next(read_rows(source, names, range(at, len(source.rows))))

@@ -7,10 +7,13 @@ from itertools import combinations
 from typing import Any, Literal
 
 from pipeline.reading.chats import Message, Unreadable, is_chat, read_messages
+from pipeline.reading.record import Record
 from pipeline.reading.responses import read_number, read_responses, refuse_non_texts
+from pipeline.reading.rows import Row
 from pipeline.reading.styles import Style, split_chats
 from pipeline.reading.transcripts import split_transcripts
-from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, Verdict, Vote, agreement, majority, read_verdict
+from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, agreement, majority, read_verdict
+from pipeline.reading.votes import Verdict, Vote
 from pipeline.reading.written_messages import refuse_written_messages
 
 SCORES = ("chosen_score", "rejected_score")
@@ -29,7 +32,7 @@ class Comparison:
     """Of the responses, where the data has some beside the votes."""
 
 
-def read_pair(row: Mapping[str, Any], style: Style) -> dict[str, str]:
+def read_pair(row: Row, style: Style) -> Record:
     """A chosen and a rejected response: texts, chats, or transcripts with a common beginning.
 
     Raises:
@@ -49,7 +52,7 @@ def read_pair(row: Mapping[str, Any], style: Style) -> dict[str, str]:
     raise Unreadable("text_is_no_string", chosen, rejected)
 
 
-def _split(row: Mapping[str, Any], chosen: str, rejected: str) -> tuple[str, str, str]:
+def _split(row: Row, chosen: str, rejected: str) -> tuple[str, str, str]:
     """Two transcripts; where a prompt should stand beside them and does not, that is the reason."""
     try:
         return split_transcripts(chosen, rejected)
@@ -59,18 +62,20 @@ def _split(row: Mapping[str, Any], chosen: str, rejected: str) -> tuple[str, str
         raise
 
 
-def read_pair_scores(row: Mapping[str, Any]) -> dict[str, float]:
+def read_pair_scores(row: Row) -> Record:
     """The scores of a pair where both are numbers."""
-    return dict(zip(SCORES, _numbers(row, *SCORES) or (), strict=False))
+    scores = _numbers(row, *SCORES)
+    return {} if scores is None else {"chosen_score": scores[0], "rejected_score": scores[1]}
 
 
-def _named(texts: tuple[str, ...]) -> dict[str, str]:
-    if not texts[0].strip():
-        raise Unreadable("empty_prompt", texts[0])
-    return dict(zip(("prompt", "chosen", "rejected"), texts, strict=True))
+def _named(texts: tuple[str, ...]) -> Record:
+    prompt, chosen, rejected = texts
+    if not prompt.strip():
+        raise Unreadable("empty_prompt", prompt)
+    return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
 
 
-def read_comparison(row: Mapping[str, Any], style: Style) -> Comparison:
+def read_comparison(row: Row, style: Style) -> Comparison:
     """Two responses with one vote or several; or the two games of a judge's record."""
     if "judge_prompt" in row:
         return _read_judgement(row, style)
@@ -89,7 +94,7 @@ def read_comparison(row: Mapping[str, Any], style: Style) -> Comparison:
     return Comparison(prompt, (first, second), votes, scores=_numbers(row, "scores.0", "scores.1"))
 
 
-def _numbers(row: Mapping[str, Any], *names: str) -> tuple[float, float] | None:
+def _numbers(row: Row, *names: str) -> tuple[float, float] | None:
     """Two scores where both are numbers."""
     try:
         first, second = (read_number(row.get(name)) for name in names)
@@ -122,7 +127,7 @@ _JUDGED = re.compile(
 _WINNERS: dict[str, Verdict] = {"model_1": "a", "model_2": "b", "tie": "tie"}
 
 
-def _read_judgement(row: Mapping[str, Any], style: Style) -> Comparison:
+def _read_judgement(row: Row, style: Style) -> Comparison:
     """FastChat's record of a pairwise judge: two games, in the second of which the answers changed places."""
     found = _JUDGED.search(row["judge_prompt"]) if isinstance(row["judge_prompt"], str) else None
     if found is None:
@@ -137,7 +142,7 @@ def _read_judgement(row: Mapping[str, Any], style: Style) -> Comparison:
     return Comparison(prompt, (first, second), votes, agreement)
 
 
-def read_round_robin(row: Mapping[str, Any], style: Style) -> list[Comparison | Unreadable]:
+def read_round_robin(row: Row, style: Style) -> list[Comparison | Unreadable]:
     """Several responses and a verdict for each two of them, in the order 1-2, 1-3, ..., 2-3, ...
 
     Where a verdict says nothing, the reason comes instead of the comparison.
@@ -163,13 +168,13 @@ def _compared(prompt: str, responses: tuple[str, str], verdict: Any) -> Comparis
         return reason
 
 
-def read_tree(row: Mapping[str, Any], style: Style) -> Iterator[dict[str, str] | Unreadable]:
+def read_tree(row: Row, style: Style) -> Iterator[Record | Unreadable]:
     """The best and the worst of the ranked replies to every message of a tree as OpenAssistant stores it.
 
     A lower rank is better. Where replies are ranked but give no pair, the reason comes instead; a tree without ranked
     replies is refused as a whole.
     """
-    pairs: list[dict[str, str] | Unreadable] = []
+    pairs: list[Record | Unreadable] = []
     todo: list[tuple[list[Message], Any]] = [([], row["tree"])]
     while todo:
         history, node = todo.pop()
@@ -186,9 +191,7 @@ def read_tree(row: Mapping[str, Any], style: Style) -> Iterator[dict[str, str] |
     yield from pairs
 
 
-def _best_and_worst(
-    messages: list[Message], replies: list[Mapping[str, Any]], style: Style
-) -> dict[str, str] | Unreadable:
+def _best_and_worst(messages: list[Message], replies: list[Row], style: Style) -> Record | Unreadable:
     try:
         ranks = [read_number(reply["rank"]) for reply in replies]
         best, worst = ranks.index(min(ranks)), ranks.index(max(ranks))

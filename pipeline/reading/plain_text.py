@@ -2,11 +2,9 @@
 
 import csv
 import re
-from collections.abc import Mapping
 from itertools import islice
-from typing import Any
 
-from pipeline.reading.rows import BROKEN, Rows, SpanRows
+from pipeline.reading.rows import BROKEN, Row, Rows, SpanRows
 
 _READ = 100
 _UNEVEN = 0.1
@@ -41,7 +39,7 @@ def _is_text(rows: SpanRows, *, unnamed: bool) -> bool:
     return uneven and (unnamed or any(map(_SENTENCE.search, rows.column_names)))
 
 
-def _width(row: Mapping[str, Any]) -> int:
+def _width(row: Row) -> int:
     """Cells that are not empty."""
     cells = next(csv.reader([row["line"]]), []) if BROKEN in row else row.values()
     return sum(bool(cell) for cell in cells)

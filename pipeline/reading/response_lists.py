@@ -7,13 +7,14 @@ from typing import Any
 
 from pipeline.params.codings import code_number
 from pipeline.reading.chats import Unreadable
+from pipeline.reading.record import Record
 from pipeline.reading.responses import read_number, read_responses
+from pipeline.reading.rows import Row
 from pipeline.reading.sides import NOUN
 from pipeline.reading.styles import Style
 from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, read_verdict
 from pipeline.reading.written_messages import structure
 
-Row = Mapping[str, Any]
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _ORDER = {word: place for words in (_ORDINALS, ascii_lowercase) for place, word in enumerate(words)}
 _NAMED = re.compile(
@@ -75,7 +76,7 @@ def _name(value: Any) -> str:
     return "" if isinstance(value, str | bool) and code_number(value) is None else str(value)
 
 
-def read_list(row: Row, style: Style) -> tuple[list[dict[str, str]], int]:
+def read_list(row: Row, style: Style) -> tuple[list[Record], int]:
     """The best over the worst of a list with scores or ranks; where only the best is known, it over each other one.
 
     Returns:
@@ -87,7 +88,7 @@ def read_list(row: Row, style: Style) -> tuple[list[dict[str, str]], int]:
     responses, most, least, ranked = _ends_of(row)
     prompt, *texts = read_responses(row, style, *responses)
     rejected = [min(least)] if ranked else sorted(least)
-    pairs = [{"prompt": prompt, "chosen": texts[min(most)], "rejected": texts[at]} for at in rejected]
+    pairs: list[Record] = [{"prompt": prompt, "chosen": texts[min(most)], "rejected": texts[at]} for at in rejected]
     return pairs, len(responses) - 1 - len(pairs)
 
 

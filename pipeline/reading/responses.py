@@ -1,7 +1,7 @@
 """The prompt of a row and the responses to it as texts, whatever each is stored as."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.reading.chats import (
@@ -11,6 +11,8 @@ from pipeline.reading.chats import (
     read_messages,
     refuse_different_turns,
 )
+from pipeline.reading.record import Record
+from pipeline.reading.rows import Row
 from pipeline.reading.styles import Style
 from pipeline.reading.transcripts import split_transcripts
 from pipeline.reading.turn_marks import begins_with_turn, read_turns
@@ -21,7 +23,7 @@ _ABSENT = ("", "nan", "none", "n/a")
 """How tables write that there is no context."""
 
 
-def read_responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tuple[str, ...]:
+def read_responses(row: Row, style: Style, *responses: Any) -> tuple[str, ...]:
     """The prompt and the responses of a row, of which each may be a text, a message or a conversation.
 
     Raises:
@@ -33,7 +35,7 @@ def read_responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tup
     return texts
 
 
-def _responses(row: Mapping[str, Any], style: Style, *responses: Any) -> tuple[str, ...]:
+def _responses(row: Row, style: Style, *responses: Any) -> tuple[str, ...]:
     prompt = row.get("prompt")
     refuse_written_messages(prompt, *responses)
     if prompt is None:  # the conversation holds it
@@ -102,7 +104,7 @@ def refuse_non_texts(*values: Any) -> None:
             raise Unreadable("text_is_no_string", value)
 
 
-def _prompt_text(row: Mapping[str, Any]) -> str:
+def _prompt_text(row: Row) -> str:
     prompt, context = row["prompt"], row.get("context")
     if not isinstance(prompt, str):
         raise Unreadable("text_is_no_string", prompt)
@@ -123,7 +125,7 @@ def _answer(value: Any, asked: list[Message]) -> Message:
     return messages[-1]
 
 
-def read_prompt(row: Mapping[str, Any], style: Style) -> dict[str, str]:
+def read_prompt(row: Row, style: Style) -> Record:
     """A prompt alone.
 
     Raises:
@@ -135,7 +137,7 @@ def read_prompt(row: Mapping[str, Any], style: Style) -> dict[str, str]:
     return {"prompt": prompt}
 
 
-def read_demonstration(row: Mapping[str, Any], style: Style) -> dict[str, str]:
+def read_demonstration(row: Row, style: Style) -> Record:
     """A prompt with one response, as for SFT.
 
     Raises:
@@ -145,7 +147,7 @@ def read_demonstration(row: Mapping[str, Any], style: Style) -> dict[str, str]:
     return {"prompt": prompt, "response": response}
 
 
-def read_thumb(row: Mapping[str, Any], style: Style) -> tuple[str, str, bool]:
+def read_thumb(row: Row, style: Style) -> tuple[str, str, bool]:
     """Prompt, response, and whether people liked it.
 
     Raises:

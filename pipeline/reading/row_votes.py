@@ -1,9 +1,8 @@
 """Comparisons with a vote a row: what all annotators say of two responses, counted together after the last row."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -11,11 +10,11 @@ from pipeline.reading.chats import Unreadable
 from pipeline.reading.entry import Entry, decided, refused
 from pipeline.reading.held_rows import HeldRows, text_key
 from pipeline.reading.pairs import read_comparison
+from pipeline.reading.rows import Row
 from pipeline.reading.styles import Style
-from pipeline.reading.verdicts import Verdict, Vote
+from pipeline.reading.votes import Verdict, Vote
 from pipeline.scratch import ScratchFile
 
-Row = Mapping[str, Any]
 _VERDICTS: tuple[Verdict, ...] = ("a", "b", "tie")
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing import reduction
 from typing import Any, BinaryIO, Protocol
 
+Row = Mapping[str, Any]
+"""A row as its file has it, or under the names of the fields of a format: nobody knows beforehand what it holds."""
 BROKEN = "broken_row"
 """Key of a row that could not be read; its value is the reason, and `line` what stands there."""
 UNUSED = "unused_part"
@@ -39,15 +41,15 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
+    def __getitem__(self, index: int) -> Row: ...
 
-    def __iter__(self) -> Iterator[Mapping[str, Any]]: ...
+    def __iter__(self) -> Iterator[Row]: ...
 
 
 class SpanRows:
     """Rows by where they are in a file: 16 bytes of memory each, however long they are."""
 
-    def __init__(self, stream: BinaryIO, parse: Callable[[bytes], Mapping[str, Any]]) -> None:
+    def __init__(self, stream: BinaryIO, parse: Callable[[bytes], Row]) -> None:
         self.column_names: list[str] = []
         self._stream, self._parse = stream, parse
         self._starts, self._sizes = array("Q"), array("Q")
@@ -99,7 +101,7 @@ class SpanRows:
     def __len__(self) -> int:
         return len(self._starts)
 
-    def __getitem__(self, index: int) -> Mapping[str, Any]:
+    def __getitem__(self, index: int) -> Row:
         """One row; a column that it lacks is None."""
         start, size = self._starts[index], self._sizes[index]
         if reason := self.broken.get(index):
@@ -108,5 +110,5 @@ class SpanRows:
         row = self._parse(os.pread(self._stream.fileno(), size, start))
         return {name: row.get(name) for name in self.column_names}
 
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+    def __iter__(self) -> Iterator[Row]:
         return (self[index] for index in range(len(self)))

@@ -1,14 +1,13 @@
 """Rows of a source that can be read, some from all over it or all of them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from pipeline.reading.rows import BROKEN
+from pipeline.reading.rows import BROKEN, Row
 from pipeline.reading.sources import Source
 
 MOST = 2000
 """Rows that are looked at to find out what a source is."""
-NumberedRow = tuple[int, Mapping[str, Any]]
+NumberedRow = tuple[int, Row]
 
 
 def sample_rows(source: Source, names: Sequence[str]) -> Iterator[NumberedRow]:

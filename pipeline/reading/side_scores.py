@@ -1,8 +1,6 @@
 """Comparisons without a winner, where both responses have a number that says it: a score, votes, a rank."""
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.params.codings import code_number, plain_code
@@ -12,9 +10,10 @@ from pipeline.reading.coding_advice import advise
 from pipeline.reading.fields import FILE_NAME, columns_in
 from pipeline.reading.opinions.names import is_rank, is_score
 from pipeline.reading.responses import read_number
+from pipeline.reading.rows import Row
 from pipeline.reading.samples import sample_rows
 from pipeline.reading.sources import Source
-from pipeline.reading.verdicts import Verdict
+from pipeline.reading.votes import Verdict
 
 
 def compared_by(data: Data) -> list[str]:
@@ -50,7 +49,7 @@ def refuse_open_numbers(source: Source, data: Data) -> None:
         raise PipelineError(advise("rank" if open_ranks else "score", source.name, " + ".join(names), found, rows[0]))
 
 
-def winner_by_numbers(fields: Mapping[str, Any], data: Data) -> Verdict:
+def winner_by_numbers(fields: Row, data: Data) -> Verdict:
     """Who won a row, by the numbers of both responses.
 
     Args:
@@ -69,7 +68,7 @@ def winner_by_numbers(fields: Mapping[str, Any], data: Data) -> Verdict:
     return "a" if (first > second) != (are_ranks(data) and data.best_rank == "lowest") else "b"
 
 
-def shown_order(row: Mapping[str, Any], data: Data) -> Verdict | None:
+def shown_order(row: Row, data: Data) -> Verdict | None:
     """The same of a raw row, None where it cannot be read."""
     first, second = (code_number(row.get(name)) for name in compared_by(data))
     if first is None or second is None:

@@ -7,9 +7,9 @@ from typing import Any
 from pipeline.params.schema import Data
 from pipeline.reading.chats import WRAPPERS, Unreadable
 from pipeline.reading.layouts.layout import Layout
+from pipeline.reading.rows import Row
 from pipeline.reading.written_messages import is_conversation, structure
 
-Row = Mapping[str, Any]
 _MESSAGE = frozenset({"role", "content", "from", "value", "text", "type", *WRAPPERS})
 _SCORED = frozenset({"response", "text", "content", "score", "rating", "overall_score"})
 _TREE = _MESSAGE | {"replies", "rank"}

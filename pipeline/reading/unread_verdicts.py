@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.params.codings import code_number
@@ -11,10 +10,10 @@ from pipeline.reading.code_columns import are_numbers, code_columns, is_of_the_p
 from pipeline.reading.coding_advice import name_in_yaml, names_in_yaml
 from pipeline.reading.opinions.names import is_rank
 from pipeline.reading.opinions.words import BAD, GOOD
+from pipeline.reading.rows import Row
 from pipeline.reading.sides import named_sides, number_pairs, own_tags
 from pipeline.reading.sources import Source
 
-Row = Mapping[str, Any]
 _TEXTS = ("texts", "labelled_texts")
 
 

@@ -3,19 +3,16 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.sides import NOUN, numbers_of, parts_of, tags_of
-
-Verdict = Literal["a", "b", "tie"]
+from pipeline.reading.votes import Verdict, Vote
 
 _TIES = {"tie", "tie (bothbad)", "both", "bothbad", "neither", "equal", "similar", "draw", "same", "a tie", "a draw"}
 NO_VERDICTS = {"skip": "skipped", "undo": "undone"}
 """Words of the labelling page that are no verdict, with the reason that is counted."""
-_OTHER: dict[Verdict, Verdict] = {"a": "b", "b": "a", "tie": "tie"}
 _ADVERB = r"(?:a|bit|clearly|definitely|far|little|lot|marginally|much|significantly|slightly|somewhat|strongly|way)"
 _WINS = (
     rf"(?:(?:is[\s_-]+)?(?:{_ADVERB}[\s_-]+)*(?:better|best|preferred|superior)"
@@ -47,21 +44,6 @@ _NAMES_OTHER = re.compile(
 _OTHER_TOPIC = re.compile(rf"{_NAMED.pattern}\s*:|\b(?:unlike|winner|verdict|overall|wins)\b", re.IGNORECASE)
 """A heading of the next response, or a verdict further on."""
 _ORDER = re.compile(r"([ab])\s*(>+|<+|=+)\s*([ab])", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Vote:
-    """What one annotator said of two responses."""
-
-    annotator: str
-    verdict: Verdict
-    """Of the responses in the order of the entry."""
-    swapped: bool = False
-    """The annotator saw them in the other order."""
-
-    def reversed(self) -> "Vote":
-        """The same vote on the responses in the other order."""
-        return Vote(self.annotator, _OTHER[self.verdict], not self.swapped)
 
 
 class Undeclared:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from pipeline.errors import PipelineError
 from pipeline.reading.verdicts import NO_VERDICTS, read_verdict
@@ -12,11 +12,31 @@ FOLDER = Path("data/labels")
 FIELDS = ("prompt", "response_a", "response_b", "winner", "annotator")
 
 
+class VoteRow(TypedDict, total=False):
+    """A line of a vote file: each has the first five, and those of the labelling page all."""
+
+    prompt: str
+    response_a: str
+    response_b: str
+    winner: str | None
+    """a, b, tie, skip or undo; nothing yet where it is empty."""
+    annotator: str
+    item: str
+    """Id of what was voted on: a later line of an annotator on the same replaces an earlier one."""
+    order: str
+    """ba where the second response of the item was shown first, as a."""
+    response_a_ended: bool
+    """False where sampling cut the response off."""
+    response_b_ended: bool
+    time: str
+    """In UTC, as ISO 8601."""
+
+
 @dataclass(frozen=True)
 class VoteLines:
     """The lines of one file."""
 
-    rows: list[dict[str, Any]]
+    rows: list[VoteRow]
     whole: int
     """Bytes of the lines that end with a line break."""
     rest: bytes
@@ -50,7 +70,7 @@ def is_whole(line: bytes) -> bool:
     return True
 
 
-def _vote(line: bytes, place: str) -> dict[str, Any]:
+def _vote(line: bytes, place: str) -> VoteRow:
     try:
         row = json.loads(line)
     except ValueError as error:
@@ -63,8 +83,7 @@ def _vote(line: bytes, place: str) -> dict[str, Any]:
             f"{place}: the winner is {row['winner']!r}, which may mean one thing or another. Write a or b (the "
             f"response of that name), tie, or {' or '.join(NO_VERDICTS)}; data.winner_coding is for data.source alone."
         )
-    found: dict[str, Any] = row
-    return found
+    return cast(VoteRow, row)
 
 
 def _is_verdict(winner: Any) -> bool:

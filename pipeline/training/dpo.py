@@ -1,47 +1,23 @@
 """Direct Preference Optimization and its relatives, against a reference that is cached, switched off or copied."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from pipeline.data.tokens import TokenizedExample
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
 from pipeline.models.scoring import response_logps
 from pipeline.objectives.preference import DpoOptions, Sides, dpo_loss
 from pipeline.params.optimize import Dpo
+from pipeline.preferences.scored import ScoredPair
 from pipeline.resume import State
 from pipeline.training.run import TrainingRun
 from pipeline.training.schedule import Optimization
 from pipeline.training.supervised import Batches, Objective, train_supervised
-
-
-@dataclass(frozen=True)
-class ScoredPair:
-    """A pair as token ids, with the summed log-probs (nats) of both responses under the frozen reference."""
-
-    chosen: TokenizedExample
-    rejected: TokenizedExample
-    ref_chosen_logps: float
-    ref_rejected_logps: float
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "ScoredPair":
-        """From a record of `reference_pairs`."""
-        return cls(
-            TokenizedExample(row["chosen_prompt_ids"], row["chosen_response_ids"]),
-            TokenizedExample(row["rejected_prompt_ids"], row["rejected_response_ids"]),
-            row["ref_chosen_logps"],
-            row["ref_rejected_logps"],
-        )
-
-    def __len__(self) -> int:
-        return len(self.chosen) + len(self.rejected)
 
 
 def train_dpo(

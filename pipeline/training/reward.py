@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.data.preferences import TextPair
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.reward import RewardModel
 from pipeline.objectives.preference import bradley_terry_loss
 from pipeline.params.schema import TrainReward
+from pipeline.preferences.pair import PreferencePair, passages_of
 from pipeline.resume import State
 from pipeline.training.loss_checks import flat_loss_problem, initial_loss_problem
 from pipeline.training.run import TrainingRun
@@ -20,8 +20,8 @@ from pipeline.training.supervised import Batches, Objective, train_supervised
 
 def train_reward(
     model: RewardModel,
-    pairs: Sequence[TextPair],
-    validation: Sequence[TextPair],
+    pairs: Sequence[PreferencePair],
+    validation: Sequence[PreferencePair],
     settings: TrainReward,
     run: TrainingRun,
 ) -> None:
@@ -58,17 +58,14 @@ class _BradleyTerry(Objective):
     def __init__(
         self,
         model: RewardModel,
-        pairs: Sequence[TextPair],
-        validation: Sequence[TextPair],
+        pairs: Sequence[PreferencePair],
+        validation: Sequence[PreferencePair],
         settings: TrainReward,
         compute: Compute,
     ) -> None:
         self._model, self._pairs, self._validation = model, pairs, validation
         self._settings, self._compute = settings, compute
-        chosen, rejected = (
-            model.encode([pair.chosen for pair in pairs]),
-            model.encode([pair.rejected for pair in pairs]),
-        )
+        chosen, rejected = (model.encode([pair.passages[side] for pair in pairs]) for side in (0, 1))
         self._encoded = list(zip(chosen, rejected, strict=True))
         self.lengths = [len(one) + len(other) for one, other in self._encoded]
         self._per_epoch = supervised_steps(len(pairs), settings) // settings.num_train_epochs
@@ -116,7 +113,7 @@ class _BradleyTerry(Objective):
 
 
 @torch.no_grad()
-def shrink_fresh_head(model: RewardModel, pairs: Sequence[TextPair]) -> float:
+def shrink_fresh_head(model: RewardModel, pairs: Sequence[PreferencePair]) -> float:
     """Scale a fresh head down until the margins of its pairs are small, so that training begins near ln 2.
 
     Weights ~ N(0, 1/(d+1)) suppose that what two responses differ in has a size below 1. The pooled states of encoders
@@ -142,7 +139,7 @@ _LARGEST_FRESH_MARGIN = 0.3
 _MEASURED_PAIRS = 64
 
 
-def check_margins(pairs: Sequence[TextPair]) -> None:
+def check_margins(pairs: Sequence[PreferencePair]) -> None:
     """Every pair says by how much its chosen response is better.
 
     Raises:
@@ -156,11 +153,11 @@ def check_margins(pairs: Sequence[TextPair]) -> None:
         )
 
 
-def _margins(pairs: Sequence[TextPair], like: Tensor) -> Tensor:
+def _margins(pairs: Sequence[PreferencePair], like: Tensor) -> Tensor:
     return torch.tensor([pair.margin for pair in pairs], device=like.device, dtype=like.dtype)
 
 
-def adopt_reward_model(model: RewardModel, pairs: Sequence[TextPair]) -> dict[str, float]:
+def adopt_reward_model(model: RewardModel, pairs: Sequence[PreferencePair]) -> dict[str, float]:
     """Shift a finished reward model to mean 0 on the training responses; nothing else about it changes.
 
     Returns:
@@ -175,19 +172,18 @@ def adopt_reward_model(model: RewardModel, pairs: Sequence[TextPair]) -> dict[st
     }
 
 
-def pair_accuracy(model: RewardModel, pairs: Sequence[TextPair]) -> float:
+def pair_accuracy(model: RewardModel, pairs: Sequence[PreferencePair]) -> float:
     """Share of pairs whose chosen response scores higher."""
     chosen, rejected = pair_scores(model, pairs).unbind(1)
     return (chosen > rejected).float().mean().item()
 
 
-def reference_mean(model: RewardModel, pairs: Sequence[TextPair]) -> float:
+def reference_mean(model: RewardModel, pairs: Sequence[PreferencePair]) -> float:
     """Mean score of all responses of the pairs."""
     return pair_scores(model, pairs).mean().item()
 
 
-def pair_scores(model: RewardModel, pairs: Sequence[TextPair]) -> Tensor:
+def pair_scores(model: RewardModel, pairs: Sequence[PreferencePair]) -> Tensor:
     """Scores of the chosen and the rejected response of each pair, (len(pairs), 2), without gradient."""
     model.eval()
-    texts = [text for pair in pairs for text in (pair.chosen, pair.rejected)]
-    return model.score(texts, batch_size=64).view(-1, 2)
+    return model.score(passages_of(pairs), batch_size=64).view(-1, 2)

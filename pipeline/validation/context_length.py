@@ -1,16 +1,16 @@
 """How many tokens a pair has for the policy, and what happens to one that is too long."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from tokenizers import Tokenizer
 
 from pipeline.data.records import is_storable
 from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
+from pipeline.preferences.pair import RawPair
 from pipeline.validation.facts import TEXTS
 from pipeline.validation.place import place_of
 from pipeline.validation.token_counts import TokenCounter
@@ -20,7 +20,7 @@ from pipeline.validation.token_counts import TokenCounter
 class MeasuredPairs:
     """Pairs with their lengths in the policy's tokens."""
 
-    rows: list[Mapping[str, Any]]
+    rows: list[RawPair]
     """As given, but for shortened prompts, which have `prompt_truncated`: the tokens that were cut."""
     tokens: list[int]
     """Prompt and longer response with its EOS; 0 where a row has no texts to measure, or there is no limit."""
@@ -46,7 +46,7 @@ class PairMeter:
     def _counter(self) -> TokenCounter:
         return TokenCounter(self._tokenizer)
 
-    def measure(self, rows: Sequence[Mapping[str, Any]]) -> MeasuredPairs:
+    def measure(self, rows: Sequence[RawPair]) -> MeasuredPairs:
         """Count tokens, and do what `over_context` says with pairs above `max_tokens`.
 
         truncate_prompt takes the beginning off a prompt, at a token boundary, as long as something of it is left; the
@@ -68,7 +68,7 @@ class PairMeter:
             measured.tokens[number] = prompt + longest
         return measured
 
-    def _shorten(self, row: Mapping[str, Any], length: int, longest: int) -> tuple[Mapping[str, Any], int]:
+    def _shorten(self, row: RawPair, length: int, longest: int) -> tuple[RawPair, int]:
         """The row and the tokens of its prompt."""
         limit = self._settings.max_tokens
         assert limit is not None, "without a limit nothing is measured"
@@ -86,5 +86,5 @@ class PairMeter:
         return {**row, "prompt": row["prompt"][offsets[cut][0] :], "prompt_truncated": cut}, room
 
 
-def _is_readable(row: Mapping[str, Any]) -> bool:
+def _is_readable(row: RawPair) -> bool:
     return all(isinstance(text := row.get(name), str) and is_storable(text) for name in TEXTS)

@@ -8,32 +8,31 @@ Rows are read in batches, and of each some numbers are kept. What is compared ov
 read again for what is accepted, quarantined or shown.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
 from pipeline.data.record_files import RecordFile
 from pipeline.data.records import record_line
+from pipeline.data.splits import PAIR_SPLITS
 from pipeline.data.views import View
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Rule, ValidatePreferences
+from pipeline.preferences.pair import PairRecord, PreferencePair, RawPair
 from pipeline.validation.examining import Examined, Examiner, Meter, as_one_text, examine_all
-from pipeline.validation.facts import SPLITS
 from pipeline.validation.findings import Findings
 from pipeline.validation.pair_rules import SCORES
 from pipeline.validation.set_rules import check_set
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class ValidatedPairs:
     """Every raw row, on one of two sides, in the raw order."""
 
-    rows: Sequence[Row]
+    rows: Sequence[RawPair]
     """As they came."""
     found: Findings
     """Codes of the rules that they break, by position."""
@@ -55,12 +54,12 @@ class ValidatedPairs:
         return np.flatnonzero(self.found.breaks(self.reject))
 
     @property
-    def accepted(self) -> Sequence[dict[str, Any]]:
-        """Accepted rows, each read when it is asked for, with their prompts as they were cut."""
-        return View(self.kept, self.row)
+    def accepted(self) -> Sequence[PreferencePair]:
+        """Accepted pairs, each read when it is asked for, with their prompts as they were cut."""
+        return View(self.kept, lambda at: PreferencePair.of(self.row(at)))
 
     @property
-    def quarantined(self) -> Sequence[dict[str, Any]]:
+    def quarantined(self) -> Sequence[PairRecord]:
         """The other rows, plus `reasons` (sorted codes) and `row` (0-based position in the raw rows)."""
         return View(self.refused, lambda at: {**self.row(at), "reasons": sorted(self.found[at]), "row": at})
 
@@ -79,7 +78,7 @@ class ValidatedPairs:
         """Accepted pairs whose prompt lost its beginning."""
         return int(np.count_nonzero(self.facts["cut_tokens"][self.kept]))
 
-    def row(self, at: int) -> dict[str, Any]:
+    def row(self, at: int) -> PairRecord:
         """One row, with its prompt as it was cut."""
         row, facts = dict(self.rows[at]), self.facts[at]
         if not facts["cut_tokens"]:
@@ -87,7 +86,7 @@ class ValidatedPairs:
         prompt = row["prompt"][facts["cut_characters"] :]
         return {**row, "prompt": prompt, "prompt_truncated": int(facts["cut_tokens"])}
 
-    def examples(self, code: str, count: int) -> list[dict[str, Any]]:
+    def examples(self, code: str, count: int) -> list[PairRecord]:
         """The first rows that break a rule: of the quarantined, then of the accepted."""
         breaks = self.found.breaks([code])
         first = [positions[breaks[positions]][:count] for positions in (self.refused, self.kept)]
@@ -95,7 +94,7 @@ class ValidatedPairs:
 
     def lines(self, split: str) -> Iterator[bytes]:
         """The accepted rows of a split as JSON Lines; those that need no other are copied as they are."""
-        chosen = self.kept[self.facts["split"][self.kept] == SPLITS.index(split)]
+        chosen = self.kept[self.facts["split"][self.kept] == PAIR_SPLITS.index(split)]
         copied = self.facts["as_written"] & (self.facts["cut_tokens"] == 0)
         for at in chosen.tolist():
             if copied[at] and isinstance(self.rows, RecordFile):
@@ -105,7 +104,7 @@ class ValidatedPairs:
 
 
 def validate_pairs(
-    rows: Sequence[Row],
+    rows: Sequence[RawPair],
     settings: ValidatePreferences,
     *,
     meter: Meter | None = None,

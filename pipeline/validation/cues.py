@@ -1,10 +1,11 @@
 """Words that tell which response was chosen: a reward model can learn them instead of what was meant."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypedDict
 
 from pipeline.evaluation.statistics import wilson_interval
+from pipeline.preferences.pair import PreferencePair
 
 _MOST_PAIRS = 50_000
 _FEWEST_PAIRS = 10
@@ -26,11 +27,18 @@ class Cue(TypedDict):
     """95 % Wilson interval."""
 
 
-def find_cues(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+class Cues(TypedDict):
+    """What words tell of the label."""
+
+    measured_pairs: int
+    cues: list[Cue]
+
+
+def find_cues(pairs: Sequence[PreferencePair]) -> Cues:
     """The words that predict the label best, by the distance of their interval from 0.5.
 
     Args:
-        pairs: with `chosen` and `rejected`; of more than 50,000, evenly spaced ones.
+        pairs: of more than 50,000, evenly spaced ones are read.
 
     Returns:
         `measured_pairs`, and `cues`: at most 12 of each kind, each in 10 pairs or more and with an interval that does
@@ -45,12 +53,12 @@ def find_cues(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _count(pairs: Sequence[Mapping[str, Any]], words_of: Any) -> tuple[Counter[str], Counter[str]]:
+def _count(pairs: Sequence[PreferencePair], words_of: Callable[[str], set[str]]) -> tuple[Counter[str], Counter[str]]:
     """Pairs in which only the chosen, and in which only the rejected response has a word."""
     chosen: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     for pair in pairs:
-        ours, theirs = words_of(pair["chosen"]), words_of(pair["rejected"])
+        ours, theirs = words_of(pair.chosen), words_of(pair.rejected)
         chosen.update(ours - theirs)
         rejected.update(theirs - ours)
     return chosen, rejected
@@ -71,10 +79,11 @@ def _strongest(kind: str, chosen: Counter[str], rejected: Counter[str]) -> Itera
         if count >= _FEWEST_PAIRS:
             share = wilson_interval(chosen[word], count)
             if share["low"] > 0.5 or share["high"] < 0.5:
-                values = {name: round(share[name], 6) for name in ("low", "high")}  # type: ignore[literal-required]
-                cues.append(
-                    {"kind": kind, "cue": word, "pairs": count, "chosen_share": round(share["mean"], 6), **values}  # type: ignore[typeddict-item]
-                )
+                mean, low, high = (round(value, 6) for value in (share["mean"], share["low"], share["high"]))
+                found: Cue = {
+                    "kind": kind, "cue": word, "pairs": count, "chosen_share": mean, "low": low, "high": high,
+                }  # fmt: skip
+                cues.append(found)
     return sorted(cues, key=_strength, reverse=True)[:_LISTED]
 
 

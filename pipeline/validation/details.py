@@ -1,15 +1,16 @@
 """The pairs in detail, for people: rules by source, lengths, cues, prompts, votes, and examples of each defect."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
-from pipeline.data.agreement import summarise_votes, votes_of
 from pipeline.data.views import View
 from pipeline.excerpts import EXAMPLES, shorten
+from pipeline.preferences.agreement import Agreement, summarise_votes
+from pipeline.preferences.pair import RawPair
 from pipeline.validation.contract import ValidatedPairs
-from pipeline.validation.cues import find_cues
+from pipeline.validation.cues import Cues, find_cues
 from pipeline.validation.facts import TEXTS, file_of
 from pipeline.validation.reasons import REASONS
 
@@ -17,31 +18,69 @@ _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _DECIMALS = 6
 
 
-def detail_pairs(validated: ValidatedPairs, *, agreement: Mapping[str, Any] | None = None) -> dict[str, Any]:
+class SourceCounts(TypedDict):
+    """Pairs of one file, or samples."""
+
+    raw: int
+    accepted: int
+    rules: dict[str, int]
+    """By the rule that they break."""
+
+
+class PromptCounts(TypedDict):
+    """Accepted pairs by their prompts."""
+
+    pairs: int
+    distinct: int
+    most_pairs_of_one: int
+    distinct_beginnings_share: float
+    """Of the first three words of the distinct prompts."""
+
+
+class RuleExample(TypedDict):
+    """A pair that breaks a rule, shortened."""
+
+    id: str
+    file: str
+    rows: list[int]
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+class PairDetails(Cues):
+    """The document reports/preferences/details.json."""
+
+    by_source: dict[str, SourceCounts]
+    """By file."""
+    words: dict[str, dict[str, float]]
+    """Quantiles of the lengths of prompts, chosen and rejected responses in words, of accepted pairs."""
+    prompts: PromptCounts
+    votes: Agreement | None
+    """Of all that was voted on where votes made the pairs, else of accepted pairs; None where they carry none."""
+    examples: dict[str, list[RuleExample]]
+    """A few by rule."""
+
+
+def detail_pairs(validated: ValidatedPairs, *, agreement: Agreement | None = None) -> PairDetails:
     """The report of validate_preferences.
 
     Args:
-        agreement: of `summarise_votes`, over all that was voted on, where votes made the pairs.
-
-    Returns:
-        `by_source` (file to raw, accepted and rows by rule), `words` (quantiles of the lengths of prompts, chosen and
-        rejected responses in words, of accepted pairs), `prompts` (accepted pairs, distinct prompts, largest number
-        of pairs of one prompt, share of distinct first three words), `cues` and `measured_pairs` of `find_cues`,
-        `votes` (`agreement`, or that of accepted pairs; None where they carry none), `examples` (rule to a few rows).
+        agreement: over all that was voted on, where votes made the pairs.
     """
     pairs = validated.facts[validated.kept]
-    voted = View(validated.kept[pairs["votes"]], validated.row)
+    voted = [pair.votes for pair in View(np.flatnonzero(pairs["votes"]), validated.accepted.__getitem__) if pair.votes]
     return {
         "by_source": _by_source(validated),
         "words": {name: _quantiles(pairs[f"{name}_words"]) for name in TEXTS},
         "prompts": _prompts(pairs),
         **find_cues(validated.accepted),
-        "votes": agreement or (summarise_votes(votes_of(voted)) if len(voted) else None),
+        "votes": agreement or (summarise_votes(voted) if voted else None),
         "examples": _examples(validated),
     }
 
 
-def _by_source(validated: ValidatedPairs) -> dict[str, dict[str, Any]]:
+def _by_source(validated: ValidatedPairs) -> dict[str, SourceCounts]:
     files, count = validated.facts["file"], len(validated.files)
     raw, accepted = (np.bincount(rows, minlength=count) for rows in (files, files[validated.kept]))
     rules = {code: np.bincount(files[validated.found.breaks([code])], minlength=count) for code in sorted(REASONS)}
@@ -61,7 +100,7 @@ def _quantiles(lengths: np.ndarray) -> dict[str, float]:
     }
 
 
-def _prompts(pairs: np.ndarray) -> dict[str, Any]:
+def _prompts(pairs: np.ndarray) -> PromptCounts:
     prompts, first, counts = np.unique(pairs["prompt"], return_index=True, return_counts=True)
     beginnings = np.unique(pairs["beginning"][first])
     return {
@@ -72,7 +111,7 @@ def _prompts(pairs: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _examples(validated: ValidatedPairs) -> dict[str, list[dict[str, Any]]]:
+def _examples(validated: ValidatedPairs) -> dict[str, list[RuleExample]]:
     return {
         code: [_example(row) for row in validated.examples(code, EXAMPLES)]
         for code, count in sorted(validated.counts.items())
@@ -80,11 +119,18 @@ def _examples(validated: ValidatedPairs) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _example(row: Mapping[str, Any]) -> dict[str, Any]:
-    texts = {name: shorten(str(row.get(name))) for name in TEXTS}
-    return {"id": str(row.get("id")), "file": file_of(row), "rows": _rows(row), **texts}
+def _example(row: RawPair) -> RuleExample:
+    prompt, chosen, rejected = (shorten(str(row.get(name))) for name in TEXTS)
+    return {
+        "id": str(row.get("id")),
+        "file": file_of(row),
+        "rows": _rows(row),
+        "prompt": prompt,
+        "chosen": chosen,
+        "rejected": rejected,
+    }
 
 
-def _rows(row: Mapping[str, Any]) -> list[int]:
+def _rows(row: RawPair) -> list[int]:
     origin = row.get("origin")
     return list(origin.get("rows", [])) if isinstance(origin, Mapping) else []

@@ -1,7 +1,7 @@
 """Pairs batch by batch, in several processes: what each breaks by itself, and what is kept of it for the rest."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.data.batches import batches_of
 from pipeline.data.record_files import RecordFile
 from pipeline.params.schema import ValidatePreferences
+from pipeline.preferences.pair import RawPair
 from pipeline.processes import map_in_processes
 from pipeline.progress import progress_bar
 from pipeline.validation.context_length import MeasuredPairs
@@ -22,13 +23,12 @@ from pipeline.validation.set_rules import KEYS
 _BATCH = 2_000
 _ALONE = 10_000
 """Fewer rows are done before another process has started."""
-Row = Mapping[str, Any]
 
 
 class Meter(Protocol):
     """Counts the tokens of pairs; see `PairMeter`."""
 
-    def measure(self, rows: Sequence[Row]) -> MeasuredPairs: ...
+    def measure(self, rows: Sequence[RawPair]) -> MeasuredPairs: ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Examined:
 class Examiner:
     """Rounds 1 to 3 of the contract on a batch."""
 
-    rows: Sequence[Row]
+    rows: Sequence[RawPair]
     settings: ValidatePreferences
     meter: Meter | None
     templated: bool
@@ -81,11 +81,11 @@ class Examiner:
         keys["bands"], keys["has_trigram"] = band_keys([as_one_text(measured.rows[number]) for number in left])
         return Examined(found, facts.table, files, keys)
 
-    def _measure(self, rows: Sequence[Row]) -> MeasuredPairs:
+    def _measure(self, rows: Sequence[RawPair]) -> MeasuredPairs:
         return self.meter.measure(rows) if self.meter else MeasuredPairs(list(rows), [0] * len(rows))
 
     def _facts(
-        self, rows: Sequence[Row], measured: Sequence[Row], tokens: np.ndarray, batch: range
+        self, rows: Sequence[RawPair], measured: Sequence[RawPair], tokens: np.ndarray, batch: range
     ) -> tuple[Facts, list[str]]:
         files: dict[str, int] = {}
         facts = facts_of(measured, files)
@@ -102,7 +102,7 @@ class Examiner:
         return facts, list(files)
 
 
-def as_one_text(row: Row) -> str:
+def as_one_text(row: RawPair) -> str:
     """A pair as near duplicates are looked for."""
     return "\n".join(row[name] for name in TEXTS)
 
@@ -140,7 +140,7 @@ def _joined(parts: Iterable[Examined]) -> Examined:
     return Examined(Findings(np.concatenate(bits)), np.concatenate(facts), list(files), np.concatenate(keys))
 
 
-def _part(rows: Sequence[Row], batch: range) -> list[Row]:
+def _part(rows: Sequence[RawPair], batch: range) -> list[RawPair]:
     if isinstance(rows, RecordFile):
         return list(rows.part(batch.start, batch.stop))
     return list(rows[batch.start : batch.stop])

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.records import fold, key_of
+from pipeline.data.splits import PAIR_SPLITS
+from pipeline.preferences.pair import RawPair
 
-SPLITS = ("train", "validation", "test")
-"""From what is trained on to what is held out furthest."""
 TEXTS = ("prompt", "chosen", "rejected")
 FACTS = np.dtype(
     [
-        ("split", np.int8),  # its number in SPLITS; -1 is none of them
+        ("split", np.int8),  # its number in PAIR_SPLITS; -1 is none of them
         ("file", np.int32),  # number of its file among those of the batch, later of the whole
         *((f"{name}_words", np.int32) for name in TEXTS),
         ("characters", np.int32),  # of the longest text; -1 where one is no text
@@ -42,7 +42,7 @@ class Facts:
     """The texts of each row in the form in which two count as the same."""
 
 
-def facts_of(rows: Sequence[Mapping[str, Any]], files: dict[str, int]) -> Facts:
+def facts_of(rows: Sequence[RawPair], files: dict[str, int]) -> Facts:
     """Facts of rows, whatever they hold.
 
     Args:
@@ -57,7 +57,7 @@ def facts_of(rows: Sequence[Mapping[str, Any]], files: dict[str, int]) -> Facts:
         folded = fold(texts[0] or "")
         prompt, chosen, rejected = (len(text or "") for text in texts)
         facts.table[number] = (
-            SPLITS.index(row["split"]) if row.get("split") in SPLITS else -1,
+            PAIR_SPLITS.index(row["split"]) if row.get("split") in PAIR_SPLITS else -1,
             files.setdefault(file_of(row), len(files)),
             *(words for _, words in squeezed),
             -1 if None in texts else max(prompt, chosen, rejected),
@@ -77,7 +77,7 @@ def squeeze(text: str) -> tuple[str, int]:
     return " ".join(words), len(words)
 
 
-def file_of(row: Mapping[str, Any]) -> str:
+def file_of(row: RawPair) -> str:
     """The file that a pair is from; samples of the policy have none."""
     origin = row.get("origin")
     return origin["file"] if isinstance(origin, Mapping) and isinstance(origin.get("file"), str) else "samples"

@@ -12,9 +12,11 @@ import pandas as pd
 import pandera.pandas as pa
 
 from pipeline.data.records import is_storable, key_of
+from pipeline.data.splits import PAIR_SPLITS
 from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
-from pipeline.validation.facts import SPLITS, TEXTS
+from pipeline.preferences.pair import RawPair
+from pipeline.validation.facts import TEXTS
 from pipeline.validation.text_defects import has_bidi_control, has_replacement_character, is_mojibake, repeats_prompt
 
 _SOURCES = ("sampled", "given", "labelled")
@@ -22,7 +24,7 @@ _NAMES = ("id", *TEXTS)
 _FLAGS = ("chosen_ended", "rejected_ended")
 SCORES = ("margin", "chosen_score", "rejected_score")
 _FIELDS = (*_NAMES, *_FLAGS, "split", "source", *SCORES)
-_KEYS: dict[str, Any] = {
+_KEYS: dict[str, type] = {
     **dict.fromkeys(("id", "forward", "backward"), np.uint64),
     **dict.fromkeys(("is_prefix", "is_echo", "contradicts"), bool),
     "length_ratio": float,
@@ -46,7 +48,7 @@ class _Cell(enum.Enum):
     NOT_UTF8 = enum.auto()
 
 
-def as_cells(rows: Sequence[Mapping[str, Any]], first: int) -> pd.DataFrame:
+def as_cells(rows: Sequence[RawPair], first: int) -> pd.DataFrame:
     """The fields as they came, in object columns.
 
     Args:
@@ -63,7 +65,7 @@ def as_cells(rows: Sequence[Mapping[str, Any]], first: int) -> pd.DataFrame:
     return pd.DataFrame(cells).set_axis(pd.RangeIndex(first, first + len(rows)))
 
 
-def _cell(row: Mapping[str, Any], name: str) -> Any:
+def _cell(row: RawPair, name: str) -> Any:
     value = row.get(name, _Cell.MISSING)
     return _Cell.NOT_UTF8 if isinstance(value, str) and not is_storable(value) else value
 
@@ -133,7 +135,7 @@ def _has_type(name: str, cell: object) -> bool:
         return isinstance(cell, bool)
     if name in SCORES:
         return cell is None or _is_finite_number(cell)
-    return isinstance(cell, str) and cell in (SPLITS if name == "split" else _SOURCES)
+    return isinstance(cell, str) and cell in (PAIR_SPLITS if name == "split" else _SOURCES)
 
 
 def _is_finite_number(cell: object) -> bool:

@@ -2,34 +2,59 @@
 
 from collections.abc import Sequence
 from math import fsum
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
+from pipeline.data.splits import PAIR_SPLITS
 from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
 from pipeline.validation.contract import ValidatedPairs
-from pipeline.validation.facts import SPLITS
 
 _DECIMALS = 6
 
 
-def summarise_pairs(
-    validated: ValidatedPairs, settings: ValidatePreferences, *, ties_without_pair: int
-) -> dict[str, Any]:
+class PairSummary(TypedDict):
+    """The document reports/preferences/summary.json; shares and means are over accepted pairs, to 6 decimals."""
+
+    raw: int
+    """Pairs, as in all counts here."""
+    accepted: int
+    quarantined: int
+    by_split: dict[str, int]
+    """Accepted ones."""
+    quarantined_by_reason: dict[str, int]
+    """A pair counts once for each rule that it breaks."""
+    warned_by_reason: dict[str, int]
+    truncated_prompts: int
+    """Accepted pairs whose prompt lost its beginning."""
+    ties_without_pair: int
+    chosen_longer_share: float
+    """In characters; equal lengths count half, as in `longer_wins_accuracy`."""
+    mean_margin: float | None
+    """In judge-score units, of the pairs that have one; None when none has."""
+    mean_prompt_words: float
+    mean_chosen_words: float
+    mean_rejected_words: float
+    chosen_words: list[int]
+    """Of every chosen response, in the order of the pairs."""
+    rejected_words: list[int]
+
+
+def tell_counts(validated: ValidatedPairs, settings: ValidatePreferences) -> None:
+    """Say on the terminal how many pairs are accepted, and which rules pairs break."""
+    print(f"{len(validated.kept)} of {len(validated.rows)} pairs accepted", flush=True)
+    for code, count in validated.counts.items():
+        if count:
+            print(f"  {'reject' if code in settings.reject else 'warn  '}  {code}: {count}", flush=True)
+
+
+def summarise_pairs(validated: ValidatedPairs, settings: ValidatePreferences, *, ties_without_pair: int) -> PairSummary:
     """Numbers of the accepted pairs, for the report and MLflow.
 
     Args:
         ties_without_pair: prompts whose samples the judge or people could not tell apart, which gave no pair; of given
             pairs the rows that say so.
-
-    Returns:
-        Counts of pairs: `raw`, `accepted`, `quarantined`, `by_split` (accepted), `truncated_prompts` (accepted),
-        `quarantined_by_reason` and `warned_by_reason` (a pair counts once for each rule that it breaks). Shares and
-        means over accepted pairs, to 6 decimals: `chosen_longer_share` (in characters, equal lengths count half, as in
-        `longer_wins_accuracy`), `mean_margin` (judge-score units, of the pairs that have one; None when none has),
-        `mean_*_words` (lengths in words). `chosen_words` and `rejected_words` list the words of every response in the
-        order of the pairs.
 
     Raises:
         PipelineError: there is no accepted pair.
@@ -43,15 +68,16 @@ def summarise_pairs(
         "raw": len(validated.rows),
         "accepted": len(pairs),
         "quarantined": len(validated.refused),
-        "by_split": {split: int(np.count_nonzero(pairs["split"] == at)) for at, split in enumerate(SPLITS)},
+        "by_split": {split: int(np.count_nonzero(pairs["split"] == at)) for at, split in enumerate(PAIR_SPLITS)},
         "quarantined_by_reason": {code: count for code, count in validated.counts.items() if code in settings.reject},
         "warned_by_reason": {code: count for code, count in validated.counts.items() if code in settings.warn},
         "truncated_prompts": validated.truncated_prompts,
         "ties_without_pair": ties_without_pair,
-        # equal lengths count half
         "chosen_longer_share": _mean(((1.0 + pairs["longer"]) / 2).tolist()),
         "mean_margin": _mean(margins) if margins else None,
-        **{f"mean_{name}_words": _mean(counts) for name, counts in words.items()},
+        "mean_prompt_words": _mean(words["prompt"]),
+        "mean_chosen_words": _mean(words["chosen"]),
+        "mean_rejected_words": _mean(words["rejected"]),
         "chosen_words": words["chosen"],
         "rejected_words": words["rejected"],
     }

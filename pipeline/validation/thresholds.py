@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from pipeline.data.splits import PAIR_SPLITS
 from pipeline.errors import PipelineError, Problem
 from pipeline.params.schema import ValidatePreferences
 from pipeline.validation.contract import ValidatedPairs
-from pipeline.validation.facts import SPLITS
 from pipeline.validation.place import place_of
 from pipeline.validation.reasons import REASONS
 
@@ -95,10 +95,10 @@ def _rule_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> 
 def _split_problems(validated: ValidatedPairs, settings: ValidatePreferences, *, limited: bool) -> Iterator[Problem]:
     """Where a limit took most pairs, few are left because of it: only what it did not take is said."""
     kept, lost = (
-        {split: int(np.count_nonzero(validated.facts["split"][rows] == at)) for at, split in enumerate(SPLITS)}
+        {split: int(np.count_nonzero(validated.facts["split"][rows] == at)) for at, split in enumerate(PAIR_SPLITS)}
         for rows in (validated.kept, validated.refused)
     )
-    short = [split for split in SPLITS if kept[split] < settings.min_pairs]
+    short = [split for split in PAIR_SPLITS if kept[split] < settings.min_pairs]
     if not short:
         return
     counts = ", ".join(f"{split} {kept[split]} (of {kept[split] + lost[split]})" for split in short)

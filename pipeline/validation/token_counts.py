@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 from tokenizers import Tokenizer
+
+from pipeline.data.records import JsonObject
 
 _CUT = re.compile(r"(?<=\S)(?= \S)")
 _MOST_WORDS = 2**19
@@ -81,7 +82,7 @@ def _irregular(words: Sequence[str], numbers: np.ndarray, starts: np.ndarray) ->
     return np.logical_or.reduceat(ends[numbers] | (begins[numbers] & ~first), starts)
 
 
-def begins_pieces_at_spaces(tokenizer: dict[str, Any]) -> bool:
+def begins_pieces_at_spaces(tokenizer: JsonObject) -> bool:
     """Whether a tokenizer.json begins a new piece at each single space between characters that are none."""
     model, normalizer = tokenizer.get("model") or {}, tokenizer.get("normalizer")
     if model.get("type") != "BPE" or model.get("dropout") or normalizer not in (None, {"type": "NFC"}):
@@ -94,17 +95,17 @@ def begins_pieces_at_spaces(tokenizer: dict[str, Any]) -> bool:
     return bool(steps) and all(map(_keeps_spaces, steps)) and any(map(_cuts, steps))
 
 
-def _keeps_spaces(step: dict[str, Any]) -> bool:
+def _keeps_spaces(step: JsonObject) -> bool:
     """Whether what a step does within a word depends on nothing beyond the space."""
     if step.get("type") == "ByteLevel":
         return not step.get("add_prefix_space")
     return step.get("type") == "Digits" or _is_known_split(step)
 
 
-def _cuts(step: dict[str, Any]) -> bool:
+def _cuts(step: JsonObject) -> bool:
     return _is_known_split(step) or (step.get("type") == "ByteLevel" and bool(step.get("use_regex", True)))
 
 
-def _is_known_split(step: dict[str, Any]) -> bool:
+def _is_known_split(step: JsonObject) -> bool:
     known = step.get("type") == "Split" and step.get("behavior") == "Isolated" and not step.get("invert")
     return known and (step.get("pattern") or {}).get("Regex") in _PATTERNS

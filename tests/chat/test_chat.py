@@ -14,13 +14,14 @@ from transformers import PreTrainedTokenizerFast
 from pipeline.chat.__main__ import talk
 from pipeline.chat.conversation import Conversation
 from pipeline.chat.speaker import Speaker
-from pipeline.data.labelled import labelled_pairs, read_ballots
 from pipeline.errors import PipelineError
 from pipeline.labelling.vote_log import VoteLog
 from pipeline.models.compute import Compute
 from pipeline.models.decoding import Continuation
 from pipeline.models.text_format import TextFormat, store_text_format
 from pipeline.params.schema import Params
+from pipeline.preferences.prompts import SplitPrompt
+from pipeline.preferences.voted import labelled_pairs, read_ballots
 from pipeline.reading.chats import Message, render_prompt
 from pipeline.release.serving import template_with_bos, trained_template, write_sampling, write_template
 from tests.conftest import ROOT
@@ -88,10 +89,10 @@ def test_blind_votes_become_pairs(
     assert {line["prompt"] for line in lines[:2]} == set(PROMPTS) and lines[2]["prompt"] == "a text of mine"
     for line in lines:
         assert said.index(line["response_a"]) < said.rindex(line["response_b"])
-    prompts = [{"id": str(n), "prompt": p, "category": "all", "split": "train"} for n, p in enumerate(PROMPTS)]
+    prompts = [SplitPrompt(str(n), prompt, "all", "train") for n, prompt in enumerate(PROMPTS)]
     found = labelled_pairs(read_ballots(project / "data/labels"), prompts)
     assert (len(found.pairs), found.votes["prompt_in_no_split"]) == (2, 1)
-    assert {pair["chosen"] for pair in found.pairs} == {lines[0]["response_a"], lines[1]["response_b"]}
+    assert {pair.chosen for pair in found.pairs} == {lines[0]["response_a"], lines[1]["response_b"]}
 
 
 def test_a_second_sitting_adds_to_the_first(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

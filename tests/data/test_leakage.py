@@ -9,13 +9,13 @@ import pytest
 
 from pipeline.data.leakage import LEAKED
 from pipeline.data.preparation import PreparedData, prepare
+from pipeline.data.prepared_checks import warn_of_lost_categories
 from pipeline.data.raw_rows import RawRows
 from pipeline.data.records import fold
 from pipeline.data.splits import unit_hash
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
 from pipeline.reading.chats import Message, render_prompt
-from stages.prepare_data import warn_of_lost_categories
 from tests.tiny_models import changed
 
 NAMES = ("judge", "sft", "train", "validation", "test", "evaluation")

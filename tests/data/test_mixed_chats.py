@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.data.intake import open_sources, read_sources
 from pipeline.params.schema import Params
+from pipeline.preferences.given import given_records
 from tests.reading.test_templates import CHATML
 from tests.tiny_models import byte_level_tokenizer, changed
 
@@ -60,32 +61,36 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params) -> Call
 def test_plain_prompts_transcripts_and_texts_beside_chats_are_turns(run: Callable[..., Any]) -> None:
     prepared, style = run(PLAIN, CHATS, TRANSCRIPTS, TEXTS)
     assert style.name == "template" and style.written
-    prompts = [row["prompt"] for row in [*prepared.pairs, *prepared.texts["train"], *prepared.prompts["train"]]]
+    prompts = [
+        row["prompt"] for row in [*given_records(prepared.paired), *prepared.texts["train"], *prepared.prompts["train"]]
+    ]
     assert {prompt.removeprefix(START).split()[0][:4] for prompt in prompts} == {"Plai", "Chat", "Old", "word"}
     assert all(prompt.startswith(START) and prompt.endswith(TURN) for prompt in prompts)
-    assert {pair["chosen"].split()[0] for pair in prepared.pairs} == {"yes"}
+    assert {pair["chosen"].split()[0] for pair in given_records(prepared.paired)} == {"yes"}
     assert all("Human:" not in prompt for prompt in prompts)
 
 
 def test_the_order_of_the_sources_does_not_matter(run: Callable[..., Any]) -> None:
     one, _ = run(PLAIN, CHATS)
     other, _ = run(CHATS, PLAIN)
-    assert {pair["prompt"] for pair in one.pairs} == {pair["prompt"] for pair in other.pairs}
+    assert {pair["prompt"] for pair in given_records(one.paired)} == {
+        pair["prompt"] for pair in given_records(other.paired)
+    }
 
 
 def test_without_a_template_all_are_transcripts(run: Callable[..., Any]) -> None:
     prepared, style = run(PLAIN, CHATS, TRANSCRIPTS, template=None)
     assert style.name == "transcript"
-    for pair in prepared.pairs:
+    for pair in given_records(prepared.paired):
         assert pair["prompt"].startswith("\n\nHuman: ") and pair["prompt"].endswith("?\n\nAssistant:")
         assert pair["chosen"].startswith(" yes")
 
 
 def test_texts_alone_stay_as_they_are_unless_the_template_is_asked_for(run: Callable[..., Any]) -> None:
     prepared, style = run(PLAIN)
-    assert not style.written and all(pair["prompt"].startswith("Plain") for pair in prepared.pairs)
+    assert not style.written and all(pair["prompt"].startswith("Plain") for pair in given_records(prepared.paired))
     prepared, style = run(PLAIN, chat_format="template")
-    assert style.written and all(pair["prompt"].startswith(START) for pair in prepared.pairs)
+    assert style.written and all(pair["prompt"].startswith(START) for pair in given_records(prepared.paired))
 
 
 @pytest.mark.parametrize("template", [CHATML, None])
@@ -105,5 +110,7 @@ def test_control_tokens_of_the_policy_are_refused_in_every_source(
     prepared, _ = run(*sources, *([beside] if beside else []), template=template)
     assert prepared.counts["dropped.control_token_in_text"] == sum(map(len, planted))
     uses = (prepared.texts, prepared.labels, prepared.prompts)
-    kept = json.dumps([list(rows) for rows in (prepared.pairs, *(part for use in uses for part in use.values()))])
+    kept = json.dumps(
+        [list(rows) for rows in (given_records(prepared.paired), *(part for use in uses for part in use.values()))]
+    )
     assert "Hello" not in kept

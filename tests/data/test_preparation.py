@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from pipeline.data.leakage import LEAKED
-from pipeline.data.preferences import given_pairs, given_ties
 from pipeline.data.preparation import PreparedData
 from pipeline.data.preparation import prepare as prepare_sources
 from pipeline.data.raw_rows import RawRows
@@ -17,6 +16,8 @@ from pipeline.data.record_store import begins_behind_letter
 from pipeline.data.records import fold, record_id
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
+from pipeline.preferences.given import given_pairs, given_records
+from pipeline.preferences.given_table import given_ties
 from tests.tiny_models import changed
 
 NO_LIMITS = dict.fromkeys(("judge", "sft", "train", "validation", "test", "evaluation"), 0)
@@ -201,16 +202,24 @@ def test_given_pairs_keep_their_split_and_their_prompts(preferences: Data) -> No
     assert prepared.counts["dropped.empty_prompt"] == 1
     assert prepared.counts["dropped.empty_text"] == 1
     for split in ("train", "validation", "test"):
-        chosen = [pair for pair in prepared.pairs if pair["split"] == split]
+        chosen = [pair for pair in given_records(prepared.paired) if pair["split"] == split]
         assert len(chosen) == prepared.counts[f"used.{split}"]
         # two pairs ask each question: one prompt, both pairs
         assert {pair["prompt"] for pair in chosen} == {row["prompt"] for row in prepared.prompts[split]}
         assert len(prepared.prompts[split]) == len(chosen) / 2
-    assert set(prepared.pairs[0]) == {"id", "prompt", "category", "chosen", "rejected", "split", "origin"}
-    for pair in prepared.pairs:
+    assert set(given_records(prepared.paired)[0]) == {
+        "id",
+        "prompt",
+        "category",
+        "chosen",
+        "rejected",
+        "split",
+        "origin",
+    }
+    for pair in given_records(prepared.paired):
         (row,) = pair["origin"]["rows"]
         assert pair["origin"]["file"] == "rows" and rows[row - 1]["chosen"] == pair["chosen"]
-    assert {pair["split"] for pair in prepared.pairs} == {"train", "validation", "test"}
+    assert {pair["split"] for pair in given_records(prepared.paired)} == {"train", "validation", "test"}
 
 
 def test_given_pairs_are_not_on_two_sides(preferences: Data) -> None:
@@ -272,10 +281,12 @@ def test_thumbs_are_paired_by_prompt_in_the_order_of_the_rows(labelled: Data) ->
     prepared = prepare(rows, changed(labelled, format="thumbs"), seed=0)
     assert all(
         (pair["chosen"], pair["rejected"]) == (f"good {pair['prompt']}", f"bad {pair['prompt']}")
-        for pair in prepared.pairs
+        for pair in given_records(prepared.paired)
     )
     assert (
-        prepared.pairs and prepared.counts["dropped.unpaired"] == 2 and prepared.counts["dropped.label_not_0_or_1"] == 1
+        given_records(prepared.paired)
+        and prepared.counts["dropped.unpaired"] == 2
+        and prepared.counts["dropped.label_not_0_or_1"] == 1
     )
     assert sum(prepared.counts.values()) == len(rows)
     assert [fate["row"] for fate in prepared.fates] == list(range(1, len(rows) + 1))
@@ -317,7 +328,7 @@ def test_prompts_and_demonstrations_serve_where_they_can(labelled: Data) -> None
     shown = [{**row, "response": " So."} for row in prompts]
     only = prepare(prompts, changed(labelled, format="prompts"), seed=0)
     assert only.counts["unused.without_label"] and only.counts["unused.without_response"]
-    assert not only.pairs and not only.texts["train"] and not only.labels["train"]
+    assert not given_records(only.paired) and not only.texts["train"] and not only.labels["train"]
     assert len(only.prompts["train"]) == only.counts["used.train"] > 0
     demonstrated = prepare(shown, changed(labelled, format="demonstrations"), seed=0)
     assert len(demonstrated.texts["train"]) == demonstrated.counts["used.sft"] > 0
@@ -341,12 +352,12 @@ def test_a_category_goes_to_prompts_and_pairs_and_decides_nothing(
     kinds = [{**row, "category": f"kind {number % 3}"} for number, row in enumerate(rows)]
     plain, kind = prepare(rows, data, seed=0), prepare(kinds, data, seed=0)
     assert {row["category"] for split in kind.prompts.values() for row in split} == {"kind 0", "kind 1", "kind 2"}
-    for pair in kind.pairs:
+    for pair in given_records(kind.paired):
         (row,) = pair["origin"]["rows"]
         assert pair["category"] == kinds[row - 1]["category"]
     # ids, splits, order and fates stay as they are
     assert kind.fates == plain.fates and kind.texts == plain.texts and kind.labels == plain.labels
-    assert _without_category(kind.pairs) == _without_category(plain.pairs)
+    assert _without_category(given_records(kind.paired)) == _without_category(given_records(plain.paired))
     for split, prompts in plain.prompts.items():
         assert {row["category"] for row in prompts} == {"all"}
         assert _without_category(kind.prompts[split]) == _without_category(prompts)
@@ -360,8 +371,8 @@ def test_scores_of_given_pairs_reach_the_contract_where_both_are_numbers(prefere
     scores: list[tuple[Any, Any]] = [(1, 2.5), ("3", "x"), (None, 1), (float("nan"), 1)]
     rows = [{**row, "chosen_score": a, "rejected_score": b} for row, (a, b) in zip(pairs(4), scores, strict=True)]
     everything = changed(preferences, splits={**dict.fromkeys(SPLITS, 0.0), "train": 1.0})
-    given = given_pairs(prepare(rows, everything, seed=0).pairs)
-    found = {pair["chosen"]: (pair["chosen_score"], pair["rejected_score"], pair["margin"]) for pair in given}
+    given = given_pairs(prepare(rows, everything, seed=0).paired)
+    found = {pair.chosen: (pair.chosen_score, pair.rejected_score, pair.margin) for pair in given}
     assert found[" Yes, 0."] == (1.0, 2.5, None)
     # a split that would be empty borrows a prompt, so not every pair is in train
     assert {one for chosen, one in found.items() if chosen != " Yes, 0."} <= {(None, None, None)}

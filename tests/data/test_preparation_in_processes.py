@@ -16,6 +16,7 @@ from pipeline.data.table_writing import Table, write_tables
 from pipeline.errors import PipelineError
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
+from pipeline.preferences.given import given_records
 from tests.tiny_models import byte_level_tokenizer, changed
 
 PAIR = {"prompt": "Why {}?", "chosen": "Because é {}.", "rejected": "No {}."}
@@ -64,7 +65,7 @@ def everything(prepared: PreparedData) -> dict[str, Any]:
     uses = {"labels": prepared.labels, "texts": prepared.texts, "prompts": prepared.prompts}
     rows = {f"{kind}/{split}": list(of) for kind, splits in uses.items() for split, of in splits.items()}
     whole = {name: getattr(prepared, name) for name in ("counts", "rows_of", "votes", "glued_pairs", "noted_rows")}
-    return {**rows, **whole, "pairs": list(prepared.pairs), "fates": list(prepared.fates)}
+    return {**rows, **whole, "pairs": list(given_records(prepared.paired)), "fates": list(prepared.fates)}
 
 
 def test_processes_and_batches_change_nothing(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +87,7 @@ def test_texts_beside_chats_are_seen_wherever_they_are_read(data: Data, monkeypa
     with Path("data/raw/a.jsonl").open("a") as stream:
         stream.write("\n" + json.dumps(chat))
     expected, _ = read_sources(open_sources(data), Path("policy"), seed=0)
-    assert all(row["prompt"].startswith("\n\nHuman: ") for row in expected.pairs)
+    assert all(row["prompt"].startswith("\n\nHuman: ") for row in given_records(expected.paired))
     monkeypatch.setattr(preparation, "_ALONE", 1)
     monkeypatch.setattr(preparation, "BATCH", 30)
     shared, style = read_sources(open_sources(data), Path("policy"), seed=0, processes=2)
@@ -96,7 +97,7 @@ def test_texts_beside_chats_are_seen_wherever_they_are_read(data: Data, monkeypa
 def test_tables_are_the_same_bytes(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared, _ = read_sources(open_sources(data), Path("policy"), seed=0)
     rows: dict[str, Any] = {
-        "pairs": prepared.pairs,
+        "pairs": given_records(prepared.paired),
         "labels": prepared.labels["train"],
         "texts": prepared.texts["train"],
     }
@@ -112,7 +113,8 @@ def test_tables_are_the_same_bytes(data: Data, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(table_writing, "_BATCH", 9)
     assert written("shared", 2) == alone
     monkeypatch.setattr(batches, "MOST_BYTES", 400)
-    assert len(batches.batches_of(Table(tmp_path, prepared.pairs, "pairs").sizes, rows=9)) > len(prepared.pairs) / 4
+    pairs = given_records(prepared.paired)
+    assert len(batches.batches_of(Table(tmp_path, pairs, "pairs").sizes, rows=9)) > len(pairs) / 4
     assert written("long", 2) == alone
     rows["labels"] = [*rows["labels"], {**rows["labels"][0], "label": 2}]
     with pytest.raises(PipelineError, match=rf"labels\.jsonl, row {len(rows['labels'])}, label"):

@@ -9,6 +9,7 @@ from pipeline.data.preparation import prepare
 from pipeline.data.raw_rows import RawRows
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
+from pipeline.preferences.given import given_records
 from tests.tiny_models import changed
 
 
@@ -41,9 +42,9 @@ def votes(name: str, data: Data, winners: Sequence[str], *, share: float = 1.0) 
 def test_the_majority_of_all_files_decides(data: Data) -> None:
     files = [votes("ann", data, "aab"), votes("bob", data, "bb"), votes("cy", data, "ab")]
     prepared = prepare(files, seed=0)
-    pairs = {pair["prompt"]: (pair["chosen"], pair["rejected"]) for pair in prepared.pairs}
+    pairs = {pair["prompt"]: (pair["chosen"], pair["rejected"]) for pair in given_records(prepared.paired)}
     assert pairs == {"P0": ("x", "y"), "P1": ("y", "x"), "P2": ("y", "x")}
-    origins = {pair["prompt"]: pair["origin"] for pair in prepared.pairs}
+    origins = {pair["prompt"]: pair["origin"] for pair in given_records(prepared.paired)}
     assert origins["P1"] == {"file": "ann.jsonl, bob.jsonl, cy.jsonl", "rows": [2, 2, 2]}
     assert origins["P2"] == {"file": "ann.jsonl", "rows": [3]}
     assert [(fate["source"], fate["row"]) for fate in prepared.fates] == [
@@ -62,7 +63,7 @@ def test_files_of_another_share_or_shape_stay_apart(data: Data) -> None:
     shape = data.model_copy(update={"format": "preference_pairs"})
     files = [votes("ann", data, "a"), RawRows("pairs", pairs, shape), votes("bob", data, "b", share=0.999999)]
     prepared = prepare(files, seed=0)
-    assert sorted((pair["prompt"], pair["chosen"]) for pair in prepared.pairs) == [
+    assert sorted((pair["prompt"], pair["chosen"]) for pair in given_records(prepared.paired)) == [
         ("P0", "x"), ("P0", "y"), ("P9", "x"),
     ]  # fmt: skip
     assert {fate["source"] for fate in prepared.fates} == {"ann.jsonl", "pairs", "bob.jsonl"}

@@ -10,6 +10,7 @@ from pipeline.data.shares import fill_shares
 from pipeline.errors import PipelineError
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
+from pipeline.preferences.given import given_records
 from tests.tiny_models import changed
 
 EMBEDDED = {"judge": 0.6, "sft": 0.2, "train": 0.12, "validation": 0.02, "test": 0.03, "evaluation": 0.03}
@@ -53,7 +54,10 @@ def test_given_pairs_are_trained_and_measured_on(params: Params, rows: int) -> N
 
 def test_five_hundred_pairs_leave_a_useful_test_set(params: Params) -> None:
     found = prepared(params, "preference_pairs", pairs(500))
-    split = {name: sum(pair["split"] == name for pair in found.pairs) for name in ("train", "validation", "test")}
+    split = {
+        name: sum(pair["split"] == name for pair in given_records(found.paired))
+        for name in ("train", "validation", "test")
+    }
     assert split["train"] > 300 and split["validation"] >= 16 and split["test"] >= 60
     assert sum(split.values()) + len(found.prompts["evaluation"]) == 500
 
@@ -62,14 +66,14 @@ def test_the_chosen_responses_of_the_train_split_serve_as_texts_and_its_labels_t
     rows = pairs(60)
     rows.append({**rows[0], "rejected": " Nobody knows."})  # the same chosen response once more
     found = prepared(params, "preference_pairs", rows)
-    train = [pair for pair in found.pairs if pair["split"] == "train"]
+    train = [pair for pair in given_records(found.paired) if pair["split"] == "train"]
     assert {(row["prompt"], row["response"]) for row in found.texts["train"]} == {
         (pair["prompt"], pair["chosen"]) for pair in train
     }
     assert len(found.texts["train"]) == len({pair["prompt"] for pair in train})
     for name, split in (("train", "train"), ("test", "test")):
         labelled = {(row["text"], row["label"]) for row in found.labels[name]}
-        mine = [pair for pair in found.pairs if pair["split"] == split]
+        mine = [pair for pair in given_records(found.paired) if pair["split"] == split]
         wanted = {(pair["prompt"] + pair["chosen"], 1) for pair in mine}
         assert labelled == wanted | {(pair["prompt"] + pair["rejected"], 0) for pair in mine}
 

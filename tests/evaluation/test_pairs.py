@@ -6,61 +6,55 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data.passages import Passage
-from pipeline.data.preferences import TextPair
 from pipeline.evaluation.pairs import (
-    EvaluationPair,
     accuracy_by_group,
     accuracy_by_size,
     accuracy_of,
+    groups_of,
     judge_agreement,
     length_matched_accuracy,
     margin_bins,
     prompt_numbers,
 )
 from pipeline.evaluation.statistics import design_effect, wilson_interval
-from tests.passages import ended
+from pipeline.preferences.pair import Origin, PreferencePair
+from tests.preference_pairs import preference_pair
 
 
 def pair(
     *,
     lengths: tuple[int, int] = (1, 1),
     judge: float | None = None,
-    groups: dict[str, str] | None = None,
-    prompt: str | None = None,
-) -> EvaluationPair:
-    return EvaluationPair(TextPair(*ended("ab")), lengths, groups or {}, judge, prompt)
+    source: str = "given",
+    category: str = "all",
+    prompt: str = "p",
+) -> PreferencePair:
+    chosen, rejected = (letter * length for letter, length in zip("ab", lengths, strict=True))
+    return preference_pair(prompt, chosen, rejected, margin=judge, source=source, category=category)
 
 
 def means(table: list[dict[str, Any]]) -> list[tuple[float, int]]:
     return [(row["accuracy"]["mean"], row["pairs"]) for row in table]
 
 
-def test_a_record_gives_lengths_groups_and_the_judges_margin() -> None:
-    row = {"id": "1", "prompt": "p ", "chosen": "good", "rejected": "bad", "source": "sampled", "subset": "chat"}
-    row |= {"chosen_ended": True, "rejected_ended": False}
-    scored = EvaluationPair.of({**row, "chosen_score": 0.9, "rejected_score": 0.6, "margin": 9.0, "category": None})
-    assert scored.texts == TextPair(
-        Passage("p good", True), Passage("p bad", False), id="1", margin=9.0
-    ) and scored.lengths == (4, 3)
-    assert scored.groups == {"source": "sampled", "subset": "chat"} and scored.prompt == "p "
-    assert scored.judge_margin == pytest.approx(0.3)  # the scores say it, whatever the margin is
-    origin = {"origin": {"file": "data/raw/a.jsonl", "rows": [3]}}
-    assert EvaluationPair.of(row | origin).groups == scored.groups | {"file": "data/raw/a.jsonl"}
-    assert EvaluationPair.of({**row, "margin": 2.0}).judge_margin == 2.0
-    assert EvaluationPair.of({**row, "chosen_score": None, "rejected_score": None}).judge_margin is None
+def test_a_pair_is_in_the_groups_of_its_source_its_kind_and_its_file() -> None:
+    sampled = preference_pair("p ", "good", "bad", source="sampled", category="chat")
+    assert groups_of(sampled) == {"source": "sampled", "category": "chat"}
+    given = replace(sampled, source="given", origin=Origin("data/raw/a.jsonl", (3,)))
+    assert groups_of(given) == {"source": "given", "category": "chat", "file": "data/raw/a.jsonl"}
 
 
 def test_every_group_has_its_accuracy_and_its_pairs() -> None:
-    groups: list[dict[str, str]] = [
-        {"source": "given", "subset": "math"}, {"source": "given", "subset": "chat"}, {"source": "given"},
-    ]  # fmt: skip
-    table = accuracy_by_group(np.array([1.0, -1.0, 2.0]), [pair(groups=one) for one in groups])
+    math, chat, sampled = pair(category="math"), pair(category="chat"), pair(category="math")
+    math, chat = (replace(one, origin=Origin("a.jsonl", (1,))) for one in (math, chat))
+    table = accuracy_by_group(np.array([1.0, -1.0, 2.0]), [math, chat, sampled])
+    # the source says nothing that the total does not; the sampled pair is from no file
     assert [(row["field"], row["value"]) for row in table] == [
-        ("subset", "chat"),
-        ("subset", "math"),
-    ]  # fmt: skip, source says nothing that the total does not
-    assert means(table) == [(0.0, 1), (1.0, 1)]
+        ("file", "a.jsonl"),
+        ("category", "chat"),
+        ("category", "math"),
+    ]
+    assert means(table) == [(0.5, 2), (0.0, 1), (1.0, 2)]
 
 
 def test_bins_hold_equal_numbers_of_pairs_in_the_order_of_their_size() -> None:
@@ -96,8 +90,8 @@ def test_agreement_with_the_judge_by_hand() -> None:
     assert judge_agreement(np.zeros(3), pairs[:3]) == {"pairs": 3, "spearman": None, "weighted_accuracy": 0.0}
 
 
-def test_pairs_of_a_prompt_have_its_number_and_unknown_prompts_their_own() -> None:
-    numbers = prompt_numbers([pair(prompt=one) for one in ("a", None, "b", "a", None)])
+def test_pairs_of_a_prompt_have_its_number() -> None:
+    numbers = prompt_numbers([pair(prompt=one) for one in ("a", "c", "b", "a", "d")])
     assert numbers.tolist() == [0, 1, 2, 0, 4]
 
 
@@ -105,7 +99,7 @@ def test_every_accuracy_counts_pairs_of_a_prompt_as_fewer() -> None:
     """Two groups of 40 pairs, of each prompt four: all right, or all wrong."""
     right = np.repeat(np.random.default_rng(0).random(20) < 0.7, 4)
     margins = np.where(right, 1.0, -1.0) * np.linspace(1, 2, 80)
-    alone = [pair(judge=1.0, groups={"source": "ab"[at // 40]}) for at in range(80)]
+    alone = [pair(judge=1.0, source=("given", "sampled")[at // 40], prompt=f"own {at}") for at in range(80)]
     pairs = [replace(one, prompt=f"p{at // 4}") for at, one in enumerate(alone)]
     effect = design_effect(right, np.arange(80) // 4)
     whole = wilson_interval(int(right.sum()), 80, design_effect=effect)

@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.data.passages import Passage
-from pipeline.data.preferences import TextPair
 from pipeline.evaluation.calibration import error_if_calibrated
-from pipeline.evaluation.pairs import EvaluationPair
 from pipeline.evaluation.reward import evaluate_reward, pair_metrics, warnings_of
 from pipeline.evaluation.robustness import score_deviations
 from pipeline.evaluation.statistics import wilson_interval
@@ -22,6 +20,7 @@ from pipeline.models.compute import Compute
 from pipeline.models.reward import create_reward_model
 from pipeline.params.evaluation import EvaluateReward
 from tests.passages import ended
+from tests.preference_pairs import preference_pair
 from tests.tiny_models import SENTENCES
 
 SETTINGS = EvaluateReward(
@@ -37,15 +36,17 @@ SETTINGS = EvaluateReward(
 )
 
 
-def pair(chosen: str, rejected: str, lengths: tuple[int, int]) -> EvaluationPair:
-    return EvaluationPair(TextPair(*ended([chosen, rejected])), lengths, {}, None)
-
-
-PAIRS = [pair("aaa", "a", (5, 9)), pair("a", "aa", (5, 9)), pair("aaaa", "a", (5, 5)), pair("aa", "aa", (9, 5))]
+# of prompts that differ, with chosen and rejected responses of (5, 9), (5, 9), (5, 5) and (9, 5) characters
+PAIRS = [
+    preference_pair("1:", "aaa..", "a........"),
+    preference_pair("2:", "a....", "aa......."),
+    preference_pair("3:", "aaaa.", "a...."),
+    preference_pair("4:", "aa.......", "aa..."),
+]
 
 
 class CountingModel:
-    """Scores a text with the number of its letters, plus a mistake for every column of padding."""
+    """Scores a text with the number of its a, plus a mistake for every column of padding."""
 
     is_decoder = True
 
@@ -55,7 +56,7 @@ class CountingModel:
         self.texts = self
 
     def tokenize(self, passages: Sequence[Passage]) -> tuple[Tensor, Tensor]:
-        texts = [one.text for one in passages]
+        texts = ["a" * one.text.count("a") for one in passages]
         width = max(map(len, texts))
         mask = torch.zeros(len(texts), width)
         for row, text in enumerate(texts):
@@ -68,10 +69,10 @@ class CountingModel:
         return attention_mask.sum(1) + self.mistake * left
 
     def score(self, passages: Sequence[Passage], *, batch_size: int, title: str | None = None) -> Tensor:
-        return torch.tensor([float(len(one.text)) for one in passages])
+        return torch.tensor([float(one.text.count("a")) for one in passages])
 
     def truncated(self, passages: Sequence[Passage]) -> int:
-        return sum(len(one.text) > 3 for one in passages)
+        return sum(one.text.count("a") > 3 for one in passages)
 
 
 def test_metrics_by_hand() -> None:
@@ -97,7 +98,7 @@ def test_an_accuracy_of_several_pairs_a_prompt_is_less_certain() -> None:
     assert found["accuracy"]["mean"] == 0.7
     effect = found["accuracy_design_effect"]
     assert effect > 4 and found["accuracy"] == wilson_interval(28, 40, design_effect=effect)
-    alone = pair_metrics(chosen, np.zeros(40), [PAIRS[0]] * 40, SETTINGS)
+    alone = pair_metrics(chosen, np.zeros(40), [replace(PAIRS[0], prompt=f"{at}") for at in range(40)], SETTINGS)
     assert alone["accuracy_design_effect"] == 1.0 and alone["accuracy"] == wilson_interval(28, 40)
 
 

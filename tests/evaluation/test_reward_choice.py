@@ -6,11 +6,9 @@ import pytest
 import torch
 
 from pipeline.data.passages import Passage
-from pipeline.data.preferences import TextPair
 from pipeline.errors import PipelineError
-from pipeline.evaluation.pairs import EvaluationPair
 from pipeline.evaluation.reward_choice import choose_model, comparison_lines, shift_to_responses
-from tests.passages import ended
+from tests.preference_pairs import preference_pair
 
 
 def row(name: str, accuracy: float, error: float) -> dict[str, Any]:
@@ -51,7 +49,7 @@ def test_a_candidate_is_shifted_to_mean_0_over_all_responses() -> None:
 
     model: Any = Lengths()
     pairs = [
-        EvaluationPair(TextPair(*ended(["aaaa", "a"])), (4, 1), {}, None),
-        EvaluationPair(TextPair(*ended(["aa", "a"])), (2, 1), {}, None),
+        preference_pair("", "aaaa", "a"),
+        preference_pair("", "aa", "a"),
     ]
     assert shift_to_responses(model, pairs, batch_size=2) == 2.0 == model.shifted

@@ -11,6 +11,7 @@ from pipeline.labelling.items import load_items
 from pipeline.labelling.session import Session
 from pipeline.labelling.vote_log import VoteLog
 from pipeline.params.schema import Params
+from pipeline.preferences.given import given_records
 from pipeline.reading.formats import detect_format, select_fields
 from pipeline.reading.sources import load_sources
 from tests.labelling.serving import ITEMS, write_items
@@ -54,5 +55,5 @@ def test_the_majority_of_real_vote_files(root: Path, params: Params) -> None:
     assert sum(prepared.counts.values()) == len(prepared.fates) == sum(len(source.rows) for source in sources) == 54
     assert len(prepared.votes) == 6 and all(len(votes) == 3 for votes in prepared.votes)
     texts = {row["text"] for labels in prepared.labels.values() for row in labels if row["label"] == 1}
-    texts |= {row["prompt"] + row["chosen"] for row in prepared.pairs}
+    texts |= {row["prompt"] + row["chosen"] for row in given_records(prepared.paired)}
     assert texts and all(": bad" in text for text in texts)

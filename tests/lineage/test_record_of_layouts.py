@@ -11,6 +11,7 @@ from pipeline.lineage.raw import RawSources
 from pipeline.lineage.record import trace_record
 from pipeline.lineage.source_files import SourceFiles
 from pipeline.params.schema import Params
+from pipeline.preferences.given import given_records
 from pipeline.project.hashing import content_hash
 from pipeline.reading.formats import as_read, detect_format, select_fields
 from tests.lineage.conftest import RAW, SOURCES, Project
@@ -27,7 +28,7 @@ def test_a_pair_of_a_layout_leads_to_its_raw_row(name: str, project: Project, pa
     raw = source(rows)
     (resolved,) = fill_shares([detect_format(raw, changed(params.data, format="auto", source=RAW))], rows=len(rows))
     prepared = prepare([RawRows(RAW, select_fields(raw, resolved), as_read(resolved))], seed=0)
-    pairs = [dict(pair) for pair in prepared.pairs]
+    pairs = [dict(pair) for pair in given_records(prepared.paired)]
     project.write(RAW, rows)
     project.write("artifacts/data/fates.jsonl", [dict(fate) for fate in prepared.fates])
     project.write("artifacts/data/pairs.jsonl", pairs)

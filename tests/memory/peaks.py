@@ -16,8 +16,6 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
-from pipeline.data.passages import Passage
-from pipeline.data.preferences import TextPair
 from pipeline.data.tokens import TokenizedExample
 from pipeline.memory.need import LIBRARIES, Conditions, needed_bytes
 from pipeline.memory.trainings import dpo_work, ppo_work, reward_examples, reward_work, sft_work
@@ -30,12 +28,14 @@ from pipeline.models.reward_texts import RewardTexts
 from pipeline.params.base import Finetuning
 from pipeline.params.loading import load_params
 from pipeline.params.schema import Params
-from pipeline.training.dpo import ScoredPair, train_dpo
+from pipeline.preferences.scored import ScoredPair
+from pipeline.training.dpo import train_dpo
 from pipeline.training.ppo import train_ppo
 from pipeline.training.reward import train_reward
 from pipeline.training.roles import Roles
 from pipeline.training.run import TrainingRun
 from pipeline.training.sft import train_sft
+from tests.preference_pairs import preference_pair
 from tests.tiny_models import byte_level_tokenizer, changed
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -106,10 +106,8 @@ class Training:
     def reward(self) -> None:
         settings = changed(self.params.train_reward, max_length=1024, **self.schedule)
         prompts = [self.text(self.length // 2) for _ in range(2 * self.batch)]
-        pairs = [
-            TextPair(*(Passage(prompt + self.text(self.length // 4), True) for _ in range(2))) for prompt in prompts
-        ]
-        config, texts = config_of(self.folder / "reward"), [(pair.chosen, pair.rejected) for pair in pairs]
+        pairs = [preference_pair(prompt, *(self.text(self.length // 4) for _ in range(2))) for prompt in prompts]
+        config, texts = config_of(self.folder / "reward"), [pair.passages for pair in pairs]
         examples = reward_examples(config, RewardTexts(self.tokenizer, max_length=1024), texts, shared_prompts=True)
         self.estimated(reward_work(config, settings, examples))
         model = create_reward_model(

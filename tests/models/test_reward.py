@@ -18,10 +18,10 @@ from transformers import (
     RobertaModel,
 )
 
-from pipeline.data.preferences import TextPair
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.reward import RewardModel, create_reward_model, load_reward_model
+from pipeline.preferences.pair import PreferencePair
 from pipeline.training.reward import reference_mean
 from tests.passages import ended
 from tests.tiny_models import SENTENCES, byte_level_tokenizer, save_llama_backbone
@@ -141,7 +141,9 @@ def test_dropout_that_is_a_number_is_off_too(kind: type[PreTrainedModel], tmp_pa
     assert torch.equal(model(*batch), model(*batch))
 
 
-def test_shift_moves_the_mean_to_zero_and_keeps_differences(model: RewardModel, text_pairs: list[TextPair]) -> None:
+def test_shift_moves_the_mean_to_zero_and_keeps_differences(
+    model: RewardModel, text_pairs: list[PreferencePair]
+) -> None:
     before = model.score(TEXTS, batch_size=8)
     model.shift(reference_mean(model, text_pairs))
     assert reference_mean(model, text_pairs) == pytest.approx(0.0, abs=1e-5)

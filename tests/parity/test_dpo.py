@@ -14,7 +14,8 @@ from pipeline.data.tokens import TokenizedExample
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
 from pipeline.objectives.preference import DpoOptions, Sides, dpo_loss
-from pipeline.training.dpo import ScoredPair, pair_logps
+from pipeline.preferences.scored import ScoredPair
+from pipeline.training.dpo import pair_logps
 
 trl = pytest.importorskip("trl", reason="TRL is an oracle of the tests, never a dependency of what runs")
 

@@ -8,10 +8,10 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForSequenceClassification
 
-from pipeline.data.preferences import TextPair
 from pipeline.models.compute import Compute
 from pipeline.models.reward import create_reward_model
 from pipeline.objectives.preference import bradley_terry_loss
+from pipeline.preferences.pair import PreferencePair
 
 trl = pytest.importorskip("trl", reason="TRL is an oracle of the tests, never a dependency of what runs")
 
@@ -24,7 +24,7 @@ def test_loss_and_gradients_are_those_of_trl(
     encoder_folder: Path,
     decoder_folder: Path,
     compute: Compute,
-    text_pairs: list[TextPair],
+    text_pairs: list[PreferencePair],
     tmp_path: Path,
     kind: str,
     options: dict[str, Any],
@@ -68,15 +68,15 @@ def test_loss_and_gradients_are_those_of_trl(
     assert compared > 10
 
 
-def trl_batch(ours: Any, pairs: list[TextPair], options: dict[str, Any]) -> dict[str, torch.Tensor]:
+def trl_batch(ours: Any, pairs: list[PreferencePair], options: dict[str, Any]) -> dict[str, torch.Tensor]:
     from trl.trainer.reward_trainer import DataCollatorForPreference
 
     end = [ours.tokenizer.eos_token_id] if ours.is_decoder else []
     rows = [
         {
             # TRL, too, appends EOS where a tokenizer puts nothing behind a text
-            "chosen_ids": ours.tokenizer(pair.chosen.text)["input_ids"] + end,
-            "rejected_ids": ours.tokenizer(pair.rejected.text)["input_ids"] + end,
+            "chosen_ids": ours.tokenizer(pair.chosen)["input_ids"] + end,
+            "rejected_ids": ours.tokenizer(pair.rejected)["input_ids"] + end,
             **({"margin": margin} if "margins" in options else {}),
         }
         for pair, margin in zip(pairs, MARGINS, strict=True)

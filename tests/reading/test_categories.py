@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
+from pipeline.data.intake import warn_of_missing_categories
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
 from pipeline.reading.categories import category_of, default_category
@@ -15,7 +16,6 @@ from pipeline.reading.formats import describe_format, detect_format, select_fiel
 from pipeline.reading.json_rows import load_json_rows
 from pipeline.reading.sources import Source
 from pipeline.reading.styles import Style
-from stages.prepare_data import warn_of_missing_categories
 from tests.tiny_models import changed
 
 PAIR = {"prompt": "Q?", "chosen": " yes", "rejected": " no"}

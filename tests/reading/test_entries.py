@@ -12,7 +12,8 @@ from pipeline.reading.entry import Entry
 from pipeline.reading.formats import as_read, detect_format, select_fields
 from pipeline.reading.sources import Source
 from pipeline.reading.styles import Style
-from pipeline.reading.verdicts import Vote, read_verdict
+from pipeline.reading.verdicts import read_verdict
+from pipeline.reading.votes import Vote
 from tests.tiny_models import changed
 
 NUMBERS = {

@@ -18,6 +18,7 @@ from pipeline.data.leakage import LEAKED
 from pipeline.data.preparation import PreparedData, RawRows, prepare
 from pipeline.data.shares import fill_shares
 from pipeline.params.schema import Params
+from pipeline.preferences.given import given_records
 from pipeline.reading.formats import detect_format, prompts_by_file, select_fields
 from pipeline.reading.sources import load_sources
 from tests.tiny_models import changed
@@ -184,8 +185,8 @@ def test_transcripts_are_cut_at_a_turn(params: Params) -> None:
         for row in json_rows(SETS / "hh-rlhf-harmless-base/test.jsonl.gz")
     }
     prepared = load("hh-rlhf-harmless-base", params)[2]
-    assert prepared.pairs
-    for pair in prepared.pairs:
+    assert given_records(prepared.paired)
+    for pair in given_records(prepared.paired):
         assert pair["prompt"].endswith("\n\nAssistant:")
         assert (pair["prompt"] + pair["chosen"], pair["prompt"] + pair["rejected"]) in whole
 
@@ -197,7 +198,7 @@ def test_every_judged_response_is_cut_out_of_its_template(params: Params) -> Non
         tuple(row[side].split(head)[1].split(tail)[0] for side in ("chosen_instruction", "rejected_instruction"))
         for row in rows
     }
-    pairs = load("hhh-alignment-prometheus", params)[2].pairs
+    pairs = given_records(load("hhh-alignment-prometheus", params)[2].paired)
     assert pairs and all(pair["prompt"].endswith(head) for pair in pairs)
     assert {(pair["chosen"], pair["rejected"]) for pair in pairs} <= wanted
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.preferences import TextPair
-from pipeline.data.records import read_records
 from pipeline.models.compute import Compute
 from pipeline.models.reward import load_reward_model
 from pipeline.models.text_format import check_same_texts
+from pipeline.preferences.pair import passages_of, read_pairs
 from tests.tiny_models import save_bought_reward_model
 from tests.tiny_pipeline.conftest import run
 from tests.tiny_project import edit_params
@@ -43,8 +42,7 @@ def test_both_models_are_in_the_table_and_the_chosen_one_is_reported(bought: Pat
 
 
 def test_ppo_gets_the_bought_model_shifted_to_the_training_responses(bought: Path, compute: Compute) -> None:
-    pairs = [TextPair.of(row) for row in read_records(bought / "artifacts/preferences/accepted/train.jsonl")]
-    texts = [text for pair in pairs for text in (pair.chosen, pair.rejected)]
+    texts = passages_of(read_pairs(bought / "artifacts/preferences/accepted/train.jsonl"))
     check_same_texts(bought / "artifacts/sft", bought / "artifacts/inputs/ppo/reward_model")
     used = load_reward_model(bought / "artifacts/inputs/ppo/reward_model", compute).score(texts, batch_size=64)
     fetched = load_reward_model(bought / "artifacts/models/reward_candidates/bought", compute)

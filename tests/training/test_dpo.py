@@ -7,7 +7,6 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.data.preferences import TextPair
 from pipeline.data.tokens import TokenizedExample, tokenize_example
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
@@ -16,7 +15,9 @@ from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.optimize import Dpo
 from pipeline.params.schema import Params
-from pipeline.training.dpo import ScoredPair, check_first_log_ratios, pair_logps, sync_reference, train_dpo
+from pipeline.preferences.pair import PreferencePair
+from pipeline.preferences.scored import ScoredPair
+from pipeline.training.dpo import check_first_log_ratios, pair_logps, sync_reference, train_dpo
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA, changed
 from tests.training.recording import Recorder, assert_only_trainable_parameters_changed, assert_same_bytes, snapshot
@@ -37,12 +38,12 @@ def settings(params: Params) -> Dpo:
 
 @pytest.fixture
 def pairs(
-    make_policy: PolicyMaker, compute: Compute, tokenizer: PreTrainedTokenizerBase, text_pairs: list[TextPair]
+    make_policy: PolicyMaker, compute: Compute, tokenizer: PreTrainedTokenizerBase, text_pairs: list[PreferencePair]
 ) -> list[ScoredPair]:
     """Eight pairs with the reference log-probs of the tiny policy, as score_reference computes them."""
     examples: list[TokenizedExample] = []
     for pair in text_pairs:
-        for text in (pair.chosen.text, pair.rejected.text):
+        for text in (pair.chosen, pair.rejected):
             prompt = " ".join(text.split()[:2])
             examples.append(tokenize_example(tokenizer, prompt, text.removeprefix(prompt), ended=True))
     logps = score_responses(make_policy(), examples, compute, pad_token_id=0, batch_size=3, title="reference")

@@ -14,7 +14,8 @@ from pipeline.models.policy import Policy, load_policy, load_reference
 from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.schema import Params
-from pipeline.training.dpo import ScoredPair, check_first_log_ratios, train_dpo
+from pipeline.preferences.scored import ScoredPair
+from pipeline.training.dpo import check_first_log_ratios, train_dpo
 from tests.tiny_models import FULL, LORA, byte_level_tokenizer, changed, llama_config
 from tests.training.recording import Recorder
 

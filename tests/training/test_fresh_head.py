@@ -6,11 +6,11 @@ import pytest
 import torch
 from transformers import LlamaModel
 
-from pipeline.data.preferences import TextPair
 from pipeline.models.compute import Compute
 from pipeline.models.reward import RewardModel, create_reward_model
 from pipeline.params.base import Finetuning
 from pipeline.params.schema import Params, TrainReward
+from pipeline.preferences.pair import PreferencePair
 from pipeline.training.loss_checks import initial_loss_problem
 from pipeline.training.reward import shrink_fresh_head, train_reward
 from tests.tiny_models import FULL, LORA, byte_level_tokenizer, changed, llama_config
@@ -34,7 +34,7 @@ def settings(params: Params) -> TrainReward:
     return changed(params.train_reward, num_train_epochs=1, per_device_train_batch_size=8, max_length=48)
 
 
-def first_loss(model: RewardModel, pairs: list[TextPair], settings: TrainReward, compute: Compute) -> float:
+def first_loss(model: RewardModel, pairs: list[PreferencePair], settings: TrainReward, compute: Compute) -> float:
     recorder = Recorder()
     train_reward(model, pairs, [], settings, recorder.run(compute))
     return recorder.rows[0]["loss"]
@@ -45,7 +45,7 @@ def first_loss(model: RewardModel, pairs: list[TextPair], settings: TrainReward,
 def test_a_decoder_with_large_states_begins_near_ln_2(
     loud_decoder: Path,
     compute: Compute,
-    text_pairs: list[TextPair],
+    text_pairs: list[PreferencePair],
     settings: TrainReward,
     finetuning: Finetuning,
     seed: int,
@@ -61,7 +61,7 @@ def test_a_decoder_with_large_states_begins_near_ln_2(
 
 
 def test_a_head_with_small_margins_stays_as_it_was_drawn(
-    encoder_folder: Path, compute: Compute, text_pairs: list[TextPair]
+    encoder_folder: Path, compute: Compute, text_pairs: list[PreferencePair]
 ) -> None:
     model = create_reward_model(encoder_folder, compute, max_length=48, seed=2)
     with torch.no_grad():

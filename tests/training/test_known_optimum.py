@@ -16,8 +16,9 @@ from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.params.optimize import Dpo, Ppo
 from pipeline.params.schema import Params
+from pipeline.preferences.scored import ScoredPair
 from pipeline.seeding import torch_generator
-from pipeline.training.dpo import ScoredPair, train_dpo
+from pipeline.training.dpo import train_dpo
 from pipeline.training.ppo import train_ppo
 from pipeline.training.roles import Roles
 from tests.tiny_models import FULL, changed

@@ -18,7 +18,8 @@ from pipeline.models.text_format import TextFormat, store_text_format
 from pipeline.params.base import Finetuning
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Params
-from pipeline.training.dpo import ScoredPair, train_dpo
+from pipeline.preferences.scored import ScoredPair
+from pipeline.training.dpo import train_dpo
 from stages import score_reference
 from tests.tiny_models import FULL, LORA, changed
 from tests.training.recording import Recorder

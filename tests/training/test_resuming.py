@@ -9,7 +9,6 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.data.preferences import TextPair
 from pipeline.data.tokens import TokenizedExample
 from pipeline.models.compute import Compute
 from pipeline.models.critic import critic_from_policy
@@ -18,9 +17,11 @@ from pipeline.models.sampling import Sampler, sample_batches
 from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.schema import Params
+from pipeline.preferences.pair import PreferencePair
+from pipeline.preferences.scored import ScoredPair
 from pipeline.resume import Resume
 from pipeline.seeding import torch_generator
-from pipeline.training.dpo import ScoredPair, train_dpo
+from pipeline.training.dpo import train_dpo
 from pipeline.training.ppo import train_ppo
 from pipeline.training.resuming import restore_training, training_state
 from pipeline.training.reward import train_reward
@@ -116,7 +117,7 @@ def test_dpo(make_policy: PolicyMaker, params: Params, compute: Compute, tmp_pat
 
 
 def test_reward_model(
-    encoder_folder: Path, text_pairs: list[TextPair], params: Params, compute: Compute, tmp_path: Path
+    encoder_folder: Path, text_pairs: list[PreferencePair], params: Params, compute: Compute, tmp_path: Path
 ) -> None:
     settings = changed(params.train_reward, **SCHEDULE, max_length=48)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.data.preferences import TextPair
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.reward import RewardModel, create_reward_model, load_reward_model
 from pipeline.objectives.preference import bradley_terry_loss
 from pipeline.params.schema import Params, TrainReward
+from pipeline.preferences.pair import PreferencePair
 from pipeline.training.reward import (
     adopt_reward_model,
     pair_accuracy,
@@ -20,7 +20,7 @@ from pipeline.training.reward import (
     reference_mean,
     train_reward,
 )
-from tests.passages import ended
+from tests.preference_pairs import preference_pair
 from tests.tiny_models import changed, save_bought_reward_model
 from tests.training.recording import Recorder, assert_only_trainable_parameters_changed, assert_same_bytes, snapshot
 
@@ -49,11 +49,11 @@ def create(backbone: Path, compute: Compute, *, seed: int = 0) -> RewardModel:
 
 def train(
     model: RewardModel,
-    pairs: list[TextPair],
+    pairs: list[PreferencePair],
     settings: TrainReward,
     compute: Compute,
     *,
-    validation: list[TextPair] | None = None,
+    validation: list[PreferencePair] | None = None,
     seed: int = 0,
 ) -> Recorder:
     recorder = Recorder()
@@ -62,7 +62,7 @@ def train(
 
 
 def test_the_loss_falls_from_about_ln_2_and_scores_end_centred(
-    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[PreferencePair]
 ) -> None:
     model = create(backbone, compute)
     recorder = train(model, text_pairs, settings, compute, validation=text_pairs[:2])
@@ -77,7 +77,7 @@ def test_the_loss_falls_from_about_ln_2_and_scores_end_centred(
 
 
 def test_a_silent_head_starts_at_exactly_ln_2(
-    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[PreferencePair]
 ) -> None:
     model = create(backbone, compute)
     torch.nn.init.zeros_(model.head.weight)
@@ -88,7 +88,7 @@ def test_a_silent_head_starts_at_exactly_ln_2(
 
 
 def test_every_trainable_parameter_changes(
-    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[PreferencePair]
 ) -> None:
     model = create(backbone, compute)
     before = snapshot(model)
@@ -98,7 +98,7 @@ def test_every_trainable_parameter_changes(
 
 
 def test_validation_accuracy_comes_once_an_epoch(
-    encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+    encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[PreferencePair]
 ) -> None:
     recorder = train(create(encoder_folder, compute), text_pairs[:6], settings, compute, validation=text_pairs[6:])
     assert recorder.steps == list(range(1, 13))
@@ -107,7 +107,7 @@ def test_validation_accuracy_comes_once_an_epoch(
 
 
 def test_accumulation_equals_one_batch(
-    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[PreferencePair]
 ) -> None:
     recorders = []
     for size, accumulation in ((1, 8), (8, 1)):
@@ -120,7 +120,7 @@ def test_accumulation_equals_one_batch(
 
 
 def test_label_smoothing_raises_the_floor(
-    encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+    encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[PreferencePair]
 ) -> None:
     plan = changed(settings, label_smoothing=0.2)
     losses = train(create(encoder_folder, compute), text_pairs, plan, compute).column("loss")
@@ -129,7 +129,7 @@ def test_label_smoothing_raises_the_floor(
 
 
 def test_the_same_seed_gives_the_same_bytes(
-    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+    backbone: Path, compute: Compute, settings: TrainReward, text_pairs: list[PreferencePair]
 ) -> None:
     models = []
     for seed in (0, 0, 1):
@@ -144,11 +144,11 @@ def test_an_equal_score_is_not_an_accurate_one(encoder_folder: Path, compute: Co
     model = create(encoder_folder, compute)
     # two equal rows of a batch may round in different ways
     torch.nn.init.zeros_(model.head.weight)
-    assert pair_accuracy(model, [TextPair(*ended(["the film is dull"] * 2))]) == 0.0
+    assert pair_accuracy(model, [preference_pair("", *["the film is dull"] * 2)]) == 0.0
 
 
 def test_margins_ask_for_a_larger_gap(
-    encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[TextPair]
+    encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[PreferencePair]
 ) -> None:
     pairs = [replace(pair, id=f"pair-{i}", margin=6.0) for i, pair in enumerate(text_pairs)]
     gaps = []
@@ -165,7 +165,7 @@ def test_centering_keeps_the_sum_of_scores_small(
     encoder_folder: Path,
     compute: Compute,
     settings: TrainReward,
-    text_pairs: list[TextPair],
+    text_pairs: list[PreferencePair],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     means: list[float] = []
@@ -184,7 +184,7 @@ def test_problems_of_the_loss_are_said_when_training_ends(
     encoder_folder: Path,
     compute: Compute,
     settings: TrainReward,
-    text_pairs: list[TextPair],
+    text_pairs: list[PreferencePair],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     model = create(encoder_folder, compute)
@@ -200,7 +200,7 @@ def test_problems_of_the_loss_are_said_when_training_ends(
 
 @pytest.mark.parametrize("kind", ["deberta", "roberta", "decoder"])
 def test_a_bought_reward_model_is_shifted_and_otherwise_left_alone(
-    decoder_folder: Path, tmp_path: Path, compute: Compute, text_pairs: list[TextPair], kind: str
+    decoder_folder: Path, tmp_path: Path, compute: Compute, text_pairs: list[PreferencePair], kind: str
 ) -> None:
     save_bought_reward_model(tmp_path / "bought", kind, decoder_folder)
     model = load_reward_model(tmp_path / "bought", compute, max_length=32)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.data.preferences import TextPair
 from pipeline.models.compute import Compute
 from pipeline.models.reward import create_reward_model, load_reward_model
 from pipeline.params.schema import Params
+from pipeline.preferences.pair import PreferencePair
 from pipeline.training.reward import pair_accuracy, train_reward
 from tests.tiny_models import LORA, changed
 from tests.training.recording import Recorder
@@ -25,7 +25,7 @@ def test_it_learns_and_is_saved_whole(
     compute: Compute,
     params: Params,
     tmp_path: Path,
-    text_pairs: list[TextPair],
+    text_pairs: list[PreferencePair],
 ) -> None:
     settings = changed(
         params.train_reward, learning_rate=1e-2, warmup_ratio=0.0, num_train_epochs=12, per_device_train_batch_size=4
@@ -42,16 +42,16 @@ def test_it_learns_and_is_saved_whole(
     assert not any("lora_" in name for name in model.state_dict())
     model.save(tmp_path)
     loaded = load_reward_model(tmp_path, compute)
-    texts = [pair.chosen for pair in text_pairs[:4]]
+    texts = [pair.passages[0] for pair in text_pairs[:4]]
     assert torch.allclose(loaded.score(texts, batch_size=4), model.score(texts, batch_size=4), atol=1e-5)
 
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_adapters_on_frozen_bf16_score_outside_of_training(
-    decoder_folder: Path, compute: Compute, text_pairs: list[TextPair], fused: bool
+    decoder_folder: Path, compute: Compute, text_pairs: list[PreferencePair], fused: bool
 ) -> None:
     """Without the fused path the adapters' fp32 would meet bf16 inputs."""
     used = replace(compute, dtype=torch.bfloat16, fused_adapters=fused)
     model = create_reward_model(decoder_folder, used, max_length=48, seed=0, finetuning=LORA)
     assert 0.0 <= pair_accuracy(model, text_pairs) <= 1.0
-    assert model.score([pair.chosen for pair in text_pairs], batch_size=4).isfinite().all()
+    assert model.score([pair.passages[0] for pair in text_pairs], batch_size=4).isfinite().all()

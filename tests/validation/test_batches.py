@@ -142,7 +142,7 @@ def test_nothing_depends_on_where_a_batch_ends(
     whole = validate_pairs(rows, settings, meter=meter)
     expected = everything(whole, settings)
     assert read_written(tmp_path, expected[:3]) == [
-        row for split in SPLITS for row in whole.accepted if row["split"] == split
+        one.as_record() for split in SPLITS for one in whole.accepted if one.split == split
     ]
     assert (whole.truncated_prompts if over_context == "truncate_prompt" else whole.counts["over_context"]) > 20
     for batch in (1, 7, 149, 150):

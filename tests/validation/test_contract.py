@@ -41,6 +41,7 @@ def pair(number: int, **changes: Any) -> Row:
         "id": f"id-{number}",
         "prompt_id": f"prompt-{number}",
         "prompt": f"The film number {number} is",
+        "category": "all",
         "chosen": f" a wonder of take {number}.",
         "rejected": f" a bore of take {number}.",
         "chosen_ended": True,
@@ -82,7 +83,7 @@ def reasons_among_good(*planted: Row) -> dict[int, list[str]]:
 def test_a_clean_set_passes_whole_in_its_order() -> None:
     rows = [pair(number) for number in (5, 3, 4, 0, 2, 1)]
     validated = validate_pairs(rows, SETTINGS)
-    assert validated.accepted == rows
+    assert [one.as_record() for one in validated.accepted] == rows
     assert validated.quarantined == []
     assert validated.counts == dict.fromkeys(REASONS, 0)
 
@@ -92,7 +93,7 @@ def test_given_pairs_need_no_scores() -> None:
     assert reasons_among_good(pair(1, **unscored), pair(2, **unscored)) == {}
 
 
-@pytest.mark.parametrize("field", sorted(set(pair(0)) - {"prompt_id"}))
+@pytest.mark.parametrize("field", sorted(set(pair(0)) - {"prompt_id", "category"}))
 def test_missing_field(field: str) -> None:
     assert reasons_among_good(without(pair(1), field)) == {0: ["missing_field"]}
 
@@ -266,7 +267,7 @@ def test_every_reason_at_once_loses_no_row() -> None:
     rows = [row for index, (bad, _) in enumerate(planted) for row in (good[index], bad)]
     validated = validate_pairs(rows, SETTINGS)
     assert reasons_by_row(validated) == {2 * index + 1: [code] for index, (_, code) in enumerate(planted)}
-    assert validated.accepted == good
+    assert [one.as_record() for one in validated.accepted] == good
     never = dict.fromkeys((*WARNED, "over_context", "control_token"), 0)
     assert validated.counts == dict.fromkeys(REASONS, 1) | {"contradictory_pair": 2} | never
     unmarked = [

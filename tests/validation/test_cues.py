@@ -1,10 +1,12 @@
 """Words that predict the label."""
 
+from pipeline.preferences.pair import PreferencePair
 from pipeline.validation.cues import find_cues
+from tests.preference_pairs import preference_pair
 
 
-def pairs(count: int, chosen: str, rejected: str) -> list[dict[str, str]]:
-    return [{"chosen": chosen, "rejected": rejected} for _ in range(count)]
+def pairs(count: int, chosen: str, rejected: str) -> list[PreferencePair]:
+    return [preference_pair("", chosen, rejected)] * count
 
 
 def test_a_word_of_one_side_is_counted_once_a_pair() -> None:

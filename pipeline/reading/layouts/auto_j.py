@@ -1,7 +1,8 @@
 """The pairwise test data of Auto-J."""
 
 from pipeline.reading.layouts.cells import text, whole
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
+from pipeline.reading.rows import Row
 
 _WINNERS = ("a", "b", "tie")
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.responses import read_number
+from pipeline.reading.rows import Row
 from pipeline.reading.written_messages import refuse_written_messages, structure
 
 
-def entries(value: Any, *, reason: str) -> list[Mapping[str, Any]]:
+def entries(value: Any, *, reason: str) -> list[Row]:
     """A list of objects.
 
     Raises:
@@ -36,12 +37,12 @@ def text(value: Any) -> str:
     return value
 
 
-def first_of(row: Mapping[str, Any], *names: str) -> Any:
+def first_of(row: Row, *names: str) -> Any:
     """The value of the first of these columns that says something."""
     return next((row[name] for name in names if row.get(name) not in (None, "")), None)
 
 
-def first_pair(row: Mapping[str, Any], pairs: Sequence[tuple[str, str]]) -> tuple[Any, Any]:
+def first_pair(row: Row, pairs: Sequence[tuple[str, str]]) -> tuple[Any, Any]:
     """The values of the first two columns that both say something: a preference is never read from two namings.
 
     Raises:

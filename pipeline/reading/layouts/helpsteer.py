@@ -5,8 +5,9 @@ from typing import Any
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.cells import text, whole
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
 from pipeline.reading.layouts.turns import question
+from pipeline.reading.rows import Row
 
 _ROLE = re.compile(r"\s*<extra_id_1>(User|Assistant)\n")
 _STRENGTH = range(-3, 4)

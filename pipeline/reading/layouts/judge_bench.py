@@ -2,7 +2,8 @@
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.cells import text
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
+from pipeline.reading.rows import Row
 
 _WINNERS = {"A>B": "a", "B>A": "b"}
 

@@ -5,11 +5,11 @@ The tag gives its own name as `to_name` of a result; which text is left is in th
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.cells import entries, first_of, text
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
+from pipeline.reading.rows import Row
 from pipeline.reading.written_messages import structure
 
 _PROMPT = ("prompt", "question", "instruction", "query")
@@ -18,7 +18,7 @@ _ENDS = re.compile(r"(?P<stem>.*?)[\s_.-]*(?P<end>[12]|[ab]|left|right)", re.IGN
 _ORDERS = ({"1", "2"}, {"a", "b"}, {"left", "right"})
 
 
-def _choices(row: Row) -> list[Mapping[str, Any]]:
+def _choices(row: Row) -> list[Row]:
     """What each annotator chose in the only control, those that were cancelled left out."""
     found = entries(row["annotations"], reason="annotations_malformed")
     results = [
@@ -36,14 +36,14 @@ def _choices(row: Row) -> list[Mapping[str, Any]]:
     return results
 
 
-def _named(choice: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, str] | None:
+def _named(choice: Row, data: Row) -> tuple[str, str] | None:
     """Left and right where the result names both objects as the task does: `toName` has the left one first."""
     named = str(choice.get("to_name") or "").split(",")
     names = [name.strip().removeprefix("$") for name in named]
     return (names[0], names[1]) if len(set(names)) == 2 == len(names) and set(names) <= set(data) else None
 
 
-def _by_ends(data: Mapping[str, Any]) -> tuple[str, str] | None:
+def _by_ends(data: Row) -> tuple[str, str] | None:
     """The only two keys that differ in an end that says the order, as `text1` and `text2`."""
     found = {name: match for name in data if name not in _PROMPT and (match := _ENDS.fullmatch(name))}
     pairs = [
@@ -56,7 +56,7 @@ def _by_ends(data: Mapping[str, Any]) -> tuple[str, str] | None:
     return pairs[0] if len(pairs) == 1 else None
 
 
-def _sides(choices: list[Mapping[str, Any]], data: Mapping[str, Any]) -> tuple[str, str]:
+def _sides(choices: list[Row], data: Row) -> tuple[str, str]:
     found = {_named(choice, data) or _by_ends(data) for choice in choices}
     sides = found.pop() if len(found) == 1 else None
     if sides is None:
@@ -64,7 +64,7 @@ def _sides(choices: list[Mapping[str, Any]], data: Mapping[str, Any]) -> tuple[s
     return sides
 
 
-def _vote(choice: Mapping[str, Any], sides: tuple[str, str]) -> str:
+def _vote(choice: Row, sides: tuple[str, str]) -> str:
     value = choice.get("value")
     selected = value.get("selected") if isinstance(value, Mapping) else None
     if isinstance(selected, list) and len(selected) == 1:

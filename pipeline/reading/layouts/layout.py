@@ -1,10 +1,11 @@
 """What a layout is: the columns that tell it, what they mean, and how a row becomes preferences."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Row = Mapping[str, Any]
+from pipeline.reading.rows import Row
+
 Converted = list[dict[str, Any]]
 """Rows with the fields of a form; `{BROKEN: reason}` and `{UNUSED: reason}` for what gives no preference."""
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.cells import text, whole
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
 from pipeline.reading.layouts.turns import Turns
+from pipeline.reading.rows import Row
 from pipeline.reading.written_messages import structure
 
 _WINNERS = {"winner_model_a": "a", "winner_model_b": "b", "winner_tie": "tie"}

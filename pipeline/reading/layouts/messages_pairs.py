@@ -1,8 +1,9 @@
 """axolotl's `chat_template`: a conversation before a chosen and a rejected message."""
 
 from pipeline.reading.layouts.cells import first_of
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
 from pipeline.reading.layouts.turns import pair, question, refuse_tools
+from pipeline.reading.rows import Row
 
 
 def _convert(row: Row) -> Converted:

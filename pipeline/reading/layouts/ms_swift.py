@@ -2,8 +2,9 @@
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.cells import first_of
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
 from pipeline.reading.layouts.turns import exchange, instruction, pair, question, refuse_tools, turns
+from pipeline.reading.rows import Row
 from pipeline.reading.written_messages import structure
 
 _QUERY = ("query", "prompt", "question", "instruction", "input")

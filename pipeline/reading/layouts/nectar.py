@@ -8,8 +8,9 @@ from typing import Any
 
 from pipeline.reading.chats import Unreadable, read_transcript
 from pipeline.reading.layouts.cells import entries, number, text
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
 from pipeline.reading.layouts.scores import best_and_worst
+from pipeline.reading.rows import Row
 
 
 def _prompt(value: Any) -> Any:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.cells import first_pair
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
 from pipeline.reading.layouts.turns import pair, question, refuse_tools
+from pipeline.reading.rows import Row
 from pipeline.reading.written_messages import structure
 
 _PAIRS = (("preferred_output", "non_preferred_output"), ("preferred_completion", "non_preferred_completion"))

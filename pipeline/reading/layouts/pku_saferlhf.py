@@ -1,7 +1,8 @@
 """PKU-SafeRLHF: two responses, and which is better and which safer."""
 
 from pipeline.reading.layouts.cells import text, whole
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
+from pipeline.reading.rows import Row
 
 
 def _convert(row: Row) -> Converted:

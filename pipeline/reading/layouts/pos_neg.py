@@ -4,8 +4,9 @@ from typing import Any
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.cells import first_of, text
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
 from pipeline.reading.layouts.lists import pairs_of_lists, texts
+from pipeline.reading.rows import Row
 from pipeline.reading.transcripts import split_transcripts
 from pipeline.reading.written_messages import structure
 

@@ -1,16 +1,16 @@
 """Which layout a source has: by its columns, and by rows that say what the documentation of the layout says."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.params.data import Data
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.layouts.layout import Layout, Row
+from pipeline.reading.layouts.layout import Layout
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.reasons import advise_reason
-from pipeline.reading.rows import BROKEN
+from pipeline.reading.rows import BROKEN, Row
 from pipeline.reading.sources import Source
 
 _SAMPLE = 200
@@ -45,7 +45,7 @@ def fits(layout: Layout, row: Row) -> tuple[bool | None, str, str]:
     return (True if decided else None), "" if decided else "no_preference", ""
 
 
-def _winners(converted: Mapping[str, Any]) -> Iterator[Any]:
+def _winners(converted: Row) -> Iterator[Any]:
     return (value for name, value in converted.items() if name.startswith("winner"))
 
 

@@ -1,7 +1,8 @@
 """RM-Bench: right and wrong responses in three styles each."""
 
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
 from pipeline.reading.layouts.lists import pairs_of_lists, texts
+from pipeline.reading.rows import Row
 
 
 def _convert(row: Row) -> Converted:

@@ -1,19 +1,19 @@
 """The rows of a source with a layout, each as the preferences that it stands for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from pipeline.params.data import Data
 from pipeline.reading.categories import category_of
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
 from pipeline.reading.layouts.registry import LAYOUTS
-from pipeline.reading.rows import BROKEN, PARTS, SEEN
+from pipeline.reading.rows import BROKEN, PARTS, SEEN, Row
 from pipeline.reading.sources import Source
 from pipeline.reading.written_messages import unpack
 
 
-def laid_out(source: Source, data: Data, category: str) -> Iterator[Mapping[str, Any]]:
+def laid_out(source: Source, data: Data, category: str) -> Iterator[Row]:
     """A row for each of the source: its PARTS, and its category.
 
     Args:

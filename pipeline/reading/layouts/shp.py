@@ -2,7 +2,8 @@
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.cells import number, text, whole
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
+from pipeline.reading.rows import Row
 
 
 def _convert(row: Row) -> Converted:

@@ -2,8 +2,9 @@
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.cells import entries, number, text
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
 from pipeline.reading.layouts.scores import best_and_worst
+from pipeline.reading.rows import Row
 
 
 def _scored(row: Row) -> Converted:

@@ -5,7 +5,8 @@ from typing import Any
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.cells import entries, text, whole
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
+from pipeline.reading.rows import Row
 from pipeline.reading.written_messages import structure
 
 

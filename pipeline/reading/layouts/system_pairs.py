@@ -2,8 +2,9 @@
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.cells import first_of, first_pair
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
 from pipeline.reading.layouts.turns import exchange, instruction, refuse_tools
+from pipeline.reading.rows import Row
 
 _SYSTEM = ("system", "system_prompt", "history")
 _PROMPT = ("question", "prompt", "conversations", "instruction", "input")

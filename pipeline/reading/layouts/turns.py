@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.reading.chats import Message, Unreadable, read_messages
 from pipeline.reading.layouts.cells import text
+from pipeline.reading.rows import Row
 from pipeline.reading.written_messages import is_conversation, refuse_written_messages, structure, unpack
 
 Turns = list[dict[str, str]]
@@ -88,7 +89,7 @@ def pair(before: Turns, chosen: Any, rejected: Any) -> dict[str, Any]:
     return {"prompt": before, "chosen": answer(chosen, before), "rejected": answer(rejected, before)}
 
 
-def instruction(row: Mapping[str, Any], *names: str) -> Any:
+def instruction(row: Row, *names: str) -> Any:
     """The prompt that one of these columns holds, with `input` behind an `instruction`.
 
     Raises:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.cells import entries
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
 from pipeline.reading.layouts.scores import best_and_worst_rated
 from pipeline.reading.layouts.turns import question
+from pipeline.reading.rows import Row
 from pipeline.reading.written_messages import structure
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from pipeline.reading.chats import Unreadable
 from pipeline.reading.layouts.cells import number, text
-from pipeline.reading.layouts.layout import Converted, Layout, Row
+from pipeline.reading.layouts.layout import Converted, Layout
 from pipeline.reading.layouts.scores import best_and_worst
+from pipeline.reading.rows import Row
 from pipeline.reading.written_messages import structure
 
 

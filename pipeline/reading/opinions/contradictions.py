@@ -19,7 +19,7 @@ from pipeline.reading.opinions.of_two import OfLayout, OfTwo, of_pair, of_votes
 from pipeline.reading.samples import NumberedRow, read_rows, sample_rows
 from pipeline.reading.sides import columns_of_sides
 from pipeline.reading.sources import Source
-from pipeline.reading.verdicts import Verdict
+from pipeline.reading.votes import Verdict
 from pipeline.reading.written_messages import structure
 
 _SHOWN = 40

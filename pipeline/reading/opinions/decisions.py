@@ -9,11 +9,11 @@ from pipeline.params.codings import code_number, plain_code
 from pipeline.params.data import Data
 from pipeline.reading.opinions import names as called
 from pipeline.reading.opinions.words import as_word
+from pipeline.reading.rows import Row
 from pipeline.reading.samples import NumberedRow
-from pipeline.reading.verdicts import Verdict
+from pipeline.reading.votes import Verdict
 from pipeline.reading.written_messages import structure
 
-Row = Mapping[str, Any]
 Ways = Iterable[Mapping[str, str]]
 """What the codes of a column may mean: one of these."""
 BY_ORDER: tuple[Mapping[str, str], ...] = ({"higher": "a", "lower": "b"}, {"higher": "b", "lower": "a"})

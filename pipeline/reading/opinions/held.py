@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
-from typing import Any
 
-from pipeline.reading.verdicts import Verdict
+from pipeline.reading.rows import Row
+from pipeline.reading.votes import Verdict
 
-Row = Mapping[str, Any]
 DENIES_A, DENIES_B, NO_TIE, AGREES, DISAGREES = "not a", "not b", "not tie", "agrees", "disagrees"
 """Said, besides verdicts: that one did not win, whoever else did; that what is read is right, or wrong."""
 _VERDICTS: tuple[Verdict, ...] = ("a", "b", "tie")

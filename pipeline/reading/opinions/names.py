@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from pipeline.reading.sides import parts_of, tags_of
-from pipeline.reading.verdicts import Verdict
+from pipeline.reading.votes import Verdict
 
 _WHO = "winner|winning|preference|preferred|better|best|chosen|choice|vote|verdict|selected"
 _THING = (

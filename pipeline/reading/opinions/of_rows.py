@@ -16,13 +16,13 @@ from pipeline.reading.opinions.decisions import (
     Decision,
     Decisions,
     Field,
-    Row,
     Ways,
     is_empty,
     order_of,
     ways_of_order,
 )
 from pipeline.reading.opinions.words import as_truth
+from pipeline.reading.rows import Row
 from pipeline.reading.samples import NumberedRow
 from pipeline.reading.sources import Source
 from pipeline.reading.written_messages import unpack

@@ -11,15 +11,17 @@ from pipeline.reading.codings import Decoder
 from pipeline.reading.fields import columns_in, usual_names
 from pipeline.reading.layouts.layout import Layout
 from pipeline.reading.opinions import names as called
-from pipeline.reading.opinions.decisions import Claim, Decision, Decisions, Field, Row, Ways, is_empty
+from pipeline.reading.opinions.decisions import Claim, Decision, Decisions, Field, Ways, is_empty
 from pipeline.reading.opinions.held import AGREES, COUNTED, DENIES_A, DENIES_B, DISAGREES, NO_TIE
 from pipeline.reading.opinions.words import as_truth
+from pipeline.reading.rows import Row
 from pipeline.reading.samples import NumberedRow
 from pipeline.reading.side_scores import compared_by, shown_order
 from pipeline.reading.sides import own_tags, parts_of
 from pipeline.reading.sources import Source
-from pipeline.reading.verdicts import Undeclared, Verdict, Vote, majority, read_verdict
+from pipeline.reading.verdicts import Undeclared, majority, read_verdict
 from pipeline.reading.vote_lists import votes_in
+from pipeline.reading.votes import Verdict, Vote
 
 _LONGEST = 60
 """Characters of a word that may be a code."""

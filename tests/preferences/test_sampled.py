@@ -1,4 +1,4 @@
-"""Pairs from ranked samples, and pairs as given."""
+"""Pairs from ranked samples."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from pipeline.data.passages import Passage
-from pipeline.data.preferences import TextPair, given_pairs, rank_samples
 from pipeline.data.records import record_id
 from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.models.decoding import Continuation
+from pipeline.preferences.prompts import SplitPrompt
+from pipeline.preferences.sampled import rank_samples
 from tests.passages import cut, ended
 
 PROMPTS = [
-    {"id": f"p{i}", "prompt": f"Prompt {i}:", "category": f"kind {i}", "split": split}
+    SplitPrompt(id=f"p{i}", prompt=f"Prompt {i}:", category=f"kind {i}", split=split)
     for i, split in enumerate(("train", "test", "train"))
 ]
 
@@ -41,18 +42,18 @@ def test_the_best_and_the_worst_sample_become_a_pair() -> None:
     judge = Stars()
     pairs, ties = rank_samples(PROMPTS, DRAWN, judge, copies=3, min_margin=0.1)
     assert ties == 1
-    assert [(pair["prompt_id"], pair["chosen"], pair["rejected"]) for pair in pairs] == [
+    assert [(pair.prompt_id, pair.chosen, pair.rejected) for pair in pairs] == [
         ("p0", " b ***", " a *."),
         ("p2", " i ***", " g *"),
     ]
     assert judge.read[:3] == [*ended(["Prompt 0: a *."]), *cut(["Prompt 0: b ***", "Prompt 0: c **"])]
     assert judge.read[3].text == "Prompt 1: d"
     first = pairs[0]
-    assert first["id"] == record_id("Prompt 0:", " b ***", " a *.")
-    assert (first["chosen_ended"], first["rejected_ended"]) == (False, True)
-    assert (first["chosen_score"], first["rejected_score"], first["margin"]) == (0.3, 0.1, 0.2)
-    assert (first["split"], first["source"], first["prompt"]) == ("train", "sampled", "Prompt 0:")
-    assert [pair["category"] for pair in pairs] == ["kind 0", "kind 2"]
+    assert first.id == record_id("Prompt 0:", " b ***", " a *.")
+    assert (first.chosen_ended, first.rejected_ended) == (False, True)
+    assert (first.chosen_score, first.rejected_score, first.margin) == (0.3, 0.1, 0.2)
+    assert (first.split, first.source, first.prompt) == ("train", "sampled", "Prompt 0:")
+    assert [pair.category for pair in pairs] == ["kind 0", "kind 2"]
 
 
 @pytest.mark.parametrize(("min_margin", "pairs"), [(0.0, 2), (0.19, 2), (0.21, 0)])
@@ -64,7 +65,7 @@ def test_prompts_below_the_margin_are_ties(min_margin: float, pairs: int) -> Non
 def test_the_order_of_the_samples_does_not_decide_who_wins() -> None:
     backwards = [one for start in (0, 3, 6) for one in DRAWN[start : start + 3][::-1]]
     pairs, _ = rank_samples(PROMPTS, backwards, Stars(), copies=3, min_margin=0.1)
-    assert [(pair["chosen"], pair["rejected"]) for pair in pairs] == [(" b ***", " a *."), (" i ***", " g *")]
+    assert [(pair.chosen, pair.rejected) for pair in pairs] == [(" b ***", " a *."), (" i ***", " g *")]
 
 
 def test_too_few_samples_raise() -> None:
@@ -87,25 +88,5 @@ def test_samples_that_the_judge_could_not_rank_are_in_no_pair() -> None:
     unknown = float("nan")
     ranks = [[unknown, 0.75, 0.25], [unknown] * 3, [unknown, unknown, 1.0]]
     pairs, ties = rank_samples(PROMPTS, DRAWN, Known(ranks), copies=3, min_margin=0.1)
-    assert [(pair["chosen"], pair["rejected"], pair["margin"]) for pair in pairs] == [(" b ***", " c **", 0.5)]
+    assert [(pair.chosen, pair.rejected, pair.margin) for pair in pairs] == [(" b ***", " c **", 0.5)]
     assert ties == 2
-
-
-def test_given_pairs_are_complete_and_have_no_scores() -> None:
-    row = {"id": "x", "prompt": "P", "category": "k", "chosen": " c", "rejected": " r", "split": "test", "extra": 1}
-    (pair,) = given_pairs([row])
-    assert pair["chosen_ended"] and pair["rejected_ended"]
-    assert pair["margin"] is None and pair["chosen_score"] is None and pair["rejected_score"] is None
-    assert (pair["id"], pair["prompt_id"], pair["split"], pair["source"]) == ("x", "x", "test", "given")
-    assert "extra" not in pair and pair["category"] == "k"
-
-
-def test_both_ways_give_the_same_fields() -> None:
-    row = {"id": "x", "prompt": "P", "category": "k", "chosen": " c", "rejected": " r", "split": "test"}
-    sampled, _ = rank_samples(PROMPTS, DRAWN, Stars(), copies=3, min_margin=0.1)
-    assert set(given_pairs([row])[0]) == set(sampled[0])
-
-
-def test_the_reward_model_reads_prompt_and_response_together() -> None:
-    row = {"prompt": "P", "chosen": " c", "rejected": " r", "chosen_ended": True, "rejected_ended": False, "more": 0}
-    assert TextPair.of(row) == TextPair(Passage("P c", True), Passage("P r", False))

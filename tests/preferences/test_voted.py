@@ -6,16 +6,18 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.labelled import LabelledPairs, labelled_pairs, read_ballots
-from pipeline.data.preferences import given_pairs
 from pipeline.data.records import record_id
 from pipeline.errors import PipelineError
 from pipeline.params.schema import Params
+from pipeline.preferences.agreement import summarise_votes
+from pipeline.preferences.prompts import SplitPrompt
+from pipeline.preferences.voted import LabelledPairs, labelled_pairs, read_ballots
+from pipeline.reading.votes import Vote
 from pipeline.validation.contract import validate_pairs
 from pipeline.validation.details import detail_pairs
 
 PROMPTS = [
-    {"id": f"p{i}", "prompt": f"Prompt {i}:", "category": f"kind {i}", "split": split}
+    SplitPrompt(id=f"p{i}", prompt=f"Prompt {i}:", category=f"kind {i}", split=split)
     for i, split in enumerate(("train", "test", "validation"))
 ]
 
@@ -43,24 +45,20 @@ def test_the_majority_is_the_pair_and_votes_are_told_from_its_side(tmp_path: Pat
         line(1, "cy", "tie"),
     )
     (pair,) = found.pairs
-    assert (pair["prompt"], pair["chosen"], pair["rejected"]) == ("Prompt 1:", " y", " x")
-    assert (pair["split"], pair["prompt_id"], pair["source"]) == ("test", "p1", "labelled")
-    assert pair["id"] == record_id("Prompt 1:", " y", " x") and pair["category"] == "kind 1"
-    assert (pair["chosen_ended"], pair["rejected_ended"]) == (True, False)
-    assert pair["votes"] == [
-        {"annotator": "ann", "verdict": "a", "swapped": True},
-        {"annotator": "bob", "verdict": "a", "swapped": False},
-        {"annotator": "cy", "verdict": "tie", "swapped": True},
-    ]
-    assert set(pair) == set(given_pairs([pair])[0])
+    assert (pair.prompt, pair.chosen, pair.rejected) == ("Prompt 1:", " y", " x")
+    assert (pair.split, pair.prompt_id, pair.source) == ("test", "p1", "labelled")
+    assert pair.id == record_id("Prompt 1:", " y", " x") and pair.category == "kind 1"
+    assert (pair.chosen_ended, pair.rejected_ended) == (True, False)
+    assert pair.votes == (Vote("ann", "a", swapped=True), Vote("bob", "a"), Vote("cy", "tie", swapped=True))
+    assert (pair.margin, pair.chosen_score, pair.rejected_score, pair.origin) == (None, None, None, None)
 
 
 def test_the_first_response_can_win(tmp_path: Path) -> None:
     (pair,) = read(tmp_path, line(0, "ann", "a", response_b_ended=False), line(0, "bob", "a", order="ba"),
                    line(0, "cy", "a")).pairs  # fmt: skip
-    assert (pair["chosen"], pair["rejected"], pair["split"]) == (" x", " y", "train")
-    assert (pair["chosen_ended"], pair["rejected_ended"]) == (True, False)
-    assert [(vote["verdict"], vote["swapped"]) for vote in pair["votes"]] == [("a", False), ("b", True), ("a", False)]
+    assert (pair.chosen, pair.rejected, pair.split) == (" x", " y", "train")
+    assert (pair.chosen_ended, pair.rejected_ended) == (True, False)
+    assert [(vote.verdict, vote.swapped) for vote in pair.votes or ()] == [("a", False), ("b", True), ("a", False)]
 
 
 def test_every_line_has_a_fate(tmp_path: Path) -> None:
@@ -105,15 +103,16 @@ def test_what_has_no_winner_gives_no_pair(tmp_path: Path, winners: str, fate: st
 
 def test_prompts_are_compared_as_when_the_splits_were_drawn(tmp_path: Path) -> None:
     (pair,) = read(tmp_path, line(0, "ann", "a", prompt="PROMPT  0:")).pairs
-    assert (pair["prompt_id"], pair["prompt"]) == ("p0", "PROMPT  0:")
+    assert (pair.prompt_id, pair.prompt) == ("p0", "PROMPT  0:")
 
 
 def test_the_contract_takes_them(tmp_path: Path, params: Params) -> None:
     found = read(tmp_path, *(line(number, "ann", "a") for number in range(3)))
-    validated = validate_pairs(found.pairs, params.validate_preferences)
-    assert len(validated.accepted) == 3 and all(pair["votes"] for pair in validated.accepted)
-    assert detail_pairs(validated, agreement={"comparisons": 9})["votes"] == {"comparisons": 9}
-    assert detail_pairs(validated)["votes"]["comparisons"] == 3
+    validated = validate_pairs([pair.as_record() for pair in found.pairs], params.validate_preferences)
+    assert len(validated.accepted) == 3 and all(pair.votes for pair in validated.accepted)
+    agreement = summarise_votes([[Vote("ann", "a")]] * 9)
+    assert detail_pairs(validated, agreement=agreement)["votes"] == agreement
+    assert detail_pairs(validated)["votes"] == summarise_votes([[Vote("ann", "a")]] * 3)
 
 
 def test_no_votes_is_an_error_that_names_the_command(tmp_path: Path) -> None:

@@ -1,30 +1,42 @@
 """What several votes on the same two responses say about the labels: agreement, and a preference for a position."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 
 import krippendorff
 import numpy as np
 
-from pipeline.reading.verdicts import Verdict, Vote
+from pipeline.reading.votes import Verdict, Vote
 
 _VERDICTS: tuple[Verdict, ...] = ("a", "b", "tie")
 _DECIMALS = 6
 
 
-def summarise_votes(comparisons: Sequence[Sequence[Vote]]) -> dict[str, Any]:
+class Agreement(TypedDict):
+    """What votes say about the labels."""
+
+    comparisons: int
+    votes: int
+    annotators: int
+    votes_each: float
+    """Mean of the comparisons."""
+    verdicts: dict[Verdict, int]
+    """Votes by verdict."""
+    krippendorff_alpha: float | None
+    """Agreement beyond chance, 1 is perfect, over comparisons with two votes or more, nominal (Krippendorff 2011); None
+    without them or without two different verdicts."""
+    first_shown_wins: float | None
+    """Share of the votes for one response that chose the one shown first, 0.5 without bias; None without any."""
+    decided_votes: int
+    """Votes for one response."""
+
+
+def summarise_votes(comparisons: Sequence[Sequence[Vote]]) -> Agreement:
     """Agreement and position bias of comparisons with their votes.
 
     Args:
         comparisons: the votes on each two responses, in the order of the data (a first).
-
-    Returns:
-        `comparisons`, `votes`, `annotators`, `votes_each` (mean), `verdicts` (votes by verdict);
-        `krippendorff_alpha`: agreement beyond chance, 1 is perfect, over comparisons with two votes or more, nominal
-        (Krippendorff 2011); None without them or without two different verdicts. `first_shown_wins`: share of the
-        votes for one response that chose the one shown first, 0.5 without bias, with `decided_votes`; None where
-        there are none.
     """
     votes = [vote for found in comparisons for vote in found]
     decided = [vote for vote in votes if vote.verdict != "tie"]
@@ -47,8 +59,3 @@ def _alpha(comparisons: Sequence[Sequence[Vote]]) -> float | None:
     if not counted or (table.sum(0) > 0).sum() < 2:
         return None
     return round(float(krippendorff.alpha(value_counts=table, level_of_measurement="nominal")), _DECIMALS)
-
-
-def votes_of(rows: Sequence[Mapping[str, Any]]) -> list[list[Vote]]:
-    """The votes that pairs carry, of those that have some."""
-    return [[Vote(**vote) for vote in row["votes"]] for row in rows if row.get("votes")]

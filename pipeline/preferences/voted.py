@@ -1,20 +1,21 @@
-"""Preference pairs from the votes of people: the majority decides, and every vote is accounted for."""
+"""Pairs that people voted for: the majority decides, and every vote is accounted for."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pipeline.data.agreement import summarise_votes
-from pipeline.data.preferences import given_pairs
 from pipeline.data.records import fold, record_id
 from pipeline.errors import PipelineError
+from pipeline.preferences.agreement import Agreement, summarise_votes
+from pipeline.preferences.collected import Collected, CollectionDetails
+from pipeline.preferences.pair import PreferencePair
+from pipeline.preferences.prompts import SplitPrompt
 from pipeline.reading.entry import Entry
 from pipeline.reading.row_votes import read_votes
 from pipeline.reading.styles import Style
-from pipeline.reading.verdicts import Vote
-from pipeline.reading.vote_files import is_whole, read_vote_lines
+from pipeline.reading.vote_files import VoteRow, is_whole, read_vote_lines
+from pipeline.reading.votes import Vote
 from pipeline.scratch import ScratchFile
 
 
@@ -22,13 +23,13 @@ from pipeline.scratch import ScratchFile
 class LabelledPairs:
     """What the votes say, and what became of each."""
 
-    pairs: list[dict[str, Any]]
-    """Raw pairs, with their `votes`: annotator, verdict (a is the chosen response) and swapped (b was shown first)."""
+    pairs: list[PreferencePair]
+    """With their votes."""
     votes: dict[str, int]
     """Lines of the vote files by what became of them: `in_pairs`, or the reason why they are in none."""
     compared: dict[str, int]
     """Pairs of responses by the same; a pair that has only skipped or undone votes is none."""
-    agreement: dict[str, Any]
+    agreement: Agreement
     """Of the votes on all compared pairs: those with a winner alone would say nothing of who disagrees."""
 
     @property
@@ -41,7 +42,7 @@ class LabelledPairs:
 class Ballots:
     """All lines of the vote files of a folder."""
 
-    rows: list[dict[str, Any]]
+    rows: list[VoteRow]
     torn: list[str]
     """Files whose last line was cut off when its writer was killed."""
 
@@ -63,14 +64,35 @@ def read_ballots(folder: Path) -> Ballots:
     return Ballots(rows, [file.name for file, lines in read.items() if lines.rest and not is_whole(lines.rest)])
 
 
-def labelled_pairs(ballots: Ballots, prompts: Sequence[Mapping[str, Any]]) -> LabelledPairs:
+def collect_labelled(folder: Path, prompts: Sequence[SplitPrompt]) -> Collected:
+    """Pairs by the vote files of a folder; a line that was cut off is told on the terminal.
+
+    Raises:
+        PipelineError: no vote gives a pair.
+    """
+    ballots = read_ballots(folder)
+    for name in ballots.torn:
+        print(
+            f"warning: the last line of data/labels/{name} was cut off; the vote in it was never confirmed.", flush=True
+        )
+    found = labelled_pairs(ballots, prompts)
+    if not found.pairs:
+        raise PipelineError(
+            f"data/labels: no vote gives a pair ({found.votes}). prompt_in_no_split counts votes on prompts that are "
+            "not in artifacts/data/prompts/{train,validation,test}.jsonl; label the samples of this policy with "
+            "`make label`, or set collect_preferences.source to sampled."
+        )
+    details: CollectionDetails = {"votes": found.votes, "compared": found.compared, "agreement": found.agreement}
+    return Collected(found.pairs, found.undecided, details)
+
+
+def labelled_pairs(ballots: Ballots, prompts: Sequence[SplitPrompt]) -> LabelledPairs:
     """Pairs by the majority of their votes, each in the split of its prompt.
 
     Args:
-        prompts: rows with `id`, `prompt`, `category` and `split`. Prompts are compared folded, as when the splits were
-            drawn.
+        prompts: are compared folded, as when the splits were drawn.
     """
-    by_prompt = {fold(row["prompt"]): row for row in prompts}
+    by_prompt = {fold(prompt.prompt): prompt for prompt in prompts}
     pairs = []
     votes = Counter({"torn_line": len(ballots.torn)})
     compared: Counter[str] = Counter()
@@ -109,18 +131,23 @@ def _fate(entry: Entry, has_split: bool) -> str:
     return "tie" if verdicts["tie"] > max(verdicts["a"], verdicts["b"]) else "no_majority"
 
 
-def _pair(entry: Entry, row: Mapping[str, Any], prompt: Mapping[str, Any]) -> dict[str, Any]:
-    """The raw pair; whether a response had ended is what its first vote says."""
+def _pair(entry: Entry, row: VoteRow, prompt: SplitPrompt) -> PreferencePair:
+    """Whether a response had ended is what its first vote says."""
     assert entry.record is not None
-    texts = {name: entry.record[name] for name in ("prompt", "chosen", "rejected")}
-    a_won = texts["chosen"] == row["response_a"]
+    text, chosen, rejected = (entry.record[name] for name in ("prompt", "chosen", "rejected"))
     ended = [bool(row.get(f"response_{side}_ended", True)) for side in ("a", "b")]
-    place = {name: prompt[name] for name in ("category", "split")}
-    (pair,) = given_pairs([{**texts, **place, "id": record_id(*texts.values()), "votes": entry.record["votes"]}])
-    return {
-        **pair,
-        "prompt_id": prompt["id"],
-        "chosen_ended": ended[0] if a_won else ended[1],
-        "rejected_ended": ended[1] if a_won else ended[0],
-        "source": "labelled",
-    }
+    if chosen != row["response_a"]:
+        ended.reverse()
+    return PreferencePair(
+        id=record_id(text, chosen, rejected),
+        prompt_id=prompt.id,
+        prompt=text,
+        category=prompt.category,
+        chosen=chosen,
+        rejected=rejected,
+        chosen_ended=ended[0],
+        rejected_ended=ended[1],
+        split=prompt.split,
+        source="labelled",
+        votes=tuple(Vote(**vote) for vote in entry.record["votes"]),
+    )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.data.agreement import summarise_votes, votes_of
-from pipeline.reading.verdicts import Verdict, Vote
+from pipeline.preferences.agreement import summarise_votes
+from pipeline.reading.votes import Verdict, Vote
 
 
 def votes(*verdicts: Verdict, swapped: bool = False) -> list[Vote]:
@@ -29,8 +29,3 @@ def test_the_first_shown_counts_in_the_order_in_which_it_was_shown() -> None:
     # shown first and chosen: a; of the swapped, b twice
     assert (found["first_shown_wins"], found["decided_votes"]) == (0.6, 5)
     assert summarise_votes([votes("tie")])["first_shown_wins"] is None
-
-
-def test_votes_of_pairs_that_carry_some() -> None:
-    rows = [{"votes": [{"annotator": "x", "verdict": "a", "swapped": True}]}, {}, {"votes": []}]
-    assert votes_of(rows) == [[Vote("x", "a", True)]]

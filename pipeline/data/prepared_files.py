@@ -1,0 +1,62 @@
+"""What prepare_data writes of prepared data: a table for each use, and what became of every raw row."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.data.fates import Fate
+from pipeline.data.preparation import PreparedData
+from pipeline.data.records import write_records
+from pipeline.data.table_writing import Table, write_tables
+from pipeline.reading.sources import Source
+
+
+class QuarantinedRow(Fate):
+    """A row of artifacts/data/quarantine.jsonl: its `fate` is the reason alone, `seen` None where nothing was seen."""
+
+    value: Any
+    """The raw row, as its source has it."""
+
+
+def write_prepared(
+    prepared: PreparedData,
+    pairs: Sequence[Mapping[str, object]],
+    sources: Sequence[Source],
+    folder: Path,
+    *,
+    processes: int,
+) -> None:
+    """Write labels, texts and prompts of each split, the pairs, the fates, and the dropped rows.
+
+    Args:
+        pairs: rows of the table of pairs that the records of `prepared.paired` give.
+        sources: that were read.
+        folder: artifacts/data.
+        processes: at most so many, where there are many rows.
+
+    Raises:
+        PipelineError: naming file, row and column of what a schema refuses.
+    """
+    kinds: dict[str, Mapping[str, Sequence[Mapping[str, object]]]] = {
+        "labels": prepared.labels,
+        "texts": prepared.texts,
+        "prompts": prepared.prompts,
+    }
+    tables = [
+        Table(folder / kind / f"{split}.jsonl", rows, kind) for kind, of in kinds.items() for split, rows in of.items()
+    ]
+    write_tables([*tables, Table(folder / "pairs.jsonl", pairs, "pairs")], processes=processes)
+    write_records(folder / "fates.jsonl", prepared.fates)
+    write_records(folder / "quarantine.jsonl", _quarantined(prepared, sources))
+
+
+def _quarantined(prepared: PreparedData, sources: Sequence[Source]) -> Iterator[QuarantinedRow]:
+    """Every dropped row, as its source has it."""
+    rows = {source.name: source.rows for source in sources}
+    for fate in prepared.fates:
+        if fate["fate"].startswith("dropped."):
+            value = json.loads(json.dumps(rows[fate["source"]][fate["row"] - 1], default=str))
+            row: QuarantinedRow = {**fate, "fate": fate["fate"].removeprefix("dropped."), "value": value}
+            row.setdefault("seen", None)
+            yield row

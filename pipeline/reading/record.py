@@ -1,0 +1,23 @@
+"""What a raw row says, under the names that everything behind the reading uses."""
+
+from typing import TypedDict
+
+from pipeline.reading.votes import VoteRecord
+
+
+class Record(TypedDict, total=False):
+    """A prompt with what is known of its responses, or a text; which fields there are depends on the format."""
+
+    prompt: str
+    response: str
+    chosen: str
+    rejected: str
+    chosen_score: float
+    """In the units of the data; with the other score or not at all."""
+    rejected_score: float
+    votes: list[VoteRecord]
+    """Of annotators on a comparison; a is the chosen response."""
+    text: str
+    """Where prompt and response are not told apart."""
+    label: int
+    """1 for a text that people liked, 0 for one that they did not."""

@@ -1,0 +1,64 @@
+"""Pairs in token ids: what score_reference writes is what DPO reads."""
+
+from pathlib import Path
+
+import pytest
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.data.records import write_records
+from pipeline.data.tables import write_table
+from pipeline.data.tokens import TokenizedExample, tokenize_example
+from pipeline.errors import PipelineError
+from pipeline.preferences.scored import ScoredPair, TokenizedPair, read_scored_pairs, scored_records, tokenize_pairs
+from tests.preference_pairs import preference_pair
+
+PAIR = ScoredPair(TokenizedExample([1, 2], [3]), TokenizedExample([1, 2], [4, 5]), -1.5, -2.25)
+
+
+def test_the_table_takes_its_records_and_gives_back_the_same_pairs(tmp_path: Path) -> None:
+    write_table(tmp_path / "pairs.jsonl", [PAIR.as_record("one"), PAIR.as_record("two")], "reference_pairs")
+    assert read_scored_pairs(tmp_path / "pairs.jsonl") == [PAIR, PAIR]
+    assert len(PAIR) == 3 + 4
+
+
+def test_a_row_that_lacks_a_side_is_named(tmp_path: Path) -> None:
+    record = {name: value for name, value in PAIR.as_record("one").items() if name != "ref_chosen_logps"}
+    write_records(tmp_path / "pairs.jsonl", [record])
+    with pytest.raises(PipelineError, match="line 1: lacks ref_chosen_logps"):
+        read_scored_pairs(tmp_path / "pairs.jsonl")
+
+
+def test_each_response_is_read_behind_the_prompt_and_ends_only_where_it_ended(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    pair = preference_pair("the film", " is clever", " is dull", rejected_ended=False)
+    [(name, chosen, rejected)] = tokenize_pairs(tokenizer, [pair], end_of_turn=None, stop_ids=(), max_length=99)
+    assert name == pair.id
+    assert chosen == tokenize_example(tokenizer, "the film", " is clever", ended=True)
+    assert rejected == tokenize_example(tokenizer, "the film", " is dull", ended=False)
+    assert chosen.response_ids[-1] == tokenizer.eos_token_id != rejected.response_ids[-1]
+
+
+PAIRS = [
+    preference_pair("This", *responses)
+    for responses in ((" is fun", " is dull"), (" is fun" * 20, " is dull"), (" is fun", " is dull" * 20), (" a", " b"))
+]
+
+
+def test_a_pair_with_a_response_that_is_too_long_is_left_out(tokenizer: PreTrainedTokenizerBase) -> None:
+    def kept(max_length: int) -> list[TokenizedPair]:
+        return tokenize_pairs(tokenizer, PAIRS, end_of_turn=None, stop_ids=(), max_length=max_length)
+
+    assert [pair.id for pair in kept(20)] == [PAIRS[0].id, PAIRS[3].id]
+    longest = max(max(len(pair.chosen), len(pair.rejected)) for pair in kept(20))
+    assert len(kept(longest)) == 2
+    assert len(kept(longest - 1)) < 2
+
+
+def test_records_have_the_log_probs_of_their_own_responses(tokenizer: PreTrainedTokenizerBase) -> None:
+    pairs = tokenize_pairs(tokenizer, PAIRS, end_of_turn=None, stop_ids=(), max_length=20)
+    first, second = scored_records(pairs, [-1.0, -2.0, -3.0, -4.0])
+    assert (first["ref_chosen_logps"], first["ref_rejected_logps"]) == (-1.0, -2.0)
+    assert (second["id"], second["ref_chosen_logps"], second["ref_rejected_logps"]) == (PAIRS[3].id, -3.0, -4.0)
+    assert second["chosen_response_ids"] == pairs[1].chosen.response_ids
+    assert second["rejected_response_ids"] == pairs[1].rejected.response_ids
