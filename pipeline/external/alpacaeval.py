@@ -73,7 +73,7 @@ def evaluate_outputs(
     shared = [instruction for instruction in ours if instruction in theirs]
     if not shared:
         raise PipelineError(f"{sources[0]} and {sources[1]} have no instruction in common.")
-    pairs = [(theirs[one], ours[one]) for one in shared]
+    pairs = [(theirs[instruction], ours[instruction]) for instruction in shared]
     texts = [
         scorer.writer.write([Message("user", instruction)], output)
         for side in (1, 0)
@@ -112,7 +112,7 @@ def evaluate_annotations(rows: Sequence[Row], *, source: str) -> AlpacaEvalResul
 
 def describe(preferences: Sequence[Preference], pairs: Sequence[tuple[str, str]] | None) -> ControlledWinRates:
     """`win_rates`, and the length-controlled one where the outputs (baseline's, model's) are known."""
-    controlled = length_controlled_winrate([_valid(one) for one in preferences], pairs) if pairs else None
+    controlled = length_controlled_winrate([_valid(preference) for preference in preferences], pairs) if pairs else None
     return {**win_rates(preferences), "length_controlled_winrate": controlled, "glm_name": GLM_NAME}
 
 
@@ -120,9 +120,9 @@ def win_rates(preferences: Sequence[Preference]) -> WinRates:
     """Mean preference of the model and its standard error, in percent, and counts.
 
     Raises:
-        PipelineError: none is one.
+        PipelineError: no value is a preference.
     """
-    valid = np.array([one for one in map(_valid, preferences) if one is not None])
+    valid = np.array([preference for preference in map(_valid, preferences) if preference is not None])
     if not len(valid):
         raise PipelineError("no row has a preference between 1 and 2.")
     shares = valid - 1.0
@@ -141,7 +141,7 @@ def win_rates(preferences: Sequence[Preference]) -> WinRates:
 
 
 def _valid(preference: Preference) -> Preference:
-    """0 is an old name of a draw; what lies outside [1, 2] is no preference."""
+    """The preference, with 1.5 for the older 0 of a draw; None for a value outside [1, 2]."""
     if preference is None or not (preference == 0 or 1 <= preference <= 2):
         return None
     return preference or 1.5
@@ -158,20 +158,20 @@ def preferences_of(differences: np.ndarray, log_odds: bool) -> list[Preference]:
 
 
 def _by_instruction(rows: Sequence[Row], source: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    outputs: dict[str, str] = {}
     for number, row in enumerate(rows, start=1):
-        place = f"{source}, row {number}"
-        instruction = text_field(row, "instruction", place)
-        if instruction in found:
-            raise PipelineError(f"{place}: its instruction came before. Keep one output an instruction.")
-        found[instruction] = text_field(row, "output", place)
-    return found
+        where = f"{source}, row {number}"
+        instruction = text_field(row, "instruction", where)
+        if instruction in outputs:
+            raise PipelineError(f"{where}: its instruction came before. Keep one output an instruction.")
+        outputs[instruction] = text_field(row, "output", where)
+    return outputs
 
 
-def _preference(row: Row, place: str) -> Preference:
+def _preference(row: Row, where: str) -> Preference:
     value = row.get("preference")
     if "preference" not in row or (value is not None and not isinstance(value, int | float)):
-        raise PipelineError(f"{place}: 'preference' is {value!r}; it is a number from 1 to 2, or null.")
+        raise PipelineError(f"{where}: 'preference' is {value!r}; it is a number from 1 to 2, or null.")
     return None if value is None or math.isnan(value) else float(value)
 
 

@@ -59,7 +59,7 @@ SECTIONS = {
     "Reasoning": ("math-prm", "hep-cpp", "hep-go", "hep-java", "hep-js", "hep-python", "hep-rust"),
 }
 PRIOR_SETS = ("anthropic_helpful", "anthropic_hhh", "shp", "summarize")
-"""Test sets of other people: their mean counts half a section."""
+"""Older test sets of other authors; the mean of their accuracies counts as half a section."""
 PRIOR_WEIGHT = 0.5
 _PROMPT_NAMES = ("prompt", "question", "input")
 
@@ -108,41 +108,41 @@ def evaluate_rewardbench(
 
     Args:
         source: name of the file, for errors.
-        subset: of rows that name none.
+        subset: of rows without one of their own.
 
     Raises:
         PipelineError: naming file and row: a field is missing or cannot be read.
     """
-    places = [f"{source}, row {number}" for number in range(1, len(rows) + 1)]
-    texts = [_texts(row, scorer, place) for row, place in zip(rows, places, strict=True)]
-    names = [_subset(row, subset, place) for row, place in zip(rows, places, strict=True)]
+    locations = [f"{source}, row {number}" for number in range(1, len(rows) + 1)]
+    texts = [_texts(row, scorer, where) for row, where in zip(rows, locations, strict=True)]
+    names = [_subset(row, subset, where) for row, where in zip(rows, locations, strict=True)]
     scores = scorer.score([chosen for chosen, _ in texts] + [rejected for _, rejected in texts])
     margins = np.asarray(scores[: len(rows)], dtype=np.float64) - np.asarray(scores[len(rows) :], dtype=np.float64)
     return {**rewardbench_scores(names, margins), "model": scorer.name, "text": scorer.writer.style, "source": source}
 
 
-def _subset(row: Row, default: str | None, place: str) -> str:
+def _subset(row: Row, default: str | None, where: str) -> str:
     if default is not None and row.get("subset") is None:
         return default
     if "subset" not in row:
-        raise PipelineError(f"{place}: 'subset' is missing. Name the subset of such rows with --subset.")
-    return text_field(row, "subset", place)
+        raise PipelineError(f"{where}: 'subset' is missing. Name the subset of such rows with --subset.")
+    return text_field(row, "subset", where)
 
 
-def _texts(row: Row, scorer: BenchmarkScorer, place: str) -> tuple[str, str]:
-    """Both texts of a pair: responses as texts, or as conversations that hold the prompt, too."""
+def _texts(row: Row, scorer: BenchmarkScorer, where: str) -> tuple[str, str]:
+    """Chosen and rejected text of a pair, whose responses are texts or whole conversations with the prompt."""
     if (chosen := row.get("chosen")) is None or (rejected := row.get("rejected")) is None:
-        raise PipelineError(f"{place}: 'chosen' or 'rejected' is missing.")
+        raise PipelineError(f"{where}: 'chosen' or 'rejected' is missing.")
     try:
         if is_chat(chosen) or is_chat(rejected):
             return _write_chat(chosen, scorer), _write_chat(rejected, scorer)
-        name = next((one for one in _PROMPT_NAMES if one in row), "prompt")
+        name = next((field for field in _PROMPT_NAMES if field in row), "prompt")
         asked = row.get(name)
-        prompt = read_messages(asked) if is_chat(asked) else [Message("user", text_field(row, name, place))]
-        both = text_field(row, "chosen", place), text_field(row, "rejected", place)
+        prompt = read_messages(asked) if is_chat(asked) else [Message("user", text_field(row, name, where))]
+        both = text_field(row, "chosen", where), text_field(row, "rejected", where)
         return scorer.writer.write(prompt, both[0]), scorer.writer.write(prompt, both[1])
     except Unreadable as error:
-        raise PipelineError(f"{place}: the conversation cannot be read: {error}.") from error
+        raise PipelineError(f"{where}: the conversation cannot be read: {error}.") from error
 
 
 def _write_chat(value: Any, scorer: BenchmarkScorer) -> str:
@@ -162,7 +162,7 @@ def rewardbench_scores(subsets: Sequence[str], margins: np.ndarray) -> RewardBen
     counts = Counter(subsets)
     table = dict[str, SubsetScore]()
     for name in sorted(counts):
-        right = int((margins[[one == name for one in subsets]] > 0).sum())
+        right = int((margins[[subset == name for subset in subsets]] > 0).sum())
         accuracy = wilson_interval(right, counts[name])
         table[name] = {"accuracy": accuracy, "examples": counts[name], "section": section_of.get(name)}
     means = {name: entry["accuracy"]["mean"] for name, entry in table.items()}

@@ -35,7 +35,7 @@ class TextWriter:
         return "plain" if self.tokenizer is None else "chat"
 
     def write(self, prompt: Sequence[Message], response: str) -> str:
-        """Plain, one turn is `prompt + separator + response`, and several are a transcript; else the chat template.
+        """With a tokenizer its chat template; else one turn is `prompt + separator + response`, several a transcript.
 
         Raises:
             Unreadable: the prompt does not end with the user's turn.
@@ -55,7 +55,7 @@ class TextWriter:
 
 @dataclass(frozen=True)
 class BenchmarkScorer:
-    """A reward model or judge that is measured, or measures."""
+    """A reward model or judge: RewardBench measures it, AlpacaEval measures outputs with it."""
 
     name: str
     score: Callable[[Sequence[str]], np.ndarray]

@@ -20,7 +20,7 @@ Game = tuple[str, str, str]
 
 
 class ChatJudge:
-    """Prefers a response when the model does in both orders; orders that disagree are a tie, and counted."""
+    """Prefers a response if the model prefers it in both orders; if the orders disagree, it is a tie, and counted."""
 
     def __init__(self, rules: ChatRules, endpoint: ChatEndpoint, store: ReplyStore, *, concurrency: int) -> None:
         self._rules = rules
@@ -33,7 +33,7 @@ class ChatJudge:
     def compare(self, prompts: Sequence[str], first: Sequence[Passage], second: Sequence[Passage]) -> np.ndarray:
         """See `Judge.compare`. Equal responses are a tie without asking.
 
-        It is shown the texts: where one breaks off is in plain sight.
+        Only the texts are compared: the model sees for itself where one breaks off.
 
         Raises:
             PipelineError: the endpoint fails, or too many verdicts are malformed.
@@ -51,26 +51,27 @@ class ChatJudge:
         return self.compare(prompts, responses, against)
 
     def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[Passage]]) -> np.ndarray:
-        """See `Judge.rank`: a sample's mean preference over its opponents; comparisons without verdict do not count.
+        """See `Judge.rank`: a sample's mean preference over its opponents; comparisons without a verdict do not count.
 
-        The samples of a prompt sit in a ring, and each meets the next `opponents`; None is each against each.
+        The samples of a prompt form a ring, and each is compared with the next `opponents`; None is all with all.
         """
         copies = len(samples[0]) if samples else 0
         pairs = ring(copies, self._rules.opponents)
         games = [(prompt, drawn[i], drawn[j]) for prompt, drawn in zip(prompts, samples, strict=True) for i, j in pairs]
         columns = list(zip(*games, strict=True)) or [(), (), ()]
-        found = self.compare(*columns).reshape(len(prompts), len(pairs))
+        preferences = self.compare(*columns).reshape(len(prompts), len(pairs))
         strengths = np.full((len(prompts), copies), np.nan)
         for copy in range(copies):
-            played = [found[:, k] if i == copy else 1 - found[:, k] for k, (i, j) in enumerate(pairs) if copy in (i, j)]
+            own = [(k, i == copy) for k, (i, j) in enumerate(pairs) if copy in (i, j)]
+            played = [preferences[:, k] if is_first else 1 - preferences[:, k] for k, is_first in own]
             strengths[:, copy] = _mean_without_nan(np.stack(played, axis=1))
         return strengths
 
     def counts(self) -> dict[str, float]:
-        """Comparisons by what became of them.
+        """Counts of comparisons by outcome.
 
-        `both_first` and `both_second` are those where the model took the same place in both orders: the size of its
-        position bias.
+        `both_first` and `both_second` count those where the model preferred the same position in both orders; they show
+        its position bias.
         """
         outcomes = Counter(self._outcome(triple) for triple in self._compared)
         names = ("identical", "malformed", "decided", "tied", "both_first", "both_second", "half_tied")
@@ -95,7 +96,7 @@ class ChatJudge:
         ]
 
     def _play(self, games: Iterable[Game]) -> None:
-        """Ask about every game that this process did not ask about yet."""
+        """Ask the model about every game that this process has not asked about yet."""
         todo = [game for game in dict.fromkeys(games) if game not in self._replies]
         if not todo:
             return
@@ -105,13 +106,13 @@ class ChatJudge:
                 for future in progress_bar(as_completed(futures), total=len(todo), title="judge", unit="verdict"):
                     self._replies[futures[future]] = future.result()
             except BaseException:
-                # requests under way still end and are kept; no other one starts
+                # requests that were sent are still answered and kept; no further one is sent
                 self._endpoint.stop()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def _converse(self, game: Game) -> list[str]:
-        """Replies until one holds a verdict, at most `max_asks`."""
+        """The replies of the model, asked until one has a verdict, at most `max_asks` times."""
         replies: list[str] = []
         while len(replies) < self._rules.max_asks and not (replies and read_verdict(replies[-1])):
             messages = self._rules.messages(*game, replies)
@@ -155,7 +156,7 @@ class ChatJudge:
 
 
 def ring(copies: int, opponents: int | None) -> list[tuple[int, int]]:
-    """Who meets whom: each of `copies` in a ring the next `opponents`; None, or enough of them, is each once.
+    """Pairs to compare: each of `copies` in a ring with the next `opponents`; None, or enough of them, is all pairs.
 
     Costs copies * opponents comparisons, at most copies * (copies - 1) / 2, and two requests each.
     """
@@ -165,7 +166,7 @@ def ring(copies: int, opponents: int | None) -> list[tuple[int, int]]:
 
 
 def _mean_without_nan(values: np.ndarray) -> np.ndarray:
-    """Mean of each row's numbers, NaN for a row without any."""
+    """Mean of each row without its NaNs; NaN for a row that has nothing else."""
     known = ~np.isnan(values)
     number = known.sum(1)
     return np.where(number > 0, np.where(known, values, 0.0).sum(1) / np.maximum(number, 1), np.nan)

@@ -37,7 +37,7 @@ def load_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint, store
 
 
 def load_second_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint, store: Path) -> Judge | None:
-    """`load_judge` of the judge that measures again; None where `judge.second` is none."""
+    """The second judge, loaded as by `load_judge`; None if `judge.second` is none."""
     if json.loads((folder / "judge.json").read_text())["kind"] == _NONE:
         return None
     return load_judge(folder, compute, endpoint=endpoint, store=store)
@@ -50,5 +50,5 @@ def save_no_judge(folder: Path) -> None:
 
 
 def open_chat_judge(rules: ChatRules, *, endpoint: JudgeEndpoint, store: Path) -> ChatJudge:
-    """A chat judge that asks the endpoint what `store` does not hold."""
+    """A chat judge that asks the endpoint for the replies that `store` does not have."""
     return ChatJudge(rules, ChatEndpoint(endpoint), ReplyStore(store), concurrency=endpoint.concurrency)

@@ -36,7 +36,7 @@ class PointwiseJudge:
         """See `Judge.compare`."""
         ours = [one.after(prompt) for prompt, one in zip(prompts, first, strict=True)]
         theirs = [one.after(prompt) for prompt, one in zip(prompts, second, strict=True)]
-        # each text once: in another batch a network's score of the same text may round in another way
+        # each text is scored once: in another batch a network may round the score of the same text differently
         unique = list(dict.fromkeys(ours + theirs))
         scores = dict(zip(unique, self._raw_scores(unique).tolist(), strict=True))
         return np.array([(1 + np.sign(scores[a] - scores[b])) / 2 for a, b in zip(ours, theirs, strict=True)])

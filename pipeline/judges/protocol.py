@@ -1,4 +1,4 @@
-"""What a judge does, whatever it is: a fitted classifier, a reward model or a chat model."""
+"""What every judge does, be it a fitted classifier, a reward model or a chat model."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypedDict
@@ -45,9 +45,9 @@ class Judge(Protocol):
         ...
 
     def counts(self) -> dict[str, float]:
-        """What became of the comparisons so far, for the reports; empty where every comparison gives a verdict."""
+        """Counts of the comparisons so far by outcome, for the reports; empty for judges that always give a verdict."""
         ...
 
     def verdicts(self) -> list[VerdictRecord]:
-        """Every verdict so far as a record, in the order of the first use; empty where they can be computed again."""
+        """Every verdict so far as a record, in the order of first use; empty for judges that can compute them again."""
         ...

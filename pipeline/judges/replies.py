@@ -1,4 +1,4 @@
-"""Replies of a chat model on disk: what was once answered is never asked again."""
+"""Replies of a chat model on disk, so that no request that was answered is ever sent again."""
 
 import hashlib
 import json
@@ -12,13 +12,14 @@ from pipeline.locks import wait_for_lock
 
 
 class ReplyStore:
-    """An append-only file of JSON Lines, each a request, its key and the reply; on the disk before it is used.
+    """An append-only file of JSON Lines, each a request with its key and its reply.
 
-    Several processes may share it, such as those of queued experiments: each finds what the others have paid for.
+    A reply is on the disk before it is used. Several processes may share the file, such as those of queued experiments:
+    each finds the replies that the others have paid for.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Read what is there; a line that a killed process left half-written is skipped."""
+        """Read the replies that are there; a line that a killed process left half-written is skipped."""
         self.path = folder / "replies.jsonl"
         self._lock = Lock()
         self._replies: dict[str, str] = {}
@@ -26,7 +27,7 @@ class ReplyStore:
         self._refresh()
 
     def get(self, request: Mapping[str, Any]) -> str | None:
-        """The reply to exactly this request, None when nobody asked yet."""
+        """The reply to exactly this request; None if there is none yet."""
         key = request_key(request)
         with self._lock:
             if key not in self._replies:
@@ -34,7 +35,7 @@ class ReplyStore:
             return self._replies.get(key)
 
     def add(self, request: Mapping[str, Any], reply: str) -> None:
-        """Keep a reply; it survives a crash of the machine from here on.
+        """Store a reply; when this returns, it survives a crash of the machine.
 
         Raises:
             OSError: the disk is full or not writable.
@@ -49,7 +50,7 @@ class ReplyStore:
             self._replies[key] = reply
 
     def _refresh(self) -> None:
-        """Take in the whole lines that this or another process has appended since."""
+        """Read the complete lines that this or another process has appended since the last time."""
         if not self.path.exists() or self.path.stat().st_size <= self._read_to:
             return
         with self.path.open("rb") as stream:
@@ -69,7 +70,7 @@ class ReplyStore:
 
 
 def _append(descriptor: int, line: bytes) -> None:
-    """Write a line whole or not at all, on a line of its own."""
+    """Append a line whole or not at all; after a half-written line a new one is begun."""
     size = os.fstat(descriptor).st_size
     unfinished = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
     content = b"\n" + line if unfinished else line
@@ -83,5 +84,5 @@ def _append(descriptor: int, line: bytes) -> None:
 
 
 def request_key(request: Mapping[str, Any]) -> str:
-    """sha256 of model, sampling fields and the exact messages; where the model runs is no part of it."""
+    """sha256 of model, sampling fields and the exact messages; it does not depend on where the model runs."""
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()

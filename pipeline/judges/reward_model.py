@@ -19,9 +19,9 @@ MODEL = "model"
 def save_reward_judge(folder: Path, compute: Compute, texts: Sequence[Passage], *, batch_size: int) -> PointwiseJudge:
     """Find the scale of the scores of the model in `folder / MODEL`, and write `judge.json` beside it.
 
-    The score shown is `sigmoid((raw - mean) / std)`, with mean and standard deviation over `texts`: a bought model's
-    raw scores may be anywhere, and a bare sigmoid would then round them all to 0 or 1. Without texts it is the bare
-    sigmoid.
+    The score shown is `sigmoid((raw - mean) / std)`, with mean and standard deviation over `texts`: raw scores of a
+    third-party model may be anywhere, and a bare sigmoid would then round them all to 0 or 1. Without texts it is the
+    bare sigmoid.
     """
     raw = _raw_scores(load_reward_model(folder / MODEL, compute), texts, batch_size)
     scale = {"mean": float(raw.mean()), "std": float(raw.std()) or 1.0} if len(raw) else {"mean": 0.0, "std": 1.0}

@@ -1,4 +1,4 @@
-"""What a chat judge is asked, and how its answers are read: all that decides a verdict, wherever the model runs."""
+"""What a chat judge is asked and how its replies are read: everything that decides a verdict besides the model."""
 
 import json
 import re
@@ -67,7 +67,7 @@ class ChatRules:
     def messages(self, prompt: str, first: str, second: str, replies: Sequence[str] = ()) -> list[Message]:
         """The conversation so far: the question, and a reminder after each reply that held no verdict."""
         values = {"rubric": self.rubric, "prompt": prompt, "first": first, "second": second}
-        # in one pass: a response may itself hold `{second}`
+        # all places are filled in one pass, because a response may itself contain `{second}`
         question = _PLACE.sub(lambda match: values[match[1]], self.question)
         conversation = [{"role": "user", "content": question}]
         for reply in replies:
@@ -77,12 +77,12 @@ class ChatRules:
 
 
 def read_verdict(reply: str) -> str | None:
-    """`A`, `B` or `C` (a tie) in double brackets; None where it is left open.
+    """The verdict in a reply: `A`, `B` or `C` (a tie) in double brackets; None without a clear one.
 
-    A reply may quote others before: of different ones, the verdict is the one that ends it, alone on the last line.
+    If a reply has different ones, because it quotes them, the verdict is the one that ends it, alone on the last line.
     """
-    found = _VERDICT.findall(reply)
-    if len(set(found)) == 1:
-        return found[0]
+    verdicts = _VERDICT.findall(reply)
+    if len(set(verdicts)) == 1:
+        return verdicts[0]
     last = reply.strip().rpartition("\n")[2]
-    return found[-1] if found and len(_VERDICT.findall(last)) == 1 and _AT_END.search(last) else None
+    return verdicts[-1] if verdicts and len(_VERDICT.findall(last)) == 1 and _AT_END.search(last) else None

@@ -38,11 +38,11 @@ class TextClassifierJudge:
         return 1.0 / (1.0 + np.exp(-(features @ self._weights + self._bias)))
 
     def as_judge(self) -> PointwiseJudge:
-        """It reads the text of a passage: whether a response ended is nothing to it."""
+        """A judge of passages that reads their texts alone: whether a response ended does not matter."""
         return PointwiseJudge(lambda passages: self.score([one.text for one in passages]))
 
     def save(self, folder: Path) -> None:
-        """Plain arrays and JSON: no pickle, whose loading would run code."""
+        """Write arrays and JSON; no pickle, because loading one runs code."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"idf": self._tfidf.idf_, "weights": self._weights, "bias": np.array([self._bias])}
         save_file(arrays, folder / "judge.safetensors")
@@ -136,5 +136,5 @@ def cut_windows(text: str, *, words: int, at_most: int) -> list[str]:
 
 
 def _vectorizer(ngram_max: int) -> HashingVectorizer:
-    # hashing keeps no vocabulary, so nothing has to be pickled
+    # hashed features need no vocabulary, which would have to be stored
     return HashingVectorizer(n_features=_FEATURES, ngram_range=(1, ngram_max), alternate_sign=False, norm=None)

@@ -1,4 +1,4 @@
-"""What is voted on: a prompt and two responses, in an order that tells nothing of where they came from."""
+"""The items to vote on: a prompt and two responses, shown in an order that does not reveal their origin."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,11 +31,10 @@ class Item:
 
 
 def load_items(path: Path, votes: Path, *, seed: int) -> list[Item]:
-    """The items of a JSON Lines file, in a random order that all annotators share: so whoever stops early has voted
-    on what others have, too, and on every split.
+    """The items of a JSON Lines file, in a random order that all annotators share.
 
-    Where the file is made of votes itself (collect_preferences.source is labelled), the items are those that the
-    votes are on.
+    So an annotator who stops early has voted on items that others voted on, too, and on items of every split. If the
+    file was itself made from votes (collect_preferences.source is labelled), the items are those of the vote files.
 
     Args:
         path: rows with `prompt`, and `chosen` and `rejected` or `response_a` and `response_b`.
@@ -60,17 +59,17 @@ def load_items(path: Path, votes: Path, *, seed: int) -> list[Item]:
 
 def _voted_items(file: Path) -> Iterable[Item]:
     for row in read_vote_lines(file).rows:
-        # back into the order of the item, so that who sees what first does not depend on who voted before
+        # in the item's own order, so that the order on the page does not depend on who voted before
         sides = ("b", "a") if row.get("order") == "ba" else ("a", "b")
         yield _item({**row, "id": row.get("item")}, str(file), tuple(f"response_{side}" for side in sides))
 
 
-def _item(row: Mapping[str, Any], place: str, sides: tuple[str, ...] | None = None) -> Item:
+def _item(row: Mapping[str, Any], where: str, sides: tuple[str, ...] | None = None) -> Item:
     names = sides or next((pair for pair in _SIDES if pair[0] in row), _SIDES[0])
     for name in ("prompt", *names):
         if not isinstance(row.get(name), str):
             raise PipelineError(
-                f"{place}: {name} is not a text. An item needs prompt, and chosen and rejected or response_a and "
+                f"{where}: {name} is not a text. An item needs prompt, and chosen and rejected or response_a and "
                 "response_b."
             )
     prompt, first, second = (row[name] for name in ("prompt", *names))

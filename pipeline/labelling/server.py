@@ -1,4 +1,4 @@
-"""The labelling page over HTTP, on this machine only, and deaf to other sites that the browser has open."""
+"""Serves the labelling page, on this machine only; requests of other sites in the same browser are refused."""
 
 import json
 from http import HTTPStatus
@@ -20,7 +20,7 @@ _FILES = {
 _OWN_NAMES = ("127.0.0.1", "localhost")
 _LARGEST_BODY = 16384
 _HEADERS = {
-    # nothing from elsewhere is loaded or asked, and no other page may show this one in a frame to catch its clicks
+    # the page loads nothing from elsewhere, and no other page may show it in a frame to catch clicks
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -54,7 +54,7 @@ class LabelServer(ThreadingHTTPServer):
 
 
 class _Refused(Exception):
-    """A request that is not answered; the message is for whoever reads the reply."""
+    """A request that is refused; the message is sent as the error."""
 
     def __init__(self, status: HTTPStatus, message: str) -> None:
         super().__init__(message)
@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self._post)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the page shows what matters."""
+        """Requests are not logged: the page shows what matters."""
 
     def _answer(self, reply: Any) -> None:
         try:
@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._as_json(self.server.session.vote(item, winner))
 
     def _require_own_name(self) -> None:
-        """A foreign name that resolves to this machine is another site's (DNS rebinding)."""
+        """Refuse other names in the Host header, as of a site whose name resolves to this machine (DNS rebinding)."""
         try:
             name = urlsplit(f"//{self.headers.get('Host', '')}").hostname
         except ValueError:
@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(HTTPStatus.FORBIDDEN, f"this page answers to {' and '.join(_OWN_NAMES)} only")
 
     def _require_own_page(self) -> None:
-        """Browsers say which page a request comes from, and let other sites send no JSON without asking first."""
+        """Refuse votes of other pages: browsers send a request's origin, and let other sites send no JSON unasked."""
         if self.headers.get("Origin") != f"http://{self.headers.get('Host')}":
             raise _Refused(HTTPStatus.FORBIDDEN, "votes come from this page only")
         if self.headers.get_content_type() != "application/json":

@@ -1,4 +1,4 @@
-"""What one annotator has said so far, and what comes next."""
+"""The votes of one annotator so far, and the next item."""
 
 import re
 import threading
@@ -12,14 +12,14 @@ from pipeline.labelling.vote_log import VoteLog
 from pipeline.reading.vote_files import VoteRow
 
 WINNERS = ("a", "b", "tie", "skip")
-"""What can be said of an item: a is the response that is shown first, b the other one."""
+"""The possible votes on an item: a is for the response that is shown first, b for the other one."""
 UNDO = "undo"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def check_annotator(name: str) -> None:
-    """Refuse what cannot name a vote file."""
+    """Refuse a name that cannot be that of a vote file."""
     if not _NAME.fullmatch(name):
         raise PipelineError(
             f"annotator {name!r}: a name of up to 64 letters, digits, dots, dashes and underscores is "
@@ -110,7 +110,7 @@ class Session:
             self._winners[item] = winner
 
     def _row(self, item: Item, winner: str) -> VoteRow:
-        """A line of the vote file. It needs no other file to be understood."""
+        """A line of the vote file, complete in itself: it has the texts of the item, too."""
         order = item.order_for(self._annotator, self._seed)
         first, second = (0, 1) if order == "ab" else (1, 0)
         return {
@@ -128,13 +128,13 @@ class Session:
 
     def _state(self) -> SessionState:
         following = next((item for item in self._items.values() if item.id not in self._winners), None)
-        said = list(self._winners.values())
+        votes = list(self._winners.values())
         return {
             "annotator": self._annotator,
-            "done": len(said),
+            "done": len(votes),
             "total": len(self._items),
-            "ties": said.count("tie"),
-            "skipped": said.count("skip"),
+            "ties": votes.count("tie"),
+            "skipped": votes.count("skip"),
             "previous": next(reversed(self._winners), None),
             "item": self._shown(following) if following else None,
         }

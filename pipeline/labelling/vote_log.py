@@ -1,4 +1,4 @@
-"""One annotator's vote file, open for writing: a line is on the disk before anyone is told that it was taken."""
+"""One annotator's vote file, open for writing. A vote is on the disk before it is confirmed."""
 
 import json
 import os
@@ -13,21 +13,21 @@ class VoteLog:
     """Appends votes; one process at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create the file, and mend what a killed writer left.
+        """Open or create the file, and repair a line that a killed writer left half-written.
 
         Raises:
             PipelineError: another process writes to it, or a line before the last is no vote.
         """
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        # a+ creates it and cannot overwrite a line; the system gives the lock back however this process ends
+        # appending cannot overwrite a line
         self._stream = path.open("ab")
         if not try_lock_open(self._stream.fileno()):
             self._stream.close()
             raise PipelineError(f"{path} is in use: its page is already served. Use that one, or stop it.")
         _sync_folder(path.parent)
         self.mended: str | None = None
-        """What was done about a line that had been cut off, for people; None when there was none."""
+        """What was done about a line that had been cut off, as a sentence; None if there was none."""
         self.rows: list[VoteRow] = self._read()
 
     def append(self, row: VoteRow) -> None:
@@ -67,7 +67,7 @@ class VoteLog:
         return lines.rows
 
     def _write(self, content: bytes) -> None:
-        # unbuffered, or what fails to be written would be tried again with the next line
+        # unbuffered: a buffer would write a line that failed once more, with the next one
         done = 0
         while done < len(content):
             done += os.write(self._stream.fileno(), content[done:])
@@ -79,7 +79,7 @@ class VoteLog:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new file survives a power cut only when its folder is on the disk, too."""
+    """Write the folder's entries to the disk, without which a new file may be lost in a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""The two experiments of MLflow: policies, which people compare, and the stages behind them."""
+"""The two experiments of MLflow: one of evaluated policies, which people compare, and one of all other stages."""
 
 from pipeline.tracking.store import EXPERIMENT_ID, NOTE
 from pipeline.tracking.tracker import Experiment
@@ -7,7 +7,7 @@ from pipeline.tracking.view import Mode, address, saved_view
 
 def policies_experiment(name: str) -> Experiment:
     """A run for each evaluated policy."""
-    # links first: the UI folds what follows, and opens an experiment without results and on a page for traces
+    # links come first: the UI folds the rest, and would open the experiment on a page for traces
     text = (
         f"**[Table]({_link(Mode.TABLE)}) · [charts]({_link(Mode.CHARTS)}) · [samples]({_link(Mode.SAMPLES)}) of all "
         f"policies · [checkpoints](#/models/{name})**: what was varied beside judge score, win rate and KL.\n\n"

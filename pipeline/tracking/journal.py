@@ -1,7 +1,8 @@
 """The journal of a run: what a stage logs, kept on disk until a mirror has sent it to MLflow.
 
-A run is one file under `.state/tracking`, a JSON object a line; beside it lies how far it has been sent. The stage
-and its mirror each hold a shared lock on the journal for life, so whoever gets it exclusively knows both to be gone.
+A run is one file of JSON Lines under `.state/tracking`; a second file has the progress of sending it. The stage and
+its mirror each hold a shared lock on the journal until they end, so a process that gets an exclusive one knows that
+both have ended. filelock has no shared locks by the system, so these are `flock`'s.
 """
 
 import errno
@@ -28,7 +29,7 @@ def milliseconds() -> int:
 
 
 def new_journal_path(root: Path, name: str) -> Path:
-    """Where a run of stage `name` that starts now keeps its journal; no other run has this path."""
+    """A path, used by no other run, for the journal of a run of stage `name` that starts now."""
     return root.resolve() / FOLDER / f"{milliseconds()}-{name}-{uuid.uuid4().hex[:12]}.jsonl"
 
 
@@ -36,11 +37,11 @@ class Journal:
     """Append-only events of one run."""
 
     def __init__(self, path: Path, *, continues: str | None = None, **start: Any) -> None:
-        """Create it with its first event, `start`.
+        """Create the journal with its first event, `start`.
 
         Args:
             path: from `new_journal_path`.
-            continues: the name of the first journal of the run that this one goes on with.
+            continues: the name of the run's first journal, if this execution resumes an earlier one.
             start: fields of the first event.
 
         Raises:
@@ -48,7 +49,7 @@ class Journal:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        # under its final name it is locked and has its first line: nobody ever takes it for abandoned
+        # it gets its final name when it is locked and has its first line, so it never looks abandoned
         draft = path.with_suffix(".tmp")
         self._fd = os.open(draft, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
         fcntl.flock(self._fd, fcntl.LOCK_SH)
@@ -57,7 +58,7 @@ class Journal:
         draft.rename(path)
 
     def append(self, event: str, **fields: Any) -> None:
-        """Write one event with the time now (ms since 1970), whole or not at all.
+        """Append one event with the present time (ms since 1970), whole or not at all.
 
         Raises:
             OSError: the disk is full or not writable.
@@ -67,7 +68,7 @@ class Journal:
     def keep(self, content: Path | str, name: str) -> None:
         """Copy a file or folder, or write a text, beside the journal, under a name such as `run/params.yaml`.
 
-        The next execution of the stage may overwrite the original before a server that is down is back.
+        A copy, because the next execution of the stage may overwrite the original while the server is still down.
 
         Raises:
             OSError: the disk is full, or the file is not readable.
@@ -87,7 +88,7 @@ class Journal:
 
 
 def append_to(journal: Path, event: str, **fields: Any) -> None:
-    """One more event of a journal that another process has begun; lines of several processes stay whole.
+    """Append an event to a journal that another process created; lines of several processes do not mix.
 
     Raises:
         OSError: the disk is full or not writable.
@@ -117,7 +118,7 @@ class JournalReader:
         self._lines = 0
 
     def read(self) -> list[dict[str, Any]]:
-        """Events of the whole lines that were appended since the last call.
+        """The events of all complete lines that were appended since the last call.
 
         Raises:
             PipelineError: a line is no event; the message names it.
@@ -142,7 +143,7 @@ class JournalReader:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a journal has been sent: the MLflow run, its first `lines` lines, and why sending failed last."""
+    """How far a journal has been sent: to which MLflow run, how many lines, and the last error if sending failed."""
 
     run_id: str | None = None
     lines: int = 0
@@ -150,7 +151,7 @@ class Progress:
 
 
 def read_progress(journal: Path) -> Progress:
-    """The progress of a journal. Without a readable file it is none: sending again does no harm."""
+    """The progress of a journal; no progress if its file cannot be read, because sending again does no harm."""
     try:
         return Progress(**json.loads(_progress_file(journal).read_text()))
     except (OSError, ValueError, TypeError):
@@ -165,24 +166,24 @@ def write_progress(journal: Path, progress: Progress) -> None:
 
 
 def remove_journal(journal: Path) -> None:
-    """Forget a run that is in the store."""
+    """Remove the journal of a run that is in the store, with its progress and its files."""
     shutil.rmtree(kept_files(journal), ignore_errors=True)
     _progress_file(journal).unlink(missing_ok=True)
     journal.unlink()
 
 
 def kept_files(journal: Path) -> Path:
-    """The folder of files that a journal sends, which need not exist."""
+    """The folder of the files that are sent with a journal; it need not exist."""
     return journal.with_suffix(".files")
 
 
 @contextmanager
 def hold(journal: Path, *, alone: bool) -> Iterator[bool]:
-    """Lock a journal; False when it is gone, or locked by others in a way that does not allow it.
+    """Lock a journal; yields False if it has been removed, or if locks of others exclude this one.
 
     Args:
         journal: path of the journal.
-        alone: exclusively, for whoever takes an abandoned journal over; else shared, as its stage and mirror do.
+        alone: take an exclusive lock, as for an abandoned journal; else a shared one, as its stage and mirror do.
     """
     try:
         fd = os.open(journal, os.O_RDWR)
@@ -191,7 +192,7 @@ def hold(journal: Path, *, alone: bool) -> Iterator[bool]:
         return
     try:
         fcntl.flock(fd, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        held = os.fstat(fd).st_nlink > 0  # it may have been sent and removed just now
+        held = os.fstat(fd).st_nlink > 0  # 0 if it was sent and removed in the meantime
     except BlockingIOError:
         held = False
     try:

@@ -1,4 +1,4 @@
-"""What a policy's metrics were measured with: values of two runs are compared only where it is the same."""
+"""What the metrics of a policy were measured with: two runs are comparable only if it was the same."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 JUDGE = "artifacts/evaluation_judge"
 """The judge that measures policies."""
 SFT = "artifacts/sft"
-"""The policy that KL and win rate are measured against."""
+"""The policy against which KL and win rate are measured."""
 SFT_SAMPLES = "reports/policies/sft/samples.jsonl"
-"""What a judge that compares holds every response against."""
+"""The responses with which a comparing judge compares every other one."""
 REWARD_MODEL = "artifacts/inputs/ppo/reward_model"
 HELD_OUT_TEXTS = "artifacts/data/texts/evaluation.jsonl"
 
@@ -30,41 +30,41 @@ _USED = {
     "distinct_2": (_TEMPERATURE, _LENGTH),
     "perplexity_held_out": (HELD_OUT_TEXTS,),
 }
-"""What each metric depends on beside the policy and the prompts."""
+"""What each metric depends on, besides the policy and the prompts."""
 _POINTWISE = {"classifier", "reward_model"}
 """Kinds of judges whose score of a response depends on no other response."""
 
 
 @dataclass(frozen=True)
 class MeasuredWith:
-    """Content hashes by path, and parameters by dotted key, of an evaluation."""
+    """Content hashes by path and parameters by dotted key of one evaluation."""
 
     hashes: Mapping[str, str]
     params: Mapping[str, str]
 
     @classmethod
     def of_run(cls, tags: Mapping[str, str], params: Mapping[str, str]) -> "MeasuredWith":
-        """From the tags of a run; what the run of the SFT policy wrote itself counts like what others read of it."""
+        """From the tags of a run. Outputs count, too: the run of the SFT policy wrote the samples that others read."""
         kinds = ("dvc.out/", "dvc.dep/")
         return cls({key[len(kind) :]: tags[key] for kind in kinds for key in tags if key.startswith(kind)}, params)
 
     def differences(self, other: "MeasuredWith", metric: str) -> list[str]:
-        """What keeps two values of a metric from being compared, such as `another judge`; empty where nothing does.
+        """Why two values of a metric cannot be compared, such as `another judge`; empty if they can.
 
-        What is not known of one of them may be different, so that it counts.
+        What is unknown of one of them counts as a difference.
         """
-        found = []
-        for one in self._used(other, metric):
-            ours, theirs = (side.hashes.get(one) or side.params.get(one) for side in (self, other))
+        reasons = []
+        for key in self._used(other, metric):
+            ours, theirs = (side.hashes.get(key) or side.params.get(key) for side in (self, other))
             if ours is None or theirs is None:
-                found.append(f"an unknown {_NAMES[one]}")
+                reasons.append(f"an unknown {_NAMES[key]}")
             elif ours != theirs:
-                found.append(f"another {_NAMES[one]}")
-        return found
+                reasons.append(f"another {_NAMES[key]}")
+        return reasons
 
     def _used(self, other: "MeasuredWith", metric: str) -> tuple[str, ...]:
         used = _USED.get(metric, ())
         if metric == "judge_score" and not {side.params.get(_JUDGE_KIND) for side in (self, other)} <= _POINTWISE:
-            # a judge that compares gives preferences over the SFT samples: over worse ones they are higher
+            # a comparing judge gives preferences over the SFT samples, which are higher if those are worse
             return (*used, SFT_SAMPLES)
         return used

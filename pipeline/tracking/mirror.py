@@ -2,8 +2,8 @@
 
     python -m pipeline.tracking.mirror JOURNAL --follow PID   the stage PID starts it
 
-A mirror may be killed at any moment, and another goes on. It finds the run by the journal's name, a tag of the run,
-and what it sends a second time does no harm (store.py).
+A mirror may be killed at any moment, and another one continues: it finds the run by the journal's name, which is a tag
+of the run, and sending something a second time does no harm (store.py).
 """
 
 import argparse
@@ -48,7 +48,7 @@ _EXECUTION = "journal.newest"
 
 
 class Mirror:
-    """Sends one journal to one store, from where an earlier mirror of it stopped."""
+    """Sends one journal to one store, continuing where an earlier mirror of that journal stopped."""
 
     def __init__(self, journal: Path, uri: str) -> None:
         self.journal = journal
@@ -64,7 +64,7 @@ class Mirror:
         self._end_time = 0
 
     def read(self) -> bool:
-        """Take in what was appended to the journal; returns whether the stage has written its end."""
+        """Read what was appended to the journal; returns whether the stage has written its end."""
         for event in self._reader.read():
             self._pending.append(event)
             self._end_time = event["time"]
@@ -73,7 +73,7 @@ class Mirror:
         return self.status != RUNNING
 
     def send(self) -> None:
-        """Send what was read, and store after each batch how far it went."""
+        """Send the events that were read; after each batch the progress is stored."""
         if self._store is None:
             self._open()
         while self._pending:
@@ -88,11 +88,11 @@ class Mirror:
 
     def _send_batch(self, batch: list[Event]) -> None:
         metrics, tags = _points(batch), _tags(batch)
-        # what a later execution said of the run holds
+        # the tags of a later execution of the stage stay as they are
         self._store.log(self._progress.run_id, metrics=metrics, tags=tags if self._newest else {})
 
     def _tell(self, event: Event) -> None:
-        """One event that is more than metrics and tags."""
+        """Send one event that is more than metrics and tags."""
         run_id, kind = self._progress.run_id, event["event"]
         if kind == "datasets":
             self._store.log_datasets(run_id, event["datasets"])
@@ -116,10 +116,10 @@ class Mirror:
             self._store.log(run_id, tags={NOTE: text})
 
     def close(self) -> str:
-        """After `send`: end the run as its stage did, and remove the journal; returns the status of the run.
+        """After `send`: end the run with the status of its stage, and remove the journal; returns the run's status.
 
-        A stage that left no end was killed: MLflow's KILLED, since FAILED says that it stopped with an error of its
-        own. Its run ends with the last sign of life, unless another execution has gone on with it.
+        A stage that wrote no end was killed: its status is KILLED, while FAILED means that it stopped with an error.
+        The run of a killed stage ends at the time of its last event, unless another execution has resumed the stage.
         """
         if self.status == RUNNING:
             self.status = KILLED
@@ -137,7 +137,7 @@ class Mirror:
         return then.status
 
     def note_error(self, error: Exception) -> None:
-        """Leave the reason of a failure to the stage."""
+        """Store why sending failed, for the stage to read."""
         self._note(error=reason_of(error))
 
     def _open(self) -> None:
@@ -154,9 +154,9 @@ class Mirror:
             if self._newest:
                 store.log(run_id, tags={**start["tags"], _EXECUTION: then.execution})
             if then.status != run.info.status:
-                store.client.update_run(run_id, status=then.status)  # it was killed, and goes on
+                store.client.update_run(run_id, status=then.status)  # its stage was killed, and is resumed
         store.log(run_id, params=start["params"])
-        # another run than before: the store is a new one, or somebody deleted the run
+        # if the run is another than before, the store is new or the run was deleted: all is sent again
         sent = min(self._progress.lines, len(self._pending)) if self._progress.run_id == run_id else 0
         del self._pending[:sent]
         self._note(run_id=run_id, lines=sent, error=None)
@@ -168,15 +168,18 @@ class Mirror:
 
 
 def follow(journal: Path, stage_pid: int, root: Path) -> int:
-    """Mirror the journal of a stage, the parent process, which may not have begun it; returns the exit code."""
-    warm_up()  # takes as long as the stage's own imports, which go on meanwhile
+    """Mirror a journal until its stage, the parent process, has ended; returns the exit code.
+
+    The stage may not have created the journal yet.
+    """
+    warm_up()  # meanwhile the stage is still importing its own libraries
     while not journal.exists() and os.getppid() == stage_pid:
         time.sleep(_POLL_SECONDS)
     with hold(journal, alone=False) as held:
         if not held:
             return 0
         mirror = Mirror(journal, store_uri(root))
-        # the folder of an experiment is removed when it ends; and MLflow puts artifacts below where it is
+        # the folder of an experiment is removed when it ends, and MLflow puts artifacts below its working folder
         os.chdir(project_home(root))
         return _follow_to_end(mirror, stage_pid)
 
@@ -185,9 +188,9 @@ def _follow_to_end(mirror: Mirror, stage_pid: int) -> int:
     due = 0.0
     machine = SystemMetrics(mirror.journal)
     while True:
-        with suppress(Exception):  # a full disk, of which the stage tells, or whatever a driver says
+        with suppress(Exception):  # a full disk, which the stage reports itself, or any error of a driver
             machine.sample()
-        # asked before reading: what a stage that is gone has written is then all there
+        # checked before reading: if the stage has ended, everything that it wrote is read
         gone = os.getppid() != stage_pid
         over = mirror.read() or gone
         if over or time.monotonic() >= due:
@@ -206,7 +209,7 @@ def _follow_to_end(mirror: Mirror, stage_pid: int) -> int:
 
 
 def _create_run(store: Store, experiment_id: str, start: Mapping[str, Any]) -> Any:
-    # a run begins with its first execution, whose journal may reach the store after this one
+    # a run begins when its first execution did, although that one's journal may be sent after this one
     first = start["journal"].partition("-")[0]
     began = int(first) if first.isdigit() else start["time"]
     tags = {**start["tags"], "journal": start["journal"], COLOUR: store.new_colour(experiment_id)}
@@ -218,7 +221,7 @@ def _known_status(run: Any) -> RunStatus:
 
 
 def _batch_length(events: Sequence[Event]) -> int:
-    """How many of the first events make a batch; none where the first is more than metrics and tags."""
+    """How many of the first events fit into one batch; 0 if the first is more than metrics and tags."""
     metrics = 0
     for count, event in enumerate(events):
         if event["event"] in _TOLD_ALONE:

@@ -1,7 +1,7 @@
 """The process that mirrors a journal, as the stage sees it.
 
-`pipeline.launch` starts it before the stage's own imports, which take as long as MLflow's, and replaces itself with
-the stage: the mirror stays a child of that process, which finds it by an environment variable.
+`pipeline.launch` starts the mirror, so that MLflow is imported while the stage imports its own libraries, and then
+replaces itself by the stage. The mirror stays a child of that process; an environment variable tells the stage of it.
 """
 
 import os
@@ -16,16 +16,16 @@ MIRROR = "pipeline.tracking.mirror"
 
 
 class MirrorProcess:
-    """A child process with the journal that it waits for."""
+    """A child process that mirrors a journal, or waits until the journal is created."""
 
     def __init__(self, pid: int, journal: Path, process: subprocess.Popen[bytes] | None = None) -> None:
         self.journal = journal
         self._pid = pid
-        self._process = process  # without a reference subprocess would wait for it behind our back
+        self._process = process  # kept, because subprocess reaps children whose Popen is gone
         self._ended = False
 
     def ended(self) -> bool:
-        """Whether it has ended, well or not."""
+        """Whether the process has ended, successfully or not."""
         if not self._ended:
             try:
                 self._ended = os.waitpid(self._pid, os.WNOHANG)[0] != 0
@@ -34,12 +34,12 @@ class MirrorProcess:
         return self._ended
 
     def kill(self) -> None:
-        """End it now; another mirror can go on where it stopped."""
+        """Kill the process; another mirror can continue where it stopped."""
         if not self.ended():
             os.kill(self._pid, signal.SIGKILL)
 
     def variable(self) -> dict[str, str]:
-        """What the environment of the stage has to say to find it again."""
+        """The environment variable from which the stage recreates this object (`inherited_mirror`)."""
         return {VARIABLE: f"{self._pid} {self.journal}"}
 
 
@@ -49,7 +49,7 @@ def mirror_arguments(journal: Path) -> list[str]:
 
 
 def start_mirror(journal: Path, root: Path, environment: Mapping[str, str]) -> MirrorProcess:
-    """Start the mirror of a journal that this process has begun or will begin.
+    """Start the mirror of a journal that this process has created or will create.
 
     Raises:
         OSError: the process cannot be started.
@@ -59,16 +59,16 @@ def start_mirror(journal: Path, root: Path, environment: Mapping[str, str]) -> M
         cwd=root,
         env=environment,
         stdin=subprocess.DEVNULL,
-        # it leaves errors beside the journal; an inherited pipe would keep whoever reads the stage's output waiting
+        # errors are stored beside the journal; an inherited pipe would keep readers of the stage's output waiting
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # Ctrl-C goes to all processes of the terminal's session; this one has yet to mark the run failed
+        # a session of its own, because Ctrl-C reaches the terminal's whole session and the run must still be ended
         start_new_session=True,
     )
     return MirrorProcess(process.pid, journal, process)
 
 
 def inherited_mirror() -> MirrorProcess | None:
-    """The mirror that the launch of this process started; the second time there is none."""
+    """The mirror that `pipeline.launch` started for this process; None if it did not, and for every later call."""
     pid, _, journal = os.environ.pop(VARIABLE, "").partition(" ")
     return MirrorProcess(int(pid), Path(journal)) if pid else None

@@ -1,7 +1,7 @@
-"""The run that can be compared: an evaluated policy with every parameter, dataset and cost that decided it.
+"""The runs by which policies are compared: each has every parameter, dataset and cost behind an evaluated policy.
 
-Other stages log to an experiment of their own. The run of an evaluation carries the parameters of all stages behind
-it, as dvc.lock has them, also of those that were not executed again.
+Other stages log to a separate experiment. The run of an evaluation has the parameters of all stages behind it, as
+dvc.lock has them, even of stages that were not executed again.
 """
 
 import json
@@ -24,42 +24,42 @@ _KNOBS = {
     "ppo": ("optimize.ppo.kl_coef",),
     "hybrid": ("optimize.dpo.beta", "optimize.hybrid.kl_coef"),
 }
-"""What is varied first of a method: its name tells these always, also where all variants have been committed."""
+"""The parameters that are varied first of a method: a run's name always has them, even if they are the defaults."""
 _NAMED_CHANGES = 3
-"""Further parameters that a run's name tells, when they differ from the committed ones."""
+"""How many further parameters a run's name has, of those that differ from the committed ones."""
 
 
 @dataclass(frozen=True)
 class Behind:
-    """What lies behind some inputs."""
+    """What some inputs were made by."""
 
     stages: Mapping[str, StageRecord]
-    """In the order of their work."""
+    """The stages by name, in the order in which they ran."""
     breaks: tuple[str, ...]
     """Inputs that no entry of dvc.lock explains, such as a file that was edited by hand."""
 
     def params(self) -> dict[str, Any]:
-        """Parameters of all stages by dotted key; where stages ran with different values, each with its stages."""
-        found: dict[str, dict[str, list[str]]] = {}
+        """Parameters of all stages by dotted key; if stages ran with different values, each value with its stages."""
+        stages_of: dict[str, dict[str, list[str]]] = {}
         values: dict[str, Any] = {}
         for name, stage in self.stages.items():
             for key, value in stage.params.items():
-                found.setdefault(key, {}).setdefault(repr(value), []).append(name)
+                stages_of.setdefault(key, {}).setdefault(repr(value), []).append(name)
                 values[key] = value
         mixed = {
             key: "; ".join(f"{value} ({', '.join(names)})" for value, names in versions.items())
-            for key, versions in found.items()
+            for key, versions in stages_of.items()
             if len(versions) > 1
         }
         return values | mixed
 
 
 def behind(cache: Path, lock: Lock, inputs: Mapping[str, str]) -> Behind:
-    """The stages behind inputs, as far as every hash on the way agrees.
+    """The stages behind some inputs, followed back as long as all hashes agree.
 
     Args:
-        cache: DVC's, which has the listings of folders.
-        lock: dvc.lock, which has all stages that ran before the one that reads the inputs.
+        cache: DVC's cache, with the listings of folders.
+        lock: dvc.lock, with all stages that ran before the one that reads the inputs.
         inputs: content hash by path.
     """
     stages: dict[str, StageRecord] = {}
@@ -82,7 +82,7 @@ def behind(cache: Path, lock: Lock, inputs: Mapping[str, str]) -> Behind:
 
 
 def _is_content(cache: Path, artifact: Artifact, outputs: Sequence[Artifact]) -> bool:
-    """Whether outputs have an artifact's content: one of them, a part of one, or a folder in which they lie."""
+    """Whether the artifact is one of the outputs, a part of one, or a folder that consists of them."""
     if artifact in outputs:
         return True
     files = {path: md5 for output in outputs for path, md5 in _files(cache, output) if artifact.covers(path)}
@@ -93,7 +93,7 @@ def _is_content(cache: Path, artifact: Artifact, outputs: Sequence[Artifact]) ->
 
 
 def _files(cache: Path, output: Artifact) -> Iterator[tuple[str, str]]:
-    """Paths of an output's files with their hashes; none where the cache has no listing of the folder."""
+    """Paths of an output's files with their hashes; none if the cache has no listing of the folder."""
     if not output.md5.endswith(".dir"):
         yield output.path, output.md5
         return
@@ -104,7 +104,7 @@ def _files(cache: Path, output: Artifact) -> Iterator[tuple[str, str]]:
 
 
 def policy_name(place: Mapping[str, str], params: Mapping[str, Any], defaults: Defaults, experiment: str | None) -> str:
-    """What the run is called: method, seed and main parameters, what was changed of others, DVC's experiment."""
+    """The name of a run: method, seed, main parameters, a few others that were changed, and DVC's experiment."""
     name = f"{place['method']} seed {place['seed']}" if place else "sft"
     knobs = [key for key in _KNOBS.get(place.get("method", ""), ()) if key in params]
     changed = [key for key in defaults.changed(dict(params)) if key in params and key not in knobs]
@@ -114,17 +114,17 @@ def policy_name(place: Mapping[str, str], params: Mapping[str, Any], defaults: D
 
 
 def _short(key: str, keys: Collection[str]) -> str:
-    """The end of a dotted key that no other key has: `beta`, but `dpo.learning_rate`."""
+    """The shortest end of a dotted key that no other key has: `beta`, but `dpo.learning_rate`."""
     parts = key.split(".")
     ends = (".".join(parts[start:]) for start in range(len(parts) - 1, 0, -1))
     return next((end for end in ends if sum(f".{other}".endswith(f".{end}") for other in keys) == 1), key)
 
 
 def policy_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Names for the UI, which makes a section of charts of what comes before a slash.
+    """The metrics under names for the UI, which makes a section of charts for each prefix before a slash.
 
-    What policies are compared by has no section and comes first: `judge_score`. Ends of intervals are in `interval/`,
-    the rest in `detail/`; lists and what was not measured are left out.
+    Those by which policies are compared have no section and come first, such as `judge_score`. Ends of intervals are in
+    `interval/`, the rest in `detail/`; lists and what was not measured are left out.
     """
     named: dict[str, float] = {}
     for key, value in flatten(metrics).items():
@@ -161,11 +161,11 @@ def _is_measured(key: str, value: Any) -> bool:
 
 
 def described(stages: Mapping[str, Mapping[str, Any]], find: Callable[[str, str], Any]) -> str:
-    """The lineage as Markdown, with links to the runs of its stages. The UI shows its first lines, and tables badly.
+    """The lineage as Markdown, with links to the runs of its stages; a list, because the UI renders tables badly.
 
     Args:
-        stages: by name, `outs` (content hash by path) and `seconds`, in the order of work.
-        find: the newest run that wrote a path with a content, None where the store has none.
+        stages: by name, `outs` (content hash by path) and `seconds`, in the order in which they ran.
+        find: returns the newest run that wrote a path with a content hash, None if the store has none.
     """
     lines = ["Runs of the stages behind this policy, the last one first:", ""]
     for name, stage in reversed(list(stages.items())):

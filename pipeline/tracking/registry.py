@@ -1,9 +1,9 @@
-"""The registered model: a version for each evaluated checkpoint, and who is candidate and champion.
+"""The registered model: a version for each evaluated checkpoint, of which one is the candidate and one the champion.
 
-The candidate is the best policy of the last report. It becomes the champion only if no flag speaks against it and the
-paired interval of its judge score over the champion's, prompt by prompt, lies above 0, both measured with the same;
-where there is no champion yet, its gain over the SFT policy. Otherwise the version says why not, and `make promote`
-lets people decide.
+The candidate is the best policy of the last report. It becomes the champion if no flag speaks against it, it was
+measured with the same judge, prompts and sampling as the champion, and the paired interval of its gain in judge score
+over the champion, prompt by prompt, lies above 0. If there is no champion yet, the interval of its gain over the SFT
+policy has to lie above 0. Otherwise a tag of the version says why not, and people can decide with `make promote`.
 """
 
 import json
@@ -18,8 +18,8 @@ from pipeline.tracking.store import Store
 CANDIDATE, CHAMPION = "candidate", "champion"
 _REFUSED = "champion.refused"
 _SHOWN = {"judge_score": "judge_score", "win_rate_vs_sft": "win_rate", "kl_nats_per_sequence": "kl"}
-"""Results of a policy, and how the tags of its version call them. The UI writes all tags of a version below each other,
-so that they are few; other hashes than that of the checkpoint are with its run."""
+"""Results of a policy, and their names in the tags of its version. They are few, because the UI shows all tags of a
+version below each other; its run has the rest."""
 _CHECKPOINT = "dvc.dep/artifacts/selected/"
 _VERSIONS = "mlflow.modelVersions"
 
@@ -33,9 +33,9 @@ class Registry:
         self.name = name
 
     def register(self, run: Any, model_id: str) -> str:
-        """The version of an evaluated checkpoint; a run has one, however often this is asked."""
+        """The version of an evaluated checkpoint, which is created if its run has none yet."""
         version = self.version_of(run) or self._new_version(run, model_id)
-        # by this the pages of the model and of its run know the version; only a server sets it by itself
+        # the pages of the model and its run show the version by this tag, which only a server sets by itself
         link = json.dumps([{"name": self.name, "version": version}])
         self._client.set_logged_model_tags(model_id, {_VERSIONS: link})
         return version
@@ -58,24 +58,24 @@ class Registry:
         return str(version.version)
 
     def version_of(self, run: Any) -> str | None:
-        """The version of a run, None where it has none."""
+        """The version of a run; None if it has none."""
         known = self._client.search_model_versions(f"name = '{self.name}' and run_id = '{run.info.run_id}'")
         return str(known[0].version) if known else None
 
     def holder(self, alias: str) -> Any:
-        """The version that has an alias, None where none has it."""
+        """The version with an alias; None if no version has it."""
         models = self._client.search_registered_models(f"name = '{self.name}'", max_results=1)
         number = models[0].aliases.get(alias) if models else None
         return self._client.get_model_version(self.name, str(number)) if number is not None else None
 
     def consider(self, run: Any, flags: Mapping[str, str]) -> str:
-        """Make the policy of a run the candidate, and the champion if it has earned that.
+        """Make the policy of a run the candidate and, if it meets the conditions above, the champion.
 
         Args:
             flags: warnings about the policy, message by code.
 
         Returns:
-            What was decided and why.
+            The decision and its reason.
         """
         version = self.version_of(run)
         if version is None:
@@ -111,7 +111,7 @@ class Registry:
         common = sorted(ours.keys() & theirs.keys())
         if len(common) < len(ours):
             return f"version {champion.version}, the champion, was measured on other prompts ({len(common)} in common)"
-        scores = ([side[one] for one in common] for side in (ours, theirs))
+        scores = ([side[prompt] for prompt in common] for side in (ours, theirs))
         gain = policy_difference(*scores, within=JUDGE_GAIN_RANGE)
         if gain["low"] > 0:
             return None
@@ -120,7 +120,7 @@ class Registry:
 
     def _scores(self, run_id: str) -> dict[str, float]:
         """Judge score by prompt id."""
-        return {one: float(row["judge_score"]) for one, row in self._store.samples(run_id).items()}
+        return {prompt: float(row["judge_score"]) for prompt, row in self._store.samples(run_id).items()}
 
     def promote(self, version: str) -> str:
         """Make a version the champion because somebody says so.
@@ -128,7 +128,7 @@ class Registry:
         Raises:
             PipelineError: there is no such version.
         """
-        known = {str(one.version): one for one in self._client.search_model_versions(f"name = '{self.name}'")}
+        known = {str(known.version): known for known in self._client.search_model_versions(f"name = '{self.name}'")}
         if version not in known:
             raise PipelineError(
                 f"model {self.name} has no version {version}; it has {', '.join(sorted(known)) or 'none'}"
@@ -145,15 +145,16 @@ class Registry:
         held = {str(number): alias for alias, number in models[0].aliases.items()}
         versions = self._client.search_model_versions(f"name = '{self.name}'")
         lines = []
-        for one in sorted(versions, key=lambda found: -int(found.version)):
-            refusal = one.tags.get(_REFUSED, "no")
+        for version in sorted(versions, key=lambda version: -int(version.version)):
+            refusal = version.tags.get(_REFUSED, "no")
             why = f"  not champion: {refusal}" if refusal != "no" else ""
-            lines.append(f"{one.version:>4}  {held.get(str(one.version), ''):<10}  {one.description}{why}")
+            alias = held.get(str(version.version), "")
+            lines.append(f"{version.version:>4}  {alias:<10}  {version.description}{why}")
         return lines
 
 
 def aliased_versions(client: Any) -> Iterator[tuple[list[str], Any]]:
-    """Versions of all registered models of a store that have an alias, each with its aliases."""
+    """All versions in a store that have aliases, of any registered model, each with its aliases."""
     token = None
     while True:
         page = client.search_registered_models(page_token=token)

@@ -1,8 +1,8 @@
-"""What is asked of MLflow; the only module that imports it.
+"""All calls to MLflow; the only module that imports it.
 
-Everything here may be asked twice, by a mirror that goes on where another was killed: a parameter or a tag is set to
-the value that it has, datasets are known by name and digest, a model by its run and name, files are overwritten, and of
-metrics with the same key, step, time and value every SQL store keeps one, behind a server or not.
+Every call may be repeated, by a mirror that continues where another was killed. Parameters and tags are set to the
+value that they have, datasets are identified by name and digest, a model by its run and name, files are overwritten,
+and of metrics with the same key, step, time and value every SQL store keeps one, behind a server or not.
 """
 
 import json
@@ -20,9 +20,9 @@ SAMPLES = "samples.json"
 NOTE = "mlflow.note.content"
 """Tag of a run, an experiment or a model that the UI shows as its description, Markdown."""
 EXPERIMENT_ID = "{experiment id}"
-"""Stands in tags of an experiment, whose id is not known before it is there."""
+"""Placeholder in the tags of an experiment, whose id is not known before it is created."""
 _KIND = ("mlflow.experimentKind", "custom_model_development")
-"""What earlier releases of MLflow 3 go by; the present one looks at the address alone (view.py)."""
+"""The kind of experiment for earlier releases of MLflow 3; the present one decides by the address (view.py)."""
 COLOUR = "mlflow.runColor"
 """Tag of a run; without it the UI picks a colour by chance, and some of six runs mostly look alike."""
 _COLOURS = (
@@ -35,11 +35,11 @@ _TRIES = 5
 
 
 def repeated(ask: Callable[[], Answer]) -> Answer:
-    """What is asked, again where another clone asked for the same in the same moment.
+    """The result of `ask`, which is called again if it collided with the same call of another clone.
 
-    Both find no experiment, data set or alias of a name, and both create one. The slower one is told that it exists or,
-    where MLflow did not expect that, what the database says (BAD_REQUEST); the next time it finds the other's. What is
-    asked may create several things, each of which may collide.
+    Both clones find no experiment, data set or alias of a name, and both create one. The slower one gets an error: that
+    it exists, or, where MLflow does not expect a collision, that of the database (BAD_REQUEST). The next time it finds
+    what the other one created. `ask` may create several things, each of which may collide.
     """
     for _ in range(_TRIES - 1):
         try:
@@ -58,7 +58,7 @@ def connect(uri: str) -> "Store":
     """
     import mlflow
 
-    # MLflow looks up the checkpoint of a model version in the store of the process, whatever the client's is
+    # needed beside the client's address: MLflow looks up the model of a version in the process's store
     mlflow.set_tracking_uri(uri)
     client = mlflow.MlflowClient(uri)
     client.search_experiments(max_results=1)
@@ -73,45 +73,45 @@ def system_monitors() -> list[Any]:
     from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
     monitors = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
-    with suppress(Exception):  # no driver, no package of NVIDIA's: it raises anything
+    with suppress(Exception):  # without a driver or NVIDIA's package it raises all kinds of errors
         monitors.append(GPUMonitor())
     return monitors
 
 
 class Store:
-    """What stages tell a tracking store, through an `MlflowClient`."""
+    """A tracking store, through an `MlflowClient`."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
 
     def experiment(self, name: str, tags: Mapping[str, str]) -> str:
-        """The id of an experiment of training runs, created where it is new; tags that it has stay."""
-        found = self.client.get_experiment_by_name(name)
-        identity = str(self.client.create_experiment(name) if found is None else found.experiment_id)
-        has = {} if found is None else found.tags
+        """The id of an experiment, which is created if there is none; tags that it has already stay."""
+        known = self.client.get_experiment_by_name(name)
+        identity = str(self.client.create_experiment(name) if known is None else known.experiment_id)
+        set_before = {} if known is None else known.tags
         for key, value in (dict([_KIND]) | dict(tags)).items():
-            if key not in has:
+            if key not in set_before:
                 self.client.set_experiment_tag(identity, key, value.replace(EXPERIMENT_ID, identity))
         return identity
 
     def new_colour(self, experiment_id: str) -> str:
-        """A colour for a run, which none of the last ones of the experiment has."""
+        """A colour that none of the experiment's latest runs has."""
         newest = ["attributes.start_time DESC"]
         last = self.client.search_runs([experiment_id], order_by=newest, max_results=len(_COLOURS) - 1)
         taken = {run.data.tags.get(COLOUR) for run in last}
         return next(colour for colour in _COLOURS if colour not in taken)
 
     def run_of_journal(self, experiment_id: str, journal: str) -> Any:
-        """The run with the journal of this name, None where there is none."""
-        found = self.client.search_runs([experiment_id], f"tags.journal = '{journal}'", max_results=1)
-        return found[0] if found else None
+        """The run with the journal of this name; None if there is none."""
+        runs = self.client.search_runs([experiment_id], f"tags.journal = '{journal}'", max_results=1)
+        return runs[0] if runs else None
 
     def run_that_wrote(self, path: str, md5: str) -> Any:
-        """The newest run, of any experiment, that wrote an output with this content; None where there is none."""
+        """The newest run, of any experiment, that wrote an output with this content; None if there is none."""
         every = [experiment.experiment_id for experiment in self.client.search_experiments()]
         query = f"tags.`dvc.out/{path}` = '{md5}'"
-        found = self.client.search_runs(every, query, order_by=["attributes.start_time DESC"], max_results=1)
-        return found[0] if found else None
+        runs = self.client.search_runs(every, query, order_by=["attributes.start_time DESC"], max_results=1)
+        return runs[0] if runs else None
 
     def log(
         self,
@@ -121,7 +121,7 @@ class Store:
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Metrics, parameters and tags of a run."""
+        """Log metrics, parameters and tags of a run."""
         from mlflow.entities import Param, RunTag
 
         self.client.log_batch(
@@ -133,7 +133,7 @@ class Store:
         )
 
     def log_datasets(self, run_id: str, datasets: Sequence[Event]) -> None:
-        """Inputs of a run: `name`, `digest` (DVC's content hash), `context`, `source` and `rows` of each."""
+        """Log the inputs of a run: `name`, `digest` (DVC's content hash), `context`, `source` and `rows` of each."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         self.client.log_inputs(
@@ -141,20 +141,20 @@ class Store:
             datasets=[
                 DatasetInput(
                     Dataset(
-                        name=one["name"],
-                        digest=one["digest"][:_DIGEST_LENGTH],
+                        name=dataset["name"],
+                        digest=dataset["digest"][:_DIGEST_LENGTH],
                         source_type="local",
-                        source=json.dumps({"uri": one["source"]}),
-                        profile=None if one.get("rows") is None else json.dumps({"num_rows": one["rows"]}),
+                        source=json.dumps({"uri": dataset["source"]}),
+                        profile=_profile(dataset),
                     ),
-                    [InputTag(_CONTEXT, one["context"])],
+                    [InputTag(_CONTEXT, dataset["context"])],
                 )
-                for one in datasets
+                for dataset in datasets
             ],
         )
 
     def log_model(self, experiment_id: str, run_id: str, model: Event, *, at: int) -> str:
-        """A checkpoint that lies outside of the store, with its metrics on a dataset; returns the model's id."""
+        """Log a checkpoint whose weights are elsewhere, with its metrics on a dataset; returns the model's id."""
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
 
         known = self._known_model(experiment_id, run_id, model["name"]) or self.client.create_logged_model(
@@ -166,7 +166,7 @@ class Store:
             model_type="policy",
         )
         model_id = known.model_id
-        # whoever created it may have been killed before the rest, and outputs are kept as often as they are told
+        # a mirror may have been killed after creating it; and outputs are not to be logged twice
         if known.status != LoggedModelStatus.READY:
             self.client.finalize_logged_model(model_id, LoggedModelStatus.READY)
         if all(one.model_id != model_id for one in self.client.get_run(run_id).outputs.model_outputs):
@@ -181,11 +181,11 @@ class Store:
 
     def _known_model(self, experiment_id: str, run_id: str, name: str) -> Any:
         query = f"source_run_id = '{run_id}' AND name = '{name}'"
-        found = self.client.search_logged_models([experiment_id], filter_string=query, max_results=1)
-        return found[0] if found else None
+        models = self.client.search_logged_models([experiment_id], filter_string=query, max_results=1)
+        return models[0] if models else None
 
     def samples(self, run_id: str) -> dict[str, dict[str, Any]]:
-        """Rows of the table of samples that the run of a policy keeps, by prompt id; none where it keeps no table."""
+        """Rows of the table of samples in the run of a policy, by prompt id; empty if the run has no table."""
         if not any(file.path == SAMPLES for file in self.client.list_artifacts(run_id)):
             return {}
         with TemporaryDirectory() as folder:
@@ -194,9 +194,14 @@ class Store:
         return {row["id"]: row for row in rows}
 
     def log_files(self, run_id: str, folder: Path) -> None:
-        """Every file of a folder as artifacts of a run, under the same names."""
+        """Log every file of a folder as an artifact of a run, under the same name."""
         if folder.is_dir():
             self.client.log_artifacts(run_id, str(folder))
+
+
+def _profile(dataset: Event) -> str | None:
+    """Facts of a dataset that the UI shows; None if its rows were not counted."""
+    return None if dataset.get("rows") is None else json.dumps({"num_rows": dataset["rows"]})
 
 
 def warm_up() -> None:

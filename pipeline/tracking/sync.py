@@ -43,7 +43,7 @@ def _upload(journal: Path, uri: str) -> str:
             mirror.read()
             mirror.send()
             status = mirror.close()
-        except Exception as error:  # one run that the store refuses must not keep the others back
+        except Exception as error:  # a run that the store refuses must not stop the upload of the others
             print(f"{journal.stem}: {reason_of(error)}", file=sys.stderr)
             return "failed"
         more = "" if status == mirror.status else f"; its run, which went on, is {status}"

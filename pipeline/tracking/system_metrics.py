@@ -1,8 +1,8 @@
-"""What the machine does while a stage runs, on request: MLflow's system metrics, through the journal of the run.
+"""Load of the machine while a stage runs, on request: MLflow's system metrics, through the journal of the run.
 
     MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING=true make repro
 
-MLflow's own thread gives up when the server does not answer once; here nothing is lost then.
+MLflow's own thread stops for good when the server once does not answer; the journal loses nothing.
 """
 
 import os
@@ -14,11 +14,11 @@ from pipeline.tracking.journal import append_to
 from pipeline.tracking.store import system_monitors
 
 ENABLE, INTERVAL = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"
-"""MLflow's own variables: whether, and every how many seconds (10 unless set)."""
+"""MLflow's own variables: whether to sample, and the interval in seconds (10 unless set)."""
 
 
 class SystemMetrics:
-    """Appends a sample to a journal now and then; does nothing unless it was asked for."""
+    """Appends samples to a journal at an interval; does nothing unless the environment asks for it."""
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
@@ -29,7 +29,7 @@ class SystemMetrics:
         self._samples = 0
 
     def sample(self) -> None:
-        """Take and note one where it is time for it: processor, memory, disk, network, and GPUs where there are any."""
+        """Log a sample if one is due: processor, memory, disk, network, and GPUs if there are any."""
         if not self._monitors or time.monotonic() < self._due:
             return
         self._due = time.monotonic() + self._seconds
@@ -43,7 +43,7 @@ class SystemMetrics:
 
 
 def _seconds(text: str) -> float:
-    """A number of seconds, the default where it is none: nobody reads what this process could say of it."""
+    """The number of seconds, or the default for anything else: nobody would see an error of this process."""
     try:
         return max(0.1, float(text))
     except ValueError:

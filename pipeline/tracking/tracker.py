@@ -1,6 +1,6 @@
-"""One MLflow run for each execution of a stage: events go to a local journal, and a process beside it mirrors them.
+"""One MLflow run for each execution of a stage: events go to a local journal, which another process sends to MLflow.
 
-Nothing here talks to MLflow, so neither its import nor a server that is slow or down holds the work up.
+Nothing here imports MLflow or waits for a server, so a slow server, or none, does not delay the work.
 """
 
 import os
@@ -21,23 +21,23 @@ from pipeline.tracking.store_address import masked, tracking_uri
 if TYPE_CHECKING:
     from pipeline.params.schema import Tracking
 
-_PATIENCE_SECONDS = 20.0  # how long a stage that is done waits for its mirror
+_PATIENCE_SECONDS = 20.0  # how long a stage that has ended waits for its mirror
 _CHECK_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 VALUE_LIMIT = 500
-"""Characters of a parameter that a run keeps."""
+"""Characters of a parameter that are logged; the rest is cut off."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment of MLflow, with the tags that it gets unless it has them."""
+    """An experiment of MLflow, with tags that are set unless the experiment has them already."""
 
     name: str
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class RunTracker:
-    """Keeps the journal of one run; a store that fails costs one warning, not the training run."""
+    """Writes the journal of one run. If the store fails, there is one warning and the work goes on."""
 
     def __init__(self, tracking: "Tracking", root: Path) -> None:
         self._required = tracking.required
@@ -59,17 +59,17 @@ class RunTracker:
         continues: str | None = None,
         experiment: Experiment | None = None,
     ) -> str | None:
-        """Begin the journal with what is known before the work.
+        """Create the journal with everything that is known before the work.
 
         Args:
             name: of the run.
-            params: those that it reads.
+            params: the parameters that the stage reads.
             tags: of the run.
-            continues: what an earlier call returned whose run this one goes on with.
+            continues: what this method returned in the execution that this one resumes.
             experiment: where the run belongs; `tracking.experiment` unless given.
 
         Returns:
-            The name of the run's first journal, None when nothing can be tracked.
+            The name of the run's first journal; None if no journal can be written.
 
         Raises:
             PipelineError: `tracking.required` is true and the run could not be opened.
@@ -92,7 +92,7 @@ class RunTracker:
         return self._journal.name if self._journal is not None else None
 
     def log(self, metrics: Mapping[str, float], *, step: int = 0, at: int | None = None) -> None:
-        """Write metrics of one step; `at` is their time (ms since 1970) when it is not now."""
+        """Log metrics of one step; `at` is their time (ms since 1970), by default now."""
         values = {key: float(value) for key, value in metrics.items()}
         self._append("metrics", step=step, values=values, **({} if at is None else {"at": at}))
         if self._journal is not None and time.monotonic() - self._last_check > _CHECK_SECONDS:
@@ -105,13 +105,13 @@ class RunTracker:
         self._append("tags", tags=dict(tags))
 
     def tell(self, event: str, **fields: Any) -> None:
-        """An event that is more than metrics and tags: `datasets`, `model`, `files`, `attach` or `lineage`."""
+        """Log another event: `datasets`, `model`, `files`, `attach`, `candidate` or `lineage`."""
         self._append(event, **fields)
 
     def keep(self, files: Mapping[str, Path | str]) -> None:
-        """Copy files beside the journal, under the names that they will have as artifacts; texts become files.
+        """Copy files beside the journal, under the names that they will have as artifacts; a text becomes a file.
 
-        An event that names their folder, `files` or `attach`, sends them.
+        They are sent by an event that names their folder: `files` or `attach`.
         """
         if self._journal is None:
             return
@@ -122,7 +122,7 @@ class RunTracker:
             self._fail(f"the run is not tracked completely: {error}")
 
     def finish(self, *, succeeded: bool) -> None:
-        """Close the run as FINISHED or FAILED, and give the mirror time to send what is left.
+        """End the run as FINISHED or FAILED, and wait a while for the mirror to send the rest.
 
         Raises:
             PipelineError: `tracking.required` is true, the stage succeeded, and the run could not be completed.
@@ -159,8 +159,8 @@ class RunTracker:
     def _store_failure(self) -> str:
         reason = read_progress(self._journal.path).error if self._journal is not None else None
         if reason is None and self._mirror is not None:
-            still = f"it has not taken the whole run {_PATIENCE_SECONDS:.0f} s after its end"
-            reason = "the process that mirrors the run to it was ended" if self._mirror.ended() else still
+            late = f"it has not taken the whole run {_PATIENCE_SECONDS:.0f} s after its end"
+            reason = "the process that mirrors the run to it was ended" if self._mirror.ended() else late
         return f"MLflow at {self._uri} failed: {reason}"
 
     def _fail(self, message: str) -> None:

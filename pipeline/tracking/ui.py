@@ -1,4 +1,4 @@
-"""MLflow's UI on this machine, with the address of the view in which policies are compared: `make ui`.
+"""Start MLflow's UI and print the address of the view that compares policies: `make ui`.
 
 python -m pipeline.tracking.ui [--host 127.0.0.1] [--port 5000]
 """
@@ -18,7 +18,7 @@ from pipeline.tracking.view import address
 
 
 def main() -> None:
-    """Replace this process by MLflow's server, or say where the one is that runs go to."""
+    """Replace this process by MLflow's server; if runs go to a server already, print its address instead."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=5000)

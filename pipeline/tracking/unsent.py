@@ -1,7 +1,7 @@
-"""Runs that the store does not have yet, and that the journal of a later stage says something of.
+"""Finds the run of another stage that an event is about, also where that run has not been sent yet.
 
-The report tells the run of a policy that it is the candidate. Where the server was down during the evaluation, the run
-is still in its journal: what it is told waits, too, until `make sync` sends both in the order of their times.
+The report, for one, makes the run of a policy the candidate. If the server was down during the evaluation, that run is
+still in its journal; the event then waits, until `make sync` sends both journals in the order of their times.
 """
 
 from pathlib import Path
@@ -13,19 +13,19 @@ from pipeline.tracking.store import Store
 
 
 def run_that_wrote(store: Store, journal: Path, path: str, md5: str) -> Any:
-    """The newest run in the store that wrote an output with this content, None where nobody has one.
+    """The newest run in the store that wrote an output with this content; None if there is no such run.
 
     Args:
         store: where runs are sent.
-        journal: the one that asks; others lie beside it.
+        journal: the one with the event; other journals are in its folder.
         path: of the output.
         md5: its content hash.
 
     Raises:
-        PipelineError: such a run is in a journal that is not sent to its end yet.
+        PipelineError: such a run is in a journal that has not been sent completely.
     """
     for other in sorted(journal.parent.glob("*.jsonl")):
-        # also where the store has the beginning of its run
+        # also if the store has a part of the run already
         if other != journal and _wrote(other, path, md5):
             raise PipelineError(f"{other.stem}, of which it says something, has to be uploaded first")
     return store.run_that_wrote(path, md5)

@@ -1,6 +1,6 @@
-"""The view of the experiment of policies: results and what was varied, in the table and as charts.
+"""The saved view that compares policies in MLflow's UI: results and varied parameters, as a table and as charts.
 
-It is what MLflow's UI (3.x) stores when somebody saves a view under "Views", as a tag of the experiment.
+It is a tag of the experiment, in the format in which MLflow's UI (3.x) stores a view that somebody saves under "Views".
 """
 
 import base64
@@ -11,15 +11,15 @@ from enum import Enum
 from typing import Any
 
 KEY = "policies-2"
-"""Names the view in addresses; another one when it changes, so that a view that users edited stays theirs."""
+"""Names the view in addresses. A changed view gets a new key, so that users keep the one that they edited."""
 WORKFLOW = "workflowType=machine_learning"
 """Opens the view for the training of models. Without it the UI shows what the browser was last asked for, and at first
 every experiment as one of prompts and traces, whatever its kind (github.com/mlflow/mlflow/issues/24498)."""
 _SCORE, _WINS, _KL, _PERPLEXITY = "judge_score", "win_rate_vs_sft", "kl_nats_per_sequence", "perplexity_held_out"
 _RESULTS = {_SCORE: "judge score", _WINS: "win rate", _KL: "KL", _PERPLEXITY: "perplexity"}
-"""How charts call them."""
+"""The names of these metrics in charts."""
 _VARIED = {"optimize.dpo.beta": "DPO: results by beta", "optimize.ppo.kl_coef": "PPO: results by kl_coef"}
-"""What is varied first, each with the title of its charts."""
+"""The parameters that are varied first, each with the title of its charts."""
 _COLUMNS = {
     "attributes.`Run Name`": 240,
     "runDateAndNestInfo": 130,  # when it was created
@@ -32,13 +32,13 @@ _COLUMNS = {
     "tags.`champion`": 150,
     "duration": 80,  # of the evaluation alone
 }
-"""From left to right, with their widths in pixels. The UI shows the two without quotes whether selected or not."""
+"""Columns from left to right, with their widths in pixels. The UI always shows the two without quotes."""
 _CURVES = ("loss", "score", "kl_k3", "accuracy", "margin")
 _ALL = {"runsCountToCompare": 100}
 
 
 class Mode(Enum):
-    """How the view shows the runs, as the UI calls it in addresses."""
+    """How the view shows the runs; the values are those of the UI's addresses."""
 
     TABLE = ""
     CHARTS = "CHART"
@@ -75,7 +75,7 @@ def _state() -> dict[str, Any]:
 
 
 def _sections() -> Iterator[dict[str, Any]]:
-    """One for each parameter, whose four charts fit on a screen."""
+    """Sections of charts: one for each varied parameter, whose four charts fit on a screen, and two for all runs."""
     shown = {"display": True, "isReordered": False}
     for key, name in _VARIED.items():
         yield {"uuid": key, "name": name, "columns": 2, "cardHeight": 260, **shown}
@@ -84,7 +84,7 @@ def _sections() -> Iterator[dict[str, Any]]:
 
 
 def _charts_of_varied() -> Iterator[dict[str, Any]]:
-    """A parameter against the results, one by one and all together; runs without it are in none of them."""
+    """Each varied parameter against each result, and against all together; only runs that have it are shown."""
     for key in _VARIED:
         for result in (_SCORE, _WINS, _KL):
             yield _scatter(key, ("PARAM", key), ("METRIC", result))
