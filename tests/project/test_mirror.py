@@ -18,21 +18,21 @@ OF_A_WHOLE = {
     "labelling": "as_data page to_pairs",
     "lineage": "calls forged_locks store_attacks",
     "memory": "training_stages",
-    "models": "casting",
     "objectives": "oracle",
     "params": "dvc_writer yaml",
     "parity": "dpo reward",
-    "project": "layers mirror",
+    "project": "kernels layers mirror",
     "reading": "files_fuzzed prompts_beside_chats public_sets tables winner_words",
     "reading/layouts": "layouts refusals round_trip unused",
     "reading/opinions": "columns_beside_two",
     "recipes": "recipes",
     "report": "browser one_rule policies",
     "tiny_pipeline": "audit disk experiments hybrid kills mlflow_screens page_state policy_runs rebuild release "
-    "remotes reward_choice run workflow",
+    "remotes reward_choice run warm workflow",
     "tracking": "home lost_answers postgres",
     "training": "first_log_ratios fresh_head known_optimum number_formats",
     "validation": "batches severities",
+    "warm": "ending",
 }
 CODE = ("pipeline", ".")
 """Folders whose packages have their tests in a folder of the same name: rooms, and beside pipeline/ the benchmarks."""
