@@ -36,7 +36,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
     second = load_second_judge(
         stage.input("artifacts/second_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
     )
-    policy = load_policy(stage.input(f"artifacts/selected/{method}/seed-{seed}"), compute, finetuning=None)
+    policy = load_policy(stage.input(f"artifacts/policies/{method}/seed-{seed}"), compute, finetuning=None)
     start = perf_counter()
     samples = evaluator.sample_and_score(policy, prompts, title=f"{method} samples", baseline=baseline)
     samples = evaluator.judge_again(second, samples, baseline)
@@ -47,7 +47,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
     steps = json.loads(stage.input(f"reports/checkpoints/{method}/seed-{seed}.json").read_text())
     metrics |= {name: steps[name] for name in ("selected_step", "last_step")}
     changed = metrics["selected_step"] != metrics["last_step"]
-    last = stage.input(f"artifacts/policies/{method}/seed-{seed}")
+    last = stage.input(f"artifacts/training/{method}/seed-{seed}")
     metrics["last"] = last_metrics(evaluator, last, prompts, baseline) if changed else None
     rows = [sample.as_row() for sample in samples]
     write_table(stage.output(f"reports/policies/{method}/seed-{seed}/samples.jsonl"), rows, "samples")

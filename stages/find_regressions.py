@@ -25,7 +25,7 @@ def main(stage: Stage, seed: str) -> None:
         return
     settings = stage.params.find_regressions
     prompts = read_records(stage.input("artifacts/data/prompts/train.jsonl"), fields=PROMPT_FIELDS)
-    start = stage.input(f"artifacts/selected/{stage.params.optimize.methods[0]}/seed-{seed}")
+    start = stage.input(f"artifacts/policies/{stage.params.optimize.methods[0]}/seed-{seed}")
     inputs = stage.input("artifacts/inputs/ppo")
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     compute = stage.start_compute()

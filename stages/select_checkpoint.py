@@ -15,7 +15,7 @@ from pipeline.stage.run import Stage, run_stage
 def main(stage: Stage, method: str, seed: str) -> None:
     """Off the training path: another judge, budget or prompts select again, and nothing is trained again."""
     settings, evaluator = stage.params.select_checkpoint, start_evaluator(stage)
-    trained = stage.input(f"artifacts/policies/{method}/seed-{seed}")
+    trained = stage.input(f"artifacts/training/{method}/seed-{seed}")
     history = read_records(stage.input(f"reports/training/{method}/seed-{seed}.jsonl"), fields=("step",))
     repaired = stage.input(f"artifacts/inputs/{method}") / f"seed-{seed}" if method == "hybrid" else None
     first = None if repaired is None else repaired / "policy"
@@ -28,7 +28,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
     trusted = json.loads(stage.input("reports/judge/gate.json").read_text())["trusted"]
     selected, last = choose_step(points, settings, trusted=trusted), max(checkpoints)
     print(f"step {selected} of {last} goes on", flush=True)
-    target = stage.output(f"artifacts/selected/{method}/seed-{seed}")
+    target = stage.output(f"artifacts/policies/{method}/seed-{seed}")
     keep_checkpoint(checkpoints[selected], checkpoints[last], target)
     facts: dict[str, Any] = {"selected_step": selected, "last_step": last, "points": points}
     facts |= {"select": settings.select, "max_kl": settings.max_kl, "judge_trusted": trusted}

@@ -18,7 +18,7 @@ def main(stage: Stage, seed: str) -> None:
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     sft = stage.input("artifacts/sft")
     pairs = read_scored_pairs(stage.input("artifacts/inputs/dpo/pairs.jsonl"))
-    output = PolicyFolder(stage.output(f"artifacts/policies/dpo/seed-{seed}"), start=sft, root=stage.root)
+    output = PolicyFolder(stage.output(f"artifacts/training/dpo/seed-{seed}"), start=sft, root=stage.root)
     kept = checkpoint_steps(supervised_steps(len(pairs), settings), settings.save_steps)
     compute = stage.start_compute(output_bytes=output.size(settings.finetuning, checkpoints=len(kept)))
 

@@ -21,7 +21,7 @@ def main(stage: Stage, seed: str) -> None:
     """Train, save the policy with its checkpoints on the way; where no category has regressed, it stays as it is."""
     folder = stage.input(f"artifacts/inputs/hybrid/seed-{seed}")
     start, inputs = folder / "policy", PpoInputs.read(folder)
-    output = PolicyFolder(stage.output(f"artifacts/policies/hybrid/seed-{seed}"), start=start, root=stage.root)
+    output = PolicyFolder(stage.output(f"artifacts/training/hybrid/seed-{seed}"), start=start, root=stage.root)
     stage.log_step(1, {"prompts": len(inputs.prompts)})
     if inputs.prompts:
         train(stage, inputs, output, seed=int(seed))

@@ -20,7 +20,7 @@ def main(stage: Stage, seed: str) -> None:
     sft, inputs = stage.input("artifacts/sft"), PpoInputs.read(stage.input("artifacts/inputs/ppo"))
     for warning in inputs.check_gate(settings):
         print(f"warning: {warning}", flush=True)
-    output = PolicyFolder(stage.output(f"artifacts/policies/ppo/seed-{seed}"), start=sft, root=stage.root)
+    output = PolicyFolder(stage.output(f"artifacts/training/ppo/seed-{seed}"), start=sft, root=stage.root)
     kept = checkpoint_steps(ppo_iterations(settings), settings.save_steps)
     compute = stage.start_compute(output_bytes=output.size(settings.finetuning, checkpoints=len(kept)))
 

@@ -49,9 +49,9 @@ def save_trained_project(
         root,
         artifacts / "models/policy",
         artifacts / "sft",
-        artifacts / "selected/dpo/seed-0",
         artifacts / "policies/dpo/seed-0",
-        artifacts / "policies/dpo/seed-0/checkpoints/step-00001",
+        artifacts / "training/dpo/seed-0",
+        artifacts / "training/dpo/seed-0/checkpoints/step-00001",
     )
     tokenizer: PreTrainedTokenizerBase = load_tokenizer(starting_model)
     network = load_network(starting_model, compute, finetuning=None).to(torch.bfloat16)  # type: ignore[arg-type]

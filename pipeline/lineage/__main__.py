@@ -1,7 +1,7 @@
 """Audit which data, parameters and code produced a checkpoint or report.
 
-python -m pipeline.lineage audit artifacts/selected/dpo/seed-0           the tree down to the raw data
-python -m pipeline.lineage audit --verify artifacts/selected/dpo/seed-0  is all of it still what it was, and consistent?
+python -m pipeline.lineage audit artifacts/policies/dpo/seed-0           the tree down to the raw data
+python -m pipeline.lineage audit --verify artifacts/policies/dpo/seed-0  is all of it still what it was, and consistent?
 python -m pipeline.lineage audit --record ID               where a raw record, prompt, sample or pair went, and its text
 python -m pipeline.lineage audit --find TEXT               raw rows, pairs and samples that say this
 python -m pipeline.lineage audit --diff REV1 REV2 [PATH]   what differs between two versions
@@ -68,7 +68,7 @@ def main() -> None:
     if arguments.limit < 1:
         audit.error("--limit is 1 or more")
     if not (arguments.record or arguments.find or arguments.diff or arguments.path):
-        audit.error("name a PATH, such as artifacts/selected/dpo/seed-0")
+        audit.error("name a PATH, such as artifacts/policies/dpo/seed-0")
     if arguments.cache and not arguments.verify:
         audit.error("--cache goes with --verify")
     if arguments.runs and not arguments.verify:

@@ -39,10 +39,10 @@ MEASURES = {
 """Files with whose rows a stage measures or selects models."""
 SUBJECTS = {
     "evaluate_reward": ("artifacts/reward_model", "artifacts/models/reward_candidates"),
-    "select_checkpoint": ("artifacts/policies/",),
-    "find_regressions": ("artifacts/selected/",),
+    "select_checkpoint": ("artifacts/training/",),
+    "find_regressions": ("artifacts/policies/",),
     "evaluate_sft": ("artifacts/sft",),
-    "evaluate_policy": ("artifacts/selected/", "artifacts/policies/"),
+    "evaluate_policy": ("artifacts/policies/", "artifacts/training/"),
 }
 """The inputs that a stage measures; a stage that is not named here measures what it writes."""
 HANDS_ON = ("prepare_data", "collect_preferences", "validate_preferences", "score_reference")
@@ -54,8 +54,8 @@ CHECKPOINTS = (
     "artifacts/evaluation_judge",
     "artifacts/sft",
     "artifacts/reward_model",
+    "artifacts/training/",
     "artifacts/policies/",
-    "artifacts/selected/",
 )
 """Models that the pipeline makes: paths, or, with a slash at the end, folders of models."""
 

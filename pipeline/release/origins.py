@@ -37,4 +37,4 @@ def made_by(name: str, comparison: Mapping[str, Any]) -> tuple[str, str, str]:
             return "artifacts/reward_model", "train_reward", "train_reward"
         case _:
             seed = comparison["policies"][name]["seed"]
-            return f"artifacts/selected/{name}/seed-{seed}", f"select_checkpoint@{name}-{seed}", f"optimize.{name}"
+            return f"artifacts/policies/{name}/seed-{seed}", f"select_checkpoint@{name}-{seed}", f"optimize.{name}"

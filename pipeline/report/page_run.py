@@ -49,7 +49,7 @@ def run_facts(inputs: ReportInputs, params: Mapping[str, Any], hashes: Mapping[s
         task=task_sentence(inputs, params),
         facts=_facts(inputs, params, hashes),
         parameters=params,
-        audit=f"python -m pipeline.lineage audit artifacts/selected/{first.name}/seed-{first.seed}",
+        audit=f"python -m pipeline.lineage audit artifacts/policies/{first.name}/seed-{first.seed}",
     )
 
 

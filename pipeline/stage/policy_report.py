@@ -95,7 +95,7 @@ class PolicyReport:
 
     @property
     def _checkpoint(self) -> str:
-        return f"artifacts/selected/{self._folder}" if self._place else "artifacts/sft"
+        return f"artifacts/policies/{self._folder}" if self._place else "artifacts/sft"
 
     @cached_property
     def _lock(self) -> Lock | None:
@@ -194,7 +194,7 @@ class PolicyReport:
 
     def _trained(self, stage: StageRecord) -> bool:
         return any(
-            out.path == f"artifacts/policies/{self._folder}" or (out.path == "artifacts/sft" and not self._place)
+            out.path == f"artifacts/training/{self._folder}" or (out.path == "artifacts/sft" and not self._place)
             for out in stage.outputs
         )
 

@@ -20,7 +20,7 @@ _REFUSED = "champion.refused"
 _SHOWN = {"judge_score": "judge_score", "win_rate_vs_sft": "win_rate", "kl_nats_per_sequence": "kl"}
 """Results of a policy, and their names in the tags of its version. They are few, because the UI shows all tags of a
 version below each other; its run has the rest."""
-_CHECKPOINT = "dvc.dep/artifacts/selected/"
+_CHECKPOINT = "dvc.dep/artifacts/policies/"
 _VERSIONS = "mlflow.modelVersions"
 
 

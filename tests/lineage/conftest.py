@@ -105,8 +105,8 @@ def rlhf(project: Project) -> Project:
     write("artifacts/data/prompts/validation.jsonl", [{"id": "e" * 16, "prompt": "When?"}])
     write(SOURCES, json.dumps({"sources": [{"file": RAW, "md5": content_hash(project.root / RAW), "rows": 5}]}))
     stage("prepare_data", ["data/raw"], ["artifacts/data", SOURCES], {"data": {"source": RAW}})
-    models = ("judge", "evaluation_judge", "sft", "reward_model", "policies/dpo/seed-0", "policies/hybrid/seed-0")
-    for name in (*models, "selected/dpo/seed-0"):
+    models = ("judge", "evaluation_judge", "sft", "reward_model", "training/dpo/seed-0", "training/hybrid/seed-0")
+    for name in (*models, "policies/dpo/seed-0"):
         write(f"artifacts/{name}/model.safetensors", name)
     judges = ["artifacts/judge", "artifacts/evaluation_judge"]
     stage("fit_judge", ["artifacts/data/labels"], judges, {"judge": {"kind": "classifier"}})
@@ -125,16 +125,16 @@ def rlhf(project: Project) -> Project:
     stage("evaluate_reward", [test, "artifacts/reward_model"], ["reports/reward_model/metrics.json"])
     write("artifacts/inputs/dpo/pairs.jsonl", [{"id": PAIR}])
     stage("score_reference", ["artifacts/sft", train], ["artifacts/inputs/dpo"])
-    stage("optimize_policy@dpo-0", ["artifacts/sft", "artifacts/inputs/dpo"], ["artifacts/policies/dpo/seed-0"])
-    reads = ["artifacts/policies/dpo/seed-0", "artifacts/data/prompts/validation.jsonl"]
-    stage("select_checkpoint@dpo-0", reads, ["artifacts/selected/dpo/seed-0"])
+    stage("optimize_policy@dpo-0", ["artifacts/sft", "artifacts/inputs/dpo"], ["artifacts/training/dpo/seed-0"])
+    reads = ["artifacts/training/dpo/seed-0", "artifacts/data/prompts/validation.jsonl"]
+    stage("select_checkpoint@dpo-0", reads, ["artifacts/policies/dpo/seed-0"])
     for seed in (0, 1):
         write(f"artifacts/inputs/hybrid/seed-{seed}/prompts.jsonl", [{"id": PROMPT, "prompt": "Why?"}] if seed else [])
-    reads = ["artifacts/selected/dpo/seed-0", "artifacts/data/prompts/train.jsonl"]
+    reads = ["artifacts/policies/dpo/seed-0", "artifacts/data/prompts/train.jsonl"]
     stage("find_regressions@0", reads, ["artifacts/inputs/hybrid/seed-0", "artifacts/inputs/hybrid/seed-1"])
-    stage("optimize_policy@hybrid-0", ["artifacts/inputs/hybrid"], ["artifacts/policies/hybrid/seed-0"])
+    stage("optimize_policy@hybrid-0", ["artifacts/inputs/hybrid"], ["artifacts/training/hybrid/seed-0"])
     write("reports/policies/dpo/seed-0/samples.jsonl", [{"id": EVALUATED, "prompt": "Who?", "response": "Nobody."}])
-    reads = ["artifacts/selected/dpo/seed-0", "artifacts/sft", "artifacts/data/prompts/evaluation.jsonl"]
+    reads = ["artifacts/policies/dpo/seed-0", "artifacts/sft", "artifacts/data/prompts/evaluation.jsonl"]
     stage("evaluate_policy@dpo-0", reads, ["reports/policies/dpo/seed-0/samples.jsonl"])
     return project
 

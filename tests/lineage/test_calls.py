@@ -34,8 +34,8 @@ def test_an_empty_or_unfit_argument(
 
 
 def test_an_unknown_path_gets_the_nearest_ones_and_no_more(rlhf: Project) -> None:
-    with pytest.raises(PipelineError, match=r"Nearest among its outputs: artifacts/selected/dpo/seed-0, ") as error:
-        lineage("artifacts/selected/dpo/seed0", rlhf.lock(), rlhf.contents(), None)
+    with pytest.raises(PipelineError, match=r"Nearest among its outputs: artifacts/policies/dpo/seed-0, ") as error:
+        lineage("artifacts/policies/dpo/seed0", rlhf.lock(), rlhf.contents(), None)
     assert str(error.value).count(", ") <= 5
 
 

@@ -46,7 +46,7 @@ def test_a_whole_output_that_was_written_again_is_named(rlhf: Project) -> None:
 
 def test_a_folder_of_several_outputs_is_compared_file_by_file(rlhf: Project) -> None:
     rlhf.write("artifacts/inputs/hybrid/seed-1/prompts.jsonl", [])
-    reads = ["artifacts/selected/dpo/seed-0", "artifacts/data/prompts/train.jsonl"]
+    reads = ["artifacts/policies/dpo/seed-0", "artifacts/data/prompts/train.jsonl"]
     # hybrid-0 read the folder of before; its listing is nowhere, unless the cache happens to have it
     listing = [
         {"md5": item["md5"], "relpath": f"seed-{seed}/prompts.jsonl"}

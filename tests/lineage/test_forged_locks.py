@@ -12,7 +12,7 @@ from tests.lineage.commands import Audit, audit_in
 from tests.lineage.conftest import STORE, Project
 from tests.lineage.stores import client, logged, logged_whole, relocked, tags, written_again
 
-SFT, DPO, REWARD = "artifacts/sft", "artifacts/policies/dpo/seed-0", "reports/reward_model/metrics.json"
+SFT, DPO, REWARD = "artifacts/sft", "artifacts/training/dpo/seed-0", "reports/reward_model/metrics.json"
 TEXTS = "artifacts/data/texts/train.jsonl"
 
 
@@ -182,7 +182,7 @@ def test_a_swapped_model_is_another_than_its_run_wrote_and_its_reader_read(ran: 
     before = tags(ran, "optimize_policy@dpo-0")[f"dvc.out/{DPO}"]
     shutil.copy(ran.root / SFT / "model.safetensors", ran.root / DPO / "model.safetensors")
     relocked(ran, DPO, before)
-    answer = audit("--verify", "artifacts/selected/dpo/seed-0")
+    answer = audit("--verify", "artifacts/policies/dpo/seed-0")
     assert answer.code == 1
     reader, writer = sorted(answer.out.splitlines(), key=lambda line: not line.startswith("select"))
     assert writer.startswith("optimize_policy@dpo-0: ") and runs["optimize_policy@dpo-0"] in writer

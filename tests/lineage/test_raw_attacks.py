@@ -15,7 +15,7 @@ from pipeline.project.hashing import content_hash
 from tests.lineage.commands import Audit, audit_in, git
 from tests.lineage.conftest import PROMPT, RAW, SOURCES, Project
 
-DPO = "artifacts/selected/dpo/seed-0"
+DPO = "artifacts/policies/dpo/seed-0"
 RIGHT = "row 3 says Why?"
 
 

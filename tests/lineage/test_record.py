@@ -13,7 +13,7 @@ from pipeline.lineage.source_files import SourceFiles
 from tests.lineage.conftest import EVALUATED, LABELLED, PAIR, PROMPT, RAW, REFUSED, TESTED, TEXT, Project
 
 Tracer = Callable[[str], Trace]
-DPO, SELECTED = "artifacts/policies/dpo/seed-0", "artifacts/selected/dpo/seed-0"
+DPO, SELECTED = "artifacts/training/dpo/seed-0", "artifacts/policies/dpo/seed-0"
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_pair_was_trained_on_by_the_reward_model_and_dpo_alone(trace: Tracer) 
     found = by_role(trace(PAIR))
     assert found["trained on"] == {"artifacts/reward_model", DPO, SELECTED}
     assert found["measured on"] == set()
-    assert found["downstream of"] == {"artifacts/policies/hybrid/seed-0"}
+    assert found["downstream of"] == {"artifacts/training/hybrid/seed-0"}
 
 
 def test_a_test_pair_was_measured_on_and_trained_nothing(trace: Tracer) -> None:
@@ -70,7 +70,7 @@ def test_a_prompt_leads_to_its_pairs_and_hybrid_reads_the_rows_of_its_own_seed(t
     found = trace(PROMPT)
     assert found.files["artifacts/preferences/raw.jsonl"] == 3
     # only seed 1 has the prompt: what seed 0 trained on is another folder
-    assert "trained on" not in found.checkpoints["artifacts/policies/hybrid/seed-0"]
+    assert "trained on" not in found.checkpoints["artifacts/training/hybrid/seed-0"]
     assert by_role(found)["measured on"] == {SELECTED, "artifacts/reward_model"}
 
 

@@ -43,7 +43,7 @@ def test_a_stage_of_one_seed_did_nothing_with_the_rows_of_another() -> None:
 
 
 def test_a_stage_measures_what_its_table_says_and_otherwise_what_it_writes() -> None:
-    policy, selected, sft = "artifacts/policies/dpo/seed-0", "artifacts/selected/dpo/seed-0", "artifacts/sft"
+    policy, selected, sft = "artifacts/training/dpo/seed-0", "artifacts/policies/dpo/seed-0", "artifacts/sft"
     assert roles.subjects(stage("train_sft", [LABELS], [sft, "reports/sft.json"])) == [sft]
     assert roles.subjects(stage("evaluate_policy@dpo-0", [sft, selected], ["reports/policies/dpo"])) == [selected]
     assert roles.subjects(stage("select_checkpoint@dpo-0", [policy, sft], [selected])) == [policy, selected]
@@ -51,7 +51,7 @@ def test_a_stage_measures_what_its_table_says_and_otherwise_what_it_writes() -> 
 
 
 def test_the_checkpoint_that_was_selected_is_a_copy_and_no_other_model_is() -> None:
-    policy, selected = "artifacts/policies/ppo/seed-2", "artifacts/selected/ppo/seed-2"
+    policy, selected = "artifacts/training/ppo/seed-2", "artifacts/policies/ppo/seed-2"
     assert roles.originals(stage("select_checkpoint@ppo-2", [policy], [selected])) == [policy]
     assert roles.originals(stage("optimize_policy@ppo-2", ["artifacts/sft"], [policy])) == []
 
@@ -65,7 +65,7 @@ def test_rows_are_handed_on_by_stages_of_data_alone() -> None:
     [
         ("artifacts/sft", True),
         ("artifacts/sft_2", False),
-        ("artifacts/policies/dpo/seed-0", True),
+        ("artifacts/training/dpo/seed-0", True),
         ("artifacts/judge", True),
         ("artifacts/judge/model", False),
         ("artifacts/models/policy", False),

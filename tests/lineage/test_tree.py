@@ -13,7 +13,7 @@ from pipeline.project.hashing import content_hash
 from pipeline.project.lockfile import Lock
 from tests.lineage.conftest import RAW, Project
 
-TARGET = "artifacts/policies/dpo/seed-0"
+TARGET = "artifacts/training/dpo/seed-0"
 
 
 def text(rlhf: Project, *, full: bool = False) -> str:
@@ -41,16 +41,16 @@ def test_a_folder_that_has_changed_since_shows_no_files_of_now(rlhf: Project) ->
 
 
 def test_a_folder_of_outputs_leads_on_to_the_stages_that_wrote_them(rlhf: Project) -> None:
-    tree = lineage("artifacts/policies/hybrid/seed-0", rlhf.lock(), Contents(rlhf.root), None)
+    tree = lineage("artifacts/training/hybrid/seed-0", rlhf.lock(), Contents(rlhf.root), None)
     shown = render(tree, Defaults("none"), unused={})
     assert "artifacts/inputs/hybrid  " in shown and "[folder of outputs]" in shown
     assert "<- find_regressions@0" in shown and "<- optimize_policy@dpo-0" in shown
 
 
 def test_each_version_of_a_path_is_walked_once(rlhf: Project) -> None:
-    tree = lineage("artifacts/policies/hybrid/seed-0", rlhf.lock(), rlhf.contents(), None)
+    tree = lineage("artifacts/training/hybrid/seed-0", rlhf.lock(), rlhf.contents(), None)
     walked = [(node.path, node.md5) for node in tree.walk()]
-    assert walked[0][0] == "artifacts/policies/hybrid/seed-0" and len(walked) == len(set(walked))
+    assert walked[0][0] == "artifacts/training/hybrid/seed-0" and len(walked) == len(set(walked))
     assert {"artifacts/sft", "data/raw", TARGET} <= {path for path, _ in walked}
     assert "artifacts/reward_model" not in {path for path, _ in walked}, "nothing here was made of it"
 

@@ -21,7 +21,7 @@ def test_columns_that_nothing_read_are_shown_with_the_data(rlhf: Project) -> Non
 def test_parameters_that_were_changed_are_shown_and_beta_always(rlhf: Project) -> None:
     params = {"optimize": {"dpo": {"beta": 0.2, "loss": "ipo", "epochs": 1}}}
     rlhf.entries["optimize_policy@dpo-0"]["params"] = {"params.yaml": params}
-    tree = lineage("artifacts/policies/dpo/seed-0", rlhf.lock(), rlhf.contents(), None)
+    tree = lineage("artifacts/training/dpo/seed-0", rlhf.lock(), rlhf.contents(), None)
     values = {"optimize.dpo.beta": 0.2, "optimize.dpo.loss": "sigmoid", "optimize.dpo.epochs": 1}
     text = render(tree, Defaults("params.yaml of then", values), unused={})
     assert "changed: optimize.dpo.loss = 'ipo' (default 'sigmoid')" in text

@@ -10,7 +10,7 @@ from pipeline.lineage.verify import breaks, cache_breaks, stages_behind
 from tests.lineage.conftest import Project
 
 TRAIN = "artifacts/preferences/accepted/train.jsonl"
-DPO = "artifacts/selected/dpo/seed-0"
+DPO = "artifacts/policies/dpo/seed-0"
 OTHERS = "data: {source: data/raw/a.jsonl}\njudge: {kind: classifier}\n"
 
 

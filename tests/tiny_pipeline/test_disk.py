@@ -19,7 +19,7 @@ def weights_of(folder: Path) -> list[Path]:
 def test_whole_policies_are_the_starting_one_and_the_released_ones(project: Path) -> None:
     """Everything else of a policy is adapters: what training made, and what it lies on is named."""
     artifacts = project / "artifacts"
-    for folder in ("sft", "policies", "selected", "inputs/hybrid/seed-0/policy"):
+    for folder in ("sft", "training", "policies", "inputs/hybrid/seed-0/policy"):
         found = weights_of(artifacts / folder)
         assert found and {file.name for file in found} == {"adapter_model.safetensors"}
         assert all((file.parent / "base.json").is_file() for file in found)

@@ -21,7 +21,7 @@ def found(project: Path) -> dict[str, Any]:
 def test_hybrid_starts_from_the_selected_dpo_policy(project: Path) -> None:
     weights = "adapter_model.safetensors"
     start = (project / INPUTS / "policy" / weights).read_bytes()
-    assert start == (project / "artifacts/selected/dpo/seed-0" / weights).read_bytes()
+    assert start == (project / "artifacts/policies/dpo/seed-0" / weights).read_bytes()
     lock = YAML(typ="safe").load((project / "dvc.lock").read_text())["stages"]
     read = {dep["path"] for dep in lock["optimize_policy@hybrid-0"]["deps"]}
     assert "artifacts/inputs/hybrid" in read and "artifacts/inputs/ppo" not in read

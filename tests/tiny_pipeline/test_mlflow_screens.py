@@ -146,7 +146,7 @@ def test_a_model_leads_to_its_version_run_and_dataset(shown: dict[str, Shown], r
     text, best = shown["model"].text, next(iter(runs.values()))
     assert f"Source run\n{best.info.run_name}\n" in text and "artifacts/data/prompts/evaluation.jsonl (#" in text
     assert f"Model versions\n{NAME}\nv" in text and "Not registered" not in text
-    assert "The weights lie in DVC, as artifacts/selected/dpo/seed-0 with the hash" in text
+    assert "The weights lie in DVC, as artifacts/policies/dpo/seed-0 with the hash" in text
 
 
 def test_datasets_have_the_hashes_of_dvc(shown: dict[str, Shown], three_betas: Path) -> None:

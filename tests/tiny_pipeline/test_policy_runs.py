@@ -71,7 +71,7 @@ def test_datasets_checkpoint_and_files_belong_to_the_run(project: Path, client: 
     assert data[train] == (digests[train], "training") and data["data/raw/reviews.csv"][1] == "source"
     assert data["artifacts/data/prompts/evaluation.jsonl"][1] == "test"
     (model,) = client.search_logged_models([one.info.experiment_id], f"source_run_id = '{one.info.run_id}'")
-    assert model.tags["dvc.hash"] == digests["artifacts/selected/dpo/seed-0"]
+    assert model.tags["dvc.hash"] == digests["artifacts/policies/dpo/seed-0"]
     assert {metric.key: metric.dataset_name for metric in model.metrics}["judge_score"].endswith("evaluation.jsonl")
     files = {file.path for file in client.list_artifacts(one.info.run_id)}
     assert {"index.html", "samples.json", "params.yaml", "dvc.lock", "code.json", "plots"} <= files

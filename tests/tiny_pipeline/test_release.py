@@ -19,8 +19,8 @@ from tests.tiny_project import edit_params
 
 SOURCES = {
     "sft": "artifacts/sft",
-    "dpo": "artifacts/selected/dpo/seed-0",
-    "ppo": "artifacts/selected/ppo/seed-0",
+    "dpo": "artifacts/policies/dpo/seed-0",
+    "ppo": "artifacts/policies/ppo/seed-0",
     "reward_model": "artifacts/reward_model",
 }
 

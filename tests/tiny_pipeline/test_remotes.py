@@ -20,7 +20,7 @@ KEYS = {"access_key_id": "ann", "secret_access_key": "a secret of ann's"}
 PARAMETER, BEFORE, TRIED = "optimize.hybrid.kl_coef", 0.35, 0.5
 # of what the parameter decides; the report behind it would be written again, since two of its files lie in git alone
 EVALUATION = "evaluate_policy@hybrid-0"
-LINEAGES = ("artifacts/selected/dpo/seed-0", "artifacts/selected/hybrid/seed-0")
+LINEAGES = ("artifacts/policies/dpo/seed-0", "artifacts/policies/hybrid/seed-0")
 
 
 def ran(told: str) -> set[str]:

@@ -53,8 +53,8 @@ def test_a_selected_checkpoint_is_measured_beside_the_last(project: Path, method
     metrics = json.loads((project / f"reports/policies/{method}/seed-0/metrics.json").read_text())
     selected, last = scored["selected_step"], scored["last_step"]
     assert (metrics["selected_step"], metrics["last_step"]) == (selected, last)
-    folder = project / f"artifacts/policies/{method}/seed-0"
-    weights = (project / f"artifacts/selected/{method}/seed-0/adapter_model.safetensors").read_bytes()
+    folder = project / f"artifacts/training/{method}/seed-0"
+    weights = (project / f"artifacts/policies/{method}/seed-0/adapter_model.safetensors").read_bytes()
     steps = {int(path.name.removeprefix("step-")) for path in folder.glob("checkpoints/step-*")} | {last}
     assert [point["step"] for point in scored["points"]] == [0, *sorted(steps)] and len(steps) > 1
     if selected == last:

@@ -12,7 +12,7 @@ from tests.tiny_pipeline.conftest import run
 STAGES = {
     ("train_sft",): "artifacts/sft",
     ("validate_preferences",): "artifacts/preferences",
-    ("optimize_policy", "ppo", "0"): "artifacts/policies/ppo/seed-0",
+    ("optimize_policy", "ppo", "0"): "artifacts/training/ppo/seed-0",
 }
 
 

@@ -24,7 +24,7 @@ def evaluate(
     """The journal of the evaluation of a policy."""
     tags = {"stage": name, "dvc.dep/artifacts/evaluation_judge": judge, f"dvc.out/{name}/samples.jsonl": name}
     tags["dvc.dep/reports/policies/sft/samples.jsonl"] = sft_samples
-    tags["dvc.dep/artifacts/selected/dpo/seed-0"] = "f"
+    tags["dvc.dep/artifacts/policies/dpo/seed-0"] = "f"
     journal = Journal(
         new_journal_path(root, name),
         name=f"{name} beta=0.1",
