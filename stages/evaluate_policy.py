@@ -5,10 +5,12 @@ from time import perf_counter
 
 from pipeline.data.records import read_records, write_records
 from pipeline.data.tables import write_table
-from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ScoredSample
+from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders, ScoredSample
 from pipeline.evaluation.policy_metrics import last_metrics, policy_metrics
 from pipeline.judges.loading import load_judge, load_second_judge
 from pipeline.models.policy import load_policy
+from pipeline.results.document import checked
+from pipeline.results.policies import TrainedMetrics
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -24,9 +26,8 @@ def main(stage: Stage, method: str, seed: str) -> None:
         judge=load_judge(
             stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
         ),
-        # the one that PPO optimises, which may be a bought one
-        reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
-        reference=stage.input("artifacts/sft"),
+        # the reward model that PPO optimises, which may be a third-party one
+        folders=ModelFolders(stage.input("artifacts/inputs/ppo/reward_model"), reference=stage.input("artifacts/sft")),
         settings=stage.params.evaluate_policy,
         sampling=stage.params.sampling,
         compute=compute,
@@ -53,7 +54,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
     write_table(stage.output(f"reports/policies/{method}/seed-{seed}/samples.jsonl"), rows, "samples")
     verdicts = [verdict for judge in (evaluator.judge, second) if judge for verdict in judge.verdicts()]
     write_records(stage.output(f"reports/policies/{method}/seed-{seed}/verdicts.jsonl"), verdicts)
-    stage.write_json(f"reports/policies/{method}/seed-{seed}/metrics.json", metrics)
+    stage.write_json(f"reports/policies/{method}/seed-{seed}/metrics.json", checked(TrainedMetrics, metrics))
     stage.log_final(metrics)
 
 

@@ -11,6 +11,8 @@ from pipeline.models.folders import link_files
 from pipeline.models.reward import load_reward_model
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.preferences.pair import PreferencePair, read_pairs
+from pipeline.results.document import checked
+from pipeline.results.reward import Calibration, RewardMetrics
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.ppo_inputs import PROMPTS, REWARD_MODEL, write_figures
 from pipeline.training.reward_gate import GateFigures
@@ -37,8 +39,9 @@ def main(stage: Stage) -> None:
     chosen = choose_model(table, settings.use)
     print("\n".join(comparison_lines(table, chosen)), flush=True)
     metrics, plot_data = measured[chosen]
-    stage.write_json("reports/reward_model/metrics.json", {**metrics, "model": chosen, "models": table})
-    stage.write_json("reports/reward_model/calibration.json", plot_data)
+    told = {**metrics, "model": chosen, "models": table}
+    stage.write_json("reports/reward_model/metrics.json", checked(RewardMetrics, told))
+    stage.write_json("reports/reward_model/calibration.json", checked(Calibration, plot_data))
     stage.log_final(metrics)
 
     inputs = stage.output("artifacts/inputs/ppo")

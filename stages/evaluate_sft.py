@@ -5,9 +5,11 @@ from time import perf_counter
 from pipeline.data.records import read_records, write_records
 from pipeline.data.tables import write_table
 from pipeline.evaluation.best_of_n import best_of_n_points
-from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator
+from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders
 from pipeline.evaluation.policy_metrics import policy_metrics
 from pipeline.judges.loading import load_judge, load_second_judge
+from pipeline.results.document import checked
+from pipeline.results.policies import Frontier, PolicyMetrics
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -22,9 +24,8 @@ def main(stage: Stage) -> None:
         judge=load_judge(
             stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
         ),
-        # the one that PPO optimises, which may be a bought one
-        reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
-        reference=stage.input("artifacts/sft"),
+        # the reward model that PPO optimises, which may be a third-party one
+        folders=ModelFolders(stage.input("artifacts/inputs/ppo/reward_model"), reference=stage.input("artifacts/sft")),
         settings=settings,
         sampling=stage.params.sampling,
         compute=compute,
@@ -50,9 +51,9 @@ def main(stage: Stage) -> None:
     write_table(stage.output("reports/policies/sft/samples.jsonl"), [sample.as_row() for sample in samples], "samples")
     verdicts = [verdict for judge in (evaluator.judge, second) if judge for verdict in judge.verdicts()]
     write_records(stage.output("reports/policies/sft/verdicts.jsonl"), verdicts)
-    stage.write_json("reports/policies/sft/metrics.json", metrics)
+    stage.write_json("reports/policies/sft/metrics.json", checked(PolicyMetrics, metrics))
     points = best_of_n_points(evaluator, drawn, settings.best_of_n)
-    stage.write_json("reports/policies/sft/frontier.json", {"points": points})
+    stage.write_json("reports/policies/sft/frontier.json", checked(Frontier, {"points": points}))
     stage.log_final(metrics)
 
 

@@ -3,7 +3,7 @@
 import json
 
 from pipeline.data.records import read_records
-from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator
+from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders
 from pipeline.evaluation.regressions import category_lines, find_regressions
 from pipeline.judges.loading import load_judge
 from pipeline.models.folders import link_files
@@ -33,8 +33,7 @@ def main(stage: Stage, seed: str) -> None:
         judge=load_judge(
             stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
         ),
-        reward_model=inputs / REWARD_MODEL,
-        reference=stage.input("artifacts/sft"),
+        folders=ModelFolders(inputs / REWARD_MODEL, reference=stage.input("artifacts/sft")),
         settings=settings,
         sampling=stage.params.sampling,
         compute=compute,

@@ -18,6 +18,8 @@ from pipeline.judges.loading import save_no_judge
 from pipeline.judges.protocol import Judge, VerdictRecord
 from pipeline.judges.text_classifier import check_labels, fit_judges
 from pipeline.models.text_format import read_text_format
+from pipeline.results.document import checked
+from pipeline.results.judges import JudgeMetrics
 from pipeline.stage.run import Stage, run_stage
 
 FIELDS = ("id", "text", "label")
@@ -60,7 +62,7 @@ def main(stage: Stage) -> None:
     stage.write_json("reports/judge/gate.json", {"trusted": is_trusted(metrics)})
     for warning in check_trust(metrics, below_min_accuracy=stage.params.judge.below_min_accuracy):
         print(f"warning: {warning}", flush=True)
-    stage.write_json("reports/judge/metrics.json", metrics)
+    stage.write_json("reports/judge/metrics.json", checked(JudgeMetrics, metrics))
     stage.log_final(metrics)
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 from pipeline.data.records import read_records, write_records
 from pipeline.evaluation.checkpoints import checkpoint_folders, choose_step, score_checkpoints
-from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator
+from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders
 from pipeline.judges.loading import load_judge
 from pipeline.models.checkpoints import keep_checkpoint
+from pipeline.results.checkpoints import Checkpoints
+from pipeline.results.document import checked
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -33,13 +35,13 @@ def main(stage: Stage, method: str, seed: str) -> None:
     facts: dict[str, Any] = {"selected_step": selected, "last_step": last, "points": points}
     facts |= {"select": settings.select, "max_kl": settings.max_kl, "judge_trusted": trusted}
     facts |= {"prompts": len(points[0]["judge_scores"]), "repair": read_regressions(repaired)}
-    stage.write_json(f"reports/checkpoints/{method}/seed-{seed}.json", facts)
+    stage.write_json(f"reports/checkpoints/{method}/seed-{seed}.json", checked(Checkpoints, facts))
     verdicts = stage.output(f"reports/checkpoints/{method}/seed-{seed}.verdicts.jsonl")
     write_records(verdicts, evaluator.judge.verdicts())
 
 
 def start_evaluator(stage: Stage) -> Evaluator:
-    """The instruments: the judge, and the reward model that PPO optimises, which may be a bought one."""
+    """The instruments: the judge, and the reward model that PPO optimises, which may be a third-party one."""
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     sft = stage.input("artifacts/sft")
     compute = stage.start_compute()
@@ -48,8 +50,7 @@ def start_evaluator(stage: Stage) -> Evaluator:
     )
     return Evaluator.load(
         judge=judge,
-        reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
-        reference=sft,
+        folders=ModelFolders(stage.input("artifacts/inputs/ppo/reward_model"), reference=sft),
         settings=stage.params.select_checkpoint,
         sampling=stage.params.sampling,
         compute=compute,

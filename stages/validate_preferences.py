@@ -6,6 +6,8 @@ from pipeline.data.splits import PAIR_SPLITS
 from pipeline.models.text_format import read_text_format
 from pipeline.preferences.collected import read_collection
 from pipeline.processes import usable_cores
+from pipeline.results.document import checked
+from pipeline.results.preferences import PreferenceDetails, PreferenceSummary
 from pipeline.stage.run import Stage, run_stage
 from pipeline.validation.context_length import PairMeter
 from pipeline.validation.contract import validate_pairs
@@ -29,8 +31,9 @@ def main(stage: Stage) -> None:
     for split in PAIR_SPLITS:
         write_lines(folder / f"{split}.jsonl", validated.lines(split))
     summary = summarise_pairs(validated, settings, ties_without_pair=collection["ties_without_pair"])
-    stage.write_json("reports/preferences/summary.json", summary)
-    stage.write_json("reports/preferences/details.json", detail_pairs(validated, agreement=collection.get("agreement")))
+    stage.write_json("reports/preferences/summary.json", checked(PreferenceSummary, summary))
+    details = detail_pairs(validated, agreement=collection.get("agreement"))
+    stage.write_json("reports/preferences/details.json", checked(PreferenceDetails, details))
     stage.log_final(summary)
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -60,6 +60,14 @@ class ScoredSample:
         return asdict(self)
 
 
+class ModelFolders(NamedTuple):
+    """Checkpoints that policies are measured with."""
+
+    reward_model: Path
+    reference: Path
+    """The SFT policy."""
+
+
 @dataclass(frozen=True)
 class Evaluator:
     """The frozen measuring instruments, the same for every policy."""
@@ -83,19 +91,19 @@ class Evaluator:
         cls,
         *,
         judge: Judge,
-        reward_model: Path,
-        reference: Path,
+        folders: ModelFolders,
         settings: Scoring,
         sampling: Sampling,
         compute: Compute,
         seed: int,
         resume: Resume | None = None,
     ) -> "Evaluator":
-        """From the judge, and the checkpoint folders of the reward model and the SFT policy (the reference).
+        """From the judge and the folders.
 
         Raises:
             PipelineError: reward model and policy were trained on texts of different formats.
         """
+        reward_model, reference = folders.reward_model, folders.reference
         check_same_texts(reference, reward_model)
         return cls(
             judge=judge,

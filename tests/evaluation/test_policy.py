@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from pipeline.data.passages import Passage
 from pipeline.data.tokens import tokenize_example
-from pipeline.evaluation.policy import Evaluator
+from pipeline.evaluation.policy import Evaluator, ModelFolders
 from pipeline.evaluation.policy_metrics import policy_metrics
 from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.judges.text_classifier import fit_judge
@@ -43,8 +43,7 @@ def evaluator(policy_folder: Path, encoder_folder: Path, tmp_path: Path, compute
         store_text_format(folder, TextFormat("transcript"))
     return Evaluator.load(
         judge=PointwiseJudge(lambda passages: judge.score([one.text for one in passages])),
-        reward_model=tmp_path / "reward_model",
-        reference=policy_folder,
+        folders=ModelFolders(reward_model=tmp_path / "reward_model", reference=policy_folder),
         settings=changed(params.evaluate_policy, batch_size=4, bootstrap_resamples=50),
         sampling=changed(params.sampling, max_new_tokens=5, temperature=0.8, batch_size=4),
         compute=compute,
