@@ -25,6 +25,7 @@ ROWS = [
     {
         "id": str(at), "prompt": "This film", "response": " was a joy", "ended": True,
         "chosen": " was a joy", "rejected": " is dull", "chosen_ended": True, "rejected_ended": True,
+        "split": "train", "source": "given", "chosen_score": None, "rejected_score": None, "margin": None,
         "chosen_prompt_ids": [5, 6], "rejected_prompt_ids": [5, 6],
         "chosen_response_ids": [7, 8, 9], "rejected_response_ids": [10, 11],
         "ref_chosen_logps": -1.0, "ref_rejected_logps": -1.0,

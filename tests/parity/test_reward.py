@@ -50,9 +50,7 @@ def test_loss_and_gradients_are_those_of_trl(
     expected = trainer.compute_loss(trainer.model.eval(), trl_batch(ours, text_pairs, options))
     expected.backward()
 
-    chosen, rejected = (
-        ours(*ours.tokenize([getattr(pair, side) for pair in text_pairs])) for side in ("chosen", "rejected")
-    )
+    chosen, rejected = (ours(*ours.tokenize([pair.passages[side] for pair in text_pairs])) for side in (0, 1))
     margins = torch.tensor(MARGINS) if "margins" in options else None
     loss = bradley_terry_loss(
         chosen, rejected, margins=margins, centering_coef=options.get("centering_coef", 0.0)

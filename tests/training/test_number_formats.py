@@ -21,6 +21,7 @@ from pipeline.params.schema import Params
 from pipeline.preferences.scored import ScoredPair
 from pipeline.training.dpo import train_dpo
 from stages import score_reference
+from tests.preference_pairs import preference_pair
 from tests.tiny_models import FULL, LORA, changed
 from tests.training.recording import Recorder
 from tests.training.toy_ppo import roles_of, rollout_of
@@ -66,12 +67,10 @@ def test_cached_log_probs_are_those_of_the_policy_at_its_start(
     policy_folder: Path, bf16: Compute, params: Params, tmp_path: Path, finetuning: Finetuning
 ) -> None:
     rows = [
-        {"id": f"{i}", "prompt": "This film", "chosen": f" is {words}", "rejected": " is a waste"}
+        preference_pair("This film", f" is {words}", " is a waste", id=f"{i}").as_record()
         for i, words in enumerate(("clever", "funny and clever"))
     ]
-    (tmp_path / "train.jsonl").write_text(
-        "".join(json.dumps({**row, "chosen_ended": True, "rejected_ended": True}) + "\n" for row in rows)
-    )
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     dpo = changed(params.optimize.dpo, finetuning=finetuning.model_dump())
     sft = shutil.copytree(policy_folder, tmp_path / "sft")
     store_text_format(sft, TextFormat("transcript"))
