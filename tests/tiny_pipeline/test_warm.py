@@ -11,7 +11,7 @@ from tests.tiny_pipeline.conftest import run
 
 STAGES = {
     ("train_sft",): "artifacts/sft",
-    ("validate_preferences",): "artifacts/preferences",
+    ("validate_preferences",): "artifacts/preferences/accepted",
     ("optimize_policy", "ppo", "0"): "artifacts/policies/ppo/seed-0",
 }
 
