@@ -11,8 +11,8 @@ from tests.tiny_pipeline.conftest import run
 
 STAGES = {
     ("train_sft",): "artifacts/sft",
-    ("validate_preferences",): "artifacts/preferences",
-    ("optimize_policy", "ppo", "0"): "artifacts/training/ppo/seed-0",
+    ("validate_preferences",): "artifacts/preferences/accepted",
+    ("train_ppo", "0"): "artifacts/training/ppo/seed-0",
 }
 
 

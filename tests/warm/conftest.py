@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 
 _MIRROR = """
 import os, pathlib, sys, time
-pathlib.Path("mirror").write_text(f"{os.getpid()} {os.getppid()} {os.getsid(0)} {sys.argv[1:]} {os.isatty(1)}")
+pathlib.Path("mirror").write_text(f"{os.getpid()} {os.getppid()} {os.getsid(0)} {sys.argv[1:]} {os.readlink('/proc/self/fd/1')}")
 stage = int(sys.argv[3])
 while os.getppid() == stage:
     time.sleep(0.01)
