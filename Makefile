@@ -104,8 +104,9 @@ bench: $(READY) ## speed and memory beside TRL, into benchmarks/results.md
 gc: $(READY) ## say what of DVC's cache nothing needs any more; FORCE=1 removes it
 	@$(RUN) python -m pipeline.gc $(if $(filter 1,$(FORCE)),--force)
 
-graph: $(READY) ## write the code that each stage uses into dvc.yaml, after a change of imports
+graph: $(READY) ## write the code that each stage uses into dvc.yaml, and draw the rooms, after a change of imports
 	@$(RUN) python -m pipeline.project.closure
+	@$(RUN) python -m pipeline.project.rooms
 
 lock: $(READY) ## resolve pyproject.toml again into requirements.txt
 	$(BIN)/python -m pip install --quiet uv

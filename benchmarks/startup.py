@@ -23,7 +23,7 @@ from pipeline.warm.starting import waiting_process
 
 STAGES = (
     ("fetch_models",), ("train_sft",), ("validate_preferences",), ("score_reference",), ("train_reward",),
-    ("optimize_policy", "ppo", "0"), ("evaluate_policy", "ppo", "0"), ("write_report",),
+    ("train_ppo", "0"), ("evaluate_policy", "ppo", "0"), ("write_report",),
 )  # fmt: skip
 _TENSORS, _PLAIN = "  device", "▶"
 _WITHOUT_TENSORS = ("validate_preferences", "write_report")

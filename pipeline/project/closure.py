@@ -49,12 +49,13 @@ def code_closure(script: Path, root: Path) -> list[str]:
         seen.add(path)
         if path.relative_to(root).as_posix().startswith(BOOKKEEPING):
             continue
-        todo += [file for name in _imported_modules(path) if (file := _module_file(name, root))]
+        todo += [file for name in imported_modules(path) if (file := _module_file(name, root))]
     names = (path.relative_to(root).as_posix() for path in seen)
     return sorted(name for name in names if not name.startswith(BOOKKEEPING))
 
 
-def _imported_modules(path: Path) -> list[str]:
+def imported_modules(path: Path) -> list[str]:
+    """Dotted names that a module imports, those of what it imports from a module among them."""
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

@@ -15,7 +15,8 @@ from tests.conftest import ROOT
 
 _MIRROR = """
 import os, pathlib, sys, time
-pathlib.Path("mirror").write_text(f"{os.getpid()} {os.getppid()} {os.getsid(0)} {sys.argv[1:]} {os.readlink('/proc/self/fd/1')}")
+told = [os.getpid(), os.getppid(), os.getsid(0), sys.argv[1:], os.readlink("/proc/self/fd/1")]
+pathlib.Path("mirror").write_text(" ".join(map(str, told)))
 stage = int(sys.argv[3])
 while os.getppid() == stage:
     time.sleep(0.01)
