@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pipeline.excerpts import shorten
 from pipeline.params.codings import code_number
@@ -25,29 +25,36 @@ _Meanings = dict[str, list[str]]
 _SIDES = {"first": "a", "second": "b", "tie": "tie"}
 
 
+class Values(NamedTuple):
+    """What a column was seen to hold."""
+
+    values: Mapping[str, int]
+    """With how often each was seen."""
+    example: tuple[int, Row]
+    """A row with such a value, and its number from 1: these columns, and others with the same value."""
+    rows: int | None = None
+    """Of the source that `values` were seen in; None means in all."""
+
+
 def advise(
     kind: Literal["winner", "label", "rank", "score"],
     file: str,
     column: str,
-    values: Mapping[str, int],
-    example: tuple[int, Row],
+    seen: Values,
     responses: Sequence[str] = (),
     *,
     clear: Mapping[str, str | None] = MappingProxyType({}),
     models: Sequence[str] = (),
-    rows: int | None = None,
 ) -> str:
     """An error message: file, column, values with how often they were seen, a row, and the lines for each meaning.
 
     Args:
-        values: of the source, with how often each was seen.
-        example: a row with such a value, and its number from 1: these columns, and others with the same value.
+        seen: in the column.
         responses: the columns of both responses.
         clear: values that say what they mean, which is a, b or tie; None of one that means it by its row.
         models: the columns of the names that values were held against, row by row.
-        rows: of the source that `values` were seen in; None means in all.
     """
-    number, row = example
+    values, (number, row), rows = seen
     known = " and ".join(responses)
     known_columns = (*responses, *column.split(" + "))
     between = f" between {known}" if kind == "winner" and known else ""

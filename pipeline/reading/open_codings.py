@@ -9,7 +9,7 @@ from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
 from pipeline.params.codings import Code, WinnerCoding, code_number, plain_code
 from pipeline.params.data import Data
-from pipeline.reading.coding_advice import advise
+from pipeline.reading.coding_advice import Values, advise
 from pipeline.reading.codings import Decoder
 from pipeline.reading.fields import FILE_NAME, columns_in
 from pipeline.reading.open_lists import close_lists
@@ -109,7 +109,9 @@ def close_codings(source: Source, data: Data, *, auto: bool) -> Data:
         return close_lists(source, data)
     if form == "rankings" and auto and data.best_rank is None:
         found = Counter(_shown(row.get(str(columns.rank))) for _, row in sample_rows(source, [str(columns.rank)]))
-        raise PipelineError(advise("rank", source.name, str(columns.rank), found, _example(source, 0, _names(data))))
+        raise PipelineError(
+            advise("rank", source.name, str(columns.rank), Values(found, _example(source, 0, _names(data))))
+        )
     return data
 
 
@@ -122,7 +124,7 @@ def _refuse_open_scores(source: Source, data: Data) -> None:
     if not (mentions_score(source.name.rpartition("/")[2]) if source.unnamed else is_score(name)):
         rows = list(sample_rows(source, [name, *_names(data)]))
         found = Counter(_shown(row.get(name)) for _, row in rows)
-        raise PipelineError(advise("score", source.name, name, found, rows[0]))
+        raise PipelineError(advise("score", source.name, name, Values(found, rows[0])))
 
 
 def _close_winners(source: Source, data: Data, names: list[str]) -> Data:
@@ -150,12 +152,10 @@ def _close_winners(source: Source, data: Data, names: list[str]) -> Data:
             "winner",
             source.name,
             " + ".join(names),
-            seen.all,
-            example,
+            Values(seen.all, example, rows=seen.rows if seen.rows < len(source.rows) else None),
             columns or (),
             clear=seen.sides,
             models=data.columns.models or (),
-            rows=seen.rows if seen.rows < len(source.rows) else None,
         )
     )
 
@@ -217,7 +217,7 @@ def _close_labels(source: Source, data: Data, name: str) -> None:
     clear = sum(found[value] for value in ("true", "false", "True", "False")) if data.format == "thumbs" else 0
     if (found.total() - clear) * _STRAY > clear:
         found = Counter(_shown(row[name]) for _, row in read_rows(source, [name]) if row.get(name) is not None)
-        raise PipelineError(advise("label", source.name, name, found, _example(source, 0, _names(data))))
+        raise PipelineError(advise("label", source.name, name, Values(found, _example(source, 0, _names(data)))))
 
 
 def _example(source: Source, at: int, names: list[str]) -> tuple[int, Row]:

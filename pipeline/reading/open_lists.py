@@ -11,7 +11,7 @@ from pipeline.excerpts import shorten
 from pipeline.params.codings import code_number, plain_code
 from pipeline.params.data import Data
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.coding_advice import advise
+from pipeline.reading.coding_advice import Values, advise
 from pipeline.reading.response_lists import open_list, place_of
 from pipeline.reading.samples import NumberedRow, read_rows, sample_rows
 from pipeline.reading.sources import Source
@@ -48,7 +48,7 @@ def close_lists(source: Source, data: Data) -> Data:
     if rank and data.best_rank is None:
         rows = list(sample_rows(source, [rank, responses]))
         found = Counter(shorten(str(row[rank]), _SHOWN) for _, row in rows)
-        raise PipelineError(advise("rank", source.name, rank, found, rows[0]))
+        raise PipelineError(advise("rank", source.name, rank, Values(found, rows[0])))
     if not columns.scores and not rank:
         own_scores = any(_has_scores(row[responses]) for _, row in sample_rows(source, [responses]))
         if not own_scores and not winner:

@@ -6,7 +6,7 @@ from pipeline.errors import PipelineError
 from pipeline.params.codings import code_number, plain_code
 from pipeline.params.data import Data
 from pipeline.reading.chats import Unreadable
-from pipeline.reading.coding_advice import advise
+from pipeline.reading.coding_advice import Values, advise
 from pipeline.reading.fields import FILE_NAME, columns_in
 from pipeline.reading.opinions.names import is_rank, is_score
 from pipeline.reading.responses import read_number
@@ -46,7 +46,9 @@ def refuse_open_numbers(source: Source, data: Data) -> None:
         shown = [data.columns.prompt, data.columns.response_a, data.columns.response_b, *names]
         rows = list(sample_rows(source, [name for name in shown if name and name != FILE_NAME]))
         found = Counter(plain_code(row[name]) for _, row in rows for name in names if row[name] is not None)
-        raise PipelineError(advise("rank" if open_ranks else "score", source.name, " + ".join(names), found, rows[0]))
+        raise PipelineError(
+            advise("rank" if open_ranks else "score", source.name, " + ".join(names), Values(found, rows[0]))
+        )
 
 
 def winner_by_numbers(fields: Row, data: Data) -> Verdict:

@@ -9,7 +9,7 @@ from datasets import Dataset
 from pipeline.errors import PipelineError
 from pipeline.params.data import Data
 from pipeline.params.schema import Params
-from pipeline.reading.coding_advice import advise
+from pipeline.reading.coding_advice import Values, advise
 from pipeline.reading.formats import detect_format
 from pipeline.reading.sources import Source
 from tests.tiny_models import changed
@@ -25,7 +25,9 @@ def data(params: Params) -> Data:
 
 
 def choices(kind: str, values: list[str], **known: str | None) -> list[str]:
-    message = advise(kind, "f", "winner", dict.fromkeys(values, 1), (1, {"winner": values[0]}), ("a", "b"), clear=known)  # type: ignore[arg-type]
+    message = advise(
+        kind, "f", "winner", Values(dict.fromkeys(values, 1), (1, {"winner": values[0]})), ("a", "b"), clear=known
+    )  # type: ignore[arg-type]
     return [line.strip().removeprefix("# if ") for line in message.splitlines() if line.strip().startswith("#")]
 
 
@@ -60,7 +62,7 @@ def test_choices_of_labels_and_ranks() -> None:
 def test_what_is_clear_stands_where_it_belongs_in_each_choice() -> None:
     values = dict.fromkeys(["0", "1", "tie", "Response A"], 1)
     clear = {"tie": "tie", "Response A": "a"}
-    message = advise("winner", "f", "winner", values, (1, {"winner": "0"}), ("a", "b"), clear=clear)
+    message = advise("winner", "f", "winner", Values(values, (1, {"winner": "0"})), ("a", "b"), clear=clear)
     assert "first: ['Response A', '0']\n    second: ['1']\n    tie: ['tie']" in message
     assert "first: ['Response A', '1']\n    second: ['0']\n    tie: ['tie']" in message
 

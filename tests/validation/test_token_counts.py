@@ -62,7 +62,7 @@ def made(name: str) -> Tokenizer:
 
 
 @pytest.mark.parametrize("name", [*CUT, *WHOLE])
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(texts=TEXTS)
 def test_counts_are_those_of_whole_texts(name: str, texts: list[str]) -> None:
     tokenizer = made(name)
