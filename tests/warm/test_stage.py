@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -62,6 +63,7 @@ def test_a_terminal_is_one_and_is_written_line_by_line(project: Project) -> None
     code = "import os, sys, time; print(sys.stdout.isatty(), os.get_terminal_size().columns); time.sleep(60)"
     process = project.start(code, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
+    assert select.select([ours], [], [], 30)[0], "not before it ends"
     assert os.read(ours, 100).startswith(b"True")
     process.kill()
     process.wait()
@@ -77,7 +79,7 @@ print(os.getpid(), os.environ["PIPELINE_MIRROR"])
     _, out, _ = project.run(code)
     stage, pid, journal = out.split()
     mirror = (project.root / "mirror").read_text()
-    assert mirror == f"{pid} {stage} {pid} {[journal, '--follow', stage]} False"
+    assert mirror == f"{pid} {stage} {pid} {[journal, '--follow', stage]} /dev/null"
 
 
 def test_an_edit_counts_from_the_next_stage_on(project: Project) -> None:
