@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / ".state/benchmarks", help="the project lies below it")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as the Makefile does
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         root = Path(folder, "project")
         create_project(root)

@@ -15,8 +15,8 @@ from tests.conftest import ROOT
 
 _MIRROR = """
 import os, pathlib, sys, time
-told = [os.getpid(), os.getppid(), os.getsid(0), sys.argv[1:], os.readlink("/proc/self/fd/1")]
-pathlib.Path("mirror").write_text(" ".join(map(str, told)))
+stdout = os.readlink("/proc/self/fd/1")
+pathlib.Path("mirror").write_text(f"{os.getpid()} {os.getppid()} {os.getsid(0)} {sys.argv[1:]} {stdout}")
 stage = int(sys.argv[3])
 while os.getppid() == stage:
     time.sleep(0.01)
@@ -46,8 +46,8 @@ class Project:
 
 
 def environment() -> dict[str, str]:
-    """That of this process, without what pytest changes from test to test."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
+    """That of this process, without what pytest changes from test to test and what would hide a buffer."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PYTHONUNBUFFERED"))}
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ worker = os.fork()
 if worker == 0:
     os.write(writing, b"-")
     time.sleep(60)
+    os._exit(0)
 os.read(reading, 1)  # a signal that comes while it is forked would be lost to it
 print(os.getpid(), worker, os.getppid(), flush=True)
 try:
