@@ -99,4 +99,5 @@ class Sample(Document):
     judge_score: FiniteFloat
     reward_score: FiniteFloat
     kl_nats: FiniteFloat
+    kl_k3_nats: FiniteFloat
     second_judge_score: FiniteFloat | None = None

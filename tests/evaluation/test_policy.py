@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from pipeline.data.passages import Passage
 from pipeline.data.tokens import tokenize_example
-from pipeline.evaluation.policy import Evaluator, ModelFolders
+from pipeline.evaluation.policy import Evaluator, ModelFolders, ScoredSample
 from pipeline.evaluation.policy_metrics import policy_metrics
 from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.judges.text_classifier import fit_judge
@@ -22,6 +22,7 @@ from pipeline.models.reward import create_reward_model
 from pipeline.models.sampling import sample_batches
 from pipeline.models.text_format import TextFormat, store_text_format
 from pipeline.params.schema import FitJudge, Params
+from pipeline.results.policies import Sample
 from tests.conftest import PolicyMaker
 from tests.tiny_models import LORA, SENTENCES, changed
 
@@ -196,3 +197,7 @@ def test_scores_are_of_responses_that_ended_or_were_cut(evaluator: Evaluator, ma
     found = torch.tensor([sample.reward_score for sample in samples])
     assert torch.allclose(found, scored, atol=1e-4)
     assert bool(((found - other).abs() > 1e-2).all())
+
+
+def test_a_sample_is_written_with_the_keys_that_the_report_reads() -> None:
+    assert {field.name for field in fields(ScoredSample)} == set(Sample.model_fields)

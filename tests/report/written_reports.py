@@ -72,7 +72,7 @@ def _samples(name: str, count: int, rng: random.Random) -> list[Json]:
             "id": f"prompt-{index:03d}", "category": ("glad", "<i>sad</i>")[index % 2],
             "prompt": f"{opening} really quite", "response": text, "tokens": 24,
             "ended": rng.random() < 0.1, "judge_score": score, "reward_score": 4 * (score - 0.47) + rng.gauss(0, 0.5),
-            "kl_nats": rng.gauss(kl, 1.5) if kl else 0.0,
+            "kl_nats": rng.gauss(kl, 1.5) if kl else 0.0, "kl_k3_nats": kl,
             "second_judge_score": min(max(0.5 * score + random.Random(index).gauss(0.25, 0.1), 0.0), 1.0),
         })  # fmt: skip
     return rows
