@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ class Project:
         (self.root / "stages/tiny.py").write_text(code)
         command = ["python", "-m", "pipeline.launch", "tiny", *arguments]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        how = {"cwd": self.root, "env": self.environment, "text": True, **pipes, **how}
+        how = {"cwd": self.root, "env": self.environment, "text": True, "preexec_fn": _end_at_hangup, **pipes, **how}
         return subprocess.Popen(command, **how)
 
     def run(self, code: str, *arguments: str, said: str = "", **how: Any) -> tuple[int, str, str]:
@@ -43,6 +44,11 @@ class Project:
         with self.start(code, *arguments, **how) as process:
             out, err = process.communicate(said, timeout=60)
         return process.returncode, out, err
+
+
+def _end_at_hangup() -> None:
+    """Whoever runs the tests may ignore it (nohup), and a stage would, too."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def environment() -> dict[str, str]:
