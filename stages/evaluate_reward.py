@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from time import perf_counter
 
+from pipeline.errors import PipelineError
 from pipeline.evaluation.reward import evaluate_reward, warnings_of
 from pipeline.evaluation.reward_choice import OWN, adopt_candidate, choose_model, comparison_lines, table_row
 from pipeline.models.compute import Compute
@@ -28,7 +29,11 @@ def main(stage: Stage) -> None:
     measured = {}
     for name, folder in folders.items():
         start = perf_counter()
-        measured[name] = evaluate_reward(load_reward_model(folder, compute, texts=texts), pairs, validation, settings)
+        model = load_reward_model(folder, compute, texts=texts)
+        try:
+            measured[name] = evaluate_reward(model, pairs, validation, settings)
+        except PipelineError as error:
+            raise PipelineError(f"{name} (evaluate_reward.candidates; own is the one trained here): {error}") from None
         for warning in warnings_of(name, measured[name][0], settings):
             print(f"warning: {warning}", flush=True)
         seconds = perf_counter() - start  # differ from run to run, so they go to the log and the run alone

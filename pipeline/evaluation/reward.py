@@ -1,11 +1,13 @@
 """How far a reward model can be trusted."""
 
+import math
 from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
 
 from pipeline.data.passages import Passage
+from pipeline.errors import PipelineError
 from pipeline.evaluation.calibration import CalibrationBin, ExpectedError, calibration, error_if_calibrated
 from pipeline.evaluation.pairs import (
     GroupAccuracy,
@@ -203,16 +205,26 @@ def temperature_metrics(
 
 
 def robustness_metrics(model: RewardModel, texts: Sequence[Passage], settings: EvaluateReward) -> RobustnessMetrics:
-    """Deviations of `score_deviations`, the largest of them, and whether it exceeds the limit."""
+    """Deviations of `score_deviations`, the largest of them, and whether it exceeds the limit.
+
+    Raises:
+        PipelineError: a score is no number, alone or beside other texts.
+    """
     deviations = score_deviations(model, texts, batch_size=settings.batch_size)
-    largest = max(value for value in deviations.values() if value is not None)
+    measured = {name: value for name, value in deviations.items() if value is not None}
+    if broken := [name for name, value in measured.items() if not math.isfinite(value)]:
+        raise PipelineError(
+            f"scores of the reward model are no numbers (NaN or infinite) with {', '.join(broken).replace('_', ' ')}: "
+            "its code does not mask padding in this number format. Use a float32 copy (dtype), or another model."
+        )
+    largest = max(measured.values())
     return {
         "texts": len(texts),
         "batch_deviation": deviations["batch"],
         "right_padding_deviation": deviations["right_padding"],
         "left_padding_deviation": deviations["left_padding"],
         "max_deviation": largest,
-        "exceeds_limit": not largest <= settings.max_score_deviation,  # NaN exceeds it, too
+        "exceeds_limit": largest > settings.max_score_deviation,
     }
 
 

@@ -56,7 +56,7 @@ def lines(inputs: ReportInputs) -> dict[str, list[Point]]:
     """`best_of_n`, and each method through its checkpoints to the end of training, all on the validation prompts.
 
     Each starts at the SFT policy: with best-of-1, and with step 0. Of several seeds it is the mean of their KL and
-    scores, at the steps that all of them have.
+    scores at each step; one that stopped early stays what it was then.
     """
     of_methods = {name: _line_of(runs).mean() for name, runs in inputs.runs.items()}
     return {
@@ -82,8 +82,10 @@ class Spending:
     """Over SFT on the same prompts, score units."""
     judge_score: float
     best_of_n: float
+    gained: frozenset[str]
+    """Methods that gained beyond chance."""
     methods: Mapping[str, tuple[float, Ratio]]
-    """KL and its ratio to best-of-n's, of methods that gained beyond chance and have a checkpoint before the gain."""
+    """KL and its ratio to best-of-n's, of methods that gained and have a checkpoint that gains no more than this."""
 
 
 def kl_spent(inputs: ReportInputs) -> dict[str, Spending]:
@@ -91,13 +93,16 @@ def kl_spent(inputs: ReportInputs) -> dict[str, Spending]:
 
     The target follows from the data: the largest gain over SFT that best-of-n and every method reach that beats SFT
     beyond chance on the evaluation prompts, and half of it. Best-of-n is close to optimal at a given KL (Gao et al.
-    2022, arXiv:2210.10760; Beirami et al. 2024, arXiv:2401.01879), so ratios are above 1.
+    2022, arXiv:2210.10760; Beirami et al. 2024, arXiv:2401.01879) for the reward model that ranks; the judge is
+    another, and its KL here is an upper bound, so a ratio may be below 1, and all are rather too low.
 
     The interval is a percentile bootstrap over the validation prompts, which all lines share, and over the seeds of
     each method, whose deviations are expanded for their small number (`expansion`): each resample draws the lines of
     best-of-n and of the methods anew, both in score and in KL, and finds its own target. Where a line of a resample
     gains nothing there is no ratio: it counts as lowest at the lower end and as highest at the upper. A method whose
-    first checkpoint lies beyond half of the gain has no ratio for that half.
+    first checkpoint gains more than the target has no ratio: what it paid was measured nowhere. Two seeds say next to
+    nothing of their spread, and the interval does as much. Where a line flattens at its end, the noise of its points
+    decides where it first reaches its largest gain: the interval is then too narrow, and mostly too cheap.
     """
     drawn = _lines_by_prompt(inputs)
     spent = {target: _spending(inputs, drawn, share) for target, share in SHARES.items()}
@@ -107,7 +112,7 @@ def kl_spent(inputs: ReportInputs) -> dict[str, Spending]:
 def kl_at_own_gain(inputs: ReportInputs) -> dict[str, Spending]:
     """By method: what the largest gain that it and best-of-n reach costs both, by the rules of `kl_spent`.
 
-    A method is measured where its training ends, and not on its way past the gain of a weaker one.
+    A method that gains more than the others is measured there, and not on its way past the gain of a weaker one.
     """
     drawn = _lines_by_prompt(inputs)
     pairs = {name: {BEST_OF_N: drawn[BEST_OF_N], name: line} for name, line in drawn.items() if name != BEST_OF_N}
@@ -128,10 +133,10 @@ def _spending(inputs: ReportInputs, drawn: Mapping[str, "_LineByPrompt"], share:
     methods = {
         name: (_spent(whole[name], gain), _interval(ratio, [None if one is None else one[name] for one in resampled]))
         for name, ratio in ratios.items()
-        if share == 1 or _has_checkpoint_before(whole[name], gain)
+        if _has_checkpoint_before(whole[name], gain)
     }
     score = inputs.sft.frontier[0].judge_score.mean + gain
-    return Spending(gain, score, _spent(whole[BEST_OF_N], gain), methods)
+    return Spending(gain, score, _spent(whole[BEST_OF_N], gain), frozenset(ratios), methods)
 
 
 @dataclass(frozen=True)
@@ -191,12 +196,14 @@ def _lines_by_prompt(inputs: ReportInputs) -> dict[str, _LineByPrompt]:
 
 
 def _line_of(runs: Sequence[TrainedPolicy]) -> _LineByPrompt:
-    """A method's seeds, at the steps that all of them have (one may have stopped early); the first is SFT."""
-    of_runs = [{point.step: point for point in run.checkpoints.points} for run in runs]
-    steps = sorted(set.intersection(*(set(points) for points in of_runs)))
+    """A method's seeds at the steps of all, SFT first; one that lacks a step is what it was at its last before."""
+    steps = sorted({point.step for run in runs for point in run.checkpoints.points})
+    reached = [
+        [[point for point in run.checkpoints.points if point.step <= step][-1] for step in steps] for run in runs
+    ]
     return _LineByPrompt(
-        np.array([[points[step].kl_nats for step in steps] for points in of_runs]),
-        np.array([[points[step].judge_scores for step in steps] for points in of_runs]),
+        np.array([[point.kl_nats for point in points] for points in reached]),
+        np.array([[point.judge_scores for point in points] for points in reached]),
     )
 
 
@@ -216,7 +223,7 @@ def largest_common_gain(lines: Mapping[str, Sequence[Point]]) -> float:
 
 def _has_checkpoint_before(line: Sequence[Point], gain: float) -> bool:
     """Whether something was measured on the way to a gain: from SFT to the first checkpoint the way is a guess."""
-    return len(line) > 1 and line[1][1] <= gain
+    return len(line) > 1 and line[1][1] <= gain + 1e-9  # the target may be that checkpoint
 
 
 def _spent(line: Sequence[Point], gain: float) -> float:
@@ -262,13 +269,13 @@ def spending_entries(
     }
     if not own:
         return shared
-    return {
-        **shared,
-        "largest_of_each": {name: _own_entry(own[name], name) if name in own else None for name in methods},
-    }
+    of_each = {name: _own_entry(own[name], name) if name in own else None for name in methods}
+    return {**shared, "largest_of_each": of_each}
 
 
-def _own_entry(spent: Spending, name: str) -> dict[str, Any]:
+def _own_entry(spent: Spending, name: str) -> dict[str, Any] | None:
+    if name not in spent.methods:
+        return None
     kl, ratio = spent.methods[name]
     return {
         "gain": spent.gain,

@@ -13,11 +13,6 @@ FIRST, SECOND = "first", "second"
 """Whose score is the judge score, and who measures again."""
 
 
-def measuring_judges(inputs: ReportInputs) -> list[MeasuredJudge]:
-    """The judge whose scores are the judge score, then the one of another family where there is one."""
-    return [inputs.judge.measuring, *([inputs.judge.second] if inputs.judge.second else [])]
-
-
 def judge_entries(inputs: ReportInputs) -> dict[str, Any]:
     """The judges that measured policies, by kind, as they stand in comparison.json; the first gives the judge score."""
     first = inputs.judge.measuring

@@ -59,7 +59,7 @@ def decide(inputs: ReportInputs) -> Decision:
             [_optional(score_at_kl(found[name], shared), 3) for name in inputs.methods],
         ),
     ]
-    rows += [_spending_row(inputs, target, one, spent["largest_common"]) for target, one in spent.items()]
+    rows += [_spending_row(inputs, target, one) for target, one in spent.items()]
     if spent:
         rows.append(_own_row(inputs))
     else:
@@ -93,12 +93,11 @@ def _optional(value: float | None, digits: int = 0) -> str:
     return "–" if value is None else number(value, digits)
 
 
-def _spending_row(inputs: ReportInputs, target: str, spent: Spending, known: Spending) -> DecisionRow:
+def _spending_row(inputs: ReportInputs, target: str, spent: Spending) -> DecisionRow:
     reached = "all that gain reach" if SHARES[target] == 1 else "half of that gain"
     hint = f"{signed(spent.gain, 3)}, {reached}; best-of-n: {number(spent.best_of_n, 2)} nats"
     cells = [
-        _spent(*spent.methods[name]) if name in spent.methods else _unspent(target, name, known)
-        for name in inputs.methods
+        _spent(*spent.methods[name]) if name in spent.methods else _unspent(name, spent) for name in inputs.methods
     ]
     return DecisionRow(f"KL for a judge score of {number(spent.judge_score, 3)}", hint, cells)
 
@@ -108,16 +107,16 @@ def _own_row(inputs: ReportInputs) -> DecisionRow:
     own = kl_at_own_gain(inputs)
     cells = [
         f"{signed(own[name].gain, 3)} for {_spent(*own[name].methods[name])}"
-        if name in own
-        else "no gain beyond chance"
+        if name in own and name in own[name].methods
+        else _unspent(name, own.get(name))
         for name in inputs.methods
     ]
     return DecisionRow("KL for its own largest gain", "as far as best-of-n gains as much", cells)
 
 
-def _unspent(target: str, name: str, known: Spending) -> str:
-    """Why a method has no KL for a target; `known` is that of the largest common gain."""
-    return "no checkpoint before it" if SHARES[target] < 1 and name in known.methods else "no gain beyond chance"
+def _unspent(name: str, spent: Spending | None) -> str:
+    """Why a method has no KL for a target."""
+    return "no checkpoint before it" if spent is not None and name in spent.gained else "no gain beyond chance"
 
 
 def _spent(kl: float, ratio: Ratio) -> str:

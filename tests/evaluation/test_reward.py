@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.data.passages import Passage
+from pipeline.errors import PipelineError
 from pipeline.evaluation.calibration import error_if_calibrated
 from pipeline.evaluation.reward import evaluate_reward, pair_metrics, warnings_of
 from pipeline.evaluation.robustness import score_deviations
@@ -120,10 +121,12 @@ def test_a_model_that_reads_its_padding_is_found_and_said() -> None:
     assert any("by up to 0.25" in warning for warning in warnings_of("own", metrics, SETTINGS))
 
 
-def test_scores_that_are_no_numbers_exceed_every_limit() -> None:
+def test_scores_that_are_no_numbers_are_refused_with_the_padding_that_makes_them() -> None:
     model: Any = CountingModel(mistake=float("nan"))
-    metrics, _ = evaluate_reward(model, PAIRS, PAIRS[:2], SETTINGS)
-    assert metrics["robustness"]["exceeds_limit"]
+    with pytest.raises(
+        PipelineError, match=r"no numbers \(NaN or infinite\) with batch, left padding, right padding: .*float32 copy"
+    ):
+        evaluate_reward(model, PAIRS, PAIRS[:2], SETTINGS)
 
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder"])

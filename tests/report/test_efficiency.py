@@ -112,13 +112,28 @@ def with_seeds(inputs, name, *lines):
     return replace(inputs, runs={**inputs.runs, name: runs})
 
 
-def test_several_seeds_are_one_line_at_the_steps_that_all_have(inputs):
-    """Mean of KL and gain, seed by seed as far as the one that stopped early."""
+def test_several_seeds_are_one_line_and_one_that_stopped_early_stays_what_it_was(inputs):
     given = with_lines(inputs, BEST, ppo=[(0.0, 0.5), (5.0, 0.4)])
     given = with_seeds(given, "dpo", [(0.0, 0.5), (1.0, 0.6), (9.0, 0.9)], [(0.0, 0.5), (3.0, 0.8)])
-    assert lines(given)["dpo"] == [(0.0, pytest.approx(0.5)), (2.0, pytest.approx(0.7))]
+    means = [(0.0, 0.5), (2.0, 0.7), (6.0, 0.85)]
+    assert lines(given)["dpo"] == [pytest.approx(point) for point in means]
     spent = kl_spent(given)["largest_common"]
     assert (spent.gain, spent.methods["dpo"][0]) == pytest.approx((0.2, 2.0))
+
+
+def test_a_seed_that_stopped_before_the_first_checkpoint_of_the_others_hides_no_cost(inputs):
+    """It ends at step 2 of 0, 3 and 7, say; all methods keep their figures."""
+    given = with_lines(inputs, BEST, dpo=[(0.0, 0.5), (1.0, 0.6), (3.0, 0.8)])
+    whole, early = [(0.0, 0.5), (2.0, 0.7), (4.0, 0.8)], [(0.0, 0.5), (1.0, 0.6)]
+    given = with_seeds(given, "ppo", whole, early)
+    runs = list(given.runs["ppo"])
+    points = [
+        point.model_copy(update={"step": at}) for point, at in zip(runs[1].checkpoints.points, (0, 1), strict=True)
+    ]
+    runs[1] = replace(runs[1], checkpoints=runs[1].checkpoints.model_copy(update={"points": points}))
+    given = replace(given, runs={**given.runs, "ppo": runs})
+    assert set(kl_spent(given)["largest_common"].methods) == {"dpo", "ppo"}
+    assert len(lines(given)["ppo"]) == 4
 
 
 def test_the_interval_over_seeds_holds_the_true_ratio(inputs, monkeypatch):
@@ -154,10 +169,13 @@ def test_a_judge_that_scores_high_has_targets_of_its_own(inputs):
 
 def test_a_method_without_a_gain_sets_no_target(inputs):
     flat = [(0.0, 0.5), (5.0, 0.4)]
-    found = kl_spent(with_lines(inputs, BEST, dpo=[(0.0, 0.5), (3.0, 0.8)], ppo=flat))
+    found = kl_spent(with_lines(inputs, BEST, dpo=[(0.0, 0.5), (1.0, 0.6), (3.0, 0.8)], ppo=flat))
     assert set(found["largest_common"].methods) == {"dpo"} and found["largest_common"].gain == pytest.approx(0.2)
     rows = [row for row in decide(with_lines(inputs, BEST, ppo=flat)).rows if row.label.startswith("KL for")]
     assert [row.cells[1] for row in rows] == ["no gain beyond chance"] * 3
+    past = with_lines(inputs, BEST, dpo=[(0.0, 0.5), (9.0, 0.9)], ppo=flat)
+    assert kl_spent(past)["largest_common"].methods == {}, "between SFT and a gain of 0.4 nothing was measured"
+    assert [row.cells[0] for row in decide(past).rows[-3:]] == ["no checkpoint before it"] * 3
     ends = with_lines(inputs, BEST, dpo=[(0.0, 0.5), (3.0, 0.8)], ppo=[(0.0, 0.5), (3.0, 0.8)])
     assert decide(ends).rows[-2].cells == ["no checkpoint before it"] * 2
     assert kl_spent(with_lines(inputs, BEST, dpo=flat, ppo=flat)) == {}
@@ -169,7 +187,7 @@ def test_the_interval_of_a_ratio_holds_the_true_one(inputs, monkeypatch):
     """Lines of slope 0.2 and 0.1 in the root of KL: a gain costs four times as much, whatever the target is."""
     monkeypatch.setattr(efficiency, "_RESAMPLES", 200)
     rng, inside, trials = np.random.default_rng(1), 0, 100
-    start = with_lines(inputs, BEST, dpo=[(0.0, 0.5), (3.0, 0.8)], ppo=[(0.0, 0.5), (3.0, 0.5)])
+    start = with_lines(inputs, BEST, dpo=[(0.0, 0.5), (0.5, 0.6), (3.0, 0.8)], ppo=[(0.0, 0.5), (3.0, 0.5)])
     for _ in range(trials):
         frontier = [
             point.model_copy(update={"judge_scores": drawn(rng, 0.2 * point.kl_nats_per_sequence**0.5)})
@@ -180,7 +198,7 @@ def test_the_interval_of_a_ratio_holds_the_true_one(inputs, monkeypatch):
             point.model_copy(
                 update={"judge_scores": drawn(rng, 0.1 * kl**0.5), "kl_nats": rng.normal(kl, 0.5, 64).tolist()}
             )
-            for point, kl in zip(run.checkpoints.points, (0.0, 3.0), strict=True)
+            for point, kl in zip(run.checkpoints.points, (0.0, 0.5, 3.0), strict=True)
         ]
         checkpoints = run.checkpoints.model_copy(update={"points": points})
         given = with_policy(start, replace(run, checkpoints=checkpoints))
@@ -196,7 +214,7 @@ def drawn(rng, gain):
 
 def test_where_resamples_gain_nothing_the_ratio_has_no_upper_end(inputs):
     """Best-of-n gained a thousandth, the prompts spread by a tenth: its curve may as well be flat."""
-    given = with_lines(inputs, [(0.0, 0.5), (1.0, 0.501)], dpo=[(0.0, 0.5), (3.0, 0.8)])
+    given = with_lines(inputs, [(0.0, 0.5), (1.0, 0.501)], dpo=[(0.0, 0.5), (0.1, 0.5005), (3.0, 0.8)])
     last = given.sft.frontier[1]
     noisy = last.model_copy(update={"judge_scores": [0.501 + 0.4 * (-1) ** (at // 2) for at in range(PROMPTS)]})
     given = with_policy(given, replace(given.sft, frontier=[given.sft.frontier[0], noisy]))
