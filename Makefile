@@ -41,7 +41,7 @@ recipe: $(READY) ## list the usual runs, or take one into params.yaml: NAME=give
 repro: $(READY) ## run the whole pipeline, a second time only what changed; DEVICES=0,1: on several GPUs side by side
 	@$(RUN) python -m pipeline.params.loading
 	@$(RUN) python -m pipeline.project.lock_copy
-	$(RUN) $(WARMLY) $(if $(DEVICES),python -m pipeline.project.parallel '$(DEVICES)',dvc repro)
+	exec env $(RUN) $(WARMLY) $(if $(DEVICES),python -m pipeline.project.parallel '$(DEVICES)',dvc repro)
 # what a stage wrote with the bytes that the cache had already is a copy until then
 	@$(RUN) dvc checkout --relink --quiet
 	@$(BIN)/python -m pipeline.report.show

@@ -24,6 +24,7 @@ from pipeline.lineage.parameters import read_parameters
 from pipeline.lineage.raw import RawSources
 from pipeline.lineage.record import trace_record, trace_records
 from pipeline.lineage.record_text import describe, describe_findings
+from pipeline.lineage.roles import check_names
 from pipeline.lineage.runs import Runs, store_uri
 from pipeline.lineage.search import find_text
 from pipeline.lineage.source_files import SourceFiles
@@ -88,6 +89,7 @@ def _audit(arguments: argparse.Namespace, root: Path) -> int:
         return _diff(arguments, root)
     contents = Contents(root, revision=arguments.rev)
     lock = revision_lock(root, arguments.rev) if arguments.rev else workspace_lock(root)
+    check_names(lock.stages.values())
     if arguments.record or arguments.find:
         return _trace(arguments, lock, contents, RawSources(SourceFiles(lock, contents)))
     if arguments.verify:

@@ -7,6 +7,7 @@ every entry with dvc.yaml.
 from collections.abc import Iterable
 from fnmatch import fnmatch
 
+from pipeline.errors import PipelineError
 from pipeline.project.lockfile import StageRecord
 
 TRAINS = {
@@ -58,6 +59,20 @@ CHECKPOINTS = (
     "artifacts/policies/",
 )
 """Models that the pipeline makes: paths, or, with a slash at the end, folders of models."""
+
+
+def check_names(stages: Iterable[StageRecord]) -> None:
+    """The folders of these stages of a dvc.lock are called as they are here.
+
+    Raises:
+        PipelineError: it is from before artifacts/selected became artifacts/policies.
+    """
+    if any(out.path.startswith("artifacts/selected/") for stage in stages for out in stage.outputs):
+        raise PipelineError(
+            "this dvc.lock is from before the policies to use moved from artifacts/selected to artifacts/policies, and "
+            "what training wrote from there to artifacts/training: the same names say other things in it. Audit it "
+            "with the code of its own commit: git worktree add ../then COMMIT, and in that folder the same command."
+        )
 
 
 def trained_files(stage: StageRecord, files: Iterable[str]) -> list[str]:

@@ -5,6 +5,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from pipeline.errors import PipelineError
+
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -21,12 +23,20 @@ def checked(kind: type[D], values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The values as they are, if they are a file of this kind: a key that is renamed in one place alone fails here.
 
     Raises:
-        TypeError: they are not, with each key that is wrong.
+        PipelineError: a value is no finite number.
+        TypeError: they are no such file, with each key that is wrong.
     """
     try:
         kind.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        wrong = {".".join(map(str, one["loc"])): one for one in error.errors()}
+        if all(one["type"] == "finite_number" for one in wrong.values()):
+            raise PipelineError(
+                f"what was measured is not a finite number (NaN or infinite): {', '.join(wrong)}. A model that "
+                "diverged gives such: look at its training curve, and lower its learning rate or set runtime.precision "
+                "to fp32."
+            ) from error
+        problems = "; ".join(f"{key}: {one['msg']}" for key, one in wrong.items())
         raise TypeError(f"these results are no {kind.__name__} (pipeline/results): {problems}") from error
     return values
 

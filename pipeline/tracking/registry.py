@@ -20,7 +20,7 @@ _REFUSED = "champion.refused"
 _SHOWN = {"judge_score": "judge_score", "win_rate_vs_sft": "win_rate", "kl_nats_per_sequence": "kl"}
 """Results of a policy, and their names in the tags of its version. They are few, because the UI shows all tags of a
 version below each other; its run has the rest."""
-_CHECKPOINT = "dvc.dep/artifacts/policies/"
+_CHECKPOINT, _OLD_CHECKPOINT = "dvc.dep/artifacts/policies/", "dvc.dep/artifacts/selected/"
 _VERSIONS = "mlflow.modelVersions"
 
 
@@ -45,7 +45,9 @@ class Registry:
             self._client.create_registered_model(self.name, description="Evaluated policies; weights lie in DVC.")
         metrics, tags = run.data.metrics, run.data.tags
         shown = {tag: f"{metrics[key]:.3f}" for key, tag in _SHOWN.items() if key in metrics}
-        if digest := next((value for key, value in tags.items() if key.startswith(_CHECKPOINT)), None):
+        # runs from before artifacts/selected was renamed have another policy under the name of now
+        prefix = _OLD_CHECKPOINT if any(key.startswith(_OLD_CHECKPOINT) for key in tags) else _CHECKPOINT
+        if digest := next((value for key, value in tags.items() if key.startswith(prefix)), None):
             shown["dvc.hash"] = digest
         version = self._client.create_model_version(
             self.name,

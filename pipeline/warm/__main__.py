@@ -5,6 +5,7 @@ command, and stages that are left end with it. Where it cannot work, stages star
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from pipeline.warm.starting import waiting_process
+from pipeline.warm.waiting import end_with_parent
 
 
 def main() -> None:
@@ -19,6 +21,10 @@ def main() -> None:
     command = sys.argv[1:]
     if not command or command[0].startswith("-"):
         sys.exit(__doc__)
+    if shutil.which(command[0]) is None:
+        sys.exit(f"error: there is no command {command[0]}")
+    if "MAKELEVEL" in os.environ:  # the recipe has put this in the place of make's shell
+        end_with_parent(os.getppid(), signal.SIGTERM)
     with ExitStack() as stack:
         try:
             waiting = stack.enter_context(waiting_process(Path.cwd(), os.environ))
@@ -34,11 +40,22 @@ def main() -> None:
 
 def run(command: list[str], **environment: str) -> int:
     """Run a command with further variables; signals that this process gets are the command's, until it has ended."""
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def pass_on(number: int, _: object) -> None:
+        if process is None:
+            early.append(number)
+        else:
+            process.send_signal(number)
+
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, pass_on)
     process = subprocess.Popen(command, env={**os.environ, **environment})
     # a terminal sends its own to the command as well
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: process.send_signal(number))
+    for number in early:
+        process.send_signal(number)
     return process.wait()
 
 
@@ -47,4 +64,7 @@ def _note(reason: object) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # before the command was there to be told
+        sys.exit(128 + signal.SIGINT)

@@ -25,6 +25,7 @@ PASSED_ON = (
 def main() -> None:
     """Run the stage, warm or cold."""
     address, python, *arguments = sys.argv[1:]
+    _open_streams()
     # nothing to tell before there is a stage
     signal.signal(signal.SIGINT, _unless_ignored(signal.SIGINT, signal.SIG_DFL))
     connection = _ask(address, arguments)
@@ -37,6 +38,15 @@ def main() -> None:
     if len(status) < STATUS.size:
         sys.exit("error: the process that looks after the stage was killed, and the stage with it. Run it again.")
     _end(*STATUS.unpack(status))
+
+
+def _open_streams() -> None:
+    """Give a stream that is closed somewhere to go: the socket would take its number, and be handed over for it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 def _ask(address: str, arguments: list[str]) -> socket.socket | None:

@@ -50,7 +50,11 @@ class Waiting:
 
     def failure(self) -> str | None:
         """Why stages started cold, in one line; None where nothing is known that made them."""
-        lines = [line for line in (self.folder / "errors").read_text(errors="replace").splitlines() if line.strip()]
+        try:
+            said = (self.folder / "errors").read_text(errors="replace")
+        except OSError:
+            return f"its folder {self.folder} was removed"
+        lines = [line for line in said.splitlines() if line.strip()]
         if self.process.poll() is not None:
             return lines[-1] if lines else f"exit code {self.process.returncode}"
         return next((line for line in reversed(lines) if line.startswith(COLD)), None)
@@ -72,6 +76,8 @@ def waiting_process(
     """
     if not sys.platform.startswith("linux"):
         raise OSError("forks of a process that has imported its libraries are safe on Linux alone")
+    if not hasattr(os, "pidfd_open"):  # some distributions build Python on systems without it
+        raise OSError("this Python has no os.pidfd_open")
     os.close(os.pidfd_open(os.getpid()))  # older kernels have none
     with ExitStack() as stack:
         # not below TMPDIR: the address of a socket must be short
@@ -98,6 +104,8 @@ def _start(
     words = {"python": sys.executable, "client": str(_CLIENT), "address": str(address)}
     python.write_text(_PYTHON.format(**{name: shlex.quote(word) for name, word in words.items()}))
     python.chmod(0o755)
+    if not os.access(python, os.X_OK):  # a folder that is mounted with noexec
+        raise OSError(f"programs in {folder.parent} cannot be run")
     # it listens from now on, so that a stage that comes early waits, which is sooner than importing beside it
     with socket.socket(socket.AF_UNIX) as listening, (folder / "errors").open("wb") as errors:
         listening.bind(str(address))

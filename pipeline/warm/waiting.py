@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -119,9 +120,9 @@ def look_after(connection: socket.socket, lifeline: socket.socket, begun: Mappin
     return arguments
 
 
-def end_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, which may have happened."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def end_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
+    """Have the kernel send this process a signal when its parent ends, which may have happened."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os._exit(1)
 
@@ -192,7 +193,13 @@ def main() -> None:
     begun = dict(os.environ)
     import_libraries(sys.argv[3:])
     arguments = serve(listening, lifeline, begun)
-    importlib.import_module("pipeline.warm.stage").run(*arguments)
+    try:
+        importlib.import_module("pipeline.warm.stage").run(*arguments)
+    except KeyboardInterrupt:  # Python itself ends by the signal, and so does this
+        traceback.print_exc()
+        sys.stdout.flush()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 if __name__ == "__main__":

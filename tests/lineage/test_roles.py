@@ -3,6 +3,7 @@
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.errors import PipelineError
 from pipeline.lineage import roles
 from tests.conftest import ROOT
 from tests.lineage.by_hand import stage
@@ -93,3 +94,10 @@ def test_models_are_those_that_the_stages_write() -> None:
         assert any(out.startswith(prefix) for out in outs), prefix
     for name, prefixes in roles.SUBJECTS.items():
         assert all(any(dep.startswith(prefix) for dep in stages[name]["deps"]) for prefix in prefixes), name
+
+
+def test_stages_from_before_the_folders_were_renamed_are_refused() -> None:
+    select = stage("select_checkpoint@dpo-0", ["artifacts/policies/dpo/seed-0"], ["artifacts/selected/dpo/seed-0"])
+    with pytest.raises(PipelineError, match=r"artifacts/selected to artifacts/policies.*git worktree add"):
+        roles.check_names([stage("train_sft"), select])
+    roles.check_names([stage("select_checkpoint@dpo-0", writes=["artifacts/policies/dpo/seed-0"])])

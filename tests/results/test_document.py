@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.errors import PipelineError
 from pipeline.results.document import Document, Interval, checked
 from pipeline.results.policies import Frontier
 from pipeline.results.reward import Calibration
@@ -22,12 +23,16 @@ def test_values_pass_as_they_are() -> None:
     [
         ({"labels": "best of 2"}, r"no Frontier .*points\.0\.labels: Extra inputs"),
         ({"judge_score": {"mean": 0.5, "low": 0.4}}, r"points\.0\.judge_score\.high: Field required"),
-        ({"kl_nats_per_sequence": float("nan")}, r"points\.0\.kl_nats_per_sequence: .*finite"),
     ],
 )
 def test_a_key_that_is_renamed_or_missing_fails_where_it_is_written(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         checked(Frontier, {"points": [{**POINT, **wrong}]})
+
+
+def test_a_value_that_is_no_number_is_the_users_to_mend() -> None:
+    with pytest.raises(PipelineError, match=r"finite number .*: points\.0\.kl_nats_per_sequence\. .*learning rate"):
+        checked(Frontier, {"points": [{**POINT, "kl_nats_per_sequence": float("nan")}]})
 
 
 def test_every_wrong_key_is_named() -> None:

@@ -47,6 +47,7 @@ def test_it_has_the_streams_folder_arguments_and_environment_of_its_caller(proje
         ("import nothing_of_this_name", 1, "No module named 'nothing_of_this_name'"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL, ""),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", -signal.SIGSEGV, ""),
+        ("raise KeyboardInterrupt", -signal.SIGINT, "KeyboardInterrupt"),
         ("import atexit, sys; atexit.register(lambda: print('late', file=sys.stderr))", 0, "late"),
         ("import threading, time; threading.Thread(target=lambda: (time.sleep(0.2), exec('raise OSError'))).start()",
          0, "OSError"),
@@ -116,3 +117,13 @@ while not pathlib.Path(sys.argv[2]).exists(): time.sleep(0.01)
     wait_for(lambda: all(process.poll() is not None for process in processes))
     assert [process.communicate()[1] for process in processes] == ["", ""]
     assert [process.returncode for process in processes] == [0, 0]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_stream_that_is_closed_gets_no_other(project: Project, closed: str) -> None:
+    """A socket with the number of a stream would be handed over as the stage's, which writes into it."""
+    (project.root / "stages/tiny.py").write_text("import sys; print('out'); print('err', file=sys.stderr); sys.exit(5)")
+    command = ["bash", "-c", f"python -m pipeline.launch tiny {closed}"]
+    done = subprocess.run(command, cwd=project.root, env=project.environment, check=False, timeout=30)
+    assert done.returncode == 5
+    assert project.waiting.failure() is None

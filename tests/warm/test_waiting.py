@@ -1,6 +1,8 @@
 """Where a fork would not be what a process of its own is, there is none."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.warm.starting import waiting_process
-from tests.warm.conftest import Project, environment
+from tests.conftest import ROOT
+from tests.warm.conftest import Project, alive, environment, wait_for
 
 WARM = "from pathlib import Path; print('pipeline.warm.waiting' in Path('/proc/self/cmdline').read_text())"
 
@@ -100,3 +103,37 @@ def test_a_terminals_signals_do_not_reach_it(project: Project) -> None:
     pid = project.waiting.process.pid
     assert os.getsid(pid) == pid != os.getsid(0)
     assert project.run("import os; print(os.getpgid(0) == os.getpid())")[1] == "True\n"
+
+
+def test_a_folder_that_was_removed_is_said(fake_root: Path) -> None:
+    with waiting_process(fake_root, environment(), ()) as waiting:
+        shutil.rmtree(waiting.folder)
+        assert waiting.failure() == f"its folder {waiting.folder} was removed"
+
+
+def test_where_it_cannot_work_nothing_is_started(fake_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda *_: False)
+        with pytest.raises(OSError, match="programs in /tmp cannot be run"), waiting_process(fake_root, {}, ()):
+            pass
+    monkeypatch.delattr(os, "pidfd_open")
+    with pytest.raises(OSError, match=r"no os\.pidfd_open"), waiting_process(fake_root, {}, ()):
+        pass
+
+
+def test_a_command_that_is_none_is_said(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline.warm", "no-such-command"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: there is no command no-such-command\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_run_ends_with_make_however_make_ends(tmp_path: Path, number: int) -> None:
+    (tmp_path / "Makefile").write_text(
+        f"run:\n\texec env PYTHONPATH={ROOT} {sys.executable} -m pipeline.warm sh -c 'echo $$$$ > pid; exec sleep 60'\n"
+    )
+    with subprocess.Popen(["make", "-s", "run"], cwd=tmp_path, stderr=subprocess.DEVNULL) as make:
+        wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
+        make.send_signal(number)
+        make.wait(timeout=30)
+    wait_for(lambda: not alive(int((tmp_path / "pid").read_text())))
