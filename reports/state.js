@@ -1,1 +1,1 @@
-[window.checkedOut = "c9a9b5dd88b13bd2"]
+[window.checkedOut = "e39b3dcf3b89137b"]
