@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.environment import ENVIRONMENT
 from pipeline.warm.starting import Waiting, waiting_process
 from tests.conftest import ROOT
 
@@ -52,8 +53,12 @@ def _end_at_hangup() -> None:
 
 
 def environment() -> dict[str, str]:
-    """That of this process, without what pytest changes from test to test and what would hide a buffer."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PYTHONUNBUFFERED"))}
+    """That of this process, without what pytest changes from test to test and what would hide a buffer.
+
+    And without what commands that other tests called have set here as if the shell had.
+    """
+    left_out = ("PYTEST", "PYTHONUNBUFFERED", *ENVIRONMENT)
+    return {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
 
 
 @pytest.fixture(scope="module")
