@@ -13,12 +13,15 @@ from tests.conftest import ROOT
 from tests.tiny_project import create_tiny_project
 
 
+# before any test: what tests and the commands that they call set here would be another environment than that of the
+# process in which stages wait, and mlflow.set_tracking_uri would send them to another store
+_BEGUN = {
+    key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI" and not key.startswith("PYTEST")
+}
+
+
 def environment_of_stages() -> dict[str, str]:
-    # mlflow.set_tracking_uri, called in this process by other tests, would send the stages to their store; and what
-    # pytest says of itself changes from test to test, so that no stage could start warm
-    return {
-        key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI" and not key.startswith("PYTEST")
-    }
+    return {**_BEGUN, "PATH": os.environ["PATH"]}
 
 
 def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
