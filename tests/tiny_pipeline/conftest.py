@@ -12,7 +12,6 @@ from pipeline.warm.starting import Waiting, waiting_process
 from tests.conftest import ROOT
 from tests.tiny_project import create_tiny_project
 
-
 # before any test: what tests and the commands that they call set here would be another environment than that of the
 # process in which stages wait, and mlflow.set_tracking_uri would send them to another store
 _BEGUN = {
