@@ -23,8 +23,6 @@ def main() -> None:
         sys.exit(__doc__)
     if shutil.which(command[0]) is None:
         sys.exit(f"error: there is no command {command[0]}")
-    if "MAKELEVEL" in os.environ:  # the recipe has put this in the place of make's shell
-        end_with_parent(os.getppid(), signal.SIGTERM)
     with ExitStack() as stack:
         try:
             waiting = stack.enter_context(waiting_process(Path.cwd(), os.environ))
@@ -32,6 +30,8 @@ def main() -> None:
             _note(error)
             status = run(command)
         else:
+            if "MAKELEVEL" in os.environ:  # the recipe has put this in the place of make's shell
+                end_with_parent(os.getppid(), signal.SIGTERM)
             status = run(command, PATH=waiting.path(os.environ["PATH"]))
             if reason := waiting.failure():
                 _note(reason)

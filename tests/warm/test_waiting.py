@@ -1,5 +1,6 @@
 """Where a fork would not be what a process of its own is, there is none."""
 
+import ctypes
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.warm.__main__ import main
 from pipeline.warm.starting import waiting_process
 from tests.conftest import ROOT
 from tests.warm.conftest import Project, alive, environment, wait_for
@@ -137,3 +139,19 @@ def test_the_run_ends_with_make_however_make_ends(tmp_path: Path, number: int) -
         make.send_signal(number)
         make.wait(timeout=30)
     wait_for(lambda: not alive(int((tmp_path / "pid").read_text())))
+
+
+def test_a_system_that_is_not_linux_runs_the_command_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no prctl either, which would end the run with make."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.delattr(ctypes, "CDLL")
+    monkeypatch.setattr(sys, "argv", ["warm", sys.executable, "-c", "raise SystemExit(7)"])
+    monkeypatch.setenv("MAKELEVEL", "1")
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert ended.value.code == 7
