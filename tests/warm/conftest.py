@@ -34,6 +34,8 @@ class Project:
 
     def start(self, code: str, *arguments: str, **how: Any) -> "subprocess.Popen[str]":
         """Start `python -m pipeline.launch` for a stage with this code."""
+        # Python would take the compiled code of a text of the same second and length
+        shutil.rmtree(self.root / "stages/__pycache__", ignore_errors=True)
         (self.root / "stages/tiny.py").write_text(code)
         command = ["python", "-m", "pipeline.launch", "tiny", *arguments]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
