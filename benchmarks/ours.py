@@ -67,7 +67,8 @@ def main() -> None:
     """Train one epoch and report."""
     workload = find(sys.argv[1])
     params = load_params(ROOT / "params.yaml")
-    compute = start_compute(params.runtime)
+    recompute = True if workload.is_large else params.runtime.recompute
+    compute = start_compute(params.runtime.model_copy(update={"recompute": recompute}))
     steps = Steps(workload.batch_size)
     steps.meter.warm_up = 1 if workload.task == "ppo" else steps.meter.warm_up  # an iteration has many steps
     {"sft": sft, "reward": reward, "dpo": dpo, "ppo": ppo}[workload.task](workload, params, compute, steps)
@@ -141,7 +142,7 @@ def dpo(workload: Workload, params: Params, compute: Compute, steps: Steps) -> N
 def ppo(workload: Workload, params: Params, compute: Compute, steps: Steps) -> None:
     tokenizer = load_tokenizer(workload.folder)
     policy = load_policy(workload.folder, compute, finetuning=finetuning(workload), with_values=True)
-    reward_model = load_reward_model(WORK / "models/policy-reward", compute)
+    reward_model = load_reward_model(WORK / f"models/{workload.model}-reward", compute)
     reward_model.to(compute.dtype)
     settings = params.optimize.ppo.model_copy(
         update={

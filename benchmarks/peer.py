@@ -174,7 +174,7 @@ def ppo(workload: Workload, attention: str) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(workload.folder, padding_side="left")
     encoded = [tokenizer(row["prompt"])["input_ids"] for row in workload.rows()]
-    reward_folder = WORK / "models/policy-reward"
+    reward_folder = WORK / f"models/{workload.model}-reward"
 
     def scorer() -> Any:
         return AutoModelForSequenceClassification.from_pretrained(

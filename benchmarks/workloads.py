@@ -5,12 +5,15 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from pipeline.models.checkpoints import save_model
 from pipeline.models.compute import start_compute
+from pipeline.models.policy import load_tokenizer
 from pipeline.models.reward import create_reward_model
 from pipeline.models.sources import load_source_backbone, load_source_policy
 from pipeline.packages import package_folder
@@ -29,7 +32,7 @@ class Workload:
     name: str
     task: Literal["sft", "reward", "dpo", "ppo"]
     method: Literal["full", "lora"]
-    model: Literal["policy", "encoder"]
+    model: Literal["policy", "encoder", "qwen-0.5b"]
     examples: int
     batch_size: int
     prompt_tokens: tuple[int, int]
@@ -48,6 +51,11 @@ class Workload:
     def is_long(self) -> bool:
         """Rows of chats, for which memory decides."""
         return self.name.endswith(("-512", "-1024"))
+
+    @property
+    def is_large(self) -> bool:
+        """A model of a size that needs gradient checkpointing: both sides train with it alone."""
+        return self.model == "qwen-0.5b"
 
     @property
     def file(self) -> Path:
@@ -77,7 +85,23 @@ WORKLOADS = [
     Workload("reward-1024", "reward", "lora", "policy", 16, 4, (496, 528), (496, 528), 1e-5),
     # prompts and responses of real length; TRL has given PPO up, so this project runs alone
     Workload("ppo-768", "ppo", "lora", "policy", 32, 16, (256, 512), (24, 40), 1e-5, new_tokens=256, has_peer=False),
+    # half a billion random weights with a vocabulary of 150,000, as chat models have it
+    Workload("sft-0.5b", "sft", "lora", "qwen-0.5b", 8, 2, (496, 528), (496, 528), 1e-5),
+    Workload("dpo-0.5b", "dpo", "lora", "qwen-0.5b", 8, 2, (496, 528), (496, 528), 1e-5),
+    Workload("reward-0.5b", "reward", "lora", "qwen-0.5b", 8, 2, (496, 528), (496, 528), 1e-5),
+    Workload("ppo-0.5b", "ppo", "lora", "qwen-0.5b", 16, 8, (240, 272), (24, 40), 1e-5, new_tokens=128),
 ]
+QWEN_05B: dict[str, Any] = {
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 14,
+    "num_key_value_heads": 2,
+    "vocab_size": 151_936,
+    "max_position_embeddings": 4096,
+    "tie_word_embeddings": True,
+}
+"""The shape of Qwen2.5-0.5B. Its weights are random: speed and memory do not depend on them."""
 PPO_EPOCHS = 4
 PPO_FORWARD_BATCH = 16
 LORA_R, LORA_ALPHA = 16, 32
@@ -130,7 +154,11 @@ def _prepare_models(params: Params) -> None:
     if not (models / "encoder").exists():
         network, tokenizer = load_source_backbone(params.models.reward_backbone, key="models.reward_backbone.source")
         save_model(network, tokenizer, models / "encoder")
-    for kind in ("policy", "encoder"):
+    if not (models / "qwen-0.5b").exists():
+        torch.manual_seed(0)
+        network = Qwen2ForCausalLM(Qwen2Config(**QWEN_05B)).to(torch.bfloat16)
+        save_model(network, load_tokenizer(models / "policy"), models / "qwen-0.5b")
+    for kind in ("policy", "encoder", "qwen-0.5b"):
         # one reward model of each kind with a fresh head: where both sides begin
         if not (models / f"{kind}-reward").exists():
             compute = start_compute(params.runtime)
