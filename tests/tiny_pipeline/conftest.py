@@ -9,6 +9,7 @@ import mlflow
 import pytest
 
 from pipeline.warm.starting import Waiting, waiting_process
+from tests import quick_dvc
 from tests.conftest import ROOT
 from tests.tiny_project import create_tiny_project
 
@@ -40,10 +41,12 @@ def all_runs(project: Path, wanted: str = "") -> list[mlflow.entities.Run]:
 
 
 @pytest.fixture(scope="package", autouse=True)
-def waiting() -> Iterator[Waiting]:
-    """Stages of these tests start warm."""
+def waiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Waiting]:
+    """Stages of these tests start warm, and DVC writes what they did sooner."""
+    programs = tmp_path_factory.mktemp("programs")
+    quick_dvc.write_command(programs)
     with waiting_process(ROOT, environment_of_stages()) as started, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", started.path(os.environ["PATH"]))
+        patch.setenv("PATH", started.path(f"{programs}{os.pathsep}{os.environ['PATH']}"))
         yield started
 
 
