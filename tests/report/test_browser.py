@@ -46,7 +46,7 @@ def address(project: Path) -> str:
 def page(browser: Browser, request) -> Iterator[Page]:
     """Of a scheme in which nothing but colours is different, where a test does not ask for both."""
     context = browser.new_context(color_scheme=getattr(request, "param", "light"), offline=True)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
 
