@@ -28,12 +28,27 @@ logging.set_verbosity_error()
 logging.disable_progress_bar()
 
 
+TINY_PIPELINE = "tests/tiny_pipeline"
+_ON_COPIES = "experiments mlflow_screens page_state remotes reward_choice workflow"
+FIRST = (
+    TINY_PIPELINE, "tests/training/test_known_optimum.py", f"{TINY_PIPELINE}/copies", "tests/training/test_ppo.py",
+)  # fmt: skip
+"""What takes longest, so that no process works on it while others have nothing left; copies are of what was run."""
+
+
+def scope_of(nodeid: str) -> str:
+    """What one process runs: a file, or half of the tests that share the tiny pipeline's one run."""
+    path = PurePosixPath(nodeid.partition("::")[0])
+    if str(path.parent) != TINY_PIPELINE:
+        return str(path)
+    return f"{TINY_PIPELINE}/copies" if path.stem.removeprefix("test_") in _ON_COPIES.split() else TINY_PIPELINE
+
+
 class ByFile(LoadScopeScheduling):
-    """The tests of a file share a process, and so do those of all files that share the tiny pipeline's one run."""
+    """Hands out the scopes."""
 
     def _split_scope(self, nodeid: str) -> str:
-        path = PurePosixPath(nodeid.partition("::")[0])
-        return str(path.parent if path.parent.name == "tiny_pipeline" else path)
+        return scope_of(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -41,9 +56,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     return ByFile(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tiny pipeline first: it takes longest, and with several processes the others fill the time beside it."""
-    items.sort(key=lambda item: item.path.parent.name != "tiny_pipeline")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several processes, the longest first; in one the tiny pipeline is run once if its tests stay together."""
+    if hasattr(config, "workerinput"):
+        place = {scope: number for number, scope in enumerate(FIRST)}
+        items.sort(key=lambda item: place.get(scope_of(item.nodeid), len(place)))
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def address(model_folder: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     server = Serve(force_model=str(model_folder), device="cpu", host="127.0.0.1", port=port, non_blocking=True)
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not server.server.started and time.monotonic() < deadline:
         time.sleep(0.05)
     yield f"http://127.0.0.1:{port}/v1"

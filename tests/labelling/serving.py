@@ -47,7 +47,7 @@ def request(
     if body is not None:
         sent |= {"Origin": f"http://{address}", "Content-Type": "application/json"}
     sent = {name: value for name, value in (sent | (headers or {})).items() if value}
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=60)
     try:
         connection.putrequest(method or ("GET" if body is None else "POST"), path, skip_host=True)
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()

@@ -15,7 +15,7 @@ from pipeline.reading.fields import FIELDS, OPTIONAL
 from pipeline.reading.styles import Style
 from tests.tiny_models import changed
 
-FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 words = st.sampled_from(["", " ", "\n\nHuman: a\n\nAssistant:", "\n\nAssistant: b", "user", "gpt", "a", "tie", "\0"])
 texts = st.one_of(words, st.text(st.characters(), max_size=8))

@@ -42,14 +42,16 @@ def address(project: Path) -> str:
     return (project / PAGE).as_uri()
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture
 def page(browser: Browser, request) -> Iterator[Page]:
-    context = browser.new_context(color_scheme=request.param, offline=True)
-    context.set_default_timeout(10_000)
+    """Of a scheme in which nothing but colours is different, where a test does not ask for both."""
+    context = browser.new_context(color_scheme=getattr(request, "param", "light"), offline=True)
+    context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
 
 
+@pytest.mark.parametrize("page", ["light", "dark"], indirect=True)
 @pytest.mark.parametrize("size", SIZES)
 def test_the_page_is_whole_by_itself(page: Page, address: str, size: str) -> None:
     seen = watch(page)

@@ -1,14 +1,17 @@
-"""One tiny project that was run once; its tests share a process, see `ByFile` in the conftest above."""
+"""One tiny project that was run once; its tests share two processes, see `ByFile` in the conftest above."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import pytest
+from filelock import FileLock
 
 from pipeline.warm.starting import Waiting, waiting_process
+from tests import quick_dvc
 from tests.conftest import ROOT
 from tests.tiny_project import create_tiny_project
 
@@ -40,10 +43,12 @@ def all_runs(project: Path, wanted: str = "") -> list[mlflow.entities.Run]:
 
 
 @pytest.fixture(scope="package", autouse=True)
-def waiting() -> Iterator[Waiting]:
-    """Stages of these tests start warm."""
+def waiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Waiting]:
+    """Stages of these tests start warm, and DVC writes what they did sooner."""
+    programs = tmp_path_factory.mktemp("programs")
+    quick_dvc.write_command(programs)
     with waiting_process(ROOT, environment_of_stages()) as started, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", started.path(os.environ["PATH"]))
+        patch.setenv("PATH", started.path(f"{programs}{os.pathsep}{os.environ['PATH']}"))
         yield started
 
 
@@ -55,7 +60,24 @@ def cold_path(waiting: Waiting) -> str:
 
 @pytest.fixture(scope="package")
 def project(waiting: Waiting, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = create_tiny_project(tmp_path_factory.mktemp("project"))
+    """The tiny project after a run, which the first process that needs it does; others have a copy."""
+    root = tmp_path_factory.mktemp("project") / "project"
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return built_project(root, waiting)
+    of_all = tmp_path_factory.getbasetemp().parent / "tiny_project"
+    with FileLock(f"{of_all}.lock"):
+        if not of_all.exists():
+            built_project(root, waiting)
+            shutil.copytree(root, of_all.with_suffix(".draft"), symlinks=True)
+            of_all.with_suffix(".draft").rename(of_all)
+            return root
+    shutil.copytree(of_all, root, symlinks=True)
+    assert dvc(root, "checkout", "--relink", "--quiet").returncode == 0
+    return root
+
+
+def built_project(root: Path, waiting: Waiting) -> Path:
+    create_tiny_project(root)
     result = dvc(root, "repro")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     assert waiting.failure() is None, "all stages started warm"

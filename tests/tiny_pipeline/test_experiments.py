@@ -11,11 +11,14 @@ from typing import Any
 
 import yaml
 
+from pipeline.params.loading import load_params
 from pipeline.project.graph import stages_before
 from pipeline.project.parallel import run_side_by_side
 from tests.tiny_pipeline.conftest import environment_of_stages, run
 from tests.tiny_project import edit_params
 
+RATE = "optimize.hybrid.learning_rate"
+"""Decides the last of the policies, and so the fewest stages."""
 GIT = ("git", "-c", "user.name=ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=false")
 
 
@@ -39,15 +42,16 @@ def test_variants_are_compared_by_a_dozen_numbers_and_by_curves(project: Path, t
     ok(root, *GIT, "add", "-A")
     ok(root, *GIT, "commit", "-q", "-m", "first")
     before = (root / "reports/headline.json").read_text()
-    trained = ok(root, "dvc", "exp", "run", "-n", "sharper", "-S", "optimize.dpo.beta=0.9")
-    assert trained.count("Running stage 'optimize_policy@dpo-0'") == 1 and "Running stage 'train_sft'" not in trained
+    usual = load_params(root / "params.yaml").optimize.hybrid.learning_rate
+    trained = ok(root, "dvc", "exp", "run", "-n", "bolder", "-S", f"{RATE}=0.01")
+    assert trained.count("Running stage 'optimize_policy@hybrid-0'") == 1 and "Running stage 'train_sft'" not in trained
     headline = json.loads((root / "reports/headline.json").read_text())
     numbers = names_of(headline)
     assert len(numbers) == 4 + 3 * len(["dpo", "hybrid", "ppo"]) and headline != json.loads(before)
 
     (shown, *rows) = csv.reader(StringIO(ok(root, "dvc", "exp", "show", "--only-changed", "--csv")))
-    assert {"dpo.kl_nats_per_sequence", "optimize.dpo.beta"} <= set(shown) and len(shown) < 40, shown
-    assert "sharper" in {cell for row in rows for cell in row}
+    assert {"hybrid.kl_nats_per_sequence", RATE} <= set(shown) and len(shown) < 40, shown
+    assert "bolder" in {cell for row in rows for cell in row}
     assert {*json.loads(ok(root, "dvc", "metrics", "diff", "--json"))} == {"reports/headline.json"}
 
     drawn = json.loads(ok(root, "dvc", "plots", "diff", "HEAD", "--json"))["data"]
@@ -55,13 +59,13 @@ def test_variants_are_compared_by_a_dozen_numbers_and_by_curves(project: Path, t
     assert len(curves) == 8 and all({"HEAD", "workspace"} <= revs for revs in curves.values())
 
     # back and forth: what was trained once is taken from the cache of runs
-    again = ok(root, "dvc", "exp", "run", "-n", "back", "-S", "optimize.dpo.beta=0.1")
+    again = ok(root, "dvc", "exp", "run", "-n", "back", "-S", f"{RATE}={usual}")
     # whole models are merged again: they are in no cache
     assert again.count("Running stage") == again.count("Running stage 'publish_models'") <= 1
     assert (root / "reports/headline.json").read_text() == before
-    ok(root, "dvc", "exp", "branch", "sharper", "sharper-branch")
-    assert "sharper-branch" in ok(root, "git", "branch")
-    assert "optimize.dpo.beta" in ok(root, "dvc", "exp", "diff", "sharper", "back")
+    ok(root, "dvc", "exp", "branch", "bolder", "bolder-branch")
+    assert "bolder-branch" in ok(root, "git", "branch")
+    assert RATE in ok(root, "dvc", "exp", "diff", "bolder", "back")
 
 
 def test_queued_variants_run_one_after_the_other(project: Path, tmp_path: Path) -> None:

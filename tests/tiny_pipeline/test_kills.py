@@ -67,7 +67,7 @@ def test_the_run_in_mlflow_goes_on_without_a_jump(project: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, cwd=project, env=environment, **quiet)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list((project / ".state/resume/optimize_policy@ppo-0").glob("*/training.pt")):
         assert process.poll() is None and time.monotonic() < deadline, "no state was saved"
         time.sleep(0.01)

@@ -11,6 +11,7 @@ from pipeline.report.run_sheet import stage_costs
 from pipeline.report.show import main as show
 from pipeline.report.state import PAGE, RUNS, page_state, stale_reason
 from tests.tiny_pipeline.conftest import dvc, run
+from tests.tiny_pipeline.test_audit import audit
 from tests.tiny_project import edit_params
 
 GIT = ("git", "-c", "user.name=ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=false")
@@ -82,10 +83,10 @@ def test_no_way_of_changing_state_leaves_a_page_of_another(
     assert "up to date" in dvc(root, "status").stdout
 
 
-def test_the_ids_and_the_command_of_the_page_are_those_of_the_audit(project: Path, ok) -> None:
+def test_the_ids_and_the_command_of_the_page_are_those_of_the_audit(project: Path) -> None:
     page = (project / PAGE).read_text()
     ids = re.findall(r'<code class="id">(\w+)</code>', page)
     assert len(ids) == 2
-    assert "reviews.csv" in ok(project, *f"python -m pipeline.lineage audit --record {ids[0]}".split())
-    (command,) = re.findall(r"<code>(python -m pipeline.lineage audit artifacts/\S+)</code>", page)
-    assert "reviews.csv" in ok(project, *command.split())
+    assert "reviews.csv" in audit(project, "--record", ids[0]).stdout
+    (path,) = re.findall(r"<code>python -m pipeline.lineage audit (artifacts/\S+)</code>", page)
+    assert "reviews.csv" in audit(project, path).stdout

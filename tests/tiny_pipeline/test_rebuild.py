@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -93,10 +93,25 @@ MODULES: list[tuple[str, set[str]]] = [
 ]
 
 
+FILES: list[tuple[str, set[str]]] = [
+    ("data/raw/reviews.csv", {*CHECK, "prepare_data", *PUBLISH}),
+    ("data/models/policy/config.json", {*CHECK, "fetch_models", "fit_judge", *PUBLISH}),
+    ("requirements-embedded.txt", {*CHECK, "fetch_models", "fit_judge", "prepare_data", *PUBLISH}),
+    ("requirements.txt", PUBLISH),
+    ("README.md", set()),
+]
+
+
+def status(root: Path) -> dict[str, Any]:
+    """What DVC would run now, and why, by stage."""
+    with contextlib.chdir(root):  # DVC names stages relative to the working folder
+        told: dict[str, Any] = Repo(str(root)).status()
+        return told
+
+
 def outdated(root: Path) -> set[str]:
     """Stages that DVC would run now."""
-    with contextlib.chdir(root):  # DVC names stages relative to the working folder
-        return set(Repo(str(root)).status())
+    return set(status(root))
 
 
 @contextmanager
@@ -144,25 +159,34 @@ def test_a_comment_in_the_parameters(project: Path) -> None:
         assert outdated(project) == set()
 
 
+@pytest.fixture(scope="module")
+def stages_by_file(project: Path) -> dict[str, set[str]]:
+    """For each file the stages that DVC would run because of it: all are changed together, and DVC says why."""
+    with contextlib.ExitStack() as stack:
+        for module, _ in MODULES:
+            stack.enter_context(edited(project / module, lambda text: f"{text}\n# a comment\n"))
+        for file, _ in FILES:
+            stack.enter_context(edited(project / file, lambda text: f"{text}\n"))
+        told = status(project)
+    found: dict[str, set[str]] = {path: set() for path, _ in [*MODULES, *FILES]}
+    for stage, reasons in told.items():
+        assert all(reason.keys() == {"changed deps"} for reason in reasons), (stage, reasons)
+        for path in {path for reason in reasons for path in reason["changed deps"]}:
+            read = [file for file in found if PurePosixPath(file).is_relative_to(path)]
+            assert read, f"{stage} runs because of {path}, which nobody changed"
+            for file in read:
+                found[file].add(stage)
+    return found
+
+
 @pytest.mark.parametrize(("module", "stages"), MODULES, ids=[module for module, _ in MODULES])
-def test_a_line_of_code(project: Path, module: str, stages: set[str]) -> None:
-    with edited(project / module, lambda text: f"{text}\n# a comment\n"):
-        assert outdated(project) == stages
+def test_a_line_of_code(stages_by_file: dict[str, set[str]], module: str, stages: set[str]) -> None:
+    assert stages_by_file[module] == stages
 
 
-@pytest.mark.parametrize(
-    ("file", "stages"),
-    [
-        ("data/raw/reviews.csv", {*CHECK, "prepare_data", *PUBLISH}),
-        ("data/models/policy/config.json", {*CHECK, "fetch_models", "fit_judge", *PUBLISH}),
-        ("requirements-embedded.txt", {*CHECK, "fetch_models", "fit_judge", "prepare_data", *PUBLISH}),
-        ("requirements.txt", PUBLISH),
-        ("README.md", set()),
-    ],
-)
-def test_a_file(project: Path, file: str, stages: set[str]) -> None:
-    with edited(project / file, lambda text: f"{text}\n"):
-        assert outdated(project) == stages
+@pytest.mark.parametrize(("file", "stages"), FILES, ids=[file for file, _ in FILES])
+def test_a_file(stages_by_file: dict[str, set[str]], file: str, stages: set[str]) -> None:
+    assert stages_by_file[file] == stages
 
 
 def test_the_command_says_the_same(project: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from dvc.utils.serialize import modify_yaml
 from mlflow.artifacts import load_dict
 from ruamel.yaml import YAML
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
@@ -109,6 +110,16 @@ def test_the_page_is_there_and_shows_every_policy(project: Path) -> None:
     page = (project / "reports/index.html").read_text()
     for word in ("SFT", "DPO", "PPO"):
         assert word in page
+
+
+def test_the_lock_file_is_as_dvc_itself_writes_it(project: Path, tmp_path: Path) -> None:
+    """DVC of these tests writes it in another way (tests/quick_dvc.py)."""
+    before = (project / "dvc.lock").read_text()
+    copy = tmp_path / "dvc.lock"
+    copy.write_text(before)
+    with modify_yaml(copy):
+        copy.write_text("")
+    assert copy.read_text() == before
 
 
 def test_nothing_is_left_to_do_and_plots_and_metrics_show(project: Path) -> None:

@@ -105,7 +105,7 @@ def journals(root: Path) -> list[Path]:
     return sorted((root / ".state/tracking").glob("*.jsonl"))
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 300.0) -> None:
     """Wait for another process."""
     deadline = time.monotonic() + seconds
     while not condition():

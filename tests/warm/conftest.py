@@ -45,7 +45,7 @@ class Project:
     def run(self, code: str, *arguments: str, said: str = "", **how: Any) -> tuple[int, str, str]:
         """How the stage ended, and what it wrote to stdout and stderr."""
         with self.start(code, *arguments, **how) as process:
-            out, err = process.communicate(said, timeout=60)
+            out, err = process.communicate(said, timeout=300)
         return process.returncode, out, err
 
 
@@ -79,7 +79,7 @@ def project(fake_root: Path) -> Iterator[Project]:
         yield Project(fake_root, waiting)
 
 
-def wait_for(condition: Callable[[], Any], *, seconds: float = 30) -> Any:
+def wait_for(condition: Callable[[], Any], *, seconds: float = 300) -> Any:
     """The first true value of a condition.
 
     Raises:

@@ -40,7 +40,7 @@ def begin(project: Project) -> tuple["Popen[str]", list[int]]:
 def test_ctrl_c_interrupts_the_stage_once_and_what_it_started(project: Project) -> None:
     process, pids = begin(project)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30)[0] == "interrupted\n" and process.returncode == 130
+    assert process.communicate(timeout=300)[0] == "interrupted\n" and process.returncode == 130
     wait_for(lambda: not any(map(alive, pids)))
 
 
@@ -48,7 +48,7 @@ def test_ctrl_c_interrupts_the_stage_once_and_what_it_started(project: Project) 
 def test_what_ends_the_launching_process_ends_the_stage(project: Project, number: int) -> None:
     process, pids = begin(project)
     process.send_signal(number)
-    assert process.wait(timeout=30) == -number
+    assert process.wait(timeout=300) == -number
     wait_for(lambda: not any(map(alive, pids)))
     process.communicate()
 
@@ -86,7 +86,7 @@ def test_nothing_outlives_the_run(fake_root: Path) -> None:
     assert not any(map(alive, [waiting.process.pid, pids[0]]))
     wait_for(lambda: not alive(pids[2]))  # it told of the stage's end, and is ending
     assert not waiting.folder.exists()
-    assert process.wait(timeout=30) == -signal.SIGKILL
+    assert process.wait(timeout=300) == -signal.SIGKILL
     wait_for(lambda: not alive(pids[1]))
     process.communicate()
 
@@ -98,7 +98,7 @@ def test_a_stage_goes_on_when_the_waiting_process_dies(project: Project) -> None
     project.waiting.process.kill()
     project.waiting.process.wait()
     (project.root / "go").touch()
-    assert process.wait(timeout=30) == 5
+    assert process.wait(timeout=300) == 5
     process.communicate()
 
 
@@ -107,7 +107,7 @@ def test_no_stage_is_left_alone_when_the_process_beside_it_is_killed(project: Pr
     os.kill(pids[2], signal.SIGKILL)
     wait_for(lambda: not alive(pids[0]))
     os.kill(pids[1], signal.SIGKILL)  # those of the project end with their stage
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 1 and "Run it again" in err
 
 

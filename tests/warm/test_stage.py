@@ -124,6 +124,6 @@ def test_a_stream_that_is_closed_gets_no_other(project: Project, closed: str) ->
     """A socket with the number of a stream would be handed over as the stage's, which writes into it."""
     (project.root / "stages/tiny.py").write_text("import sys; print('out'); print('err', file=sys.stderr); sys.exit(5)")
     command = ["bash", "-c", f"python -m pipeline.launch tiny {closed}"]
-    done = subprocess.run(command, cwd=project.root, env=project.environment, check=False, timeout=30)
+    done = subprocess.run(command, cwd=project.root, env=project.environment, check=False, timeout=300)
     assert done.returncode == 5
     assert project.waiting.failure() is None

@@ -137,7 +137,7 @@ def test_the_run_ends_with_make_however_make_ends(tmp_path: Path, number: int) -
     with subprocess.Popen(["make", "-s", "run"], cwd=tmp_path, stderr=subprocess.DEVNULL) as make:
         wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
         make.send_signal(number)
-        make.wait(timeout=30)
+        make.wait(timeout=300)
     wait_for(lambda: not alive(int((tmp_path / "pid").read_text())))
 
 
