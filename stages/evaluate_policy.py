@@ -1,6 +1,5 @@
 """evaluate_policy: one policy on the evaluation prompts, against the SFT policy."""
 
-import json
 from time import perf_counter
 
 from pipeline.data.records import read_records, write_records
@@ -9,7 +8,8 @@ from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders, S
 from pipeline.evaluation.policy_metrics import last_metrics, policy_metrics
 from pipeline.judges.loading import load_judge, load_second_judge
 from pipeline.models.policy import load_policy
-from pipeline.results.document import checked
+from pipeline.results.checkpoints import Checkpoints
+from pipeline.results.document import read_document
 from pipeline.results.policies import TrainedMetrics
 from pipeline.stage.run import Stage, run_stage
 
@@ -44,18 +44,21 @@ def main(stage: Stage, method: str, seed: str) -> None:
     stage.costs.add_work(sum(sample.tokens for sample in samples), perf_counter() - start)
     perplexity = evaluator.perplexity(policy, texts, title=f"{method} perplexity")
     del policy
-    metrics = policy_metrics(evaluator, samples, baseline, perplexity)
-    steps = json.loads(stage.input(f"reports/checkpoints/{method}/seed-{seed}.json").read_text())
-    metrics |= {name: steps[name] for name in ("selected_step", "last_step")}
-    changed = metrics["selected_step"] != metrics["last_step"]
+    checkpoints = read_document(stage.input(f"reports/checkpoints/{method}/seed-{seed}.json"), Checkpoints)
+    selected, last_step = checkpoints.selected_step, checkpoints.last_step
     last = stage.input(f"artifacts/training/{method}/seed-{seed}")
-    metrics["last"] = last_metrics(evaluator, last, prompts, baseline) if changed else None
+    metrics = TrainedMetrics(
+        **policy_metrics(evaluator, samples, baseline, perplexity).as_fields(),
+        selected_step=selected,
+        last_step=last_step,
+        last=None if selected == last_step else last_metrics(evaluator, last, prompts, baseline),
+    )
     rows = [sample.as_row() for sample in samples]
     write_table(stage.output(f"reports/policies/{method}/seed-{seed}/samples.jsonl"), rows, "samples")
     verdicts = [verdict for judge in (evaluator.judge, second) if judge for verdict in judge.verdicts()]
     write_records(stage.output(f"reports/policies/{method}/seed-{seed}/verdicts.jsonl"), verdicts)
-    stage.write_json(f"reports/policies/{method}/seed-{seed}/metrics.json", checked(TrainedMetrics, metrics))
-    stage.log_final(metrics)
+    stage.write_json(f"reports/policies/{method}/seed-{seed}/metrics.json", metrics.as_json())
+    stage.log_final(metrics.as_json())
 
 
 if __name__ == "__main__":

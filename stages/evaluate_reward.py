@@ -12,8 +12,7 @@ from pipeline.models.folders import link_files
 from pipeline.models.reward import load_reward_model
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.preferences.pair import PreferencePair, read_pairs
-from pipeline.results.document import checked
-from pipeline.results.reward import Calibration, RewardMetrics
+from pipeline.results.reward import RewardMetrics
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.ppo_inputs import PROMPTS, REWARD_MODEL, write_figures
 from pipeline.training.reward_gate import GateFigures
@@ -44,10 +43,10 @@ def main(stage: Stage) -> None:
     chosen = choose_model(table, settings.use)
     print("\n".join(comparison_lines(table, chosen)), flush=True)
     metrics, plot_data = measured[chosen]
-    told = {**metrics, "model": chosen, "models": table}
-    stage.write_json("reports/reward_model/metrics.json", checked(RewardMetrics, told))
-    stage.write_json("reports/reward_model/calibration.json", checked(Calibration, plot_data))
-    stage.log_final(metrics)
+    told = RewardMetrics(**metrics.as_fields(), model=chosen, models=table)
+    stage.write_json("reports/reward_model/metrics.json", told.as_json())
+    stage.write_json("reports/reward_model/calibration.json", plot_data.as_json())
+    stage.log_final(metrics.as_json())
 
     inputs = stage.output("artifacts/inputs/ppo")
     if chosen == OWN:
@@ -55,11 +54,12 @@ def main(stage: Stage) -> None:
     else:
         adopt(stage, folders[chosen], inputs / REWARD_MODEL, compute)
     shutil.copy(stage.input("artifacts/data/prompts/train.jsonl"), inputs / PROMPTS)
+    accuracy = metrics.accuracy
     gate: GateFigures = {
         "model": chosen,
-        "accuracy": metrics["accuracy"],
-        "longer_wins_accuracy": metrics["longer_wins_accuracy"],
-        "pairs": metrics["pairs"],
+        "accuracy": {"mean": accuracy.mean, "low": accuracy.low, "high": accuracy.high},
+        "longer_wins_accuracy": metrics.longer_wins_accuracy,
+        "pairs": metrics.pairs,
     }
     write_figures(inputs, gate, stage.params.sampling)
 

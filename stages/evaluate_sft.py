@@ -8,8 +8,7 @@ from pipeline.evaluation.best_of_n import best_of_n_points
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders
 from pipeline.evaluation.policy_metrics import policy_metrics
 from pipeline.judges.loading import load_judge, load_second_judge
-from pipeline.results.document import checked
-from pipeline.results.policies import Frontier, PolicyMetrics
+from pipeline.results.policies import Frontier
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -51,10 +50,10 @@ def main(stage: Stage) -> None:
     write_table(stage.output("reports/policies/sft/samples.jsonl"), [sample.as_row() for sample in samples], "samples")
     verdicts = [verdict for judge in (evaluator.judge, second) if judge for verdict in judge.verdicts()]
     write_records(stage.output("reports/policies/sft/verdicts.jsonl"), verdicts)
-    stage.write_json("reports/policies/sft/metrics.json", checked(PolicyMetrics, metrics))
-    points = best_of_n_points(evaluator, drawn, settings.best_of_n)
-    stage.write_json("reports/policies/sft/frontier.json", checked(Frontier, {"points": points}))
-    stage.log_final(metrics)
+    stage.write_json("reports/policies/sft/metrics.json", metrics.as_json())
+    frontier = Frontier(points=best_of_n_points(evaluator, drawn, settings.best_of_n))
+    stage.write_json("reports/policies/sft/frontier.json", frontier.as_json())
+    stage.log_final(metrics.as_json())
 
 
 if __name__ == "__main__":

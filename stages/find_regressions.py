@@ -41,13 +41,13 @@ def main(stage: Stage, seed: str) -> None:
         resume=stage.resume,
     )
     policy = load_policy(start, compute, finetuning=None)
-    found, trained = find_regressions(evaluator, policy, prompts, settings)
-    for line in category_lines(found["categories"]):
+    repair, trained = find_regressions(evaluator, policy, prompts, settings)
+    for line in category_lines(repair.categories):
         print(line, flush=True)
-    (folder / "regressions.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
+    (folder / "regressions.json").write_text(json.dumps(repair.as_json(), indent=2, sort_keys=True) + "\n")
     link_files(start, folder / "policy")
     hand_on(inputs, folder, trained)
-    regressed = sum(row["regressed"] for row in found["categories"])
+    regressed = sum(row.regressed for row in repair.categories)
     stage.log_final({"regressed": regressed, "prompts_trained": len(trained)})
 
 

@@ -1,25 +1,22 @@
 """fit_judge: make the judges ready, measure them on human labels that they have not seen, and say whom to trust."""
 
 import shutil
-from typing import Any
 
 from pipeline.data.records import read_records, write_records
 from pipeline.evaluation.held_out_labels import (
+    FirstJudges,
     HeldOutLabels,
     check_trust,
-    is_trusted,
     measure_classifiers,
     measure_finished,
     measure_second,
-    with_problems,
 )
 from pipeline.judges.finished import FinishedJudges
 from pipeline.judges.loading import save_no_judge
 from pipeline.judges.protocol import Judge, VerdictRecord
 from pipeline.judges.text_classifier import check_labels, fit_judges
 from pipeline.models.text_format import read_text_format
-from pipeline.results.document import checked
-from pipeline.results.judges import JudgeMetrics
+from pipeline.results.judges import JudgeGate
 from pipeline.stage.run import Stage, run_stage
 
 FIELDS = ("id", "text", "label")
@@ -38,35 +35,36 @@ def main(stage: Stage) -> None:
         start_compute=stage.start_compute,
         text_format=read_text_format(stage.input("artifacts/data/text_format.json")),
     )
+    least = stage.params.judge.min_accuracy
     scale = [text for pair in labels.pairs for text in pair]
     ranks, measures = stage.output("artifacts/judge"), stage.output("artifacts/evaluation_judge")
     verdicts: list[VerdictRecord] = []
     if kind == "classifier":
-        metrics, measuring = fit_classifiers(stage, labels)
+        first, measuring = fit_classifiers(stage, labels)
     else:
         measuring = finished.save(kind, ranks, scale)
-        metrics = measure_finished(labels, measuring, kind)
+        first = measure_finished(labels, measuring, kind, min_accuracy=least)
         verdicts = measuring.verdicts()
         shutil.copytree(ranks, measures)
 
-    metrics["second"] = None
+    measured_second = None
     if second_kind == "none":
         save_no_judge(stage.output("artifacts/second_judge"))
     else:
         second = finished.save(second_kind, stage.output("artifacts/second_judge"), scale)
-        least = stage.params.judge.min_accuracy
-        metrics["second"] = measure_second(labels, measuring, second, (kind, second_kind), min_accuracy=least)
+        measured_second = measure_second(labels, measuring, second, (kind, second_kind), min_accuracy=least)
         verdicts += second.verdicts()
     write_records(stage.output("reports/judge/verdicts.jsonl"), verdicts)
-    metrics = with_problems(metrics, min_accuracy=stage.params.judge.min_accuracy)
-    stage.write_json("reports/judge/gate.json", {"trusted": is_trusted(metrics)})
+    metrics = first.metrics(measured_second)
+    gate = JudgeGate(trusted=metrics.measuring.problem is None)
+    stage.write_json("reports/judge/gate.json", gate.as_json())
     for warning in check_trust(metrics, below_min_accuracy=stage.params.judge.below_min_accuracy):
         print(f"warning: {warning}", flush=True)
-    stage.write_json("reports/judge/metrics.json", checked(JudgeMetrics, metrics))
-    stage.log_final(metrics)
+    stage.write_json("reports/judge/metrics.json", metrics.as_json())
+    stage.log_final(metrics.as_json())
 
 
-def fit_classifiers(stage: Stage, labels: HeldOutLabels) -> tuple[dict[str, Any], Judge]:
+def fit_classifiers(stage: Stage, labels: HeldOutLabels) -> tuple[FirstJudges, Judge]:
     """Fit and save the two, measure them; the second return value measures policies."""
     settings = stage.params.fit_judge
     train = read_records(stage.input("artifacts/data/labels/train.jsonl"), fields=FIELDS)
@@ -75,7 +73,9 @@ def fit_classifiers(stage: Stage, labels: HeldOutLabels) -> tuple[dict[str, Any]
     for judge, name in zip(judges, ("judge", "evaluation_judge"), strict=True):
         judge.save(stage.output(f"artifacts/{name}"))
     opened = [judge.as_judge() for judge in judges]
-    return measure_classifiers(labels, opened, fitted_on, independent=settings.independent), opened[1]
+    least = stage.params.judge.min_accuracy
+    measured = measure_classifiers(labels, opened, fitted_on, independent=settings.independent, min_accuracy=least)
+    return measured, opened[1]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.passages import Passage
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_example
-from pipeline.evaluation.statistics import Interval, Range, bootstrap_mean
+from pipeline.evaluation.statistics import Range, bootstrap_mean
 from pipeline.judges.protocol import Judge
 from pipeline.models.compute import Compute
 from pipeline.models.decoding import decode_responses
@@ -24,6 +24,7 @@ from pipeline.models.text_format import FILE, check_same_texts, read_text_format
 from pipeline.objectives.kl import kl_estimates
 from pipeline.params.evaluation import Measuring, Scoring
 from pipeline.params.schema import Sampling
+from pipeline.results.document import Interval, not_finite
 from pipeline.resume import Resume
 from pipeline.seeding import torch_generator
 
@@ -232,9 +233,15 @@ class Evaluator:
         return [replace(sample, second_judge_score=score) for sample, score in zip(samples, known, strict=True)]
 
     def interval(self, values: Sequence[float] | np.ndarray, name: str, *, within: Range | None = None) -> Interval:
-        """Bootstrap mean over prompts; `within` is the range of a value, see `bootstrap_mean`."""
+        """Bootstrap mean over prompts; `within` is the range of a value, see `bootstrap_mean`.
+
+        Raises:
+            PipelineError: a value is NaN or infinite.
+        """
         if self.resamples is None:
             raise ValueError("this stage has no bootstrap_resamples, so no intervals")
+        if not np.isfinite(values).all():
+            raise not_finite(name)
         return bootstrap_mean(values, resamples=self.resamples, seed=self.seed, name=name, within=within)
 
 

@@ -2,48 +2,32 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.pairs import MatchedAccuracy
-from pipeline.evaluation.reward import RewardMetrics
-from pipeline.evaluation.statistics import Interval
 from pipeline.models.reward import RewardModel
 from pipeline.models.text_format import TextFormat, foreign_template_warning, store_text_format
 from pipeline.preferences.pair import PreferencePair, passages_of
+from pipeline.results.reward import ComparedRewardModel, MeasuredRewardModel
 
 OWN = "own"
 BEST = "best"
 
 
-class ModelRow(TypedDict):
-    """A model's line of the comparison."""
-
-    name: str
-    accuracy: Interval
-    length_matched: MatchedAccuracy
-    expected_calibration_error: float
-    error_after_temperature: float
-    max_deviation: float
-    truncated_texts: int
-    pairs: int
-
-
-def table_row(name: str, metrics: RewardMetrics) -> ModelRow:
+def table_row(name: str, metrics: MeasuredRewardModel) -> ComparedRewardModel:
     """A model's line of the comparison, from its metrics."""
-    return {
-        "name": name,
-        "accuracy": metrics["accuracy"],
-        "length_matched": metrics["length_matched"],
-        "expected_calibration_error": metrics["expected_calibration_error"],
-        "error_after_temperature": metrics["calibration"]["error_after"],
-        "max_deviation": metrics["robustness"]["max_deviation"],
-        "truncated_texts": metrics["truncated_texts"],
-        "pairs": metrics["pairs"],
-    }
+    return ComparedRewardModel(
+        name=name,
+        accuracy=metrics.accuracy,
+        length_matched=metrics.length_matched,
+        expected_calibration_error=metrics.expected_calibration_error,
+        error_after_temperature=metrics.calibration.error_after,
+        max_deviation=metrics.robustness.max_deviation,
+        truncated_texts=metrics.truncated_texts,
+        pairs=metrics.pairs,
+    )
 
 
-def choose_model(table: Sequence[ModelRow], use: str) -> str:
+def choose_model(table: Sequence[ComparedRewardModel], use: str) -> str:
     """Name of the model that goes to PPO and to the evaluation of policies.
 
     Args:
@@ -54,8 +38,8 @@ def choose_model(table: Sequence[ModelRow], use: str) -> str:
         PipelineError: no model has that name.
     """
     if use == BEST:
-        return min(table, key=lambda row: (-row["accuracy"]["mean"], row["expected_calibration_error"]))["name"]
-    names = [row["name"] for row in table]
+        return min(table, key=lambda row: (-row.accuracy.mean, row.expected_calibration_error)).name
+    names = [row.name for row in table]
     if use not in names:
         raise PipelineError(f"evaluate_reward.use is {use!r}; it takes {BEST}, {', '.join(names)}.")
     return use
@@ -91,16 +75,16 @@ def adopt_candidate(
     return [f"warning: {warning}", shifted] if warning else [shifted]
 
 
-def comparison_lines(table: Sequence[ModelRow], chosen: str) -> list[str]:
+def comparison_lines(table: Sequence[ComparedRewardModel], chosen: str) -> list[str]:
     """The table for the terminal, a line a model; the chosen one has a star."""
-    width = max(len(row["name"]) for row in table)
+    width = max(len(row.name) for row in table)
     lines = []
     for row in table:
-        accuracy, matched = row["accuracy"], row["length_matched"]
-        alike = f"{matched['accuracy']['mean']:.3f}" if matched["accuracy"] else "-"
+        accuracy, matched = row.accuracy, row.length_matched
+        alike = f"{matched.accuracy.mean:.3f}" if matched.accuracy else "-"
         lines.append(
-            f"{'*' if row['name'] == chosen else ' '} {row['name']:<{width}}  accuracy {accuracy['mean']:.3f} "
-            f"[{accuracy['low']:.3f}, {accuracy['high']:.3f}]  of equal length {alike} ({matched['pairs']} pairs)  "
-            f"calibration error {row['expected_calibration_error']:.3f}"
+            f"{'*' if row.name == chosen else ' '} {row.name:<{width}}  accuracy {accuracy.mean:.3f} "
+            f"[{accuracy.low:.3f}, {accuracy.high:.3f}]  of equal length {alike} ({matched.pairs} pairs)  "
+            f"calibration error {row.expected_calibration_error:.3f}"
         )
     return lines

@@ -43,7 +43,7 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> dict[str, Any
         "seeds": seed_entries(seed_tables(inputs, params)),
         "overoptimization": overoptimization_entries(inputs),
         "kl_for_judge_score": spending_entries(kl_spent(inputs), kl_at_own_gain(inputs), inputs.methods),
-        "repair": repair_entries(inputs),
+        "repair": {run: [row.as_json() for row in rows] for run, rows in repair_entries(inputs).items()},
         "preferences": {
             "raw": preferences.raw,
             "accepted": preferences.accepted,

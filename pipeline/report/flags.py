@@ -226,7 +226,7 @@ def _shortcut_warnings(summary: PreferenceSummary, details: PreferenceDetails) -
             advice = "If that is not what you meant to teach, balance the pairs: the reward model will learn it"
             warnings.append(("shortcut_word", f"{seen}. {advice}."))
     longer = max(summary.chosen_longer_share, 1 - summary.chosen_longer_share)
-    if longer > MAX_LENGTH_RULE and wilson_interval(longer * summary.accepted, summary.accepted)["low"] > 0.5:
+    if longer > MAX_LENGTH_RULE and wilson_interval(longer * summary.accepted, summary.accepted).low > 0.5:
         rule = "longer" if summary.chosen_longer_share > 0.5 else "shorter"
         seen = f"The {rule} response was chosen in {longer:.0%} of the pairs"
         advice = "A reward model can win by length alone. Look at its length-matched accuracy, or balance the pairs"

@@ -43,7 +43,7 @@ def paired_difference(ours: Sequence[Sample], theirs: Sequence[Sample], score: S
 
 def paired(ours: Sequence[float], theirs: Sequence[float], score: Score) -> Interval:
     """The same of bare scores, in the same order of prompts."""
-    return Interval.model_validate(policy_difference(ours, theirs, within=_RANGES.get(score)))
+    return policy_difference(ours, theirs, within=_RANGES.get(score))
 
 
 def difference(inputs: ReportInputs, first: str, second: str, score: Score = "judge_score") -> Interval:
@@ -58,7 +58,7 @@ def difference(inputs: ReportInputs, first: str, second: str, score: Score = "ju
         # each hybrid starts from the policy of its own seed: what that seed did is in both
         ours = [[one - other for one, other in zip(*rows, strict=True)] for rows in zip(ours, theirs, strict=True)]
         theirs = [[0.0] * len(ours[0])]
-    return Interval.model_validate(method_difference(ours, theirs, within=_RANGES.get(score)))
+    return method_difference(ours, theirs, within=_RANGES.get(score))
 
 
 def gain(inputs: ReportInputs, name: str) -> Interval:

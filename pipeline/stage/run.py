@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from pipeline.errors import PipelineError
 from pipeline.params.judge import JudgeEndpoint
 from pipeline.params.loading import flatten, load_params
@@ -18,6 +20,7 @@ from pipeline.project.graph import StageDeclaration, stage_declaration
 from pipeline.project.hashing import content_hash, folder_hash
 from pipeline.project.home import project_home
 from pipeline.project.provenance import code_tags, environment_tags, experiment_tags
+from pipeline.results.document import as_pipeline_error
 from pipeline.resume import Resume, held_key, resume_key
 from pipeline.stage.announcement import announcement
 from pipeline.stage.costs import CostMeter, record_costs
@@ -279,7 +282,8 @@ def _execute(
             running.begin()
             main(running, *given.values())
             running.succeed()
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as raised:
+        error = (as_pipeline_error(raised) or raised) if isinstance(raised, ValidationError) else raised
         if running is not None:
             running.fail()
         if isinstance(error, KeyboardInterrupt):

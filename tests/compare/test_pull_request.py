@@ -96,7 +96,7 @@ def test_a_change_has_a_paired_interval_and_the_parameter_behind_it(tmp_path: Pa
     )
     text = comment()
     gain = paired_bootstrap(after, before, resamples=2000, seed=0, name="paired_difference", within=JUDGE_GAIN_RANGE)
-    mean, low, high = (signed(gain[key], 3) for key in ("mean", "low", "high"))
+    mean, low, high = (signed(getattr(gain, key), 3) for key in ("mean", "low", "high"))
     (row,) = (line for line in text.splitlines() if line.startswith("| judge_score"))
     assert row.endswith(f"| **{mean} ({low} to {high}, beyond chance)** |")
     assert "**dpo seed 0**" in text and "**ppo seed 0**" not in text

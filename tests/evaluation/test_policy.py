@@ -103,8 +103,8 @@ def test_a_judge_that_compares_rates_against_the_sft_samples(evaluator: Evaluato
     assert [sample.judge_score for sample in samples] == expected
     assert {0.0, 1.0} <= set(expected)
     metrics = policy_metrics(evaluator, samples, baseline, 12.0)
-    assert metrics["win_rate_vs_sft"]["mean"] == metrics["judge_score"]["mean"] == pytest.approx(np.mean(expected))
-    assert metrics["judge_verdicts"] == {"malformed": 1}
+    assert metrics.win_rate_vs_sft.mean == metrics.judge_score.mean == pytest.approx(np.mean(expected))
+    assert metrics.judge_verdicts == {"malformed": 1}
 
 
 def test_a_comparison_without_verdict_counts_as_a_tie_of_policies(evaluator: Evaluator) -> None:
@@ -114,7 +114,7 @@ def test_a_comparison_without_verdict_counts_as_a_tie_of_policies(evaluator: Eva
 
     evaluator = replace(evaluator, judge=Silent(lambda texts: np.zeros(len(texts))))
     samples = evaluator.sample_and_score(evaluator.reference, PROMPTS, title="test")
-    assert policy_metrics(evaluator, samples, samples, 12.0)["win_rate_vs_sft"]["mean"] == 0.5
+    assert policy_metrics(evaluator, samples, samples, 12.0).win_rate_vs_sft.mean == 0.5
 
 
 def test_sampled_log_ratios_estimate_a_kl_that_is_positive(evaluator: Evaluator, make_policy: PolicyMaker) -> None:
@@ -172,15 +172,15 @@ def test_perplexity_equals_that_of_a_plain_forward(evaluator: Evaluator, policy_
 def test_metrics_of_the_baseline_against_itself(evaluator: Evaluator) -> None:
     samples = evaluator.sample_and_score(evaluator.reference, PROMPTS, title="test")
     metrics = policy_metrics(evaluator, samples, samples, 12.0)
-    assert metrics["win_rate_vs_sft"] == {"mean": 0.5, "low": 0.5, "high": 0.5}
-    assert metrics["length_controlled_win_rate"] is None
-    assert metrics["judge_gain"] == metrics["reward_gain"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
-    assert metrics["kl_nats_per_sequence"] == metrics["kl_k3_nats_per_sequence"] == metrics["kl_nats_per_token"] == 0.0
-    assert [(row["category"], row["prompts"]) for row in metrics["by_category"]] == [("kind 0", 3), ("kind 1", 3)]
-    assert metrics["perplexity_held_out"] == 12.0
-    assert metrics["evaluation_prompts"] == len(PROMPTS)
-    assert metrics["mean_response_tokens"] == np.mean([sample.tokens for sample in samples])
-    assert metrics["judge_score"]["mean"] == pytest.approx(np.mean([sample.judge_score for sample in samples]))
+    assert metrics.win_rate_vs_sft.as_json() == {"mean": 0.5, "low": 0.5, "high": 0.5}
+    assert metrics.length_controlled_win_rate is None
+    assert metrics.judge_gain.as_json() == metrics.reward_gain.as_json() == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert metrics.kl_nats_per_sequence == metrics.kl_k3_nats_per_sequence == metrics.kl_nats_per_token == 0.0
+    assert [(row.category, row.prompts) for row in metrics.by_category] == [("kind 0", 3), ("kind 1", 3)]
+    assert metrics.perplexity_held_out == 12.0
+    assert metrics.evaluation_prompts == len(PROMPTS)
+    assert metrics.mean_response_tokens == np.mean([sample.tokens for sample in samples])
+    assert metrics.judge_score.mean == pytest.approx(np.mean([sample.judge_score for sample in samples]))
 
 
 def test_scores_are_of_responses_that_ended_or_were_cut(evaluator: Evaluator, make_policy: PolicyMaker) -> None:

@@ -15,7 +15,7 @@ from pipeline.report.flags import (
     training_warnings,
 )
 from pipeline.results.document import Interval
-from pipeline.results.preferences import CueDocument
+from pipeline.results.preferences import Cue
 from pipeline.results.reward import ExpectedError
 from tests.report.trained_files import with_policy, with_scores
 
@@ -163,7 +163,7 @@ def with_document(inputs, name, update):
      (0.86, 0.97, 54, False)],
 )  # fmt: skip
 def test_a_word_that_tells_the_label(inputs, low, high, pairs, raised):
-    cue = CueDocument(kind="word", cue="great", pairs=pairs, chosen_share=0.9, low=low, high=high)
+    cue = Cue(kind="word", cue="great", pairs=pairs, chosen_share=0.9, low=low, high=high)
     found = preference_warnings(with_document(inputs, "preference_details", {"cues": [cue]}))
     assert codes(found) == ["shortcut_word"] * raised
 

@@ -99,7 +99,7 @@ def test_of_a_judge_that_throws_dice_no_repair_is_seen_but_by_looking_at_the_sam
     for _ in range(RUNS):
         sft, start, again = (rng.random(160) for _ in range(3))
         table = compare_categories(categories, sft, start, confidence=0.0, max_drop=0.02)
-        regressed = [row["category"] for row in table if row["before"] < row["sft"] - 0.02]
+        regressed = [row.category for row in table if row.before < row.sft - 0.02]
         if not regressed:
             continue
         found += 1
