@@ -63,15 +63,20 @@ class LengthMetrics(Document):
     cut_interval: Interval
 
 
-class PolicyMetrics(ScoreMetrics, KlMetrics, DiversityMetrics, LengthMetrics):
-    """One policy on the evaluation prompts."""
+class PolicyFigures(ScoreMetrics, KlMetrics, DiversityMetrics, LengthMetrics):
+    """What policies are compared by."""
 
     win_rate_vs_sft: Interval
     length_controlled_win_rate: FiniteFloat | None
     length_controlled_interval: Interval | None
     perplexity_held_out: FiniteFloat | None
-    evaluation_prompts: Count
     by_category: list[CategoryMetrics]
+
+
+class PolicyMetrics(PolicyFigures):
+    """One policy on the evaluation prompts."""
+
+    evaluation_prompts: Count
     judge_verdicts: VerdictCounts | None = None
     """How the judge came to its verdicts, of one that keeps count."""
 

@@ -37,7 +37,7 @@ def write_side(root: Path, *, beta: float, kind: str = "classifier", **changed: 
     root.mkdir()
     write_synthetic_reports(root, ["dpo", "ppo"], seeds=[0], prompts=48, costs=False)
     report = WriteReport(samples_shown=8, max_kl=10.0, max_perplexity_ratio=1.1, min_distinct_ratio=0.8)
-    (root / "reports/comparison.json").write_text(json.dumps(build_comparison(load(root), report)))
+    (root / "reports/comparison.json").write_text(json.dumps(build_comparison(load(root), report).as_json()))
     (root / "params.yaml").write_text(
         f"optimize:\n  dpo:\n    beta: {beta}\n    seed: 0\njudge:\n  kind: {kind}\n"
         "sampling:\n  temperature: 1.0\n  max_new_tokens: 24\n"

@@ -39,7 +39,7 @@ def scores(change):
 
 
 def test_a_repair_is_told_on_evaluation_prompts(hybrid, write_report_params):
-    sad, glad = build_comparison(hybrid, write_report_params)["repair"]["seed-0"]
+    sad, glad = build_comparison(hybrid, write_report_params).as_json()["repair"]["seed-0"]
     assert (sad["category"], sad["trained_on"], sad["prompts"], sad["outcome"]) == (SAD, True, 24, "better")
     assert sad["start_minus_sft"]["high"] < 0 < sad["hybrid_minus_start"]["low"] and sad["hybrid_minus_sft"]["low"] > 0
     assert (glad["trained_on"], glad["outcome"]) == (False, "no clear change")
