@@ -3,9 +3,9 @@
 import json
 
 from pipeline.data.records import read_records
-from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders
+from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
+from pipeline.evaluation.policy import PROMPT_FIELDS
 from pipeline.evaluation.regressions import category_lines, find_regressions
-from pipeline.judges.loading import load_judge
 from pipeline.models.folders import link_files
 from pipeline.models.policy import load_policy
 from pipeline.stage.run import Stage, run_stage
@@ -29,11 +29,11 @@ def main(stage: Stage, seed: str) -> None:
     inputs = stage.input("artifacts/inputs/ppo")
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     compute = stage.start_compute()
-    evaluator = Evaluator.load(
-        judge=load_judge(
-            stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
+    evaluator = load_evaluator(
+        InstrumentFolders(
+            stage.input("artifacts/evaluation_judge"), inputs / REWARD_MODEL, reference=stage.input("artifacts/sft")
         ),
-        folders=ModelFolders(inputs / REWARD_MODEL, reference=stage.input("artifacts/sft")),
+        chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
         settings=settings,
         sampling=stage.params.sampling,
         compute=compute,

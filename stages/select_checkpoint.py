@@ -2,8 +2,8 @@
 
 from pipeline.data.records import read_records, write_records
 from pipeline.evaluation.checkpoints import checkpoint_folders, choose_step, score_checkpoints
-from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders
-from pipeline.judges.loading import load_judge
+from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
+from pipeline.evaluation.policy import PROMPT_FIELDS
 from pipeline.models.checkpoints import keep_checkpoint
 from pipeline.results.checkpoints import Checkpoints
 from pipeline.results.document import read_document
@@ -14,7 +14,21 @@ from pipeline.stage.run import Stage, run_stage
 
 def main(stage: Stage, method: str, seed: str) -> None:
     """Off the training path: another judge, budget or prompts select again, and nothing is trained again."""
-    settings, evaluator = stage.params.select_checkpoint, start_evaluator(stage)
+    settings = stage.params.select_checkpoint
+    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
+    evaluator = load_evaluator(
+        InstrumentFolders(
+            judge=stage.input("artifacts/evaluation_judge"),
+            reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
+            reference=stage.input("artifacts/sft"),
+        ),
+        chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
+        settings=settings,
+        sampling=stage.params.sampling,
+        compute=stage.start_compute(),
+        seed=stage.params.seed,
+        resume=stage.resume,
+    )
     trained = stage.input(f"artifacts/training/{method}/seed-{seed}")
     history = read_records(stage.input(f"reports/training/{method}/seed-{seed}.jsonl"), fields=("step",))
     repaired = stage.input(f"artifacts/inputs/{method}") / f"seed-{seed}" if method == "hybrid" else None
@@ -44,25 +58,6 @@ def main(stage: Stage, method: str, seed: str) -> None:
     stage.write_json(f"reports/checkpoints/{method}/seed-{seed}.json", told.as_json())
     verdicts = stage.output(f"reports/checkpoints/{method}/seed-{seed}.verdicts.jsonl")
     write_records(verdicts, evaluator.judge.verdicts())
-
-
-def start_evaluator(stage: Stage) -> Evaluator:
-    """The instruments: the judge, and the reward model that PPO optimises, which may be a third-party one."""
-    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
-    sft = stage.input("artifacts/sft")
-    compute = stage.start_compute()
-    judge = load_judge(
-        stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
-    )
-    return Evaluator.load(
-        judge=judge,
-        folders=ModelFolders(stage.input("artifacts/inputs/ppo/reward_model"), reference=sft),
-        settings=stage.params.select_checkpoint,
-        sampling=stage.params.sampling,
-        compute=compute,
-        seed=stage.params.seed,
-        resume=stage.resume,
-    )
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from pipeline.evaluation.temperature import bradley_terry_nll, fit_temperature
 from pipeline.models.reward import RewardModel
 from pipeline.params.evaluation import EvaluateReward
 from pipeline.preferences.pair import PreferencePair, passages_of
+from pipeline.results.document import not_finite
 from pipeline.results.reward import (
     Calibration,
     MeasuredRewardModel,
@@ -50,7 +51,10 @@ def evaluate_reward(
     """
 
     def score(texts: Sequence[Passage]) -> np.ndarray:
-        return model.score(texts, batch_size=2 * settings.batch_size, title="scoring pairs").numpy()
+        scores = model.score(texts, batch_size=2 * settings.batch_size, title="scoring pairs").numpy()
+        if not np.isfinite(scores).all():
+            raise not_finite("the score of a pair")
+        return scores
 
     texts = passages_of(pairs)
     # first, as it refuses a model whose scores are no numbers

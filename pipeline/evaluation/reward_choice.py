@@ -1,16 +1,56 @@
 """Buy or build: reward models on the same pairs, and the one that goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from time import perf_counter
 
 from pipeline.errors import PipelineError
-from pipeline.models.reward import RewardModel
+from pipeline.evaluation.reward import evaluate_reward, warnings_of
+from pipeline.models.compute import Compute
+from pipeline.models.reward import RewardModel, load_reward_model
 from pipeline.models.text_format import TextFormat, foreign_template_warning, store_text_format
+from pipeline.params.evaluation import EvaluateReward
 from pipeline.preferences.pair import PreferencePair, passages_of
-from pipeline.results.reward import ComparedRewardModel, MeasuredRewardModel
+from pipeline.results.reward import Calibration, ComparedRewardModel, MeasuredRewardModel
 
 OWN = "own"
 BEST = "best"
+
+
+def measure_models(
+    folders: Mapping[str, Path],
+    pairs: Sequence[PreferencePair],
+    validation: Sequence[PreferencePair],
+    settings: EvaluateReward,
+    *,
+    compute: Compute,
+    texts: TextFormat,
+    on_seconds: Callable[[str, float], None],
+) -> dict[str, tuple[MeasuredRewardModel, Calibration]]:
+    """`evaluate_reward` of each model, by name; what is to be said of one goes to the terminal.
+
+    Args:
+        folders: by name, the own model first.
+        texts: what pairs are written as.
+        on_seconds: called with each name and the seconds that it took.
+
+    Raises:
+        PipelineError: a model cannot be measured; it is named.
+    """
+    measured = {}
+    for name, folder in folders.items():
+        start = perf_counter()
+        model = load_reward_model(folder, compute, texts=texts)
+        try:
+            measured[name] = evaluate_reward(model, pairs, validation, settings)
+        except PipelineError as error:
+            raise PipelineError(f"{name} (evaluate_reward.candidates; own is the one trained here): {error}") from None
+        for warning in warnings_of(name, measured[name][0], settings):
+            print(f"warning: {warning}", flush=True)
+        seconds = perf_counter() - start
+        print(f"{name}: {len(pairs)} test pairs in {seconds:.1f} s", flush=True)
+        on_seconds(name, seconds)
+    return measured
 
 
 def table_row(name: str, metrics: MeasuredRewardModel) -> ComparedRewardModel:
@@ -58,21 +98,20 @@ def shift_to_responses(model: RewardModel, pairs: Sequence[PreferencePair], *, b
 
 def adopt_candidate(
     model: RewardModel, pairs: Sequence[PreferencePair], folder: Path, texts: TextFormat, *, batch_size: int
-) -> list[str]:
+) -> None:
     """Write a finished model as the one that goes on, shifted by `shift_to_responses`.
+
+    Says on the terminal that its own chat template is not that of the texts, and by how much it was shifted.
 
     Args:
         texts: what it scores from now on.
-
-    Returns:
-        Lines for the terminal: that its own chat template is not that of the texts, and by how much it was shifted.
     """
-    warning = foreign_template_warning(model.tokenizer.chat_template, texts)
+    if warning := foreign_template_warning(model.tokenizer.chat_template, texts):
+        print(f"warning: {warning}", flush=True)
     mean = shift_to_responses(model, pairs, batch_size=batch_size)
     model.save(folder)
     store_text_format(folder, texts)
-    shifted = f"scores shifted by {-mean:.3f} to mean 0 on the training responses"
-    return [f"warning: {warning}", shifted] if warning else [shifted]
+    print(f"scores shifted by {-mean:.3f} to mean 0 on the training responses", flush=True)
 
 
 def comparison_lines(table: Sequence[ComparedRewardModel], chosen: str) -> list[str]:

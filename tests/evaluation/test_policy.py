@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM
 
 from pipeline.data.passages import Passage
 from pipeline.data.tokens import tokenize_example
-from pipeline.evaluation.policy import Evaluator, ModelFolders, ScoredSample
+from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
+from pipeline.evaluation.policy import Evaluator, ScoredSample
 from pipeline.evaluation.policy_metrics import policy_metrics
 from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.judges.text_classifier import fit_judge
@@ -42,9 +43,10 @@ def evaluator(policy_folder: Path, encoder_folder: Path, tmp_path: Path, compute
     create_reward_model(encoder_folder, compute, max_length=48, seed=0).save(tmp_path / "reward_model")
     for folder in (policy_folder, tmp_path / "reward_model"):
         store_text_format(folder, TextFormat("transcript"))
-    return Evaluator.load(
-        judge=PointwiseJudge(lambda passages: judge.score([one.text for one in passages])),
-        folders=ModelFolders(reward_model=tmp_path / "reward_model", reference=policy_folder),
+    judge.save(tmp_path / "judge")
+    return load_evaluator(
+        InstrumentFolders(tmp_path / "judge", tmp_path / "reward_model", reference=policy_folder),
+        chat=ChatAccess(params.judge.endpoint, tmp_path / "replies"),
         settings=changed(params.evaluate_policy, batch_size=4, bootstrap_resamples=50),
         sampling=changed(params.sampling, max_new_tokens=5, temperature=0.8, batch_size=4),
         compute=compute,
