@@ -2,10 +2,11 @@
 
 from time import perf_counter
 
-from pipeline.data.records import read_records, write_records
+from pipeline.data.records import read_records, read_rows, write_records
+from pipeline.data.table_rows import PromptRow, TextRow
 from pipeline.data.tables import write_table
 from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
-from pipeline.evaluation.policy import PROMPT_FIELDS, ScoredSample
+from pipeline.evaluation.policy import ScoredSample
 from pipeline.evaluation.policy_metrics import last_metrics, policy_metrics
 from pipeline.models.policy import load_policy
 from pipeline.results.checkpoints import Checkpoints
@@ -16,8 +17,8 @@ from pipeline.stage.run import Stage, run_stage
 
 def main(stage: Stage, method: str, seed: str) -> None:
     """Sample, score and compare the selected checkpoint, and the last one where that is another."""
-    prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=PROMPT_FIELDS)
-    texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
+    prompts = read_rows(stage.input("artifacts/data/prompts/evaluation.jsonl"), PromptRow)
+    texts = read_rows(stage.input("artifacts/data/texts/evaluation.jsonl"), TextRow)
     baseline = [ScoredSample(**row) for row in read_records(stage.input("reports/policies/sft/samples.jsonl"))]
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     stage.input(f"artifacts/inputs/{method}")  # hybrid's adapters lie on the policy in there

@@ -2,11 +2,11 @@
 
 from time import perf_counter
 
-from pipeline.data.records import read_records, write_records
+from pipeline.data.records import read_rows, write_records
+from pipeline.data.table_rows import PromptRow, TextRow
 from pipeline.data.tables import write_table
 from pipeline.evaluation.best_of_n import best_of_n_points
 from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
-from pipeline.evaluation.policy import PROMPT_FIELDS
 from pipeline.evaluation.policy_metrics import policy_metrics
 from pipeline.results.policies import Frontier
 from pipeline.stage.run import Stage, run_stage
@@ -15,8 +15,8 @@ from pipeline.stage.run import Stage, run_stage
 def main(stage: Stage) -> None:
     """One continuation of each prompt, as for every policy; for the largest n on the prompts that checkpoints get."""
     settings = stage.params.evaluate_policy
-    prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=PROMPT_FIELDS)
-    texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
+    prompts = read_rows(stage.input("artifacts/data/prompts/evaluation.jsonl"), PromptRow)
+    texts = read_rows(stage.input("artifacts/data/texts/evaluation.jsonl"), TextRow)
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     compute = stage.start_compute()
     evaluator = load_evaluator(
@@ -37,7 +37,7 @@ def main(stage: Stage) -> None:
     samples = evaluator.sample_and_score(evaluator.reference, prompts, title="sft samples")
     samples = evaluator.judge_again(samples, samples)
     copies = max(settings.best_of_n)
-    rows = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=PROMPT_FIELDS)
+    rows = read_rows(stage.input("artifacts/data/prompts/validation.jsonl"), PromptRow)
     fewer = rows[: stage.params.select_checkpoint.prompts]
     single = evaluator.sample_and_score(evaluator.reference, fewer, title="step 0")
     drawn = evaluator.sample_and_score(

@@ -2,9 +2,9 @@
 
 import json
 
-from pipeline.data.records import read_records
+from pipeline.data.records import read_rows
+from pipeline.data.table_rows import PromptRow
 from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
-from pipeline.evaluation.policy import PROMPT_FIELDS
 from pipeline.evaluation.regressions import category_lines, find_regressions
 from pipeline.models.folders import link_files
 from pipeline.models.policy import load_policy
@@ -24,7 +24,7 @@ def main(stage: Stage, seed: str) -> None:
         (folder / "unused.json").write_text("{}\n")
         return
     settings = stage.params.find_regressions
-    prompts = read_records(stage.input("artifacts/data/prompts/train.jsonl"), fields=PROMPT_FIELDS)
+    prompts = read_rows(stage.input("artifacts/data/prompts/train.jsonl"), PromptRow)
     start = stage.input(f"artifacts/policies/{stage.params.optimize.methods[0]}/seed-{seed}")
     inputs = stage.input("artifacts/inputs/ppo")
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on

@@ -1,9 +1,9 @@
 """select_checkpoint: score every checkpoint of a policy on validation prompts, and keep one."""
 
-from pipeline.data.records import read_records, write_records
+from pipeline.data.records import read_records, read_rows, write_records
+from pipeline.data.table_rows import PromptRow
 from pipeline.evaluation.checkpoints import checkpoint_folders, choose_step, score_checkpoints
 from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
-from pipeline.evaluation.policy import PROMPT_FIELDS
 from pipeline.models.checkpoints import keep_checkpoint
 from pipeline.results.checkpoints import Checkpoints
 from pipeline.results.document import read_document
@@ -34,7 +34,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
     repaired = stage.input(f"artifacts/inputs/{method}") / f"seed-{seed}" if method == "hybrid" else None
     first = None if repaired is None else repaired / "policy"
     checkpoints = checkpoint_folders(trained, last_step=int(history[-1]["step"]), first=first)
-    prompts = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=PROMPT_FIELDS)
+    prompts = read_rows(stage.input("artifacts/data/prompts/validation.jsonl"), PromptRow)
     points = score_checkpoints(
         evaluator, checkpoints, prompts[: settings.prompts], stage.costs.add_work, stage.log_step
     )

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
+from pipeline.data.table_rows import PromptRow
 from pipeline.evaluation.diversity import distinct_n
 from pipeline.evaluation.policy import Evaluator, ScoredSample
 from pipeline.evaluation.statistics import JUDGE_RANGE
@@ -27,7 +27,7 @@ def checkpoint_folders(trained: Path, *, last_step: int, first: Path | None) -> 
 def score_checkpoints(
     evaluator: Evaluator,
     checkpoints: Mapping[int, Path],
-    prompts: Sequence[dict[str, Any]],
+    prompts: Sequence[PromptRow],
     on_tokens: Callable[[int, float], None],
     on_step: Callable[[int, dict[str, float]], None],
 ) -> list[CheckpointPoint]:

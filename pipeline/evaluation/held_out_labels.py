@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.data.passages import Passage
+from pipeline.data.table_rows import LabelRow
 from pipeline.errors import PipelineError
 from pipeline.evaluation.judge import (
     chosen_and_rejected,
@@ -22,6 +24,8 @@ from pipeline.evaluation.judge import (
 )
 from pipeline.judges.kinds import OF_TEXTS, Description, describe
 from pipeline.judges.protocol import Judge
+from pipeline.judges.text_classifier import check_labels, fit_judges
+from pipeline.params.schema import FitJudge
 from pipeline.results.judges import HeldOutAccuracy, JudgeMetrics, MeasuredJudge, OtherJudge
 
 
@@ -40,7 +44,7 @@ class FirstJudges(NamedTuple):
 class HeldOutLabels:
     """Texts that people labelled and no judge was fitted on."""
 
-    rows: Sequence[dict[str, Any]]
+    rows: Sequence[LabelRow]
     """With `id`, `text` and `label`."""
     window_words: int
     """A judge of single texts reads so many words of each."""
@@ -68,6 +72,34 @@ class HeldOutLabels:
             return pair_metrics(right, prompts_of_pairs(self.rows, len(given))), right
         right = right_about_texts(judge, self.rows, window_words=self.window_words)
         return text_metrics(right, [row["label"] for row in self.rows], prompts_of_texts(self.rows)), right
+
+
+def fit_classifiers(
+    rows: Sequence[LabelRow],
+    labels: HeldOutLabels,
+    folders: tuple[Path, Path],
+    settings: FitJudge,
+    *,
+    min_accuracy: float,
+) -> tuple[FirstJudges, Judge]:
+    """Fit the two classifiers, save them, and measure them.
+
+    Args:
+        rows: with `id`, `text` and `label`, that they are fitted on.
+        folders: of the judge that ranks pairs, and of the one that measures policies.
+
+    Returns:
+        What they are worth, and the one that measures policies.
+    """
+    check_labels(rows, labels.rows)
+    judges, fitted_on = zip(*fit_judges(rows, settings), strict=True)
+    for judge, folder in zip(judges, folders, strict=True):
+        judge.save(folder)
+    opened = [judge.as_judge() for judge in judges]
+    measured = measure_classifiers(
+        labels, opened, fitted_on, independent=settings.independent, min_accuracy=min_accuracy
+    )
+    return measured, opened[1]
 
 
 def measure_classifiers(

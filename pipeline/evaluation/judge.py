@@ -1,11 +1,11 @@
 """What a judge is worth: its agreement with people on texts that it was not fitted on, and with another judge."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from pipeline.data.passages import Passage
+from pipeline.data.table_rows import LabelRow
 from pipeline.evaluation.statistics import design_effect, wilson_interval
 from pipeline.judges.protocol import Judge
 from pipeline.judges.text_classifier import cut_windows
@@ -14,7 +14,7 @@ from pipeline.results.judges import HeldOutAccuracy, SharedErrors
 
 _NOTHING_KNOWN = Interval(mean=0.5, low=0.0, high=1.0)
 """Where there are no labels."""
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[LabelRow]
 
 
 def liked_and_disliked(rows: Rows, at_most: int) -> list[tuple[Passage, Passage]]:

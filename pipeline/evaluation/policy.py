@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.passages import Passage
+from pipeline.data.table_rows import PromptRow, TextRow
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_example
 from pipeline.evaluation.statistics import Range, bootstrap_mean
 from pipeline.judges.protocol import Judge, VerdictRecord
@@ -24,9 +25,6 @@ from pipeline.params.schema import Sampling
 from pipeline.results.document import Interval, not_finite
 from pipeline.resume import Resume
 from pipeline.seeding import torch_generator
-
-PROMPT_FIELDS = ("id", "prompt", "category")
-"""What a prompt record has, and its samples keep."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +79,13 @@ class Evaluator:
     def sample_and_score(
         self,
         policy: Policy,
-        prompts: Sequence[dict[str, str]],
+        prompts: Sequence[PromptRow],
         *,
         copies: int = 1,
         title: str,
         baseline: Sequence[ScoredSample] | None = None,
     ) -> list[ScoredSample]:
-        """`copies` continuations of each prompt (`id`, `prompt`, `category`), those of one prompt adjacent.
+        """`copies` continuations of each prompt, those of one prompt adjacent.
 
         Every policy draws the same random numbers, which makes comparisons between them less noisy.
 
@@ -144,11 +142,8 @@ class Evaluator:
                 k3 += estimates.k3.sum(1).tolist()
         return k1, k3
 
-    def perplexity(self, policy: Policy, texts: Sequence[dict[str, Any]], *, title: str) -> float | None:
+    def perplexity(self, policy: Policy, texts: Sequence[TextRow], *, title: str) -> float | None:
         """exp(mean negative log-prob of a response token) over real texts, at temperature 1.
-
-        Args:
-            texts: rows with `prompt`, `response` and `ended`.
 
         Returns:
             None without texts, as a source of prompts alone leaves it.

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from pipeline.data.table_rows import PromptRow
 from pipeline.evaluation.categories import category_differences, judge_gain
 from pipeline.evaluation.diversity import distinct_n, repetition, self_bleu
 from pipeline.evaluation.equal_length import win_rate_at_equal_length
@@ -66,7 +66,7 @@ def policy_metrics(
 
 
 def last_metrics(
-    evaluator: Evaluator, folder: Path, prompts: Sequence[dict[str, Any]], baseline: Sequence[ScoredSample]
+    evaluator: Evaluator, folder: Path, prompts: Sequence[PromptRow], baseline: Sequence[ScoredSample]
 ) -> LastCheckpoint:
     """Scores and KL of the policy at the end of training, which was not selected."""
     policy = load_policy(folder, evaluator.compute, finetuning=None)

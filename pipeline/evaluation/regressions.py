@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.data.table_rows import PromptRow
 from pipeline.evaluation.categories import category_differences
 from pipeline.evaluation.policy import Evaluator
 from pipeline.models.policy import Policy
@@ -13,8 +14,8 @@ from pipeline.results.repair import CheckedCategory, Difference, Repair
 
 
 def find_regressions(
-    evaluator: Evaluator, policy: Policy, prompts: Sequence[dict[str, str]], settings: FindRegressions
-) -> tuple[Repair, list[dict[str, str]]]:
+    evaluator: Evaluator, policy: Policy, prompts: Sequence[PromptRow], settings: FindRegressions
+) -> tuple[Repair, list[PromptRow]]:
     """Sample the SFT policy and another one on the same prompts, and compare the judge's scores by category.
 
     Args:
@@ -50,7 +51,7 @@ def category_lines(table: Sequence[CheckedCategory]) -> list[str]:
     ]
 
 
-def first_of_each_category(prompts: Sequence[dict[str, str]], count: int) -> list[dict[str, str]]:
+def first_of_each_category(prompts: Sequence[PromptRow], count: int) -> list[PromptRow]:
     """At most `count` prompts of each category, in their order."""
     seen: Counter[str] = Counter()
     kept = []
