@@ -33,7 +33,7 @@ def main(stage: Stage) -> None:
     stage.output(PAGE.as_posix()).write_text(page, encoding="utf-8")
     stage.output(CHECKED_OUT.as_posix()).write_text(checked_out_script(state))
     write_run_sheet(stage.root, stage.home, state, inputs)
-    stage.report_policies(comparison.as_json(), [PAGE.as_posix(), "reports/plots", "reports/comparison.json"])
+    stage.report_policies(comparison, [PAGE.as_posix(), "reports/plots", "reports/comparison.json"])
     stage.log_final(comparison.as_json())
     print(comparison_table(comparison))
     print(f"report: {(stage.root / PAGE).resolve()}", flush=True)

@@ -11,6 +11,7 @@ from pipeline.report.page_decision import decide
 from pipeline.report.page_judges import judge_section
 from pipeline.report.page_policies import comparison_rows
 from pipeline.report.verdict import state_verdict
+from pipeline.results.comparison import Comparison
 from pipeline.stage.policy_report import best_policy
 from tests.report.trained_files import load, with_policy, with_scores
 
@@ -66,7 +67,9 @@ def test_a_gain_that_the_second_judge_does_not_see(dpo, write_report_params):
     assert "does not confirm the gain of DPO" in decide(given).recommendation
     comparison = build_comparison(given, write_report_params).as_json()
     wrote = {"reports/policies/dpo/seed-0/samples.jsonl": "hash"}
-    assert set(best_policy(comparison, wrote)["flags"]) == {"gain_not_confirmed"}, "it does not become champion unseen"
+    assert set(best_policy(Comparison.model_validate(comparison), wrote)["flags"]) == {"gain_not_confirmed"}, (
+        "it does not become champion unseen"
+    )
 
 
 def test_a_second_judge_that_is_no_better_than_a_coin_confirms_nothing(dpo, write_report_params):
@@ -86,7 +89,7 @@ def test_no_verdict_rests_on_a_judge_that_is_no_better_than_a_coin(dpo, write_re
     comparison = build_comparison(given, write_report_params).as_json()
     assert comparison["judges"]["classifier"]["problem"].startswith("right on 0.520")
     wrote = {"reports/policies/dpo/seed-0/samples.jsonl": "hash"}
-    assert set(best_policy(comparison, wrote)["flags"]) == {"judge_below_minimum"}
+    assert set(best_policy(Comparison.model_validate(comparison), wrote)["flags"]) == {"judge_below_minimum"}
 
 
 def test_a_judge_that_ranked_pairs_badly_is_flagged_and_the_verdict_stands(dpo, write_report_params):
