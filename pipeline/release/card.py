@@ -48,7 +48,7 @@ class Facts:
     flags: Sequence[str] = field(default_factory=list)
 
 
-def policy_facts(name: str, comparison: Mapping[str, Any], rows: Mapping[str, Any]) -> Facts:
+def policy_facts(name: str, comparison: Mapping[str, Any], rows: Mapping[str, int]) -> Facts:
     """Of a policy: its entry in reports/comparison.json, and what it was trained on."""
     entry = comparison["policies"][name]
     metrics = [
