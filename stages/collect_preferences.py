@@ -31,10 +31,10 @@ def main(stage: Stage) -> None:
     with progress_bar(found.pairs, title="pairs", unit="pair") as pairs:
         write_records(stage.output("artifacts/preferences/raw.jsonl"), (pair.as_record() for pair in pairs))
     write_records(stage.output("artifacts/preferences/verdicts.jsonl"), found.verdicts)
-    counts = found.document(prompts=sum(map(len, prompts.values())))
-    print(f"{counts['pairs']} pairs from {counts['prompts']} prompts, {found.ties} ties", flush=True)
-    stage.write_json("reports/preferences/collection.json", counts)
-    stage.log_final(counts)
+    told = found.document(prompts=sum(map(len, prompts.values())))
+    print(f"{told.pairs} pairs from {told.prompts} prompts, {found.ties} ties", flush=True)
+    stage.write_json("reports/preferences/collection.json", told.as_json())
+    stage.log_final(told.as_json())
 
 
 def _collect_sampled(stage: Stage, prompts: list[SplitPrompt]) -> Collected:

@@ -2,44 +2,42 @@
 
 from time import perf_counter
 
-from pipeline.data.records import read_records, write_records
+from pipeline.data.records import read_rows, write_records
+from pipeline.data.table_rows import PromptRow, TextRow
 from pipeline.data.tables import write_table
 from pipeline.evaluation.best_of_n import best_of_n_points
-from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders
+from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
 from pipeline.evaluation.policy_metrics import policy_metrics
-from pipeline.judges.loading import load_judge, load_second_judge
-from pipeline.results.document import checked
-from pipeline.results.policies import Frontier, PolicyMetrics
+from pipeline.results.policies import Frontier
 from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
     """One continuation of each prompt, as for every policy; for the largest n on the prompts that checkpoints get."""
     settings = stage.params.evaluate_policy
-    prompts = read_records(stage.input("artifacts/data/prompts/evaluation.jsonl"), fields=PROMPT_FIELDS)
-    texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
+    prompts = read_rows(stage.input("artifacts/data/prompts/evaluation.jsonl"), PromptRow)
+    texts = read_rows(stage.input("artifacts/data/texts/evaluation.jsonl"), TextRow)
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     compute = stage.start_compute()
-    evaluator = Evaluator.load(
-        judge=load_judge(
-            stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
+    evaluator = load_evaluator(
+        InstrumentFolders(
+            judge=stage.input("artifacts/evaluation_judge"),
+            reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
+            reference=stage.input("artifacts/sft"),
+            second_judge=stage.input("artifacts/second_judge"),
         ),
-        # the reward model that PPO optimises, which may be a third-party one
-        folders=ModelFolders(stage.input("artifacts/inputs/ppo/reward_model"), reference=stage.input("artifacts/sft")),
+        chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
         settings=settings,
         sampling=stage.params.sampling,
         compute=compute,
         seed=stage.params.seed,
         resume=stage.resume,
     )
-    second = load_second_judge(
-        stage.input("artifacts/second_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
-    )
     start = perf_counter()
     samples = evaluator.sample_and_score(evaluator.reference, prompts, title="sft samples")
-    samples = evaluator.judge_again(second, samples, samples)
+    samples = evaluator.judge_again(samples, samples)
     copies = max(settings.best_of_n)
-    rows = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=PROMPT_FIELDS)
+    rows = read_rows(stage.input("artifacts/data/prompts/validation.jsonl"), PromptRow)
     fewer = rows[: stage.params.select_checkpoint.prompts]
     single = evaluator.sample_and_score(evaluator.reference, fewer, title="step 0")
     drawn = evaluator.sample_and_score(
@@ -49,12 +47,11 @@ def main(stage: Stage) -> None:
     perplexity = evaluator.perplexity(evaluator.reference, texts, title="sft perplexity")
     metrics = policy_metrics(evaluator, samples, samples, perplexity)
     write_table(stage.output("reports/policies/sft/samples.jsonl"), [sample.as_row() for sample in samples], "samples")
-    verdicts = [verdict for judge in (evaluator.judge, second) if judge for verdict in judge.verdicts()]
-    write_records(stage.output("reports/policies/sft/verdicts.jsonl"), verdicts)
-    stage.write_json("reports/policies/sft/metrics.json", checked(PolicyMetrics, metrics))
-    points = best_of_n_points(evaluator, drawn, settings.best_of_n)
-    stage.write_json("reports/policies/sft/frontier.json", checked(Frontier, {"points": points}))
-    stage.log_final(metrics)
+    write_records(stage.output("reports/policies/sft/verdicts.jsonl"), evaluator.verdicts())
+    stage.write_json("reports/policies/sft/metrics.json", metrics.as_json())
+    frontier = Frontier(points=best_of_n_points(evaluator, drawn, settings.best_of_n))
+    stage.write_json("reports/policies/sft/frontier.json", frontier.as_json())
+    stage.log_final(metrics.as_json())
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 import json
 
-from pipeline.data.records import read_records
-from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders
+from pipeline.data.records import read_rows
+from pipeline.data.table_rows import PromptRow
+from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
 from pipeline.evaluation.regressions import category_lines, find_regressions
-from pipeline.judges.loading import load_judge
 from pipeline.models.folders import link_files
 from pipeline.models.policy import load_policy
 from pipeline.stage.run import Stage, run_stage
@@ -24,16 +24,16 @@ def main(stage: Stage, seed: str) -> None:
         (folder / "unused.json").write_text("{}\n")
         return
     settings = stage.params.find_regressions
-    prompts = read_records(stage.input("artifacts/data/prompts/train.jsonl"), fields=PROMPT_FIELDS)
+    prompts = read_rows(stage.input("artifacts/data/prompts/train.jsonl"), PromptRow)
     start = stage.input(f"artifacts/policies/{stage.params.optimize.methods[0]}/seed-{seed}")
     inputs = stage.input("artifacts/inputs/ppo")
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     compute = stage.start_compute()
-    evaluator = Evaluator.load(
-        judge=load_judge(
-            stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
+    evaluator = load_evaluator(
+        InstrumentFolders(
+            stage.input("artifacts/evaluation_judge"), inputs / REWARD_MODEL, reference=stage.input("artifacts/sft")
         ),
-        folders=ModelFolders(inputs / REWARD_MODEL, reference=stage.input("artifacts/sft")),
+        chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
         settings=settings,
         sampling=stage.params.sampling,
         compute=compute,
@@ -41,13 +41,13 @@ def main(stage: Stage, seed: str) -> None:
         resume=stage.resume,
     )
     policy = load_policy(start, compute, finetuning=None)
-    found, trained = find_regressions(evaluator, policy, prompts, settings)
-    for line in category_lines(found["categories"]):
+    repair, trained = find_regressions(evaluator, policy, prompts, settings)
+    for line in category_lines(repair.categories):
         print(line, flush=True)
-    (folder / "regressions.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
+    (folder / "regressions.json").write_text(json.dumps(repair.as_json(), indent=2, sort_keys=True) + "\n")
     link_files(start, folder / "policy")
     hand_on(inputs, folder, trained)
-    regressed = sum(row["regressed"] for row in found["categories"])
+    regressed = sum(row.regressed for row in repair.categories)
     stage.log_final({"regressed": regressed, "prompts_trained": len(trained)})
 
 

@@ -1,34 +1,27 @@
 """fit_judge: make the judges ready, measure them on human labels that they have not seen, and say whom to trust."""
 
 import shutil
-from typing import Any
 
-from pipeline.data.records import read_records, write_records
+from pipeline.data.records import read_rows, write_records
+from pipeline.data.table_rows import LabelRow
 from pipeline.evaluation.held_out_labels import (
     HeldOutLabels,
     check_trust,
-    is_trusted,
-    measure_classifiers,
+    fit_classifiers,
     measure_finished,
     measure_second,
-    with_problems,
 )
 from pipeline.judges.finished import FinishedJudges
 from pipeline.judges.loading import save_no_judge
-from pipeline.judges.protocol import Judge, VerdictRecord
-from pipeline.judges.text_classifier import check_labels, fit_judges
 from pipeline.models.text_format import read_text_format
-from pipeline.results.document import checked
-from pipeline.results.judges import JudgeMetrics
+from pipeline.results.judges import JudgeGate
 from pipeline.stage.run import Stage, run_stage
-
-FIELDS = ("id", "text", "label")
 
 
 def main(stage: Stage) -> None:
     """Write the judge that ranks training pairs, the one that measures policies, and the second that measures again."""
-    kind, second_kind = stage.params.judge.kind, stage.params.judge.second
-    test = read_records(stage.input("artifacts/data/labels/test.jsonl"), fields=FIELDS)
+    kind, second_kind, least = stage.params.judge.kind, stage.params.judge.second, stage.params.judge.min_accuracy
+    test = read_rows(stage.input("artifacts/data/labels/test.jsonl"), LabelRow)
     labels = HeldOutLabels(test, stage.params.fit_judge.window_words, stage.params.judge.measured_pairs)
     finished = FinishedJudges(
         chat=stage.params.judge.chat,
@@ -40,42 +33,28 @@ def main(stage: Stage) -> None:
     )
     scale = [text for pair in labels.pairs for text in pair]
     ranks, measures = stage.output("artifacts/judge"), stage.output("artifacts/evaluation_judge")
-    verdicts: list[VerdictRecord] = []
+    again = stage.output("artifacts/second_judge")
     if kind == "classifier":
-        metrics, measuring = fit_classifiers(stage, labels)
+        train = read_rows(stage.input("artifacts/data/labels/train.jsonl"), LabelRow)
+        first, measuring = fit_classifiers(train, labels, (ranks, measures), stage.params.fit_judge, min_accuracy=least)
     else:
         measuring = finished.save(kind, ranks, scale)
-        metrics = measure_finished(labels, measuring, kind)
-        verdicts = measuring.verdicts()
+        first = measure_finished(labels, measuring, kind, min_accuracy=least)
         shutil.copytree(ranks, measures)
-
-    metrics["second"] = None
+    verdicts, second = measuring.verdicts(), None
     if second_kind == "none":
-        save_no_judge(stage.output("artifacts/second_judge"))
+        save_no_judge(again)
     else:
-        second = finished.save(second_kind, stage.output("artifacts/second_judge"), scale)
-        least = stage.params.judge.min_accuracy
-        metrics["second"] = measure_second(labels, measuring, second, (kind, second_kind), min_accuracy=least)
-        verdicts += second.verdicts()
+        judge = finished.save(second_kind, again, scale)
+        second = measure_second(labels, measuring, judge, (kind, second_kind), min_accuracy=least)
+        verdicts += judge.verdicts()
     write_records(stage.output("reports/judge/verdicts.jsonl"), verdicts)
-    metrics = with_problems(metrics, min_accuracy=stage.params.judge.min_accuracy)
-    stage.write_json("reports/judge/gate.json", {"trusted": is_trusted(metrics)})
+    metrics = first.metrics(second)
+    stage.write_json("reports/judge/gate.json", JudgeGate(trusted=metrics.measuring.problem is None).as_json())
     for warning in check_trust(metrics, below_min_accuracy=stage.params.judge.below_min_accuracy):
         print(f"warning: {warning}", flush=True)
-    stage.write_json("reports/judge/metrics.json", checked(JudgeMetrics, metrics))
-    stage.log_final(metrics)
-
-
-def fit_classifiers(stage: Stage, labels: HeldOutLabels) -> tuple[dict[str, Any], Judge]:
-    """Fit and save the two, measure them; the second return value measures policies."""
-    settings = stage.params.fit_judge
-    train = read_records(stage.input("artifacts/data/labels/train.jsonl"), fields=FIELDS)
-    check_labels(train, labels.rows)
-    judges, fitted_on = zip(*fit_judges(train, settings), strict=True)
-    for judge, name in zip(judges, ("judge", "evaluation_judge"), strict=True):
-        judge.save(stage.output(f"artifacts/{name}"))
-    opened = [judge.as_judge() for judge in judges]
-    return measure_classifiers(labels, opened, fitted_on, independent=settings.independent), opened[1]
+    stage.write_json("reports/judge/metrics.json", metrics.as_json())
+    stage.log_final(metrics.as_json())
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ from pipeline.preferences.given import given_records
 from pipeline.processes import usable_cores
 from pipeline.project.hashing import content_hash
 from pipeline.reading.styles import Style
-from pipeline.results.document import checked
-from pipeline.results.sources import Sources
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -38,7 +36,7 @@ def main(stage: Stage) -> None:
     hashes = {source.name: content_hash(source.path) for source in intake.sources if source.path is not None}
     votes = summarise_votes(prepared.votes) if prepared.votes else None
     report = report_sources(prepared, intake, chat_format=style.name, unused=unused, hashes=hashes, votes=votes)
-    stage.write_json("reports/data/sources.json", checked(Sources, report))
+    stage.write_json("reports/data/sources.json", report.as_json())
     stage.log_final(counts)
     check_prepared(prepared, intake.sources, max_dropped_share=settings.max_dropped_share)
 

@@ -1,67 +1,63 @@
 """select_checkpoint: score every checkpoint of a policy on validation prompts, and keep one."""
 
-import json
-from pathlib import Path
-from typing import Any
-
-from pipeline.data.records import read_records, write_records
+from pipeline.data.records import read_records, read_rows, write_records
+from pipeline.data.table_rows import PromptRow
 from pipeline.evaluation.checkpoints import checkpoint_folders, choose_step, score_checkpoints
-from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders
-from pipeline.judges.loading import load_judge
+from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
 from pipeline.models.checkpoints import keep_checkpoint
 from pipeline.results.checkpoints import Checkpoints
-from pipeline.results.document import checked
+from pipeline.results.document import read_document
+from pipeline.results.judges import JudgeGate
+from pipeline.results.repair import Repair
 from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage, method: str, seed: str) -> None:
     """Off the training path: another judge, budget or prompts select again, and nothing is trained again."""
-    settings, evaluator = stage.params.select_checkpoint, start_evaluator(stage)
+    settings = stage.params.select_checkpoint
+    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
+    evaluator = load_evaluator(
+        InstrumentFolders(
+            judge=stage.input("artifacts/evaluation_judge"),
+            reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
+            reference=stage.input("artifacts/sft"),
+        ),
+        chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
+        settings=settings,
+        sampling=stage.params.sampling,
+        compute=stage.start_compute(),
+        seed=stage.params.seed,
+        resume=stage.resume,
+    )
     trained = stage.input(f"artifacts/training/{method}/seed-{seed}")
     history = read_records(stage.input(f"reports/training/{method}/seed-{seed}.jsonl"), fields=("step",))
     repaired = stage.input(f"artifacts/inputs/{method}") / f"seed-{seed}" if method == "hybrid" else None
     first = None if repaired is None else repaired / "policy"
     checkpoints = checkpoint_folders(trained, last_step=int(history[-1]["step"]), first=first)
-    prompts = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=PROMPT_FIELDS)
+    prompts = read_rows(stage.input("artifacts/data/prompts/validation.jsonl"), PromptRow)
     points = score_checkpoints(
         evaluator, checkpoints, prompts[: settings.prompts], stage.costs.add_work, stage.log_step
     )
 
-    trusted = json.loads(stage.input("reports/judge/gate.json").read_text())["trusted"]
+    trusted = read_document(stage.input("reports/judge/gate.json"), JudgeGate).trusted
     selected, last = choose_step(points, settings, trusted=trusted), max(checkpoints)
     print(f"step {selected} of {last} goes on", flush=True)
     target = stage.output(f"artifacts/policies/{method}/seed-{seed}")
     keep_checkpoint(checkpoints[selected], checkpoints[last], target)
-    facts: dict[str, Any] = {"selected_step": selected, "last_step": last, "points": points}
-    facts |= {"select": settings.select, "max_kl": settings.max_kl, "judge_trusted": trusted}
-    facts |= {"prompts": len(points[0]["judge_scores"]), "repair": read_regressions(repaired)}
-    stage.write_json(f"reports/checkpoints/{method}/seed-{seed}.json", checked(Checkpoints, facts))
+    told = Checkpoints(
+        points=points,
+        selected_step=selected,
+        last_step=last,
+        select=settings.select,
+        max_kl=settings.max_kl,
+        judge_trusted=trusted,
+        prompts=len(points[0].judge_scores),
+        # what hybrid was to repair; whether it did is told on the evaluation prompts, where nothing was chosen
+        repair=None if repaired is None else read_document(repaired / "regressions.json", Repair),
+    )
+    stage.write_json(f"reports/checkpoints/{method}/seed-{seed}.json", told.as_json())
     verdicts = stage.output(f"reports/checkpoints/{method}/seed-{seed}.verdicts.jsonl")
     write_records(verdicts, evaluator.judge.verdicts())
-
-
-def start_evaluator(stage: Stage) -> Evaluator:
-    """The instruments: the judge, and the reward model that PPO optimises, which may be a third-party one."""
-    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
-    sft = stage.input("artifacts/sft")
-    compute = stage.start_compute()
-    judge = load_judge(
-        stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
-    )
-    return Evaluator.load(
-        judge=judge,
-        folders=ModelFolders(stage.input("artifacts/inputs/ppo/reward_model"), reference=sft),
-        settings=stage.params.select_checkpoint,
-        sampling=stage.params.sampling,
-        compute=compute,
-        seed=stage.params.seed,
-        resume=stage.resume,
-    )
-
-
-def read_regressions(inputs: Path | None) -> Any:
-    """What hybrid was to repair; whether it did is told on the evaluation prompts, where nothing was chosen."""
-    return None if inputs is None else json.loads((inputs / "regressions.json").read_text())
 
 
 if __name__ == "__main__":

@@ -4,10 +4,9 @@ from pipeline.data.record_files import RecordFile
 from pipeline.data.records import write_lines, write_records
 from pipeline.data.splits import PAIR_SPLITS
 from pipeline.models.text_format import read_text_format
-from pipeline.preferences.collected import read_collection
 from pipeline.processes import usable_cores
-from pipeline.results.document import checked
-from pipeline.results.preferences import PreferenceDetails, PreferenceSummary
+from pipeline.results.document import read_document
+from pipeline.results.preferences import Collection
 from pipeline.stage.run import Stage, run_stage
 from pipeline.validation.context_length import PairMeter
 from pipeline.validation.contract import validate_pairs
@@ -20,7 +19,7 @@ def main(stage: Stage) -> None:
     """Measure, validate, split, summarise."""
     settings = stage.params.validate_preferences
     rows = RecordFile(stage.input("artifacts/preferences/raw.jsonl"))
-    collection = read_collection(stage.input("reports/preferences/collection.json"))
+    collection = read_document(stage.input("reports/preferences/collection.json"), Collection)
     templated = read_text_format(stage.input("artifacts/data/text_format.json")).template is not None
     meter = PairMeter(stage.input("artifacts/models/policy/tokenizer.json"), settings)
     validated = validate_pairs(rows, settings, meter=meter, templated=templated, processes=usable_cores())
@@ -30,11 +29,11 @@ def main(stage: Stage) -> None:
     folder = stage.output("artifacts/preferences/accepted")
     for split in PAIR_SPLITS:
         write_lines(folder / f"{split}.jsonl", validated.lines(split))
-    summary = summarise_pairs(validated, settings, ties_without_pair=collection["ties_without_pair"])
-    stage.write_json("reports/preferences/summary.json", checked(PreferenceSummary, summary))
-    details = detail_pairs(validated, agreement=collection.get("agreement"))
-    stage.write_json("reports/preferences/details.json", checked(PreferenceDetails, details))
-    stage.log_final(summary)
+    summary = summarise_pairs(validated, settings, ties_without_pair=collection.ties_without_pair)
+    stage.write_json("reports/preferences/summary.json", summary.as_json())
+    details = detail_pairs(validated, agreement=collection.agreement)
+    stage.write_json("reports/preferences/details.json", details.as_json())
+    stage.log_final(summary.as_json())
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def main(stage: Stage) -> None:
         plain_reward_loss=stage.params.train_reward.loss_is_plain,
     )
     comparison = build_comparison(inputs, stage.params.write_report)
-    stage.write_json("reports/comparison.json", comparison)
+    stage.write_json("reports/comparison.json", comparison.as_json())
     stage.write_json(HEADLINE.as_posix(), headline(comparison))
     write_curves(inputs, stage.output(CURVES.as_posix()))
     plots = draw_plots(inputs, stage.output("reports/plots"))
@@ -34,7 +34,7 @@ def main(stage: Stage) -> None:
     stage.output(CHECKED_OUT.as_posix()).write_text(checked_out_script(state))
     write_run_sheet(stage.root, stage.home, state, inputs)
     stage.report_policies(comparison, [PAGE.as_posix(), "reports/plots", "reports/comparison.json"])
-    stage.log_final(comparison)
+    stage.log_final(comparison.as_json())
     print(comparison_table(comparison))
     print(f"report: {(stage.root / PAGE).resolve()}", flush=True)
 

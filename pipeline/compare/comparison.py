@@ -72,9 +72,9 @@ def _difference(first: PolicyRun, other: PolicyRun, key: str, digits: int) -> st
     ids = sorted(first.samples)
     ours, theirs = ([run.samples[one][column] for one in ids] for run in (other, first))
     gain = policy_difference(ours, theirs, within=_RANGES.get(column))
-    beyond = ", beyond chance" if gain["low"] > 0 or gain["high"] < 0 else ""
-    ends = f"{signed(gain['low'], digits)} to {signed(gain['high'], digits)}"
-    return f"{signed(gain['mean'], digits)} ({ends}{beyond})"
+    beyond = ", beyond chance" if gain.low > 0 or gain.high < 0 else ""
+    ends = f"{signed(gain.low, digits)} to {signed(gain.high, digits)}"
+    return f"{signed(gain.mean, digits)} ({ends}{beyond})"
 
 
 def _incomparable(first: PolicyRun, other: PolicyRun, key: str) -> list[str]:

@@ -14,6 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.params.loading import flatten
 from pipeline.report.comparison import flag_subject
 from pipeline.report.formats import number
+from pipeline.results.comparison import Flag
 from pipeline.tracking.measured_with import MeasuredWith
 from pipeline.tracking.policy_run import policy_metrics
 
@@ -113,7 +114,8 @@ def _cell(report: Mapping[str, Any], section: str, key: str) -> str:
 
 def _changed_flags(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     old, new = (
-        {(flag_subject(flag), flag["code"], flag["message"]) for flag in side["flags"]} for side in (before, after)
+        {(flag_subject(flag), flag.code, flag.message) for flag in map(Flag.model_validate, side["flags"])}
+        for side in (before, after)
     )
     came = [f"new: {subject}, {code}: {message}" for subject, code, message in sorted(new - old)]
     return came + [f"gone: {subject}, {code}: {message}" for subject, code, message in sorted(old - new)]

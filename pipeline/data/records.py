@@ -5,12 +5,13 @@ import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast, get_type_hints
 
 from pipeline.errors import PipelineError
 
 JsonObject = dict[str, Any]
 """What a line of JSON Lines holds; who reads a file of a known kind makes a type of it at once."""
+R = TypeVar("R")
 NO_ROWS = b"\n"
 """What a file of JSON Lines holds that has no row."""
 
@@ -85,3 +86,17 @@ def read_records(path: Path, *, fields: Sequence[str] = ()) -> list[JsonObject]:
                 raise PipelineError(f"{path}, line {number}: lacks {', '.join(missing)}")
             rows.append(row)
     return rows
+
+
+def read_rows(path: Path, kind: type[R]) -> list[R]:
+    """Read JSON Lines that a stage wrote.
+
+    Args:
+        kind: a TypedDict of `table_rows`; its required keys are those that every row must have.
+
+    Raises:
+        PipelineError: as of `read_records`.
+    """
+    required: frozenset[str] = getattr(kind, "__required_keys__")  # noqa: B009, mypy knows it of no type variable
+    fields = [name for name in get_type_hints(kind) if name in required]
+    return cast(list[R], read_records(path, fields=fields))

@@ -2,69 +2,27 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NotRequired, TypedDict
 
 from pipeline.data.intake import Intake
 from pipeline.data.preparation import PreparedData
 from pipeline.excerpts import EXAMPLES, shorten
 from pipeline.reading.formats import describe_format
 from pipeline.reading.leftovers import unused_columns, unused_fields
-
-
-class UnusedParts(TypedDict):
-    """What nothing reads of a source."""
-
-    unused_columns: list[str]
-    unused_fields: list[str]
-    """Keys inside messages."""
-
-
-class ReadSource(TypedDict):
-    """A source and what became of its rows."""
-
-    file: str
-    md5: str | None
-    """By which an audit knows it again; None of what is no file."""
-    format: str
-    """In words."""
-    rows: int
-    fates: dict[str, int]
-    """Rows and entries by what became of them."""
-    unused_columns: NotRequired[list[str]]
-    unused_fields: NotRequired[list[str]]
-
-
-class DroppedExample(TypedDict):
-    """A row that was dropped, shortened."""
-
-    file: str
-    row: int
-    seen: str
-    value: str
-
-
-class SourceReport(TypedDict):
-    """The document reports/data/sources.json."""
-
-    chat_format: str
-    sources: list[ReadSource]
-    examples: dict[str, list[DroppedExample]]
-    """The first rows of each reason for being dropped."""
-    votes: Mapping[str, object] | None
-    """What annotators agree on; None where nobody voted."""
+from pipeline.results.preferences import VoteSummary
+from pipeline.results.sources import DroppedExample, SourceRows, Sources, UnusedParts
 
 
 def unused_parts(intake: Intake) -> dict[str, UnusedParts]:
     """What nothing reads of each source, by its name; also said on the terminal."""
-    found: dict[str, UnusedParts] = {
-        source.name: {"unused_columns": unused_columns(source, data), "unused_fields": unused_fields(source, data)}
+    unused = {
+        source.name: UnusedParts(unused_columns=unused_columns(source, data), unused_fields=unused_fields(source, data))
         for source, data in zip(intake.sources, intake.resolved, strict=True)
     }
-    lists = Counter(", ".join([*one["unused_columns"], *one["unused_fields"]]) for one in found.values())
+    lists = Counter(", ".join(parts.unused) for parts in unused.values())
     for names, files in lists.items():
         if names:
             print(f"  unused  {names}{f' ({files} files)' if files > 1 else ''}", flush=True)
-    return found
+    return unused
 
 
 def report_sources(
@@ -74,8 +32,8 @@ def report_sources(
     chat_format: str,
     unused: Mapping[str, UnusedParts],
     hashes: Mapping[str, str],
-    votes: Mapping[str, object] | None,
-) -> SourceReport:
+    votes: VoteSummary | None,
+) -> Sources:
     """The report of prepare_data.
 
     Args:
@@ -87,31 +45,27 @@ def report_sources(
     """
     formats = {source.name: describe_format(data) for source, data in zip(intake.sources, intake.resolved, strict=True)}
     rows = {source.name: len(source.rows) for source in intake.sources}
-    return {
-        "chat_format": chat_format,
-        "sources": [
-            {
-                "file": name,
-                "md5": hashes.get(name),
-                "format": formats[name],
-                "rows": count,
-                "fates": dict(sorted(prepared.rows_of.get(name, {}).items())),
-                **unused[name],
-            }
-            for name, count in rows.items()
-        ],
-        "examples": _examples(prepared, intake),
-        "votes": votes,
-    }
+    sources = [
+        SourceRows(
+            file=name,
+            md5=hashes.get(name),
+            format=formats[name],
+            rows=count,
+            fates=dict(sorted(prepared.rows_of.get(name, {}).items())),
+            **unused[name].as_fields(),
+        )
+        for name, count in rows.items()
+    ]
+    return Sources(chat_format=chat_format, sources=sources, examples=_examples(prepared, intake), votes=votes)
 
 
 def _examples(prepared: PreparedData, intake: Intake) -> dict[str, list[DroppedExample]]:
     rows = {source.name: source.rows for source in intake.sources}
-    found: dict[str, list[DroppedExample]] = {}
+    examples: dict[str, list[DroppedExample]] = {}
     for fate in prepared.fates:
         kind, _, reason = fate["fate"].partition(".")
-        if kind == "dropped" and len(found.setdefault(reason, [])) < EXAMPLES:
+        if kind == "dropped" and len(examples.setdefault(reason, [])) < EXAMPLES:
             shown = shorten(str(rows[fate["source"]][fate["row"] - 1]))
             seen = fate.get("seen") or ""
-            found[reason].append({"file": fate["source"], "row": fate["row"], "seen": seen, "value": shown})
-    return dict(sorted(found.items()))
+            examples[reason].append(DroppedExample(file=fate["source"], row=fate["row"], seen=seen, value=shown))
+    return dict(sorted(examples.items()))

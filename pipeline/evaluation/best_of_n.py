@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from pipeline.evaluation.policy import Evaluator, ScoredSample
 from pipeline.evaluation.statistics import JUDGE_RANGE
+from pipeline.results.policies import FrontierPoint
 
 
 def best_of_n_points(
     evaluator: Evaluator, samples: Sequence[ScoredSample], sizes: Sequence[int]
-) -> list[dict[str, Any]]:
+) -> list[FrontierPoint]:
     """A point for each n: the sample with the highest reward among n, its reward and its judge score.
 
     The judge scores of every prompt, in order, are kept beside their mean: a bootstrap over prompts draws them anew.
@@ -25,14 +25,14 @@ def best_of_n_points(
     judged = np.array([sample.judge_score for sample in samples]).reshape(shape)
     by_prompt = {n: expected_best_of_n(rewards, judged, n) for n in sizes}
     return [
-        {
-            "label": f"best of {n}",
-            "best_of_n": n,
-            "kl_nats_per_sequence": best_of_n_kl(n),
-            "reward_score": evaluator.interval(expected_best_of_n(rewards, rewards, n), "best_of_n/reward"),
-            "judge_score": evaluator.interval(by_prompt[n], "best_of_n/judge", within=JUDGE_RANGE),
-            "judge_scores": by_prompt[n].tolist(),
-        }
+        FrontierPoint(
+            label=f"best of {n}",
+            best_of_n=n,
+            kl_nats_per_sequence=best_of_n_kl(n),
+            reward_score=evaluator.interval(expected_best_of_n(rewards, rewards, n), "best_of_n/reward"),
+            judge_score=evaluator.interval(by_prompt[n], "best_of_n/judge", within=JUDGE_RANGE),
+            judge_scores=by_prompt[n].tolist(),
+        )
         for n in sizes
     ]
 

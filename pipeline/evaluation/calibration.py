@@ -1,32 +1,15 @@
 """Whether the confidence of a reward model can be taken at its word."""
 
 from collections.abc import Sequence
-from typing import TypedDict
 
 import numpy as np
 from scipy.special import expit
 
 from pipeline.evaluation.statistics import win_shares
+from pipeline.results.reward import CalibrationBin, ExpectedError
 from pipeline.seeding import seed_for
 
 _SIMULATIONS = 2000
-
-
-class CalibrationBin(TypedDict):
-    """Pairs whose predicted probability is in [low, high): mean prediction and share that was right."""
-
-    low: float
-    high: float
-    confidence: float | None
-    accuracy: float | None
-    count: int
-
-
-class ExpectedError(TypedDict):
-    """Of the calibration error that a calibrated model has by chance: its mean and its 95 % quantile."""
-
-    mean: float
-    high: float
 
 
 def calibration(margins: Sequence[float] | np.ndarray, *, bins: int) -> tuple[float, list[CalibrationBin]]:
@@ -46,7 +29,7 @@ def calibration(margins: Sequence[float] | np.ndarray, *, bins: int) -> tuple[fl
         mean_confidence = float(confidence[chosen].mean()) if count else None
         accuracy = float(right[chosen].mean()) if count else None
         low, high = float(edges[number]), float(edges[number + 1])
-        table.append({"low": low, "high": high, "confidence": mean_confidence, "accuracy": accuracy, "count": count})
+        table.append(CalibrationBin(low=low, high=high, confidence=mean_confidence, accuracy=accuracy, count=count))
     return _error(confidence, right, index), table
 
 
@@ -73,7 +56,7 @@ def error_if_calibrated(
     for _ in range(_SIMULATIONS):
         right = np.where(tied, 0.5, rng.random(groups.max() + 1)[groups] < confidence)
         errors.append(_error(confidence, right, index))
-    return {"mean": float(np.mean(errors)), "high": float(np.quantile(errors, 0.95))}
+    return ExpectedError(mean=float(np.mean(errors)), high=float(np.quantile(errors, 0.95)))
 
 
 def _binned(margins: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

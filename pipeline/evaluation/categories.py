@@ -3,24 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import TypedDict
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, Interval, unseen
-
-
-class CategoryDifference(TypedDict):
-    """Mean score of one policy minus another's on the same prompts of a category, in score units.
-
-    The ends of its interval are None where so few prompts show nothing.
-    """
-
-    prompts: int
-    mean: float
-    low: float | None
-    high: float | None
+from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, unseen
+from pipeline.results.document import Interval
+from pipeline.results.repair import CategoryDifference, Difference
 
 
 def fewest_prompts(confidence: float) -> int:
@@ -62,15 +51,15 @@ def category_differences(
     return {name: _difference(difference[inside], level) for name, inside in places.items()}
 
 
-def judge_gain(difference: CategoryDifference) -> Interval:
+def judge_gain(difference: Difference) -> Interval:
     """A difference of judge scores within their range: all of it where so few prompts show nothing."""
     lowest, highest = JUDGE_GAIN_RANGE
-    low, high = difference["low"], difference["high"]
-    return {
-        "mean": difference["mean"],
-        "low": lowest if low is None else max(lowest, low),
-        "high": highest if high is None else min(highest, high),
-    }
+    low, high = difference.low, difference.high
+    return Interval(
+        mean=difference.mean,
+        low=lowest if low is None else max(lowest, low),
+        high=highest if high is None else min(highest, high),
+    )
 
 
 def level_of_each(categories: Sequence[str], confidence: float) -> float:
@@ -82,7 +71,7 @@ def level_of_each(categories: Sequence[str], confidence: float) -> float:
 def _difference(values: np.ndarray, level: float) -> CategoryDifference:
     count, mean = len(values), float(values.mean())
     if count < max(2, fewest_prompts(level)):
-        return {"prompts": count, "mean": mean, "low": None, "high": None}
+        return CategoryDifference(prompts=count, mean=mean, low=None, high=None)
     half = float(stdtrit(count - 1, (1 + level) / 2) * values.std(ddof=1) / math.sqrt(count))
     below, above = unseen(values, JUDGE_GAIN_RANGE, z=float(ndtri((1 + level) / 2)))
-    return {"prompts": count, "mean": mean, "low": mean - max(half, below), "high": mean + max(half, above)}
+    return CategoryDifference(prompts=count, mean=mean, low=mean - max(half, below), high=mean + max(half, above))

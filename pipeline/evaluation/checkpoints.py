@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
+from pipeline.data.table_rows import PromptRow
 from pipeline.evaluation.diversity import distinct_n
 from pipeline.evaluation.policy import Evaluator, ScoredSample
 from pipeline.evaluation.statistics import JUDGE_RANGE
 from pipeline.models.policy import load_policy
 from pipeline.params.evaluation import SelectCheckpoint
+from pipeline.results.checkpoints import CheckpointPoint
 
 
 def checkpoint_folders(trained: Path, *, last_step: int, first: Path | None) -> dict[int, Path]:
@@ -26,10 +27,10 @@ def checkpoint_folders(trained: Path, *, last_step: int, first: Path | None) -> 
 def score_checkpoints(
     evaluator: Evaluator,
     checkpoints: Mapping[int, Path],
-    prompts: Sequence[dict[str, Any]],
+    prompts: Sequence[PromptRow],
     on_tokens: Callable[[int, float], None],
     on_step: Callable[[int, dict[str, float]], None],
-) -> list[dict[str, Any]]:
+) -> list[CheckpointPoint]:
     """A point for the SFT policy (step 0) and for each checkpoint, all on the same prompts and random numbers.
 
     Args:
@@ -44,11 +45,12 @@ def score_checkpoints(
         samples = evaluator.sample_and_score(policy, prompts, title=f"step {step}", baseline=sft)
         on_tokens(sum(sample.tokens for sample in samples), perf_counter() - start)
         points.append(checkpoint_point(evaluator, samples, step=step))
-        on_step(step, {name: points[-1][name]["mean"] for name in ("judge_score", "reward_score", "kl_interval")})
+        means = {name: getattr(points[-1], name).mean for name in ("judge_score", "reward_score", "kl_interval")}
+        on_step(step, means)
     return points
 
 
-def checkpoint_point(evaluator: Evaluator, samples: Sequence[ScoredSample], *, step: int) -> dict[str, Any]:
+def checkpoint_point(evaluator: Evaluator, samples: Sequence[ScoredSample], *, step: int) -> CheckpointPoint:
     """Where a checkpoint stands: KL from SFT (nats per sequence), reward-model and judge score, diversity.
 
     Scores and KL of every prompt, in order, are kept beside their means: two checkpoints are compared prompt by prompt.
@@ -56,20 +58,20 @@ def checkpoint_point(evaluator: Evaluator, samples: Sequence[ScoredSample], *, s
     rewards, judged = [one.reward_score for one in samples], [one.judge_score for one in samples]
     nats = [sample.kl_nats for sample in samples]
     kl = evaluator.interval(nats, "checkpoint/kl")
-    return {
-        "step": step,
-        "kl_nats_per_sequence": kl["mean"],
-        "kl_interval": kl,
-        "reward_score": evaluator.interval(rewards, "checkpoint/reward"),
-        "judge_score": evaluator.interval(judged, "checkpoint/judge", within=JUDGE_RANGE),
-        "reward_scores": rewards,
-        "judge_scores": judged,
-        "kl_nats": nats,
-        "distinct_2": distinct_n([sample.response for sample in samples], 2),
-    }
+    return CheckpointPoint(
+        step=step,
+        kl_nats_per_sequence=kl.mean,
+        kl_interval=kl,
+        reward_score=evaluator.interval(rewards, "checkpoint/reward"),
+        judge_score=evaluator.interval(judged, "checkpoint/judge", within=JUDGE_RANGE),
+        reward_scores=rewards,
+        judge_scores=judged,
+        kl_nats=nats,
+        distinct_2=distinct_n([sample.response for sample in samples], 2),
+    )
 
 
-def choose_step(points: Sequence[dict[str, Any]], settings: SelectCheckpoint, *, trusted: bool) -> int:
+def choose_step(points: Sequence[CheckpointPoint], settings: SelectCheckpoint, *, trusted: bool) -> int:
     """The step of the checkpoint that goes on.
 
     Args:
@@ -81,10 +83,10 @@ def choose_step(points: Sequence[dict[str, Any]], settings: SelectCheckpoint, *,
         score among those within `max_kl`, at equal scores the earlier one; where none is within, the one with the
         smallest KL.
     """
-    trained = [point for point in points if point["step"] > 0]
+    trained = [point for point in points if point.step > 0]
     if settings.select == "last" or not trusted:
-        return int(trained[-1]["step"])
-    within = [point for point in trained if point["kl_nats_per_sequence"] <= settings.max_kl]
+        return trained[-1].step
+    within = [point for point in trained if point.kl_nats_per_sequence <= settings.max_kl]
     if not within:
-        return int(min(trained, key=lambda point: point["kl_nats_per_sequence"])["step"])
-    return int(max(within, key=lambda point: point["judge_score"]["mean"])["step"])
+        return min(trained, key=lambda point: point.kl_nats_per_sequence).step
+    return max(within, key=lambda point: point.judge_score.mean).step

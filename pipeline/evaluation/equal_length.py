@@ -12,7 +12,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from pipeline.evaluation.statistics import FEWEST, Z_95, Interval
+from pipeline.evaluation.statistics import FEWEST, Z_95
+from pipeline.results.document import Interval
 
 PRIOR_SD = 2.5
 """Of phi, in logits. Gelman et al. 2008 (arXiv:0901.4011) have this scale for a coefficient of a standardised input.
@@ -47,7 +48,7 @@ def win_rate_at_equal_length(wins: np.ndarray, differences: np.ndarray) -> Inter
     shares, scaled = np.asarray(wins, dtype=np.float64), np.asarray(differences, dtype=np.float64)
     feature = np.tanh(scaled / scaled.std(ddof=1))
     mean, low, high = (_share_with_score(level, shares, feature) for level in (0.0, Z_95, -Z_95))
-    return {"mean": mean, "low": low, "high": high}
+    return Interval(mean=mean, low=low, high=high)
 
 
 def _share_with_score(level: float, shares: np.ndarray, feature: np.ndarray) -> float:

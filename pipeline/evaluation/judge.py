@@ -1,18 +1,20 @@
 """What a judge is worth: its agreement with people on texts that it was not fitted on, and with another judge."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from pipeline.data.passages import Passage
-from pipeline.evaluation.statistics import Interval, design_effect, wilson_interval
+from pipeline.data.table_rows import LabelRow
+from pipeline.evaluation.statistics import design_effect, wilson_interval
 from pipeline.judges.protocol import Judge
 from pipeline.judges.text_classifier import cut_windows
+from pipeline.results.document import Interval, VerdictCounts
+from pipeline.results.judges import HeldOutAccuracy, SharedErrors
 
-_NOTHING_KNOWN: Interval = {"mean": 0.5, "low": 0.0, "high": 1.0}
+_NOTHING_KNOWN = Interval(mean=0.5, low=0.0, high=1.0)
 """Where there are no labels."""
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[LabelRow]
 
 
 def liked_and_disliked(rows: Rows, at_most: int) -> list[tuple[Passage, Passage]]:
@@ -70,31 +72,27 @@ def prompts_of_pairs(rows: Rows, count: int) -> list[str]:
     return prompts_of_texts([row for row in rows if row["label"]])[:count]
 
 
-def text_metrics(right: np.ndarray, labels: Sequence[int], prompts: Sequence[str]) -> dict[str, Any]:
+def text_metrics(right: np.ndarray, labels: Sequence[int], prompts: Sequence[str]) -> HeldOutAccuracy:
     """Of `right_about_texts`: a text about which a judge says nothing counts half.
 
     Args:
         prompts: (N,) of the texts; those of one prompt say less than as many others (`design_effect`).
-
-    Returns:
-        `held_out_accuracy`, `majority_share` (what always saying the more frequent label reaches), and `texts`.
     """
     share = sum(labels) / len(labels) if labels else 0.5
     accuracy = _accuracy(right, prompts)
-    return {"held_out_accuracy": accuracy, "majority_share": max(share, 1 - share), "texts": len(labels)}
+    return HeldOutAccuracy(held_out_accuracy=accuracy, majority_share=max(share, 1 - share), texts=len(labels))
 
 
-def pair_metrics(right: np.ndarray, prompts: Sequence[str]) -> dict[str, Any]:
+def pair_metrics(right: np.ndarray, prompts: Sequence[str], verdicts: VerdictCounts | None = None) -> HeldOutAccuracy:
     """Of `right_about_pairs`: over the pairs with a usable verdict, a tie counting half.
 
     Args:
         prompts: (N,) of the pairs, as in `text_metrics`.
-
-    Returns:
-        `held_out_accuracy` (0.5 within [0, 1] without verdicts), `majority_share` (0.5: of a pair one text is the liked
-        one), and `texts` that were read.
+        verdicts: how the judge came to them, of one that keeps count.
     """
-    return {"held_out_accuracy": _accuracy(right, prompts), "majority_share": 0.5, "texts": 2 * len(right)}
+    return HeldOutAccuracy(
+        held_out_accuracy=_accuracy(right, prompts), majority_share=0.5, texts=2 * len(right), verdicts=verdicts
+    )
 
 
 def _accuracy(right: np.ndarray, prompts: Sequence[str]) -> Interval:
@@ -106,46 +104,38 @@ def _accuracy(right: np.ndarray, prompts: Sequence[str]) -> Interval:
     return wilson_interval(float(right[known].sum()), int(known.sum()), design_effect=effect)
 
 
-def shared_errors(first: np.ndarray, other: np.ndarray) -> dict[str, float | None]:
+def shared_errors(first: np.ndarray, other: np.ndarray) -> SharedErrors:
     """How far two judges are wrong about the same texts.
 
     Judges that agree with each other prove nothing where they make the same mistakes: what looks like a second opinion
     is then the first one again.
 
     Args:
-        first, other: (N,) of `right_about_texts` or `right_about_pairs`, of the same texts in the same order.
-
-    Returns:
-        `agreement`, the share of texts on which both say the same; `shared_error_share`, the share of the first judge's
-        errors that the other makes too; and `expected_shared_error_share`, what it would be if the errors had nothing
-        to do with each other (the other's share of errors). A tie counts half. None where there is nothing to share.
+        first, other: (N,) of `right_about_texts` or `right_about_pairs`, of the same texts in the same order. A tie
+            counts half. Shares are of the errors of the first one, the judge that measures.
     """
     known = ~np.isnan(first) & ~np.isnan(other)
     wrong, others = 1 - first[known], 1 - other[known]
     if not known.any():
-        return {"agreement": None, "shared_error_share": None, "expected_shared_error_share": None}
+        return SharedErrors(agreement=None, shared_error_share=None, expected_shared_error_share=None)
     both = float((wrong * others).sum())
-    return {
-        "agreement": float(1 - np.abs(wrong - others).mean()),
-        "shared_error_share": both / float(wrong.sum()) if wrong.sum() else None,
-        "expected_shared_error_share": float(others.mean()),
-    }
+    return SharedErrors(
+        agreement=float(1 - np.abs(wrong - others).mean()),
+        shared_error_share=both / float(wrong.sum()) if wrong.sum() else None,
+        expected_shared_error_share=float(others.mean()),
+    )
 
 
-def judge_problem(metrics: Mapping[str, Any], *, min_accuracy: float) -> str | None:
-    """Why a judge must not be trusted, or None where it may be, or where no labels say anything about it.
-
-    Args:
-        metrics: of `text_metrics` or `pair_metrics`.
-    """
-    accuracy, majority, texts = metrics["held_out_accuracy"], metrics["majority_share"], metrics["texts"]
+def judge_problem(metrics: HeldOutAccuracy, *, min_accuracy: float) -> str | None:
+    """Why a judge must not be trusted, or None where it may be, or where no labels say anything about it."""
+    accuracy, majority, texts = metrics.held_out_accuracy, metrics.majority_share, metrics.texts
     if texts == 0:
         return None
-    seen = f"right on {accuracy['mean']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}] of {texts} held-out texts"
-    if accuracy["mean"] < min_accuracy:
+    seen = f"right on {accuracy.mean:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}] of {texts} held-out texts"
+    if accuracy.mean < min_accuracy:
         reason = f"below judge.min_accuracy {min_accuracy:g}"
         more = "; the interval reaches it, so more labelled test texts (data.limits.test) would decide"
-        return f"{seen}, {reason}{more if accuracy['high'] >= min_accuracy else ''}"
-    if accuracy["low"] <= majority:
+        return f"{seen}, {reason}{more if accuracy.high >= min_accuracy else ''}"
+    if accuracy.low <= majority:
         return f"{seen}, not beyond chance more often than always saying the more frequent label ({majority:.3f})"
     return None

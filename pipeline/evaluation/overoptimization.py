@@ -6,32 +6,19 @@ prompts (arXiv:2210.10760, section 3).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
+from pipeline.results.comparison import CurveFit
 
 Form = Literal["best_of_n", "rl"]
 MAX_LOG_PEAK = math.log(1e3)
 """Of d = sqrt(KL): a fitted peak beyond 10^6 nats is no number that anything was measured near."""
 
 
-@dataclass(frozen=True)
-class Fit:
-    """Least-squares coefficients of one form, with what they say of the peak."""
-
-    form: Form
-    alpha: float
-    """Gain per d at the start, score units."""
-    beta: float
-    """How fast that wears off; at or below 0 the fitted curve has no peak."""
-    rmse: float
-    """Root of the mean squared residual, score units; 0 with two points, which any two coefficients meet."""
-    points: int
-    peak_kl: float | None
-    """Nats; None without a peak."""
-    beyond_measured: bool | None
-    """The fitted peak lies beyond the largest measured KL, so it is an extrapolation; None without a peak."""
+class Fit(CurveFit):
+    """A curve that can be drawn."""
 
     def gain(self, kl: float) -> float:
         """Fitted gain at a KL in nats, at least 0."""
@@ -98,4 +85,4 @@ def _least_squares(columns: np.ndarray, gains: np.ndarray) -> tuple[float, float
 
 def _fit(form: Form, alpha: float, beta: float, rmse: float, d: np.ndarray, peak: float | None) -> Fit:
     beyond = None if peak is None else bool(peak > np.max(d) ** 2)
-    return Fit(form, alpha, beta, rmse, len(d), peak, beyond)
+    return Fit(form=form, alpha=alpha, beta=beta, rmse=rmse, points=len(d), peak_kl=peak, beyond_measured=beyond)

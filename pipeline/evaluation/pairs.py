@@ -1,14 +1,15 @@
 """The pairs that reward models are measured on, and their accuracy in groups."""
 
 from collections.abc import Callable, Sequence
-from typing import TypedDict
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from pipeline.data.passages import Passage
-from pipeline.evaluation.statistics import Interval, design_effect, wilson_interval
+from pipeline.evaluation.statistics import design_effect, wilson_interval
 from pipeline.preferences.pair import PreferencePair
+from pipeline.results.document import Interval
+from pipeline.results.reward import AccuracyGroup, JudgeAgreement, MarginBin, MatchedAccuracy
 
 GROUP_FIELDS = ("source", "file", "category")
 """What accuracy is broken down by: how a pair was made, the file that it is from, and the kind of its prompt."""
@@ -20,69 +21,26 @@ def groups_of(pair: PreferencePair) -> dict[str, str]:
     return groups if pair.origin is None else {**groups, "file": pair.origin.file}
 
 
-class MatchedAccuracy(TypedDict):
-    """Of the pairs whose responses have about the same length."""
-
-    accuracy: Interval | None
-    """None without such pairs."""
-    pairs: int
-
-
-class GroupAccuracy(MatchedAccuracy):
-    """Of the pairs with one value of a group field."""
-
-    field: str
-    value: str
-
-
-class SizeAccuracy(MatchedAccuracy):
-    """Of the pairs with a size from `low` to `high`."""
-
-    low: float
-    high: float
-
-
-class JudgeAgreement(TypedDict):
-    """How far the margins of a model follow a judge's, on the pairs that have both."""
-
-    pairs: int
-    spearman: float | None
-    """Rank correlation; None with fewer than 3 pairs or equal margins."""
-    weighted_accuracy: float | None
-    """Each pair counts with the size of the judge's margin, so that errors on clear pairs weigh more; None where all
-    are 0."""
-
-
-class MarginBins(TypedDict):
-    """Accuracy by the size of a margin."""
-
-    judge_margin_bins: list[SizeAccuracy]
-    """Of the pairs that a judge has a margin of."""
-    model_margin_bins: list[SizeAccuracy]
-
-
 def prompt_numbers(pairs: Sequence[PreferencePair]) -> np.ndarray:
     """The same number (N,) for pairs of the same prompt."""
     first = {pair.prompt: at for at, pair in reversed(list(enumerate(pairs)))}
     return np.array([first[pair.prompt] for pair in pairs])
 
 
-def accuracy_of(margins: np.ndarray, prompts: np.ndarray | None = None) -> Interval | None:
-    """Share of margins above 0 with its Wilson interval; a tie is wrong. None without any margin.
+def accuracy_of(margins: np.ndarray, prompts: np.ndarray | None = None) -> Interval:
+    """Share of margins above 0 with its Wilson interval; a tie is wrong.
 
     Args:
-        margins: (N,), chosen minus rejected score of each pair.
+        margins: (N,), N > 0, chosen minus rejected score of each pair.
         prompts: (N,) of `prompt_numbers`: several pairs of a prompt say less than as many of different ones (see
             `design_effect`). None where each pair has its own.
     """
-    if not len(margins):
-        return None
     right = margins > 0
     effect = 1.0 if prompts is None else design_effect(right, prompts)
     return wilson_interval(int(right.sum()), len(right), design_effect=effect)
 
 
-def accuracy_by_group(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> list[GroupAccuracy]:
+def accuracy_by_group(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> list[AccuracyGroup]:
     """Accuracy of each value of each group field, in the order of their names.
 
     A field whose value all pairs share is left out: its group would be all pairs.
@@ -90,7 +48,7 @@ def accuracy_by_group(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> l
     Args:
         margins: (N,), chosen minus rejected score of each pair.
     """
-    table, prompts, groups = list[GroupAccuracy](), prompt_numbers(pairs), [groups_of(pair) for pair in pairs]
+    table, prompts, groups = list[AccuracyGroup](), prompt_numbers(pairs), [groups_of(pair) for pair in pairs]
     for field in GROUP_FIELDS:
         values = [group.get(field) for group in groups]
         if len(set(values)) == 1:
@@ -98,13 +56,13 @@ def accuracy_by_group(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> l
         for value in sorted({one for one in values if one is not None}):
             inside = [one == value for one in values]
             accuracy = accuracy_of(margins[inside], prompts[inside])
-            table.append({"field": field, "value": value, "accuracy": accuracy, "pairs": sum(inside)})
+            table.append(AccuracyGroup(field=field, value=value, accuracy=accuracy, pairs=sum(inside)))
     return table
 
 
 def accuracy_by_size(
     margins: np.ndarray, sizes: np.ndarray, *, bins: int, prompts: np.ndarray | None = None
-) -> list[SizeAccuracy]:
+) -> list[MarginBin]:
     """Accuracy in bins of equal numbers of pairs, from the smallest to the largest of `sizes`.
 
     Args:
@@ -113,12 +71,12 @@ def accuracy_by_size(
     """
     parts = [part for part in np.array_split(np.argsort(sizes, kind="stable"), bins) if len(part)]
     return [
-        {
-            "low": float(sizes[part].min()),
-            "high": float(sizes[part].max()),
-            "accuracy": accuracy_of(margins[part], None if prompts is None else prompts[part]),
-            "pairs": len(part),
-        }
+        MarginBin(
+            low=float(sizes[part].min()),
+            high=float(sizes[part].max()),
+            accuracy=accuracy_of(margins[part], None if prompts is None else prompts[part]),
+            pairs=len(part),
+        )
         for part in parts
     ]
 
@@ -131,7 +89,8 @@ def length_matched_accuracy(
     On these, a model that has learned length alone is no better than a coin.
     """
     matched = [max(pair.lengths) <= max_ratio * min(pair.lengths) for pair in pairs]
-    return {"accuracy": accuracy_of(margins[matched], prompt_numbers(pairs)[matched]), "pairs": sum(matched)}
+    accuracy = accuracy_of(margins[matched], prompt_numbers(pairs)[matched]) if any(matched) else None
+    return MatchedAccuracy(accuracy=accuracy, pairs=sum(matched))
 
 
 def judge_agreement(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> JudgeAgreement | None:
@@ -144,21 +103,23 @@ def judge_agreement(margins: np.ndarray, pairs: Sequence[PreferencePair]) -> Jud
     varied = len(ours) > 2 and np.ptp(ours) > 0 and np.ptp(theirs) > 0
     weight = np.abs(theirs)
     right = np.where(np.sign(ours) == np.sign(theirs), 1.0, 0.0)
-    return {
-        "pairs": len(ours),
-        "spearman": float(spearmanr(ours, theirs).statistic) if varied else None,
-        "weighted_accuracy": float((weight * right).sum() / weight.sum()) if weight.sum() else None,
-    }
+    return JudgeAgreement(
+        pairs=len(ours),
+        spearman=float(spearmanr(ours, theirs).statistic) if varied else None,
+        weighted_accuracy=float((weight * right).sum() / weight.sum()) if weight.sum() else None,
+    )
 
 
-def margin_bins(margins: np.ndarray, pairs: Sequence[PreferencePair], *, bins: int) -> MarginBins:
+def margin_bins(
+    margins: np.ndarray, pairs: Sequence[PreferencePair], *, bins: int
+) -> tuple[list[MarginBin], list[MarginBin]]:
     """Accuracy by the size of the judge's margin (pairs that have one) and of the model's own, |margin| each."""
     known, prompts = [pair.judge_margin is not None for pair in pairs], prompt_numbers(pairs)
     judged = np.array([abs(pair.judge_margin) for pair in pairs if pair.judge_margin is not None])
-    return {
-        "judge_margin_bins": accuracy_by_size(margins[known], judged, bins=bins, prompts=prompts[known]),
-        "model_margin_bins": accuracy_by_size(margins, np.abs(margins), bins=bins, prompts=prompts),
-    }
+    return (
+        accuracy_by_size(margins[known], judged, bins=bins, prompts=prompts[known]),
+        accuracy_by_size(margins, np.abs(margins), bins=bins, prompts=prompts),
+    )
 
 
 Scorer = Callable[[Sequence[Passage]], np.ndarray]

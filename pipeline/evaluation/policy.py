@@ -3,32 +3,28 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.passages import Passage
+from pipeline.data.table_rows import PromptRow, TextRow
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_example
-from pipeline.evaluation.statistics import Interval, Range, bootstrap_mean
-from pipeline.judges.protocol import Judge
+from pipeline.evaluation.statistics import Range, bootstrap_mean
+from pipeline.judges.protocol import Judge, VerdictRecord
 from pipeline.models.compute import Compute
 from pipeline.models.decoding import decode_responses
-from pipeline.models.policy import Policy, load_policy, load_tokenizer
-from pipeline.models.reward import RewardModel, load_reward_model
+from pipeline.models.policy import Policy
+from pipeline.models.reward import RewardModel
 from pipeline.models.sampling import Sampler, sample_batches
 from pipeline.models.scoring import score_responses
-from pipeline.models.text_format import FILE, check_same_texts, read_text_format
 from pipeline.objectives.kl import kl_estimates
-from pipeline.params.evaluation import Measuring, Scoring
 from pipeline.params.schema import Sampling
+from pipeline.results.document import Interval, not_finite
 from pipeline.resume import Resume
 from pipeline.seeding import torch_generator
-
-PROMPT_FIELDS = ("id", "prompt", "category")
-"""What a prompt record has, and its samples keep."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +56,6 @@ class ScoredSample:
         return asdict(self)
 
 
-class ModelFolders(NamedTuple):
-    """Checkpoints that policies are measured with."""
-
-    reward_model: Path
-    reference: Path
-    """The SFT policy."""
-
-
 @dataclass(frozen=True)
 class Evaluator:
     """The frozen measuring instruments, the same for every policy."""
@@ -85,50 +73,19 @@ class Evaluator:
     resume: Resume | None = None
     end_of_turn: str | None = None
     """Of the chat template that wrote the texts."""
-
-    @classmethod
-    def load(
-        cls,
-        *,
-        judge: Judge,
-        folders: ModelFolders,
-        settings: Scoring,
-        sampling: Sampling,
-        compute: Compute,
-        seed: int,
-        resume: Resume | None = None,
-    ) -> "Evaluator":
-        """From the judge and the folders.
-
-        Raises:
-            PipelineError: reward model and policy were trained on texts of different formats.
-        """
-        reward_model, reference = folders.reward_model, folders.reference
-        check_same_texts(reference, reward_model)
-        return cls(
-            judge=judge,
-            reward_model=load_reward_model(reward_model, compute),
-            reference=load_policy(reference, compute, finetuning=None),
-            tokenizer=load_tokenizer(reference),
-            sampling=sampling,
-            compute=compute,
-            batch_size=settings.batch_size,
-            resamples=settings.bootstrap_resamples if isinstance(settings, Measuring) else None,
-            seed=seed,
-            resume=resume,
-            end_of_turn=read_text_format(reference / FILE).end_of_turn,
-        )
+    second_judge: Judge | None = None
+    """Of another family, where policies are measured again."""
 
     def sample_and_score(
         self,
         policy: Policy,
-        prompts: Sequence[dict[str, str]],
+        prompts: Sequence[PromptRow],
         *,
         copies: int = 1,
         title: str,
         baseline: Sequence[ScoredSample] | None = None,
     ) -> list[ScoredSample]:
-        """`copies` continuations of each prompt (`id`, `prompt`, `category`), those of one prompt adjacent.
+        """`copies` continuations of each prompt, those of one prompt adjacent.
 
         Every policy draws the same random numbers, which makes comparisons between them less noisy.
 
@@ -185,11 +142,8 @@ class Evaluator:
                 k3 += estimates.k3.sum(1).tolist()
         return k1, k3
 
-    def perplexity(self, policy: Policy, texts: Sequence[dict[str, Any]], *, title: str) -> float | None:
+    def perplexity(self, policy: Policy, texts: Sequence[TextRow], *, title: str) -> float | None:
         """exp(mean negative log-prob of a response token) over real texts, at temperature 1.
-
-        Args:
-            texts: rows with `prompt`, `response` and `ended`.
 
         Returns:
             None without texts, as a source of prompts alone leaves it.
@@ -212,18 +166,16 @@ class Evaluator:
         )
         return math.exp(-sum(logps) / sum(len(example.response_ids) for example in examples))
 
-    def judge_again(
-        self, second: Judge | None, samples: Sequence[ScoredSample], baseline: Sequence[ScoredSample]
-    ) -> list[ScoredSample]:
-        """The samples with the scores of a second judge, in [0, 1]; as they are without one.
+    def judge_again(self, samples: Sequence[ScoredSample], baseline: Sequence[ScoredSample]) -> list[ScoredSample]:
+        """The samples with the scores of the second judge, in [0, 1]; as they are without one.
 
         Args:
             baseline: the SFT policy's samples, as of `sample_and_score`; these themselves where they are its own.
         """
-        if second is None:
+        if self.second_judge is None:
             return list(samples)
         before = matched(baseline, [sample.id for sample in samples])
-        scores = second.rate(
+        scores = self.second_judge.rate(
             [sample.prompt for sample in samples],
             [sample.passage for sample in samples],
             [sample.passage for sample in before],
@@ -231,10 +183,20 @@ class Evaluator:
         known = ties_where_unknown(scores).tolist()
         return [replace(sample, second_judge_score=score) for sample, score in zip(samples, known, strict=True)]
 
+    def verdicts(self) -> list[VerdictRecord]:
+        """Those of both judges, of the kinds that keep their own."""
+        return [verdict for judge in (self.judge, self.second_judge) if judge for verdict in judge.verdicts()]
+
     def interval(self, values: Sequence[float] | np.ndarray, name: str, *, within: Range | None = None) -> Interval:
-        """Bootstrap mean over prompts; `within` is the range of a value, see `bootstrap_mean`."""
+        """Bootstrap mean over prompts; `within` is the range of a value, see `bootstrap_mean`.
+
+        Raises:
+            PipelineError: a value is NaN or infinite.
+        """
         if self.resamples is None:
             raise ValueError("this stage has no bootstrap_resamples, so no intervals")
+        if not np.isfinite(values).all():
+            raise not_finite(name)
         return bootstrap_mean(values, resamples=self.resamples, seed=self.seed, name=name, within=within)
 
 

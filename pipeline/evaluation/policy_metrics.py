@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from pipeline.data.table_rows import PromptRow
 from pipeline.evaluation.categories import category_differences, judge_gain
 from pipeline.evaluation.diversity import distinct_n, repetition, self_bleu
 from pipeline.evaluation.equal_length import win_rate_at_equal_length
@@ -14,12 +14,21 @@ from pipeline.evaluation.policy import Evaluator, ScoredSample, matched, ties_wh
 from pipeline.evaluation.statistics import (
     JUDGE_GAIN_RANGE,
     JUDGE_RANGE,
-    Interval,
     are_preferences,
     policy_difference,
     wilson_interval,
 )
 from pipeline.models.policy import load_policy
+from pipeline.results.document import Interval
+from pipeline.results.policies import (
+    CategoryMetrics,
+    DiversityMetrics,
+    KlMetrics,
+    LastCheckpoint,
+    LengthMetrics,
+    PolicyMetrics,
+    ScoreMetrics,
+)
 
 MOST_CATEGORIES = 20
 """Categories with a row of their own; more are more than anybody reads."""
@@ -27,7 +36,7 @@ MOST_CATEGORIES = 20
 
 def policy_metrics(
     evaluator: Evaluator, samples: Sequence[ScoredSample], baseline: Sequence[ScoredSample], perplexity: float | None
-) -> dict[str, Any]:
+) -> PolicyMetrics:
     """The metrics of one policy against the SFT policy's samples on the same prompts.
 
     A comparison for which the judge gave no usable verdict counts as a tie; `judge_verdicts` says how many did.
@@ -40,50 +49,57 @@ def policy_metrics(
     ours, theirs = ([sample.response for sample in side] for side in (samples, before))
     passages = ([sample.passage for sample in side] for side in (samples, before))
     wins = ties_where_unknown(evaluator.judge.compare([sample.prompt for sample in samples], *passages))
-    counts = evaluator.judge.counts()
-    return {
-        **score_metrics(evaluator, samples, before),
-        "win_rate_vs_sft": win_rate(wins, samples, before),
-        **length_controlled(wins, theirs, ours),
-        **kl_metrics(evaluator, samples),
-        "perplexity_held_out": perplexity,
-        **diversity_metrics(ours),
-        **length_metrics(samples, limit=evaluator.sampling.max_new_tokens),
-        "evaluation_prompts": len(samples),
-        "by_category": category_metrics(evaluator, samples, before, wins),
-        **({"judge_verdicts": counts} if counts else {}),
-    }
+    equal_length = length_controlled(wins, theirs, ours)
+    return PolicyMetrics(
+        **score_metrics(evaluator, samples, before).as_fields(),
+        win_rate_vs_sft=win_rate(wins, samples, before),
+        length_controlled_win_rate=equal_length.mean if equal_length else None,
+        length_controlled_interval=equal_length,
+        **kl_metrics(evaluator, samples).as_fields(),
+        perplexity_held_out=perplexity,
+        **diversity_metrics(ours).as_fields(),
+        **length_metrics(samples, limit=evaluator.sampling.max_new_tokens).as_fields(),
+        evaluation_prompts=len(samples),
+        by_category=category_metrics(evaluator, samples, before, wins),
+        judge_verdicts=evaluator.judge.counts() or None,
+    )
 
 
 def last_metrics(
-    evaluator: Evaluator, folder: Path, prompts: Sequence[dict[str, Any]], baseline: Sequence[ScoredSample]
-) -> dict[str, Any]:
+    evaluator: Evaluator, folder: Path, prompts: Sequence[PromptRow], baseline: Sequence[ScoredSample]
+) -> LastCheckpoint:
     """Scores and KL of the policy at the end of training, which was not selected."""
     policy = load_policy(folder, evaluator.compute, finetuning=None)
     samples = evaluator.sample_and_score(policy, prompts, title="last checkpoint", baseline=baseline)
     before = matched(baseline, [sample.id for sample in samples])
-    found = {**score_metrics(evaluator, samples, before), **kl_metrics(evaluator, samples)}
-    return {name: found[name] for name in ("judge_score", "reward_score", "kl_nats_per_sequence")}
+    scores = score_metrics(evaluator, samples, before)
+    return LastCheckpoint(
+        judge_score=scores.judge_score,
+        reward_score=scores.reward_score,
+        kl_nats_per_sequence=kl_metrics(evaluator, samples).kl_nats_per_sequence,
+    )
 
 
 def score_metrics(
     evaluator: Evaluator, samples: Sequence[ScoredSample], before: Sequence[ScoredSample]
-) -> dict[str, Any]:
+) -> ScoreMetrics:
     """Judge and reward score, and how much higher they are than those of the SFT policy on the same prompts.
 
     Of the second judge, too, where it scored the samples. A gain is the report's `pairs` of the same samples, number
     for number: one thing has one interval.
     """
-    found = {}
+    intervals = {}
     second = [("second_judge", JUDGE_RANGE, JUDGE_GAIN_RANGE)] if samples[0].second_judge_score is not None else []
     for kind, scores, gains in (("judge", JUDGE_RANGE, JUDGE_GAIN_RANGE), *second, ("reward", None, None)):
         ours, theirs = ([getattr(sample, f"{kind}_score") for sample in side] for side in (samples, before))
         itself = are_the_same(samples, before)
         # of a judge that compares with the SFT policy: half, by definition
         known = itself and kind == "judge" and set(ours) == {0.5}
-        found[f"{kind}_score"] = _certain(0.5) if known else evaluator.interval(ours, f"{kind}_score", within=scores)
-        found[f"{kind}_gain"] = _certain(0.0) if itself else policy_difference(ours, theirs, within=gains)
-    return found
+        intervals[f"{kind}_score"] = (
+            _certain(0.5) if known else evaluator.interval(ours, f"{kind}_score", within=scores)
+        )
+        intervals[f"{kind}_gain"] = _certain(0.0) if itself else policy_difference(ours, theirs, within=gains)
+    return ScoreMetrics(**intervals)
 
 
 def are_the_same(samples: Sequence[ScoredSample], before: Sequence[ScoredSample]) -> bool:
@@ -92,7 +108,7 @@ def are_the_same(samples: Sequence[ScoredSample], before: Sequence[ScoredSample]
 
 
 def _certain(value: float) -> Interval:
-    return {"mean": value, "low": value, "high": value}
+    return Interval(mean=value, low=value, high=value)
 
 
 def win_rate(wins: np.ndarray, samples: Sequence[ScoredSample], before: Sequence[ScoredSample]) -> Interval:
@@ -114,65 +130,66 @@ def win_rate(wins: np.ndarray, samples: Sequence[ScoredSample], before: Sequence
 
 def _rate_of(gain: Interval) -> Interval:
     """The win rate that a gain in preference over the SFT policy is."""
-    low, high = max(0.0, 0.5 + gain["low"]), min(1.0, 0.5 + gain["high"])
-    return {"mean": 0.5 + gain["mean"], "low": low, "high": high}
+    low, high = max(0.0, 0.5 + gain.low), min(1.0, 0.5 + gain.high)
+    return Interval(mean=0.5 + gain.mean, low=low, high=high)
 
 
-def length_controlled(wins: np.ndarray, theirs: Sequence[str], ours: Sequence[str]) -> dict[str, Any]:
-    """The win rate at equal length in characters, and its interval: of `win_rate_at_equal_length`, or None.
+def length_controlled(wins: np.ndarray, theirs: Sequence[str], ours: Sequence[str]) -> Interval | None:
+    """The win rate at equal length in characters, as `win_rate_at_equal_length` has it.
 
     Args:
         wins: (N,) 1 where ours wins, 0.5 at a tie, 0 where theirs wins.
     """
     longer = np.array([len(one) - len(other) for one, other in zip(ours, theirs, strict=True)])
-    found = win_rate_at_equal_length(wins, longer)
-    return {"length_controlled_win_rate": found["mean"] if found else None, "length_controlled_interval": found}
+    return win_rate_at_equal_length(wins, longer)
 
 
-def kl_metrics(evaluator: Evaluator, samples: Sequence[ScoredSample]) -> dict[str, Any]:
+def kl_metrics(evaluator: Evaluator, samples: Sequence[ScoredSample]) -> KlMetrics:
     """KL from the SFT policy in nats, by both estimators: per sequence, and per token (all nats / all tokens)."""
     tokens = sum(sample.tokens for sample in samples)
-    found: dict[str, Any] = {}
-    for estimator, values in (
-        ("kl", [sample.kl_nats for sample in samples]),
-        ("kl_k3", [sample.kl_k3_nats for sample in samples]),
-    ):
-        interval = evaluator.interval(values, estimator)
-        found[f"{estimator}_nats_per_sequence"] = interval["mean"]
-        found[f"{estimator}_interval"] = interval
-        found[f"{estimator}_nats_per_token"] = sum(values) / tokens if tokens else 0.0
-    return found
+    k1, k3 = [sample.kl_nats for sample in samples], [sample.kl_k3_nats for sample in samples]
+    k1_interval, k3_interval = evaluator.interval(k1, "kl"), evaluator.interval(k3, "kl_k3")
+    return KlMetrics(
+        kl_nats_per_sequence=k1_interval.mean,
+        kl_interval=k1_interval,
+        kl_nats_per_token=sum(k1) / tokens if tokens else 0.0,
+        kl_k3_nats_per_sequence=k3_interval.mean,
+        kl_k3_interval=k3_interval,
+        kl_k3_nats_per_token=sum(k3) / tokens if tokens else 0.0,
+    )
 
 
-def diversity_metrics(responses: Sequence[str]) -> dict[str, Any]:
+def diversity_metrics(responses: Sequence[str]) -> DiversityMetrics:
     """What repeats: between the responses (distinct-n, self-BLEU), and inside each (3-grams)."""
-    return {
-        **{f"distinct_{n}": distinct_n(responses, n) for n in (1, 2, 3)},
-        "self_bleu": self_bleu(responses),
-        "repeated_3grams": repetition(responses, 3),
-    }
+    return DiversityMetrics(
+        distinct_1=distinct_n(responses, 1),
+        distinct_2=distinct_n(responses, 2),
+        distinct_3=distinct_n(responses, 3),
+        self_bleu=self_bleu(responses),
+        repeated_3grams=repetition(responses, 3),
+    )
 
 
-def length_metrics(samples: Sequence[ScoredSample], *, limit: int) -> dict[str, Any]:
+def length_metrics(samples: Sequence[ScoredSample], *, limit: int) -> LengthMetrics:
     """Response lengths in tokens, and how responses end: by EOS, or cut at `limit` tokens without a stop token."""
     tokens = [sample.tokens for sample in samples]
     ended = wilson_interval(sum(sample.ended for sample in samples), len(samples))
     cut = wilson_interval(sum(not sample.ended and sample.tokens >= limit for sample in samples), len(samples))
-    return {
-        "mean_response_tokens": float(np.mean(tokens)),
-        "median_response_tokens": float(np.median(tokens)),
-        "p90_response_tokens": float(np.quantile(tokens, 0.9)),
-        "longest_response_tokens": float(max(tokens)),
-        "eos_rate": ended["mean"],
-        "eos_interval": ended,
-        "cut_rate": cut["mean"],
-        "cut_interval": cut,
-    }
+    return LengthMetrics(
+        mean_response_tokens=float(np.mean(tokens)),
+        median_response_tokens=float(np.median(tokens)),
+        p90_response_tokens=float(np.quantile(tokens, 0.9)),
+        longest_response_tokens=float(max(tokens)),
+        eos_rate=ended.mean,
+        eos_interval=ended,
+        cut_rate=cut.mean,
+        cut_interval=cut,
+    )
 
 
 def category_metrics(
     evaluator: Evaluator, samples: Sequence[ScoredSample], before: Sequence[ScoredSample], wins: np.ndarray
-) -> list[dict[str, Any]]:
+) -> list[CategoryMetrics]:
     """Scores, gain, wins and KL on the prompts of each category, the largest first; none where all have the same.
 
     Beyond `MOST_CATEGORIES` the smallest share a last row, which says how many they are. The intervals of the gains
@@ -192,15 +209,16 @@ def category_metrics(
         judged = [sample.judge_score for sample in ours]
         theirs = [before[at] for at in inside]
         gain = _certain(0.0) if itself else judge_gain(gains[name])
-        rows.append({
-            "category": name,
-            "prompts": len(inside),
-            "judge_score": evaluator.interval(judged, f"judge_score/{name}", within=JUDGE_RANGE),
-            "judge_gain": gain,
-            "reward_score": float(np.mean([sample.reward_score for sample in ours])),
-            "win_rate_vs_sft": _rate_of(gain) if compared else win_rate(wins[inside], ours, theirs),
-            "kl_nats_per_sequence": float(np.mean([sample.kl_nats for sample in ours])),
-        })  # fmt: skip
+        row = CategoryMetrics(
+            category=name,
+            prompts=len(inside),
+            judge_score=evaluator.interval(judged, f"judge_score/{name}", within=JUDGE_RANGE),
+            judge_gain=gain,
+            reward_score=float(np.mean([sample.reward_score for sample in ours])),
+            win_rate_vs_sft=_rate_of(gain) if compared else win_rate(wins[inside], ours, theirs),
+            kl_nats_per_sequence=float(np.mean([sample.kl_nats for sample in ours])),
+        )
+        rows.append(row)
     return rows
 
 

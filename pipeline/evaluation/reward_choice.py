@@ -1,49 +1,73 @@
 """Buy or build: reward models on the same pairs, and the one that goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from time import perf_counter
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.pairs import MatchedAccuracy
-from pipeline.evaluation.reward import RewardMetrics
-from pipeline.evaluation.statistics import Interval
-from pipeline.models.reward import RewardModel
+from pipeline.evaluation.reward import evaluate_reward, warnings_of
+from pipeline.models.compute import Compute
+from pipeline.models.reward import RewardModel, load_reward_model
 from pipeline.models.text_format import TextFormat, foreign_template_warning, store_text_format
+from pipeline.params.evaluation import EvaluateReward
 from pipeline.preferences.pair import PreferencePair, passages_of
+from pipeline.results.reward import Calibration, ComparedRewardModel, MeasuredRewardModel
 
 OWN = "own"
 BEST = "best"
 
 
-class ModelRow(TypedDict):
-    """A model's line of the comparison."""
+def measure_models(
+    folders: Mapping[str, Path],
+    pairs: Sequence[PreferencePair],
+    validation: Sequence[PreferencePair],
+    settings: EvaluateReward,
+    *,
+    compute: Compute,
+    texts: TextFormat,
+    on_seconds: Callable[[str, float], None],
+) -> dict[str, tuple[MeasuredRewardModel, Calibration]]:
+    """`evaluate_reward` of each model, by name; what is to be said of one goes to the terminal.
 
-    name: str
-    accuracy: Interval
-    length_matched: MatchedAccuracy
-    expected_calibration_error: float
-    error_after_temperature: float
-    max_deviation: float
-    truncated_texts: int
-    pairs: int
+    Args:
+        folders: by name, the own model first.
+        texts: what pairs are written as.
+        on_seconds: called with each name and the seconds that it took.
+
+    Raises:
+        PipelineError: a model cannot be measured; it is named.
+    """
+    measured = {}
+    for name, folder in folders.items():
+        start = perf_counter()
+        model = load_reward_model(folder, compute, texts=texts)
+        try:
+            measured[name] = evaluate_reward(model, pairs, validation, settings)
+        except PipelineError as error:
+            raise PipelineError(f"{name} (evaluate_reward.candidates; own is the one trained here): {error}") from None
+        for warning in warnings_of(name, measured[name][0], settings):
+            print(f"warning: {warning}", flush=True)
+        seconds = perf_counter() - start
+        print(f"{name}: {len(pairs)} test pairs in {seconds:.1f} s", flush=True)
+        on_seconds(name, seconds)
+    return measured
 
 
-def table_row(name: str, metrics: RewardMetrics) -> ModelRow:
+def table_row(name: str, metrics: MeasuredRewardModel) -> ComparedRewardModel:
     """A model's line of the comparison, from its metrics."""
-    return {
-        "name": name,
-        "accuracy": metrics["accuracy"],
-        "length_matched": metrics["length_matched"],
-        "expected_calibration_error": metrics["expected_calibration_error"],
-        "error_after_temperature": metrics["calibration"]["error_after"],
-        "max_deviation": metrics["robustness"]["max_deviation"],
-        "truncated_texts": metrics["truncated_texts"],
-        "pairs": metrics["pairs"],
-    }
+    return ComparedRewardModel(
+        name=name,
+        accuracy=metrics.accuracy,
+        length_matched=metrics.length_matched,
+        expected_calibration_error=metrics.expected_calibration_error,
+        error_after_temperature=metrics.calibration.error_after,
+        max_deviation=metrics.robustness.max_deviation,
+        truncated_texts=metrics.truncated_texts,
+        pairs=metrics.pairs,
+    )
 
 
-def choose_model(table: Sequence[ModelRow], use: str) -> str:
+def choose_model(table: Sequence[ComparedRewardModel], use: str) -> str:
     """Name of the model that goes to PPO and to the evaluation of policies.
 
     Args:
@@ -54,8 +78,8 @@ def choose_model(table: Sequence[ModelRow], use: str) -> str:
         PipelineError: no model has that name.
     """
     if use == BEST:
-        return min(table, key=lambda row: (-row["accuracy"]["mean"], row["expected_calibration_error"]))["name"]
-    names = [row["name"] for row in table]
+        return min(table, key=lambda row: (-row.accuracy.mean, row.expected_calibration_error)).name
+    names = [row.name for row in table]
     if use not in names:
         raise PipelineError(f"evaluate_reward.use is {use!r}; it takes {BEST}, {', '.join(names)}.")
     return use
@@ -74,33 +98,32 @@ def shift_to_responses(model: RewardModel, pairs: Sequence[PreferencePair], *, b
 
 def adopt_candidate(
     model: RewardModel, pairs: Sequence[PreferencePair], folder: Path, texts: TextFormat, *, batch_size: int
-) -> list[str]:
+) -> None:
     """Write a finished model as the one that goes on, shifted by `shift_to_responses`.
+
+    Says on the terminal that its own chat template is not that of the texts, and by how much it was shifted.
 
     Args:
         texts: what it scores from now on.
-
-    Returns:
-        Lines for the terminal: that its own chat template is not that of the texts, and by how much it was shifted.
     """
-    warning = foreign_template_warning(model.tokenizer.chat_template, texts)
+    if warning := foreign_template_warning(model.tokenizer.chat_template, texts):
+        print(f"warning: {warning}", flush=True)
     mean = shift_to_responses(model, pairs, batch_size=batch_size)
     model.save(folder)
     store_text_format(folder, texts)
-    shifted = f"scores shifted by {-mean:.3f} to mean 0 on the training responses"
-    return [f"warning: {warning}", shifted] if warning else [shifted]
+    print(f"scores shifted by {-mean:.3f} to mean 0 on the training responses", flush=True)
 
 
-def comparison_lines(table: Sequence[ModelRow], chosen: str) -> list[str]:
+def comparison_lines(table: Sequence[ComparedRewardModel], chosen: str) -> list[str]:
     """The table for the terminal, a line a model; the chosen one has a star."""
-    width = max(len(row["name"]) for row in table)
+    width = max(len(row.name) for row in table)
     lines = []
     for row in table:
-        accuracy, matched = row["accuracy"], row["length_matched"]
-        alike = f"{matched['accuracy']['mean']:.3f}" if matched["accuracy"] else "-"
+        accuracy, matched = row.accuracy, row.length_matched
+        alike = f"{matched.accuracy.mean:.3f}" if matched.accuracy else "-"
         lines.append(
-            f"{'*' if row['name'] == chosen else ' '} {row['name']:<{width}}  accuracy {accuracy['mean']:.3f} "
-            f"[{accuracy['low']:.3f}, {accuracy['high']:.3f}]  of equal length {alike} ({matched['pairs']} pairs)  "
-            f"calibration error {row['expected_calibration_error']:.3f}"
+            f"{'*' if row.name == chosen else ' '} {row.name:<{width}}  accuracy {accuracy.mean:.3f} "
+            f"[{accuracy.low:.3f}, {accuracy.high:.3f}]  of equal length {alike} ({matched.pairs} pairs)  "
+            f"calibration error {row.expected_calibration_error:.3f}"
         )
     return lines

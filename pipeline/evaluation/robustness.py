@@ -6,7 +6,7 @@ that people report with them.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -14,27 +14,30 @@ from pipeline.data.passages import Passage
 from pipeline.models.reward import RewardModel
 
 
+class Deviations(NamedTuple):
+    """Largest distances from the score of a text alone, in score units."""
+
+    batch: float
+    """As the pipeline scores: texts of similar length together."""
+    left_padding: float | None
+    """As `right_padding`, with texts in the given order; None for encoders, which are read at their first token."""
+    right_padding: float
+
+
 @torch.no_grad()
-def score_deviations(model: RewardModel, texts: Sequence[Passage], *, batch_size: int) -> dict[str, float | None]:
+def score_deviations(model: RewardModel, texts: Sequence[Passage], *, batch_size: int) -> Deviations:
     """Largest distance from the score of the text alone, in score units.
 
     Args:
         texts: of different lengths, or padding is not tested.
-
-    Returns:
-        `batch` (as the pipeline scores: texts of similar length together), `right_padding` and `left_padding` (texts
-        in the given order). Left padding is None for encoders, which are read at their first token.
     """
     alone = _scores_in_order(model, texts, 1)
-    sides = {"right_padding": "right", **({"left_padding": "left"} if model.is_decoder else {})}
-    found: dict[str, float | None] = {
-        "batch": _largest(model.score(texts, batch_size=batch_size), alone),
-        "left_padding": None,
-    }
-    for name, side in sides.items():
+    padded = {}
+    for side in ("right", "left") if model.is_decoder else ("right",):
         with padding_side(model.tokenizer, side):
-            found[name] = _largest(_scores_in_order(model, texts, batch_size), alone)
-    return found
+            padded[side] = _largest(_scores_in_order(model, texts, batch_size), alone)
+    together = _largest(model.score(texts, batch_size=batch_size), alone)
+    return Deviations(batch=together, right_padding=padded["right"], left_padding=padded.get("left"))
 
 
 def _scores_in_order(model: RewardModel, texts: Sequence[Passage], batch_size: int) -> torch.Tensor:

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import TypedDict
 
 import numpy as np
 from scipy.special import stdtrit
 
+from pipeline.results.document import Interval
 from pipeline.seeding import seed_for
 
 _POLICY_RESAMPLES = 2000
@@ -23,14 +23,6 @@ JUDGE_RANGE = (0.0, 1.0)
 JUDGE_GAIN_RANGE = (-1.0, 1.0)
 """Of a difference of judge scores."""
 Range = tuple[float, float]
-
-
-class Interval(TypedDict):
-    """A mean with its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 def bootstrap_mean(
@@ -62,12 +54,12 @@ def _in_range(found: Interval, values: np.ndarray, within: Range) -> Interval:
     values that hardly differ cannot have shown, see `unseen`.
     """
     lowest, highest = within
-    mean = found["mean"]
+    mean = found.mean
     if values.size < FEWEST:
-        return {"mean": mean, "low": lowest, "high": highest}
+        return Interval(mean=mean, low=lowest, high=highest)
     below, above = unseen(values, within)
-    low, high = min(found["low"], mean - below), max(found["high"], mean + above)
-    return {"mean": mean, "low": max(lowest, low), "high": min(highest, high)}
+    low, high = min(found.low, mean - below), max(found.high, mean + above)
+    return Interval(mean=mean, low=max(lowest, low), high=min(highest, high))
 
 
 def unseen(values: np.ndarray, within: Range, *, z: float = Z_95) -> tuple[float, float]:
@@ -118,7 +110,7 @@ def resample_weights(units: int, *, resamples: int, seed: int, name: str) -> np.
 
 def _percentiles(mean: float, resampled: np.ndarray) -> Interval:
     low, high = np.quantile(resampled, (0.025, 0.975))
-    return {"mean": float(mean), "low": float(low), "high": float(high)}
+    return Interval(mean=float(mean), low=float(low), high=float(high))
 
 
 def paired_bootstrap(
@@ -159,7 +151,7 @@ def policy_difference(
     """
     if within == JUDGE_GAIN_RANGE and len(ours) >= FEWEST and are_preferences(ours, theirs):
         found = preference_interval(ours)
-        return {"mean": found["mean"] - 0.5, "low": found["low"] - 0.5, "high": found["high"] - 0.5}
+        return Interval(mean=found.mean - 0.5, low=found.low - 0.5, high=found.high - 0.5)
     return paired_bootstrap(ours, theirs, resamples=_POLICY_RESAMPLES, seed=0, name=_POLICY_DRAWS, within=within)
 
 
@@ -181,7 +173,7 @@ def preference_interval(shares: Sequence[float] | np.ndarray) -> Interval:
     variance = ((array**2).sum() + 2) / count - middle**2
     half = Z_95 * math.sqrt(variance / count)
     mean = float(array.mean())
-    return {"mean": mean, "low": max(0.0, float(middle - half)), "high": min(1.0, float(middle + half))}
+    return Interval(mean=mean, low=max(0.0, float(middle - half)), high=min(1.0, float(middle + half)))
 
 
 def method_difference(
@@ -246,7 +238,7 @@ def wilson_interval(successes: float, trials: int, *, design_effect: float = 1.0
     denominator = 1 + z**2 / count
     centre = (share + z**2 / (2 * count)) / denominator
     half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / denominator
-    return {"mean": share, "low": max(0.0, centre - half), "high": min(1.0, centre + half)}
+    return Interval(mean=share, low=max(0.0, centre - half), high=min(1.0, centre + half))
 
 
 def design_effect(successes: np.ndarray, clusters: np.ndarray) -> float:

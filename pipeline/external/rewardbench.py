@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.statistics import Interval, wilson_interval
+from pipeline.evaluation.statistics import wilson_interval
 from pipeline.external.rows import Row, text_field
 from pipeline.external.scorers import BenchmarkScorer
 from pipeline.reading.chats import Message, Unreadable, is_chat, read_messages
@@ -67,7 +67,8 @@ _PROMPT_NAMES = ("prompt", "question", "input")
 class SubsetScore(TypedDict):
     """Of the pairs of one subset."""
 
-    accuracy: Interval
+    accuracy: dict[str, float]
+    """`mean`, `low` and `high` of its 95 % interval."""
     examples: int
     section: str | None
     """None of a subset that is in no score."""
@@ -163,7 +164,7 @@ def rewardbench_scores(subsets: Sequence[str], margins: np.ndarray) -> RewardBen
     table = dict[str, SubsetScore]()
     for name in sorted(counts):
         right = int((margins[[subset == name for subset in subsets]] > 0).sum())
-        accuracy = wilson_interval(right, counts[name])
+        accuracy = wilson_interval(right, counts[name]).model_dump()
         table[name] = {"accuracy": accuracy, "examples": counts[name], "section": section_of.get(name)}
     means = {name: entry["accuracy"]["mean"] for name, entry in table.items()}
     sections = {section: _weighted(means, names) for section, names in SECTIONS.items()}

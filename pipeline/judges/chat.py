@@ -67,7 +67,7 @@ class ChatJudge:
             strengths[:, copy] = _mean_without_nan(np.stack(played, axis=1))
         return strengths
 
-    def counts(self) -> dict[str, float]:
+    def counts(self) -> dict[str, int | float]:
         """Counts of comparisons by outcome.
 
         `both_first` and `both_second` count those where the model preferred the same position in both orders; they show
@@ -76,7 +76,7 @@ class ChatJudge:
         outcomes = Counter(self._outcome(triple) for triple in self._compared)
         names = ("identical", "malformed", "decided", "tied", "both_first", "both_second", "half_tied")
         judged = sum(outcomes[name] for name in names[2:])
-        counts: dict[str, float] = {"compared": len(self._compared), **{name: outcomes[name] for name in names}}
+        counts: dict[str, int | float] = {"compared": len(self._compared), **{name: outcomes[name] for name in names}}
         bias = (outcomes["both_first"] - outcomes["both_second"]) / judged if judged else 0.0
         return {**counts, "position_bias": bias}
 

@@ -1,6 +1,6 @@
 """The kinds of judges, as people are told of them."""
 
-from typing import Any
+from typing import NamedTuple
 
 OF_TEXTS = ("classifier", "lexicon")
 """Judges that are right or wrong about a single text; the others compare two."""
@@ -13,11 +13,19 @@ _FAMILIES = {
 """Of each kind of judge: its family, and what it was fitted on."""
 
 
-def describe(kind: str, *, labels: int | None = None) -> dict[str, Any]:
-    """`kind`, `family` and `fitted_on` of a judge.
+class Description(NamedTuple):
+    """A judge as people are told of it."""
+
+    kind: str
+    family: str
+    fitted_on: str
+
+
+def describe(kind: str, *, labels: int | None = None) -> Description:
+    """A judge of this kind.
 
     Args:
         labels: that it was fitted on; None where it was fitted on none.
     """
     family, source = _FAMILIES[kind]
-    return {"kind": kind, "family": family, "fitted_on": source if labels is None else f"{labels} {source}"}
+    return Description(kind, family, source if labels is None else f"{labels} {source}")

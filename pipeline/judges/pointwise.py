@@ -50,7 +50,7 @@ class PointwiseJudge:
         texts = [one.after(prompt) for prompt, drawn in zip(prompts, samples, strict=True) for one in drawn]
         return self.score(texts).reshape(len(prompts), -1)
 
-    def counts(self) -> dict[str, float]:
+    def counts(self) -> dict[str, int | float]:
         """None: a score is never missing."""
         return {}
 

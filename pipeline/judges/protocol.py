@@ -44,7 +44,7 @@ class Judge(Protocol):
         """How good the samples of each prompt are among themselves, shape (prompts, copies), in [0, 1] or NaN."""
         ...
 
-    def counts(self) -> dict[str, float]:
+    def counts(self) -> dict[str, int | float]:
         """Counts of the comparisons so far by outcome, for the reports; empty for judges that always give a verdict."""
         ...
 

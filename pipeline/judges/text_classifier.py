@@ -11,6 +11,7 @@ from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from pipeline.data.table_rows import LabelRow
 from pipeline.errors import PipelineError
 from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.models.folders import check_weights
@@ -96,7 +97,7 @@ def check_labels(train: Sequence[Any], test: Sequence[Any]) -> None:
         )
 
 
-def fit_judges(rows: Sequence[dict[str, Any]], settings: FitJudge) -> list[tuple[TextClassifierJudge, int]]:
+def fit_judges(rows: Sequence[LabelRow], settings: FitJudge) -> list[tuple[TextClassifierJudge, int]]:
     """The judge that ranks training pairs and the one that measures policies, each with the texts it was fitted on.
 
     Args:
@@ -113,7 +114,7 @@ def fit_judges(rows: Sequence[dict[str, Any]], settings: FitJudge) -> list[tuple
     return judges
 
 
-def split_labels(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def split_labels(rows: Sequence[LabelRow]) -> tuple[list[LabelRow], list[LabelRow]]:
     """Two halves by the record ids, so that the texts of one record stay together and new rows move no old one.
 
     Raises:

@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+from pipeline.data.records import JsonObject
 from pipeline.project.graph import cache_folder
 from pipeline.project.hashing import cached_path, content_hash, counted_files
 from pipeline.project.lockfile import Artifact, revision_file
@@ -96,12 +96,12 @@ class Contents:
         file = self.locate(path, md5)
         return None if file is None else _lines(file)
 
-    def records(self, path: str, md5: str) -> list[dict[str, Any]] | None:
+    def records(self, path: str, md5: str) -> list[JsonObject] | None:
         """Rows of the JSON Lines file with this content; None if it cannot be found."""
         lines = self.lines(path, md5)
         return None if lines is None else [json.loads(line) for line in lines]
 
-    def record_files(self, artifact: Artifact) -> dict[str, list[dict[str, Any]]] | None:
+    def record_files(self, artifact: Artifact) -> dict[str, list[JsonObject]] | None:
         """The JSON Lines files of an artifact, with their rows; None if this version of it cannot be found."""
         files = self.files(artifact)
         if files is None:

@@ -1,10 +1,11 @@
 """Follows raw rows, pairs, samples and prompts, by their ids, through the files and models of a run."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pipeline.data.records import JsonObject
 from pipeline.errors import PipelineError
 from pipeline.lineage.contents import Contents
 from pipeline.lineage.fates import FATES, read_fates
@@ -126,14 +127,14 @@ class _Search:
             for identity in self._asked(row):
                 self._count(path, row, self.traces[identity])
 
-    def _asked(self, row: Mapping[str, Any]) -> set[str]:
+    def _asked(self, row: JsonObject) -> set[str]:
         keys = [row[name] for name in ("id", "prompt_id") if isinstance(row.get(name), str)]
         asked = {identity for key in keys for identity in self._related.get(key, ())}
         if asked and isinstance(row.get("id"), str):
             self._related.setdefault(str(row["id"]), set()).update(asked)
         return asked
 
-    def _count(self, path: str, row: Mapping[str, Any], trace: Trace) -> None:
+    def _count(self, path: str, row: JsonObject, trace: Trace) -> None:
         trace.files[path] = trace.files.get(path, 0) + 1
         if row.get("id") != trace.id:
             return

@@ -2,37 +2,18 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TypedDict
 
 import krippendorff
 import numpy as np
 
 from pipeline.reading.votes import Verdict, Vote
+from pipeline.results.preferences import VoteSummary
 
 _VERDICTS: tuple[Verdict, ...] = ("a", "b", "tie")
 _DECIMALS = 6
 
 
-class Agreement(TypedDict):
-    """What votes say about the labels."""
-
-    comparisons: int
-    votes: int
-    annotators: int
-    votes_each: float
-    """Mean of the comparisons."""
-    verdicts: dict[Verdict, int]
-    """Votes by verdict."""
-    krippendorff_alpha: float | None
-    """Agreement beyond chance, 1 is perfect, over comparisons with two votes or more, nominal (Krippendorff 2011); None
-    without them or without two different verdicts."""
-    first_shown_wins: float | None
-    """Share of the votes for one response that chose the one shown first, 0.5 without bias; None without any."""
-    decided_votes: int
-    """Votes for one response."""
-
-
-def summarise_votes(comparisons: Sequence[Sequence[Vote]]) -> Agreement:
+def summarise_votes(comparisons: Sequence[Sequence[Vote]]) -> VoteSummary:
     """Agreement and position bias of comparisons with their votes.
 
     Args:
@@ -41,16 +22,16 @@ def summarise_votes(comparisons: Sequence[Sequence[Vote]]) -> Agreement:
     votes = [vote for found in comparisons for vote in found]
     decided = [vote for vote in votes if vote.verdict != "tie"]
     first = sum((vote.verdict == "a") != vote.swapped for vote in decided)
-    return {
-        "comparisons": len(comparisons),
-        "votes": len(votes),
-        "annotators": len({vote.annotator for vote in votes}),
-        "votes_each": round(len(votes) / len(comparisons), _DECIMALS) if comparisons else 0.0,
-        "verdicts": {verdict: sum(vote.verdict == verdict for vote in votes) for verdict in _VERDICTS},
-        "krippendorff_alpha": _alpha(comparisons),
-        "first_shown_wins": round(first / len(decided), _DECIMALS) if decided else None,
-        "decided_votes": len(decided),
-    }
+    return VoteSummary(
+        comparisons=len(comparisons),
+        votes=len(votes),
+        annotators=len({vote.annotator for vote in votes}),
+        votes_each=round(len(votes) / len(comparisons), _DECIMALS) if comparisons else 0.0,
+        verdicts={verdict: sum(vote.verdict == verdict for vote in votes) for verdict in _VERDICTS},
+        krippendorff_alpha=_alpha(comparisons),
+        first_shown_wins=round(first / len(decided), _DECIMALS) if decided else None,
+        decided_votes=len(decided),
+    )
 
 
 def _alpha(comparisons: Sequence[Sequence[Vote]]) -> float | None:

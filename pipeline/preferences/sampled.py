@@ -13,9 +13,10 @@ from pipeline.judges.protocol import Judge
 from pipeline.models.decoding import Continuation, decode_responses
 from pipeline.models.sampling import Sampler, sample_batches
 from pipeline.params.schema import CollectPreferences
-from pipeline.preferences.collected import Collected, CollectionDetails
+from pipeline.preferences.collected import Collected
 from pipeline.preferences.pair import PreferencePair
 from pipeline.preferences.prompts import SplitPrompt
+from pipeline.results.preferences import CollectionDetails
 from pipeline.resume import Resume
 
 
@@ -57,7 +58,7 @@ def collect_ranked(
     """Pairs of `rank_samples`, with what the judge tells of its verdicts."""
     copies = settings.samples_per_prompt
     pairs, ties = rank_samples(prompts, samples, judge, copies=copies, min_margin=settings.min_margin)
-    details: CollectionDetails = {"judge_verdicts": counts} if (counts := judge.counts()) else {}
+    details = CollectionDetails(judge_verdicts=judge.counts() or None)
     return Collected(pairs, ties, details, judge.verdicts())
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pipeline.data.records import fold, record_id
 from pipeline.errors import PipelineError
-from pipeline.preferences.agreement import Agreement, summarise_votes
-from pipeline.preferences.collected import Collected, CollectionDetails
+from pipeline.preferences.agreement import summarise_votes
+from pipeline.preferences.collected import Collected
 from pipeline.preferences.pair import PreferencePair
 from pipeline.preferences.prompts import SplitPrompt
 from pipeline.reading.entry import Entry
@@ -16,6 +16,7 @@ from pipeline.reading.row_votes import read_votes
 from pipeline.reading.styles import Style
 from pipeline.reading.vote_files import VoteRow, is_whole, read_vote_lines
 from pipeline.reading.votes import Vote
+from pipeline.results.preferences import CollectionDetails, VoteSummary
 from pipeline.scratch import ScratchFile
 
 
@@ -29,7 +30,7 @@ class LabelledPairs:
     """Lines of the vote files by what became of them: `in_pairs`, or the reason why they are in none."""
     compared: dict[str, int]
     """Pairs of responses by the same; a pair that has only skipped or undone votes is none."""
-    agreement: Agreement
+    agreement: VoteSummary
     """Of the votes on all compared pairs: those with a winner alone would say nothing of who disagrees."""
 
     @property
@@ -82,7 +83,7 @@ def collect_labelled(folder: Path, prompts: Sequence[SplitPrompt]) -> Collected:
             "not in artifacts/data/prompts/{train,validation,test}.jsonl; label the samples of this policy with "
             "`make label`, or set collect_preferences.source to sampled."
         )
-    details: CollectionDetails = {"votes": found.votes, "compared": found.compared, "agreement": found.agreement}
+    details = CollectionDetails(votes=found.votes, compared=found.compared, agreement=found.agreement)
     return Collected(found.pairs, found.undecided, details)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from pipeline.params.dotted import DottedParams
 from pipeline.release.origins import PACKAGED
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
@@ -47,7 +48,7 @@ class Facts:
     flags: Sequence[str] = field(default_factory=list)
 
 
-def policy_facts(name: str, comparison: Mapping[str, Any], rows: Mapping[str, Any]) -> Facts:
+def policy_facts(name: str, comparison: Mapping[str, Any], rows: Mapping[str, int]) -> Facts:
     """Of a policy: its entry in reports/comparison.json, and what it was trained on."""
     entry = comparison["policies"][name]
     metrics = [
@@ -95,7 +96,7 @@ def reward_model_facts(comparison: Mapping[str, Any], reward_metrics: Mapping[st
     return Facts("text-classification", metrics, [_pairs(comparison)], flags)
 
 
-def model_card(name: str, facts: Facts, *, params: Mapping[str, Any], section: str, digests: Mapping[str, str]) -> str:
+def model_card(name: str, facts: Facts, *, params: DottedParams, section: str, digests: Mapping[str, str]) -> str:
     """The README.md of a model's folder: metadata with a `model-index`, and text.
 
     Args:

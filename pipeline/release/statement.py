@@ -7,9 +7,11 @@ function of inputs and parameters, so that a rebuild gives the same bytes: no ti
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.params.dotted import DottedParams
+
 
 def provenance_statement(
-    digests: Mapping[str, str], *, stage: str, params: Mapping[str, Any], inputs: Mapping[str, str]
+    digests: Mapping[str, str], *, stage: str, params: DottedParams, inputs: Mapping[str, str]
 ) -> dict[str, Any]:
     """What was built, by which stage, with which parameters, from what.
 

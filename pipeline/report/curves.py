@@ -1,13 +1,13 @@
 """Proxy and gold gain against KL: best-of-n and every run, measured, fitted, and where each peaks."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from pipeline.evaluation.overoptimization import Fit, fit_best_of_n, fit_rl
 from pipeline.report.inputs import ReportInputs, TrainedPolicy
 from pipeline.report.pairs import Score, paired
 from pipeline.results.checkpoints import CheckpointPoint
+from pipeline.results.comparison import MeasuredPeak, OveroptimizationCurve
 from pipeline.results.document import Interval
 from pipeline.results.policies import FrontierPoint
 
@@ -23,6 +23,9 @@ BY_PROMPT: Mapping[str, Callable[[CheckpointPoint], Sequence[float]]] = {
 }
 """The same of a checkpoint, prompt by prompt."""
 _KINDS: Mapping[str, Score] = {"proxy": "reward_score", "gold": "judge_score"}
+
+
+CurveEntries = dict[str, OveroptimizationCurve | dict[str, OveroptimizationCurve] | None]
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,10 @@ def _columns(points: Sequence[CurvePoint]) -> tuple[list[float], list[float]]:
     return [point.kl for point in points], [point.gain.mean for point in points]
 
 
-def overoptimization_entries(inputs: ReportInputs) -> dict[str, Any]:
+def overoptimization_entries(inputs: ReportInputs) -> dict[str, CurveEntries]:
     """As it stands in comparison.json: `best_of_n`, and for each method its runs by `seed-N`."""
     best = {quantity: best_of_n_curve(inputs, quantity) for quantity in SCORES}
-    entries: dict[str, Any] = {
+    entries: dict[str, CurveEntries] = {
         BEST_OF_N: {quantity: None if curve is None else _entry(curve, "best_of_n") for quantity, curve in best.items()}
     }
     for method, runs in inputs.runs.items():
@@ -100,10 +103,12 @@ def overoptimization_entries(inputs: ReportInputs) -> dict[str, Any]:
     return entries
 
 
-def _entry(curve: Curve, label: str) -> dict[str, Any]:
-    peak = curve.peak
-    return {
-        "fit": None if curve.fit is None else asdict(curve.fit),
-        "measured_peak": {label: peak.at, "kl": peak.kl, "gain": peak.gain.mean},
-        "largest_measured_kl": max(point.kl for point in curve.points),
-    }
+def _entry(curve: Curve, label: str) -> OveroptimizationCurve:
+    at, kl, gain = curve.peak.at, curve.peak.kl, curve.peak.gain.mean
+    return OveroptimizationCurve(
+        fit=curve.fit,
+        measured_peak=MeasuredPeak(step=at, kl=kl, gain=gain)
+        if label == "step"
+        else MeasuredPeak(best_of_n=at, kl=kl, gain=gain),
+        largest_measured_kl=max(point.kl for point in curve.points),
+    )

@@ -1,9 +1,8 @@
 """What a judge score costs in KL: along each method's checkpoints, against best-of-n of the SFT policy."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -12,10 +11,12 @@ from pipeline.evaluation.statistics import expansion, resample_weights
 from pipeline.report.curves import BEST_OF_N, run_curve
 from pipeline.report.inputs import ReportInputs, TrainedPolicy
 from pipeline.report.pairs import gain
+from pipeline.results.comparison import OwnSpending, Ratio
 
 SHARES = {"largest_common": 1.0, "half_of_it": 0.5}
 """Targets, as shares of the largest gain that all lines reach."""
 _RESAMPLES = 2000
+SpendingEntries = dict[str, float | Ratio | OwnSpending | None]
 Point = tuple[float, float]
 """KL in nats per sequence, and judge score."""
 
@@ -63,15 +64,6 @@ def lines(inputs: ReportInputs) -> dict[str, list[Point]]:
         BEST_OF_N: [(point.kl_nats_per_sequence, point.judge_score.mean) for point in inputs.sft.frontier],
         **of_methods,
     }
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A method's KL over best-of-n's, with its 95 % interval; `high` is None where it has no upper end."""
-
-    value: float
-    low: float
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -245,42 +237,36 @@ def _ratios(lines: Mapping[str, Sequence[Point]], share: float) -> dict[str, flo
 def _interval(value: float, resampled: Sequence[float | None]) -> Ratio:
     low = np.quantile([0.0 if one is None else one for one in resampled], 0.025, method="lower")
     high = np.quantile([np.inf if one is None else one for one in resampled], 0.975, method="higher")
-    return Ratio(value, float(low), float(high) if np.isfinite(high) else None)
+    return Ratio(value=value, low=float(low), high=float(high) if np.isfinite(high) else None)
 
 
 def spending_entries(
     spent: Mapping[str, Spending], own: Mapping[str, Spending], methods: Sequence[str]
-) -> dict[str, Any]:
-    """As it stands in comparison.json; a method that gained nothing beyond chance is null.
+) -> dict[str, SpendingEntries]:
+    """As they stand in comparison.json; a method that gained nothing beyond chance is null.
 
     Args:
         spent: of `kl_spent`.
         own: of `kl_at_own_gain`; without any it is left out.
     """
-    shared = {
+    shared: dict[str, SpendingEntries] = {
         target: {
             "gain": one.gain,
             "judge_score": one.judge_score,
             BEST_OF_N: one.best_of_n,
             **{name: one.methods[name][0] if name in one.methods else None for name in methods},
-            **{f"{name}_ratio": asdict(one.methods[name][1]) if name in one.methods else None for name in methods},
+            **{f"{name}_ratio": one.methods[name][1] if name in one.methods else None for name in methods},
         }
         for target, one in spent.items()
     }
     if not own:
         return shared
-    of_each = {name: _own_entry(own[name], name) if name in own else None for name in methods}
+    of_each: SpendingEntries = {name: _own_entry(own[name], name) if name in own else None for name in methods}
     return {**shared, "largest_of_each": of_each}
 
 
-def _own_entry(spent: Spending, name: str) -> dict[str, Any] | None:
+def _own_entry(spent: Spending, name: str) -> OwnSpending | None:
     if name not in spent.methods:
         return None
     kl, ratio = spent.methods[name]
-    return {
-        "gain": spent.gain,
-        "judge_score": spent.judge_score,
-        BEST_OF_N: spent.best_of_n,
-        "kl": kl,
-        "ratio": asdict(ratio),
-    }
+    return OwnSpending(gain=spent.gain, judge_score=spent.judge_score, best_of_n=spent.best_of_n, kl=kl, ratio=ratio)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import Any, NotRequired, TypedDict
 
 from scipy.special import stdtrit
 
@@ -17,6 +16,7 @@ from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_r
 from pipeline.report.pairs import gain, over_words
 from pipeline.report.palette import policy_label
 from pipeline.report.seeds import SeedTable, seed_tables
+from pipeline.results.comparison import Flag
 from pipeline.results.policies import PolicyMetrics
 from pipeline.results.preferences import PreferenceDetails, PreferenceSummary, VoteSummary
 from pipeline.training.loss_checks import flat_loss_problem, initial_loss_problem
@@ -35,65 +35,46 @@ LAST_STEPS = 5
 MIN_DISPLACEMENT = 0.05
 
 
-class Flag(TypedDict):
-    """A warning about a policy, or about the data or a model behind all of them."""
-
-    subject: str
-    code: str
-    message: str
-
-
-class PolicyFlag(TypedDict):
-    """`seed` where several were run; `examples` of `find_examples`."""
-
-    policy: str
-    code: str
-    message: str
-    seed: NotRequired[int]
-    examples: NotRequired[list[dict[str, Any]]]
-
-
-def find_flags(inputs: ReportInputs, params: WriteReport) -> list[Flag | PolicyFlag]:
+def find_flags(inputs: ReportInputs, params: WriteReport) -> list[Flag]:
     """All warnings: policies first, in their order, then the judges, the reward model and the preferences."""
-    found: list[Flag | PolicyFlag] = []
+    flags: list[Flag] = []
     tables = seed_tables(inputs, params)
     for name, run in inputs.trained.items():
         about_gain = gain_warnings(inputs, name) + confirmation_warnings(inputs, name)
-        found += [PolicyFlag(policy=name, code=code, message=message) for code, message in about_gain]
+        flags += [Flag(policy=name, code=code, message=message) for code, message in about_gain]
         warnings = drift_warnings(run.metrics, inputs.sft.metrics, params)
         warnings += training_warnings(run.history)
         warnings += sampler_warnings(run.history, inputs.max_sampler_kl.get(name))
-        found += [_about(inputs, run, code, message) for code, message in warnings]
+        flags += [_about(inputs, run, code, message) for code, message in warnings]
         for one in inputs.runs[name]:
-            found += _course_flags(inputs, one, params)
-        found += _collapse_flags(inputs, tables.get(name))
+            flags += _course_flags(inputs, one, params)
+        flags += _collapse_flags(inputs, tables.get(name))
     instruments = {
         "judge": judge_warnings(inputs),
         "reward_model": reward_model_warnings(inputs),
         "preferences": preference_warnings(inputs),
     }
     for subject, warnings in instruments.items():
-        found += [Flag(subject=subject, code=code, message=message) for code, message in warnings]
-    return found
+        flags += [Flag(subject=subject, code=code, message=message) for code, message in warnings]
+    return flags
 
 
-def _about(inputs: ReportInputs, run: TrainedPolicy, code: str, message: str) -> PolicyFlag:
-    flag = PolicyFlag(policy=run.name, code=code, message=message)
-    return PolicyFlag(**flag, seed=run.seed) if len(inputs.seeds) > 1 else flag
+def _about(inputs: ReportInputs, run: TrainedPolicy, code: str, message: str) -> Flag:
+    return Flag(policy=run.name, code=code, message=message, seed=run.seed if len(inputs.seeds) > 1 else None)
 
 
-def _course_flags(inputs: ReportInputs, run: TrainedPolicy, params: WriteReport) -> list[PolicyFlag]:
+def _course_flags(inputs: ReportInputs, run: TrainedPolicy, params: WriteReport) -> list[Flag]:
     """How one run went: reward hacking with its examples, and a peak of the judge before the end."""
     found = []
     if (message := hacking_message(run, inputs.sft, params)) is not None:
         flag = _about(inputs, run, "reward_hacking", message)
-        found.append(PolicyFlag(**flag, examples=find_examples(run, inputs.sft)))
+        found.append(flag.model_copy(update={"examples": find_examples(run, inputs.sft)}))
     if (message := peak_message(run)) is not None:
         found.append(_about(inputs, run, "peak_passed", message))
     return found
 
 
-def _collapse_flags(inputs: ReportInputs, table: SeedTable | None) -> list[PolicyFlag]:
+def _collapse_flags(inputs: ReportInputs, table: SeedTable | None) -> list[Flag]:
     found = []
     for row in table.runs if table else ():
         if row.collapsed:
@@ -226,7 +207,7 @@ def _shortcut_warnings(summary: PreferenceSummary, details: PreferenceDetails) -
             advice = "If that is not what you meant to teach, balance the pairs: the reward model will learn it"
             warnings.append(("shortcut_word", f"{seen}. {advice}."))
     longer = max(summary.chosen_longer_share, 1 - summary.chosen_longer_share)
-    if longer > MAX_LENGTH_RULE and wilson_interval(longer * summary.accepted, summary.accepted)["low"] > 0.5:
+    if longer > MAX_LENGTH_RULE and wilson_interval(longer * summary.accepted, summary.accepted).low > 0.5:
         rule = "longer" if summary.chosen_longer_share > 0.5 else "shorter"
         seen = f"The {rule} response was chosen in {longer:.0%} of the pairs"
         advice = "A reward model can win by length alone. Look at its length-matched accuracy, or balance the pairs"

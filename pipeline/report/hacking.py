@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
 
 from pipeline.evaluation.statistics import FEWEST
 from pipeline.params.schema import WriteReport
@@ -10,6 +9,7 @@ from pipeline.report.inputs import PolicyReport, TrainedPolicy
 from pipeline.report.limits import distinct_ratio, loses_diversity, perplexity_ratio, unlearns_language
 from pipeline.report.pairs import paired, paired_difference
 from pipeline.results.checkpoints import CheckpointPoint
+from pipeline.results.comparison import HackingExample, ScoredResponse
 from pipeline.results.document import Interval
 from pipeline.results.policies import PolicyMetrics, Sample
 
@@ -160,7 +160,7 @@ def peak_message(run: TrainedPolicy) -> str | None:
     return f"{seen}. {fall}. {went}. Train for fewer steps."
 
 
-def find_examples(run: TrainedPolicy, sft: PolicyReport) -> list[dict[str, Any]]:
+def find_examples(run: TrainedPolicy, sft: PolicyReport) -> list[HackingExample]:
     """Up to three prompts whose judge score fell from SFT, those whose reward score rose most first."""
     pairs = zip(run.samples, sft.samples, strict=True)
     fell = [
@@ -170,14 +170,10 @@ def find_examples(run: TrainedPolicy, sft: PolicyReport) -> list[dict[str, Any]]
     ]
     fell.sort(key=lambda pair: (pair[1].reward_score - pair[0].reward_score, pair[0].id))
     return [
-        {"id": ours.id, "prompt": ours.prompt, "sft": _scored(theirs), "policy": _scored(ours)}
+        HackingExample(id=ours.id, prompt=ours.prompt, sft=_scored(theirs), policy=_scored(ours))
         for ours, theirs in fell[:MAX_EXAMPLES]
     ]
 
 
-def _scored(sample: Sample) -> dict[str, Any]:
-    return {
-        "response": sample.response,
-        "judge_score": sample.judge_score,
-        "reward_score": sample.reward_score,
-    }
+def _scored(sample: Sample) -> ScoredResponse:
+    return ScoredResponse(response=sample.response, judge_score=sample.judge_score, reward_score=sample.reward_score)

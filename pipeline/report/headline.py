@@ -3,9 +3,9 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline.report.inputs import SFT, ReportInputs
+from pipeline.results.comparison import ComparedPolicy, Comparison
 
 HEADLINE = Path("reports/headline.json")
 CURVES = Path("reports/curves")
@@ -13,29 +13,29 @@ CHECKPOINTS = "checkpoints.csv"
 _CHECKPOINT = ("method", "seed", "step", "kl_nats_per_sequence", "judge_score", "reward_score")
 
 
-def headline(comparison: Mapping[str, Any]) -> dict[str, Any]:
+def headline(comparison: Comparison) -> dict[str, object]:
     """Means of a `build_comparison`, by policy, and what they rest on.
 
     Returns:
         `judge_score`, `win_rate_vs_sft` and `kl_nats_per_sequence` of each policy, `accuracy` of the reward model, how
         many pairs were `accepted`, and how many `flags` there are.
     """
-    policies = {name: _of_policy(name, entry) for name, entry in comparison["policies"].items()}
+    policies = {name: _of_policy(name, entry) for name, entry in comparison.policies.items()}
     return {
         **policies,
-        "reward_model": {"accuracy": comparison["reward_model"]["accuracy"]["mean"]},
-        "preferences": {"accepted": comparison["preferences"]["accepted"]},
-        "flags": len(comparison["flags"]),
+        "reward_model": {"accuracy": comparison.reward_model.accuracy.mean},
+        "preferences": {"accepted": comparison.preferences.accepted},
+        "flags": len(comparison.flags),
     }
 
 
-def _of_policy(name: str, entry: Mapping[str, Any]) -> dict[str, float]:
+def _of_policy(name: str, entry: ComparedPolicy) -> dict[str, float]:
     if name == SFT:
-        return {"judge_score": entry["judge_score"]["mean"]}
+        return {"judge_score": entry.judge_score.mean}
     return {
-        "judge_score": entry["judge_score"]["mean"],
-        "win_rate_vs_sft": entry["win_rate_vs_sft"]["mean"],
-        "kl_nats_per_sequence": entry["kl_nats_per_sequence"],
+        "judge_score": entry.judge_score.mean,
+        "win_rate_vs_sft": entry.win_rate_vs_sft.mean,
+        "kl_nats_per_sequence": entry.kl_nats_per_sequence,
     }
 
 
@@ -66,7 +66,7 @@ def write_curves(inputs: ReportInputs, folder: Path) -> None:
     _write(folder / CHECKPOINTS, _CHECKPOINT, points)
 
 
-def _write(path: Path, names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+def _write(path: Path, names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, names, lineterminator="\n")
         table.writeheader()

@@ -1,49 +1,53 @@
 """Who measured, how far each judge can be trusted, and whether a gain holds under both."""
 
-from typing import Any
+from typing import Literal
 
 from pipeline.report.formats import percent, signed
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.pairs import gain, over, over_words, second_gain
 from pipeline.report.palette import policy_label
+from pipeline.results.comparison import ComparedJudge, ComparedSecondJudge, Gain
 from pipeline.results.document import Interval
 from pipeline.results.judges import MeasuredJudge
 
-FIRST, SECOND = "first", "second"
+Role = Literal["first", "second"]
+FIRST: Role = "first"
+SECOND: Role = "second"
 """Whose score is the judge score, and who measures again."""
 
 
-def judge_entries(inputs: ReportInputs) -> dict[str, Any]:
+def judge_entries(inputs: ReportInputs) -> dict[str, ComparedSecondJudge | ComparedJudge]:
     """The judges that measured policies, by kind, as they stand in comparison.json; the first gives the judge score."""
     first = inputs.judge.measuring
-    entries: dict[str, dict[str, Any]] = {first.kind: {"role": FIRST, **_entry(first), "shared_error_share": None}}
+    entries: dict[str, ComparedSecondJudge | ComparedJudge] = {first.kind: _entry(first, FIRST, None)}
     if (second := inputs.judge.second) is not None:
-        shared = {
-            "shared_error_share": second.shared_error_share,
-            "expected_shared_error_share": second.expected_shared_error_share,
-            "agreement": second.agreement,
-        }
-        entries[second.kind] = {"role": SECOND, **_entry(second), **shared}
+        entries[second.kind] = ComparedSecondJudge(
+            **_entry(second, SECOND, second.shared_error_share).as_fields(),
+            expected_shared_error_share=second.expected_shared_error_share,
+            agreement=second.agreement,
+        )
     return entries
 
 
-def _entry(judge: MeasuredJudge) -> dict[str, Any]:
-    return {
-        "family": judge.family,
-        "fitted_on": judge.fitted_on,
-        "accuracy": judge.held_out_accuracy.model_dump(),
-        "majority_share": judge.majority_share,
-        "texts": judge.texts,
-        "problem": judge.problem,
-    }
+def _entry(judge: MeasuredJudge, role: Role, shared_error_share: float | None) -> ComparedJudge:
+    return ComparedJudge(
+        role=role,
+        family=judge.family,
+        fitted_on=judge.fitted_on,
+        accuracy=judge.held_out_accuracy,
+        majority_share=judge.majority_share,
+        texts=judge.texts,
+        problem=judge.problem,
+        shared_error_share=shared_error_share,
+    )
 
 
-def gain_entries(inputs: ReportInputs, name: str) -> dict[str, Any]:
+def gain_entries(inputs: ReportInputs, name: str) -> dict[str, Gain]:
     """What a method did to the score of each judge, as it stands in comparison.json."""
-    found = {inputs.judge.measuring.kind: gain(inputs, name)}
+    changes = {inputs.judge.measuring.kind: gain(inputs, name)}
     if inputs.judge.second is not None and (again := second_gain(inputs, name)) is not None:
-        found[inputs.judge.second.kind] = again
-    return {kind: {**change.model_dump(), "over": over(inputs)} for kind, change in found.items()}
+        changes[inputs.judge.second.kind] = again
+    return {kind: Gain(**change.as_fields(), over=over(inputs)) for kind, change in changes.items()}
 
 
 def confirmed(inputs: ReportInputs, name: str) -> bool | None:

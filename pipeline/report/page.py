@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
@@ -26,6 +25,7 @@ from pipeline.report.state import RUNS, UNSEALED
 from pipeline.report.svg_inline import inline_svg
 from pipeline.report.templates import FOLDER, template_environment
 from pipeline.report.verdict import state_verdict
+from pipeline.results.comparison import Comparison
 
 _DESCRIPTIONS = {
     "overoptimization": "Judge and reward-model gain of every policy over SFT against its KL from the SFT policy",
@@ -36,7 +36,7 @@ _DESCRIPTIONS = {
 
 def render_page(
     inputs: ReportInputs,
-    comparison: Mapping[str, Any],
+    comparison: Comparison,
     plots: Mapping[str, Path],
     params: WriteReport,
     run: RunFacts,
@@ -68,8 +68,8 @@ def render_page(
             verdict=state_verdict(inputs),
             rows=comparison_rows(inputs, params),
             category_rows=category_rows(inputs),
-            flags=comparison["flags"],
-            initial_loss=comparison["reward_model"]["initial_loss"],
+            flags=comparison.flags,
+            initial_loss=comparison.reward_model.initial_loss,
             prompts=sampled_prompts(inputs, params.samples_shown),
             plots=_inline_plots(plots),
             data=data_section(inputs),

@@ -111,7 +111,7 @@ def _by_category(pairs: Sequence[tuple[Sample, Sample]], score: Score) -> dict[s
     kinds = [theirs.category for _, theirs in pairs]
     ours, theirs = ([getattr(sample, score) for sample in side] for side in zip(*pairs, strict=True))
     found = category_differences(kinds, ours, theirs, confidence=0.95)
-    return {name: Interval(**judge_gain(difference)) for name, difference in found.items()}
+    return {name: judge_gain(difference) for name, difference in found.items()}
 
 
 def _agreement(

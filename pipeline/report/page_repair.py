@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.evaluation.categories import CategoryDifference
 from pipeline.report.formats import number, signed
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.page_samples import printable
 from pipeline.report.pairs import HYBRID
 from pipeline.report.palette import policy_label
-from pipeline.report.repair import Outcome, VerifiedCategory, verify_run
-from pipeline.results.checkpoints import Repair
+from pipeline.report.repair import verify_run
+from pipeline.results.repair import Difference, Outcome, Repair, VerifiedCategory
 
 TRAINED: dict[Outcome, str] = {
     "better": "repaired beyond chance",
@@ -43,7 +42,7 @@ def repair_table(inputs: ReportInputs) -> RepairTable | None:
     rows = [
         [
             printable(row.category),
-            f"{_with_interval(found[row.category].difference.model_dump())}, {found[row.category].prompts} prompts",
+            f"{_with_interval(found[row.category].difference)}, {found[row.category].prompts} prompts",
             number(row.prompts, 0),
             *(_with_interval(one) for one in (row.start_minus_sft, row.hybrid_minus_start, row.hybrid_minus_sft)),
             "trained on" if row.trained_on else "only checked",
@@ -59,10 +58,10 @@ def outcome_words(row: VerifiedCategory) -> str:
     return (TRAINED if row.trained_on else CHECKED)[row.outcome]
 
 
-def _with_interval(change: CategoryDifference | dict[str, float | None] | None) -> str:
-    if change is None or change["mean"] is None:
+def _with_interval(change: Difference | None) -> str:
+    if change is None:
         return "–"
-    mean, low, high = change["mean"], change["low"], change["high"]
+    mean, low, high = change.mean, change.low, change.high
     if low is None or high is None:
         return f"{signed(mean, 3)} (range not known: too few prompts)"
     return f"{signed(mean, 3)} ({signed(low, 3)} to {signed(high, 3)})"

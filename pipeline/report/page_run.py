@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from pipeline.params.dotted import DottedParams
 from pipeline.report.formats import number, percent
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.palette import policy_label
@@ -31,13 +31,13 @@ class RunFacts:
 
     task: str
     facts: Sequence[Fact]
-    parameters: Mapping[str, Any]
+    parameters: DottedParams
     """All that results depend on, by dotted key of params.yaml."""
     audit: str
     """The command that follows a shown policy to the raw rows."""
 
 
-def run_facts(inputs: ReportInputs, params: Mapping[str, Any], hashes: Mapping[str, str]) -> RunFacts:
+def run_facts(inputs: ReportInputs, params: DottedParams, hashes: Mapping[str, str]) -> RunFacts:
     """What parameters and content hashes say; no time, commit or machine, which the run sheet knows.
 
     Args:
@@ -53,7 +53,7 @@ def run_facts(inputs: ReportInputs, params: Mapping[str, Any], hashes: Mapping[s
     )
 
 
-def task_sentence(inputs: ReportInputs, params: Mapping[str, Any]) -> str:
+def task_sentence(inputs: ReportInputs, params: DottedParams) -> str:
     """What the policy learns, from whose preferences, and who measures it."""
     first_words = any(one.format.startswith("labelled_texts") for one in inputs.sources.sources)
     work = f"continue the first {params['data.prompt_words']} words of a text" if first_words else "answer prompts"
@@ -70,7 +70,7 @@ def task_sentence(inputs: ReportInputs, params: Mapping[str, Any]) -> str:
     )
 
 
-def _facts(inputs: ReportInputs, params: Mapping[str, Any], hashes: Mapping[str, str]) -> list[Fact]:
+def _facts(inputs: ReportInputs, params: DottedParams, hashes: Mapping[str, str]) -> list[Fact]:
     reward = inputs.reward_metrics
     used = f"{reward.model}, {percent(reward.accuracy.mean)} of test pairs right"
     sources = [(f"{one.file}: {number(one.rows, 0)} rows, {one.format}", "") for one in inputs.sources.sources]
@@ -86,7 +86,7 @@ def _facts(inputs: ReportInputs, params: Mapping[str, Any], hashes: Mapping[str,
     ]
 
 
-def _judge_facts(inputs: ReportInputs, params: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _judge_facts(inputs: ReportInputs, params: DottedParams) -> list[tuple[str, str]]:
     judge = inputs.judge
     facts = [(f"{_judge(params)}, {_right(judge)}", "")]
     if judge.evaluation is not None:
@@ -100,13 +100,13 @@ def _right(judge: MeasuredJudge) -> str:
     return f"{percent(judge.held_out_accuracy.mean)} right on {number(judge.texts, 0)} held-out texts"
 
 
-def _method(params: Mapping[str, Any], name: str, seeds: Sequence[int]) -> str:
+def _method(params: DottedParams, name: str, seeds: Sequence[int]) -> str:
     chosen = [f"{key} {params[f'optimize.{name}.{key}']}" for key in _MAIN["dpo" if name == "dpo" else "ppo"]]
     which = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     return f"{policy_label(name)}: {', '.join([*chosen, params[f'optimize.{name}.finetuning.method'], which])}"
 
 
-def _judge(params: Mapping[str, Any]) -> str:
+def _judge(params: DottedParams) -> str:
     match params["judge.kind"]:
         case "reward_model":
             return f"the reward model {params['judge.reward_model.source']}"
@@ -116,13 +116,13 @@ def _judge(params: Mapping[str, Any]) -> str:
             return "a text classifier fitted on the data's human labels"
 
 
-def _measuring_judge(inputs: ReportInputs, params: Mapping[str, Any]) -> str:
+def _measuring_judge(inputs: ReportInputs, params: DottedParams) -> str:
     if inputs.judge.evaluation is None:
         return _judge(params)
     return "a second classifier, fitted on other labels," if params["judge.kind"] == "classifier" else "a second judge"
 
 
-def _model(params: Mapping[str, Any], name: str) -> str:
+def _model(params: DottedParams, name: str) -> str:
     source, revision = params[f"models.{name}.source"], params[f"models.{name}.revision"]
     return f"{source}, revision {revision}" if revision else str(source)
 

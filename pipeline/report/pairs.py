@@ -6,10 +6,11 @@ Verdict, flags, colours, hacking and collapse all ask here, so that no two of th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.evaluation.statistics import JUDGE_GAIN_RANGE, Range, method_difference, policy_difference, win_shares
 from pipeline.report.inputs import SFT, PolicyReport, ReportInputs
+from pipeline.results.comparison import ComparedPair
 from pipeline.results.document import Interval
 from pipeline.results.policies import Sample
 
@@ -43,7 +44,7 @@ def paired_difference(ours: Sequence[Sample], theirs: Sequence[Sample], score: S
 
 def paired(ours: Sequence[float], theirs: Sequence[float], score: Score) -> Interval:
     """The same of bare scores, in the same order of prompts."""
-    return Interval.model_validate(policy_difference(ours, theirs, within=_RANGES.get(score)))
+    return policy_difference(ours, theirs, within=_RANGES.get(score))
 
 
 def difference(inputs: ReportInputs, first: str, second: str, score: Score = "judge_score") -> Interval:
@@ -58,7 +59,7 @@ def difference(inputs: ReportInputs, first: str, second: str, score: Score = "ju
         # each hybrid starts from the policy of its own seed: what that seed did is in both
         ours = [[one - other for one, other in zip(*rows, strict=True)] for rows in zip(ours, theirs, strict=True)]
         theirs = [[0.0] * len(ours[0])]
-    return Interval.model_validate(method_difference(ours, theirs, within=_RANGES.get(score)))
+    return method_difference(ours, theirs, within=_RANGES.get(score))
 
 
 def gain(inputs: ReportInputs, name: str) -> Interval:
@@ -118,17 +119,17 @@ def over_words(inputs: ReportInputs) -> str:
     return f"over {seeds}{len(inputs.sft.samples)} prompts"
 
 
-def pair_entries(pairs: Sequence[PairedComparison]) -> list[dict[str, Any]]:
+def pair_entries(pairs: Sequence[PairedComparison]) -> list[ComparedPair]:
     """As they stand in comparison.json."""
     return [
-        {
-            "first": one.first,
-            "second": one.second,
-            "judge_score_difference": one.difference.model_dump(),
-            "win_rate": one.win_rate,
-            "over": list(one.over),
-        }
-        for one in pairs
+        ComparedPair(
+            first=pair.first,
+            second=pair.second,
+            judge_score_difference=pair.difference,
+            win_rate=pair.win_rate,
+            over=list(pair.over),
+        )
+        for pair in pairs
     ]
 
 

@@ -1,42 +1,21 @@
 """Whether hybrid repaired what had regressed, on the evaluation prompts: none of them was looked at to choose."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
 
-from pipeline.evaluation.categories import CategoryDifference, category_differences
+from pipeline.evaluation.categories import category_differences
 from pipeline.report.inputs import ReportInputs, TrainedPolicy
 from pipeline.report.pairs import HYBRID
 from pipeline.results.policies import Sample
-
-Outcome = Literal["better", "worse", "no clear change", "too few prompts"]
-
-
-@dataclass(frozen=True)
-class VerifiedCategory:
-    """One category on the evaluation prompts, differences of the judge score; None without a prompt of it."""
-
-    category: str
-    trained_on: bool
-    """It had regressed; the others are only checked."""
-    prompts: int
-    start_minus_sft: CategoryDifference | None
-    hybrid_minus_start: CategoryDifference | None
-    hybrid_minus_sft: CategoryDifference | None
-
-    @property
-    def outcome(self) -> Outcome:
-        """What became of it under hybrid, against the policy that hybrid started from."""
-        return outcome_of(self.hybrid_minus_start)
+from pipeline.results.repair import Difference, Outcome, VerifiedCategory
 
 
-def outcome_of(change: CategoryDifference | None) -> Outcome:
+def outcome_of(change: Difference | None) -> Outcome:
     """A difference in a word: only an interval on one side of 0 is a change."""
-    if change is None or change["low"] is None or change["high"] is None:
+    if change is None or change.low is None or change.high is None:
         return "too few prompts"
-    if change["low"] > 0:
+    if change.low > 0:
         return "better"
-    return "worse" if change["high"] < 0 else "no clear change"
+    return "worse" if change.high < 0 else "no clear change"
 
 
 def verify(
@@ -72,8 +51,16 @@ def verify(
             for ours, theirs in (("start", "sft"), ("hybrid", "start"), ("hybrid", "sft"))
         )
         for name in sorted(group):
-            count = repair[name]["prompts"] if name in repair else 0
-            rows.append(VerifiedCategory(name, trained_on, count, fall.get(name), repair.get(name), left.get(name)))
+            row = VerifiedCategory(
+                category=name,
+                trained_on=trained_on,
+                prompts=repair[name].prompts if name in repair else 0,
+                start_minus_sft=fall.get(name),
+                hybrid_minus_start=repair.get(name),
+                hybrid_minus_sft=left.get(name),
+                outcome=outcome_of(repair.get(name)),
+            )
+            rows.append(row)
     return rows
 
 
@@ -98,12 +85,9 @@ def start_of(inputs: ReportInputs, run: TrainedPolicy) -> TrainedPolicy:
     return next(one for one in inputs.runs[inputs.methods[0]] if one.seed == run.seed)
 
 
-def repair_entries(inputs: ReportInputs) -> dict[str, Any]:
+def repair_entries(inputs: ReportInputs) -> dict[str, list[VerifiedCategory]]:
     """As it stands in comparison.json: a list of categories for each run of hybrid, by `seed-N`."""
-    return {
-        f"seed-{run.seed}": [{**asdict(row), "outcome": row.outcome} for row in verify_run(inputs, run)]
-        for run in inputs.runs.get(HYBRID, [])
-    }
+    return {f"seed-{run.seed}": verify_run(inputs, run) for run in inputs.runs.get(HYBRID, [])}
 
 
 def _judged(samples: Sequence[Sample]) -> list[float]:

@@ -3,12 +3,12 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.params.schema import WriteReport
 from pipeline.report.inputs import PolicyReport, ReportInputs, TrainedPolicy
 from pipeline.report.limits import loses_diversity, unlearns_language
 from pipeline.report.pairs import paired_difference
+from pipeline.results.comparison import ComparedSeed, ComparedSeeds
 
 ROBUST_DEVIATIONS = 3.0
 MIN_FALL = 0.05
@@ -121,28 +121,34 @@ def _collapse(run: TrainedPolicy, sft: PolicyReport, params: WriteReport, outlie
     return [reason for reason, true in reasons.items() if true]
 
 
-def seed_entries(tables: Mapping[str, SeedTable]) -> dict[str, Any]:
+def seed_entries(tables: Mapping[str, SeedTable]) -> dict[str, ComparedSeeds]:
     """As it stands in comparison.json."""
     return {method: _entry(table) for method, table in tables.items()}
 
 
-def _entry(table: SeedTable) -> dict[str, Any]:
-    return {
-        "runs": [
-            {
-                "seed": row.run.seed,
-                **{name: of(row.run) for name, of in MEASURES.items()},
-                "selected_step": row.run.metrics.selected_step,
-                "last_step": row.run.metrics.last_step,
-                "selected_minus_last": row.selected_minus_last,
-                "collapsed": list(row.collapsed),
-                "representative": row.representative,
-            }
-            for row in table.runs
-        ],
-        "mean": dict(table.mean),
-        "standard_deviation": dict(table.deviation),
-        "low": dict(table.low),
-        "high": dict(table.high),
-        "mean_without_collapsed": None if table.mean_without_collapsed is None else dict(table.mean_without_collapsed),
-    }
+def _entry(table: SeedTable) -> ComparedSeeds:
+    runs = [
+        ComparedSeed(
+            seed=row.run.seed,
+            judge_score=row.run.metrics.judge_score.mean,
+            reward_score=row.run.metrics.reward_score.mean,
+            kl_nats_per_sequence=row.run.metrics.kl_nats_per_sequence,
+            win_rate_vs_sft=row.run.metrics.win_rate_vs_sft.mean,
+            perplexity_held_out=row.run.metrics.perplexity_held_out,
+            distinct_2=row.run.metrics.distinct_2,
+            selected_step=row.run.metrics.selected_step,
+            last_step=row.run.metrics.last_step,
+            selected_minus_last=row.selected_minus_last,
+            collapsed=list(row.collapsed),
+            representative=row.representative,
+        )
+        for row in table.runs
+    ]
+    return ComparedSeeds(
+        runs=runs,
+        mean=dict(table.mean),
+        standard_deviation=dict(table.deviation),
+        low=dict(table.low),
+        high=dict(table.high),
+        mean_without_collapsed=None if table.mean_without_collapsed is None else dict(table.mean_without_collapsed),
+    )

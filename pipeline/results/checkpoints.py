@@ -1,10 +1,11 @@
 """The typed contents of what is measured along the checkpoints of a run."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
 from pipeline.results.document import Count, Document, Interval
+from pipeline.results.repair import Repair
 
 
 class CheckpointPoint(Document):
@@ -21,39 +22,6 @@ class CheckpointPoint(Document):
     kl_nats: list[FiniteFloat]
     """By prompt: log pi - log pi_sft of its response, whose mean is the KL."""
     distinct_2: FiniteFloat
-
-
-class FoundDifference(Document):
-    """A mean difference; without ends where so few prompts show nothing."""
-
-    mean: FiniteFloat
-    low: FiniteFloat | None
-    high: FiniteFloat | None
-
-
-class FoundCategory(Document):
-    """A category on training prompts; `difference` is the judge score of hybrid's start minus SFT's.
-
-    What hybrid made of it is told on other prompts, see `repair.verify`.
-    """
-
-    category: str
-    prompts: Count
-    sft: FiniteFloat
-    before: FiniteFloat
-    """Judge score of hybrid's start."""
-    difference: FoundDifference
-    regressed: bool
-    """It was trained on; others are only checked."""
-
-
-class Repair(Document):
-    """What hybrid was to repair: categories that fell beyond chance, and by more than `threshold`."""
-
-    threshold: FiniteFloat
-    confidence: Annotated[float, Field(ge=0, lt=1)]
-    categories: list[FoundCategory]
-    prompts_trained: Count
 
 
 class Checkpoints(Document):

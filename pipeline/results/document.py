@@ -1,6 +1,7 @@
 """Base of the typed files under reports/, and what many of them hold: means with intervals."""
 
-from collections.abc import Mapping
+import json
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
@@ -8,37 +9,52 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from pipeline.errors import PipelineError
 
 Count = Annotated[int, Field(ge=0)]
+VerdictCounts = dict[str, int | FiniteFloat]
+"""How a judge came to its verdicts: comparisons by what became of them, and its bias for a position."""
+D = TypeVar("D", bound="Document")
 
 
 class Document(BaseModel):
-    """Base of every file: immutable, and without keys that it does not name."""
+    """Base of every file and of its parts: immutable, and without keys that it does not name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def as_json(self) -> dict[str, Any]:
+        """What is written: fields without those that have their default, which not every file has."""
+        return self.model_dump(exclude_defaults=True)
 
-D = TypeVar("D", bound=Document)
+    def as_fields(self) -> dict[str, Any]:
+        """The fields, to make a larger document of; nested ones stay documents."""
+        return dict(self)
 
 
-def checked(kind: type[D], values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The values as they are, if they are a file of this kind: a key that is renamed in one place alone fails here.
+def not_finite(names: str) -> PipelineError:
+    """What to tell of values that are NaN or infinite."""
+    return PipelineError(
+        f"what was measured is not a finite number (NaN or infinite): {names}. A model that diverged gives such: look "
+        "at its training curve, and lower its learning rate or set runtime.precision to fp32."
+    )
+
+
+def as_pipeline_error(error: ValidationError) -> PipelineError | None:
+    """What to tell of a document that was to be made of values that are not finite; None of another one."""
+    wrong = {".".join(map(str, problem["loc"])): problem["type"] for problem in error.errors()}
+    if set(wrong.values()) != {"finite_number"}:
+        return None
+    return not_finite(f"{', '.join(wrong)} of {error.title}")
+
+
+def read_document(path: Path, kind: type[D]) -> D:
+    """What another stage wrote.
 
     Raises:
-        PipelineError: a value is no finite number.
-        TypeError: they are no such file, with each key that is wrong.
+        PipelineError: it is no such file.
     """
     try:
-        kind.model_validate(values)
+        return kind.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        wrong = {".".join(map(str, one["loc"])): one for one in error.errors()}
-        if all(one["type"] == "finite_number" for one in wrong.values()):
-            raise PipelineError(
-                f"what was measured is not a finite number (NaN or infinite): {', '.join(wrong)}. A model that "
-                "diverged gives such: look at its training curve, and lower its learning rate or set runtime.precision "
-                "to fp32."
-            ) from error
-        problems = "; ".join(f"{key}: {one['msg']}" for key, one in wrong.items())
-        raise TypeError(f"these results are no {kind.__name__} (pipeline/results): {problems}") from error
-    return values
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise PipelineError(f"{path}: {problems}. Run the stage that writes it again.") from None
 
 
 class Interval(Document):

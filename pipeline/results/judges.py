@@ -2,34 +2,47 @@
 
 from pydantic import FiniteFloat
 
-from pipeline.results.document import Count, Document, Interval
+from pipeline.results.document import Count, Document, Interval, VerdictCounts
 
 
-class MeasuredJudge(Document):
-    """A judge on texts with human labels that it was not fitted on."""
+class HeldOutAccuracy(Document):
+    """How often a judge is right about texts with human labels that it was not fitted on."""
+
+    held_out_accuracy: Interval
+    """Of those with a usable verdict, a tie counting half; 0.5 within [0, 1] without any."""
+    majority_share: FiniteFloat
+    """What always saying the more frequent label reaches; 0.5 of pairs, where one text is the liked one."""
+    texts: Count
+    verdicts: VerdictCounts | None = None
+    """How it came to them, of one that keeps count."""
+
+
+class SharedErrors(Document):
+    """How far two judges are wrong about the same texts; None where there is nothing to compare."""
+
+    agreement: FiniteFloat | None
+    """Share of texts on which both say the same."""
+    shared_error_share: FiniteFloat | None
+    """Share of the errors of the judge that measures that the other one makes, too."""
+    expected_shared_error_share: FiniteFloat | None
+    """The same if the errors of both had nothing to do with each other: the other's share of errors."""
+
+
+class MeasuredJudge(HeldOutAccuracy):
+    """A judge and what it is worth."""
 
     kind: str
     family: str
     fitted_on: str
-    held_out_accuracy: Interval
-    majority_share: FiniteFloat
-    texts: Count
     problem: str | None
     """Why it is not trusted."""
-    verdicts: dict[str, Count] | None = None
-    """How it came to them, of one that keeps count."""
 
 
-class OtherJudge(MeasuredJudge):
-    """The judge that measures beside another one, on the same texts; None where there is nothing to compare."""
+class OtherJudge(MeasuredJudge, SharedErrors):
+    """A judge beside the one that measures, on the same texts."""
 
     first_accuracy: Interval | None = None
     """Of the judge beside it, on what this one was measured on."""
-    agreement: FiniteFloat | None
-    shared_error_share: FiniteFloat | None
-    """Share of the errors of the judge that measures that the other one makes, too."""
-    expected_shared_error_share: FiniteFloat | None
-    """The same if the errors of both had nothing to do with each other."""
 
 
 class JudgeMetrics(MeasuredJudge):
@@ -37,10 +50,16 @@ class JudgeMetrics(MeasuredJudge):
 
     evaluation: OtherJudge | None = None
     """Where policies are measured by another than the one that ranked, which it is compared with."""
-    second: OtherJudge | None = None
+    second: OtherJudge | None
     """Of another family, compared with the one that measures."""
 
     @property
     def measuring(self) -> MeasuredJudge:
         """The judge whose scores are the judge score."""
         return self.evaluation or self
+
+
+class JudgeGate(Document):
+    """Whether the judge that measures policies has no problem."""
+
+    trusted: bool

@@ -2,7 +2,7 @@
 
 from pydantic import FiniteFloat
 
-from pipeline.results.document import Count, Document, Interval
+from pipeline.results.document import Count, Document, Interval, VerdictCounts
 
 
 class CategoryMetrics(Document):
@@ -17,30 +17,42 @@ class CategoryMetrics(Document):
     kl_nats_per_sequence: FiniteFloat
 
 
-class PolicyMetrics(Document):
-    """One policy on the evaluation prompts; KL in nats per sequence, measured from the SFT policy."""
+class ScoreMetrics(Document):
+    """Mean scores, and how much higher they are than the SFT policy's on the same prompts."""
 
     judge_score: Interval
     judge_gain: Interval
     second_judge_score: Interval | None = None
+    """As `second_judge_gain`, where there is a second judge."""
     second_judge_gain: Interval | None = None
     reward_score: Interval
     reward_gain: Interval
-    win_rate_vs_sft: Interval
-    length_controlled_win_rate: FiniteFloat | None
-    length_controlled_interval: Interval | None
+
+
+class KlMetrics(Document):
+    """KL from the SFT policy in nats by both estimators, per sequence and per token (all nats / all tokens)."""
+
     kl_nats_per_sequence: FiniteFloat
     kl_interval: Interval
     kl_nats_per_token: FiniteFloat
     kl_k3_nats_per_sequence: FiniteFloat
     kl_k3_interval: Interval
     kl_k3_nats_per_token: FiniteFloat
-    perplexity_held_out: FiniteFloat | None
+
+
+class DiversityMetrics(Document):
+    """What repeats: between the responses (distinct-n, self-BLEU), and inside each (3-grams)."""
+
     distinct_1: FiniteFloat
     distinct_2: FiniteFloat
     distinct_3: FiniteFloat
     self_bleu: FiniteFloat | None
     repeated_3grams: FiniteFloat
+
+
+class LengthMetrics(Document):
+    """Response lengths in tokens, and shares of responses that end with EOS, or are cut at the longest length."""
+
     mean_response_tokens: FiniteFloat
     median_response_tokens: FiniteFloat
     p90_response_tokens: FiniteFloat
@@ -49,9 +61,23 @@ class PolicyMetrics(Document):
     eos_interval: Interval
     cut_rate: FiniteFloat
     cut_interval: Interval
-    evaluation_prompts: Count
+
+
+class PolicyFigures(ScoreMetrics, KlMetrics, DiversityMetrics, LengthMetrics):
+    """What policies are compared by."""
+
+    win_rate_vs_sft: Interval
+    length_controlled_win_rate: FiniteFloat | None
+    length_controlled_interval: Interval | None
+    perplexity_held_out: FiniteFloat | None
     by_category: list[CategoryMetrics]
-    judge_verdicts: dict[str, Count] | None = None
+
+
+class PolicyMetrics(PolicyFigures):
+    """One policy on the evaluation prompts."""
+
+    evaluation_prompts: Count
+    judge_verdicts: VerdictCounts | None = None
     """How the judge came to its verdicts, of one that keeps count."""
 
 

@@ -1,19 +1,15 @@
 """The typed contents of what data preparation says of its sources."""
 
-from pydantic import Field
-
 from pipeline.results.document import Count, Document
 from pipeline.results.preferences import VoteSummary
 
 
-class SourceRows(Document):
-    file: str
-    md5: str | None
-    format: str
-    rows: Count
-    fates: dict[str, Count]
-    unused_columns: list[str] = Field(default_factory=list)
-    unused_fields: list[str] = Field(default_factory=list)
+class UnusedParts(Document):
+    """What nothing reads of a source."""
+
+    unused_columns: list[str]
+    unused_fields: list[str]
+    """Keys inside messages."""
 
     @property
     def unused(self) -> list[str]:
@@ -21,10 +17,25 @@ class SourceRows(Document):
         return [*self.unused_columns, *self.unused_fields]
 
 
+class SourceRows(UnusedParts):
+    """A source and what became of its rows."""
+
+    file: str
+    md5: str | None
+    """By which an audit knows it again; None of what is no file."""
+    format: str
+    """In words."""
+    rows: Count
+    fates: dict[str, Count]
+    """Rows and entries by what became of them."""
+
+
 class DroppedExample(Document):
+    """A row that was dropped, shortened."""
+
     file: str
     row: Count
-    seen: str = ""
+    seen: str
     value: str
 
 
@@ -34,7 +45,9 @@ class Sources(Document):
     chat_format: str
     sources: list[SourceRows]
     examples: dict[str, list[DroppedExample]]
+    """The first rows of each reason for being dropped."""
     votes: VoteSummary | None
+    """What annotators agree on; None where nobody voted."""
 
     @property
     def leaked(self) -> int:

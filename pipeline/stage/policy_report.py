@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
+from pipeline.params.dotted import DottedParams
 from pipeline.project.defaults import committed_defaults
 from pipeline.project.graph import cache_folder
 from pipeline.project.lockfile import Lock, StageRecord, workspace_lock
+from pipeline.results.comparison import ComparedMethod, Comparison
 from pipeline.stage.costs import known_costs
 from pipeline.tracking.policy_run import Behind, behind, curve, policy_metrics, policy_name
 from pipeline.tracking.store import NOTE, SAMPLES
@@ -45,26 +47,25 @@ _NO_OBJECTION = ("second_judge_below_minimum",)
 """Flags about a judge that are no objection to a policy."""
 
 
-def best_policy(comparison: Mapping[str, Any], evaluated: Mapping[str, str]) -> dict[str, Any] | None:
+def best_policy(comparison: Comparison, evaluated: Mapping[str, str]) -> dict[str, Any] | None:
     """The method with the largest gain over all seeds: `wrote`, its sample file, and `flags`, the objections to it.
 
     One seed represents a method; flags about its other seeds say nothing of this checkpoint and are left out.
 
     Args:
-        comparison: as comparison.json has it.
         evaluated: see `evaluated_policies`.
     """
-    methods = {name: entry for name, entry in comparison["policies"].items() if name != "sft"}
+    methods = {name: entry for name, entry in comparison.policies.items() if isinstance(entry, ComparedMethod)}
     if not methods:
         return None
-    judge = next(kind for kind, entry in comparison["judges"].items() if entry["role"] == "first")
-    best = max(methods, key=lambda name: methods[name]["gains"][judge]["mean"])
-    seed = methods[best]["seed"]
+    judge = next(kind for kind, entry in comparison.judges.items() if entry.role == "first")
+    best = max(methods, key=lambda name: methods[name].gains[judge].mean)
+    seed = methods[best].seed
     samples = f"reports/policies/{best}/seed-{seed}/samples.jsonl"
     # a defect of the judge affects every gain
-    own = [flag for flag in comparison["flags"] if flag.get("policy") == best and flag.get("seed", seed) == seed]
-    about = own + [flag for flag in comparison["flags"] if flag.get("subject") == "judge"]
-    flags = {flag["code"]: flag["message"] for flag in about if flag["code"] not in _NO_OBJECTION}
+    own = [flag for flag in comparison.flags if flag.policy == best and flag.seed in (None, seed)]
+    about = own + [flag for flag in comparison.flags if flag.subject == "judge"]
+    flags = {flag.code: flag.message for flag in about if flag.code not in _NO_OBJECTION}
     return {"wrote": {samples: evaluated[samples]}, "flags": flags} if samples in evaluated else None
 
 
@@ -110,11 +111,11 @@ class PolicyReport:
             return Behind({}, tuple(self._inputs))
         return behind(cache_folder(self._root), self._lock, self._inputs)
 
-    def params(self, own: Mapping[str, Any]) -> dict[str, Any]:
+    def params(self, own: DottedParams) -> dict[str, Any]:
         """Parameters of all stages behind the policy, and those of its evaluation."""
         return {**self._behind.params(), **own}
 
-    def name(self, params: Mapping[str, Any], experiment: str | None) -> str:
+    def name(self, params: DottedParams, experiment: str | None) -> str:
         """The name of the run."""
         return policy_name(self._place, params, committed_defaults(self._root), experiment)
 

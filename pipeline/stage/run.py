@@ -9,7 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from pipeline.errors import PipelineError
+from pipeline.params.dotted import DottedParams
 from pipeline.params.judge import JudgeEndpoint
 from pipeline.params.loading import flatten, load_params
 from pipeline.params.schema import Params
@@ -18,6 +21,8 @@ from pipeline.project.graph import StageDeclaration, stage_declaration
 from pipeline.project.hashing import content_hash, folder_hash
 from pipeline.project.home import project_home
 from pipeline.project.provenance import code_tags, environment_tags, experiment_tags
+from pipeline.results.comparison import Comparison
+from pipeline.results.document import as_pipeline_error
 from pipeline.resume import Resume, held_key, resume_key
 from pipeline.stage.announcement import announcement
 from pipeline.stage.costs import CostMeter, record_costs
@@ -125,7 +130,7 @@ class Stage:
         """Write a JSON output with sorted keys."""
         self.output(path).write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
 
-    def report_policies(self, comparison: Mapping[str, Any], paths: Sequence[str]) -> None:
+    def report_policies(self, comparison: Comparison, paths: Sequence[str]) -> None:
         """Log outputs to this run and to that of every evaluated policy, and make the best policy the candidate."""
         evaluated = evaluated_policies(self.root)
         for folder in ("run", "policies"):
@@ -184,7 +189,7 @@ class Stage:
         for step, at, metrics in self._history.earlier():
             self.tracker.log(metrics, step=step, at=at)
 
-    def _open_run(self, params: Mapping[str, Any], tags: Mapping[str, str]) -> str | None:
+    def _open_run(self, params: DottedParams, tags: Mapping[str, str]) -> str | None:
         continues = self.resume.read_note("run")
         if self._policy is None:
             where = stages_experiment(self.params.tracking.experiment)
@@ -279,7 +284,8 @@ def _execute(
             running.begin()
             main(running, *given.values())
             running.succeed()
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as raised:
+        error = (as_pipeline_error(raised) or raised) if isinstance(raised, ValidationError) else raised
         if running is not None:
             running.fail()
         if isinstance(error, KeyboardInterrupt):

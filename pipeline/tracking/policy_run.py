@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.params.dotted import DottedParams
 from pipeline.params.loading import flatten
 from pipeline.project.defaults import Defaults
 from pipeline.project.hashing import cached_path, folder_hash
@@ -103,7 +104,7 @@ def _files(cache: Path, output: Artifact) -> Iterator[tuple[str, str]]:
             yield f"{output.path}/{row['relpath']}", row["md5"]
 
 
-def policy_name(place: Mapping[str, str], params: Mapping[str, Any], defaults: Defaults, experiment: str | None) -> str:
+def policy_name(place: Mapping[str, str], params: DottedParams, defaults: Defaults, experiment: str | None) -> str:
     """The name of a run: method, seed, main parameters, a few others that were changed, and DVC's experiment."""
     name = f"{place['method']} seed {place['seed']}" if place else "sft"
     knobs = [key for key in _KNOBS.get(place.get("method", ""), ()) if key in params]

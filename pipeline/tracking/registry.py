@@ -115,9 +115,9 @@ class Registry:
             return f"version {champion.version}, the champion, was measured on other prompts ({len(common)} in common)"
         scores = ([side[prompt] for prompt in common] for side in (ours, theirs))
         gain = policy_difference(*scores, within=JUDGE_GAIN_RANGE)
-        if gain["low"] > 0:
+        if gain.low > 0:
             return None
-        interval = f"{gain['mean']:+.3f} (95 % interval {gain['low']:+.3f} to {gain['high']:+.3f})"
+        interval = f"{gain.mean:+.3f} (95 % interval {gain.low:+.3f} to {gain.high:+.3f})"
         return f"it does not beat version {champion.version}, the champion, beyond chance: judge score {interval}"
 
     def _scores(self, run_id: str) -> dict[str, float]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
+from pipeline.params.dotted import DottedParams
 from pipeline.project.home import project_home
 from pipeline.tracking.journal import Journal, new_journal_path, read_progress
 from pipeline.tracking.mirror_process import MirrorProcess, inherited_mirror, start_mirror
@@ -54,7 +55,7 @@ class RunTracker:
         self,
         name: str,
         *,
-        params: Mapping[str, Any],
+        params: DottedParams,
         tags: Mapping[str, str],
         continues: str | None = None,
         experiment: Experiment | None = None,

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypedDict
 
 from pipeline.evaluation.statistics import wilson_interval
 from pipeline.preferences.pair import PreferencePair
+from pipeline.results.preferences import Cue
 
 _MOST_PAIRS = 50_000
 _FEWEST_PAIRS = 10
@@ -13,44 +13,20 @@ _LISTED = 12
 _STRIPPED = ".,;:!?\"'()[]{}*#`-–—…"
 
 
-class Cue(TypedDict):
-    """A word that one response of some pairs has and the other has not."""
-
-    kind: str
-    """word, or first_word."""
-    cue: str
-    pairs: int
-    chosen_share: float
-    """How often the response with it was chosen; 0.5 tells nothing."""
-    low: float
-    high: float
-    """95 % Wilson interval."""
-
-
-class Cues(TypedDict):
-    """What words tell of the label."""
-
-    measured_pairs: int
-    cues: list[Cue]
-
-
-def find_cues(pairs: Sequence[PreferencePair]) -> Cues:
+def find_cues(pairs: Sequence[PreferencePair]) -> tuple[int, list[Cue]]:
     """The words that predict the label best, by the distance of their interval from 0.5.
 
     Args:
         pairs: of more than 50,000, evenly spaced ones are read.
 
     Returns:
-        `measured_pairs`, and `cues`: at most 12 of each kind, each in 10 pairs or more and with an interval that does
-        not hold 0.5. Single words are tried by the thousand, so a few of the weakest are luck.
+        How many pairs were read, and at most 12 words of each kind, each in 10 pairs or more and with an interval that
+        does not hold 0.5. Single words are tried by the thousand, so a few of the weakest are luck.
     """
     step = -(-len(pairs) // _MOST_PAIRS) if pairs else 1
     measured = pairs[::step]
     counted = {"word": _count(measured, _words), "first_word": _count(measured, _first_word)}
-    return {
-        "measured_pairs": len(measured),
-        "cues": [cue for kind, counts in counted.items() for cue in _strongest(kind, *counts)],
-    }
+    return len(measured), [cue for kind, counts in counted.items() for cue in _strongest(kind, *counts)]
 
 
 def _count(pairs: Sequence[PreferencePair], words_of: Callable[[str], set[str]]) -> tuple[Counter[str], Counter[str]]:
@@ -78,14 +54,11 @@ def _strongest(kind: str, chosen: Counter[str], rejected: Counter[str]) -> Itera
         count = chosen[word] + rejected[word]
         if count >= _FEWEST_PAIRS:
             share = wilson_interval(chosen[word], count)
-            if share["low"] > 0.5 or share["high"] < 0.5:
-                mean, low, high = (round(value, 6) for value in (share["mean"], share["low"], share["high"]))
-                found: Cue = {
-                    "kind": kind, "cue": word, "pairs": count, "chosen_share": mean, "low": low, "high": high,
-                }  # fmt: skip
-                cues.append(found)
+            if share.low > 0.5 or share.high < 0.5:
+                mean, low, high = (round(value, 6) for value in (share.mean, share.low, share.high))
+                cues.append(Cue(kind=kind, cue=word, pairs=count, chosen_share=mean, low=low, high=high))
     return sorted(cues, key=_strength, reverse=True)[:_LISTED]
 
 
 def _strength(cue: Cue) -> tuple[float, int]:
-    return max(cue["low"] - 0.5, 0.5 - cue["high"]), cue["pairs"]
+    return max(cue.low - 0.5, 0.5 - cue.high), cue.pairs

@@ -2,43 +2,16 @@
 
 from collections.abc import Sequence
 from math import fsum
-from typing import TypedDict
 
 import numpy as np
 
 from pipeline.data.splits import PAIR_SPLITS
 from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
+from pipeline.results.preferences import PreferenceSummary
 from pipeline.validation.contract import ValidatedPairs
 
 _DECIMALS = 6
-
-
-class PairSummary(TypedDict):
-    """The document reports/preferences/summary.json; shares and means are over accepted pairs, to 6 decimals."""
-
-    raw: int
-    """Pairs, as in all counts here."""
-    accepted: int
-    quarantined: int
-    by_split: dict[str, int]
-    """Accepted ones."""
-    quarantined_by_reason: dict[str, int]
-    """A pair counts once for each rule that it breaks."""
-    warned_by_reason: dict[str, int]
-    truncated_prompts: int
-    """Accepted pairs whose prompt lost its beginning."""
-    ties_without_pair: int
-    chosen_longer_share: float
-    """In characters; equal lengths count half, as in `longer_wins_accuracy`."""
-    mean_margin: float | None
-    """In judge-score units, of the pairs that have one; None when none has."""
-    mean_prompt_words: float
-    mean_chosen_words: float
-    mean_rejected_words: float
-    chosen_words: list[int]
-    """Of every chosen response, in the order of the pairs."""
-    rejected_words: list[int]
 
 
 def tell_counts(validated: ValidatedPairs, settings: ValidatePreferences) -> None:
@@ -49,7 +22,9 @@ def tell_counts(validated: ValidatedPairs, settings: ValidatePreferences) -> Non
             print(f"  {'reject' if code in settings.reject else 'warn  '}  {code}: {count}", flush=True)
 
 
-def summarise_pairs(validated: ValidatedPairs, settings: ValidatePreferences, *, ties_without_pair: int) -> PairSummary:
+def summarise_pairs(
+    validated: ValidatedPairs, settings: ValidatePreferences, *, ties_without_pair: int
+) -> PreferenceSummary:
     """Numbers of the accepted pairs, for the report and MLflow.
 
     Args:
@@ -64,23 +39,23 @@ def summarise_pairs(validated: ValidatedPairs, settings: ValidatePreferences, *,
         raise PipelineError("no pair was accepted, so there is nothing to summarise. See validate_preferences.")
     words = {name: pairs[f"{name}_words"].tolist() for name in ("prompt", "chosen", "rejected")}
     margins = pairs["margin"][~np.isnan(pairs["margin"])].tolist()
-    return {
-        "raw": len(validated.rows),
-        "accepted": len(pairs),
-        "quarantined": len(validated.refused),
-        "by_split": {split: int(np.count_nonzero(pairs["split"] == at)) for at, split in enumerate(PAIR_SPLITS)},
-        "quarantined_by_reason": {code: count for code, count in validated.counts.items() if code in settings.reject},
-        "warned_by_reason": {code: count for code, count in validated.counts.items() if code in settings.warn},
-        "truncated_prompts": validated.truncated_prompts,
-        "ties_without_pair": ties_without_pair,
-        "chosen_longer_share": _mean(((1.0 + pairs["longer"]) / 2).tolist()),
-        "mean_margin": _mean(margins) if margins else None,
-        "mean_prompt_words": _mean(words["prompt"]),
-        "mean_chosen_words": _mean(words["chosen"]),
-        "mean_rejected_words": _mean(words["rejected"]),
-        "chosen_words": words["chosen"],
-        "rejected_words": words["rejected"],
-    }
+    return PreferenceSummary(
+        raw=len(validated.rows),
+        accepted=len(pairs),
+        quarantined=len(validated.refused),
+        by_split={split: int(np.count_nonzero(pairs["split"] == at)) for at, split in enumerate(PAIR_SPLITS)},
+        quarantined_by_reason={code: count for code, count in validated.counts.items() if code in settings.reject},
+        warned_by_reason={code: count for code, count in validated.counts.items() if code in settings.warn},
+        truncated_prompts=validated.truncated_prompts,
+        ties_without_pair=ties_without_pair,
+        chosen_longer_share=_mean(((1.0 + pairs["longer"]) / 2).tolist()),
+        mean_margin=_mean(margins) if margins else None,
+        mean_prompt_words=_mean(words["prompt"]),
+        mean_chosen_words=_mean(words["chosen"]),
+        mean_rejected_words=_mean(words["rejected"]),
+        chosen_words=words["chosen"],
+        rejected_words=words["rejected"],
+    )
 
 
 def _mean(values: Sequence[float]) -> float:

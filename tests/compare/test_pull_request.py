@@ -37,7 +37,7 @@ def write_side(root: Path, *, beta: float, kind: str = "classifier", **changed: 
     root.mkdir()
     write_synthetic_reports(root, ["dpo", "ppo"], seeds=[0], prompts=48, costs=False)
     report = WriteReport(samples_shown=8, max_kl=10.0, max_perplexity_ratio=1.1, min_distinct_ratio=0.8)
-    (root / "reports/comparison.json").write_text(json.dumps(build_comparison(load(root), report)))
+    (root / "reports/comparison.json").write_text(json.dumps(build_comparison(load(root), report).as_json()))
     (root / "params.yaml").write_text(
         f"optimize:\n  dpo:\n    beta: {beta}\n    seed: 0\njudge:\n  kind: {kind}\n"
         "sampling:\n  temperature: 1.0\n  max_new_tokens: 24\n"
@@ -96,7 +96,7 @@ def test_a_change_has_a_paired_interval_and_the_parameter_behind_it(tmp_path: Pa
     )
     text = comment()
     gain = paired_bootstrap(after, before, resamples=2000, seed=0, name="paired_difference", within=JUDGE_GAIN_RANGE)
-    mean, low, high = (signed(gain[key], 3) for key in ("mean", "low", "high"))
+    mean, low, high = (signed(getattr(gain, key), 3) for key in ("mean", "low", "high"))
     (row,) = (line for line in text.splitlines() if line.startswith("| judge_score"))
     assert row.endswith(f"| **{mean} ({low} to {high}, beyond chance)** |")
     assert "**dpo seed 0**" in text and "**ppo seed 0**" not in text

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.records import fold, read_records, record_id, write_records
+from pipeline.data.records import fold, read_records, read_rows, record_id, write_records
+from pipeline.data.table_rows import LabelRow
 from pipeline.errors import PipelineError
 
 
@@ -80,3 +81,13 @@ def test_a_line_that_is_no_object_is_named_even_without_fields(tmp_path: Path) -
     path.write_text("[1, 2]\n")
     with pytest.raises(PipelineError, match="line 1"):
         read_records(path)
+
+
+def test_rows_of_a_kind_have_its_required_keys(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    row = {"id": "0", "text": "so", "label": 1}
+    write_records(path, [row])
+    assert read_rows(path, LabelRow) == [row], "a prompt is not required"
+    write_records(path, [{"id": "0", "label": 1}])
+    with pytest.raises(PipelineError, match=r"labels\.jsonl, line 1: lacks text"):
+        read_rows(path, LabelRow)

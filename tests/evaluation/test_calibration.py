@@ -19,12 +19,12 @@ def test_calibration_by_hand() -> None:
     margins = [logit(0.6), -logit(0.6), logit(0.9), logit(0.9), -logit(0.9), 0.0]
     error, bins = calibration(margins, bins=2)
     low, high = bins
-    assert (low["low"], low["high"], high["high"]) == (0.5, 0.75, 1.0)
-    assert low["count"] == 3 and high["count"] == 3
-    assert low["confidence"] == pytest.approx((0.6 + 0.6 + 0.5) / 3)
-    assert low["accuracy"] == pytest.approx((1 + 0 + 0.5) / 3)
-    assert high["confidence"] == pytest.approx(0.9)
-    assert high["accuracy"] == pytest.approx(2 / 3)
+    assert (low.low, low.high, high.high) == (0.5, 0.75, 1.0)
+    assert low.count == 3 and high.count == 3
+    assert low.confidence == pytest.approx((0.6 + 0.6 + 0.5) / 3)
+    assert low.accuracy == pytest.approx((1 + 0 + 0.5) / 3)
+    assert high.confidence == pytest.approx(0.9)
+    assert high.accuracy == pytest.approx(2 / 3)
     assert error == pytest.approx(0.5 * abs(1.7 / 3 - 0.5) + 0.5 * abs(0.9 - 2 / 3))
 
 
@@ -39,8 +39,8 @@ def test_a_bradley_terry_model_that_is_right_is_calibrated() -> None:
 def test_certain_margins_and_empty_bins() -> None:
     error, bins = calibration([1000.0, -1000.0], bins=10)
     assert error == pytest.approx(0.5)
-    assert bins[-1]["count"] == 2 and bins[-1]["confidence"] == 1.0
-    assert bins[0] == {"low": 0.5, "high": 0.55, "confidence": None, "accuracy": None, "count": 0}
+    assert bins[-1].count == 2 and bins[-1].confidence == 1.0
+    assert bins[0].as_json() == {"low": 0.5, "high": 0.55, "confidence": None, "accuracy": None, "count": 0}
 
 
 def calibrated(rng: np.random.Generator, pairs: int) -> np.ndarray:
@@ -57,10 +57,10 @@ def test_the_error_by_chance_is_that_of_all_outcomes() -> None:
         errors.append(calibration([logit(p) if right else -logit(p) for p, right in outcome], bins=2)[0])
         weights.append(math.prod(p if right else 1 - p for p, right in outcome))
     found = error_if_calibrated([logit(p) for p in sure], bins=2)
-    assert found["mean"] == pytest.approx(np.dot(errors, weights), abs=0.01)
+    assert found.mean == pytest.approx(np.dot(errors, weights), abs=0.01)
     order = np.argsort(errors)
     at = np.searchsorted(np.cumsum(np.array(weights)[order]), 0.95)
-    assert found["high"] == pytest.approx(np.array(errors)[order][at], abs=1e-9)
+    assert found.high == pytest.approx(np.array(errors)[order][at], abs=1e-9)
 
 
 def test_the_error_by_chance_has_nothing_to_do_with_what_was_right() -> None:
@@ -69,7 +69,7 @@ def test_the_error_by_chance_has_nothing_to_do_with_what_was_right() -> None:
 
 
 def test_equal_scores_are_half_right_by_chance_too() -> None:
-    assert error_if_calibrated(np.zeros(7), bins=5) == {"mean": 0.0, "high": 0.0}
+    assert error_if_calibrated(np.zeros(7), bins=5).as_json() == {"mean": 0.0, "high": 0.0}
 
 
 @pytest.mark.parametrize("pairs", [24, 60])
@@ -79,14 +79,14 @@ def test_a_calibrated_model_exceeds_its_quantile_in_one_case_of_twenty(pairs: in
     for _ in range(trials):
         margins = calibrated(rng, pairs)
         error = calibration(margins, bins=10)[0]
-        above += error > error_if_calibrated(margins, bins=10)["high"]
+        above += error > error_if_calibrated(margins, bins=10).high
         beyond_limit += error > 0.1
     assert above / trials < 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials) < 0.6 < beyond_limit / trials
 
 
 def test_a_model_that_is_far_too_sure_exceeds_it_of_few_pairs() -> None:
     margins = 8 * calibrated(np.random.default_rng(1), 60)
-    assert calibration(margins, bins=10)[0] > error_if_calibrated(margins, bins=10)["high"]
+    assert calibration(margins, bins=10)[0] > error_if_calibrated(margins, bins=10).high
 
 
 def test_pairs_of_a_prompt_that_are_right_together_are_no_fault() -> None:
@@ -99,5 +99,5 @@ def test_pairs_of_a_prompt_that_are_right_together_are_no_fault() -> None:
         signed = np.where(right, margins, -margins)
         error = calibration(signed, bins=10)[0]
         for known in above:
-            above[known] += error > error_if_calibrated(signed, prompts if known else None, bins=10)["high"]
+            above[known] += error > error_if_calibrated(signed, prompts if known else None, bins=10).high
     assert above[True] / 60 < 0.15 < 0.5 < above[False] / 60

@@ -9,6 +9,8 @@ from pipeline.evaluation.checkpoints import checkpoint_folders, checkpoint_point
 from pipeline.evaluation.policy import Evaluator, ScoredSample
 from pipeline.params.evaluation import SelectCheckpoint
 from pipeline.params.schema import Params
+from pipeline.results.checkpoints import CheckpointPoint
+from pipeline.results.document import Interval
 from tests.tiny_models import changed
 
 SCORES = {"judge": [0.2, 0.4, 0.9], "reward": [1.0, 2.0, 6.0], "kl": [-1.0, 1.0, 3.0]}
@@ -41,8 +43,13 @@ def samples(judge: list[float], *, reward: list[float] | None = None, kl: list[f
     return [ScoredSample(**cast(Any, one)) for one in made]
 
 
-def point(step: int, judge: float, kl: float) -> dict[str, Any]:
-    return {"step": step, "judge_score": {"mean": judge}, "kl_nats_per_sequence": kl}
+def point(step: int, judge: float, kl: float) -> CheckpointPoint:
+    nothing = Interval(mean=0.0, low=0.0, high=0.0)
+    return CheckpointPoint(
+        step=step, kl_nats_per_sequence=kl, kl_interval=nothing, reward_score=nothing,
+        judge_score=Interval(mean=judge, low=0.0, high=1.0), reward_scores=[], judge_scores=[], kl_nats=[],
+        distinct_2=0.5,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -53,11 +60,11 @@ def settings(params: Params) -> SelectCheckpoint:
 def test_a_point_holds_the_means(evaluator: Evaluator) -> None:
     made = samples(SCORES["judge"], reward=SCORES["reward"], kl=SCORES["kl"])
     found = checkpoint_point(evaluator, made, step=7)
-    assert found["step"] == 7 and found["kl_nats_per_sequence"] == pytest.approx(1.0)
-    assert found["judge_score"]["mean"] == pytest.approx(0.5) and found["reward_score"]["mean"] == pytest.approx(3.0)
-    assert (found["judge_scores"], found["reward_scores"]) == (SCORES["judge"], SCORES["reward"]), "by prompt, in order"
-    assert found["kl_interval"]["low"] < 1.0 < found["kl_interval"]["high"]
-    assert found["distinct_2"] == pytest.approx(1 / 3), "three times the same two words"
+    assert found.step == 7 and found.kl_nats_per_sequence == pytest.approx(1.0)
+    assert found.judge_score.mean == pytest.approx(0.5) and found.reward_score.mean == pytest.approx(3.0)
+    assert (found.judge_scores, found.reward_scores) == (SCORES["judge"], SCORES["reward"]), "by prompt, in order"
+    assert found.kl_interval.low < 1.0 < found.kl_interval.high
+    assert found.distinct_2 == pytest.approx(1 / 3), "three times the same two words"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,12 @@ from scipy.special import expit
 
 from pipeline.evaluation.equal_length import PRIOR_SD, win_rate_at_equal_length
 from pipeline.evaluation.length_control import length_controlled_winrate
-from pipeline.evaluation.statistics import Interval, wilson_interval
+from pipeline.evaluation.statistics import wilson_interval
+from pipeline.results.document import Interval
+
+
+def ends(interval: Interval) -> tuple[float, float, float]:
+    return interval.mean, interval.low, interval.high
 
 
 def fitted(wins: np.ndarray, differences: np.ndarray) -> Interval:
@@ -38,8 +43,8 @@ def test_it_is_the_fit_of_an_independent_optimiser() -> None:
 
     theta = minimize(loss, np.zeros(2), tol=1e-10).x[0]
     found = fitted(wins, differences)
-    assert found["mean"] == pytest.approx(expit(theta), abs=1e-5)
-    assert found["low"] < found["mean"] < found["high"]
+    assert found.mean == pytest.approx(expit(theta), abs=1e-5)
+    assert found.low < found.mean < found.high
 
 
 @pytest.mark.parametrize("wins_of_ten", [0, 2, 5, 8, 10])
@@ -47,12 +52,12 @@ def test_where_length_explains_nothing_it_is_the_wilson_interval(wins_of_ten: in
     """Of twenty longer and twenty shorter responses as many win."""
     wins = np.tile(np.repeat([1.0, 0.0], [wins_of_ten, 10 - wins_of_ten]), 4)
     differences = np.repeat([30, -30], 20)
-    assert fitted(wins, differences) == pytest.approx(wilson_interval(4 * wins_of_ten, 40), abs=1e-6)
+    assert ends(fitted(wins, differences)) == pytest.approx(ends(wilson_interval(4 * wins_of_ten, 40)), abs=1e-6)
 
 
 def test_ties_are_half_a_win() -> None:
     differences = np.tile([30, -30], 10)
-    assert fitted(np.full(20, 0.5), differences) == pytest.approx(wilson_interval(10, 20), abs=1e-6)
+    assert ends(fitted(np.full(20, 0.5), differences)) == pytest.approx(ends(wilson_interval(10, 20)), abs=1e-6)
 
 
 def test_few_wins_are_not_pulled_to_a_half() -> None:
@@ -61,21 +66,21 @@ def test_few_wins_are_not_pulled_to_a_half() -> None:
     outputs = [("x" * 100, "x" * (100 + difference)) for difference in differences]
     assert length_controlled_winrate((1 + wins).tolist(), outputs) == pytest.approx(50)
     found = fitted(wins, differences)
-    assert abs(found["mean"] - 0.8) < 0.05 and found["low"] < 0.55 and found["high"] < 0.97
+    assert abs(found.mean - 0.8) < 0.05 and found.low < 0.55 and found.high < 0.97
 
 
 def test_its_mirror_image_is_the_other_policys() -> None:
     wins, differences = drawn(np.random.default_rng(2), 30, 0.8, 1.0, 0.5)
     ours, theirs = fitted(wins, differences), fitted(1 - wins, -differences)
-    assert [ours["mean"], ours["low"], ours["high"]] == pytest.approx(
-        [1 - theirs["mean"], 1 - theirs["high"], 1 - theirs["low"]], abs=1e-6
+    assert [ours.mean, ours.low, ours.high] == pytest.approx(
+        [1 - theirs.mean, 1 - theirs.high, 1 - theirs.low], abs=1e-6
     )
 
 
 def test_length_that_decides_alone_stays_finite() -> None:
     differences = np.array([-9, -5, -2, 3, 4, 6, 8, 11])
     found = fitted((differences > 0).astype(float), differences)
-    assert 0.05 < found["low"] < found["mean"] < found["high"] < 0.95
+    assert 0.05 < found.low < found.mean < found.high < 0.95
 
 
 def test_all_wins_of_longer_responses_may_be_those_of_length() -> None:
@@ -84,7 +89,7 @@ def test_all_wins_of_longer_responses_may_be_those_of_length() -> None:
     assert win_rate_at_equal_length(np.ones(40), differences) is None
     assert win_rate_at_equal_length(np.ones(40), -differences) is None
     mixed = fitted(np.ones(40), differences * np.tile([1, -1], 20))
-    assert mixed["mean"] == 1.0 and mixed["low"] == pytest.approx(wilson_interval(40, 40)["low"], abs=0.01)
+    assert mixed.mean == 1.0 and mixed.low == pytest.approx(wilson_interval(40, 40).low, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +105,7 @@ def test_the_interval_leaves_the_truth_out_in_one_case_of_twenty(
     trials = len(known)
     assert trials >= 200
     for found in known:
-        missed += not found["low"] <= expit(theta) <= found["high"]
+        missed += not found.low <= expit(theta) <= found.high
     assert missed / trials < 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
 
 

@@ -19,6 +19,7 @@ from pipeline.evaluation.judge import (
 )
 from pipeline.evaluation.statistics import wilson_interval
 from pipeline.judges.pointwise import PointwiseJudge
+from pipeline.results.judges import HeldOutAccuracy
 from tests.passages import ended
 
 ROWS = [
@@ -47,15 +48,15 @@ def test_texts_meet_in_their_order() -> None:
 def test_agreement_is_over_the_pairs_with_a_verdict_and_ties_count_half() -> None:
     pairs = [tuple(ended(pair)) for pair in (("***", "*"), ("*", "**"), ("*a", "*b"), ("x", "y"))]
     metrics = pair_metrics(right_about_pairs(Unsure(), pairs), ["p1", "p2", "p3", "p4"])
-    assert metrics["held_out_accuracy"] == wilson_interval(1.5, 3)
-    assert metrics["held_out_accuracy"]["mean"] == pytest.approx(0.5)
-    assert (metrics["texts"], metrics["majority_share"]) == (8, 0.5)
+    assert metrics.held_out_accuracy == wilson_interval(1.5, 3)
+    assert metrics.held_out_accuracy.mean == pytest.approx(0.5)
+    assert (metrics.texts, metrics.majority_share) == (8, 0.5)
 
 
 @pytest.mark.parametrize("metrics", [pair_metrics(np.zeros(0), []), text_metrics(np.zeros(0), [], [])])
 def test_without_labels_nothing_is_known(metrics: dict[str, object]) -> None:
-    assert metrics["held_out_accuracy"] == {"mean": 0.5, "low": 0.0, "high": 1.0}
-    assert metrics["texts"] == 0
+    assert metrics.held_out_accuracy.as_json() == {"mean": 0.5, "low": 0.0, "high": 1.0}
+    assert metrics.texts == 0
     assert judge_problem(metrics, min_accuracy=0.6) is None, "what nobody measured is no failure; the page says so"
 
 
@@ -64,7 +65,7 @@ def test_a_text_about_which_a_judge_says_nothing_counts_half() -> None:
     rows = [{"text": text, "label": label} for text, label in [("good", 1), ("bad", 1), ("none", 1), ("bad", 0)]]
     right = right_about_texts(judge, rows, window_words=5)
     assert right.tolist() == [1.0, 0.0, 0.5, 1.0]
-    assert text_metrics(right, [1, 1, 1, 0], ["a", "b", "c", "d"])["majority_share"] == 0.75
+    assert text_metrics(right, [1, 1, 1, 0], ["a", "b", "c", "d"]).majority_share == 0.75
 
 
 def test_a_long_text_is_read_as_far_as_a_response_goes() -> None:
@@ -78,29 +79,29 @@ def test_the_errors_that_two_judges_share() -> None:
     first = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1.0])
     other = np.array([0, 0, 0, 1, 0, 1, 1, 1, 1, 1.0])
     found = shared_errors(first, other)
-    assert found["shared_error_share"] == pytest.approx(3 / 4), "three of the first one's four errors"
-    assert found["expected_shared_error_share"] == pytest.approx(4 / 10)
-    assert found["agreement"] == pytest.approx(8 / 10)
+    assert found.shared_error_share == pytest.approx(3 / 4), "three of the first one's four errors"
+    assert found.expected_shared_error_share == pytest.approx(4 / 10)
+    assert found.agreement == pytest.approx(8 / 10)
 
 
 def test_independent_errors_share_what_chance_shares() -> None:
     generator = np.random.default_rng(0)
     first, other = (generator.random(20_000) < right for right in (0.75, 0.65))
     found = shared_errors(first.astype(float), other.astype(float))
-    assert found["shared_error_share"] == pytest.approx(found["expected_shared_error_share"], abs=0.02)
-    assert shared_errors(first.astype(float), first.astype(float))["shared_error_share"] == 1.0
+    assert found.shared_error_share == pytest.approx(found.expected_shared_error_share, abs=0.02)
+    assert shared_errors(first.astype(float), first.astype(float)).shared_error_share == 1.0
 
 
 def test_a_tie_is_half_an_error_and_no_verdict_is_none() -> None:
     found = shared_errors(np.array([0.5, 0.0, np.nan]), np.array([0.0, 0.0, 0.0]))
-    assert found == {"agreement": 0.75, "shared_error_share": 1.0, "expected_shared_error_share": 1.0}
-    assert shared_errors(np.array([1.0]), np.array([0.0]))["shared_error_share"] is None
-    assert shared_errors(np.array([np.nan]), np.array([0.0]))["agreement"] is None
+    assert found.as_json() == {"agreement": 0.75, "shared_error_share": 1.0, "expected_shared_error_share": 1.0}
+    assert shared_errors(np.array([1.0]), np.array([0.0])).shared_error_share is None
+    assert shared_errors(np.array([np.nan]), np.array([0.0])).agreement is None
 
 
-def measured(right: float, texts: int, majority: float = 0.5) -> dict[str, object]:
+def measured(right: float, texts: int, majority: float = 0.5) -> HeldOutAccuracy:
     share = wilson_interval(right * texts, texts)
-    return {"held_out_accuracy": share, "majority_share": majority, "texts": texts}
+    return HeldOutAccuracy(held_out_accuracy=share, majority_share=majority, texts=texts)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def measured(right: float, texts: int, majority: float = 0.5) -> dict[str, objec
         (measured(0.9, 1000, majority=0.9), "always saying the more frequent label"),
     ],
 )
-def test_a_judge_that_is_right_too_seldom_is_not_trusted(metrics: dict[str, object], words: str) -> None:
+def test_a_judge_that_is_right_too_seldom_is_not_trusted(metrics: HeldOutAccuracy, words: str) -> None:
     assert words in str(judge_problem(metrics, min_accuracy=0.6))
 
 

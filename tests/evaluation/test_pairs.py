@@ -34,7 +34,7 @@ def pair(
 
 
 def means(table: list[dict[str, Any]]) -> list[tuple[float, int]]:
-    return [(row["accuracy"]["mean"], row["pairs"]) for row in table]
+    return [(row.accuracy.mean, row.pairs) for row in table]
 
 
 def test_a_pair_is_in_the_groups_of_its_source_its_kind_and_its_file() -> None:
@@ -49,7 +49,7 @@ def test_every_group_has_its_accuracy_and_its_pairs() -> None:
     math, chat = (replace(one, origin=Origin("a.jsonl", (1,))) for one in (math, chat))
     table = accuracy_by_group(np.array([1.0, -1.0, 2.0]), [math, chat, sampled])
     # the source says nothing that the total does not; the sampled pair is from no file
-    assert [(row["field"], row["value"]) for row in table] == [
+    assert [(row.field, row.value) for row in table] == [
         ("file", "a.jsonl"),
         ("category", "chat"),
         ("category", "math"),
@@ -60,34 +60,37 @@ def test_every_group_has_its_accuracy_and_its_pairs() -> None:
 def test_bins_hold_equal_numbers_of_pairs_in_the_order_of_their_size() -> None:
     margins = np.array([1.0, -1.0, 1.0, 1.0, -1.0])
     table = accuracy_by_size(margins, np.array([5.0, 1.0, 3.0, 4.0, 2.0]), bins=2)
-    assert [(row["low"], row["high"]) for row in table] == [(1.0, 3.0), (4.0, 5.0)]
+    assert [(row.low, row.high) for row in table] == [(1.0, 3.0), (4.0, 5.0)]
     assert means(table) == [(pytest.approx(1 / 3), 3), (1.0, 2)]
-    assert sum(row["pairs"] for row in accuracy_by_size(margins, np.ones(5), bins=9)) == 5
+    assert sum(row.pairs for row in accuracy_by_size(margins, np.ones(5), bins=9)) == 5
 
 
 def test_margin_bins_of_the_judge_need_a_judge() -> None:
-    table = margin_bins(np.array([1.0, -3.0]), [pair(), pair(judge=-0.5)], bins=4)
-    assert [(row["low"], row["pairs"]) for row in table["judge_margin_bins"]] == [(0.5, 1)]
-    assert [row["high"] for row in table["model_margin_bins"]] == [1.0, 3.0]
-    assert margin_bins(np.array([1.0]), [pair()], bins=4)["judge_margin_bins"] == []
+    by_judge, by_model = margin_bins(np.array([1.0, -3.0]), [pair(), pair(judge=-0.5)], bins=4)
+    assert [(row.low, row.pairs) for row in by_judge] == [(0.5, 1)]
+    assert [row.high for row in by_model] == [1.0, 3.0]
+    assert margin_bins(np.array([1.0]), [pair()], bins=4)[0] == []
 
 
 def test_length_matched_pairs_are_those_within_the_ratio_either_way() -> None:
     pairs = [pair(lengths=lengths) for lengths in ((11, 10), (10, 11), (12, 10), (10, 12), (0, 0), (1, 0))]
     matched = length_matched_accuracy(np.array([1.0, -1.0, 1.0, 1.0, 1.0, 1.0]), pairs, max_ratio=1.1)
-    assert matched["pairs"] == 3 and matched["accuracy"]["mean"] == pytest.approx(2 / 3)
-    assert length_matched_accuracy(np.array([1.0]), pairs[2:3], max_ratio=1.1) == {"accuracy": None, "pairs": 0}
+    assert matched.pairs == 3 and matched.accuracy.mean == pytest.approx(2 / 3)
+    assert length_matched_accuracy(np.array([1.0]), pairs[2:3], max_ratio=1.1).as_json() == {
+        "accuracy": None,
+        "pairs": 0,
+    }
 
 
 def test_agreement_with_the_judge_by_hand() -> None:
     pairs = [pair(judge=margin) for margin in (0.1, 0.2, 0.4)] + [pair()]
     found = judge_agreement(np.array([1.0, -2.0, 3.0, -9.0]), pairs)
-    assert found is not None and found["pairs"] == 3
+    assert found is not None and found.pairs == 3
     # ranks of the judge 1 2 3, of the model 2 1 3: 1 - 6 * (1 + 1 + 0) / (3 * 8)
-    assert found["spearman"] == pytest.approx(0.5)
-    assert found["weighted_accuracy"] == pytest.approx((0.1 + 0.4) / 0.7)
+    assert found.spearman == pytest.approx(0.5)
+    assert found.weighted_accuracy == pytest.approx((0.1 + 0.4) / 0.7)
     assert judge_agreement(np.array([1.0]), [pair()]) is None
-    assert judge_agreement(np.zeros(3), pairs[:3]) == {"pairs": 3, "spearman": None, "weighted_accuracy": 0.0}
+    assert judge_agreement(np.zeros(3), pairs[:3]).as_json() == {"pairs": 3, "spearman": None, "weighted_accuracy": 0.0}
 
 
 def test_pairs_of_a_prompt_have_its_number() -> None:
@@ -105,11 +108,11 @@ def test_every_accuracy_counts_pairs_of_a_prompt_as_fewer() -> None:
     whole = wilson_interval(int(right.sum()), 80, design_effect=effect)
     assert effect > 4 and accuracy_of(margins, prompt_numbers(pairs)) == whole
     assert accuracy_of(margins) == accuracy_of(margins, prompt_numbers(alone)) == wilson_interval(int(right.sum()), 80)
-    assert length_matched_accuracy(margins, pairs, max_ratio=1.0)["accuracy"] == whole
-    (half,) = {row["pairs"] for row in accuracy_by_group(margins, pairs)}
+    assert length_matched_accuracy(margins, pairs, max_ratio=1.0).accuracy == whole
+    (half,) = {row.pairs for row in accuracy_by_group(margins, pairs)}
     assert half == 40
-    for table in (accuracy_by_group, lambda m, p: margin_bins(m, p, bins=2)["judge_margin_bins"],
-                  lambda m, p: margin_bins(m, p, bins=2)["model_margin_bins"]):  # fmt: skip
+    for table in (accuracy_by_group, lambda m, p: margin_bins(m, p, bins=2)[0],
+                  lambda m, p: margin_bins(m, p, bins=2)[1]):  # fmt: skip
         for ours, theirs in zip(table(margins, pairs), table(margins, alone), strict=True):
-            widths = [one["accuracy"]["high"] - one["accuracy"]["low"] for one in (ours, theirs)]
-            assert ours["accuracy"]["mean"] == theirs["accuracy"]["mean"] and widths[0] > 1.4 * widths[1]
+            widths = [one.accuracy.high - one.accuracy.low for one in (ours, theirs)]
+            assert ours.accuracy.mean == theirs.accuracy.mean and widths[0] > 1.4 * widths[1]

@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM
 
 from pipeline.data.passages import Passage
 from pipeline.data.tokens import tokenize_example
-from pipeline.evaluation.policy import Evaluator, ModelFolders, ScoredSample
+from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
+from pipeline.evaluation.policy import Evaluator, ScoredSample
 from pipeline.evaluation.policy_metrics import policy_metrics
 from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.judges.text_classifier import fit_judge
@@ -42,9 +43,10 @@ def evaluator(policy_folder: Path, encoder_folder: Path, tmp_path: Path, compute
     create_reward_model(encoder_folder, compute, max_length=48, seed=0).save(tmp_path / "reward_model")
     for folder in (policy_folder, tmp_path / "reward_model"):
         store_text_format(folder, TextFormat("transcript"))
-    return Evaluator.load(
-        judge=PointwiseJudge(lambda passages: judge.score([one.text for one in passages])),
-        folders=ModelFolders(reward_model=tmp_path / "reward_model", reference=policy_folder),
+    judge.save(tmp_path / "judge")
+    return load_evaluator(
+        InstrumentFolders(tmp_path / "judge", tmp_path / "reward_model", reference=policy_folder),
+        chat=ChatAccess(params.judge.endpoint, tmp_path / "replies"),
         settings=changed(params.evaluate_policy, batch_size=4, bootstrap_resamples=50),
         sampling=changed(params.sampling, max_new_tokens=5, temperature=0.8, batch_size=4),
         compute=compute,
@@ -103,8 +105,8 @@ def test_a_judge_that_compares_rates_against_the_sft_samples(evaluator: Evaluato
     assert [sample.judge_score for sample in samples] == expected
     assert {0.0, 1.0} <= set(expected)
     metrics = policy_metrics(evaluator, samples, baseline, 12.0)
-    assert metrics["win_rate_vs_sft"]["mean"] == metrics["judge_score"]["mean"] == pytest.approx(np.mean(expected))
-    assert metrics["judge_verdicts"] == {"malformed": 1}
+    assert metrics.win_rate_vs_sft.mean == metrics.judge_score.mean == pytest.approx(np.mean(expected))
+    assert metrics.judge_verdicts == {"malformed": 1}
 
 
 def test_a_comparison_without_verdict_counts_as_a_tie_of_policies(evaluator: Evaluator) -> None:
@@ -114,7 +116,7 @@ def test_a_comparison_without_verdict_counts_as_a_tie_of_policies(evaluator: Eva
 
     evaluator = replace(evaluator, judge=Silent(lambda texts: np.zeros(len(texts))))
     samples = evaluator.sample_and_score(evaluator.reference, PROMPTS, title="test")
-    assert policy_metrics(evaluator, samples, samples, 12.0)["win_rate_vs_sft"]["mean"] == 0.5
+    assert policy_metrics(evaluator, samples, samples, 12.0).win_rate_vs_sft.mean == 0.5
 
 
 def test_sampled_log_ratios_estimate_a_kl_that_is_positive(evaluator: Evaluator, make_policy: PolicyMaker) -> None:
@@ -172,15 +174,15 @@ def test_perplexity_equals_that_of_a_plain_forward(evaluator: Evaluator, policy_
 def test_metrics_of_the_baseline_against_itself(evaluator: Evaluator) -> None:
     samples = evaluator.sample_and_score(evaluator.reference, PROMPTS, title="test")
     metrics = policy_metrics(evaluator, samples, samples, 12.0)
-    assert metrics["win_rate_vs_sft"] == {"mean": 0.5, "low": 0.5, "high": 0.5}
-    assert metrics["length_controlled_win_rate"] is None
-    assert metrics["judge_gain"] == metrics["reward_gain"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
-    assert metrics["kl_nats_per_sequence"] == metrics["kl_k3_nats_per_sequence"] == metrics["kl_nats_per_token"] == 0.0
-    assert [(row["category"], row["prompts"]) for row in metrics["by_category"]] == [("kind 0", 3), ("kind 1", 3)]
-    assert metrics["perplexity_held_out"] == 12.0
-    assert metrics["evaluation_prompts"] == len(PROMPTS)
-    assert metrics["mean_response_tokens"] == np.mean([sample.tokens for sample in samples])
-    assert metrics["judge_score"]["mean"] == pytest.approx(np.mean([sample.judge_score for sample in samples]))
+    assert metrics.win_rate_vs_sft.as_json() == {"mean": 0.5, "low": 0.5, "high": 0.5}
+    assert metrics.length_controlled_win_rate is None
+    assert metrics.judge_gain.as_json() == metrics.reward_gain.as_json() == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert metrics.kl_nats_per_sequence == metrics.kl_k3_nats_per_sequence == metrics.kl_nats_per_token == 0.0
+    assert [(row.category, row.prompts) for row in metrics.by_category] == [("kind 0", 3), ("kind 1", 3)]
+    assert metrics.perplexity_held_out == 12.0
+    assert metrics.evaluation_prompts == len(PROMPTS)
+    assert metrics.mean_response_tokens == np.mean([sample.tokens for sample in samples])
+    assert metrics.judge_score.mean == pytest.approx(np.mean([sample.judge_score for sample in samples]))
 
 
 def test_scores_are_of_responses_that_ended_or_were_cut(evaluator: Evaluator, make_policy: PolicyMaker) -> None:

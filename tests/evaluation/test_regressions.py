@@ -23,25 +23,25 @@ def test_a_category_has_regressed_where_it_fell_beyond_chance_and_by_more_than_t
     categories = [name for name in falls for _ in range(20)]
     policy = [score for fall in falls.values() for score in alternating(0.5 + fall, 20)]
     table = compare_categories(categories, [0.5] * 80, policy, confidence=0.95, max_drop=0.06)
-    assert [(row["category"], row["prompts"], row["regressed"]) for row in table] == [
+    assert [(row.category, row.prompts, row.regressed) for row in table] == [
         ("large", 20, True), ("none", 20, False), ("rose", 20, False), ("small", 20, False),
     ]  # fmt: skip
     large = table[0]
-    assert (large["sft"], large["before"]) == pytest.approx((0.5, 0.4))
-    assert large["difference"]["mean"] == pytest.approx(-0.1) and large["difference"]["high"] < 0
-    assert table[3]["difference"]["high"] < 0, "beyond chance, but too small to count"
+    assert (large.sft, large.before) == pytest.approx((0.5, 0.4))
+    assert large.difference.mean == pytest.approx(-0.1) and large.difference.high < 0
+    assert table[3].difference.high < 0, "beyond chance, but too small to count"
 
 
 def test_a_large_fall_that_may_be_chance_is_no_regression() -> None:
     """The mean alone said that it was one."""
     noisy = [0.5 + 0.45 * (-1) ** at - 0.1 for at in range(20)]
     (row,) = compare_categories(["a"] * 20, [0.5] * 20, noisy, confidence=0.95, max_drop=0.02)
-    assert row["difference"]["mean"] < -0.02 and row["difference"]["high"] > 0 and not row["regressed"]
+    assert row.difference.mean < -0.02 and row.difference.high > 0 and not row.regressed
 
 
 def test_one_prompt_is_no_regression() -> None:
     (row,) = compare_categories(["a"], [1.0], [0.0], confidence=0.95, max_drop=0.02)
-    assert row["difference"] == {"mean": -1.0, "low": None, "high": None} and not row["regressed"]
+    assert row.difference.as_json() == {"mean": -1.0, "low": None, "high": None} and not row.regressed
 
 
 @pytest.mark.parametrize("verdicts", [False, True], ids=["scores", "verdicts"])
@@ -56,8 +56,8 @@ def test_of_a_judge_that_throws_dice_about_1_run_in_40_shows_a_regression(verdic
     found, by_the_mean = 0, 0
     for _ in range(RUNS):
         table = compare_categories(CATEGORIES, dice(), dice(), confidence=0.95, max_drop=0.0)
-        found += any(row["regressed"] for row in table)
-        by_the_mean += any(row["before"] < row["sft"] - 0.02 for row in table)
+        found += any(row.regressed for row in table)
+        by_the_mean += any(row.before < row.sft - 0.02 for row in table)
     # three standard deviations of the share of so many runs
     assert abs(found / RUNS - 0.025) < 3 * (0.025 * 0.975 / RUNS) ** 0.5
     assert by_the_mean / RUNS > 0.7, "a fall of the mean by 0.02 was in most of them"

@@ -8,13 +8,22 @@ import torch
 from pipeline.data.passages import Passage
 from pipeline.errors import PipelineError
 from pipeline.evaluation.reward_choice import choose_model, comparison_lines, shift_to_responses
+from pipeline.results.document import Interval
+from pipeline.results.reward import ComparedRewardModel, MatchedAccuracy
 from tests.preference_pairs import preference_pair
 
 
-def row(name: str, accuracy: float, error: float) -> dict[str, Any]:
-    interval = {"mean": accuracy, "low": accuracy - 0.1, "high": accuracy + 0.1}
-    matched = {"accuracy": None, "pairs": 0}
-    return {"name": name, "accuracy": interval, "length_matched": matched, "expected_calibration_error": error}
+def row(name: str, accuracy: float, error: float) -> ComparedRewardModel:
+    return ComparedRewardModel(
+        name=name,
+        accuracy=Interval(mean=accuracy, low=accuracy - 0.1, high=accuracy + 0.1),
+        length_matched=MatchedAccuracy(accuracy=None, pairs=0),
+        expected_calibration_error=error,
+        error_after_temperature=error,
+        max_deviation=0.0,
+        truncated_texts=0,
+        pairs=10,
+    )
 
 
 TABLE = [row("own", 0.7, 0.01), row("big", 0.8, 0.3), row("small", 0.8, 0.2)]

@@ -32,11 +32,11 @@ def test_the_paired_bootstrap_has_the_quantiles_of_all_resamples() -> None:
     means = [sum(drawn) / 4 for drawn in itertools.product(differences, repeat=4)]
     low, high = np.quantile(means, (0.025, 0.975))
     found = paired_bootstrap(ours, theirs, resamples=40_000, seed=0, name="test")
-    assert found["mean"] == pytest.approx(0.225)
+    assert found.mean == pytest.approx(0.225)
     # for four values: Student's t with 3 degrees of freedom over the normal quantile, times sqrt(4 / 3)
     wider = 3.182446 / 1.959964 * math.sqrt(4 / 3)
     expected = [0.225 + wider * (end - 0.225) for end in (low, high)]
-    assert [found["low"], found["high"]] == pytest.approx(expected, abs=wider * 0.026)  # the next value of a mean
+    assert [found.low, found.high] == pytest.approx(expected, abs=wider * 0.026)  # the next value of a mean
 
 
 @pytest.mark.parametrize("count", [6, 8, 12, 20, 192])
@@ -46,13 +46,13 @@ def test_an_interval_leaves_the_truth_out_in_one_case_of_twenty(count: int) -> N
     for trial in range(trials):
         values = rng.normal(0.0, 0.3, count)
         found = bootstrap_mean(values, resamples=400, seed=trial, name="t", within=(-5.0, 5.0))
-        missed += found["low"] > 0 or found["high"] < 0
+        missed += found.low > 0 or found.high < 0
     assert missed / trials < 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
 
 
 def test_an_interval_stays_in_its_range() -> None:
     found = method_difference([[0.95] * 8, [0.1] * 8], [[0.05] * 7 + [0.06]], within=(-1.0, 1.0))
-    assert found["low"] >= -1.0 and found["high"] <= 1.0
+    assert found.low >= -1.0 and found.high <= 1.0
 
 
 def test_pairing_finds_a_difference_that_two_intervals_hide() -> None:
@@ -60,10 +60,14 @@ def test_pairing_finds_a_difference_that_two_intervals_hide() -> None:
     ours = ease + np.random.default_rng(1).normal(0.1, 0.1, 100)
     paired = paired_bootstrap(ours, ease, resamples=500, seed=0, name="test")
     alone = [bootstrap_mean(side, resamples=500, seed=0, name="test") for side in (ours, ease)]
-    assert paired["low"] > 0 and alone[0]["low"] < alone[1]["high"]
-    assert paired_bootstrap(ease, ease, resamples=50, seed=0, name="test") == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert paired.low > 0 and alone[0].low < alone[1].high
+    assert paired_bootstrap(ease, ease, resamples=50, seed=0, name="test").as_json() == {
+        "mean": 0.0,
+        "low": 0.0,
+        "high": 0.0,
+    }
     back = paired_bootstrap(ease, ours, resamples=500, seed=0, name="test")
-    assert [back["low"], back["high"]] == pytest.approx([-paired["high"], -paired["low"]])
+    assert [back.low, back.high] == pytest.approx([-paired.high, -paired.low])
 
 
 def test_values_of_other_units_are_not_paired() -> None:
@@ -85,10 +89,10 @@ def test_seeds_that_agree_add_nothing_and_seeds_that_spread_decide() -> None:
     assert method_difference([ours.tolist()] * 3, [theirs.tolist()]) == pytest.approx(alone)
     # the same mean, but one seed gained 0.15 and the others nothing: no prompt tells that a fourth would gain
     spread = method_difference([(ours + by).tolist() for by in (0.1, -0.05, -0.05)], [theirs.tolist()])
-    assert spread["mean"] == pytest.approx(alone["mean"])
-    assert alone["low"] > 0 > spread["low"]
+    assert spread.mean == pytest.approx(alone.mean)
+    assert alone.low > 0 > spread.low
     back = method_difference([theirs.tolist()], [(ours + by).tolist() for by in (0.1, -0.05, -0.05)])
-    assert back["low"] < 0 < back["high"]
+    assert back.low < 0 < back.high
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
@@ -98,7 +102,7 @@ def test_the_interval_over_few_seeds_covers_the_truth(seeds: int) -> None:
     for _ in range(trials):
         ours = 0.1 + rng.normal(0, 0.05, (seeds, 1)) + rng.normal(0, 0.2, 40) + rng.normal(0, 0.1, (seeds, 40))
         found = method_difference(ours.tolist(), [[0.0] * 40])
-        inside += found["low"] <= 0.1 <= found["high"]
+        inside += found.low <= 0.1 <= found.high
     assert 0.92 < inside / trials <= 1.0
 
 
@@ -111,9 +115,9 @@ def test_the_bootstrap_interval_is_about_the_normal_one() -> None:
     values = np.random.default_rng(0).normal(3.0, 2.0, 400)
     interval = bootstrap_mean(values, resamples=4000, seed=0, name="test")
     half = 1.96 * values.std() / 20
-    assert interval["mean"] == pytest.approx(values.mean())
-    assert interval["low"] == pytest.approx(values.mean() - half, abs=0.1 * half)
-    assert interval["high"] == pytest.approx(values.mean() + half, abs=0.1 * half)
+    assert interval.mean == pytest.approx(values.mean())
+    assert interval.low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert interval.high == pytest.approx(values.mean() + half, abs=0.1 * half)
 
 
 def test_the_bootstrap_covers_the_truth_about_95_times_in_100() -> None:
@@ -121,7 +125,7 @@ def test_the_bootstrap_covers_the_truth_about_95_times_in_100() -> None:
     covered = 0
     for trial in range(200):
         interval = bootstrap_mean(rng.exponential(1.0, 60), resamples=300, seed=trial, name="test")
-        covered += interval["low"] <= 1.0 <= interval["high"]
+        covered += interval.low <= 1.0 <= interval.high
     assert 0.88 <= covered / 200 <= 0.99
 
 
@@ -134,13 +138,13 @@ def test_the_bootstrap_follows_seed_and_name() -> None:
 
 
 def test_a_single_value_is_its_own_interval() -> None:
-    assert bootstrap_mean([2.0], resamples=10, seed=0, name="t") == {"mean": 2.0, "low": 2.0, "high": 2.0}
+    assert bootstrap_mean([2.0], resamples=10, seed=0, name="t").as_json() == {"mean": 2.0, "low": 2.0, "high": 2.0}
 
 
 @pytest.mark.parametrize("values", [[0.9], [0.1, 0.1], [0.2, 0.4, 0.3, 0.2, 0.3]])
 def test_so_few_values_of_a_known_range_may_be_anywhere_in_it(values: list[float]) -> None:
     found = bootstrap_mean(values, resamples=50, seed=0, name="t", within=(0.0, 1.0))
-    assert found == {"mean": pytest.approx(np.mean(values)), "low": 0.0, "high": 1.0}
+    assert found.as_json() == {"mean": pytest.approx(np.mean(values)), "low": 0.0, "high": 1.0}
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
@@ -153,11 +157,11 @@ def test_equal_gains_may_be_others_on_other_prompts() -> None:
     """7 of 7 better by half a point are no 95 % interval from 0.5 to 0.5."""
     found = policy_difference([0.9] * 7, [0.4] * 7, within=(-1.0, 1.0))
     others = 1.959963984540054**2 / (7 + 1.959963984540054**2)
-    assert (found["low"], found["high"]) == pytest.approx((0.5 - 1.5 * others, 0.5 + 0.5 * others))
+    assert (found.low, found.high) == pytest.approx((0.5 - 1.5 * others, 0.5 + 0.5 * others))
     # rounding makes no spread of it: 0.1 + 0.2 is not 0.3 in every place
     theirs = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
     rounded = policy_difference([one + 0.2 for one in theirs], theirs, within=(-1.0, 1.0))
-    assert rounded["low"] < 0 < rounded["high"]
+    assert rounded.low < 0 < rounded.high
 
 
 def test_values_that_differ_keep_the_bootstrap_in_a_known_range() -> None:
@@ -170,7 +174,7 @@ def test_values_that_differ_keep_the_bootstrap_in_a_known_range() -> None:
 def test_methods_of_few_or_equal_prompts_have_the_interval_of_two_policies(count: int) -> None:
     ours, theirs = [0.9] * count, [0.4] * count
     found = method_difference([ours], [theirs], within=(-1.0, 1.0))
-    assert found == policy_difference(ours, theirs, within=(-1.0, 1.0)) and found["high"] > found["low"]
+    assert found == policy_difference(ours, theirs, within=(-1.0, 1.0)) and found.high > found.low
 
 
 def test_draws_of_weights_are_those_of_means() -> None:
@@ -181,7 +185,7 @@ def test_draws_of_weights_are_those_of_means() -> None:
     means = mean + expansion(12) * (weights @ values - mean)
     low, high = np.quantile(means, (0.025, 0.975))
     found = bootstrap_mean(values, resamples=300, seed=0, name="t")
-    assert (found["low"], found["high"]) == pytest.approx((low, high))
+    assert (found.low, found.high) == pytest.approx((low, high))
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-6, 0.005])
@@ -189,7 +193,7 @@ def test_rare_failures_that_did_not_come_up_are_allowed_for(spread: float) -> No
     """0.02 better on each of 64 prompts, give or take a little: one in 50 may be far worse, and was not drawn."""
     gains = 0.02 + spread * (-1.0) ** np.arange(64)
     found = policy_difference(gains, np.zeros(64), within=JUDGE_GAIN_RANGE)
-    assert found["low"] < 0 < found["mean"]
+    assert found.low < 0 < found.mean
 
 
 def test_what_was_not_seen_shrinks_with_the_spread_that_was() -> None:

@@ -20,14 +20,18 @@ from pipeline.evaluation.statistics import (
 def test_wilson_equals_scipy(successes: int, trials: int) -> None:
     peer = binomtest(successes, trials).proportion_ci(method="wilson")
     interval = wilson_interval(successes, trials)
-    assert interval["mean"] == successes / trials
-    assert interval["low"] == pytest.approx(peer.low, abs=1e-9)
-    assert interval["high"] == pytest.approx(peer.high, abs=1e-9)
+    assert interval.mean == successes / trials
+    assert interval.low == pytest.approx(peer.low, abs=1e-9)
+    assert interval.high == pytest.approx(peer.high, abs=1e-9)
 
 
 def test_wilson_known_value() -> None:
     # R: binom.confint(8, 10, methods = "wilson")
-    assert wilson_interval(8, 10) == {"mean": 0.8, "low": pytest.approx(0.4901625), "high": pytest.approx(0.9433178)}
+    assert wilson_interval(8, 10).as_json() == {
+        "mean": 0.8,
+        "low": pytest.approx(0.4901625),
+        "high": pytest.approx(0.9433178),
+    }
 
 
 def test_trials_of_their_own_have_no_design_effect() -> None:
@@ -42,7 +46,7 @@ def test_the_design_effect_by_hand() -> None:
     students = (4.302653 / 2.570582) ** 2  # t of 2 degrees of freedom over that of 5
     assert design_effect(right, clusters) == pytest.approx(5 / 3 * students)
     interval = wilson_interval(30, 40, design_effect=4.0)
-    assert interval == {**wilson_interval(7.5, 10), "mean": 0.75}
+    assert interval == wilson_interval(7.5, 10) and interval.mean == 0.75
 
 
 def test_clusters_in_which_nothing_is_seen_count_as_one_trial_each() -> None:
@@ -68,8 +72,8 @@ def test_an_accuracy_over_four_pairs_a_prompt_covers_the_truth(prompts: int, ali
         right = np.where((rng.random(prompts) < alike)[clusters], same[clusters], own)
         plain = wilson_interval(int(right.sum()), len(right))
         found = wilson_interval(int(right.sum()), len(right), design_effect=design_effect(right, clusters))
-        before += plain["low"] <= truth <= plain["high"]
-        covered += found["low"] <= truth <= found["high"]
+        before += plain.low <= truth <= plain.high
+        covered += found.low <= truth <= found.high
     assert covered / trials > 0.95 - 3 * math.sqrt(0.05 * 0.95 / trials)
     assert alike < 1.0 or before / trials < 0.8
 
@@ -85,7 +89,7 @@ def test_one_more_win_never_makes_it_less_sure(count: int) -> None:
     lows = []
     for ties in range(count, -1, -1):
         shares = [0.5] * ties + [1.0] * (count - ties)
-        lows.append(policy_difference(shares, [0.5] * count, within=JUDGE_GAIN_RANGE)["low"])
+        lows.append(policy_difference(shares, [0.5] * count, within=JUDGE_GAIN_RANGE).low)
     assert lows == sorted(lows) and lows[0] < 0 < lows[-1]
 
 
@@ -95,11 +99,11 @@ def test_preferences_of_equal_policies_are_beyond_chance_in_one_case_of_twenty(c
     drawn = rng.choice([0.0, 0.5, 1.0], p=[(1 - tie) / 2, tie, (1 - tie) / 2], size=(4000, count))
     found = [preference_interval(row) for row in drawn]
     # 17 wins in 24 have p = 0.064 by the sign test, and Wilson's interval lets them pass, too
-    assert np.mean([one["low"] > 0.5 or one["high"] < 0.5 for one in found]) < 0.075
+    assert np.mean([one.low > 0.5 or one.high < 0.5 for one in found]) < 0.075
 
 
 def test_most_ties_are_sure_of_a_half() -> None:
     """A Wilson interval takes a tie for a thrown coin."""
     shares = [1.0] * 24 + [0.5] * 65 + [0.0] * 11
     found, wilson = preference_interval(shares), wilson_interval(56.5, 100)
-    assert wilson["low"] < found["low"] < found["mean"] < found["high"] < wilson["high"]
+    assert wilson.low < found.low < found.mean < found.high < wilson.high

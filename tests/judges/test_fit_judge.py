@@ -94,6 +94,12 @@ def test_a_reward_model(
     assert str(tmp_path) not in (tmp_path / "artifacts/judge/judge.json").read_text()
 
 
+def test_a_chat_model_that_prefers_a_position_is_measured(tmp_path: Path, params: Params, compute: Compute) -> None:
+    with serve(Fake(lambda messages: "[[B]]")) as fake:
+        stage = run(tmp_path, params, compute, fake.settings(), kind="chat", measured_pairs=2)
+    assert stage.metrics["verdicts"]["both_second"] == 2 and stage.metrics["verdicts"]["position_bias"] == -1.0
+
+
 def test_a_classifier_keeps_its_files_and_keys(tmp_path: Path, params: Params, compute: Compute) -> None:
     stage = run(tmp_path, params, compute, params.judge.endpoint)
     assert sorted(path.name for path in (tmp_path / "artifacts/judge").iterdir()) == ["judge.json", "judge.safetensors"]

@@ -88,10 +88,10 @@ def test_agreement_is_of_all_that_was_compared_not_of_the_pairs_with_a_winner(tm
         for who, winner in zip(("ann", "bob"), pair, strict=True)
     ]
     found = read(tmp_path, *lines)
-    assert len(found.pairs) == 4 and found.agreement["comparisons"] == 6 and found.agreement["annotators"] == 2
+    assert len(found.pairs) == 4 and found.agreement.comparisons == 6 and found.agreement.annotators == 2
     # 12 votes, 6 of each verdict: observed disagreement 4/12, expected 2 x 6 x 6 / (12 x 11) = 72/132
-    assert found.agreement["krippendorff_alpha"] == pytest.approx(1 - (4 / 12) / (72 / 132), abs=1e-6)
-    assert found.agreement["first_shown_wins"] == 0.5
+    assert found.agreement.krippendorff_alpha == pytest.approx(1 - (4 / 12) / (72 / 132), abs=1e-6)
+    assert found.agreement.first_shown_wins == 0.5
 
 
 @pytest.mark.parametrize(("winners", "fate"), [("ab", "no_majority"), ("abt", "no_majority"), ("att", "tie")])
@@ -111,8 +111,8 @@ def test_the_contract_takes_them(tmp_path: Path, params: Params) -> None:
     validated = validate_pairs([pair.as_record() for pair in found.pairs], params.validate_preferences)
     assert len(validated.accepted) == 3 and all(pair.votes for pair in validated.accepted)
     agreement = summarise_votes([[Vote("ann", "a")]] * 9)
-    assert detail_pairs(validated, agreement=agreement)["votes"] == agreement
-    assert detail_pairs(validated)["votes"] == summarise_votes([[Vote("ann", "a")]] * 3)
+    assert detail_pairs(validated, agreement=agreement).votes == agreement
+    assert detail_pairs(validated).votes == summarise_votes([[Vote("ann", "a")]] * 3)
 
 
 def test_no_votes_is_an_error_that_names_the_command(tmp_path: Path) -> None:

@@ -82,9 +82,10 @@ def reward_and_data_documents(rng: random.Random) -> dict[str, Json]:
             "sources": [
                 {"file": "reviews.csv", "md5": None, "format": "labelled_texts: text = text", "rows": 9000,
                  "fates": {"used.judge": 900, "used.train": 560, "unused.sft": 8000, "dropped.empty_text": 400,
-                           "dropped.duplicate": 40, "dropped.near_duplicate_across_splits": 3}},
+                           "dropped.duplicate": 40, "dropped.near_duplicate_across_splits": 3},
+                 "unused_columns": [], "unused_fields": []},
             ],
-            "examples": {"empty_text": [{"file": "reviews.csv", "row": 3, "value": "{'text': ''}"}]},
+            "examples": {"empty_text": [{"file": "reviews.csv", "row": 3, "seen": "", "value": "{'text': ''}"}]},
             "votes": {
                 "comparisons": 50, "votes": 150, "annotators": 3, "votes_each": 3.0,
                 "verdicts": {"a": 60, "b": 70, "tie": 20}, "krippendorff_alpha": 0.61,

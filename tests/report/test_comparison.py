@@ -17,7 +17,7 @@ POLICY_KEYS = INTERVALS | {
 
 
 def test_keys_are_stable(inputs, write_report_params):
-    comparison = build_comparison(inputs, write_report_params)
+    comparison = build_comparison(inputs, write_report_params).as_json()
     assert set(comparison) == {
         "policies", "judges", "pairs", "seeds", "overoptimization", "reward_model", "kl_for_judge_score", "repair",
         "preferences", "flags",
@@ -39,7 +39,7 @@ def test_keys_are_stable(inputs, write_report_params):
 
 def test_initial_loss_is_the_first_row_of_the_history(inputs, write_report_params):
     expected = inputs.histories["train_reward"][0]["loss"]
-    assert build_comparison(inputs, write_report_params)["reward_model"]["initial_loss"] == expected
+    assert build_comparison(inputs, write_report_params).reward_model.initial_loss == expected
 
 
 def test_table_has_aligned_rows(inputs, write_report_params):

@@ -36,19 +36,19 @@ def overtrained(inputs):
 def test_proxy_and_gold_are_fitted_over_their_own_start(overtrained):
     entry = overoptimization_entries(overtrained)["dpo"]["seed-0"]
     gold, proxy = entry["gold"], entry["proxy"]
-    assert gold["fit"]["alpha"] == pytest.approx(0.2) and gold["fit"]["beta"] == pytest.approx(0.2)
-    assert gold["fit"]["peak_kl"] == pytest.approx(1.0) and gold["fit"]["beyond_measured"] is False
-    assert gold["measured_peak"] == {"step": 2, "kl": 1.0, "gain": pytest.approx(0.2)}
-    assert proxy["fit"]["alpha"] == pytest.approx(2.0) and proxy["fit"]["beta"] == pytest.approx(0.1)
-    assert proxy["measured_peak"]["step"] == 4 and proxy["largest_measured_kl"] == 6.0
-    assert proxy["fit"]["peak_kl"] is None  # exp(38) nats
+    assert gold.fit.alpha == pytest.approx(0.2) and gold.fit.beta == pytest.approx(0.2)
+    assert gold.fit.peak_kl == pytest.approx(1.0) and gold.fit.beyond_measured is False
+    assert gold.measured_peak.as_json() == {"step": 2, "kl": 1.0, "gain": pytest.approx(0.2)}
+    assert proxy.fit.alpha == pytest.approx(2.0) and proxy.fit.beta == pytest.approx(0.1)
+    assert proxy.measured_peak.step == 4 and proxy.largest_measured_kl == 6.0
+    assert proxy.fit.peak_kl is None  # exp(38) nats
 
 
 def test_best_of_n_has_its_own_form(inputs):
     entry = overoptimization_entries(inputs)["best_of_n"]
-    assert entry["gold"]["fit"]["form"] == "best_of_n" and entry["gold"]["fit"]["points"] == 3
-    assert entry["gold"]["measured_peak"]["best_of_n"] == 8
-    assert entry["gold"]["measured_peak"]["gain"] == pytest.approx(0.65 - 0.47)
+    assert entry["gold"].fit.form == "best_of_n" and entry["gold"].fit.points == 3
+    assert entry["gold"].measured_peak.best_of_n == 8
+    assert entry["gold"].measured_peak.gain == pytest.approx(0.65 - 0.47)
 
 
 def test_without_best_of_n_and_with_one_checkpoint_there_is_no_fit(inputs):
@@ -56,7 +56,7 @@ def test_without_best_of_n_and_with_one_checkpoint_there_is_no_fit(inputs):
         inputs.trained["dpo"], [point(0, 0, 0.5), point(3, 2, 0.6)]))  # fmt: skip
     found = overoptimization_entries(given)
     assert found["best_of_n"] == {"proxy": None, "gold": None}
-    assert found["dpo"]["seed-0"]["gold"]["fit"] is None
+    assert found["dpo"]["seed-0"]["gold"].fit is None
     assert {row.fitted_peak for row in fit_rows(given) if row.source == "DPO"} == {"too few points"}
 
 
@@ -110,7 +110,7 @@ def test_win_rate_counts_ties_half(inputs):
 def test_every_two_policies_once(inputs, write_report_params):
     pairs = [(one.first, one.second) for one in compare_pairs(inputs)]
     assert pairs == [("dpo", "sft"), ("ppo", "sft"), ("ppo", "dpo")]
-    entries = build_comparison(inputs, write_report_params)["pairs"]
+    entries = build_comparison(inputs, write_report_params).as_json()["pairs"]
     assert set(entries[0]) == {"first", "second", "judge_score_difference", "win_rate", "over"}
     means = {name: np.mean([one.judge_score for one in inputs.policies[name].samples]) for name in inputs.policies}
     assert entries[2]["judge_score_difference"]["mean"] == pytest.approx(means["ppo"] - means["dpo"])

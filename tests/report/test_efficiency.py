@@ -224,7 +224,7 @@ def test_where_resamples_gain_nothing_the_ratio_has_no_upper_end(inputs):
 
 
 def test_comparison_has_the_ratios_with_their_intervals(inputs, write_report_params):
-    found = build_comparison(inputs, write_report_params)["kl_for_judge_score"]
+    found = build_comparison(inputs, write_report_params).as_json()["kl_for_judge_score"]
     assert list(found) == ["largest_common", "half_of_it", "largest_of_each"]
     for name in ("dpo", "ppo"):
         own = found["largest_of_each"][name]

@@ -15,7 +15,7 @@ from pipeline.report.flags import (
     training_warnings,
 )
 from pipeline.results.document import Interval
-from pipeline.results.preferences import CueDocument
+from pipeline.results.preferences import Cue
 from pipeline.results.reward import ExpectedError
 from tests.report.trained_files import with_policy, with_scores
 
@@ -103,8 +103,8 @@ def test_tokens_of_another_sampler(inputs, write_report_params):
     assert code == "sampler_off_policy"
     assert "2 of 3 rollouts is up to 0.02 nats a token" in message and "importance_truncation" in message
     run = replace(inputs.trained["ppo"], history=[*inputs.trained["ppo"].history, *history[1:]])
-    (flag,) = [one for one in find_flags(with_policy(inputs, run), write_report_params) if one["code"] == code]
-    assert flag["policy"] == "ppo"
+    (flag,) = [one for one in find_flags(with_policy(inputs, run), write_report_params) if one.code == code]
+    assert flag.policy == "ppo"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def with_document(inputs, name, update):
      (0.86, 0.97, 54, False)],
 )  # fmt: skip
 def test_a_word_that_tells_the_label(inputs, low, high, pairs, raised):
-    cue = CueDocument(kind="word", cue="great", pairs=pairs, chosen_share=0.9, low=low, high=high)
+    cue = Cue(kind="word", cue="great", pairs=pairs, chosen_share=0.9, low=low, high=high)
     found = preference_warnings(with_document(inputs, "preference_details", {"cues": [cue]}))
     assert codes(found) == ["shortcut_word"] * raised
 
@@ -195,12 +195,12 @@ def test_flags_name_their_policy_or_subject(inputs, write_report_params):
     strict = write_report_params.model_copy(update={"max_kl": 0.5})
     object.__setattr__(inputs, "preferences", inputs.preferences.model_copy(update={"quarantined": 200}))
     flags = find_flags(inputs, strict)
-    assert [(flag.get("policy"), flag.get("subject")) for flag in flags] == [
+    assert [(flag.policy, flag.subject) for flag in flags] == [
         ("dpo", None),
         ("ppo", None),
         (None, "preferences"),
     ]
-    assert all(flag["message"].endswith(".") for flag in flags)
+    assert all(flag.message.endswith(".") for flag in flags)
 
 
 def test_a_loss_that_does_not_fall(inputs):

@@ -192,15 +192,14 @@ def test_examples_are_those_whose_reward_rose_most_where_the_judge_fell(run, sft
     judge = [0.4, 0.4, 0.6, 0.4, 0.5, 0.4, 0.1]
     reward = [1.0, 3.0, 9.0, -1.0, 8.0, 2.0, 0.5]
     found = find_examples(replace(run, samples=scored(run.samples, judge, reward)), theirs)
-    assert [one["id"] for one in found] == ["p1", "p5", "p0"]
-    assert found[0]["policy"]["reward_score"] == 3.0 and found[0]["sft"]["judge_score"] == 0.5
-    assert found[0]["sft"]["response"] == sft.samples[1].response
-    assert set(found[0]) == {"id", "prompt", "sft", "policy"}
+    assert [one.id for one in found] == ["p1", "p5", "p0"]
+    assert found[0].policy.reward_score == 3.0 and found[0].sft.judge_score == 0.5
+    assert found[0].sft.response == sft.samples[1].response
 
 
 def test_flags_carry_the_examples(inputs, run, write_report_params):
     given = with_policy(inputs, course(run, FALLING, selected_step=5))
     flags = find_flags(given, write_report_params)
-    assert [(flag["policy"], flag["code"]) for flag in flags] == [("ppo", "reward_hacking"), ("ppo", "peak_passed")]
-    assert 0 < len(flags[0]["examples"]) <= 3 and "seed" not in flags[0] and "examples" not in flags[1]
+    assert [(flag.policy, flag.code) for flag in flags] == [("ppo", "reward_hacking"), ("ppo", "peak_passed")]
+    assert 0 < len(flags[0].examples) <= 3 and flags[0].seed is None and flags[1].examples is None
     assert "ppo: reward_hacking: Along" in comparison_table(build_comparison(given, write_report_params))

@@ -14,6 +14,7 @@ from tests.report.trained_files import load
 def test_the_headline_has_the_numbers_of_the_comparison(inputs, write_report_params):
     comparison = build_comparison(inputs, write_report_params)
     found = headline(comparison)
+    comparison = comparison.as_json()
     assert set(found) == {"sft", "dpo", "ppo", "reward_model", "preferences", "flags"}
     dpo = comparison["policies"]["dpo"]
     assert found["dpo"] == {

@@ -11,6 +11,7 @@ from pipeline.report.page_decision import decide
 from pipeline.report.page_judges import judge_section
 from pipeline.report.page_policies import comparison_rows
 from pipeline.report.verdict import state_verdict
+from pipeline.results.comparison import Comparison
 from pipeline.stage.policy_report import best_policy
 from tests.report.trained_files import load, with_policy, with_scores
 
@@ -46,7 +47,7 @@ def with_problem(inputs, which, problem="right on 0.520 of 2000 held-out texts, 
 
 
 def codes(inputs, params):
-    return [flag["code"] for flag in find_flags(inputs, params)]
+    return [flag.code for flag in find_flags(inputs, params)]
 
 
 def test_a_gain_that_holds_under_both(dpo, write_report_params):
@@ -62,11 +63,13 @@ def test_a_gain_that_the_second_judge_does_not_see(dpo, write_report_params):
     given = with_gains(dpo, first=0.05, second=0.0)
     assert "does not hold under both judges" in " ".join(state_verdict(given).sentences)
     (flag,) = find_flags(given, write_report_params)
-    assert (flag["policy"], flag["code"]) == ("dpo", "gain_not_confirmed")
+    assert (flag.policy, flag.code) == ("dpo", "gain_not_confirmed")
     assert "does not confirm the gain of DPO" in decide(given).recommendation
-    comparison = build_comparison(given, write_report_params)
+    comparison = build_comparison(given, write_report_params).as_json()
     wrote = {"reports/policies/dpo/seed-0/samples.jsonl": "hash"}
-    assert set(best_policy(comparison, wrote)["flags"]) == {"gain_not_confirmed"}, "it does not become champion unseen"
+    assert set(best_policy(Comparison.model_validate(comparison), wrote)["flags"]) == {"gain_not_confirmed"}, (
+        "it does not become champion unseen"
+    )
 
 
 def test_a_second_judge_that_is_no_better_than_a_coin_confirms_nothing(dpo, write_report_params):
@@ -83,10 +86,10 @@ def test_no_verdict_rests_on_a_judge_that_is_no_better_than_a_coin(dpo, write_re
     assert "below judge.min_accuracy" in state_verdict(given).sentences[0]
     assert codes(given, write_report_params) == ["judge_below_minimum"]
     assert decide(given).recommendation.startswith("None can be recommended")
-    comparison = build_comparison(given, write_report_params)
+    comparison = build_comparison(given, write_report_params).as_json()
     assert comparison["judges"]["classifier"]["problem"].startswith("right on 0.520")
     wrote = {"reports/policies/dpo/seed-0/samples.jsonl": "hash"}
-    assert set(best_policy(comparison, wrote)["flags"]) == {"judge_below_minimum"}
+    assert set(best_policy(Comparison.model_validate(comparison), wrote)["flags"]) == {"judge_below_minimum"}
 
 
 def test_a_judge_that_ranked_pairs_badly_is_flagged_and_the_verdict_stands(dpo, write_report_params):
@@ -97,7 +100,7 @@ def test_a_judge_that_ranked_pairs_badly_is_flagged_and_the_verdict_stands(dpo, 
 
 def test_judges_and_gains_for_machines(write_reports, write_report_params):
     inputs = load(write_reports(seeds=[0, 1, 2]), seeds=[0, 1, 2])
-    comparison = build_comparison(inputs, write_report_params)
+    comparison = build_comparison(inputs, write_report_params).as_json()
     assert list(comparison["judges"]) == ["classifier", "lexicon"], "the one that gives the judge score first"
     first, second = comparison["judges"].values()
     assert first["shared_error_share"] is None and second["shared_error_share"] == 0.41
@@ -122,7 +125,7 @@ def test_where_the_judges_agree(dpo):
 
 def test_without_a_second_judge_nothing_is_said_of_one(dpo, write_report_params):
     alone = replace(dpo, judge=dpo.judge.model_copy(update={"second": None}))
-    comparison = build_comparison(alone, write_report_params)
+    comparison = build_comparison(alone, write_report_params).as_json()
     assert list(comparison["judges"]) == ["classifier"] == list(comparison["policies"]["dpo"]["gains"])
     assert "second judge" not in " ".join(state_verdict(alone).sentences).lower()
     assert judge_section(alone).agreement == []

@@ -34,7 +34,7 @@ def with_gains(inputs, **gains):
 
 
 def codes(inputs, params, policy):
-    return [flag["code"] for flag in find_flags(inputs, params) if flag.get("policy") == policy]
+    return [flag.code for flag in find_flags(inputs, params) if flag.policy == policy]
 
 
 def tones(inputs, params, label):
@@ -93,12 +93,14 @@ def test_a_small_sure_fall_is_worse_everywhere(dpo, write_report_params):
 def test_seeds_that_spread_make_a_difference_chance(three, write_report_params):
     """The median run gained on every prompt, but a third of the seeds lost: no seed can be promised to gain."""
     given = with_gains(three, dpo=[0.03, 0.04, -0.08], ppo=[0.03, 0.031, 0.029])
-    found = {row["first"] + row["second"]: row for row in build_comparison(given, write_report_params)["pairs"]}
+    found = {
+        row["first"] + row["second"]: row for row in build_comparison(given, write_report_params).as_json()["pairs"]
+    }
     assert found["dposft"]["over"] == ["seeds", "prompts"]
     assert found["dposft"]["judge_score_difference"]["low"] < 0 < found["pposft"]["judge_score_difference"]["low"]
-    flags = [flag for flag in find_flags(given, write_report_params) if flag["code"] == "no_improvement"]
-    assert [(flag["policy"], "seed" in flag) for flag in flags] == [("dpo", False)]
-    assert "over 3 seeds and 48 prompts" in flags[0]["message"]
+    flags = [flag for flag in find_flags(given, write_report_params) if flag.code == "no_improvement"]
+    assert [(flag.policy, flag.seed) for flag in flags] == [("dpo", None)]
+    assert "over 3 seeds and 48 prompts" in flags[0].message
     assert tones(given, write_report_params, "Judge score") == ["same", "better"]
     assert category_rows(given)[0].cells[1].tone == "same"
     verdict = state_verdict(given)
@@ -108,14 +110,14 @@ def test_seeds_that_spread_make_a_difference_chance(three, write_report_params):
 
 def test_a_collapsed_seed_is_named_by_its_own_fall(three, write_report_params):
     given = with_gains(three, dpo=[0.03, 0.031, 0.029], ppo=[0.03, 0.031, -0.03])
-    flags = [flag for flag in find_flags(given, write_report_params) if flag["code"] == "seed_collapsed"]
-    assert [(flag["policy"], flag["seed"]) for flag in flags] == [("ppo", 2)]
-    assert "judge score below SFT's" in flags[0]["message"]
+    flags = [flag for flag in find_flags(given, write_report_params) if flag.code == "seed_collapsed"]
+    assert [(flag.policy, flag.seed) for flag in flags] == [("ppo", 2)]
+    assert "judge score below SFT's" in flags[0].message
 
 
 def test_a_pair_has_one_interval_whichever_stands_first(three, write_report_params):
     given = with_gains(three, dpo=[0.05, 0.09, 0.07], ppo=[0.01, 0.02, 0.03])
-    (pair,) = [row for row in build_comparison(given, write_report_params)["pairs"] if row["second"] == "dpo"]
+    (pair,) = [row for row in build_comparison(given, write_report_params).as_json()["pairs"] if row["second"] == "dpo"]
     high = f"{-pair['judge_score_difference']['low']:+.3f}"
     assert f"to {high}), over 3 seeds and 48 prompts" in state_verdict(given).sentences[2]
 

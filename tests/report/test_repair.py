@@ -39,7 +39,7 @@ def scores(change):
 
 
 def test_a_repair_is_told_on_evaluation_prompts(hybrid, write_report_params):
-    sad, glad = build_comparison(hybrid, write_report_params)["repair"]["seed-0"]
+    sad, glad = build_comparison(hybrid, write_report_params).as_json()["repair"]["seed-0"]
     assert (sad["category"], sad["trained_on"], sad["prompts"], sad["outcome"]) == (SAD, True, 24, "better")
     assert sad["start_minus_sft"]["high"] < 0 < sad["hybrid_minus_start"]["low"] and sad["hybrid_minus_sft"]["low"] > 0
     assert (glad["trained_on"], glad["outcome"]) == (False, "no clear change")
@@ -99,7 +99,7 @@ def test_of_a_judge_that_throws_dice_no_repair_is_seen_but_by_looking_at_the_sam
     for _ in range(RUNS):
         sft, start, again = (rng.random(160) for _ in range(3))
         table = compare_categories(categories, sft, start, confidence=0.0, max_drop=0.02)
-        regressed = [row["category"] for row in table if row["before"] < row["sft"] - 0.02]
+        regressed = [row.category for row in table if row.before < row.sft - 0.02]
         if not regressed:
             continue
         found += 1

@@ -69,10 +69,10 @@ def test_a_collapsed_seed_stays_in_the_mean_and_is_named(three, write_report_par
     assert [list(row.collapsed) for row in ppo.runs] == [[], ["judge score far below the other seeds'"], []]
     assert ppo.mean["judge_score"] == pytest.approx(0.63)
     assert ppo.mean_without_collapsed["judge_score"] == pytest.approx(0.72)
-    flags = [flag for flag in find_flags(three, write_report_params) if flag["code"] == "seed_collapsed"]
-    assert [(flag["policy"], flag["seed"]) for flag in flags] == [("ppo", 1)]
-    assert "Seed 1 of PPO collapsed" in flags[0]["message"]
-    comparison = build_comparison(three, write_report_params)
+    flags = [flag for flag in find_flags(three, write_report_params) if flag.code == "seed_collapsed"]
+    assert [(flag.policy, flag.seed) for flag in flags] == [("ppo", 1)]
+    assert "Seed 1 of PPO collapsed" in flags[0].message
+    comparison = build_comparison(three, write_report_params).as_json()
     assert comparison["policies"]["ppo"]["seed"] == 0 and comparison["policies"]["dpo"]["seed"] == 2
     entry = comparison["seeds"]["ppo"]
     assert entry["runs"][1]["collapsed"] and entry["runs"][0]["representative"]
@@ -105,7 +105,7 @@ def test_below_sft_is_collapsed_whatever_the_others(three, write_report_params):
 
 def test_one_seed_has_no_table(inputs, write_report_params):
     assert seed_tables(inputs, write_report_params) == {}
-    assert build_comparison(inputs, write_report_params)["seeds"] == {}
+    assert build_comparison(inputs, write_report_params).as_json()["seeds"] == {}
 
 
 def test_the_page_rows_mark_collapse_and_what_selection_gained(three, write_report_params):

@@ -23,7 +23,7 @@ def written(write_report_params, drawn_plots, render, tmp_path_factory) -> Path:
     write_synthetic_reports(root, ["dpo", "ppo"], seeds=[0], prompts=48, costs=True)
     shutil.copy(ROOT / "params.yaml", root)
     comparison = root / "reports/comparison.json"
-    comparison.write_text(json.dumps(build_comparison(load(root), write_report_params)))
+    comparison.write_text(json.dumps(build_comparison(load(root), write_report_params).as_json()))
     page = render(load(root), drawn_plots).replace("0123456789abcdef", digest(comparison.read_bytes()))
     sealed, name = seal(page)
     (root / PAGE).write_text(sealed, encoding="utf-8")
@@ -55,7 +55,7 @@ def test_repro_prints_the_page_of_the_comparison(project: Path, monkeypatch, cap
 def test_repro_never_points_to_a_page_of_another_state(project: Path, monkeypatch, capsys, page: str) -> None:
     monkeypatch.chdir(project)
     if page == "of another comparison":
-        edit_json(project / "reports/comparison.json", rows_of_another_run=1)
+        edit_json(project / "reports/comparison.json", flags=[{"subject": "judge", "code": "new", "message": "New."}])
     elif page == "not the one that git has":
         (project / CHECKED_OUT).write_text(checked_out_script("0123456789abcdef"))
     elif page == "gone":

@@ -45,7 +45,7 @@ VALIDATED = validated(ROWS, {0: ["prefix_pair"], 1: ["blank_text"], 4: ["prefix_
 
 
 def test_summary_by_hand() -> None:
-    assert summarise_pairs(VALIDATED, SETTINGS, ties_without_pair=3) == {
+    assert summarise_pairs(VALIDATED, SETTINGS, ties_without_pair=3).as_json() == {
         "raw": 5,
         "accepted": 4,
         "quarantined": 1,
@@ -66,17 +66,18 @@ def test_summary_by_hand() -> None:
 
 
 def test_margin_is_none_without_scores() -> None:
-    assert summarise_pairs(validated([pair("a", "b")], {}), SETTINGS, ties_without_pair=0)["mean_margin"] is None
+    assert summarise_pairs(validated([pair("a", "b")], {}), SETTINGS, ties_without_pair=0).mean_margin is None
 
 
 def test_a_margin_of_zero_counts() -> None:
     margins = [pair("a", "b", margin=0.0), pair("c", "d", margin=1.0)]
-    assert summarise_pairs(validated(margins, {}), SETTINGS, ties_without_pair=0)["mean_margin"] == 0.5
+    assert summarise_pairs(validated(margins, {}), SETTINGS, ties_without_pair=0).mean_margin == 0.5
 
 
 def test_summary_is_the_same_json_every_time() -> None:
     first, second = (
-        json.dumps(summarise_pairs(VALIDATED, SETTINGS, ties_without_pair=3), allow_nan=False) for _ in range(2)
+        json.dumps(summarise_pairs(VALIDATED, SETTINGS, ties_without_pair=3).as_json(), allow_nan=False)
+        for _ in range(2)
     )
     assert first == second
 
