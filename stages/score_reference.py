@@ -24,7 +24,12 @@ def main(stage: Stage) -> None:
     stops = listed_stop_ids(tokenizer, stage.params.sampling.stop_tokens)
     pairs = tokenize_pairs(tokenizer, accepted, end_of_turn=end, stop_ids=stops, max_length=settings.max_length)
     examples = [example for _, *sides in pairs for example in sides]
-    policy = load_reference(folder, compute, method=stage.params.optimize.dpo.finetuning.method)
+    policy = load_reference(
+        folder,
+        compute,
+        method=stage.params.optimize.dpo.finetuning.method,
+        quantization=stage.params.optimize.dpo.finetuning.quantization,
+    )
     start = perf_counter()
     logps = score_responses(
         policy,

@@ -8,6 +8,7 @@ from pipeline.models.policy import load_policy, load_reference, load_tokenizer
 from pipeline.preferences.scored import read_scored_pairs
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.dpo import train_dpo
+from pipeline.training.optimizer import check_optimizer
 from pipeline.training.run import TrainingRun
 from pipeline.training.schedule import checkpoint_steps, supervised_steps
 
@@ -23,11 +24,13 @@ def main(stage: Stage, seed: str) -> None:
     compute = stage.start_compute(output_bytes=output.size(settings.finetuning, checkpoints=len(kept)))
 
     examples = dpo_examples([(pair.chosen, pair.rejected) for pair in pairs])
+    check_optimizer(settings.optimizer)
     check_fit(dpo_work(config_of(sft), settings, examples), stage.params.runtime)
     tokenizer = load_tokenizer(sft)
     policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=int(seed))
     copied = settings.reference == "frozen_copy"
-    reference = load_reference(sft, compute, method=settings.finetuning.method) if copied else None
+    tuning = settings.finetuning
+    reference = load_reference(sft, compute, method=tuning.method, quantization=tuning.quantization) if copied else None
     run = TrainingRun(
         compute,
         int(seed),

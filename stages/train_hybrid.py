@@ -10,6 +10,7 @@ from pipeline.models.checkpoints import PolicyFolder, keep_checkpoint
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_tokenizer
 from pipeline.stage.run import Stage, run_stage
+from pipeline.training.optimizer import check_optimizer
 from pipeline.training.ppo import ppo_iterations, train_ppo
 from pipeline.training.ppo_inputs import PpoInputs
 from pipeline.training.roles import RoleFolders, load_roles
@@ -51,6 +52,7 @@ def train(stage: Stage, inputs: PpoInputs, output: PolicyFolder, *, seed: int) -
         new_tokens=inputs.sampling.max_new_tokens,
         apart=True,
     )
+    check_optimizer(settings.optimizer)
     check_fit(work, stage.params.runtime)
     folders = RoleFolders(policy=output.start, reference=sft, reward_model=inputs.reward_model)
     roles = load_roles(folders, settings, tokenizer, compute, seed=seed)

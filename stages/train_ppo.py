@@ -6,6 +6,7 @@ from pipeline.models.checkpoints import PolicyFolder
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_tokenizer
 from pipeline.stage.run import Stage, run_stage
+from pipeline.training.optimizer import check_optimizer
 from pipeline.training.ppo import ppo_iterations, train_ppo
 from pipeline.training.ppo_inputs import PpoInputs
 from pipeline.training.roles import RoleFolders, load_roles
@@ -33,6 +34,7 @@ def main(stage: Stage, seed: str) -> None:
         prompts=prompt_tokens(tokenizer, inputs.prompts),
         new_tokens=inputs.sampling.max_new_tokens,
     )
+    check_optimizer(settings.optimizer)
     check_fit(work, stage.params.runtime)
     folders = RoleFolders(policy=sft, reference=sft, reward_model=inputs.reward_model)
     roles = load_roles(folders, settings, tokenizer, compute, seed=int(seed))

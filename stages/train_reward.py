@@ -9,6 +9,7 @@ from pipeline.models.text_format import foreign_template_warning, read_text_form
 from pipeline.preferences.pair import passages_of, read_pairs
 from pipeline.project.hashing import content_size
 from pipeline.stage.run import Stage, run_stage
+from pipeline.training.optimizer import check_optimizer
 from pipeline.training.reward import adopt_reward_model, shrink_fresh_head, train_reward
 from pipeline.training.run import TrainingRun
 
@@ -29,6 +30,7 @@ def main(stage: Stage) -> None:
         tokenizer = load_reward_tokenizer(backbone)
         read = RewardTexts(tokenizer, max_length=settings.max_length, end_of_turn=texts.end_of_turn)
         config, sides = config_of(backbone), [pair.passages for pair in pairs]
+        check_optimizer(settings.optimizer)
         check_fit(reward_work(config, settings, reward_examples(config, read, sides)), stage.params.runtime)
         model = create_reward_model(
             backbone,

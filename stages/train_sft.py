@@ -10,6 +10,7 @@ from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.text_format import check_template, read_text_format
 from pipeline.stage.run import Stage, run_stage
+from pipeline.training.optimizer import check_optimizer
 from pipeline.training.run import TrainingRun
 from pipeline.training.sft import train_sft
 
@@ -33,6 +34,7 @@ def main(stage: Stage) -> None:
 
     if examples:
         lengths = [Example.of_text(len(one.prompt_ids), len(one.response_ids)) for one in examples]
+        check_optimizer(settings.optimizer)
         check_fit(sft_work(config_of(base), settings, lengths), stage.params.runtime)
     policy = load_policy(base, compute, finetuning=settings.finetuning if examples else None, seed=seed)
     if examples:

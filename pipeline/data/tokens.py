@@ -167,6 +167,8 @@ class ForwardLimit:
 
 AUTO_LIMIT = ForwardLimit(above=2048, part=1024)
 """A thousand tokens keep a processor's cores busy; batches that are not much larger are left as they are."""
+AUTO_FROZEN_LIMIT = ForwardLimit(above=8192, part=4096)
+"""Of a pass that keeps nothing for backward, and so takes a small part of the memory for as many tokens."""
 
 
 def split_batch(batch: Sequence[int], lengths: Sequence[int], max_tokens: int) -> list[list[int]]:

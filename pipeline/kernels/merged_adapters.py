@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pipeline.kernels.quantized import QuantizedLinear
+
 if TYPE_CHECKING:
     from peft import PeftModel
 
@@ -18,7 +20,7 @@ def merged_for_sampling(network: "PeftModel") -> Iterator[None]:
     """Inside the block the adapters are in the weights, which have the number format of the frozen ones.
 
     Afterwards the frozen weights come back as they were. Nothing changes where an adapter lies on another layer than a
-    linear one, such as embeddings.
+    linear one, such as embeddings, or on weights in 4 bits, which merged would need four times the memory.
 
     Args:
         network: to which PEFT has added one adapter a layer.
@@ -47,4 +49,8 @@ def _all_linear(network: "PeftModel") -> bool:
     from peft.tuners.lora import Linear
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    return all(isinstance(module, Linear) for module in network.modules() if isinstance(module, BaseTunerLayer))
+    return all(
+        isinstance(module, Linear) and not isinstance(module.get_base_layer(), QuantizedLinear)
+        for module in network.modules()
+        if isinstance(module, BaseTunerLayer)
+    )

@@ -8,7 +8,8 @@ from transformers import PreTrainedModel
 def cast_weights(network: nn.Module, dtype: torch.dtype) -> None:
     """Weights to a number format; tables such as the frequencies of rotary positions stay as exact as they were."""
     for parameter in network.parameters():
-        parameter.data = parameter.data.to(dtype)
+        if parameter.is_floating_point():  # codes of weights in 4 bits are none
+            parameter.data = parameter.data.to(dtype)
 
 
 def switch_dropout_off(network: nn.Module) -> None:

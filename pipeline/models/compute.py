@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from accelerate import Accelerator
 
-from pipeline.data.tokens import AUTO_LIMIT, ForwardLimit
+from pipeline.data.tokens import AUTO_FROZEN_LIMIT, AUTO_LIMIT, ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.kernels.attention import GROUPED
 from pipeline.models.machine import total_memory
@@ -35,6 +35,8 @@ class Compute:
     """Adapters are merged into the weights while PPO samples."""
     forward_limit: ForwardLimit | None = None
     """Tokens that go through a network at once in training; None is no limit."""
+    frozen_limit: ForwardLimit | None = None
+    """The same where nothing is trained: the reward model, log-probs under a reference, evaluation."""
     kept_activations: int | None = None
     """Bytes of activations that one forward pass may keep for backward; None is no limit."""
 
@@ -77,6 +79,7 @@ def start_compute(runtime: Runtime) -> Compute:
         threads,
         merged_sampling=runtime.merged_sampling,
         forward_limit=forward_limit(runtime.max_forward_tokens),
+        frozen_limit=frozen_limit(runtime.max_forward_tokens),
         kept_activations=kept_activations(runtime.recompute, torch.device(device)),
     )
 
@@ -84,6 +87,11 @@ def start_compute(runtime: Runtime) -> Compute:
 def forward_limit(asked: str | int | None) -> ForwardLimit | None:
     """What `runtime.max_forward_tokens` comes to."""
     return AUTO_LIMIT if asked == "auto" else None if asked is None else ForwardLimit(int(asked), int(asked))
+
+
+def frozen_limit(asked: str | int | None) -> ForwardLimit | None:
+    """What `runtime.max_forward_tokens` comes to for a pass without gradient."""
+    return AUTO_FROZEN_LIMIT if asked == "auto" else forward_limit(asked)
 
 
 def kept_activations(recompute: str | bool, device: torch.device) -> int | None:

@@ -10,12 +10,14 @@ from pipeline.data.tokens import ResponseBatch
 from pipeline.errors import PipelineError
 from pipeline.kernels.packed_states import packed_states
 from pipeline.kernels.packing import PackedRows, packed
+from pipeline.kernels.quantized import quantize_linears
 from pipeline.models.adapters import add_adapters
 from pipeline.models.backbone import cast_weights
 from pipeline.models.compute import Compute
 from pipeline.models.footprint import too_much_to_keep
 from pipeline.models.heads import value_head
 from pipeline.models.policy import load_network, scatter
+from pipeline.models.quantization import quantizes
 from pipeline.models.reward import RewardModel
 from pipeline.params.base import Finetuning
 
@@ -73,6 +75,8 @@ def critic_from_reward_model(
     full = finetuning.method == "full"
     backbone = model.network.base_model
     cast_weights(backbone, torch.float32 if full else compute.dtype)
+    if quantizes(finetuning.quantization):
+        quantize_linears(backbone, compute.device)
     backbone.requires_grad_(full)
     return _trainable(backbone, head, compute, finetuning=finetuning, seed=seed)
 

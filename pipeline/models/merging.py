@@ -15,14 +15,22 @@ from pipeline.models.backbone import cast_weights
 from pipeline.models.folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 
-def merge_adapters(model: Any) -> PreTrainedModel:
-    """One whole model in fp32; the adapters are used up.
+def merge_adapters(model: Any, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """One whole model; the adapters are used up.
 
-    A merged weight is the sum of the frozen one and a product of two fp32 matrices: in fp32, so that storing it in
-    another format rounds it only once.
+    A merged weight is the sum of the frozen one and a product of two fp32 matrices: in fp32, layer by layer, so that
+    `dtype` rounds it only once and one layer at a time is there in fp32.
     """
-    model.float()
-    return model.merge_and_unload()  # type: ignore[no-any-return]
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for layer in model.modules():
+        if isinstance(layer, BaseTunerLayer):
+            layer.float()
+            layer.merge()
+            cast_weights(layer.get_base_layer(), dtype)
+    merged: PreTrainedModel = model.unload()
+    cast_weights(merged, dtype)
+    return merged
 
 
 @torch.no_grad()

@@ -30,9 +30,10 @@ from pipeline.models.folders import base_folder, brings_code, check_weights, has
 from pipeline.models.footprint import too_much_to_keep
 from pipeline.models.heads import value_head
 from pipeline.models.merging import merge_stored_adapters
+from pipeline.models.quantization import quantize, quantizes
 from pipeline.models.text_format import check_tokenizer
 from pipeline.objectives.logprobs import TokenStatistics, token_logprobs, token_statistics
-from pipeline.params.base import Finetuning
+from pipeline.params.base import Finetuning, Quantization
 
 
 @dataclass(frozen=True)
@@ -175,16 +176,20 @@ def load_policy(
     return _policy(language_model, compute, with_values=with_values)
 
 
-def load_reference(folder: Path | str, compute: Compute, *, method: Literal["lora", "full"]) -> Policy:
+def load_reference(
+    folder: Path | str, compute: Compute, *, method: Literal["lora", "full"], quantization: Quantization = "none"
+) -> Policy:
     """The frozen policy that a trained one is compared with, in the number format of that one.
 
     Weights in fp32 under autocast round otherwise than weights in bf16: against the latter a policy that is trained in
-    full would not begin at ratio 1. Below adapters lie weights in the compute dtype, and so their reference has it.
+    full would not begin at ratio 1. Below adapters lie weights in the compute dtype, or in 4 bits, and so their
+    reference has them.
 
     Args:
         method: of the fine-tuning, see `Finetuning`.
+        quantization: likewise.
     """
-    network = _read_without_dropout(folder, compute, full=method == "full")
+    network = _read_without_dropout(folder, compute, full=method == "full", quantized=quantizes(quantization))
     return _policy(network.requires_grad_(False), compute)
 
 
@@ -200,14 +205,17 @@ def _policy(language_model: nn.Module, compute: Compute, *, with_values: bool = 
 
 
 def load_network(folder: Path | str, compute: Compute, *, finetuning: Finetuning | None) -> PreTrainedModel:
-    """A causal language model without dropout: frozen in the compute dtype, or in fp32 to be trained in full."""
+    """A causal language model without dropout: frozen in the compute dtype (or in 4 bits), or in fp32 to be trained."""
     full = finetuning is not None and finetuning.method == "full"
-    return _read_without_dropout(folder, compute, full=full).requires_grad_(full)
+    quantized = finetuning is not None and quantizes(finetuning.quantization)
+    return _read_without_dropout(folder, compute, full=full, quantized=quantized).requires_grad_(full)
 
 
-def _read_without_dropout(folder: Path | str, compute: Compute, *, full: bool) -> PreTrainedModel:
+def _read_without_dropout(folder: Path | str, compute: Compute, *, full: bool, quantized: bool) -> PreTrainedModel:
     network = read_network(folder, torch.float32 if full else compute.dtype, attention=compute.attention)
     switch_dropout_off(network)
+    if quantized:
+        quantize(network, compute.device)
     return network
 
 

@@ -16,15 +16,17 @@ from pipeline.errors import PipelineError
 from pipeline.kernels.packed_states import packed_states
 from pipeline.kernels.packing import group_pair, pack_groups
 from pipeline.kernels.probes import reads_branches, reads_flat_rows
+from pipeline.kernels.quantized import is_quantized, quantize_linears, restore_linears
 from pipeline.kernels.recomputation import recomputed
 from pipeline.models.adapters import add_adapters
 from pipeline.models.backbone import cast_weights, switch_dropout_off
 from pipeline.models.compute import Compute
-from pipeline.models.folders import brings_code, check_weights
+from pipeline.models.folders import brings_code, check_weights, config_of
 from pipeline.models.footprint import too_much_to_keep
 from pipeline.models.merging import merge_adapters
+from pipeline.models.quantization import quantizes
 from pipeline.models.reward_texts import RewardTexts
-from pipeline.models.score_head import add_head_bias, compute_head_in_fp32, is_decoder, restore_head_bias, score_head
+from pipeline.models.score_head import add_head_bias, compute_head_in_fp32, is_decoder, restore_head, score_head
 from pipeline.models.text_format import FILE, TextFormat, read_text_format
 from pipeline.models.text_length import longest_text
 from pipeline.params.base import Finetuning
@@ -33,6 +35,8 @@ from pipeline.seeding import seeded_globals, torch_generator
 
 SCORED_TOKENS = 1024
 """That a CPU reads at once: enough for its matrix products, few enough to leave little padding."""
+LARGE = 500_000_000
+"""Weights of a decoder from which on it is kept in the number format of the matrix products, as policies are."""
 
 
 class RewardModel(nn.Module):
@@ -46,17 +50,16 @@ class RewardModel(nn.Module):
         self,
         network: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
+        compute: Compute,
         *,
         max_length: int,
-        shared_prompts: bool = True,
-        padding_free: bool = True,
-        kept_activations: int | None = None,
         end_of_turn: str | None = None,
     ) -> None:
         super().__init__()
-        self.kept_activations = kept_activations
-        self.shared_prompts = shared_prompts
-        self.padding_free = padding_free
+        self.kept_activations = compute.kept_activations
+        self.shared_prompts = compute.shared_prompts
+        self.padding_free = compute.padding_free
+        self.limit = compute.frozen_limit
         self.network: Any = network
         self.tokenizer = tokenizer
         self.texts = RewardTexts(tokenizer, max_length=max_length, end_of_turn=end_of_turn)
@@ -103,13 +106,18 @@ class RewardModel(nn.Module):
 
     def _scores(self, encoded: Sequence[list[int]]) -> Tensor:
         """Scores (len(encoded),) of token ids, with gradient where it is on."""
-        rows = range(len(encoded))
-        if not self.padding_free or self.network.device.type != "cpu":
-            return self(*self.pad(encoded))
-        parts = split_batch(rows, [len(ids) for ids in encoded], SCORED_TOKENS)
+        parts = self._parts([len(ids) for ids in encoded])
         scores = torch.cat([self(*self.pad([encoded[row] for row in part])) for part in parts])
-        order = torch.tensor([row for part in parts for row in part])
+        order = torch.tensor([row for part in parts for row in part], device=scores.device)
         return scores[order.argsort()]
+
+    def _parts(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Rows that pass at once: by the limit of frozen passes, and on a CPU at most `SCORED_TOKENS`."""
+        rows = list(range(len(lengths)))
+        if self.padding_free and self.network.device.type == "cpu":
+            return split_batch(rows, lengths, min(SCORED_TOKENS, self.limit.part if self.limit else SCORED_TOKENS))
+        # a trainer's batches are bounded already, and their gradients add up whatever the parts
+        return self.limit.parts(rows, lengths) if self.limit else [rows]
 
     @cached_property
     def reads_branches(self) -> bool:
@@ -132,7 +140,7 @@ class RewardModel(nn.Module):
 
     @torch.no_grad()
     def score(self, passages: Sequence[Passage], *, batch_size: int, title: str | None = None) -> Tensor:
-        """Scores (len(passages),) on the CPU; those of similar length share a batch, which on a CPU passes in parts."""
+        """Scores (len(passages),) on the CPU; those of similar length share a batch, which passes in parts."""
         order = sorted(range(len(passages)), key=lambda index: (len(passages[index].text), index))
         scores = torch.zeros(len(passages))
         starts = range(0, len(order), batch_size)
@@ -166,6 +174,8 @@ class RewardModel(nn.Module):
         backbone = self.network.base_model.requires_grad_(False)
         if self.is_decoder:
             cast_weights(backbone, compute.dtype)
+        if quantizes(finetuning.quantization):
+            quantize_linears(backbone, compute.device)
         adapted = add_adapters(
             backbone, finetuning, task=None, seed=seed, name="reward/lora", fused=compute.fused_adapters
         )
@@ -173,10 +183,21 @@ class RewardModel(nn.Module):
         object.__setattr__(self, "_adapted", adapted)
 
     def merge_adapters(self) -> None:
-        """The whole network in fp32, as it is saved; nothing changes without adapters."""
+        """The whole network as it is saved, a large one in the number format of its frozen backbone, others in fp32.
+
+        Nothing changes without adapters.
+        """
         if (adapted := getattr(self, "_adapted", None)) is not None:
-            merge_adapters(adapted)
-            self.network.float()
+            backbone = self.network.base_model
+            large = self.is_decoder and self.network.num_parameters() >= LARGE
+            dtype = backbone.dtype if large else torch.float32
+            if is_quantized(backbone):
+                folder = self.network.name_or_path
+                stored = type(self.network).from_pretrained(folder, num_labels=1, dtype="auto")
+                restore_linears(backbone, stored.base_model, dtype)
+            merge_adapters(adapted, dtype)
+            if not large:
+                self.network.float()
             object.__setattr__(self, "_adapted", None)
 
     def save(self, folder: Path) -> None:
@@ -203,12 +224,18 @@ def create_reward_model(
             is frozen, a decoder in the compute dtype.
         texts: how those were written that it will read; None stands for plain ones.
     """
+    adapted = finetuning is not None and finetuning.method == "lora"
+    if finetuning is not None:
+        quantizes(finetuning.quantization)  # refuses what is not installed before anything is loaded
+    # a large backbone is never there in fp32
+    dtype = compute.dtype if adapted and frozen_dtype(backbone, compute) != "auto" else torch.float32
     # RoBERTa's and other heads have a layer more, which transformers fills from the global generator
     with seeded_globals(seed, "reward_classifier"):
-        model = _load(backbone, compute, max_length=max_length, dtype=torch.float32, tokenizer=tokenizer, texts=texts)
+        model = _load(backbone, compute, max_length=max_length, dtype=dtype, tokenizer=tokenizer, texts=texts)
+    model.head.float()
     add_head_bias(model.network)
     head = model.head
-    if finetuning is not None and finetuning.method == "lora":
+    if adapted and finetuning is not None:
         model.add_adapters(finetuning, compute, seed=seed)
     generator = torch_generator(seed, "reward_head")
     with torch.no_grad():
@@ -221,7 +248,7 @@ def create_reward_model(
 def load_reward_model(
     folder: Path, compute: Compute, *, max_length: int | None = None, texts: TextFormat | None = None
 ) -> RewardModel:
-    """A finished reward model, frozen, in the number format it is stored in.
+    """A finished reward model, frozen, in the number format it is stored in; a large decoder in the compute dtype.
 
     Args:
         max_length: tokens read of a text; None is what was stored with it, as many as in training.
@@ -229,10 +256,23 @@ def load_reward_model(
     """
     if texts is None and (folder / FILE).is_file():
         texts = read_text_format(folder / FILE)
-    model = _load(folder, compute, max_length=max_length, dtype="auto", texts=texts)
-    restore_head_bias(model.network, folder)
+    model = _load(folder, compute, max_length=max_length, dtype=frozen_dtype(folder, compute), texts=texts)
+    restore_head(model.network, folder)
     model.requires_grad_(False)
     return model.eval()
+
+
+def frozen_dtype(folder: Path, compute: Compute) -> torch.dtype | str:
+    """Number format of a frozen reward model: that of the matrix products for a large decoder, as stored for others.
+
+    Policies are kept so, too. Small ones and encoders take little memory either way, and fp32 tells more of their
+    scores apart.
+    """
+    if sum(file.stat().st_size for file in folder.glob("*.safetensors")) < 2 * LARGE:
+        return "auto"
+    with torch.device("meta"):
+        shape = AutoModelForSequenceClassification.from_config(config_of(folder), trust_remote_code=brings_code(folder))
+    return compute.dtype if is_decoder(shape) and shape.num_parameters() >= LARGE else "auto"
 
 
 def load_reward_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -276,10 +316,8 @@ def _load(
     model = RewardModel(
         network,
         tokenizer,
+        compute,
         max_length=max_length,
-        shared_prompts=compute.shared_prompts,
-        padding_free=compute.padding_free,
-        kept_activations=compute.kept_activations,
         end_of_turn=texts.end_of_turn if texts else None,
     )
     return model.to(compute.device)

@@ -35,16 +35,23 @@ def add_head_bias(network: PreTrainedModel) -> None:
         head.bias = nn.Parameter(torch.zeros_like(head.weight[:, 0]))
 
 
-def restore_head_bias(network: PreTrainedModel, folder: Path) -> None:
-    """Put back the bias that our decoder checkpoints have and transformers leaves out."""
+def restore_head(network: PreTrainedModel, folder: Path) -> None:
+    """Put back the bias that our decoder checkpoints have and transformers leaves out.
+
+    A head that is stored in fp32 stays so where its network was loaded in another number format.
+    """
     add_head_bias(network)
     if not is_decoder(network):
         return
+    head = score_head(network)
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as weights:
-            if "score.bias" in weights.keys():  # noqa: SIM118 (no mapping)
-                with torch.no_grad():
-                    score_head(network).bias.copy_(weights.get_tensor("score.bias"))
+            for name in {"score.weight", "score.bias"} & set(weights.keys()):
+                parameter, stored = getattr(head, name.removeprefix("score.")), weights.get_tensor(name)
+                if stored.dtype == torch.float32 != parameter.dtype:
+                    parameter.data = stored.clone().to(parameter.device)
+                else:
+                    parameter.data.copy_(stored)
 
 
 def _place(network: Any) -> tuple[nn.Module, str]:

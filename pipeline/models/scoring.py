@@ -1,11 +1,11 @@
 """Log-probs of whole responses, in batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from pipeline.data.tokens import TokenizedExample, batched
+from pipeline.data.tokens import ForwardLimit, TokenizedExample, batched
 from pipeline.kernels.packing import PackedRows, group_by_prompt, pack_groups
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
@@ -42,19 +42,39 @@ def score_responses(
 ) -> list[float]:
     """Summed log-probs of every response, in the order of `examples`; similar lengths share a batch.
 
-    Neighbours with the same prompt stay together, so that they can share it.
+    Neighbours with the same prompt stay together, so that they can share it. A batch of more tokens than
+    `compute.frozen_limit` passes in parts, the vocabulary head included.
     """
     groups = _neighbours(examples)
     groups.sort(key=lambda group: (sum(len(examples[index]) for index in group), group))
     order = [index for group in groups for index in group]
     logps = [0.0] * len(examples)
     with progress_bar(total=len(examples), title=title, unit="response") as bar:
-        for rows in batched(order, batch_size):
+        for rows in _bounded(batched(order, batch_size), examples, compute.frozen_limit):
             summed = response_logps(policy, [examples[row] for row in rows], compute, pad_token_id=pad_token_id)
             for row, value in zip(rows, summed.tolist(), strict=True):
                 logps[row] = value
             bar.update(len(rows))
     return logps
+
+
+def _bounded(
+    batches: Iterable[Sequence[int]], examples: Sequence[TokenizedExample], limit: ForwardLimit | None
+) -> Iterator[Sequence[int]]:
+    """The batches, or the parts of those that are too large, in which neighbours with the same prompt stay together."""
+    for batch in batches:
+        if limit is None or len(batch) * max(len(examples[index]) for index in batch) <= limit.above:
+            yield batch
+            continue
+        part: list[int] = []
+        for group in _neighbours([examples[index] for index in batch]):
+            rows = [batch[place] for place in group]
+            longest = max(len(examples[index]) for index in [*part, *rows])
+            if part and (len(part) + len(rows)) * longest > limit.part:
+                yield part
+                part = []
+            part += rows
+        yield part
 
 
 def _neighbours(examples: Sequence[TokenizedExample]) -> list[list[int]]:

@@ -1,8 +1,8 @@
 """What the sections of params.yaml are made of: strict models, ranges of numbers, and parts that trainers share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(ge=0)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -24,11 +24,27 @@ class ModelSource(Section):
     dtype: Literal["bfloat16", "float32"]
 
 
+Quantization = Literal["none", "nf4"]
+
+
 class Finetuning(Section):
     method: Literal["lora", "full"]
     lora_r: PositiveInt
     lora_alpha: PositiveInt
     lora_target_modules: Literal["all-linear"] | list[str]
+    quantization: Quantization = "none"
+
+    @model_validator(mode="after")
+    def _quantized_weights_are_frozen(self) -> Self:
+        if self.method == "full" and self.quantization != "none":
+            raise ValueError(
+                "quantization nf4 keeps the weights in 4 bits, which cannot be trained: set method to lora, or "
+                "quantization to none"
+            )
+        return self
+
+
+OptimizerName = Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
 
 
 class SupervisedSchedule(Section):
@@ -41,3 +57,4 @@ class SupervisedSchedule(Section):
     gradient_accumulation_steps: PositiveInt
     weight_decay: NonNegativeFloat
     max_grad_norm: PositiveFloat
+    optimizer: OptimizerName = "adamw"

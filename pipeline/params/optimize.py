@@ -8,6 +8,7 @@ from pipeline.params.base import (
     Count,
     Finetuning,
     NonNegativeFloat,
+    OptimizerName,
     PositiveFloat,
     PositiveInt,
     Section,
@@ -61,6 +62,7 @@ class Ppo(Section):
     learning_rate: PositiveFloat
     warmup_ratio: Share
     adam_epsilon: PositiveFloat
+    optimizer: OptimizerName = "adamw"
     max_grad_norm: PositiveFloat
     kl_estimator: Literal["k1", "k2", "k3"]
     kl_coef: NonNegativeFloat

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 
-import torch
 from transformers import get_linear_schedule_with_warmup
 
 from pipeline.models.compute import Compute
@@ -19,6 +18,7 @@ from pipeline.progress import progress_bar
 from pipeline.resume import State
 from pipeline.seeding import python_random, torch_generator
 from pipeline.training.controllers import KlController, RunningMoments
+from pipeline.training.optimizer import make_optimizer
 from pipeline.training.ppo_update import update_policy
 from pipeline.training.resuming import restore_training, training_state
 from pipeline.training.roles import Roles
@@ -179,7 +179,7 @@ def ppo_optimization(roles: Roles, settings: Ppo, compute: Compute, iterations: 
     if values:
         groups.append({"params": values, "lr": settings.critic_learning_rate})
         clipped["critic_grad_norm"] = values
-    optimizer = torch.optim.AdamW(groups, eps=settings.adam_epsilon, weight_decay=0.0, fused=True)
+    optimizer = make_optimizer(groups, settings.optimizer, eps=settings.adam_epsilon, weight_decay=0.0)
     steps = iterations * settings.num_ppo_epochs * settings.num_minibatches
     scheduler = get_linear_schedule_with_warmup(optimizer, round(settings.warmup_ratio * steps), steps)
     return Optimization(compute.accelerator, optimizer, scheduler, clipped, settings.max_grad_norm)

@@ -66,7 +66,9 @@ def load_roles(
     inside = policy.has_adapters and folders.policy == folders.reference
     return Roles(
         policy=policy,
-        reference=None if inside else load_reference(folders.reference, compute, method=finetuning.method),
+        reference=None
+        if inside
+        else load_reference(folders.reference, compute, method=finetuning.method, quantization=finetuning.quantization),
         critic=_critic(folders, settings, tokenizer, compute, seed=seed),
         score=lambda texts: reward_model.score(texts, batch_size=settings.rollout_batch_size),
         tokenizer=tokenizer,

@@ -13,6 +13,7 @@ from pipeline.data.tokens import ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.params.base import SupervisedSchedule
 from pipeline.seeding import python_random
+from pipeline.training.optimizer import make_optimizer
 
 
 def plan_batches(
@@ -106,7 +107,9 @@ def supervised_optimization(
 ) -> Optimization:
     """AdamW with linear warm-up and linear decay over `total_steps`."""
     parameters = trainable_parameters(model)
-    optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True)
+    optimizer = make_optimizer(
+        parameters, schedule.optimizer, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+    )
     warmup = round(schedule.warmup_ratio * total_steps)
     scheduler = get_linear_schedule_with_warmup(optimizer, warmup, total_steps)
     return Optimization(accelerator, optimizer, scheduler, {"grad_norm": parameters}, schedule.max_grad_norm)

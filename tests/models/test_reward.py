@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,14 @@ from transformers import (
     RobertaModel,
 )
 
+from pipeline.data.tokens import ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.reward import RewardModel, create_reward_model, load_reward_model
 from pipeline.preferences.pair import PreferencePair
 from pipeline.training.reward import reference_mean
 from tests.passages import ended
-from tests.tiny_models import SENTENCES, byte_level_tokenizer, save_llama_backbone
+from tests.tiny_models import LORA, SENTENCES, byte_level_tokenizer, save_llama_backbone
 
 TEXTS = ended([*SENTENCES, "dull", "This film"])
 RewardMaker = Callable[..., RewardModel]
@@ -243,3 +245,55 @@ def test_positions_that_are_never_used_are_no_tokens(roberta_folder: Path, compu
     assert torch.isfinite(model(ids, torch.ones_like(ids))).all()
     with pytest.raises(PipelineError, match="at most 40 tokens"):
         create_reward_model(roberta_folder, compute, max_length=41, seed=0)
+
+
+@pytest.mark.parametrize("padding_free", [True, False], ids=["parts", "as on a GPU"])
+def test_no_pass_has_more_tokens_than_allowed(
+    backbone: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch, padding_free: bool
+) -> None:
+    """Without `padding_free` the limit alone bounds a pass, as it does on a GPU."""
+
+    def scored(limit: ForwardLimit | None) -> tuple[torch.Tensor, list[int]]:
+        settings = replace(compute, frozen_limit=limit, padding_free=padding_free)
+        model = create_reward_model(backbone, settings, max_length=64, seed=0).eval()
+        tokens: list[int] = []
+        model.register_forward_pre_hook(lambda _, inputs: tokens.append(inputs[0].numel()))
+        return model.score(texts, batch_size=100), tokens
+
+    texts = [TEXTS[index % len(TEXTS)] for index in range(40)]
+    whole, wide = scored(None)
+    parts, narrow = scored(ForwardLimit(above=128, part=128))
+    assert max(wide) > 128 >= max(narrow)
+    assert torch.allclose(parts, whole, atol=1e-5)
+
+
+def test_a_large_decoder_is_kept_in_the_compute_dtype_below_a_head_in_fp32(
+    decoder_folder: Path, encoder_folder: Path, compute: Compute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.models.reward.LARGE", 1000)
+    halved = replace(compute, dtype=torch.bfloat16)
+    for folder, expected in ((decoder_folder, torch.bfloat16), (encoder_folder, torch.float32)):
+        stored = create_reward_model(folder, compute, max_length=64, seed=0)
+        stored.shift(0.12345)
+        stored.save(tmp_path / folder.name)
+        loaded = load_reward_model(tmp_path / folder.name, halved)
+        assert loaded.network.base_model.dtype == expected
+        assert torch.equal(loaded.head.weight, stored.head.weight) and torch.equal(loaded.head.bias, stored.head.bias)
+        assert loaded.head.weight.dtype == torch.float32
+        scores, exact = loaded.score(TEXTS, batch_size=4), stored.eval().score(TEXTS, batch_size=4)
+        assert torch.allclose(scores, exact, atol=0.05)
+        assert len(set(scores.tolist())) == len({text.text for text in TEXTS}), "scores of bf16 fall together"
+
+
+def test_a_large_backbone_with_adapters_is_never_there_in_fp32(
+    decoder_folder: Path, compute: Compute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.models.reward.LARGE", 1000)
+    halved = replace(compute, dtype=torch.bfloat16)
+    model = create_reward_model(decoder_folder, halved, max_length=64, seed=0, finetuning=LORA)
+    model.merge_adapters()
+    assert model.network.base_model.dtype == torch.bfloat16 and model.head.weight.dtype == torch.float32
+    model.save(tmp_path)
+    again = load_reward_model(tmp_path, halved)
+    # a product in fp32 may round otherwise where its weights lie elsewhere in memory
+    assert torch.allclose(again.score(TEXTS, batch_size=4), model.eval().score(TEXTS, batch_size=4), atol=1e-6)

@@ -20,7 +20,7 @@ from pipeline.models.score_head import (
     add_head_bias,
     compute_head_in_fp32,
     is_decoder,
-    restore_head_bias,
+    restore_head,
     score_head,
 )
 
@@ -74,8 +74,8 @@ def test_only_a_decoder_gets_a_bias() -> None:
 def test_a_stored_bias_comes_back(tmp_path: Path) -> None:
     model = network("llama")
     save_file({"other": torch.zeros(1)}, tmp_path / "model-00001.safetensors")
-    restore_head_bias(model, tmp_path)
+    restore_head(model, tmp_path)
     assert score_head(model).bias.tolist() == [0.0], "a bought model has none"
     save_file({"score.bias": torch.tensor([1.5])}, tmp_path / "model-00002.safetensors")
-    restore_head_bias(model, tmp_path)
+    restore_head(model, tmp_path)
     assert score_head(model).bias.tolist() == [1.5]

@@ -1,10 +1,12 @@
 """Summed log-probs of responses, against sums of single tokens."""
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from pipeline.data.tokens import TokenizedExample
+from pipeline.data.tokens import ForwardLimit, TokenizedExample
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
 from pipeline.models.scoring import response_logps, score_responses
@@ -63,3 +65,32 @@ def test_batches_that_part_a_group_change_nothing(make_policy: PolicyMaker, comp
     together = response_logps(policy, PAIRS, compute, pad_token_id=0).tolist()
     scored = score_responses(policy, PAIRS, compute, pad_token_id=0, batch_size=batch_size, title="test")
     assert scored == pytest.approx(together, abs=1e-4)
+
+
+def test_long_responses_pass_in_parts_and_pairs_stay_together(
+    policy: Policy, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [
+        TokenizedExample([11 + i] * (3 + i), [20 + k for k in range(length)]) for i in range(6) for length in (9, 4 + i)
+    ]
+    passed: list[list[TokenizedExample]] = []
+
+    def counted(policy: Policy, examples: list[TokenizedExample], *args: Any, **more: Any) -> Any:
+        passed.append(examples)
+        return response_logps(policy, examples, *args, **more)
+
+    monkeypatch.setattr("pipeline.models.scoring.response_logps", counted)
+
+    def scored(limit: ForwardLimit | None) -> list[float]:
+        passed.clear()
+        bounded = replace(compute, frozen_limit=limit)
+        return score_responses(policy, pairs, bounded, pad_token_id=0, batch_size=100, title="test")
+
+    whole = scored(None)
+    assert len(passed) == 1
+    assert scored(ForwardLimit(above=40, part=40)) == pytest.approx(whole, abs=1e-4)
+    assert len(passed) > 2
+    for part in passed:
+        assert len(part) * max(map(len, part)) <= 40
+        assert len(part) % 2 == 0, "the responses to one prompt were parted"
+    assert scored(ForwardLimit(above=10_000, part=40)) == whole and len(passed) == 1

@@ -1,0 +1,29 @@
+"""Frozen weights in 4 bits below adapters: `finetuning.quantization`."""
+
+import torch
+from transformers import PreTrainedModel
+
+from pipeline.errors import PipelineError
+from pipeline.kernels.quantized import can_quantize, quantize_linears
+from pipeline.params.base import Quantization
+
+
+def quantizes(quantization: Quantization) -> bool:
+    """Whether the frozen weights are to be kept in 4 bits; to be asked before they are loaded.
+
+    Raises:
+        PipelineError: they are, and bitsandbytes is not installed.
+    """
+    if quantization == "none":
+        return False
+    if not can_quantize():
+        raise PipelineError(
+            f"finetuning.quantization is {quantization}, which needs bitsandbytes: install it with "
+            "`pip install '.[qlora]'`, or set quantization to none."
+        )
+    return True
+
+
+def quantize(network: PreTrainedModel, device: torch.device) -> None:
+    """Every linear layer but the vocabulary head in 4 bits, computed on `device`; see `quantize_linears`."""
+    quantize_linears(network, device, keep=network.get_output_embeddings())
