@@ -173,4 +173,5 @@ TINY_PARAMS: dict[str, Any] = {
     "evaluate_policy.bootstrap_resamples": 100,
     "write_report.samples_shown": 2,
     "resume.every_steps": 1,
+    "resume.max_share": 1.0,
 }

@@ -1,8 +1,8 @@
 """What the sections of params.yaml are made of: strict models, ranges of numbers, and parts that trainers share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(ge=0)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -31,8 +31,12 @@ class Finetuning(Section):
     lora_target_modules: Literal["all-linear"] | list[str]
 
 
+LearningRateSchedule = Literal["linear", "cosine", "constant"]
+"""Of the learning rate after its warm-up."""
+
+
 class SupervisedSchedule(Section):
-    """What every trainer on a fixed data set has: SFT, reward model and DPO."""
+    """The steps of every trainer on a fixed data set: SFT, reward model and DPO."""
 
     learning_rate: PositiveFloat
     warmup_ratio: Share
@@ -41,3 +45,17 @@ class SupervisedSchedule(Section):
     gradient_accumulation_steps: PositiveInt
     weight_decay: NonNegativeFloat
     max_grad_norm: PositiveFloat
+
+
+class SupervisedTraining(SupervisedSchedule):
+    """What every trainer on a fixed data set has: its steps, and how it is watched on examples that it does not see."""
+
+    lr_scheduler_type: LearningRateSchedule
+    eval_steps: Count | Literal["epoch"]
+    early_stopping_patience: PositiveInt | None
+
+    @model_validator(mode="after")
+    def _stopping_needs_a_loss(self) -> Self:
+        if self.early_stopping_patience is not None and self.eval_steps == 0:
+            raise ValueError("early_stopping_patience watches the validation loss: set eval_steps, too")
+        return self

@@ -7,19 +7,20 @@ from pydantic import Field, model_validator
 from pipeline.params.base import (
     Count,
     Finetuning,
+    LearningRateSchedule,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     Section,
     Share,
-    SupervisedSchedule,
+    SupervisedTraining,
 )
 
 Method = Literal["dpo", "ppo", "hybrid"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
-class Dpo(SupervisedSchedule):
+class Dpo(SupervisedTraining):
     finetuning: Finetuning
     loss: Literal["sigmoid", "robust", "ipo", "hinge", "sigmoid_norm", "simpo"]
     beta: PositiveFloat
@@ -59,6 +60,7 @@ class Ppo(Section):
     num_minibatches: PositiveInt
     per_device_train_batch_size: PositiveInt
     learning_rate: PositiveFloat
+    lr_scheduler_type: LearningRateSchedule
     warmup_ratio: Share
     adam_epsilon: PositiveFloat
     max_grad_norm: PositiveFloat

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 
 import torch
-from transformers import get_linear_schedule_with_warmup
 
 from pipeline.models.compute import Compute
 from pipeline.params.optimize import Ppo
@@ -25,7 +24,13 @@ from pipeline.training.roles import Roles
 from pipeline.training.rollout import PpoSetup, collect_rollout, rollout_metrics
 from pipeline.training.run import TrainingRun
 from pipeline.training.sampler_check import sampler_problem
-from pipeline.training.schedule import Optimization, checkpoint_steps, trainable_parameters
+from pipeline.training.saving import StateSaver
+from pipeline.training.schedule import (
+    Optimization,
+    checkpoint_steps,
+    learning_rate_schedule,
+    trainable_parameters,
+)
 
 
 def train_ppo(roles: Roles, prompts: Sequence[str], settings: Ppo, sampling: Sampling, run: TrainingRun) -> None:
@@ -44,7 +49,8 @@ def train_ppo(roles: Roles, prompts: Sequence[str], settings: Ppo, sampling: Sam
     training = _Training(PpoSetup(roles, settings, sampling, run.compute), prompts, run)
     keep = checkpoint_steps(training.iterations, settings.save_steps)
     batch = settings.rollout_batch_size
-    with progress_bar(total=settings.total_episodes, initial=training.done * batch, title="PPO", unit="episode") as bar:
+    bar = progress_bar(total=settings.total_episodes, initial=training.done * batch, title="PPO", unit="episode")
+    with StateSaver(run.resume) as saver, bar:
         while training.done < training.iterations and not training.stopped:
             start = time.perf_counter()
             metrics, tokens = training.iterate()
@@ -56,8 +62,7 @@ def train_ppo(roles: Roles, prompts: Sequence[str], settings: Ppo, sampling: Sam
             bar.update(batch)
             if training.done in keep and not training.stopped:
                 run.on_checkpoint(training.done)
-            if run.resume is not None:
-                run.resume.save(training.done, training.state)
+            saver.offer(training.done, training.state)
             if training.stopped:
                 bar.write(f"PPO stops early: KL {metrics['kl_k1']:.1f} nats exceeds max_kl {settings.max_kl}")
 
@@ -162,8 +167,8 @@ def next_prompts(stream: Iterator[str], settings: Ppo) -> list[str]:
 def ppo_optimization(roles: Roles, settings: Ppo, compute: Compute, iterations: int) -> Optimization:
     """AdamW with a learning rate and a gradient norm of its own for the policy and for its critic.
 
-    Clipped together, a large value loss would shrink the policy's step. Both rates rise linearly to their full value
-    and decay linearly to 0.
+    Clipped together, a large value loss would shrink the policy's step. Both rates have the same schedule, see
+    `learning_rate_schedule`.
 
     Raises:
         TypeError: the settings need a critic and there is none, or they need none and there is one.
@@ -181,5 +186,7 @@ def ppo_optimization(roles: Roles, settings: Ppo, compute: Compute, iterations: 
         clipped["critic_grad_norm"] = values
     optimizer = torch.optim.AdamW(groups, eps=settings.adam_epsilon, weight_decay=0.0, fused=True)
     steps = iterations * settings.num_ppo_epochs * settings.num_minibatches
-    scheduler = get_linear_schedule_with_warmup(optimizer, round(settings.warmup_ratio * steps), steps)
+    scheduler = learning_rate_schedule(
+        optimizer, settings.lr_scheduler_type, warmup_ratio=settings.warmup_ratio, total_steps=steps
+    )
     return Optimization(compute.accelerator, optimizer, scheduler, clipped, settings.max_grad_norm)
