@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.records import read_records, write_records
-from pipeline.evaluation.checkpoints import checkpoint_folders, choose_step, score_checkpoints
+from pipeline.evaluation.checkpoints import checkpoint_folders, choose_step, last_step, score_checkpoints
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders
 from pipeline.judges.loading import load_judge
 from pipeline.models.checkpoints import keep_checkpoint
@@ -21,7 +21,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
     history = read_records(stage.input(f"reports/training/{method}/seed-{seed}.jsonl"), fields=("step",))
     repaired = stage.input(f"artifacts/inputs/{method}") / f"seed-{seed}" if method == "hybrid" else None
     first = None if repaired is None else repaired / "policy"
-    checkpoints = checkpoint_folders(trained, last_step=int(history[-1]["step"]), first=first)
+    checkpoints = checkpoint_folders(trained, last_step=last_step(history), first=first)
     prompts = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=PROMPT_FIELDS)
     points = score_checkpoints(
         evaluator, checkpoints, prompts[: settings.prompts], stage.costs.add_work, stage.log_step
