@@ -22,7 +22,8 @@ from pipeline.training.ppo_update import update_policy
 from pipeline.training.resuming import restore_training, training_state
 from pipeline.training.roles import Roles
 from pipeline.training.rollout import PpoSetup, collect_rollout, rollout_metrics
-from pipeline.training.run import TrainingRun
+from pipeline.training.rollout_samples import rollout_samples, shows
+from pipeline.training.run import RolloutSample, TrainingRun
 from pipeline.training.sampler_check import sampler_problem
 from pipeline.training.saving import StateSaver
 from pipeline.training.schedule import (
@@ -56,6 +57,8 @@ def train_ppo(roles: Roles, prompts: Sequence[str], settings: Ppo, sampling: Sam
             metrics, tokens = training.iterate()
             run.on_step(training.done, metrics)
             run.on_tokens(tokens, time.perf_counter() - start)
+            if shows(training.done, training.iterations):
+                run.on_samples(training.samples)
             if training.new_warning is not None:
                 bar.write(f"warning: {training.new_warning}")
             bar.set_postfix(score=f"{metrics['score']:.2f}", kl=f"{metrics['kl_k1']:.2f}")
@@ -83,6 +86,7 @@ class _Training:
         self.done, self.stopped = 0, False
         self._warned = False
         self.new_warning: str | None = None
+        self.samples: list[RolloutSample] = []
         self._restore(restore_training(run.resume, self._optimization, *self._models))
 
     def iterate(self) -> tuple[dict[str, float], int]:
@@ -94,6 +98,8 @@ class _Training:
         rollout = collect_rollout(self._setup, prompts, self._generator, kl_coef=kl_coef, moments=self._moments)
         metrics = {**rollout_metrics(rollout), "kl_coef": kl_coef}
         self._check_sampler(metrics["sampler_kl"])
+        if shows(self.done + 1, self.iterations):
+            self.samples += rollout_samples(self._setup, prompts, rollout, iteration=self.done + 1)
         # 2. epochs of minibatch updates on the same episodes, reshuffled each epoch
         episodes = range(len(prompts))
         orders = [self._minibatches.sample(episodes, len(prompts)) for _ in range(settings.num_ppo_epochs)]
@@ -125,12 +131,14 @@ class _Training:
             "generator": self._generator.get_state(),
             "minibatches": self._minibatches.getstate(),
             "stopped": self.stopped,
+            "samples": self.samples,
         }
         return training_state(self.done, self._optimization, *self._models, **more)
 
     def _restore(self, state: State) -> None:
         self.done = state["step"]
         self.stopped = state.get("stopped", False)
+        self.samples = state.get("samples", [])
         if not self.done:
             return
         self._controller.coefficient, self._moments = state["kl_coef"], RunningMoments(*state["moments"])
