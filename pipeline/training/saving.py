@@ -19,8 +19,8 @@ from torch import Tensor
 from pipeline.models.machine import total_memory
 from pipeline.resume import Resume, State
 
-_FIRST_BYTES_PER_SECOND = 500 * 2**20
-"""Of copying and writing, until they have been measured."""
+_BYTES_PER_SECOND = 100 * 2**20
+"""Of copying and writing, until it has been measured: a slow disk."""
 _SMALL = 256 * 2**20
 """Bytes of a state in the CPU's memory that are copied; a larger one would take memory that nobody reckons with."""
 
@@ -28,8 +28,9 @@ _SMALL = 256 * 2**20
 class StateSaver:
     """Saves what `state` gives after steps; a context, at whose end the last state has been written.
 
-    A state is due after every `resume.every_steps` steps, once the last one's copying and writing is at most
-    `resume.max_share` of the time since it began. One that is killed leaves the state before it.
+    A state is due after every `resume.every_steps` steps, as long as copying and writing take no more than
+    `resume.max_share` of the time since the saver began, this state included: it is expected to take what the last
+    one took. Writing counts in full, although training goes on beside it. A kill leaves the state before.
     """
 
     def __init__(self, resume: Resume | None, *, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -38,8 +39,9 @@ class StateSaver:
         clock: seconds.
         """
         self._resume, self._clock = resume, clock
-        self._began = clock()
-        self._cost: float | None = None
+        self._start = clock()
+        self._spent = 0.0
+        self._last: float | None = None
         self._thread: Thread | None = None
         self._error: BaseException | None = None
 
@@ -58,19 +60,19 @@ class StateSaver:
         if limited and self._thread is not None and self._thread.is_alive():
             return
         self.wait()
-        allowed = self._resume.max_share * (self._clock() - self._began)
-        if limited and self._cost is not None and self._cost > allowed:
+        began = self._clock()
+        allowed = self._resume.max_share * (began - self._start) - self._spent
+        if limited and self._last is not None and self._last > allowed:
             return
         found = state()
         size = sum(tensor.nbytes for tensor in _tensors(found))
-        if limited and self._cost is None and size / _FIRST_BYTES_PER_SECOND > allowed:
+        if limited and self._last is None and size / _BYTES_PER_SECOND > allowed:
             return
-        self._began = self._clock()
         if not _copy_fits(found):
-            self._write(self._resume, found)
+            self._write(self._resume, found, began)
             return
-        copy = _on_the_cpu(found, {})
-        self._thread = Thread(target=self._write_beside, args=(self._resume, copy), name="state", daemon=True)
+        arguments = (self._resume, _on_the_cpu(found, {}), began)
+        self._thread = Thread(target=self._write_beside, args=arguments, name="state", daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
@@ -99,13 +101,14 @@ class StateSaver:
                 raise
             error.add_note(f"besides, the state of the training could not be saved: {lost}")
 
-    def _write(self, resume: Resume, state: State) -> None:
+    def _write(self, resume: Resume, state: State, began: float) -> None:
         resume.save_now(state)
-        self._cost = self._clock() - self._began
+        self._last = self._clock() - began
+        self._spent += self._last
 
-    def _write_beside(self, resume: Resume, state: State) -> None:
+    def _write_beside(self, resume: Resume, state: State, began: float) -> None:
         try:
-            self._write(resume, state)
+            self._write(resume, state, began)
         except BaseException as error:  # for the thread that trains
             self._error = error
 

@@ -61,7 +61,12 @@ def test_a_state_is_due_every_so_many_steps(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.05, 0.2])
 @pytest.mark.parametrize("step_seconds", [0.1, 2.0, 40.0])
-def test_saving_takes_its_share_of_the_time_and_no_more(tmp_path: Path, share: float, step_seconds: float) -> None:
+@pytest.mark.parametrize("large", [False, True], ids=["beside", "at once"])
+def test_saving_takes_its_share_of_the_time_at_every_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, step_seconds: float, large: bool
+) -> None:
+    monkeypatch.setattr(saving, "_SMALL", 0 if large else 2**20)
+    monkeypatch.setattr(saving, "_BYTES_PER_SECOND", 12 / 3)  # as it then is
     clock = Clock()
     disk = SlowDisk(tmp_path, clock, seconds=3.0, share=share)
     with StateSaver(disk, clock=clock) as saver:
@@ -69,15 +74,13 @@ def test_saving_takes_its_share_of_the_time_and_no_more(tmp_path: Path, share: f
             clock.now += step_seconds
             offer(saver, 1)
             saver.wait()
-    # the first is saved before it is known what saving takes
-    spent = 3.0 * (len(disk.written) - 1)
-    assert spent <= share * clock.now
-    # nor is it put off for longer than to the next step
-    assert len(disk.written) >= clock.now / (3.0 / share + step_seconds)
+            assert 3.0 * len(disk.written) <= share * clock.now + 3.0 * share
+    # nor is any put off for longer than to the next step
+    assert len(disk.written) >= clock.now / (3.0 / share + step_seconds) - 1
 
 
 def test_the_first_state_waits_by_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saving, "_FIRST_BYTES_PER_SECOND", 1.0)
+    monkeypatch.setattr(saving, "_BYTES_PER_SECOND", 1.0)
     clock = Clock()
     disk = SlowDisk(tmp_path, clock, share=0.5)
     with StateSaver(disk, clock=clock) as saver:
