@@ -11,12 +11,12 @@ from pipeline.data.tokens import TokenizedExample, tokenize_example
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
-from pipeline.models.scoring import response_logps, score_responses
+from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.optimize import Dpo
 from pipeline.params.schema import Params
 from pipeline.preferences.pair import PreferencePair
-from pipeline.preferences.scored import ScoredPair, TokenizedPair
+from pipeline.preferences.scored import ScoredPair
 from pipeline.training.dpo import check_first_log_ratios, pair_logps, sync_reference, train_dpo
 from tests.conftest import PolicyMaker
 from tests.tiny_models import FULL, LORA, changed
@@ -287,43 +287,3 @@ def test_bf16_may_round_as_much_as_was_measured_and_no_more(pairs: list[ScoredPa
         check_first_log_ratios([pairs[0], pairs[1]], rounding, precise=False)
     with pytest.raises(PipelineError, match="score_reference"):
         check_first_log_ratios([long, pairs[1]], rounding, precise=True)
-
-
-@pytest.mark.parametrize(
-    ("reference", "finetuning"), [("cached", LORA), ("adapter_off", LORA), ("frozen_copy", FULL), ("synced", FULL)]
-)
-def test_validation_measures_what_training_does(
-    make_policy: PolicyMaker,
-    pairs: list[ScoredPair],
-    settings: Dpo,
-    compute: Compute,
-    reference: str,
-    finetuning: Finetuning,
-) -> None:
-    """Against the reference of training; the pairs bring no log-probs along."""
-    synced = reference == "synced"
-    kind = {"reference": "frozen_copy", "reference_sync_steps": 1} if synced else {"reference": reference}
-    plan = changed(settings, eval_steps=2, finetuning=finetuning.model_dump(), save_steps=0, **kind)
-    copied = plan.reference == "frozen_copy"
-    policy, copy = make_policy(finetuning), make_policy() if copied else None
-    recorder, start = Recorder(), make_policy()
-    held_out = [TokenizedPair(str(at), pair.chosen, pair.rejected) for at, pair in enumerate(pairs[5:])]
-    train_dpo(policy, pairs[:5], plan, recorder.run(compute), reference=copy, pad_token_id=0, validation=held_out)
-    now, then = (
-        torch.tensor(
-            [
-                [response_logps(one, [side], compute, pad_token_id=0).item() for side in (pair.chosen, pair.rejected)]
-                for pair in pairs[5:]
-            ]
-        )
-        for one in (policy, copy if synced else start)
-    )
-    rewards = plan.beta * (now - then)
-    margins = rewards[:, 0] - rewards[:, 1]
-    last = recorder.rows[-1]
-    assert ["validation_loss" in row for row in recorder.rows] == [False, True, False, True]
-    assert last["validation_margin"] == pytest.approx(margins.mean().item(), abs=1e-4)
-    assert last["validation_loss"] == pytest.approx(torch.log1p(torch.exp(-margins)).mean().item(), abs=1e-4)
-    assert last["validation_accuracy"] == pytest.approx((margins > 0).float().mean().item())
-    if not synced:
-        assert last["validation_margin"] != 0 and recorder.rows[1]["validation_margin"] != last["validation_margin"]
