@@ -1,4 +1,4 @@
-"""score_reference: log-probs of every training pair under the frozen SFT policy, the inputs of DPO."""
+"""score_reference: the inputs of DPO, training pairs with log-probs under the SFT policy, and validation pairs."""
 
 from time import perf_counter
 
@@ -8,7 +8,7 @@ from pipeline.models.scoring import score_responses
 from pipeline.models.stopping import listed_stop_ids
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.preferences.pair import read_pairs
-from pipeline.preferences.scored import scored_records, tokenize_pairs
+from pipeline.preferences.scored import scored_records, tokenize_pairs, tokenized_records
 from pipeline.stage.run import Stage, run_stage
 
 
@@ -19,10 +19,15 @@ def main(stage: Stage) -> None:
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     folder = stage.input("artifacts/sft")
     tokenizer = load_tokenizer(folder)
-    accepted = read_pairs(stage.input("artifacts/preferences/accepted/train.jsonl"))
+    accepted, validation = (
+        read_pairs(stage.input(f"artifacts/preferences/accepted/{split}.jsonl")) for split in ("train", "validation")
+    )
     end = read_text_format(folder / FILE).end_of_turn
     stops = listed_stop_ids(tokenizer, stage.params.sampling.stop_tokens)
-    pairs = tokenize_pairs(tokenizer, accepted, end_of_turn=end, stop_ids=stops, max_length=settings.max_length)
+    pairs, held_out = (
+        tokenize_pairs(tokenizer, part, end_of_turn=end, stop_ids=stops, max_length=settings.max_length)
+        for part in (accepted, validation)
+    )
     examples = [example for _, *sides in pairs for example in sides]
     policy = load_reference(
         folder,
@@ -41,6 +46,8 @@ def main(stage: Stage) -> None:
     )
     stage.costs.add_work(sum(map(len, examples)), perf_counter() - start)
     write_table(stage.output("artifacts/inputs/dpo/pairs.jsonl"), scored_records(pairs, logps), "reference_pairs")
+    # without log-probs: where training reads them, it scores them itself with the policy that it starts from
+    write_table(stage.output("artifacts/inputs/dpo/validation.jsonl"), tokenized_records(held_out), "tokenized_pairs")
     counts = {"pairs": len(accepted), "scored": len(pairs), "dropped_too_long": len(accepted) - len(pairs)}
     print(counts, flush=True)
     stage.log_final(counts)

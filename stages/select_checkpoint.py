@@ -2,7 +2,7 @@
 
 from pipeline.data.records import read_records, read_rows, write_records
 from pipeline.data.table_rows import PromptRow
-from pipeline.evaluation.checkpoints import checkpoint_folders, choose_step, score_checkpoints
+from pipeline.evaluation.checkpoints import checkpoint_folders, choose_step, last_step, score_checkpoints
 from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
 from pipeline.models.checkpoints import keep_checkpoint
 from pipeline.results.checkpoints import Checkpoints
@@ -33,7 +33,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
     history = read_records(stage.input(f"reports/training/{method}/seed-{seed}.jsonl"), fields=("step",))
     repaired = stage.input(f"artifacts/inputs/{method}") / f"seed-{seed}" if method == "hybrid" else None
     first = None if repaired is None else repaired / "policy"
-    checkpoints = checkpoint_folders(trained, last_step=int(history[-1]["step"]), first=first)
+    checkpoints = checkpoint_folders(trained, last_step=last_step(history), first=first)
     prompts = read_rows(stage.input("artifacts/data/prompts/validation.jsonl"), PromptRow)
     points = score_checkpoints(
         evaluator, checkpoints, prompts[: settings.prompts], stage.costs.add_work, stage.log_step

@@ -4,12 +4,15 @@ The KL is still that to the SFT policy. Step 1 of the history and of the checkpo
 PPO is step 1 + i.
 """
 
+from functools import partial
+
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import ppo_work, prompt_tokens
 from pipeline.models.checkpoints import PolicyFolder, keep_checkpoint
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_tokenizer
 from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.sample_table import log_samples
 from pipeline.training.optimizer import check_optimizer
 from pipeline.training.ppo import ppo_iterations, train_ppo
 from pipeline.training.ppo_inputs import PpoInputs
@@ -62,6 +65,7 @@ def train(stage: Stage, inputs: PpoInputs, output: PolicyFolder, *, seed: int) -
         on_step=lambda iteration, metrics: stage.log_step(1 + iteration, metrics),
         on_tokens=stage.costs.add_work,
         on_checkpoint=lambda iteration: output.save_step(roles.policy, 1 + iteration),
+        on_samples=partial(log_samples, stage.tracker),
         resume=stage.resume,
     )
     train_ppo(roles, inputs.prompts, settings, inputs.sampling, run)

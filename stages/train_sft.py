@@ -19,17 +19,26 @@ def main(stage: Stage) -> None:
     """Tokenise, train, save the policy."""
     settings, seed = stage.params.train_sft, stage.params.seed
     base = stage.input("artifacts/models/policy")
-    rows = read_records(stage.input("artifacts/data/texts/train.jsonl"), fields=("prompt", "response", "ended"))
+    rows, held_out = (
+        read_records(stage.input(f"artifacts/data/texts/{split}.jsonl"), fields=("prompt", "response", "ended"))
+        for split in ("train", "validation")
+    )
     compute = stage.start_compute(output_bytes=checkpoint_bytes(base, settings.finetuning if rows else None))
     tokenizer = load_tokenizer(base)
     texts = read_text_format(stage.input("artifacts/data/text_format.json"))
     check_template(tokenizer.chat_template, texts)
     end = texts.end_of_turn
-    examples = [
-        tokenize_example(tokenizer, row["prompt"], row["response"], ended=row["ended"], end_of_turn=end) for row in rows
-    ]
+    examples, validation = (
+        [
+            tokenize_example(tokenizer, row["prompt"], row["response"], ended=row["ended"], end_of_turn=end)
+            for row in part
+        ]
+        for part in (rows, held_out if settings.eval_steps else [])
+    )
     cut = sum(len(example) > settings.max_length for example in examples)
-    examples = [cut_response(example, settings.max_length) for example in examples]
+    examples, validation = (
+        [cut_response(example, settings.max_length) for example in part] for part in (examples, validation)
+    )
     print(f"{len(examples)} texts, {cut} responses cut at {settings.max_length} tokens", flush=True)
 
     if examples:
@@ -39,7 +48,7 @@ def main(stage: Stage) -> None:
     policy = load_policy(base, compute, finetuning=settings.finetuning if examples else None, seed=seed)
     if examples:
         run = TrainingRun(compute, seed, stage.log_step, stage.costs.add_work, resume=stage.resume)
-        train_sft(policy, examples, settings, run, pad_token_id=tokenizer.pad_token_id)
+        train_sft(policy, examples, settings, run, pad_token_id=tokenizer.pad_token_id, validation=validation)
     else:
         print("warning: the data has prompts alone, so the policy of models.policy goes on as it is.", flush=True)
         stage.log_step(0, {"texts": 0.0})

@@ -60,6 +60,14 @@ TABLES = {
         unique=["id"],
         strict=True,
     ),
+    "tokenized_pairs": pa.DataFrameSchema(
+        {
+            "id": pa.Column(str),
+            **{f"{side}_{part}_ids": _TOKEN_IDS for side in _SIDES for part in ("prompt", "response")},
+        },
+        unique=["id"],
+        strict=True,
+    ),
     "samples": pa.DataFrameSchema(
         {
             "id": _IDENTITY,

@@ -17,7 +17,7 @@ from pipeline.params.base import (
     PositiveInt,
     Section,
     Share,
-    SupervisedSchedule,
+    SupervisedTraining,
 )
 from pipeline.params.data import Data
 from pipeline.params.evaluation import EvaluatePolicy, EvaluateReward, FindRegressions, SelectCheckpoint
@@ -64,7 +64,7 @@ class FitJudge(Section):
     inverse_regularization: PositiveFloat
 
 
-class TrainSft(SupervisedSchedule):
+class TrainSft(SupervisedTraining):
     finetuning: Finetuning
     max_length: PositiveInt
 
@@ -124,7 +124,7 @@ class ValidatePreferences(Section):
         return self
 
 
-class TrainReward(SupervisedSchedule):
+class TrainReward(SupervisedTraining):
     finetuning: Finetuning
     max_length: PositiveInt
     use_margin: bool
@@ -156,6 +156,7 @@ class PublishModels(Section):
 
 class Resume(Section):
     every_steps: PositiveInt
+    max_share: Annotated[float, Field(gt=0, le=1)]
 
 
 class Tracking(Section):

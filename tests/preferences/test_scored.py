@@ -9,7 +9,15 @@ from pipeline.data.records import write_records
 from pipeline.data.tables import write_table
 from pipeline.data.tokens import TokenizedExample, tokenize_example
 from pipeline.errors import PipelineError
-from pipeline.preferences.scored import ScoredPair, TokenizedPair, read_scored_pairs, scored_records, tokenize_pairs
+from pipeline.preferences.scored import (
+    ScoredPair,
+    TokenizedPair,
+    read_scored_pairs,
+    read_tokenized_pairs,
+    scored_records,
+    tokenize_pairs,
+    tokenized_records,
+)
 from tests.preference_pairs import preference_pair
 
 PAIR = ScoredPair(TokenizedExample([1, 2], [3]), TokenizedExample([1, 2], [4, 5]), -1.5, -2.25)
@@ -19,6 +27,12 @@ def test_the_table_takes_its_records_and_gives_back_the_same_pairs(tmp_path: Pat
     write_table(tmp_path / "pairs.jsonl", [PAIR.as_record("one"), PAIR.as_record("two")], "reference_pairs")
     assert read_scored_pairs(tmp_path / "pairs.jsonl") == [PAIR, PAIR]
     assert len(PAIR) == 3 + 4
+
+
+def test_pairs_without_log_probs_come_back_the_same(tmp_path: Path) -> None:
+    pairs = [TokenizedPair(name, PAIR.chosen, PAIR.rejected) for name in ("one", "two")]
+    write_table(tmp_path / "validation.jsonl", tokenized_records(pairs), "tokenized_pairs")
+    assert read_tokenized_pairs(tmp_path / "validation.jsonl") == pairs
 
 
 def test_a_row_that_lacks_a_side_is_named(tmp_path: Path) -> None:

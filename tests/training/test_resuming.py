@@ -99,6 +99,27 @@ def test_sft(
     assert_goes_on(run, tmp_path, every_steps=every_steps)
 
 
+@pytest.mark.parametrize("every_steps", [1, 3])
+def test_sft_that_stops_early(
+    make_policy: PolicyMaker, params: Params, compute: Compute, tmp_path: Path, every_steps: int
+) -> None:
+    """The weights with the lowest validation loss are left, and those were passed before the kill."""
+    more = {"eval_steps": 1, "early_stopping_patience": 3, "warmup_ratio": 0.0, "lr_scheduler_type": "constant"}
+    settings = changed(params.train_sft, **{**SCHEDULE, "learning_rate": 0.05, "num_train_epochs": 4}, **more)
+    # they end alike and begin otherwise: the loss falls, and then rises
+    others = [TokenizedExample([11 + i, 12], [90 + i, 91, 2]) for i in range(4)]
+    best = []
+
+    def run(recorder: Recorder, resume: Resume | None) -> list[nn.Module]:
+        policy = make_policy(LORA)
+        told = recorder.run(compute, resume=resume)
+        best.append(train_sft(policy, EXAMPLES[:4], settings, told, pad_token_id=0, validation=others))
+        return [policy]
+
+    assert_goes_on(run, tmp_path, every_steps=every_steps)
+    assert len(set(best)) == 1 and 1 < best[0] < 8, best
+
+
 @pytest.mark.parametrize("synced", [False, True], ids=["cached", "synced reference"])
 def test_dpo(make_policy: PolicyMaker, params: Params, compute: Compute, tmp_path: Path, synced: bool) -> None:
     moving = {"reference": "frozen_copy", "reference_sync_steps": 2} if synced else {}

@@ -15,14 +15,19 @@ from pipeline.params.schema import Params, TrainReward
 from pipeline.preferences.pair import PreferencePair
 from pipeline.training.reward import (
     adopt_reward_model,
-    pair_accuracy,
     pair_scores,
     reference_mean,
     train_reward,
 )
 from tests.preference_pairs import preference_pair
 from tests.tiny_models import changed, save_bought_reward_model
-from tests.training.recording import Recorder, assert_only_trainable_parameters_changed, assert_same_bytes, snapshot
+from tests.training.recording import (
+    Recorder,
+    assert_only_trainable_parameters_changed,
+    assert_same_bytes,
+    pair_accuracy,
+    snapshot,
+)
 
 
 @pytest.fixture
@@ -97,12 +102,25 @@ def test_every_trainable_parameter_changes(
     assert_only_trainable_parameters_changed(model, before)
 
 
-def test_validation_accuracy_comes_once_an_epoch(
+def test_validation_comes_once_an_epoch(
     encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[PreferencePair]
 ) -> None:
     recorder = train(create(encoder_folder, compute), text_pairs[:6], settings, compute, validation=text_pairs[6:])
     assert recorder.steps == list(range(1, 13))
     assert ["validation_accuracy" in row for row in recorder.rows] == [False, True] * 6
+
+
+def test_validation_measures_what_training_does(
+    encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[PreferencePair]
+) -> None:
+    model = create(encoder_folder, compute)
+    recorder = train(model, text_pairs[:6], settings, compute, validation=text_pairs[6:])
+    last = recorder.rows[-1]
+    margins = torch.tensor([one - other for one, other in pair_scores(model, text_pairs[6:]).tolist()])
+    losses = torch.log1p(torch.exp(-margins))
+    assert last["validation_margin"] == pytest.approx(margins.mean().item(), rel=1e-4)
+    assert last["validation_loss"] == pytest.approx(losses.mean().item(), rel=1e-4)
+    assert last["validation_accuracy"] == pair_accuracy(model, text_pairs[6:])
     assert all(tokens > 0 for tokens in recorder.tokens)
 
 

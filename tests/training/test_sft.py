@@ -107,3 +107,18 @@ def test_responses_that_were_cut_to_nothing_are_no_division_by_zero(
     recorder = Recorder()
     train_sft(make_policy(LORA), empty, settings, recorder.run(compute), pad_token_id=0)
     assert all(math.isfinite(loss) for loss in recorder.column("loss"))
+
+
+def test_the_validation_loss_is_the_mean_over_response_tokens(
+    make_policy: PolicyMaker, settings: TrainSft, compute: Compute
+) -> None:
+    policy, recorder = make_policy(LORA), Recorder()
+    plan = changed(settings, eval_steps=3, per_device_train_batch_size=3, num_train_epochs=1)
+    validation = [*EXAMPLES[:5], TokenizedExample([11, 12, 13], [])]  # one was cut to nothing
+    run = recorder.run(compute)
+    assert train_sft(policy, EXAMPLES, plan, run, pad_token_id=0, validation=validation) == 3
+    with torch.no_grad():
+        logps = response_logps(policy, EXAMPLES[:5], compute, pad_token_id=0).sum().item()
+    tokens = sum(len(example.response_ids) for example in EXAMPLES[:5])
+    assert ["validation_loss" in row for row in recorder.rows] == [False, False, True]
+    assert recorder.rows[-1]["validation_loss"] == pytest.approx(-logps / tokens, rel=1e-5)
