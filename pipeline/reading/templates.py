@@ -11,8 +11,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from pipeline.errors import PipelineError
 from pipeline.reading.chats import Message, Unreadable
 from pipeline.reading.control_tokens import control_tokens
-from pipeline.reading.endings import end_of_turn
+from pipeline.reading.endings import end_of_turn, mark_id
 from pipeline.reading.styles import Style
+from pipeline.reading.written_prompts import NotPrefixPreserving, WrittenPrompt, earlier_turns
 
 
 class TemplateStyle(Style):
@@ -37,11 +38,27 @@ class TemplateStyle(Style):
         self.end_of_turn = end_of_turn(tokenizer)
         self.written = False
         self._tokenizer = tokenizer
+        mark = mark_id(tokenizer, self.end_of_turn)
+        self._end = None if mark is None else str(tokenizer.convert_ids_to_tokens(mark))
 
     def _prompt(self, messages: Sequence[Message]) -> str:
         if not messages or messages[-1].role != "user":
             raise Unreadable("prompt_does_not_end_with_the_user", *(one.role for one in messages[-1:]))
-        return self._render(messages, add_generation_prompt=True)
+        text = self._render(messages, add_generation_prompt=True)
+        if all(one.role != "assistant" for one in messages):
+            return text
+        try:
+            return WrittenPrompt(text, tuple(earlier_turns(messages, text, self._prefix, end=self._end)))
+        except NotPrefixPreserving as reason:
+            return WrittenPrompt(text, lost=str(reason))
+
+    def _prefix(self, messages: Sequence[Message], asks: bool) -> str:
+        try:
+            return self._render(messages, add_generation_prompt=asks)
+        except Unreadable as reason:
+            raise NotPrefixPreserving(
+                f"the template refuses the first {len(messages)} messages: {reason.seen}"
+            ) from None
 
     def _response(self, message: Message) -> str:
         """Behind any prompt: what the template adds after the generation prompt, without the end of the turn."""
