@@ -8,12 +8,12 @@ from pipeline.models.scoring import score_responses
 from pipeline.models.stopping import listed_stop_ids
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.preferences.pair import read_pairs
-from pipeline.preferences.scored import scored_records, tokenize_pairs
+from pipeline.preferences.scored import scored_records, tokenize_pairs, without_equal
 from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    """Tokenise both responses of each pair, drop what is too long (counted), score."""
+    """Tokenise both responses of each pair, drop what is too long, or equal in tokens (counted), score."""
     settings = stage.params.score_reference
     compute = stage.start_compute()
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
@@ -22,7 +22,8 @@ def main(stage: Stage) -> None:
     accepted = read_pairs(stage.input("artifacts/preferences/accepted/train.jsonl"))
     end = read_text_format(folder / FILE).end_of_turn
     stops = listed_stop_ids(tokenizer, stage.params.sampling.stop_tokens)
-    pairs = tokenize_pairs(tokenizer, accepted, end_of_turn=end, stop_ids=stops, max_length=settings.max_length)
+    short = tokenize_pairs(tokenizer, accepted, end_of_turn=end, stop_ids=stops, max_length=settings.max_length)
+    pairs = without_equal(short)
     examples = [example for _, *sides in pairs for example in sides]
     policy = load_reference(folder, compute, method=stage.params.optimize.dpo.finetuning.method)
     start = perf_counter()
@@ -36,7 +37,12 @@ def main(stage: Stage) -> None:
     )
     stage.costs.add_work(sum(map(len, examples)), perf_counter() - start)
     write_table(stage.output("artifacts/inputs/dpo/pairs.jsonl"), scored_records(pairs, logps), "reference_pairs")
-    counts = {"pairs": len(accepted), "scored": len(pairs), "dropped_too_long": len(accepted) - len(pairs)}
+    counts = {
+        "pairs": len(accepted),
+        "scored": len(pairs),
+        "dropped_too_long": len(accepted) - len(short),
+        "dropped_equal": len(short) - len(pairs),
+    }
     print(counts, flush=True)
     stage.log_final(counts)
 

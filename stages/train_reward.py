@@ -9,7 +9,7 @@ from pipeline.models.text_format import foreign_template_warning, read_text_form
 from pipeline.preferences.pair import passages_of, read_pairs
 from pipeline.project.hashing import content_size
 from pipeline.stage.run import Stage, run_stage
-from pipeline.training.reward import adopt_reward_model, shrink_fresh_head, train_reward
+from pipeline.training.reward import adopt_reward_model, different_pairs, shrink_fresh_head, train_reward
 from pipeline.training.run import TrainingRun
 
 
@@ -18,7 +18,7 @@ def main(stage: Stage) -> None:
     settings, seed = stage.params.train_reward, stage.params.seed
     backbone = stage.input("artifacts/models/reward_backbone")
     compute = stage.start_compute(output_bytes=content_size(backbone))
-    pairs, validation = (
+    known, validation = (
         read_pairs(stage.input(f"artifacts/preferences/accepted/{split}.jsonl")) for split in ("train", "validation")
     )
     texts = read_text_format(stage.input("artifacts/data/text_format.json"))
@@ -28,7 +28,7 @@ def main(stage: Stage) -> None:
     else:
         tokenizer = load_reward_tokenizer(backbone)
         read = RewardTexts(tokenizer, max_length=settings.max_length, end_of_turn=texts.end_of_turn)
-        config, sides = config_of(backbone), [pair.passages for pair in pairs]
+        config, sides = config_of(backbone), [pair.passages for pair in known]
         check_fit(reward_work(config, settings, reward_examples(config, read, sides)), stage.params.runtime)
         model = create_reward_model(
             backbone,
@@ -41,6 +41,11 @@ def main(stage: Stage) -> None:
         )
     if not model.texts.shows_end:
         print(f"warning: {END_UNSEEN}", flush=True)
+    pairs = known if finished else different_pairs(model.texts, known)
+    if equal := len(known) - len(pairs):
+        print(
+            f"{equal} pairs are left out: in {settings.max_length} tokens the model reads both texts alike", flush=True
+        )
     truncated = model.texts.truncated(passages_of(pairs))
     print(f"{len(pairs)} pairs, {truncated} texts longer than {settings.max_length} tokens", flush=True)
     if finished:
@@ -57,7 +62,7 @@ def main(stage: Stage) -> None:
     model.save(folder)
     store_text_format(folder, texts)
     stage.write_history("reports/training/train_reward.jsonl")
-    stage.log_final({"pairs": len(pairs), "truncated_texts": truncated})
+    stage.log_final({"pairs": len(pairs), "equal_pairs": equal, "truncated_texts": truncated})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Rows of artifacts/data/texts as SFT reads them: which turns are learned, and whether there is anything to learn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from transformers import PreTrainedTokenizerBase
@@ -59,7 +59,11 @@ def _turns(row: JsonObject, end_of_turn: str | None) -> list[list[int]]:
 
 
 def why_untrained(
-    rows: Sequence[JsonObject], template: str | None, skip: Literal["auto"] | bool, *, template_is_its_own: bool
+    rows: Sequence[Mapping[str, object]],
+    template: str | None,
+    skip: Literal["auto"] | bool,
+    *,
+    template_is_its_own: bool,
 ) -> str | None:
     """Why a policy goes on without SFT, for people; None where it is trained.
 
