@@ -9,7 +9,7 @@ from pipeline.evaluation.reward import evaluate_reward, warnings_of
 from pipeline.evaluation.reward_choice import OWN, adopt_candidate, choose_model, comparison_lines, table_row
 from pipeline.models.compute import Compute
 from pipeline.models.folders import link_files
-from pipeline.models.reward import load_reward_model
+from pipeline.models.reward import load_reward_model, texts_of_finished
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.preferences.pair import PreferencePair, read_pairs
 from pipeline.results.document import checked
@@ -29,7 +29,7 @@ def main(stage: Stage) -> None:
     measured = {}
     for name, folder in folders.items():
         start = perf_counter()
-        model = load_reward_model(folder, compute, texts=texts)
+        model = load_reward_model(folder, compute, texts=texts if name == OWN else texts_of_finished(folder, texts))
         try:
             measured[name] = evaluate_reward(model, pairs, validation, settings)
         except PipelineError as error:
@@ -71,7 +71,7 @@ def accepted_pairs(stage: Stage, split: str) -> list[PreferencePair]:
 
 def adopt(stage: Stage, folder: Path, target: Path, compute: Compute) -> None:
     """Write a finished model as the one that PPO optimises."""
-    texts = read_text_format(stage.input("artifacts/reward_model") / FILE)
+    texts = texts_of_finished(folder, read_text_format(stage.input("artifacts/reward_model") / FILE))
     model = load_reward_model(folder, compute, texts=texts)
     batch_size = 2 * stage.params.evaluate_reward.batch_size
     for line in adopt_candidate(model, accepted_pairs(stage, "train"), target, texts, batch_size=batch_size):

@@ -32,7 +32,8 @@ def main(stage: Stage) -> None:
         style = Style()  # no chat was among the texts
     print(f"  chats   {style.name}", flush=True)
     write_prepared(prepared, given_records(prepared.paired), intake.sources, folder, processes=cores)
-    TextFormat(style.name, style.template_hash, end_of_turn=style.end_of_turn).write(folder / FILE)
+    written = TextFormat(style.name, style.template_hash, end_of_turn=style.end_of_turn, marks=style.marks)
+    written.write(folder / FILE)
     counts = {"rows": intake.rows, "entries": len(prepared.fates), **dict(sorted(prepared.counts.items()))}
     stage.write_json("reports/data/metrics.json", counts)
     hashes = {source.name: content_hash(source.path) for source in intake.sources if source.path is not None}

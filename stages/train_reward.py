@@ -3,9 +3,9 @@
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import reward_examples, reward_work
 from pipeline.models.folders import config_of
-from pipeline.models.reward import create_reward_model, load_reward_model, load_reward_tokenizer
+from pipeline.models.reward import create_reward_model, load_reward_model, load_reward_tokenizer, texts_of_finished
 from pipeline.models.reward_texts import END_UNSEEN, RewardTexts
-from pipeline.models.text_format import foreign_template_warning, read_text_format, store_text_format
+from pipeline.models.text_format import OWN_TEMPLATE, read_text_format, store_text_format
 from pipeline.preferences.pair import passages_of, read_pairs
 from pipeline.project.hashing import content_size
 from pipeline.stage.run import Stage, run_stage
@@ -24,6 +24,7 @@ def main(stage: Stage) -> None:
     texts = read_text_format(stage.input("artifacts/data/text_format.json"))
     finished = stage.params.models.reward_backbone.is_reward_model
     if finished:
+        texts = texts_of_finished(backbone, texts)
         model = load_reward_model(backbone, compute, max_length=settings.max_length, texts=texts)
     else:
         tokenizer = load_reward_tokenizer(backbone)
@@ -50,8 +51,8 @@ def main(stage: Stage) -> None:
     print(f"{len(pairs)} pairs, {truncated} texts longer than {settings.max_length} tokens", flush=True)
     if finished:
         print("a finished reward model: nothing is trained", flush=True)
-        if warning := foreign_template_warning(model.tokenizer.chat_template, texts):
-            print(f"warning: {warning}", flush=True)
+        if texts.own_template:
+            print(OWN_TEMPLATE, flush=True)
         stage.log_step(0, adopt_reward_model(model, pairs))
     else:
         if (factor := shrink_fresh_head(model, pairs)) < 1:

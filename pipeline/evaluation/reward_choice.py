@@ -9,7 +9,7 @@ from pipeline.evaluation.pairs import MatchedAccuracy
 from pipeline.evaluation.reward import RewardMetrics
 from pipeline.evaluation.statistics import Interval
 from pipeline.models.reward import RewardModel
-from pipeline.models.text_format import TextFormat, foreign_template_warning, store_text_format
+from pipeline.models.text_format import OWN_TEMPLATE, TextFormat, store_text_format
 from pipeline.preferences.pair import PreferencePair, passages_of
 
 OWN = "own"
@@ -78,17 +78,16 @@ def adopt_candidate(
     """Write a finished model as the one that goes on, shifted by `shift_to_responses`.
 
     Args:
-        texts: what it scores from now on.
+        texts: what it scores from now on, and how it reads them.
 
     Returns:
-        Lines for the terminal: that its own chat template is not that of the texts, and by how much it was shifted.
+        Lines for the terminal: by whose template it reads chats, where that is its own, and by how much it was shifted.
     """
-    warning = foreign_template_warning(model.tokenizer.chat_template, texts)
     mean = shift_to_responses(model, pairs, batch_size=batch_size)
     model.save(folder)
     store_text_format(folder, texts)
     shifted = f"scores shifted by {-mean:.3f} to mean 0 on the training responses"
-    return [f"warning: {warning}", shifted] if warning else [shifted]
+    return [OWN_TEMPLATE, shifted] if texts.own_template else [shifted]
 
 
 def comparison_lines(table: Sequence[ModelRow], chosen: str) -> list[str]:

@@ -13,6 +13,7 @@ from pipeline.reading.chats import (
     render_prompt,
     render_response,
 )
+from pipeline.reading.template_marks import TemplateMarks
 from pipeline.reading.turn_marks import read_turns
 
 _BEFORE = 20
@@ -40,6 +41,8 @@ class Style:
     """sha256 of the chat template, where one writes them."""
     end_of_turn: str | None = None
     """What the chat template writes behind an answer, from the token that ends it on."""
+    marks: TemplateMarks | None = None
+    """What the chat template writes around the texts of a chat; None also where that cannot be told."""
     keeps_transcripts = True
     """Texts that are transcripts of hh-rlhf are what it writes itself."""
 

@@ -13,6 +13,7 @@ from pipeline.reading.chats import Message, Unreadable
 from pipeline.reading.control_tokens import control_tokens
 from pipeline.reading.endings import end_of_turn, mark_id
 from pipeline.reading.styles import Style
+from pipeline.reading.template_marks import TemplateMarks
 from pipeline.reading.written_prompts import NotPrefixPreserving, WrittenPrompt, earlier_turns
 
 
@@ -36,8 +37,11 @@ class TemplateStyle(Style):
         super().__init__(separator, control_tokens=control_tokens, wraps=wraps)
         self.template_hash = hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()
         self.end_of_turn = end_of_turn(tokenizer)
-        self.written = False
         self._tokenizer = tokenizer
+        self.marks = TemplateMarks.of(
+            lambda messages: self._render(messages, add_generation_prompt=True), end_of_turn=self.end_of_turn
+        )
+        self.written = False
         mark = mark_id(tokenizer, self.end_of_turn)
         self._end = None if mark is None else str(tokenizer.convert_ids_to_tokens(mark))
 
