@@ -49,8 +49,16 @@ class TemplateMarks:
             before = _around(render([Message("system", _SYSTEM), *chat]), _SYSTEM, _ASKED, _SAID, _AGAIN)
         except Unreadable:
             before = None
-        system = (before[0], before[1]) if before is not None and before[2:] == parts[1:] else (None, None)
-        return cls(parts[0], *system, *parts[1:], end_of_turn=end_of_turn)
+        has_system = before is not None and before[2:] == parts[1:]
+        return cls(
+            begin=parts[0],
+            begin_system=before[0] if before is not None and has_system else None,
+            end_system=before[1] if before is not None and has_system else None,
+            answer=parts[1],
+            question=parts[2],
+            asks=parts[3],
+            end_of_turn=end_of_turn,
+        )
 
     def read(self, text: str) -> list[Message] | None:
         """The chat that a prompt with its answer behind it was written from; None of any other text.

@@ -73,7 +73,7 @@ def test_a_finished_model_scores_as_it_does_alone(decoder_folder: Path, tmp_path
     assert finished == replace(texts, own_template=True)
     model = load_reward_model(tmp_path, compute, texts=finished)
     score = model.score([Passage(policy.prompt(CHAT) + "Because.", True)], batch_size=1)
-    own = TemplateStyle(tokenizer)
-    ids = tokenizer(own.prompt(CHAT) + own.response(ANSWER) + "</s>", return_tensors="pt")
+    entries = [{"role": one.role, "content": one.content} for one in [*CHAT, ANSWER]]
+    ids = tokenizer(tokenizer.apply_chat_template(entries, tokenize=False), return_tensors="pt")
     ids.pop("token_type_ids", None)
     assert torch.allclose(score, model.network(**ids).logits.flatten(), atol=1e-5)
