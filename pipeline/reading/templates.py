@@ -1,9 +1,9 @@
 """Conversations written out by the chat template of the policy's tokenizer."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -14,6 +14,7 @@ from pipeline.reading.control_tokens import control_tokens
 from pipeline.reading.endings import end_of_turn, mark_id
 from pipeline.reading.styles import Style
 from pipeline.reading.template_marks import TemplateMarks
+from pipeline.reading.tools import refuse_unwritten_tools
 from pipeline.reading.written_prompts import NotPrefixPreserving, WrittenPrompt, earlier_turns
 
 
@@ -46,9 +47,10 @@ class TemplateStyle(Style):
         self._end = None if mark is None else str(tokenizer.convert_ids_to_tokens(mark))
 
     def _prompt(self, messages: Sequence[Message]) -> str:
-        if not messages or messages[-1].role != "user":
+        if not messages or messages[-1].role not in ("user", "tool"):
             raise Unreadable("prompt_does_not_end_with_the_user", *(one.role for one in messages[-1:]))
         text = self._render(messages, add_generation_prompt=True)
+        refuse_unwritten_tools(text, messages, self._tools)
         if all(one.role != "assistant" for one in messages):
             return text
         try:
@@ -74,17 +76,18 @@ class TemplateStyle(Style):
         if not whole.startswith(before):
             raise Unreadable("template_rewrites_the_response", message.content)
         text = whole.removeprefix(before)
+        refuse_unwritten_tools(text, [message], None)
         end = (self.end_of_turn or "").rstrip()
         # the end is appended as a token, because a cut response has none
         return text.rstrip().removesuffix(end) if end and text.rstrip().endswith(end) else text
 
     def _render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
-        entries: list[Mapping[str, Any]] = [{"role": one.role, "content": one.content} for one in messages]
+        entries = [{"role": one.role, "content": one.content, **json.loads(one.calls or "{}")} for one in messages]
         try:
             text = self._tokenizer.apply_chat_template(
-                entries, tokenize=False, add_generation_prompt=add_generation_prompt
+                entries, tools=self._tools, tokenize=False, add_generation_prompt=add_generation_prompt
             )
-        except TemplateError as error:
+        except (TemplateError, TypeError) as error:
             raise Unreadable("template_refuses_the_roles", [one.role for one in messages], str(error)) from None
         self.written = True
         return str(text)
