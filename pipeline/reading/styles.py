@@ -29,6 +29,8 @@ class Written(NamedTuple):
     """Of chat and text."""
     used: bool
     """See `Style.written`."""
+    tools: bool = False
+    """See `Style.has_tools`."""
 
 
 class Style:
@@ -58,6 +60,8 @@ class Style:
         """Texts are written as the turns of a chat, too."""
         self._seen: set[str] = set()
         self._tools: list[Any] | None = None
+        self.has_tools = False
+        """A chat with tools is among what it has written."""
 
     @contextmanager
     def given(self, tools: Any) -> Iterator[None]:
@@ -83,17 +87,19 @@ class Style:
     @property
     def has_written(self) -> Written:
         """To hand on to a copy in another process."""
-        return Written(frozenset(self._seen), self.written)
+        return Written(frozenset(self._seen), self.written, self.has_tools)
 
     def note_written(self, written: Written) -> None:
         """Take what a copy has written as its own."""
         self._seen |= written.kinds
         self.written = self.written or written.used
+        self.has_tools = self.has_tools or written.tools
 
     def prompt(self, messages: Sequence[Message]) -> str:
         """Everything before the response; the last turn is the user's, or it is Unreadable."""
         self.check(*(part for message in messages for part in (message.content, message.calls)))
         text = self._prompt(messages)
+        self.has_tools = self.has_tools or bool(self._tools) or any(message.has_tools for message in messages)
         self._seen.add("chat")
         return text
 

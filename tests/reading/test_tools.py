@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.params.data import Data
+from pipeline.params.schema import Params
 from pipeline.reading.chats import Unreadable, read_messages
 from pipeline.reading.entries import read_entries
 from pipeline.reading.fields import columns_of
@@ -54,6 +54,10 @@ def test_a_prompt_is_what_the_template_writes_of_tools() -> None:
         entries, tools=TOOLS, tokenize=False, add_generation_prompt=True
     )
     assert "# Tools" not in own.prompt(messages)  # those of one row are not the next one's
+    other = style(QWEN25)
+    assert own.has_tools and not other.has_tools
+    other.note_written(own.has_written)
+    assert other.has_tools
 
 
 def test_a_call_is_learned_and_what_the_tool_answers_is_not() -> None:
@@ -89,8 +93,9 @@ def test_transcripts_have_no_words_for_tools() -> None:
         pass
 
 
-def test_the_column_of_tools_is_read_and_a_text_cannot_have_them(data: Data) -> None:
-    pairs = changed(data, format="preference_pairs")
+def test_the_column_of_tools_is_read_and_a_text_cannot_have_them(params: Params) -> None:
+    columns = dict.fromkeys(type(params.data.columns).model_fields)
+    pairs = changed(params.data, format="preference_pairs", columns=columns)
     row = {"prompt": CHAT, "chosen": ANSWER, "rejected": [{"role": "assistant", "content": "No."}], "tools": TOOLS}
     (entry,) = read_entries([row], pairs, style(QWEN25))
     assert entry.record is not None and "# Tools" in entry.record["prompt"] and entry.record["chosen"] == "Yes."
