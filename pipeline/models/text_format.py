@@ -118,7 +118,8 @@ def read_by_its_own(texts: TextFormat, template: str | None) -> TextFormat:
     if texts.marks is None:
         raise PipelineError(
             "this reward model brings a chat template of its own, and the turns of what the policy's template writes "
-            "cannot be told apart, to be written by it, as where there are tools among them. Set data.chat_format to transcript, or take another model."
+            "cannot be told apart, to be written by it, as where there are tools among them. "
+            "Set data.chat_format to transcript, or take another model."
         )
     return replace(texts, own_template=True)
 
