@@ -1,4 +1,4 @@
-"""Whether SFT is run is known before anything is: it is said unasked, and lost turns stop a run that would learn them."""
+"""Whether SFT is run is known before: it is said unasked, and lost turns stop a run that would learn them."""
 
 from types import SimpleNamespace
 from typing import Any
