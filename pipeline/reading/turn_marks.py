@@ -41,7 +41,7 @@ _KNOWN = (
 """Of ChatML, Llama 3, Zephyr and DeepSeek, Gemma, Llama 2, Guanaco and Alpaca, `User:` and `Bot:`, Vicuna."""
 _OPENINGS = ("", " ", "\n", "<", "[")
 _HH = re.compile(r"\s*\n\n(?:System|Human): ")
-_SPEAKERS = ROLES | {
+_SPEAKERS = {name: role for name, role in ROLES.items() if role != "tool"} | {
     "inst": "user",
     "/inst": "assistant",
     "instruction": "user",
