@@ -108,6 +108,8 @@ def _turns(marks: _Marks, text: str) -> list[Message] | None:
     if not marks.tokens and len({*names} - {"System"}) > 2:  # an `A:` in what `User:` and `Bot:` say is no turn
         return None
     try:
+        if unknown := next((name for name in names if name.casefold() not in _SPEAKERS), None):
+            raise Unreadable("unknown_role", unknown)
         return read_messages(_entries(names[:-1], contents[:-1]))
     except Unreadable:
         if marks.tokens:
