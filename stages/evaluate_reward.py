@@ -11,7 +11,7 @@ from pipeline.evaluation.reward_choice import (
     table_row,
 )
 from pipeline.models.folders import link_files
-from pipeline.models.reward import load_reward_model
+from pipeline.models.reward import load_reward_model, texts_of_finished
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.preferences.pair import PreferencePair, read_pairs
 from pipeline.results.reward import RewardMetrics
@@ -50,6 +50,7 @@ def main(stage: Stage) -> None:
     if chosen == OWN:
         link_files(own, inputs / REWARD_MODEL)
     else:
+        texts = texts_of_finished(folders[chosen], texts)
         model, train = load_reward_model(folders[chosen], compute, texts=texts), accepted_pairs(stage, "train")
         adopt_candidate(model, train, inputs / REWARD_MODEL, texts, batch_size=2 * settings.batch_size)
     shutil.copy(stage.input("artifacts/data/prompts/train.jsonl"), inputs / PROMPTS)

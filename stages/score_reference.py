@@ -8,12 +8,12 @@ from pipeline.models.scoring import score_responses
 from pipeline.models.stopping import listed_stop_ids
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.preferences.pair import read_pairs
-from pipeline.preferences.scored import scored_records, tokenize_pairs, tokenized_records
+from pipeline.preferences.scored import scored_records, tokenize_pairs, tokenized_records, without_equal
 from pipeline.stage.run import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    """Tokenise both responses of each pair, drop what is too long (counted), score."""
+    """Tokenise both responses of each pair, drop what is too long, or equal in tokens (counted), score."""
     settings = stage.params.score_reference
     compute = stage.start_compute()
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
@@ -24,10 +24,11 @@ def main(stage: Stage) -> None:
     )
     end = read_text_format(folder / FILE).end_of_turn
     stops = listed_stop_ids(tokenizer, stage.params.sampling.stop_tokens)
-    pairs, held_out = (
+    short, held_out = (
         tokenize_pairs(tokenizer, part, end_of_turn=end, stop_ids=stops, max_length=settings.max_length)
         for part in (accepted, validation)
     )
+    pairs = without_equal(short)
     examples = [example for _, *sides in pairs for example in sides]
     policy = load_reference(
         folder,
@@ -47,8 +48,17 @@ def main(stage: Stage) -> None:
     stage.costs.add_work(sum(map(len, examples)), perf_counter() - start)
     write_table(stage.output("artifacts/inputs/dpo/pairs.jsonl"), scored_records(pairs, logps), "reference_pairs")
     # without log-probs: where training reads them, it scores them itself with the policy that it starts from
-    write_table(stage.output("artifacts/inputs/dpo/validation.jsonl"), tokenized_records(held_out), "tokenized_pairs")
-    counts = {"pairs": len(accepted), "scored": len(pairs), "dropped_too_long": len(accepted) - len(pairs)}
+    write_table(
+        stage.output("artifacts/inputs/dpo/validation.jsonl"),
+        tokenized_records(without_equal(held_out)),
+        "tokenized_pairs",
+    )
+    counts = {
+        "pairs": len(accepted),
+        "scored": len(pairs),
+        "dropped_too_long": len(accepted) - len(short),
+        "dropped_equal": len(short) - len(pairs),
+    }
     print(counts, flush=True)
     stage.log_final(counts)
 

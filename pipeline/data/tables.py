@@ -32,7 +32,13 @@ TABLES = {
         strict=True,
     ),
     "texts": pa.DataFrameSchema(
-        {"id": _IDENTITY, "prompt": pa.Column(str), "response": pa.Column(str), "ended": pa.Column(bool)},
+        {
+            "id": _IDENTITY,
+            "prompt": pa.Column(str),
+            "response": pa.Column(str),
+            "ended": pa.Column(bool),
+            **{name: pa.Column(required=False, nullable=True) for name in ("preferred", "turns", "turns_lost")},
+        },
         unique=["id"],
         strict=True,
     ),

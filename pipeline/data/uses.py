@@ -136,7 +136,14 @@ class Uses:
 
 def _text(store: RecordStore, number: int) -> TextRow:
     record = store[number]
-    return {"id": record["id"], "prompt": record["prompt"], "response": record["response"], "ended": record["ended"]}
+    row: TextRow = {name: record[name] for name in ("id", "prompt", "response", "ended")}  # type: ignore[assignment]
+    if "chosen" in record:
+        row["preferred"] = True
+    if turns := record.get("turns"):
+        row["turns"] = turns
+    if lost := record.get("turns_lost"):
+        row["turns_lost"] = lost
+    return row
 
 
 def _prompt(store: RecordStore, number: int) -> PromptRow:

@@ -71,6 +71,12 @@ def save_policy(
     store_text_format(folder, texts)
 
 
+def keep_start(start: Path, folder: Path, texts: TextFormat) -> None:
+    """The model that a run begins with as a policy of its own; its files get a second name, not a copy."""
+    link_files(start, folder)
+    store_text_format(folder, texts)
+
+
 def save_checkpoint(policy: Policy, folder: Path, *, start: Path, root: Path) -> None:
     """A checkpoint on the way: weights as `save_policy` would write them, without a tokenizer; nothing is used up."""
     shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left half of it

@@ -44,12 +44,16 @@ class Sampling(Section):
     batch_size: PositiveInt
 
 
+class PolicySource(ModelSource):
+    chat_template: Annotated[str, Field(min_length=1)] | None
+
+
 class BackboneSource(ModelSource):
     is_reward_model: bool
 
 
 class Models(Section):
-    policy: ModelSource
+    policy: PolicySource
     reward_backbone: BackboneSource
 
 
@@ -67,6 +71,8 @@ class FitJudge(Section):
 class TrainSft(SupervisedTraining):
     finetuning: Finetuning
     max_length: PositiveInt
+    turns: Literal["last", "all"]
+    skip: Literal["auto"] | bool
 
 
 class CollectPreferences(Section):

@@ -135,6 +135,11 @@ def tokenize_pairs(
     return kept
 
 
+def without_equal(pairs: Iterable[TokenizedPair]) -> list[TokenizedPair]:
+    """The pairs whose responses differ in tokens: some tokenizers drop what two texts differ in."""
+    return [pair for pair in pairs if pair.chosen != pair.rejected]
+
+
 def scored_records(pairs: Sequence[TokenizedPair], logps: Sequence[float]) -> list[ScoredRecord]:
     """Records of the pairs with their log-probs.
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.reward import RewardModel
+from pipeline.models.reward_texts import RewardTexts
 from pipeline.objectives.preference import bradley_terry_loss
 from pipeline.params.schema import TrainReward
 from pipeline.preferences.pair import PreferencePair, passages_of
@@ -163,6 +164,22 @@ def check_margins(pairs: Sequence[PreferencePair]) -> None:
 
 def _margins(pairs: Sequence[PreferencePair], like: Tensor) -> Tensor:
     return torch.tensor([pair.margin for pair in pairs], device=like.device, dtype=like.dtype)
+
+
+def different_pairs(texts: RewardTexts, pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
+    """The pairs whose texts the model tells apart: what others differ in is cut off, or no token of its tokenizer.
+
+    Raises:
+        PipelineError: it tells none apart.
+    """
+    encoded = texts.encode(passages_of(pairs))
+    found = [pair for pair, one, other in zip(pairs, encoded[::2], encoded[1::2], strict=True) if one != other]
+    if pairs and not found:
+        raise PipelineError(
+            f"of all {len(pairs)} pairs the reward model reads both texts alike within train_reward.max_length: "
+            "raise it."
+        )
+    return found
 
 
 def adopt_reward_model(model: RewardModel, pairs: Sequence[PreferencePair]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: next-token loss on the responses."""
+"""Supervised fine-tuning: next-token loss on the responses, or on every turn of the assistant."""
 
 from collections.abc import Sequence
 
@@ -43,7 +43,7 @@ def train_sft(
 
 
 class _NextToken(Objective):
-    """The mean negative log-prob of the response tokens of a whole optimiser step.
+    """The mean negative log-prob of the learned tokens of a whole optimiser step.
 
     So eight batches accumulated weigh tokens as one batch of their union does.
     """
@@ -68,7 +68,7 @@ class _NextToken(Objective):
 
     def backward(self, batches: Batches, optimization: Optimization, *, step: int) -> dict[str, float]:
         """See `Objective`."""
-        tokens = sum(len(self._examples[index].response_ids) for batch in batches for index in batch)
+        tokens = sum(self._examples[index].trained_tokens for batch in batches for index in batch)
         loss_sum = 0.0
         for indices in batches:
             batch = [self._examples[index] for index in indices]

@@ -17,8 +17,10 @@ from pipeline.preferences.scored import (
     scored_records,
     tokenize_pairs,
     tokenized_records,
+    without_equal,
 )
 from tests.preference_pairs import preference_pair
+from tests.tiny_models import word_tokenizer
 
 PAIR = ScoredPair(TokenizedExample([1, 2], [3]), TokenizedExample([1, 2], [4, 5]), -1.5, -2.25)
 
@@ -67,6 +69,13 @@ def test_a_pair_with_a_response_that_is_too_long_is_left_out(tokenizer: PreTrain
     longest = max(max(len(pair.chosen), len(pair.rejected)) for pair in kept(20))
     assert len(kept(longest)) == 2
     assert len(kept(longest - 1)) < 2
+
+
+def test_pairs_that_are_the_same_tokens_are_no_pairs() -> None:
+    words = word_tokenizer(["This", "film", "was"])
+    pairs = [preference_pair("This", *two) for two in ((" film  was", " film was"), (" film was", " film"))]
+    tokenized = tokenize_pairs(words, pairs, end_of_turn="[SEP]", stop_ids=(), max_length=20)
+    assert [pair.id for pair in without_equal(tokenized)] == [pairs[1].id]
 
 
 def test_records_have_the_log_probs_of_their_own_responses(tokenizer: PreTrainedTokenizerBase) -> None:

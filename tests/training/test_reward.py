@@ -15,6 +15,7 @@ from pipeline.params.schema import Params, TrainReward
 from pipeline.preferences.pair import PreferencePair
 from pipeline.training.reward import (
     adopt_reward_model,
+    different_pairs,
     pair_scores,
     reference_mean,
     train_reward,
@@ -231,3 +232,16 @@ def test_a_bought_reward_model_is_shifted_and_otherwise_left_alone(
     assert found["training_pairs_loss"] == pytest.approx(bradley_terry_loss(*before.unbind(1)).mean().item(), abs=1e-6)
     model.save(tmp_path / "adopted")
     assert torch.allclose(pair_scores(load_reward_model(tmp_path / "adopted", compute), text_pairs), after, atol=1e-6)
+
+
+def test_pairs_that_are_read_alike_are_left_out(decoder_folder: Path, compute: Compute) -> None:
+    """A text that is too long loses its start: these differ in nothing else."""
+    same = " and so did I, and the ending is clever and the jokes are funny and my friends hated it"
+    cut = preference_pair("", f"great{same}", f"awful{same}")
+    other = preference_pair("", f"great{same}", f"{same} dull")
+    texts = create_reward_model(decoder_folder, compute, max_length=8, seed=0).texts
+    assert different_pairs(texts, [cut, other]) == [other]
+    longer = create_reward_model(decoder_folder, compute, max_length=100, seed=0).texts
+    assert different_pairs(longer, [cut, other]) == [cut, other]
+    with pytest.raises(PipelineError, match=r"all 1 pairs .* train_reward\.max_length"):
+        different_pairs(texts, [cut])

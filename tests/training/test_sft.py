@@ -61,6 +61,21 @@ def test_the_loss_is_the_mean_over_response_tokens(
     assert recorder.rows[0]["loss"] == pytest.approx(-logps / tokens, rel=1e-5)
 
 
+def test_what_is_not_learned_has_no_gradient_and_does_not_count(
+    make_policy: PolicyMaker, settings: TrainSft, compute: Compute
+) -> None:
+    """The loss of two turns is that of the same answers as the last turns of two conversations."""
+    both = TokenizedExample([11, 12], [40, 2, 13, 14, 41, 42, 2], [True, True, False, False, True, True, True])
+    apart = [TokenizedExample([11, 12], [40, 2]), TokenizedExample([11, 12, 40, 2, 13, 14], [41, 42, 2])]
+    grown = []
+    for examples in ([both], apart):
+        recorder = Recorder()
+        train_sft(make_policy(FULL), examples, settings, recorder.run(compute), pad_token_id=0)
+        grown.append(recorder.rows[0])
+    assert grown[0]["loss"] == pytest.approx(grown[1]["loss"], rel=1e-5)
+    assert grown[0]["grad_norm"] == pytest.approx(grown[1]["grad_norm"], rel=1e-4)
+
+
 def test_the_loss_falls(make_policy: PolicyMaker, settings: TrainSft, compute: Compute) -> None:
     losses = train(make_policy(FULL), changed(settings, num_train_epochs=10), compute).column("loss")
     assert losses[-1] < 0.5 * losses[0]
