@@ -8,6 +8,8 @@ from pipeline.data.tables import write_table
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders, ScoredSample
 from pipeline.evaluation.policy_metrics import last_metrics, policy_metrics
 from pipeline.judges.loading import load_judge, load_second_judge
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import stored_evaluation
 from pipeline.models.policy import load_policy
 from pipeline.results.document import checked
 from pipeline.results.policies import TrainedMetrics
@@ -22,12 +24,23 @@ def main(stage: Stage, method: str, seed: str) -> None:
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     stage.input(f"artifacts/inputs/{method}")  # hybrid's adapters lie on the policy in there
     compute = stage.start_compute()
+    # the reward model that PPO optimises, which may be a third-party one
+    folders = ModelFolders(stage.input("artifacts/inputs/ppo/reward_model"), reference=stage.input("artifacts/sft"))
+    work = stored_evaluation(
+        "evaluate_policy",
+        (folders.reference, folders.reward_model),
+        stage.params.evaluate_policy,
+        stage.params.sampling,
+        prompts=[row["prompt"] for row in prompts],
+        samples=len(prompts),
+        texts=texts,
+    )
+    check_fit(work, stage.params.runtime)
     evaluator = Evaluator.load(
         judge=load_judge(
             stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
         ),
-        # the reward model that PPO optimises, which may be a third-party one
-        folders=ModelFolders(stage.input("artifacts/inputs/ppo/reward_model"), reference=stage.input("artifacts/sft")),
+        folders=folders,
         settings=stage.params.evaluate_policy,
         sampling=stage.params.sampling,
         compute=compute,

@@ -7,11 +7,13 @@ from time import perf_counter
 from pipeline.errors import PipelineError
 from pipeline.evaluation.reward import evaluate_reward, warnings_of
 from pipeline.evaluation.reward_choice import OWN, adopt_candidate, choose_model, comparison_lines, table_row
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import stored_reward_evaluation
 from pipeline.models.compute import Compute
 from pipeline.models.folders import link_files
 from pipeline.models.reward import load_reward_model
 from pipeline.models.text_format import FILE, read_text_format
-from pipeline.preferences.pair import PreferencePair, read_pairs
+from pipeline.preferences.pair import PreferencePair, passages_of, read_pairs
 from pipeline.results.document import checked
 from pipeline.results.reward import Calibration, RewardMetrics
 from pipeline.stage.run import Stage, run_stage
@@ -29,6 +31,7 @@ def main(stage: Stage) -> None:
     measured = {}
     for name, folder in folders.items():
         start = perf_counter()
+        check_fit(stored_reward_evaluation(folder, settings, passages_of(pairs)), stage.params.runtime)
         model = load_reward_model(folder, compute, texts=texts)
         try:
             measured[name] = evaluate_reward(model, pairs, validation, settings)

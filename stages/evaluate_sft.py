@@ -8,6 +8,8 @@ from pipeline.evaluation.best_of_n import best_of_n_points
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders
 from pipeline.evaluation.policy_metrics import policy_metrics
 from pipeline.judges.loading import load_judge, load_second_judge
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import stored_evaluation
 from pipeline.results.document import checked
 from pipeline.results.policies import Frontier, PolicyMetrics
 from pipeline.stage.run import Stage, run_stage
@@ -20,12 +22,26 @@ def main(stage: Stage) -> None:
     texts = read_records(stage.input("artifacts/data/texts/evaluation.jsonl"), fields=("prompt", "response", "ended"))
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     compute = stage.start_compute()
+    rows = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=PROMPT_FIELDS)
+    fewer, copies = rows[: stage.params.select_checkpoint.prompts], max(settings.best_of_n)
+    # the reward model that PPO optimises, which may be a third-party one
+    folders = ModelFolders(stage.input("artifacts/inputs/ppo/reward_model"), reference=stage.input("artifacts/sft"))
+    work = stored_evaluation(
+        "evaluate_policy",
+        (folders.reference, folders.reward_model),
+        settings,
+        stage.params.sampling,
+        prompts=[row["prompt"] for row in prompts + fewer],
+        samples=max(len(prompts), copies * len(fewer)),
+        texts=texts,
+        policies=1,
+    )
+    check_fit(work, stage.params.runtime)
     evaluator = Evaluator.load(
         judge=load_judge(
             stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
         ),
-        # the reward model that PPO optimises, which may be a third-party one
-        folders=ModelFolders(stage.input("artifacts/inputs/ppo/reward_model"), reference=stage.input("artifacts/sft")),
+        folders=folders,
         settings=settings,
         sampling=stage.params.sampling,
         compute=compute,
@@ -38,9 +54,6 @@ def main(stage: Stage) -> None:
     start = perf_counter()
     samples = evaluator.sample_and_score(evaluator.reference, prompts, title="sft samples")
     samples = evaluator.judge_again(second, samples, samples)
-    copies = max(settings.best_of_n)
-    rows = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=PROMPT_FIELDS)
-    fewer = rows[: stage.params.select_checkpoint.prompts]
     single = evaluator.sample_and_score(evaluator.reference, fewer, title="step 0")
     drawn = evaluator.sample_and_score(
         evaluator.reference, fewer, copies=copies, title=f"sft best of {copies}", baseline=single

@@ -4,8 +4,10 @@ import json
 
 from pipeline.data.records import read_records
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders
-from pipeline.evaluation.regressions import category_lines, find_regressions
+from pipeline.evaluation.regressions import category_lines, find_regressions, first_of_each_category
 from pipeline.judges.loading import load_judge
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import stored_evaluation
 from pipeline.models.folders import link_files
 from pipeline.models.policy import load_policy
 from pipeline.stage.run import Stage, run_stage
@@ -29,11 +31,22 @@ def main(stage: Stage, seed: str) -> None:
     inputs = stage.input("artifacts/inputs/ppo")
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     compute = stage.start_compute()
+    folders = ModelFolders(inputs / REWARD_MODEL, reference=stage.input("artifacts/sft"))
+    measured = first_of_each_category(prompts, settings.prompts_per_category)
+    work = stored_evaluation(
+        "find_regressions",
+        (folders.reference, folders.reward_model),
+        settings,
+        stage.params.sampling,
+        prompts=[row["prompt"] for row in measured],
+        samples=len(measured),
+    )
+    check_fit(work, stage.params.runtime)
     evaluator = Evaluator.load(
         judge=load_judge(
             stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
         ),
-        folders=ModelFolders(inputs / REWARD_MODEL, reference=stage.input("artifacts/sft")),
+        folders=folders,
         settings=settings,
         sampling=stage.params.sampling,
         compute=compute,

@@ -3,6 +3,11 @@
 from time import perf_counter
 
 from pipeline.data.tables import write_table
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import reference
+from pipeline.memory.trainings import dpo_examples
+from pipeline.memory.work import Model
+from pipeline.models.folders import config_of
 from pipeline.models.policy import load_reference, load_tokenizer
 from pipeline.models.scoring import score_responses
 from pipeline.models.stopping import listed_stop_ids
@@ -24,7 +29,12 @@ def main(stage: Stage) -> None:
     stops = listed_stop_ids(tokenizer, stage.params.sampling.stop_tokens)
     pairs = tokenize_pairs(tokenizer, accepted, end_of_turn=end, stop_ids=stops, max_length=settings.max_length)
     examples = [example for _, *sides in pairs for example in sides]
-    policy = load_reference(folder, compute, method=stage.params.optimize.dpo.finetuning.method)
+    method = stage.params.optimize.dpo.finetuning.method
+    rows = dpo_examples([(chosen, rejected) for _, chosen, rejected in pairs])
+    network = Model.of(config_of(folder), writes=True)
+    work = reference(network, batch=settings.batch_size, pairs=rows, widened=method == "full")
+    check_fit(work, stage.params.runtime)
+    policy = load_reference(folder, compute, method=method)
     start = perf_counter()
     logps = score_responses(
         policy,

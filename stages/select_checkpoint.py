@@ -8,6 +8,8 @@ from pipeline.data.records import read_records, write_records
 from pipeline.evaluation.checkpoints import checkpoint_folders, choose_step, score_checkpoints
 from pipeline.evaluation.policy import PROMPT_FIELDS, Evaluator, ModelFolders
 from pipeline.judges.loading import load_judge
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import stored_evaluation
 from pipeline.models.checkpoints import keep_checkpoint
 from pipeline.results.checkpoints import Checkpoints
 from pipeline.results.document import checked
@@ -16,13 +18,14 @@ from pipeline.stage.run import Stage, run_stage
 
 def main(stage: Stage, method: str, seed: str) -> None:
     """Off the training path: another judge, budget or prompts select again, and nothing is trained again."""
-    settings, evaluator = stage.params.select_checkpoint, start_evaluator(stage)
+    settings = stage.params.select_checkpoint
+    prompts = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=PROMPT_FIELDS)
+    evaluator = start_evaluator(stage, prompts[: settings.prompts])
     trained = stage.input(f"artifacts/training/{method}/seed-{seed}")
     history = read_records(stage.input(f"reports/training/{method}/seed-{seed}.jsonl"), fields=("step",))
     repaired = stage.input(f"artifacts/inputs/{method}") / f"seed-{seed}" if method == "hybrid" else None
     first = None if repaired is None else repaired / "policy"
     checkpoints = checkpoint_folders(trained, last_step=int(history[-1]["step"]), first=first)
-    prompts = read_records(stage.input("artifacts/data/prompts/validation.jsonl"), fields=PROMPT_FIELDS)
     points = score_checkpoints(
         evaluator, checkpoints, prompts[: settings.prompts], stage.costs.add_work, stage.log_step
     )
@@ -40,17 +43,28 @@ def main(stage: Stage, method: str, seed: str) -> None:
     write_records(verdicts, evaluator.judge.verdicts())
 
 
-def start_evaluator(stage: Stage) -> Evaluator:
+def start_evaluator(stage: Stage, prompts: list[dict[str, Any]]) -> Evaluator:
     """The instruments: the judge, and the reward model that PPO optimises, which may be a third-party one."""
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     sft = stage.input("artifacts/sft")
     compute = stage.start_compute()
+    folders = ModelFolders(stage.input("artifacts/inputs/ppo/reward_model"), reference=sft)
+    work = stored_evaluation(
+        "select_checkpoint",
+        (folders.reference, folders.reward_model),
+        stage.params.select_checkpoint,
+        stage.params.sampling,
+        prompts=[row["prompt"] for row in prompts],
+        samples=len(prompts),
+        policies=3,  # one more while the next checkpoint is loaded
+    )
+    check_fit(work, stage.params.runtime)
     judge = load_judge(
         stage.input("artifacts/evaluation_judge"), compute, endpoint=stage.judge_endpoint, store=stage.verdict_store
     )
     return Evaluator.load(
         judge=judge,
-        folders=ModelFolders(stage.input("artifacts/inputs/ppo/reward_model"), reference=sft),
+        folders=folders,
         settings=stage.params.select_checkpoint,
         sampling=stage.params.sampling,
         compute=compute,

@@ -17,7 +17,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
 from pipeline.data.tokens import TokenizedExample
-from pipeline.memory.need import LIBRARIES, Conditions, needed_bytes
+from pipeline.memory.conditions import LIBRARIES, Conditions
+from pipeline.memory.need import needed_bytes
 from pipeline.memory.trainings import dpo_work, ppo_work, reward_examples, reward_work, sft_work
 from pipeline.memory.work import Example, Work
 from pipeline.models.compute import Compute, start_compute
@@ -54,8 +55,12 @@ _LETTERS = "abcdefghijklmnop"
 class Training:
     """One small training; lengths are in tokens, of which a letter is one."""
 
-    def __init__(self, folder: Path, params: Params, length: int, method: str, *, batch: int = 4) -> None:
+    def __init__(
+        self, folder: Path, params: Params, length: int, method: str, *, batch: int = 4, steps: int = 2
+    ) -> None:
         self.folder, self.params, self.length, self.batch = folder, params, length, batch
+        self.examples = steps * batch
+        self.episodes, self.new = _EPISODES, length // 8
         self.compute: Compute = start_compute(params.runtime)
         self.finetuning: Finetuning = changed(params.train_sft.finetuning, method=method)
         self.rng = random.Random(0)
@@ -81,7 +86,7 @@ class Training:
     def sft(self) -> None:
         settings = changed(self.params.train_sft, max_length=self.length, **self.schedule)
         half = self.length // 2
-        examples = [TokenizedExample(self.ids(half), self.ids(half)) for _ in range(2 * self.batch)]
+        examples = [TokenizedExample(self.ids(half), self.ids(half)) for _ in range(self.examples)]
         config = config_of(self.folder / "policy")
         self.estimated(sft_work(config, settings, [Example.of_text(half, half)] * len(examples)))
         policy = load_policy(self.folder / "policy", self.compute, finetuning=self.finetuning)
@@ -93,7 +98,7 @@ class Training:
         reference = "frozen_copy" if full else "adapter_off"
         settings = changed(self.params.optimize.dpo, reference=reference, save_steps=0, **self.schedule)
         half, quarter = self.length // 2, self.length // 4
-        prompts = [self.ids(half) for _ in range(2 * self.batch)]
+        prompts = [self.ids(half) for _ in range(self.examples)]
         pairs = [
             ScoredPair(*(TokenizedExample(prompt, self.ids(quarter)) for _ in range(2)), 0.0, 0.0) for prompt in prompts
         ]
@@ -105,7 +110,7 @@ class Training:
 
     def reward(self) -> None:
         settings = changed(self.params.train_reward, max_length=1024, **self.schedule)
-        prompts = [self.text(self.length // 2) for _ in range(2 * self.batch)]
+        prompts = [self.text(self.length // 2) for _ in range(self.examples)]
         pairs = [preference_pair(prompt, *(self.text(self.length // 4) for _ in range(2))) for prompt in prompts]
         config, texts = config_of(self.folder / "reward"), [pair.passages for pair in pairs]
         examples = reward_examples(config, RewardTexts(self.tokenizer, max_length=1024), texts, shared_prompts=True)
@@ -116,12 +121,13 @@ class Training:
         train_reward(model, pairs, [], settings, self.run)
 
     def ppo(self) -> None:
-        new = self.length // 8
+        new, episodes = self.new, self.episodes
         settings = changed(
-            self.params.optimize.ppo, finetuning=self.finetuning, rollout_batch_size=_EPISODES, num_minibatches=2,
-            total_episodes=2 * _EPISODES, num_ppo_epochs=1, per_device_train_batch_size=self.batch, save_steps=0,
+            self.params.optimize.ppo, finetuning=self.finetuning, rollout_batch_size=episodes, num_minibatches=2,
+            total_episodes=self.examples // self.batch * episodes, num_ppo_epochs=1, save_steps=0,
+            per_device_train_batch_size=self.batch,
         )  # fmt: skip
-        prompts = [self.text(self.length - new) for _ in range(_EPISODES)]
+        prompts = [self.text(self.length - new) for _ in range(episodes)]
         policy_folder, reward_folder = self.folder / "policy", self.folder / "reward"
         lengths = [len(ids) for ids in self.tokenizer(prompts)["input_ids"]]
         configs = config_of(policy_folder), config_of(reward_folder)
@@ -132,7 +138,7 @@ class Training:
             policy=load_policy(policy_folder, self.compute, finetuning=self.finetuning, with_values=True),
             reference=load_reference(policy_folder, self.compute, method="full") if full else None,
             critic=None,
-            score=lambda texts: scorer.score(texts, batch_size=_EPISODES),
+            score=lambda texts: scorer.score(texts, batch_size=episodes),
             tokenizer=self.tokenizer,
         )
         sampling = changed(self.params.sampling, max_new_tokens=new, stop_tokens=[])
