@@ -76,16 +76,18 @@ class _Planner:
         yield PlannedStage("check", fixed=reading)
         yield PlannedStage("fetch_models", disk=fetched, fixed=fetched / _READ_BYTES)
         yield PlannedStage("prepare_data", fixed=reading)
+        yield PlannedStage("fit_judge")
         yield self._stage("train_sft", works.get("train_sft"), labours.sft(), disk=self._weights("train_sft", 1))
         yield self._stage("collect_preferences", works.get("collect_preferences"), labours.collection())
+        pairs = sum(amounts.pairs[split].count for split in ("train", "validation", "test"))
+        yield PlannedStage("validate_preferences", fixed=pairs * _SECONDS_PER_ROW)
         trains = "train_reward" in works
         scorer = models.scorer.weights * models.scorer_number
         yield self._stage(
             "train_reward", works.get("train_reward"), labours.reward() if trains else Labour(), disk=scorer
         )
         yield self._stage("evaluate_reward", works["evaluate_reward"], labours.reward_evaluation())
-        if "dpo" in params.optimize.methods:
-            yield self._stage("score_reference", works["score_reference"], labours.reference())
+        yield self._stage("score_reference", works["score_reference"], labours.reference())
         yield self._stage("evaluate_sft", works["evaluate_sft"], labours.sft_evaluation())
         for method in params.optimize.methods:
             for seed in params.optimize.seeds:

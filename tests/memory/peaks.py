@@ -19,13 +19,17 @@ from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassifi
 from pipeline.data.tokens import TokenizedExample
 from pipeline.memory.conditions import LIBRARIES, Conditions
 from pipeline.memory.need import needed_bytes
+from pipeline.memory.reading import Reading
+from pipeline.memory.readings import collection, reference
 from pipeline.memory.trainings import dpo_work, ppo_work, reward_examples, reward_work, sft_work
-from pipeline.memory.work import Example, Work
+from pipeline.memory.work import Example, Model, Work
 from pipeline.models.compute import Compute, start_compute
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_reference, load_tokenizer
 from pipeline.models.reward import create_reward_model, load_reward_model
 from pipeline.models.reward_texts import RewardTexts
+from pipeline.models.sampling import Sampler, sample_batches
+from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.loading import load_params
 from pipeline.params.schema import Params
@@ -47,6 +51,7 @@ CASES = [
     ("dpo", 96, "full"), ("dpo", 400, "lora"),
     ("reward", 96, "lora"), ("reward", 320, "full"),
     ("ppo", 64, "full"), ("ppo", 160, "lora"),
+    ("sampling", 200, "none"), ("scoring", 400, "none"),
 ]  # fmt: skip
 _EPISODES = 16
 _LETTERS = "abcdefghijklmnop"
@@ -62,7 +67,8 @@ class Training:
         self.examples = steps * batch
         self.episodes, self.new = _EPISODES, length // 8
         self.compute: Compute = start_compute(params.runtime)
-        self.finetuning: Finetuning = changed(params.train_sft.finetuning, method=method)
+        tuned = params.train_sft.finetuning
+        self.finetuning: Finetuning = tuned if method == "none" else changed(tuned, method=method)
         self.rng = random.Random(0)
         self.tokenizer = load_tokenizer(folder / "policy")
         self.estimate = 0
@@ -80,7 +86,7 @@ class Training:
     def text(self, count: int) -> str:
         return "".join(self.rng.choices(_LETTERS, k=count))
 
-    def estimated(self, work: Work) -> None:
+    def estimated(self, work: Work | Reading) -> None:
         self.estimate = needed_bytes(work, Conditions.of(self.params.runtime)) - LIBRARIES
 
     def sft(self) -> None:
@@ -143,6 +149,32 @@ class Training:
         )
         sampling = changed(self.params.sampling, max_new_tokens=new, stop_tokens=[])
         train_ppo(roles, prompts, settings, sampling, self.run)
+
+    def sampling(self) -> None:
+        """As collect_preferences samples: all at once, and twice."""
+        new, at_once = self.length // 4, 32 * self.batch
+        sampling = changed(self.params.sampling, max_new_tokens=new, batch_size=at_once, stop_tokens=[])
+        prompts = [self.text(self.length - new) for _ in range(2 * at_once)]
+        lengths = [len(ids) for ids in self.tokenizer(prompts)["input_ids"]]
+        network = Model.of(config_of(self.folder / "policy"), writes=True)
+        self.estimated(collection(network, sampling, prompts=lengths, samples=len(prompts)))
+        sampler = Sampler.of(
+            load_policy(self.folder / "policy", self.compute, finetuning=None), self.tokenizer, sampling
+        )
+        sample_batches(sampler, prompts, generator=torch.Generator(), title="samples")
+
+    def scoring(self) -> None:
+        """As score_reference reads pairs."""
+        half, quarter, batch = self.length // 2, self.length // 4, 4 * self.batch
+        sides = [TokenizedExample(prompt, self.ids(quarter)) for prompt in self._prompts(2 * batch) for _ in range(2)]
+        network = Model.of(config_of(self.folder / "policy"), writes=True)
+        pairs = [Example.of_pair(half, quarter, quarter)] * (2 * batch)
+        self.estimated(reference(network, batch=batch, pairs=pairs, widened=False))
+        policy = load_policy(self.folder / "policy", self.compute, finetuning=None)
+        score_responses(policy, sides, self.compute, pad_token_id=0, batch_size=2 * batch, title="scores")
+
+    def _prompts(self, count: int) -> list[list[int]]:
+        return [self.ids(self.length // 2) for _ in range(count)]
 
 
 def save_models(folder: Path, sizes: dict[str, int]) -> None:
