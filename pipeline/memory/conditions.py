@@ -6,6 +6,7 @@ import torch
 
 from pipeline.data.tokens import ForwardLimit
 from pipeline.models.compute import choose_device, choose_dtype, forward_limit, kept_activations
+from pipeline.models.machine import total_memory
 from pipeline.params.schema import Runtime
 
 LIBRARIES = 560 << 20
@@ -37,6 +38,8 @@ class Conditions:
     kept: int | None
     """Bytes of activations that a forward pass may keep; None is no limit."""
     fused_logprobs: bool = True
+    memory: int = 1 << 62
+    """Bytes of the machine, or of its GPU, whatever else is in it."""
 
     @property
     def holes(self) -> float:
@@ -54,11 +57,12 @@ class Conditions:
             number = 2  # every GPU that is made for training multiplies bf16
         else:
             number = choose_dtype(runtime.precision, device).itemsize
-        memory = None if machine is None else machine.memory
+        memory = total_memory(torch.device(device)) if machine is None else machine.memory
         return cls(
             torch.device(device),
             number,
             attention,
             forward_limit(runtime.max_forward_tokens),
             kept_activations(runtime.recompute, torch.device(device), memory=memory),
+            memory=memory,
         )
