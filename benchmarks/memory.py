@@ -7,7 +7,9 @@ are those of conversations: 1,024 tokens, of which half are the prompt; PPO has 
 import argparse
 import gc
 import json
+import os
 import random
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2ForSequenceClassification
 
-from pipeline.environment import set_environment
+from pipeline.environment import ENVIRONMENT
 from pipeline.memory.conditions import LIBRARIES
 from pipeline.params.loading import load_params
 from tests.memory.peaks import ROOT, Training, _resident
@@ -63,7 +65,9 @@ def measure(folder: Path, name: str, kind: str, *, batch: int, episodes: int) ->
     params = load_params(ROOT / "params.yaml")
     runtime = changed(params.runtime, device="cpu", threads="auto", recompute=True)
     params = params.model_copy(update={"runtime": runtime})
-    training = Training(folder / name, params, LENGTHS[kind], "lora", batch=batch, steps=1)
+    # the second rollout of PPO finds the reward model in memory
+    steps = 2 if kind == "ppo" else 1
+    training = Training(folder / name, params, LENGTHS[kind], "lora", batch=batch, steps=steps)
     training.episodes, training.new = episodes, 128
     start = time.perf_counter()
     getattr(training, kind)()
@@ -87,7 +91,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--episodes", type=int, default=4)
     asked = parser.parse_args()
-    set_environment()
+    if any(os.environ.get(name) != value for name, value in ENVIRONMENT.items()):
+        # the allocator reads its settings when the process starts, as that of a stage does
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.memory", *sys.argv[1:]], os.environ | ENVIRONMENT)
     torch.manual_seed(0)
     random.seed(0)
     if asked.what == "create":
