@@ -54,13 +54,12 @@ class Plan:
 
 def render(plan: Plan) -> str:
     """A table, what it is about, and what will not fit."""
-    rows = [list(_cells(plan, stage)) for stage in plan.stages]
-    widths = [max(len(row[column]) for row in (_HEADER, *rows)) for column in range(len(_HEADER))]
-    lines = [
-        "  ".join(cell.ljust(width) if at in (0, 5) else cell.rjust(width)
-                  for at, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
-        for row in (_HEADER, *rows)
-    ]  # fmt: skip
+    rows = [_HEADER, *(_cells(plan, stage) for stage in plan.stages)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+    lines = []
+    for first, *others, last in rows:
+        cells = [first.ljust(widths[0]), *map(str.rjust, others, widths[1:-1]), last]
+        lines.append("  ".join(cells).rstrip())
     lines += ["", _summary(plan)]
     if plan.note:
         lines.append(f"Lengths and numbers are the largest that params.yaml allows: {plan.note}")
@@ -68,25 +67,22 @@ def render(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-_HEADER = ("stage", "parameters", "trained", "peak", "of", "of which", "disk", "tokens", "time")
+_HEADER = ("stage", "parameters", "trained", "peak", "disk", "tokens", "time", "of the peak, GiB")
 
 
-def _cells(plan: Plan, stage: PlannedStage) -> Sequence[str]:
-    held = total(stage.parts)
-    roles = ", ".join(
-        f"{role} {_short(stage.parts[role])}" for role in ROLES if stage.parts.get(role, 0) >= max(held / 100, 1)
-    )
-    seconds = plan.seconds(stage)
+def _cells(plan: Plan, stage: PlannedStage) -> tuple[str, ...]:
+    held, seconds = total(stage.parts), plan.seconds(stage)
+    roles = [(role, count) for role in ROLES if (count := stage.parts.get(role, 0)) >= max(held / 100, 1)]
+    fits = stage.fit is None or stage.fit.fits
     return (
         stage.stage,
         _number(stage.parameters),
         _number(stage.trained),
-        (_size(held) + ("" if stage.fit is None or stage.fit.fits else " !")) if held else "-",
-        _size(plan.limit) if held else "-",
-        roles or "-",
+        f"{'' if fits else '! '}{_size(held)} of {_size(plan.limit)}" if held else "-",
         _size(stage.disk) if stage.disk else "-",
         _number(stage.labour.tokens),
         "-" if seconds is None else duration(seconds),
+        ", ".join(f"{role} {count / _GIB:.2f}" for role, count in roles) or "-",
     )
 
 
@@ -136,10 +132,6 @@ def as_json(plan: Plan) -> dict[str, Any]:
 
 def _size(count: float) -> str:
     return f"{count / _GIB:.1f} GiB" if count >= _GIB / 10 else f"{count / 2**20:.0f} MiB"
-
-
-def _short(count: float) -> str:
-    return f"{count / _GIB:.2f}"
 
 
 def _number(count: float) -> str:
