@@ -104,13 +104,24 @@ def sampling_parts(size: NetworkSize, rows: Rows, new: int, conditions: Conditio
         new: tokens of a response.
     """
     number = conditions.number
+    rows = _sampled_at_once(rows)
     softmaxed = min(rows.count, _SOFTMAX_ROWS) if conditions.device.type == "cpu" else rows.count
-    prompts = Rows(rows.count, max(1, rows.length - new))
+    prompts = _read_at_once(Rows(rows.count, max(1, rows.length - new)))
     return {
         "cache": 2 * size.layers * rows.count * rows.length * size.key_width * number,
         "logits": (rows.count * number + softmaxed * 20) * size.vocabulary,
         "activations": int(conditions.holes * layer_bytes(size, prompts, conditions, number)),
     }
+
+
+def _sampled_at_once(rows: Rows) -> Rows:
+    """Of a batch, as `pipeline.models.sampling` samples it: all."""
+    return rows
+
+
+def _read_at_once(prompts: Rows) -> Rows:
+    """Of these, the prompts that pass through the network together, as it reads them: all."""
+    return prompts
 
 
 def scoring_parts(size: NetworkSize, rows: Rows, conditions: Conditions, *, whole: bool = False) -> Parts:

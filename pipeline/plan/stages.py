@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.memory.conditions import Conditions
-from pipeline.memory.fitting import Fit, estimate_fit
+from pipeline.memory.conditions import LIBRARIES, Conditions
+from pipeline.memory.fitting import Fit, estimate_fit, usable_memory
 from pipeline.memory.need import memory_parts
-from pipeline.memory.parts import Parts
+from pipeline.memory.parts import Parts, total
 from pipeline.memory.reading import Reading
 from pipeline.memory.work import Work
 from pipeline.params.base import Finetuning
@@ -74,7 +74,7 @@ class _Planner:
         fetched += models.candidates
         reading = amounts.rows * _SECONDS_PER_ROW
         yield PlannedStage("check", fixed=reading)
-        yield PlannedStage("fetch_models", disk=fetched, fixed=fetched / _READ_BYTES)
+        yield self._copying("fetch_models", both=True, disk=fetched)
         yield PlannedStage("prepare_data", fixed=reading)
         yield PlannedStage("fit_judge")
         yield self._stage("train_sft", works.get("train_sft"), labours.sft(), disk=self._weights("train_sft", 1))
@@ -94,7 +94,18 @@ class _Planner:
                 yield from self._method(method, seed, works, labours)
         yield PlannedStage("write_report")
         released = models.policy.weights * models.policy_number * (1 + len(params.optimize.methods))
-        yield PlannedStage("publish_models", disk=released, fixed=released / _READ_BYTES)
+        yield self._copying("publish_models", both=False, disk=released)
+
+    def _copying(self, name: str, *, both: bool, disk: int) -> PlannedStage:
+        """A stage that reads and writes models, the policy first; fetch_models holds both until its end."""
+        models = self.models
+        held = models.policy.weights * models.policy_number
+        held += models.scorer.weights * models.backbone_number if both else 0
+        parts = {"libraries": LIBRARIES, "weights": held}
+        limit = usable_memory(self.conditions.device) if self.limit is None else self.limit
+        weights = models.policy.weights + (models.scorer.weights if both else 0)
+        fit = Fit(total(parts), limit, ())
+        return PlannedStage(name, weights, 0, parts, fit, disk, fixed=disk / _READ_BYTES)
 
     def _method(
         self, method: Method, seed: int, works: Mapping[str, Work | Reading], labours: Labours
