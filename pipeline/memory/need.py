@@ -44,7 +44,7 @@ def memory_parts(work: Work | Reading, conditions: Conditions) -> Parts:
         passing = added(largest_of([passing, sampling]), {"copies": int((1 - reused) * smaller)})
     if not work.writes and not full:
         # a reward model goes on to score, merged and in fp32; on a CPU its first copy is in fp32, too, in the same heap
-        fp32 = 4 * weights if conditions.device.type == "cpu" else 0
+        fp32 = 4 * weights if conditions.device.type == "cpu" and number < 4 else 0
         passing = added(passing, {"copies": (4 - number) * weights + fp32})
     held_parts = {"weights": held + (0 if full else 4 * trained), "optimiser": 8 * trained}
     return added({"libraries": LIBRARIES}, held_parts, passing)
