@@ -3,6 +3,11 @@
 from time import perf_counter
 
 from pipeline.data.tables import write_table
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import reference
+from pipeline.memory.trainings import dpo_examples
+from pipeline.memory.work import Model
+from pipeline.models.folders import config_of
 from pipeline.models.policy import load_reference, load_tokenizer
 from pipeline.models.scoring import score_responses
 from pipeline.models.stopping import listed_stop_ids
@@ -30,12 +35,12 @@ def main(stage: Stage) -> None:
     )
     pairs = without_equal(short)
     examples = [example for _, *sides in pairs for example in sides]
-    policy = load_reference(
-        folder,
-        compute,
-        method=stage.params.optimize.dpo.finetuning.method,
-        quantization=stage.params.optimize.dpo.finetuning.quantization,
-    )
+    finetuning = stage.params.optimize.dpo.finetuning
+    rows = dpo_examples([(chosen, rejected) for _, chosen, rejected in pairs])
+    network = Model.of(config_of(folder), writes=True)
+    work = reference(network, batch=settings.batch_size, pairs=rows, widened=finetuning.method == "full")
+    check_fit(work, stage.params.runtime)
+    policy = load_reference(folder, compute, method=finetuning.method, quantization=finetuning.quantization)
     start = perf_counter()
     logps = score_responses(
         policy,

@@ -11,8 +11,8 @@ from pipeline.check.sft import is_trained
 from pipeline.check.sources import ReadData
 from pipeline.data.passages import Passage
 from pipeline.data.table_rows import TextRow
+from pipeline.memory.conditions import Conditions
 from pipeline.memory.fitting import Fit, estimate_fit
-from pipeline.memory.need import Conditions
 from pipeline.memory.trainings import dpo_work, ppo_work, prompt_tokens, reward_examples, reward_work, sft_work
 from pipeline.memory.work import Example, Model, Work, largest
 from pipeline.models.reward_texts import RewardTexts
@@ -34,7 +34,7 @@ def check_memory(
     with findings.collecting():
         conditions = Conditions.of(settings.runtime)
         rows = []
-        for work in _trainings(data, pairs, readers, settings):
+        for work in trainings_of(data, pairs, readers, settings):
             if work.examples:
                 fit = estimate_fit(work, conditions)
                 rows.append([work.section, fit.need_gib, fit.limit_gib, _tell(fit, work, findings)])
@@ -55,7 +55,9 @@ def _tell(fit: Fit, work: Work, findings: Findings) -> str:
     return word
 
 
-def _trainings(data: ReadData, pairs: Sequence[PreferencePair], readers: Readers, settings: Settings) -> Iterator[Work]:
+def trainings_of(
+    data: ReadData, pairs: Sequence[PreferencePair], readers: Readers, settings: Settings
+) -> Iterator[Work]:
     """Those of the run, in its order."""
     sizes, limits, policy = settings.trainings, settings.lengths, readers.config
     prompts = [row["prompt"] for row in data.prepared.prompts["train"]]
