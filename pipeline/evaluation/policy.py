@@ -137,7 +137,7 @@ class Evaluator:
                 the baseline themselves.
         """
         rows = [prompt for prompt in prompts for _ in range(copies)]
-        generator = torch_generator(self.seed, "evaluate_policy/samples", self.compute.device)
+        generator = torch_generator(self.seed, "evaluate_policy/samples")
         sampler = Sampler.of(policy, self.tokenizer, self.sampling)
         batches = sample_batches(
             sampler, [row["prompt"] for row in rows], generator=generator, title=title, resume=self.resume

@@ -10,6 +10,7 @@ from torch import Tensor
 from pipeline.data.tokens import ResponseBatch, batched, tokenize_prompt
 from pipeline.models.compute import Compute
 from pipeline.models.decoding import decode_responses
+from pipeline.models.drawing import row_uniforms, stream_key
 from pipeline.models.sampling import Sampler, Samples, pad_prompts, sample
 from pipeline.models.stopping import stop_token_ids
 from pipeline.objectives.advantages import (
@@ -181,9 +182,10 @@ def _sample(setup: PpoSetup, prompts: Sequence[str], generator: torch.Generator)
     encoded = [tokenize_prompt(roles.tokenizer, prompt) for prompt in prompts]
     ids, mask = pad_prompts(encoded, pad_token_id=roles.tokenizer.pad_token_id)
     sampler = Sampler.of(roles.policy, roles.tokenizer, setup.sampling)
+    uniform = row_uniforms(stream_key(generator), range(len(prompts)), setup.sampling.max_new_tokens)
     merged = roles.policy.merged() if compute.merged_sampling else nullcontext()
     with compute.accelerator.autocast(), merged:
-        return sample(sampler, ids.to(compute.device), mask.to(compute.device), generator)
+        return sample(sampler, ids.to(compute.device), mask.to(compute.device), uniform.to(compute.device))
 
 
 @torch.no_grad()
