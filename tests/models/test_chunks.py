@@ -1,6 +1,7 @@
 """Chunks hold every prompt once, no more than fits, and little padding."""
 
 import random
+from itertools import pairwise
 
 from transformers import LlamaConfig
 
@@ -21,7 +22,7 @@ def test_every_prompt_is_in_one_chunk_that_fits() -> None:
         assert chunk.prompt == max(lengths[row] for row in chunk.rows)
         assert len(chunk.rows) <= 40 and chunk.places == len(chunk.rows) * (chunk.prompt + 128) <= 12_000
     # sorted, so that a chunk ends where the next begins
-    for one, following in zip(chunks, chunks[1:], strict=False):
+    for one, following in pairwise(chunks):
         assert min(lengths[row] for row in one.rows) >= following.prompt
     planned = sum(chunk.places for chunk in chunks)
     assert planned < 1.2 * (sum(lengths) + 300 * 128), "more than a sixth is padding"
