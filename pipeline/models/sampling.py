@@ -1,28 +1,33 @@
-"""Sampling from a policy: wide batches, a reused key-value cache, and one random number a token."""
+"""Sampling from a policy: prompts together, a reused key-value cache, and one random number a token."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.data.tokens import ResponseBatch, join, tokenize_prompt
-from pipeline.kernels.cache import preallocated_cache
-from pipeline.models.backbone import position_ids, project_logits
-from pipeline.models.drawing import Truncation, draw, row_uniforms, stream_key
+from pipeline.data.tokens import TokenizedExample
+from pipeline.kernels.cache import ROOM
+from pipeline.models.backbone import project_logits
+from pipeline.models.drawing import Truncation, draw
 from pipeline.models.policy import Policy
+from pipeline.models.prompt_reading import read_prompts
 from pipeline.models.stopping import stop_token_ids
 from pipeline.params.schema import Sampling
-from pipeline.progress import progress_bar
-from pipeline.resume import Resume
+
+_LOOK = {"cpu": 1}
+_LOOK_ELSEWHERE = 8
+"""Steps from one look at which rows have ended to the next: a GPU would wait for each look."""
+_LEAVE = 2
+"""Rows that have ended leave the batch when they are the larger half, or where room is made for more tokens."""
 
 
-class Samples(NamedTuple):
-    """Prompts with their responses, and the log-probs (B, R) under which the tokens were drawn, 0 after the end."""
+class Sampled(NamedTuple):
+    """A prompt with its response, which holds the token that ended it, and the log-probs (R,) of the draws, fp32."""
 
-    batch: ResponseBatch
+    example: TokenizedExample
     logprobs: Tensor
 
 
@@ -55,95 +60,71 @@ class Sampler:
 
 
 @torch.no_grad()
-def sample(sampler: Sampler, prompt_ids: Tensor, prompt_mask: Tensor, uniform: Tensor) -> Samples:
-    """Sample one response for each row.
+def sample(sampler: Sampler, prompts: Sequence[list[int]], uniform: Tensor) -> list[Sampled]:
+    """Sample one response to each prompt, all at once.
+
+    The log-probs are this network's, with its merged weights, number format and cache, at the temperature.
 
     Args:
-        prompt_ids, prompt_mask: (B, P), left-padded.
-        uniform: (B, at least `max_new_tokens`), the number that decides on each token, see `row_uniforms`.
-
-    Returns:
-        Prompts and responses; R is at most `max_new_tokens`, and the mask ends with the first token that ends a
-        response. The log-probs are this network's, with its merged weights, number format and cache, at the
-        temperature.
+        prompts: token ids.
+        uniform: (B, at least `max_new_tokens`), on the CPU; the numbers that decide on each token, see `row_uniforms`.
     """
-    network, sampling = sampler.policy.causal_lm, sampler.sampling
-    cache = preallocated_cache(network.config, prompt_ids.shape[1] + sampling.max_new_tokens)
-    attention_mask = prompt_mask
-    step_ids, step_positions = prompt_ids, position_ids(prompt_mask)
-    stop_ids = sampler.stop_ids.to(prompt_ids.device)
-    running = torch.ones(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
-    tokens: list[Tensor] = []
-    logprobs: list[Tensor] = []
-    masks: list[Tensor] = []
-    for step in range(sampling.max_new_tokens):
-        hidden = network.base_model(
-            input_ids=step_ids,
-            attention_mask=attention_mask,
-            position_ids=step_positions,
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state
-        logits = project_logits(network, hidden[:, -1])
-        drawn = draw(logits, uniform[:, step], temperature=sampling.temperature, truncation=sampler.truncation)
-        next_ids = torch.where(running, drawn.token_ids, sampler.tokenizer.pad_token_id)
-        tokens.append(next_ids)
-        logprobs.append(torch.where(running, drawn.logprobs, 0.0))
-        masks.append(running)
-        attention_mask = torch.cat([attention_mask, running[:, None]], 1)
-        running = running & ~torch.isin(next_ids, stop_ids)
-        if not bool(running.any()):
+    network: Any = sampler.policy.causal_lm
+    device, steps = network.device, sampler.sampling.max_new_tokens
+    room = min(ROOM, steps - 1)
+    states, cache = read_prompts(network, prompts, pad_token_id=sampler.tokenizer.pad_token_id, room=room)
+    stop_ids, uniform = sampler.stop_ids.to(device), uniform.to(device)
+    look = _LOOK.get(device.type, _LOOK_ELSEWHERE)
+    answers = _Answers.empty(len(prompts), steps, device)
+    rows = torch.arange(len(prompts), device=device)  # which prompt each row of the cache answers
+    running = torch.ones(len(prompts), dtype=torch.bool, device=device)
+    for step in range(steps):
+        logits = project_logits(network, states)
+        numbers = uniform[rows, step]
+        drawn = draw(logits, numbers, temperature=sampler.sampling.temperature, truncation=sampler.truncation)
+        answers.write(step, rows, drawn.token_ids, drawn.logprobs, running)
+        running = running & ~torch.isin(drawn.token_ids, stop_ids)
+        if step + 1 == steps:
             break
-        step_ids, step_positions = next_ids[:, None], position_ids(attention_mask)[:, -1:]
-    batch = join(prompt_ids, prompt_mask, torch.stack(tokens, 1), torch.stack(masks, 1))
-    return Samples(batch, torch.stack(logprobs, 1))
+        ids = drawn.token_ids
+        if cache.is_full or (step + 1) % look == 0:
+            left = int(running.sum())
+            if left == 0:
+                break
+            if cache.is_full or left * _LEAVE <= len(rows):
+                kept = running.nonzero().squeeze(1)
+                cache.keep(kept, room=min(ROOM, steps - 1 - step))
+                rows, running, ids = rows[kept], running[kept], ids[kept]
+        mask, positions = cache.next_token()
+        states = network.base_model(
+            input_ids=ids[:, None],
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache.layers,
+            use_cache=True,
+        ).last_hidden_state[:, -1]
+    return answers.sampled(prompts)
 
 
-def pad_prompts(prompts: Sequence[list[int]], *, pad_token_id: int) -> tuple[Tensor, Tensor]:
-    """Left-pad token ids to (B, P) and their mask."""
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.full((len(prompts), width), pad_token_id, dtype=torch.long)
-    mask = torch.zeros((len(prompts), width), dtype=torch.bool)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = True
-    return ids, mask
+class _Answers(NamedTuple):
+    """Tokens, their log-probs, and whether they belong to the response, (prompts, steps) each."""
 
+    ids: Tensor
+    logprobs: Tensor
+    mask: Tensor
 
-def sample_batches(
-    sampler: Sampler,
-    prompts: Sequence[str],
-    *,
-    generator: torch.Generator,
-    title: str,
-    resume: Resume | None = None,
-) -> list[ResponseBatch]:
-    """One response for each prompt text, `sampling.batch_size` at a time, in the order of the prompts.
+    @classmethod
+    def empty(cls, rows: int, steps: int, device: torch.device) -> "_Answers":
+        dtypes = (torch.long, torch.float32, torch.bool)
+        return cls(*(torch.zeros((rows, steps), dtype=dtype, device=device) for dtype in dtypes))
 
-    Every batch stays on the policy's device, padded to its own width. What a prompt is answered does not depend on the
-    others, but for the rounding of matrix products of another shape.
+    def write(self, step: int, rows: Tensor, ids: Tensor, logprobs: Tensor, mask: Tensor) -> None:
+        """Of the prompts numbered by `rows`; what a row has said after its end is masked."""
+        self.ids[rows, step], self.logprobs[rows, step], self.mask[rows, step] = ids, logprobs, mask
 
-    Args:
-        prompts: texts.
-        generator: on the CPU; it names the random numbers, and two policies with the same one meet the same.
-        title: of the progress bar, and of this work among what `resume` keeps.
-        resume: where an earlier execution may have left the batches it had sampled.
-    """
-    device, size = sampler.policy.causal_lm.device, sampler.sampling.batch_size
-    encoded = [tokenize_prompt(sampler.tokenizer, prompt) for prompt in prompts]
-    key = stream_key(generator)
-    batches: list[ResponseBatch] = []
-    if resume is not None and (state := resume.restore(title)) is not None:
-        batches = [ResponseBatch(*(tensor.to(device) for tensor in tensors)) for tensors in state["batches"]]
-    done = min(len(prompts), len(batches) * size)
-    with progress_bar(total=len(prompts), initial=done, title=title, unit="sample") as bar:
-        for start in range(done, len(prompts), size):
-            chunk = encoded[start : start + size]
-            ids, mask = pad_prompts(chunk, pad_token_id=sampler.tokenizer.pad_token_id)
-            uniform = row_uniforms(key, range(start, start + len(chunk)), sampler.sampling.max_new_tokens)
-            batches.append(sample(sampler, ids.to(device), mask.to(device), uniform.to(device)).batch)
-            bar.update(len(chunk))
-            if resume is not None:
-                tensors = [[getattr(one, field.name) for field in fields(one)] for one in batches]
-                resume.save_now({"batches": tensors}, title)
-    return batches
+    def sampled(self, prompts: Sequence[list[int]]) -> list[Sampled]:
+        ids, logprobs, lengths = self.ids.cpu(), self.logprobs.cpu(), self.mask.sum(1).tolist()
+        return [
+            Sampled(TokenizedExample(prompt, ids[row, :length].tolist()), logprobs[row, :length].clone())
+            for row, (prompt, length) in enumerate(zip(prompts, lengths, strict=True))
+        ]

@@ -5,10 +5,11 @@ import torch
 from scipy.stats import chisquare
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.data.tokens import tokenize_prompt
+from pipeline.models import sampling as module
+from pipeline.models.chunked_sampling import Samples, together
 from pipeline.models.drawing import Truncation, row_uniforms
 from pipeline.models.policy import Policy
-from pipeline.models.sampling import Sampler, Samples, pad_prompts, sample, sample_batches
+from pipeline.models.sampling import Sampler, sample
 from pipeline.models.stopping import stop_token_ids
 from pipeline.params.schema import Sampling
 from tests.conftest import PolicyMaker
@@ -39,9 +40,9 @@ def run(
     eos: int | None = None,
     truncation: Truncation | None = None,
 ) -> Samples:
-    ids, mask = pad_prompts(PROMPTS, pad_token_id=tokenizer.pad_token_id)
     stop_ids = torch.tensor([tokenizer.eos_token_id if eos is None else eos])
-    return sample(Sampler(policy, tokenizer, settings, stop_ids, truncation), ids, mask, numbers(len(ids)))
+    sampler = Sampler(policy, tokenizer, settings, stop_ids, truncation)
+    return together(sample(sampler, PROMPTS, numbers(len(PROMPTS))), pad_token_id=tokenizer.pad_token_id)
 
 
 def test_greedy_equals_generate(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -127,48 +128,18 @@ def test_first_tokens_follow_the_policys_distribution(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     policy = make_policy()
-    ids = torch.tensor([[11, 12, 13]]).expand(4000, -1)
+    prompt = [11, 12, 13]
     sampler = Sampler.of(policy, tokenizer, sampling(max_new_tokens=1, temperature=0.8))
-    batch = sample(sampler, ids, torch.ones_like(ids, dtype=torch.bool), numbers(len(ids))).batch
+    drawn = sample(sampler, [prompt] * 4000, numbers(4000))
+    tokens = torch.tensor([one.example.response_ids[0] for one in drawn])
     with torch.no_grad():
-        probabilities = torch.softmax(policy.causal_lm(ids[:1]).logits[0, -1].double() / 0.8, 0)
+        probabilities = torch.softmax(policy.causal_lm(torch.tensor([prompt])).logits[0, -1].double() / 0.8, 0)
     common = (probabilities * 4000 > 5).nonzero().flatten()
-    counts = torch.bincount(batch.response_ids[:, 0], minlength=len(probabilities)).double()
+    counts = torch.bincount(tokens, minlength=len(probabilities)).double()
     rest = 4000 - counts[common].sum(), 4000 * (1 - probabilities[common].sum())
     observed = torch.cat([counts[common], rest[0][None]]).numpy()
     expected = torch.cat([4000 * probabilities[common], rest[1][None]]).numpy()
     assert chisquare(observed, expected).pvalue > 0.01
-
-
-def test_batches_keep_the_order_of_the_prompts(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
-    texts = ["The film", "The", "My friends hated it", "I loved the music", "A boring waste"]
-    sampler = Sampler.of(make_policy(), tokenizer, sampling(batch_size=2, max_new_tokens=3))
-    batches = sample_batches(sampler, texts, generator=generator(), title="t")
-    assert [len(batch.input_ids) for batch in batches] == [2, 2, 1]
-    prompts = [
-        ids[: -batch.response_ids.shape[1]][mask[: -batch.response_ids.shape[1]]].tolist()
-        for batch in batches
-        for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)
-    ]
-    assert prompts == [tokenize_prompt(tokenizer, text) for text in texts]
-
-
-def test_batches_may_be_truncated(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
-    texts = ["The film", "The film"]
-    (greedy,), (free,) = (
-        sample_batches(
-            Sampler.of(make_policy(), tokenizer, PLAIN, truncation=truncation), texts, generator=generator(), title="t"
-        )
-        for truncation in (GREEDY, None)
-    )
-    assert torch.equal(*greedy.response_ids)
-    assert not torch.equal(*free.response_ids)
-
-
-def test_prompts_are_padded_on_the_left() -> None:
-    ids, mask = pad_prompts([[5, 6, 7], [8]], pad_token_id=0)
-    assert ids.tolist() == [[5, 6, 7], [0, 0, 8]]
-    assert mask.tolist() == [[True, True, True], [False, False, True]]
 
 
 def test_a_stop_token_ends_a_response_and_stays_in_it(
@@ -177,33 +148,75 @@ def test_a_stop_token_ends_a_response_and_stays_in_it(
     sampling = changed(PLAIN, stop_tokens=["a", "e"])
     stops = stop_token_ids(tokenizer, sampling, None)
     assert stops.tolist() == [tokenizer.eos_token_id, *tokenizer.convert_tokens_to_ids(["a", "e"])]
-    ids, mask = pad_prompts([[5, 6]] * 64, pad_token_id=tokenizer.pad_token_id)
     sampler = Sampler.of(make_policy(), tokenizer, changed(sampling, max_new_tokens=40))
     assert torch.equal(sampler.stop_ids, stops)
-    batch = sample(sampler, ids, mask, numbers(len(ids))).batch
     stopped = 0
-    for row, keep in zip(batch.response_ids, batch.response_mask, strict=True):
-        kept = row[keep]
-        assert not bool(torch.isin(kept[:-1], stops).any())
-        stopped += int(kept[-1] in stops.tolist()[1:])
+    for one in sample(sampler, [[5, 6]] * 64, numbers(64)):
+        *before, last = one.example.response_ids
+        assert not set(before) & set(stops.tolist())
+        stopped += last in stops.tolist()[1:]
     assert stopped > 0
 
 
-def test_a_response_does_not_depend_on_its_batch(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Two policies are compared on the same random numbers: one that ends early must not shift those of the other."""
-    texts = ["The film", "The", "My friends hated it", "I loved the music", "A boring waste"] * 3
-    policy = make_policy()
-    stops = torch.tensor([tokenizer.eos_token_id, *range(300, 330)])
-    found = []
-    for batch_size in (1, 2, 7, 100):
-        sampler = Sampler(policy, tokenizer, sampling(batch_size=batch_size), stops)
-        batches = sample_batches(sampler, texts, generator=torch.Generator().manual_seed(0), title="t")
-        found.append(
-            [
-                row[mask].tolist()
-                for one in batches
-                for row, mask in zip(one.response_ids, one.response_mask, strict=True)
-            ]
-        )
-    assert len({len(response) for response in found[0]}) > 2, "all are of one length: the test shows nothing"
-    assert all(one == found[0] for one in found)
+def rows_that_end(policy: Policy, tokenizer: PreTrainedTokenizerBase) -> Sampler:
+    """Of a vocabulary in which every eighth token ends a response."""
+    stops = torch.arange(0, len(tokenizer), 8)
+    return Sampler(policy, tokenizer, sampling(max_new_tokens=40), stops)
+
+
+MANY = [[11 + row % 7] * (1 + row * 5 % 23) for row in range(30)]
+
+
+@pytest.mark.parametrize(("look", "room"), [(1, 32), (1, 3), (4, 5), (8, 32), (64, 1)])
+def test_rows_that_leave_do_not_change_what_the_others_say(
+    make_policy: PolicyMaker,
+    tokenizer: PreTrainedTokenizerBase,
+    monkeypatch: pytest.MonkeyPatch,
+    look: int,
+    room: int,
+) -> None:
+    sampler, uniform = rows_that_end(make_policy(), tokenizer), numbers(len(MANY))
+    alone = [sample(sampler, [prompt], uniform[row : row + 1])[0] for row, prompt in enumerate(MANY)]
+    lengths = {len(one.logprobs) for one in alone}
+    assert len(lengths) > 8 and max(lengths) > 20, "all end together: the test shows nothing"
+    widths = []
+    project = module.project_logits
+    monkeypatch.setattr(
+        module, "project_logits", lambda *arguments: widths.append(len(arguments[1])) or project(*arguments)
+    )
+    monkeypatch.setattr(module, "_LOOK", {"cpu": look})
+    monkeypatch.setattr(module, "ROOM", room)
+    for one, other in zip(sample(sampler, MANY, uniform), alone, strict=True):
+        assert one.example == other.example
+        assert torch.allclose(one.logprobs, other.logprobs, atol=1e-5)
+    assert sorted(widths, reverse=True) == widths and widths[-1] < 30
+    whole_steps = max(lengths)
+    if look == 1:
+        assert len(widths) == whole_steps
+        for step, width in enumerate(widths):
+            running = sum(len(one.logprobs) > step for one in alone)
+            assert width < 2 * running or width == running
+    assert len(widths) < whole_steps + look
+
+
+def test_one_token_alone_needs_no_room(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
+    sampler = Sampler.of(make_policy(), tokenizer, sampling(max_new_tokens=1))
+    assert [len(one.logprobs) for one in sample(sampler, PROMPTS, numbers(3))] == [1, 1, 1]
+
+
+def test_what_is_sampled_is_what_a_plain_loop_samples(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """No cache, no padding, no batch: all of a sequence passes for each token."""
+    policy, uniform = make_policy(), numbers(len(PROMPTS))
+    sampled = sample(Sampler.of(policy, tokenizer, sampling(temperature=0.7)), PROMPTS, uniform)
+    for row, prompt in enumerate(PROMPTS):
+        ids = list(prompt)
+        for step in range(12):
+            with torch.no_grad():
+                logits = policy.causal_lm(torch.tensor([ids])).logits[0, -1].double() / 0.7
+            cumulative = logits.softmax(-1).cumsum(-1)
+            ids.append(int((cumulative <= uniform[row, step]).sum()))
+            if ids[-1] == tokenizer.eos_token_id:
+                break
+        assert sampled[row].example.response_ids == ids[len(prompt) :]
