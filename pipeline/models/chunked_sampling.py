@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, TokenizedExample, collate, tokenize_prompt
 from pipeline.models.chunks import Chunk, cache_places, plan_chunks
@@ -15,6 +16,7 @@ from pipeline.models.drawing import row_uniforms, stream_key
 from pipeline.models.footprint import NetworkSize
 from pipeline.models.machine import total_memory
 from pipeline.models.sampling import Sampled, Sampler, sample
+from pipeline.params.schema import Sampling
 from pipeline.progress import progress_bar
 from pipeline.resume import Resume
 
@@ -72,6 +74,29 @@ def chunks_of(sampler: Sampler, lengths: Sequence[int]) -> list[Chunk]:
     return plan_chunks(lengths, new=new, batch_size=batch_size, places=places)
 
 
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, sampling: Sampling, prompt: str) -> list[int]:
+    """Ids of a prompt, of a longer one than `sampling.max_prompt_tokens` the last, behind the BOS that it has."""
+    ids, limit = tokenize_prompt(tokenizer, prompt), sampling.max_prompt_tokens
+    if limit is None or len(ids) <= limit:
+        return ids
+    kept = [ids[0]] if ids[0] == tokenizer.bos_token_id and limit > 1 else []
+    return kept + ids[len(ids) - limit + len(kept) :]
+
+
+def cut_notice(tokenizer: PreTrainedTokenizerBase, sampling: Sampling, prompts: Sequence[str]) -> str | None:
+    """A sentence that counts the prompts which `sampling.max_prompt_tokens` cuts; None where it cuts none."""
+    limit = sampling.max_prompt_tokens
+    if limit is None:
+        return None
+    cut = sum(len(tokenize_prompt(tokenizer, prompt)) > limit for prompt in prompts)
+    if not cut:
+        return None
+    return (
+        f"warning: {cut} of {len(prompts)} prompts are longer than sampling.max_prompt_tokens ({limit}): the policy "
+        "reads their last tokens, judge and reward model the whole"
+    )
+
+
 def sample_texts(
     sampler: Sampler,
     prompts: Sequence[str],
@@ -86,7 +111,9 @@ def sample_texts(
         generator: on the CPU; it names the random numbers, and two policies with the same one meet the same.
         title: of the progress bar, and of this work among what `resume` keeps.
     """
-    encoded = [tokenize_prompt(sampler.tokenizer, prompt) for prompt in prompts]
+    if notice := cut_notice(sampler.tokenizer, sampler.sampling, prompts):
+        print(notice, flush=True)
+    encoded = [encode_prompt(sampler.tokenizer, sampler.sampling, prompt) for prompt in prompts]
     key = stream_key(generator)
     with progress_bar(total=len(prompts), title=title, unit="sample") as bar:
         sampled = sample_prompts(sampler, encoded, key=key, title=title, resume=resume, on_chunk=bar.update)
@@ -94,8 +121,8 @@ def sample_texts(
 
 
 def sample_batch(sampler: Sampler, prompts: Sequence[str], generator: torch.Generator) -> Samples:
-    """One response for each prompt text, together on the policy's device; see `sample_texts`."""
-    encoded = [tokenize_prompt(sampler.tokenizer, prompt) for prompt in prompts]
+    """One response for each prompt text, together on the policy's device; see `sample_texts`, which tells of cuts."""
+    encoded = [encode_prompt(sampler.tokenizer, sampler.sampling, prompt) for prompt in prompts]
     sampled = sample_prompts(sampler, encoded, key=stream_key(generator))
     samples = together(sampled, pad_token_id=sampler.tokenizer.pad_token_id)
     device = sampler.policy.causal_lm.device

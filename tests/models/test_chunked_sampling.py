@@ -1,6 +1,7 @@
 """Many prompts: in their order, the same in chunks of any size, and no chunk sampled or written twice."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import TokenizedExample, tokenize_prompt
 from pipeline.models import chunked_sampling as module
-from pipeline.models.chunked_sampling import chunks_of, sample_batch, sample_prompts, sample_texts
+from pipeline.models.chunked_sampling import chunks_of, encode_prompt, sample_batch, sample_prompts, sample_texts
 from pipeline.models.drawing import Truncation
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampler, sample
@@ -19,7 +20,7 @@ from tests.conftest import PolicyMaker
 from tests.tiny_models import changed
 
 TEXTS = ["The film", "The", "My friends hated it", "I loved the music", "A boring waste"] * 3
-SETTINGS = Sampling(max_new_tokens=12, temperature=1.0, stop_tokens=[], batch_size=4)
+SETTINGS = Sampling(max_new_tokens=12, temperature=1.0, stop_tokens=[], batch_size=4, max_prompt_tokens=None)
 
 
 class Killed(Exception):
@@ -124,3 +125,29 @@ def test_a_chunk_of_other_prompts_or_numbers_is_sampled_again(
         sampler_of(policy, tokenizer), [one.prompt_ids for one in before], key=3, title="some samples", resume=resume
     )
     assert [one.example for one in other] != before
+
+
+def test_long_prompts_are_cut_on_their_left_and_counted(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = [tokenize_prompt(tokenizer, text) for text in TEXTS]
+    longer = sum(len(ids) > 4 for ids in whole)
+    assert 0 < longer < len(TEXTS)
+    policy = make_policy()
+    cut = texts_of(sampler_of(policy, tokenizer, max_prompt_tokens=4))
+    assert [one.prompt_ids for one in cut] == [ids[-4:] for ids in whole]
+    assert f"{longer} of {len(TEXTS)} prompts" in capsys.readouterr().out
+    batch = sample_batch(
+        sampler_of(policy, tokenizer, max_prompt_tokens=4), TEXTS, torch.Generator().manual_seed(0)
+    ).batch
+    assert batch.input_ids.shape[1] - batch.response_ids.shape[1] == 4
+    longest = max(map(len, whole))
+    assert [one.prompt_ids for one in texts_of(sampler_of(policy, tokenizer, max_prompt_tokens=longest))] == whole
+    assert capsys.readouterr().out == ""
+
+
+def test_a_cut_prompt_keeps_its_bos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "tokenize_prompt", lambda *arguments: [1, 5, 6, 7, 8])
+    tokenizer: Any = SimpleNamespace(bos_token_id=1)
+    cut = [encode_prompt(tokenizer, changed(SETTINGS, max_prompt_tokens=limit), "") for limit in (1, 2, 3, 5)]
+    assert cut == [[8], [1, 8], [1, 7, 8], [1, 5, 6, 7, 8]]

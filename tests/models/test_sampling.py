@@ -16,7 +16,7 @@ from tests.conftest import PolicyMaker
 from tests.tiny_models import changed
 
 PROMPTS = [[11, 12, 13, 14, 15, 16], [30], [40, 41, 42]]
-PLAIN = Sampling(max_new_tokens=12, temperature=1.0, stop_tokens=[], batch_size=4)
+PLAIN = Sampling(max_new_tokens=12, temperature=1.0, stop_tokens=[], batch_size=4, max_prompt_tokens=None)
 GREEDY = Truncation(top_k=1, top_p=1.0)
 
 
