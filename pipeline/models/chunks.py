@@ -10,6 +10,10 @@ from pipeline.models.footprint import NetworkSize
 
 _SHARE = 4
 """A quarter of the memory for the cache: weights, logits, training state and other programs need the rest."""
+_ENOUGH = 64
+"""Rows that keep a processor busy while each reads one token; a chunk of so many goes on for rows of like length."""
+_LIKE = 0.75
+"""Of the longest row, prompt and response together: what a row of like length has at least."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ def cache_places(size: NetworkSize, *, number: int, memory: int) -> int:
 def plan_chunks(lengths: Sequence[int], *, new: int, batch_size: int, places: int) -> list[Chunk]:
     """Every prompt in one chunk, the longest first, so that what does not fit fails at once.
 
+    A chunk that is large enough takes no rows that are much shorter: for each token they would read their padding.
+
     Args:
         lengths: of the prompts, in tokens.
         new: tokens of a response at most.
@@ -53,6 +59,8 @@ def plan_chunks(lengths: Sequence[int], *, new: int, batch_size: int, places: in
     while order:
         longest = lengths[order[0]]
         count = max(1, min(batch_size, places // (longest + new)))
+        like = sum(lengths[row] + new >= _LIKE * (longest + new) for row in order[:count])
+        count = min(count, max(like, _ENOUGH))
         chunks.append(Chunk(tuple(order[:count]), longest, new))
         order = order[count:]
     return chunks

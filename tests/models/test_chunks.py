@@ -34,6 +34,13 @@ def test_both_limits_are_reached() -> None:
     assert plan_chunks([], new=10, batch_size=10, places=100) == []
 
 
+def test_much_shorter_prompts_are_apart_where_there_are_many() -> None:
+    lengths = [500] * 70 + [340, 342] + [100] * 80
+    chunks = plan_chunks(lengths, new=140, batch_size=1000, places=10**6)
+    assert [len(chunk.rows) for chunk in chunks] == [72, 80]
+    assert [len(chunk.rows) for chunk in plan_chunks([500, *[10] * 60], new=9, batch_size=1000, places=10**6)] == [61]
+
+
 def test_prompts_of_one_length_stay_in_their_order() -> None:
     assert [chunk.rows for chunk in plan_chunks([5, 7, 5, 7], new=1, batch_size=3, places=99)] == [(1, 3, 0), (2,)]
 
