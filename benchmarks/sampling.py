@@ -65,12 +65,13 @@ def measure(count: int, new: int, stop: str) -> dict[str, object]:
 
     import torch
 
+    import pipeline
     from pipeline.models.compute import start_compute
     from pipeline.models.policy import load_policy, load_tokenizer
     from pipeline.models.sampling import Sampler
     from pipeline.params.loading import load_params
 
-    params = load_params(ROOT / "params.yaml")
+    params = load_params(Path(pipeline.__file__).parent.parent / "params.yaml")
     compute = start_compute(params.runtime)
     folder = ROOT / ".state" / "benchmarks" / "models" / "policy"
     tokenizer = load_tokenizer(folder)
