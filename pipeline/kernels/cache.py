@@ -97,13 +97,16 @@ class RowCache:
     @property
     def is_full(self) -> bool:
         """Whether there is no room for another token; never of layers that grow."""
-        layer = self.layers.layers[0]
-        return isinstance(layer, RoomyLayer) and self._length == layer.keys.shape[2]
+        return self.has_room_layers and self._length == self.layers.layers[0].keys.shape[2]
+
+    @property
+    def has_room_layers(self) -> bool:
+        """Whether its layers have room, and columns without a token; others grow by what is read."""
+        return isinstance(self.layers.layers[0], RoomyLayer)
 
     def next_token(self) -> tuple[Tensor, Tensor]:
         """Mask (B, S) and position (B, 1) of the token that each row reads now, in the next column."""
-        layer = self.layers.layers[0]
-        width = layer.keys.shape[2] if isinstance(layer, RoomyLayer) else self._length + 1
+        width = self.layers.layers[0].keys.shape[2] if self.has_room_layers else self._length + 1
         columns = torch.arange(width, device=self._starts.device)
         mask = (columns >= self._starts[:, None]) & (columns <= self._length)
         positions = (self._length - self._starts)[:, None]
@@ -113,7 +116,7 @@ class RowCache:
     def keep(self, rows: Tensor, *, room: int) -> None:
         """Leave these rows (N,) alone, and room for `room` more tokens."""
         self._starts = self._starts[rows]
-        if not isinstance(self.layers.layers[0], RoomyLayer):
+        if not self.has_room_layers:
             self.layers.reorder_cache(rows)
             return
         first = int(self._starts.min())

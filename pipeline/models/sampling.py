@@ -20,6 +20,8 @@ from pipeline.params.schema import Sampling
 _LOOK = {"cpu": 1}
 _LOOK_ELSEWHERE = 8
 """Steps from one look at which rows have ended to the next: a GPU would wait for each look."""
+_BIAS_FROM_MASK = frozenset(("bloom", "falcon", "mpt"))
+"""Families that compute more than a mask from the mask of tokens."""
 _LEAVE = 2
 """Rows that have ended leave the batch when they are the larger half, or where room is made for more tokens."""
 
@@ -75,6 +77,7 @@ def sample(sampler: Sampler, prompts: Sequence[list[int]], uniform: Tensor) -> l
     states, cache = read_prompts(network, prompts, pad_token_id=sampler.tokenizer.pad_token_id, room=room)
     stop_ids, uniform = sampler.stop_ids.to(device), uniform.to(device)
     look = _LOOK.get(device.type, _LOOK_ELSEWHERE)
+    whole_mask = cache.has_room_layers and _takes_whole_mask(network)
     answers = _Answers.empty(len(prompts), steps, device)
     rows = torch.arange(len(prompts), device=device)  # which prompt each row of the cache answers
     running = torch.ones(len(prompts), dtype=torch.bool, device=device)
@@ -96,6 +99,8 @@ def sample(sampler: Sampler, prompts: Sequence[list[int]], uniform: Tensor) -> l
                 cache.keep(kept, room=min(ROOM, steps - 1 - step))
                 rows, running, ids = rows[kept], running[kept], ids[kept]
         mask, positions = cache.next_token()
+        if whole_mask:
+            mask = mask[:, None, None]
         states = network.base_model(
             input_ids=ids[:, None],
             attention_mask=mask,
@@ -104,6 +109,16 @@ def sample(sampler: Sampler, prompts: Sequence[list[int]], uniform: Tensor) -> l
             use_cache=True,
         ).last_hidden_state[:, -1]
     return answers.sampled(prompts)
+
+
+def _takes_whole_mask(network: Any) -> bool:
+    """Whether the network may be given the mask of attention itself, (B, 1, 1, S).
+
+    Of a mask of tokens transformers looks whether it hides any, for which a GPU would wait at every token.
+    """
+    if network.device.type in _LOOK or network.config.model_type in _BIAS_FROM_MASK:
+        return False
+    return bool(network.config._attn_implementation == "sdpa")
 
 
 class _Answers(NamedTuple):

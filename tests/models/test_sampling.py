@@ -1,5 +1,8 @@
 """Samples follow the softmax, stop at EOS, and have the log-probs that the policy gives them."""
 
+from itertools import pairwise
+from typing import Any
+
 import pytest
 import torch
 from scipy.stats import chisquare
@@ -220,3 +223,37 @@ def test_what_is_sampled_is_what_a_plain_loop_samples(
             if ids[-1] == tokenizer.eos_token_id:
                 break
         assert sampled[row].example.response_ids == ids[len(prompt) :]
+
+
+def test_on_another_device_no_token_waits_for_the_host(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two looks at the ends nothing reads a value: no tensor becomes a number, a list or a condition."""
+    policy, uniform = make_policy(), numbers(len(MANY))
+    sampler = rows_that_end(policy, tokenizer)
+    expected = sample(sampler, MANY, uniform)
+    policy.causal_lm.set_attn_implementation("sdpa")
+    monkeypatch.setattr(module, "_LOOK", {})  # as on a GPU
+    looks: list[str] = []
+    steps: list[int] = []
+    for name in ("item", "tolist", "__bool__", "__int__", "nonzero"):
+        original = getattr(torch.Tensor, name)
+
+        def counted(tensor: torch.Tensor, *args: Any, original: Any = original, name: str = name, **more: Any) -> Any:
+            if steps:
+                looks.append(name)
+            return original(tensor, *args, **more)
+
+        monkeypatch.setattr(torch.Tensor, name, counted)
+    draw = module.draw
+
+    def step(*arguments: Any, **more: Any) -> Any:
+        steps.append(len(looks))
+        return draw(*arguments, **more)
+
+    monkeypatch.setattr(module, "draw", step)
+    found = sample(sampler, MANY, uniform)
+    assert [one.example for one in found] == [one.example for one in expected]
+    assert len(steps) > 16
+    for number, (before, after) in enumerate(pairwise(steps), start=1):
+        assert after == before or number % 8 == 0, f"step {number}: {looks[before:after]}"
