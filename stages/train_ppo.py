@@ -5,6 +5,7 @@ from functools import partial
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import ppo_work, prompt_tokens
 from pipeline.models.checkpoints import PolicyFolder
+from pipeline.models.chunked_sampling import cut_notice
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_tokenizer
 from pipeline.stage.run import Stage, run_stage
@@ -29,6 +30,8 @@ def main(stage: Stage, seed: str) -> None:
     compute = stage.start_compute(output_bytes=output.size(settings.finetuning, checkpoints=len(kept)))
 
     tokenizer = load_tokenizer(sft)
+    if notice := cut_notice(tokenizer, inputs.sampling, inputs.prompts):
+        print(notice, flush=True)
     work = ppo_work(
         config_of(sft),
         config_of(inputs.reward_model),

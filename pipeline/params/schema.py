@@ -42,6 +42,7 @@ class Sampling(Section):
     temperature: PositiveFloat
     stop_tokens: list[Annotated[str, Field(min_length=1)]]
     batch_size: PositiveInt
+    max_prompt_tokens: PositiveInt | None
 
 
 class PolicySource(ModelSource):

@@ -79,7 +79,7 @@ class _Training:
         self._optimization = ppo_optimization(setup.roles, settings, compute, self.iterations)
         self._controller, self._moments = KlController.of(settings), RunningMoments()
         self._stream = prompt_stream(prompts, seed=run.seed)
-        self._generator = torch_generator(run.seed, "ppo/rollout", compute.device)
+        self._generator = torch_generator(run.seed, "ppo/rollout")
         self._minibatches = python_random(run.seed, "ppo/minibatches")
         self._models = [model for model in (setup.roles.policy, setup.roles.critic) if model is not None]
         self.done, self.stopped = 0, False
