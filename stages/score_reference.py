@@ -35,12 +35,13 @@ def main(stage: Stage) -> None:
     )
     pairs = without_equal(short)
     examples = [example for _, *sides in pairs for example in sides]
-    finetuning = stage.params.optimize.dpo.finetuning
+    method = stage.params.optimize.dpo.finetuning.method
+    quantization = stage.params.optimize.dpo.finetuning.quantization
     rows = dpo_examples([(chosen, rejected) for _, chosen, rejected in pairs])
     network = Model.of(config_of(folder), writes=True)
-    work = reference(network, batch=settings.batch_size, pairs=rows, widened=finetuning.method == "full")
+    work = reference(network, batch=settings.batch_size, pairs=rows, widened=method == "full")
     check_fit(work, stage.params.runtime)
-    policy = load_reference(folder, compute, method=finetuning.method, quantization=finetuning.quantization)
+    policy = load_reference(folder, compute, method=method, quantization=quantization)
     start = perf_counter()
     logps = score_responses(
         policy,
