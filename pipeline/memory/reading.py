@@ -6,7 +6,9 @@ from pipeline.kernels.long_attention import is_long
 from pipeline.memory.conditions import LIBRARIES, Conditions
 from pipeline.memory.parts import Parts, added, largest_of
 from pipeline.memory.work import Model
+from pipeline.models.chunks import cache_places, plan_chunks
 from pipeline.models.footprint import NetworkSize
+from pipeline.models.prompt_reading import tokens_at_once
 from pipeline.models.reward import SCORED_TOKENS
 
 HEAD_ROWS = 128
@@ -104,9 +106,9 @@ def sampling_parts(size: NetworkSize, rows: Rows, new: int, conditions: Conditio
         new: tokens of a response.
     """
     number = conditions.number
-    rows = _sampled_at_once(rows)
+    rows = _sampled_at_once(rows, new, size, conditions)
     softmaxed = min(rows.count, _SOFTMAX_ROWS) if conditions.device.type == "cpu" else rows.count
-    prompts = _read_at_once(Rows(rows.count, max(1, rows.length - new)))
+    prompts = _read_at_once(Rows(rows.count, max(1, rows.length - new)), conditions)
     return {
         "cache": 2 * size.layers * rows.count * rows.length * size.key_width * number,
         "logits": (rows.count * number + softmaxed * 20) * size.vocabulary,
@@ -114,14 +116,17 @@ def sampling_parts(size: NetworkSize, rows: Rows, new: int, conditions: Conditio
     }
 
 
-def _sampled_at_once(rows: Rows) -> Rows:
-    """Of a batch, as `pipeline.models.sampling` samples it: all."""
-    return rows
+def _sampled_at_once(rows: Rows, new: int, size: NetworkSize, conditions: Conditions) -> Rows:
+    """Of a batch, one chunk, see `plan_chunks`."""
+    places = cache_places(size, number=conditions.number, memory=conditions.memory)
+    lengths = [max(1, rows.length - new)] * rows.count
+    largest = plan_chunks(lengths, new=new, batch_size=rows.count, places=places)[0]
+    return Rows(len(largest.rows), rows.length)
 
 
-def _read_at_once(prompts: Rows) -> Rows:
-    """Of these, the prompts that pass through the network together, as it reads them: all."""
-    return prompts
+def _read_at_once(prompts: Rows, conditions: Conditions) -> Rows:
+    """Of these, the prompts that pass through the network together, see `pipeline.models.prompt_reading`."""
+    return Rows(min(prompts.count, max(1, tokens_at_once(conditions.device) // prompts.length)), prompts.length)
 
 
 def scoring_parts(size: NetworkSize, rows: Rows, conditions: Conditions, *, whole: bool = False) -> Parts:

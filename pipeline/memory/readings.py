@@ -153,5 +153,5 @@ def stored_evaluation(
 
 
 def _sampled(sampling: Sampling, prompt: int, samples: int) -> Rows:
-    """What `sample_batches` samples at once."""
+    """What a stage samples."""
     return Rows(max(1, min(sampling.batch_size, samples)), prompt + sampling.max_new_tokens)

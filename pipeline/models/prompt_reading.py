@@ -13,7 +13,11 @@ from pipeline.models.backbone import position_ids
 
 _TOKENS = {"cpu": 2048}
 _TOKENS_ELSEWHERE = 16384
-"""Tokens that are read at once, padding included."""
+
+
+def tokens_at_once(device: torch.device) -> int:
+    """Tokens of prompts that are read at once, padding included."""
+    return _TOKENS.get(device.type, _TOKENS_ELSEWHERE)
 
 
 class ReadPrompts(NamedTuple):
@@ -34,7 +38,7 @@ def read_prompts(
     """
     different = sorted({tuple(prompt) for prompt in prompts}, key=lambda prompt: (len(prompt), prompt))
     number = {prompt: index for index, prompt in enumerate(different)}
-    limit = _TOKENS.get(network.device.type, _TOKENS_ELSEWHERE)
+    limit = tokens_at_once(network.device)
     parts = [list(range(len(different)))]
     if is_plain(DynamicCache(config=network.config)):
         parts = split_batch(parts[0], [len(prompt) for prompt in different], limit)

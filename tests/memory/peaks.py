@@ -23,12 +23,13 @@ from pipeline.memory.reading import Reading
 from pipeline.memory.readings import collection, reference
 from pipeline.memory.trainings import dpo_work, ppo_work, reward_examples, reward_work, sft_work
 from pipeline.memory.work import Example, Model, Work
+from pipeline.models.chunked_sampling import sample_texts
 from pipeline.models.compute import Compute, start_compute
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_reference, load_tokenizer
 from pipeline.models.reward import create_reward_model, load_reward_model
 from pipeline.models.reward_texts import RewardTexts
-from pipeline.models.sampling import Sampler, sample_batches
+from pipeline.models.sampling import Sampler
 from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.loading import load_params
@@ -161,7 +162,7 @@ class Training:
         sampler = Sampler.of(
             load_policy(self.folder / "policy", self.compute, finetuning=None), self.tokenizer, sampling
         )
-        sample_batches(sampler, prompts, generator=torch.Generator(), title="samples")
+        sample_texts(sampler, prompts, generator=torch.Generator(), title="samples")
 
     def scoring(self) -> None:
         """As score_reference reads pairs."""
