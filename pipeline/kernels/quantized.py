@@ -4,16 +4,10 @@ Plain twin: the linear layer itself. Weights are widened to the number format of
 in backward again, so every pass, of a policy and of its reference alike, computes with the same weights.
 """
 
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-
-def can_quantize() -> bool:
-    """Whether bitsandbytes is installed."""
-    return find_spec("bitsandbytes") is not None
 
 
 class QuantizedLinear(nn.Linear):

@@ -3,8 +3,8 @@
 import torch
 from transformers import PreTrainedModel
 
-from pipeline.errors import PipelineError
-from pipeline.kernels.quantized import can_quantize, quantize_linears
+from pipeline.kernels.quantized import quantize_linears
+from pipeline.packages import check_bitsandbytes
 from pipeline.params.base import Quantization
 
 
@@ -16,11 +16,7 @@ def quantizes(quantization: Quantization) -> bool:
     """
     if quantization == "none":
         return False
-    if not can_quantize():
-        raise PipelineError(
-            f"finetuning.quantization is {quantization}, which needs bitsandbytes: install it with "
-            "`pip install '.[qlora]'`, or set quantization to none."
-        )
+    check_bitsandbytes("finetuning.quantization", quantization, otherwise="none")
     return True
 
 

@@ -1,11 +1,10 @@
 """AdamW, in fp32 or with its moments in 8 bits."""
 
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 
-from pipeline.errors import PipelineError
+from pipeline.packages import check_bitsandbytes
 from pipeline.params.base import OptimizerName
 
 
@@ -39,8 +38,5 @@ def make_optimizer(
 
 def check_optimizer(name: OptimizerName) -> None:
     """Raises PipelineError where the optimiser needs bitsandbytes, and it is not installed."""
-    if name != "adamw" and find_spec("bitsandbytes") is None:
-        raise PipelineError(
-            f"optimizer is {name}, which needs bitsandbytes: install it with `pip install '.[qlora]'`, or set "
-            "optimizer to adamw."
-        )
+    if name != "adamw":
+        check_bitsandbytes("optimizer", name, otherwise="adamw")

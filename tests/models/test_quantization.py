@@ -1,5 +1,6 @@
 """Adapters on weights in 4 bits: policy and reference compute with the same ones, and merging uses none of them."""
 
+import importlib.util
 import math
 import shutil
 from collections.abc import Callable
@@ -12,7 +13,6 @@ import torch
 from pipeline.data.tokens import TokenizedExample
 from pipeline.errors import PipelineError
 from pipeline.kernels.quantized import QuantizedLinear, is_quantized
-from pipeline.models import quantization
 from pipeline.models.checkpoints import save_policy
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy, load_reference, load_tokenizer, read_network
@@ -32,7 +32,7 @@ TEXTS = ended(SENTENCES)
 def test_without_bitsandbytes_one_sentence_says_so_before_anything_is_loaded(
     compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantization, "can_quantize", lambda: False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
     nowhere = Path("nowhere")
     loaders: list[Callable[[], object]] = [
         lambda: load_policy(nowhere, compute, finetuning=QLORA),

@@ -1,6 +1,7 @@
 """AdamW by name: the same updates as torch's, smaller moments, a state that goes on, and a clear refusal."""
 
 import copy
+import importlib.util
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ def updated(name: str, steps: int, made: list[torch.optim.Optimizer] | None = No
 
 @pytest.mark.parametrize("name", ["adamw_8bit", "paged_adamw_8bit"])
 def test_without_bitsandbytes_one_sentence_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimizer, "find_spec", lambda package: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
     with pytest.raises(PipelineError, match=r"optimizer is .*8bit.*pip install '\.\[qlora\]'"):
         updated(name, 1)
     optimizer.check_optimizer("adamw")
