@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 QUICK := $(addprefix tests/,objectives data judges test_docs.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check recipe repro pull quick test lint typecheck unit label ui sync compare promote publish export chat report plots bench gc graph lock clean
+.PHONY: help setup check plan recipe repro pull quick test lint typecheck unit label ui sync compare promote publish export chat report plots bench gc graph lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -34,6 +34,9 @@ $(READY): requirements.txt requirements-embedded.txt
 
 check: $(READY) ## say what a run would read and use, and what is wrong, before anything is trained
 	@$(RUN) python -m pipeline.check
+
+plan: $(READY) ## memory, disk, tokens and time of each stage, before anything runs: [DEVICE=cuda MEMORY=24GiB TERAFLOPS=100]
+	@$(RUN) python -m pipeline.plan $(if $(DEVICE),--device '$(DEVICE)') $(if $(MEMORY),--device-memory '$(MEMORY)') $(if $(TERAFLOPS),--teraflops '$(TERAFLOPS)')
 
 recipe: $(READY) ## list the usual runs, or take one into params.yaml: NAME=given-dpo [SOURCE=data/raw/mine.jsonl] [FORCE=1]
 	@$(RUN) python -m pipeline.params.recipes $(if $(NAME),'$(NAME)') $(if $(SOURCE),--source '$(SOURCE)') $(if $(filter 1,$(FORCE)),--force)

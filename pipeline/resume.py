@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -30,10 +30,17 @@ def resume_key(facts: Mapping[str, Any]) -> str:
 class Resume:
     """Saves states while a stage works, and restores them when it is started again."""
 
-    def __init__(self, root: Path, stage: str, key: str, *, every_steps: int, keep_others: bool = False) -> None:
-        """Remove drafts of a killed process and, unless `keep_others`, states of other keys that no process holds."""
+    def __init__(
+        self, root: Path, stage: str, key: str, *, every_steps: int, max_share: float = 1.0, keep_others: bool = False
+    ) -> None:
+        """Remove drafts of a killed process and, unless `keep_others`, states of other keys that no process holds.
+
+        Args:
+            every_steps: training saves its state no more often.
+            max_share: of the time, which saving the state of a training may take.
+        """
         self.folder = root / FOLDER / stage / key
-        self._every_steps = every_steps
+        self.every_steps, self.max_share = every_steps, max_share
         for other in [] if keep_others else self.folder.parent.glob("*"):
             if other != self.folder:
                 _remove_unheld(other)
@@ -55,13 +62,8 @@ class Resume:
         state: State = torch.load(path, map_location="cpu", weights_only=True)
         return state
 
-    def save(self, step: int, state: Callable[[], State], part: str = "training") -> None:
-        """After a step (1-based): store the state when it is due, whole or not at all."""
-        if step % self._every_steps == 0:
-            self.save_now(state(), part)
-
     def save_now(self, state: State, part: str = "training") -> None:
-        """Store a state in place of the last one of its part.
+        """Store a state in place of the last one of its part, whole or not at all.
 
         Raises:
             OSError: the disk is full or not writable.

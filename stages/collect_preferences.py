@@ -5,8 +5,14 @@ import json
 from pipeline.data.records import write_records
 from pipeline.data.splits import PAIR_SPLITS
 from pipeline.judges.loading import load_judge
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import collection
+from pipeline.memory.trainings import prompt_tokens
+from pipeline.memory.work import Model
+from pipeline.models.drawing import Truncation
+from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_tokenizer
-from pipeline.models.sampling import Sampler, Truncation
+from pipeline.models.sampling import Sampler
 from pipeline.preferences.collected import Collected
 from pipeline.preferences.given_table import given_ties, read_given
 from pipeline.preferences.prompts import SplitPrompt, prompts_in_splits, read_prompts
@@ -41,10 +47,15 @@ def _collect_sampled(stage: Stage, prompts: list[SplitPrompt]) -> Collected:
     settings, compute = stage.params.collect_preferences, stage.start_compute()
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     folder = stage.input("artifacts/sft")
-    generator = torch_generator(stage.params.seed, "collect_preferences/samples", compute.device)
+    generator = torch_generator(stage.params.seed, "collect_preferences/samples")
+    tokenizer = load_tokenizer(folder)
+    lengths = prompt_tokens(tokenizer, [prompt.prompt for prompt in prompts])
+    samples = len(prompts) * settings.samples_per_prompt
+    network = Model.of(config_of(folder), writes=True)
+    check_fit(collection(network, stage.params.sampling, prompts=lengths, samples=samples), stage.params.runtime)
     sampler = Sampler.of(
         load_policy(folder, compute, finetuning=None),
-        load_tokenizer(folder),
+        tokenizer,
         stage.params.sampling,
         truncation=Truncation(settings.top_k, settings.top_p),
     )

@@ -8,6 +8,8 @@ from pipeline.data.tables import write_table
 from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
 from pipeline.evaluation.policy import ScoredSample
 from pipeline.evaluation.policy_metrics import last_metrics, policy_metrics
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import stored_evaluation
 from pipeline.models.policy import load_policy
 from pipeline.results.checkpoints import Checkpoints
 from pipeline.results.document import read_document
@@ -23,13 +25,24 @@ def main(stage: Stage, method: str, seed: str) -> None:
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     stage.input(f"artifacts/inputs/{method}")  # hybrid's adapters lie on the policy in there
     compute = stage.start_compute()
+    folders = InstrumentFolders(
+        judge=stage.input("artifacts/evaluation_judge"),
+        reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
+        reference=stage.input("artifacts/sft"),
+        second_judge=stage.input("artifacts/second_judge"),
+    )
+    work = stored_evaluation(
+        "evaluate_policy",
+        (folders.reference, folders.reward_model),
+        stage.params.evaluate_policy,
+        stage.params.sampling,
+        prompts=[row["prompt"] for row in prompts],
+        samples=len(prompts),
+        texts=texts,
+    )
+    check_fit(work, stage.params.runtime)
     evaluator = load_evaluator(
-        InstrumentFolders(
-            judge=stage.input("artifacts/evaluation_judge"),
-            reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
-            reference=stage.input("artifacts/sft"),
-            second_judge=stage.input("artifacts/second_judge"),
-        ),
+        folders,
         chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
         settings=stage.params.evaluate_policy,
         sampling=stage.params.sampling,

@@ -10,10 +10,12 @@ from pipeline.evaluation.reward_choice import (
     measure_models,
     table_row,
 )
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import stored_reward_evaluation
 from pipeline.models.folders import link_files
-from pipeline.models.reward import load_reward_model
+from pipeline.models.reward import load_reward_model, texts_of_finished
 from pipeline.models.text_format import FILE, read_text_format
-from pipeline.preferences.pair import PreferencePair, read_pairs
+from pipeline.preferences.pair import PreferencePair, passages_of, read_pairs
 from pipeline.results.reward import RewardMetrics
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.ppo_inputs import PROMPTS, REWARD_MODEL, write_figures
@@ -27,6 +29,8 @@ def main(stage: Stage) -> None:
     folders = {OWN: own, **{candidate.name: candidates / candidate.name for candidate in settings.candidates}}
     texts = read_text_format(own / FILE)
     pairs, validation = accepted_pairs(stage, "test"), accepted_pairs(stage, "validation")
+    for folder in folders.values():
+        check_fit(stored_reward_evaluation(folder, settings, passages_of(pairs)), stage.params.runtime)
     measured = measure_models(
         folders,
         pairs,
@@ -50,6 +54,7 @@ def main(stage: Stage) -> None:
     if chosen == OWN:
         link_files(own, inputs / REWARD_MODEL)
     else:
+        texts = texts_of_finished(folders[chosen], texts)
         model, train = load_reward_model(folders[chosen], compute, texts=texts), accepted_pairs(stage, "train")
         adopt_candidate(model, train, inputs / REWARD_MODEL, texts, batch_size=2 * settings.batch_size)
     shutil.copy(stage.input("artifacts/data/prompts/train.jsonl"), inputs / PROMPTS)

@@ -8,6 +8,8 @@ from pipeline.data.tables import write_table
 from pipeline.evaluation.best_of_n import best_of_n_points
 from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
 from pipeline.evaluation.policy_metrics import policy_metrics
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import stored_evaluation
 from pipeline.results.policies import Frontier
 from pipeline.stage.run import Stage, run_stage
 
@@ -19,13 +21,27 @@ def main(stage: Stage) -> None:
     texts = read_rows(stage.input("artifacts/data/texts/evaluation.jsonl"), TextRow)
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     compute = stage.start_compute()
+    rows = read_rows(stage.input("artifacts/data/prompts/validation.jsonl"), PromptRow)
+    fewer, copies = rows[: stage.params.select_checkpoint.prompts], max(settings.best_of_n)
+    folders = InstrumentFolders(
+        judge=stage.input("artifacts/evaluation_judge"),
+        reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
+        reference=stage.input("artifacts/sft"),
+        second_judge=stage.input("artifacts/second_judge"),
+    )
+    work = stored_evaluation(
+        "evaluate_policy",
+        (folders.reference, folders.reward_model),
+        settings,
+        stage.params.sampling,
+        prompts=[row["prompt"] for row in prompts + fewer],
+        samples=max(len(prompts), copies * len(fewer)),
+        texts=texts,
+        policies=1,
+    )
+    check_fit(work, stage.params.runtime)
     evaluator = load_evaluator(
-        InstrumentFolders(
-            judge=stage.input("artifacts/evaluation_judge"),
-            reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
-            reference=stage.input("artifacts/sft"),
-            second_judge=stage.input("artifacts/second_judge"),
-        ),
+        folders,
         chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
         settings=settings,
         sampling=stage.params.sampling,
@@ -36,9 +52,6 @@ def main(stage: Stage) -> None:
     start = perf_counter()
     samples = evaluator.sample_and_score(evaluator.reference, prompts, title="sft samples")
     samples = evaluator.judge_again(samples, samples)
-    copies = max(settings.best_of_n)
-    rows = read_rows(stage.input("artifacts/data/prompts/validation.jsonl"), PromptRow)
-    fewer = rows[: stage.params.select_checkpoint.prompts]
     single = evaluator.sample_and_score(evaluator.reference, fewer, title="step 0")
     drawn = evaluator.sample_and_score(
         evaluator.reference, fewer, copies=copies, title=f"sft best of {copies}", baseline=single

@@ -5,7 +5,9 @@ import json
 from pipeline.data.records import read_rows
 from pipeline.data.table_rows import PromptRow
 from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
-from pipeline.evaluation.regressions import category_lines, find_regressions
+from pipeline.evaluation.regressions import category_lines, find_regressions, first_of_each_category
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import stored_evaluation
 from pipeline.models.folders import link_files
 from pipeline.models.policy import load_policy
 from pipeline.stage.run import Stage, run_stage
@@ -29,10 +31,21 @@ def main(stage: Stage, seed: str) -> None:
     inputs = stage.input("artifacts/inputs/ppo")
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     compute = stage.start_compute()
+    measured = first_of_each_category(prompts, settings.prompts_per_category)
+    folders = InstrumentFolders(
+        stage.input("artifacts/evaluation_judge"), inputs / REWARD_MODEL, reference=stage.input("artifacts/sft")
+    )
+    work = stored_evaluation(
+        "find_regressions",
+        (folders.reference, folders.reward_model),
+        settings,
+        stage.params.sampling,
+        prompts=[row["prompt"] for row in measured],
+        samples=len(measured),
+    )
+    check_fit(work, stage.params.runtime)
     evaluator = load_evaluator(
-        InstrumentFolders(
-            stage.input("artifacts/evaluation_judge"), inputs / REWARD_MODEL, reference=stage.input("artifacts/sft")
-        ),
+        folders,
         chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
         settings=settings,
         sampling=stage.params.sampling,

@@ -30,7 +30,10 @@ def main(stage: Stage) -> None:
         style = Style()  # no chat was among the texts
     print(f"  chats   {style.name}", flush=True)
     write_prepared(prepared, given_records(prepared.paired), intake.sources, folder, processes=cores)
-    TextFormat(style.name, style.template_hash, end_of_turn=style.end_of_turn).write(folder / FILE)
+    # marks tell no tool from a user
+    marks = None if style.has_tools else style.marks
+    written = TextFormat(style.name, style.template_hash, end_of_turn=style.end_of_turn, marks=marks)
+    written.write(folder / FILE)
     counts = {"rows": intake.rows, "entries": len(prepared.fates), **dict(sorted(prepared.counts.items()))}
     stage.write_json("reports/data/metrics.json", counts)
     hashes = {source.name: content_hash(source.path) for source in intake.sources if source.path is not None}

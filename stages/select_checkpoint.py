@@ -2,8 +2,10 @@
 
 from pipeline.data.records import read_records, read_rows, write_records
 from pipeline.data.table_rows import PromptRow
-from pipeline.evaluation.checkpoints import checkpoint_folders, choose_step, score_checkpoints
+from pipeline.evaluation.checkpoints import checkpoint_folders, choose_step, last_step, score_checkpoints
 from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import stored_evaluation
 from pipeline.models.checkpoints import keep_checkpoint
 from pipeline.results.checkpoints import Checkpoints
 from pipeline.results.document import read_document
@@ -15,17 +17,30 @@ from pipeline.stage.run import Stage, run_stage
 def main(stage: Stage, method: str, seed: str) -> None:
     """Off the training path: another judge, budget or prompts select again, and nothing is trained again."""
     settings = stage.params.select_checkpoint
+    prompts = read_rows(stage.input("artifacts/data/prompts/validation.jsonl"), PromptRow)[: settings.prompts]
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
+    folders = InstrumentFolders(
+        judge=stage.input("artifacts/evaluation_judge"),
+        reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
+        reference=stage.input("artifacts/sft"),
+    )
+    compute = stage.start_compute()
+    work = stored_evaluation(
+        "select_checkpoint",
+        (folders.reference, folders.reward_model),
+        settings,
+        stage.params.sampling,
+        prompts=[row["prompt"] for row in prompts],
+        samples=len(prompts),
+        policies=3,  # one more while the next checkpoint is loaded
+    )
+    check_fit(work, stage.params.runtime)
     evaluator = load_evaluator(
-        InstrumentFolders(
-            judge=stage.input("artifacts/evaluation_judge"),
-            reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
-            reference=stage.input("artifacts/sft"),
-        ),
+        folders,
         chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
         settings=settings,
         sampling=stage.params.sampling,
-        compute=stage.start_compute(),
+        compute=compute,
         seed=stage.params.seed,
         resume=stage.resume,
     )
@@ -33,11 +48,8 @@ def main(stage: Stage, method: str, seed: str) -> None:
     history = read_records(stage.input(f"reports/training/{method}/seed-{seed}.jsonl"), fields=("step",))
     repaired = stage.input(f"artifacts/inputs/{method}") / f"seed-{seed}" if method == "hybrid" else None
     first = None if repaired is None else repaired / "policy"
-    checkpoints = checkpoint_folders(trained, last_step=int(history[-1]["step"]), first=first)
-    prompts = read_rows(stage.input("artifacts/data/prompts/validation.jsonl"), PromptRow)
-    points = score_checkpoints(
-        evaluator, checkpoints, prompts[: settings.prompts], stage.costs.add_work, stage.log_step
-    )
+    checkpoints = checkpoint_folders(trained, last_step=last_step(history), first=first)
+    points = score_checkpoints(evaluator, checkpoints, prompts, stage.costs.add_work, stage.log_step)
 
     trusted = read_document(stage.input("reports/judge/gate.json"), JudgeGate).trusted
     selected, last = choose_step(points, settings, trusted=trusted), max(checkpoints)

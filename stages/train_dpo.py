@@ -5,7 +5,7 @@ from pipeline.memory.trainings import dpo_examples, dpo_work
 from pipeline.models.checkpoints import PolicyFolder
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_reference, load_tokenizer
-from pipeline.preferences.scored import read_scored_pairs
+from pipeline.preferences.scored import read_scored_pairs, read_tokenized_pairs
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.dpo import train_dpo
 from pipeline.training.optimizer import check_optimizer
@@ -19,6 +19,7 @@ def main(stage: Stage, seed: str) -> None:
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     sft = stage.input("artifacts/sft")
     pairs = read_scored_pairs(stage.input("artifacts/inputs/dpo/pairs.jsonl"))
+    validation = read_tokenized_pairs(stage.input("artifacts/inputs/dpo/validation.jsonl"))
     output = PolicyFolder(stage.output(f"artifacts/training/dpo/seed-{seed}"), start=sft, root=stage.root)
     kept = checkpoint_steps(supervised_steps(len(pairs), settings), settings.save_steps)
     compute = stage.start_compute(output_bytes=output.size(settings.finetuning, checkpoints=len(kept)))
@@ -39,8 +40,16 @@ def main(stage: Stage, seed: str) -> None:
         on_checkpoint=lambda step: output.save_step(policy, step),
         resume=stage.resume,
     )
-    train_dpo(policy, pairs, settings, run, pad_token_id=tokenizer.pad_token_id, reference=reference)
-    output.save(policy, tokenizer)
+    step = train_dpo(
+        policy,
+        pairs,
+        settings,
+        run,
+        pad_token_id=tokenizer.pad_token_id,
+        reference=reference,
+        validation=validation,
+    )
+    output.save(policy, tokenizer, step=step)
     stage.write_history(f"reports/training/dpo/seed-{seed}.jsonl")
 
 

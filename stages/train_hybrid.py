@@ -4,12 +4,16 @@ The KL is still that to the SFT policy. Step 1 of the history and of the checkpo
 PPO is step 1 + i.
 """
 
+from functools import partial
+
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import ppo_work, prompt_tokens
 from pipeline.models.checkpoints import PolicyFolder, keep_checkpoint
+from pipeline.models.chunked_sampling import cut_notice
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_tokenizer
 from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.sample_table import log_samples
 from pipeline.training.optimizer import check_optimizer
 from pipeline.training.ppo import ppo_iterations, train_ppo
 from pipeline.training.ppo_inputs import PpoInputs
@@ -43,6 +47,8 @@ def train(stage: Stage, inputs: PpoInputs, output: PolicyFolder, *, seed: int) -
     compute = stage.start_compute(output_bytes=output.size(settings.finetuning, checkpoints=len(kept)))
 
     tokenizer = load_tokenizer(sft)
+    if notice := cut_notice(tokenizer, inputs.sampling, inputs.prompts):
+        print(notice, flush=True)
     work = ppo_work(
         config_of(sft),
         config_of(inputs.reward_model),
@@ -62,6 +68,7 @@ def train(stage: Stage, inputs: PpoInputs, output: PolicyFolder, *, seed: int) -
         on_step=lambda iteration, metrics: stage.log_step(1 + iteration, metrics),
         on_tokens=stage.costs.add_work,
         on_checkpoint=lambda iteration: output.save_step(roles.policy, 1 + iteration),
+        on_samples=partial(log_samples, stage.tracker),
         resume=stage.resume,
     )
     train_ppo(roles, inputs.prompts, settings, inputs.sampling, run)

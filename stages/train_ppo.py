@@ -1,11 +1,15 @@
 """train_ppo: train the SFT policy with PPO on the training prompts and the reward model's scores, with one seed."""
 
+from functools import partial
+
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import ppo_work, prompt_tokens
 from pipeline.models.checkpoints import PolicyFolder
+from pipeline.models.chunked_sampling import cut_notice
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_tokenizer
 from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.sample_table import log_samples
 from pipeline.training.optimizer import check_optimizer
 from pipeline.training.ppo import ppo_iterations, train_ppo
 from pipeline.training.ppo_inputs import PpoInputs
@@ -26,6 +30,8 @@ def main(stage: Stage, seed: str) -> None:
     compute = stage.start_compute(output_bytes=output.size(settings.finetuning, checkpoints=len(kept)))
 
     tokenizer = load_tokenizer(sft)
+    if notice := cut_notice(tokenizer, inputs.sampling, inputs.prompts):
+        print(notice, flush=True)
     work = ppo_work(
         config_of(sft),
         config_of(inputs.reward_model),
@@ -44,6 +50,7 @@ def main(stage: Stage, seed: str) -> None:
         on_step=stage.log_step,
         on_tokens=stage.costs.add_work,
         on_checkpoint=lambda step: output.save_step(roles.policy, step),
+        on_samples=partial(log_samples, stage.tracker),
         resume=stage.resume,
     )
     train_ppo(roles, inputs.prompts, settings, inputs.sampling, run)

@@ -3,14 +3,14 @@
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import reward_examples, reward_work
 from pipeline.models.folders import config_of
-from pipeline.models.reward import create_reward_model, load_reward_model, load_reward_tokenizer
+from pipeline.models.reward import create_reward_model, load_reward_model, load_reward_tokenizer, texts_of_finished
 from pipeline.models.reward_texts import END_UNSEEN, RewardTexts
-from pipeline.models.text_format import foreign_template_warning, read_text_format, store_text_format
+from pipeline.models.text_format import OWN_TEMPLATE, read_text_format, store_text_format
 from pipeline.preferences.pair import passages_of, read_pairs
 from pipeline.project.hashing import content_size
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.optimizer import check_optimizer
-from pipeline.training.reward import adopt_reward_model, shrink_fresh_head, train_reward
+from pipeline.training.reward import adopt_reward_model, different_pairs, shrink_fresh_head, train_reward
 from pipeline.training.run import TrainingRun
 
 
@@ -19,17 +19,18 @@ def main(stage: Stage) -> None:
     settings, seed = stage.params.train_reward, stage.params.seed
     backbone = stage.input("artifacts/models/reward_backbone")
     compute = stage.start_compute(output_bytes=content_size(backbone))
-    pairs, validation = (
+    known, validation = (
         read_pairs(stage.input(f"artifacts/preferences/accepted/{split}.jsonl")) for split in ("train", "validation")
     )
     texts = read_text_format(stage.input("artifacts/data/text_format.json"))
     finished = stage.params.models.reward_backbone.is_reward_model
     if finished:
+        texts = texts_of_finished(backbone, texts)
         model = load_reward_model(backbone, compute, max_length=settings.max_length, texts=texts)
     else:
         tokenizer = load_reward_tokenizer(backbone)
         read = RewardTexts(tokenizer, max_length=settings.max_length, end_of_turn=texts.end_of_turn)
-        config, sides = config_of(backbone), [pair.passages for pair in pairs]
+        config, sides = config_of(backbone), [pair.passages for pair in known]
         check_optimizer(settings.optimizer)
         check_fit(reward_work(config, settings, reward_examples(config, read, sides)), stage.params.runtime)
         model = create_reward_model(
@@ -43,12 +44,17 @@ def main(stage: Stage) -> None:
         )
     if not model.texts.shows_end:
         print(f"warning: {END_UNSEEN}", flush=True)
+    pairs = known if finished else different_pairs(model.texts, known)
+    if equal := len(known) - len(pairs):
+        print(
+            f"{equal} pairs are left out: in {settings.max_length} tokens the model reads both texts alike", flush=True
+        )
     truncated = model.texts.truncated(passages_of(pairs))
     print(f"{len(pairs)} pairs, {truncated} texts longer than {settings.max_length} tokens", flush=True)
     if finished:
         print("a finished reward model: nothing is trained", flush=True)
-        if warning := foreign_template_warning(model.tokenizer.chat_template, texts):
-            print(f"warning: {warning}", flush=True)
+        if texts.own_template:
+            print(OWN_TEMPLATE, flush=True)
         stage.log_step(0, adopt_reward_model(model, pairs))
     else:
         if (factor := shrink_fresh_head(model, pairs)) < 1:
@@ -59,7 +65,7 @@ def main(stage: Stage) -> None:
     model.save(folder)
     store_text_format(folder, texts)
     stage.write_history("reports/training/train_reward.jsonl")
-    stage.log_final({"pairs": len(pairs), "truncated_texts": truncated})
+    stage.log_final({"pairs": len(pairs), "equal_pairs": equal, "truncated_texts": truncated})
 
 
 if __name__ == "__main__":

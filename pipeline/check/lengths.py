@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.check.findings import Findings, Table
 from pipeline.check.models import Readers
 from pipeline.check.settings import Settings
+from pipeline.check.sft import is_trained
 from pipeline.check.sources import ReadData
 from pipeline.preferences.pair import SIDES, PreferencePair
 from pipeline.validation.thresholds import KEPT, limit_that_keeps
@@ -88,9 +89,10 @@ def _measure(
     data: ReadData, pairs: Sequence[PreferencePair], readers: Readers, settings: Settings
 ) -> Iterator[Measured]:
     lengths, policy, most = settings.lengths, readers.policy, readers.positions
-    texts = _some(data.prepared.texts["train"])
-    sft = [length + 1 for length in _tokens(policy, [row["prompt"] + row["response"] for row in texts])]
-    yield Measured("SFT texts", sft, "train_sft.max_length", lengths.sft, "cut", most)
+    if is_trained(data, settings):
+        texts = _some(data.prepared.texts["train"])
+        sft = [length + 1 for length in _tokens(policy, [row["prompt"] + row["response"] for row in texts])]
+        yield Measured("SFT texts", sft, "train_sft.max_length", lengths.sft, "cut", most)
     if settings.collect.source == "sampled":
         rows = _some([row for split in ("train", "validation", "test") for row in data.prepared.prompts[split]])
         prompts, new, what = [row["prompt"] for row in rows], lengths.new_tokens, "prompts with a sampled response"

@@ -7,11 +7,12 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.check.findings import Findings, Table
 from pipeline.check.models import Readers
 from pipeline.check.settings import Settings
+from pipeline.check.sft import is_trained
 from pipeline.check.sources import ReadData
 from pipeline.data.passages import Passage
 from pipeline.data.table_rows import TextRow
+from pipeline.memory.conditions import Conditions
 from pipeline.memory.fitting import Fit, estimate_fit
-from pipeline.memory.need import Conditions
 from pipeline.memory.trainings import dpo_work, ppo_work, prompt_tokens, reward_examples, reward_work, sft_work
 from pipeline.memory.work import Example, Model, Work, largest
 from pipeline.models.reward_texts import RewardTexts
@@ -33,7 +34,7 @@ def check_memory(
     with findings.collecting():
         conditions = Conditions.of(settings.runtime)
         rows = []
-        for work in _trainings(data, pairs, readers, settings):
+        for work in trainings_of(data, pairs, readers, settings):
             if work.examples:
                 fit = estimate_fit(work, conditions)
                 rows.append([work.section, fit.need_gib, fit.limit_gib, _tell(fit, work, findings)])
@@ -54,12 +55,16 @@ def _tell(fit: Fit, work: Work, findings: Findings) -> str:
     return word
 
 
-def _trainings(data: ReadData, pairs: Sequence[PreferencePair], readers: Readers, settings: Settings) -> Iterator[Work]:
+def trainings_of(
+    data: ReadData, pairs: Sequence[PreferencePair], readers: Readers, settings: Settings
+) -> Iterator[Work]:
     """Those of the run, in its order."""
     sizes, limits, policy = settings.trainings, settings.lengths, readers.config
     prompts = [row["prompt"] for row in data.prepared.prompts["train"]]
     known = [pair for pair in pairs if pair.split == "train"] if settings.collect.source != "sampled" else None
-    yield sft_work(policy, sizes.sft, _texts(data.prepared.texts["train"], readers.policy, limits.sft))
+    if is_trained(data, settings):
+        texts = _texts(data.prepared.texts["train"], readers.policy, limits.sft, turns=settings.sft_turns)
+        yield sft_work(policy, sizes.sft, texts)
     if not settings.models.reward_backbone.is_reward_model:
         end = data.style.end_of_turn if data.style.written else None
         yield reward_work(readers.reward_config, sizes.reward, _scored(prompts, known, readers, settings, end=end))
@@ -78,10 +83,16 @@ def _trainings(data: ReadData, pairs: Sequence[PreferencePair], readers: Readers
             )
 
 
-def _texts(rows: Sequence[TextRow], policy: PreTrainedTokenizerBase, limit: int) -> list[Example]:
+def _texts(rows: Sequence[TextRow], policy: PreTrainedTokenizerBase, limit: int, *, turns: str) -> list[Example]:
     rows = largest(rows, lambda row: len(row["prompt"]) + len(row["response"]))
+    # what follows the first answer is a response where all turns are learned
+    cuts = [row["turns"][0][0] if turns == "all" and row.get("turns") else len(row["prompt"]) for row in rows]
     prompts, responses = (
-        _tokens(policy, texts) for texts in ([row["prompt"] for row in rows], [row["response"] for row in rows])
+        _tokens(policy, texts)
+        for texts in (
+            [row["prompt"][:cut] for row, cut in zip(rows, cuts, strict=True)],
+            [row["prompt"][cut:] + row["response"] for row, cut in zip(rows, cuts, strict=True)],
+        )
     )
     return [
         Example.of_text(prompt, max(0, min(response + 1, limit - prompt)))

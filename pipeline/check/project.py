@@ -9,6 +9,7 @@ from pipeline.check.memory import check_memory
 from pipeline.check.models import check_models
 from pipeline.check.pairs import check_pairs
 from pipeline.check.settings import Settings
+from pipeline.check.sft import check_sft
 from pipeline.check.sizes import check_sizes
 from pipeline.check.sources import check_sources, read_data
 from pipeline.project.cache_links import check_cache
@@ -33,6 +34,7 @@ def check_project(settings: Settings, root: Path, scratch: Path) -> Findings:
         return findings
     data = read_data(intake, readers.folder, settings, findings)
     if data is not None:
+        check_sft(data, settings, findings)
         enough = not data.lossy and check_sizes(data, settings, findings)
         pairs = check_pairs(data, readers, settings, findings, counted=enough)
         check_lengths(data, pairs, readers, settings, findings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline.params.base import Finetuning
 from pipeline.params.data import Data
@@ -92,6 +93,8 @@ class Settings:
     methods: Sequence[Method]
     policies: int
     """Trained in the whole run."""
+    sft_turns: Literal["last", "all"]
+    sft_skip: Literal["auto"] | bool
     lengths: MaxLengths
     trainings: Trainings
     runtime: Runtime
@@ -115,6 +118,8 @@ def settings_of(params: Params) -> Settings:
         stop_tokens=params.sampling.stop_tokens,
         methods=params.optimize.methods,
         policies=len(params.optimize.methods) * len(params.optimize.seeds),
+        sft_turns=sft.turns,
+        sft_skip=sft.skip,
         lengths=MaxLengths(
             sft.max_length, reward.max_length, params.score_reference.max_length, params.sampling.max_new_tokens
         ),

@@ -4,6 +4,7 @@ import math
 
 from pipeline.check.findings import Findings
 from pipeline.check.settings import Settings
+from pipeline.check.sft import is_trained
 from pipeline.check.shares import count_prompts, report_short_splits
 from pipeline.check.sources import ReadData
 from pipeline.data.leakage import advise_of_leaks
@@ -108,7 +109,8 @@ def _check_batches(data: ReadData, prompts: int, settings: Settings, findings: F
     pairs = data.estimate(sum(split == "train" for split, _ in data.prepared.paired))
     pairs = pairs if settings.collect.source == "given" else prompts
     sizes = settings.trainings
-    trainers = [("train_sft", texts, sizes.sft.step), ("train_reward", pairs, sizes.reward.step)]
+    trainers = [("train_reward", pairs, sizes.reward.step)]
+    trainers = [("train_sft", texts, sizes.sft.step), *trainers] if is_trained(data, settings) else trainers
     trainers += [("optimize.dpo", pairs, sizes.dpo.step)] if "dpo" in settings.methods else []
     for section, examples, batch in trainers:
         if 0 < examples < batch:

@@ -16,6 +16,7 @@ from pipeline.reading.entries import Entry, read_entries
 from pipeline.reading.record import Record
 from pipeline.reading.styles import Style, Written
 from pipeline.reading.votes import Vote
+from pipeline.reading.written_prompts import WrittenPrompt
 from pipeline.scratch import ScratchFile
 
 BATCH = 2_000
@@ -108,10 +109,19 @@ def _complete(record: Record, data: Data, style: Style) -> StoredRecord:
     """The record with its id, and with a prompt and a response where it has other texts."""
     if "text" in record:
         return _cut_text(record, data, style)
+    stored: StoredRecord
     if "chosen" in record:
         identity = record_id(record["prompt"], record["chosen"], record["rejected"])
-        return {**record, "id": identity, "response": record["chosen"], "ended": True}
-    return {**record, "id": record_id(*map(str, record.values())), "ended": True}
+        stored = {**record, "id": identity, "response": record["chosen"], "ended": True}
+    else:
+        stored = {**record, "id": record_id(*map(str, record.values())), "ended": True}
+    if isinstance(prompt := record["prompt"], WrittenPrompt):
+        stored["prompt"] = str(prompt)
+        if prompt.lost:
+            stored["turns_lost"] = prompt.lost
+        else:
+            stored["turns"] = [list(turn) for turn in prompt.turns]
+    return stored
 
 
 def _cut_text(record: Record, data: Data, style: Style) -> StoredRecord:

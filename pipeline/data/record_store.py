@@ -42,6 +42,10 @@ class StoredRecord(Record, total=False):
     """The response is complete."""
     short: bool
     """The text that prompt and response were cut from has too few words."""
+    turns: list[list[int]]
+    """The assistant's earlier turns in a prompt that a chat template wrote, as [start, stop) in characters."""
+    turns_lost: str
+    """Why these cannot be told."""
     places: Sequence[Place]
     """Its raw rows; added where a record is read from the store."""
 

@@ -21,6 +21,12 @@ class TextRow(TypedDict):
     response: str
     ended: bool
     """False where `data.response_words` cut the response."""
+    preferred: NotRequired[bool]
+    """True where the response is the chosen one of a pair; absent of others."""
+    turns: NotRequired[list[list[int]]]
+    """The assistant's earlier turns in a prompt that a chat template wrote, as [start, stop) in characters."""
+    turns_lost: NotRequired[str]
+    """Why these cannot be told, where there are some."""
 
 
 class PromptRow(TypedDict):

@@ -32,7 +32,13 @@ TABLES = {
         strict=True,
     ),
     "texts": pa.DataFrameSchema(
-        {"id": _IDENTITY, "prompt": pa.Column(str), "response": pa.Column(str), "ended": pa.Column(bool)},
+        {
+            "id": _IDENTITY,
+            "prompt": pa.Column(str),
+            "response": pa.Column(str),
+            "ended": pa.Column(bool),
+            **{name: pa.Column(required=False, nullable=True) for name in ("preferred", "turns", "turns_lost")},
+        },
         unique=["id"],
         strict=True,
     ),
@@ -56,6 +62,14 @@ TABLES = {
             **{f"{side}_{part}_ids": _TOKEN_IDS for side in _SIDES for part in ("prompt", "response")},
             # of a whole response, in nats: certain at best, up to rounding
             **{f"ref_{side}_logps": pa.Column(float, [_FINITE, pa.Check.le(1e-3)]) for side in _SIDES},
+        },
+        unique=["id"],
+        strict=True,
+    ),
+    "tokenized_pairs": pa.DataFrameSchema(
+        {
+            "id": pa.Column(str),
+            **{f"{side}_{part}_ids": _TOKEN_IDS for side in _SIDES for part in ("prompt", "response")},
         },
         unique=["id"],
         strict=True,

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -19,6 +20,13 @@ class TokenizedExample:
 
     prompt_ids: list[int]
     response_ids: list[int]
+    trained: list[bool] | None = None
+    """Which tokens of the response are learned, as many as there are; None is all of them."""
+
+    @property
+    def trained_tokens(self) -> int:
+        """How many are learned."""
+        return len(self.response_ids) if self.trained is None else sum(self.trained)
 
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.response_ids)
@@ -67,6 +75,38 @@ def tokenize_example(
     if ended and not (response_ids and response_ids[-1] in stop_ids):
         response_ids = [*response_ids, end_token_id(tokenizer, end_of_turn)]
     return TokenizedExample(tokenize_prompt(tokenizer, prompt), response_ids)
+
+
+def tokenize_turns(
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str,
+    turns: Sequence[Sequence[int]],
+    response: str,
+    *,
+    ended: bool,
+    end_of_turn: str | None,
+) -> TokenizedExample:
+    """Tokenise a chat of which every turn of the assistant is learned; the first of them begins the response.
+
+    What the model writes and what stands between is tokenised apart, as it is when the model writes a turn.
+
+    Args:
+        prompt: with the assistant's earlier turns.
+        turns: [start, stop) of these in characters, each with the token that ends it; without any, this is
+            `tokenize_example`.
+        ended, end_of_turn: as there, of the response.
+    """
+    if not turns:
+        return tokenize_example(tokenizer, prompt, response, ended=ended, end_of_turn=end_of_turn)
+    edges = [edge for turn in turns for edge in turn]
+    ids, trained = list[int](), list[bool]()
+    for number, (start, stop) in enumerate(pairwise([*edges, len(prompt)])):
+        part = _continued(tokenizer, prompt[:start], prompt[start:stop])
+        ids += part
+        trained += [number % 2 == 0] * len(part)
+    last = tokenize_example(tokenizer, prompt, response, ended=ended, end_of_turn=end_of_turn).response_ids
+    first = tokenize_prompt(tokenizer, prompt[: edges[0]])
+    return TokenizedExample(first, [*ids, *last], [*trained, *[True] * len(last)])
 
 
 def _continued(tokenizer: PreTrainedTokenizerBase, prompt: str, response: str) -> list[int]:
@@ -140,7 +180,8 @@ def cut_response(example: TokenizedExample, max_length: int) -> TokenizedExample
     A cut response loses what ended it, because it does not end there. A prompt that fills the length leaves none.
     """
     room = max(0, max_length - len(example.prompt_ids))
-    return TokenizedExample(example.prompt_ids, example.response_ids[:room])
+    trained = None if example.trained is None else example.trained[:room]
+    return TokenizedExample(example.prompt_ids, example.response_ids[:room], trained)
 
 
 def batched(rows: Sequence[int] | range, size: int) -> Iterator[list[int]]:

@@ -68,12 +68,14 @@ class Uses:
         return {"train": self._labelled(numbers[~self._judged]), "test": self._labelled(numbers[self._judged])}
 
     def texts(self) -> dict[str, Sequence[TextRow]]:
-        """Prompts with a response: train for SFT, and evaluation."""
+        """Prompts with a response: train and validation for SFT, and evaluation."""
         if self._data.splits.sft == 0:
             train = self._different_texts(self._with(self._used["train"], Has.RESPONSE))
         else:
             train = self._with(self._used["sft"], Has.RESPONSE)
-        numbers = {"train": train, "evaluation": self._with(self._used["evaluation"], Has.RESPONSE)}
+        validation = self._different_texts(self._with(self._used["validation"], Has.RESPONSE))
+        evaluation = self._with(self._used["evaluation"], Has.RESPONSE)
+        numbers = {"train": train, "validation": validation, "evaluation": evaluation}
         return {name: View(rows, partial(_text, self._store), self._sizes(rows)) for name, rows in numbers.items()}
 
     def prompts(self) -> dict[str, Sequence[PromptRow]]:
@@ -134,7 +136,14 @@ class Uses:
 
 def _text(store: RecordStore, number: int) -> TextRow:
     record = store[number]
-    return {"id": record["id"], "prompt": record["prompt"], "response": record["response"], "ended": record["ended"]}
+    row: TextRow = {name: record[name] for name in ("id", "prompt", "response", "ended")}  # type: ignore[assignment]
+    if "chosen" in record:
+        row["preferred"] = True
+    if turns := record.get("turns"):
+        row["turns"] = turns
+    if lost := record.get("turns_lost"):
+        row["turns_lost"] = lost
+    return row
 
 
 def _prompt(store: RecordStore, number: int) -> PromptRow:

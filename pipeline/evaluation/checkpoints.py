@@ -13,6 +13,11 @@ from pipeline.params.evaluation import SelectCheckpoint
 from pipeline.results.checkpoints import CheckpointPoint
 
 
+def last_step(history: Sequence[Mapping[str, float]]) -> int:
+    """The step whose weights training ended with: the last one, or, where it stopped early, the best one."""
+    return int(history[-1].get("best_step", history[-1]["step"]))
+
+
 def checkpoint_folders(trained: Path, *, last_step: int, first: Path | None) -> dict[int, Path]:
     """The folder of each step, in the order of training.
 

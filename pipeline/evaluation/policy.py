@@ -11,14 +11,15 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.passages import Passage
 from pipeline.data.table_rows import PromptRow, TextRow
-from pipeline.data.tokens import ResponseBatch, batched, tokenize_example
+from pipeline.data.tokens import TokenizedExample, batched, collate, tokenize_example
 from pipeline.evaluation.statistics import Range, bootstrap_mean
 from pipeline.judges.protocol import Judge, VerdictRecord
+from pipeline.models.chunked_sampling import sample_texts
 from pipeline.models.compute import Compute
-from pipeline.models.decoding import decode_responses
+from pipeline.models.decoding import decode_examples
 from pipeline.models.policy import Policy
 from pipeline.models.reward import RewardModel
-from pipeline.models.sampling import Sampler, sample_batches
+from pipeline.models.sampling import Sampler
 from pipeline.models.scoring import score_responses
 from pipeline.objectives.kl import kl_estimates
 from pipeline.params.schema import Sampling
@@ -94,19 +95,18 @@ class Evaluator:
                 the baseline themselves.
         """
         rows = [prompt for prompt in prompts for _ in range(copies)]
-        generator = torch_generator(self.seed, "evaluate_policy/samples", self.compute.device)
+        generator = torch_generator(self.seed, "evaluate_policy/samples")
         sampler = Sampler.of(policy, self.tokenizer, self.sampling)
-        batches = sample_batches(
-            sampler, [row["prompt"] for row in rows], generator=generator, title=title, resume=self.resume
-        )
-        continuations = [one for batch in batches for one in decode_responses(batch, self.tokenizer, sampler.stop_ids)]
+        asked = [row["prompt"] for row in rows]
+        sampled = sample_texts(sampler, asked, generator=generator, title=title, resume=self.resume)
+        continuations = decode_examples(sampled, self.tokenizer, sampler.stop_ids)
         texts = [one.after(row["prompt"]) for row, one in zip(rows, continuations, strict=True)]
         against: Sequence[Passage] = continuations
         if baseline is not None:
             against = [sample.passage for sample in matched(baseline, [row["id"] for row in rows])]
         judged = ties_where_unknown(self.judge.rate([row["prompt"] for row in rows], continuations, against))
         rewards = self.reward_model.score(texts, batch_size=self.batch_size)
-        k1, k3 = self._sequence_kl(policy, batches)
+        k1, k3 = self._sequence_kl(policy, sampled)
         return [
             ScoredSample(
                 id=row["id"],
@@ -124,22 +124,22 @@ class Evaluator:
         ]
 
     @torch.no_grad()
-    def _sequence_kl(self, policy: Policy, batches: Sequence[ResponseBatch]) -> tuple[list[float], list[float]]:
+    def _sequence_kl(self, policy: Policy, sampled: Sequence[TokenizedExample]) -> tuple[list[float], list[float]]:
         """k1 and k3 of each sampled response against the SFT policy, in nats, at the sampling temperature."""
+        k1, k3 = [0.0] * len(sampled), [0.0] * len(sampled)
         if policy is self.reference:
-            zeros = [0.0] * sum(len(batch.input_ids) for batch in batches)
-            return zeros, zeros
-        k1: list[float] = []
-        k3: list[float] = []
-        for batch in batches:
-            for rows in batched(range(len(batch.input_ids)), self.batch_size):
-                part = batch.rows(torch.tensor(rows))
-                with self.compute.accelerator.autocast():
-                    ours = policy(part, temperature=self.sampling.temperature).logprobs
-                    theirs = self.reference(part, temperature=self.sampling.temperature).logprobs
-                estimates = kl_estimates(ours, theirs)
-                k1 += estimates.k1.sum(1).tolist()
-                k3 += estimates.k3.sum(1).tolist()
+            return k1, k3
+        # rows of similar length together, so that little is padding
+        order = sorted(range(len(sampled)), key=lambda row: len(sampled[row]))
+        for rows in batched(order, self.batch_size):
+            batch = collate([sampled[row] for row in rows], pad_token_id=self.tokenizer.pad_token_id)
+            batch = batch.to(self.compute.device)
+            with self.compute.accelerator.autocast():
+                ours = policy(batch, temperature=self.sampling.temperature).logprobs
+                theirs = self.reference(batch, temperature=self.sampling.temperature).logprobs
+            estimates = kl_estimates(ours, theirs)
+            for row, one, other in zip(rows, estimates.k1.sum(1).tolist(), estimates.k3.sum(1).tolist(), strict=True):
+                k1[row], k3[row] = one, other
         return k1, k3
 
     def perplexity(self, policy: Policy, texts: Sequence[TextRow], *, title: str) -> float | None:

@@ -7,8 +7,8 @@ from time import perf_counter
 from pipeline.errors import PipelineError
 from pipeline.evaluation.reward import evaluate_reward, warnings_of
 from pipeline.models.compute import Compute
-from pipeline.models.reward import RewardModel, load_reward_model
-from pipeline.models.text_format import TextFormat, foreign_template_warning, store_text_format
+from pipeline.models.reward import RewardModel, load_reward_model, texts_of_finished
+from pipeline.models.text_format import OWN_TEMPLATE, TextFormat, store_text_format
 from pipeline.params.evaluation import EvaluateReward
 from pipeline.preferences.pair import PreferencePair, passages_of
 from pipeline.results.reward import Calibration, ComparedRewardModel, MeasuredRewardModel
@@ -40,7 +40,7 @@ def measure_models(
     measured = {}
     for name, folder in folders.items():
         start = perf_counter()
-        model = load_reward_model(folder, compute, texts=texts)
+        model = load_reward_model(folder, compute, texts=texts if name == OWN else texts_of_finished(folder, texts))
         try:
             measured[name] = evaluate_reward(model, pairs, validation, settings)
         except PipelineError as error:
@@ -101,13 +101,13 @@ def adopt_candidate(
 ) -> None:
     """Write a finished model as the one that goes on, shifted by `shift_to_responses`.
 
-    Says on the terminal that its own chat template is not that of the texts, and by how much it was shifted.
+    Says on the terminal by whose template it reads chats, where that is its own, and by how much it was shifted.
 
     Args:
-        texts: what it scores from now on.
+        texts: what it scores from now on, and how it reads them.
     """
-    if warning := foreign_template_warning(model.tokenizer.chat_template, texts):
-        print(f"warning: {warning}", flush=True)
+    if texts.own_template:
+        print(OWN_TEMPLATE, flush=True)
     mean = shift_to_responses(model, pairs, batch_size=batch_size)
     model.save(folder)
     store_text_format(folder, texts)

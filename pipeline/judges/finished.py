@@ -13,7 +13,7 @@ from pipeline.judges.rules import ChatRules
 from pipeline.models.checkpoints import save_model
 from pipeline.models.compute import Compute
 from pipeline.models.sources import load_source_reward_model
-from pipeline.models.text_format import TextFormat, store_text_format
+from pipeline.models.text_format import TextFormat, read_by_its_own, store_text_format
 from pipeline.params.judge import ChatJudge, JudgeEndpoint, RewardModelJudge
 
 
@@ -51,5 +51,5 @@ class FinishedJudges:
         compute = self.start_compute()
         network, tokenizer = load_source_reward_model(self.reward_model, key="judge.reward_model.source")
         save_model(network, tokenizer, folder / MODEL, with_code=self.reward_model.trust_remote_code)
-        store_text_format(folder / MODEL, self.text_format)
+        store_text_format(folder / MODEL, read_by_its_own(self.text_format, tokenizer.chat_template))
         return save_reward_judge(folder, compute, scale, batch_size=self.reward_model.batch_size)

@@ -5,7 +5,7 @@ Plain twin: `collate` of `pipeline.data.tokens`, which repeats the prompt for ea
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import groupby
+from itertools import compress, groupby
 
 import torch
 from torch import Tensor
@@ -19,7 +19,8 @@ class PackedRows:
 
     input_ids (B, T), padded on the right only, where causal attention cannot see it. branch (B, T) is 0 on the
     prompt, k on its k-th response and -1 on padding; `branched` says whether any row has more than one response.
-    token_ids (N,) are the response tokens; state_index (N,) says which of the B * T states, flattened, predicts each.
+    token_ids (N,) are the response tokens, or those of them that are learned; state_index (N,) says which of the B * T
+    states, flattened, predicts each.
     response_mask (E, R) has a row for each of the E responses, with one entry for each of its tokens.
     """
 
@@ -59,13 +60,14 @@ def pack_groups(groups: Sequence[Sequence[TokenizedExample]], *, pad_token_id: i
             stop = start + len(example.response_ids)
             input_ids[row, start:stop] = torch.tensor(example.response_ids, dtype=torch.long)
             branch[row, start:stop] = k
-            token_ids += example.response_ids
+            learned = example.trained or [True] * len(example.response_ids)
+            token_ids += compress(example.response_ids, learned)
             # the last token of the prompt predicts the first of every response
             before = [len(prompt) - 1, *range(start, stop - 1)][: len(example.response_ids)]
-            state_index += [row * width + column for column in before]
+            state_index += [row * width + column for column in compress(before, learned)]
             last_index.append(row * width + (stop if stop > start else len(prompt)) - 1)
             start = stop
-    lengths = torch.tensor([len(example.response_ids) for group in groups for example in group])
+    lengths = torch.tensor([example.trained_tokens for group in groups for example in group])
     return PackedRows(
         input_ids,
         branch,

@@ -19,7 +19,9 @@ TRAINS = {
 """Files on whose rows a stage trains."""
 MEASURES = {
     "fit_judge": ("artifacts/data/labels/test.jsonl",),
+    "train_sft": ("artifacts/data/texts/validation.jsonl",),
     "train_reward": ("artifacts/preferences/accepted/validation.jsonl",),
+    "optimize_policy": ("artifacts/inputs/*/validation.jsonl",),
     "evaluate_reward": (
         "artifacts/preferences/accepted/test.jsonl",
         "artifacts/preferences/accepted/validation.jsonl",

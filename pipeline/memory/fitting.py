@@ -1,4 +1,4 @@
-"""Whether training will fit into the memory, asked before it starts, and what to change where it will not."""
+"""Whether a stage will fit into the memory, asked before it starts, and what to change where it will not."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,7 +7,9 @@ import torch
 
 from pipeline.data.tokens import AUTO_LIMIT, ForwardLimit
 from pipeline.errors import PipelineError
-from pipeline.memory.need import Conditions, needed_bytes
+from pipeline.memory.conditions import Conditions
+from pipeline.memory.need import needed_bytes
+from pipeline.memory.reading import Reading
 from pipeline.memory.work import Work
 from pipeline.models.machine import total_memory
 from pipeline.params.schema import Runtime
@@ -26,7 +28,7 @@ class Remedy:
 
     key: str
     value: object
-    work: Work
+    work: Work | Reading
     conditions: Conditions
 
     @property
@@ -78,19 +80,19 @@ class Fit:
         return f"{str(self).replace(' of ', ', and there are ')}. {way}"
 
 
-def check_fit(work: Work, runtime: Runtime) -> None:
-    """Print what training will need, and what to change where that is more than there is.
+def check_fit(work: Work | Reading, runtime: Runtime) -> None:
+    """Print what a stage will need, and what to change where that is more than there is.
 
     Raises:
         PipelineError: so much more that the estimate's own error cannot be the reason.
     """
     fit = estimate_fit(work, Conditions.of(runtime))
     if fit.hopeless:
-        raise PipelineError(f"training {fit.problem}")
-    print(f"  memory  {fit}" if fit.fits else f"  memory  may not be enough: training {fit.problem}", flush=True)
+        raise PipelineError(f"{work.doing} {fit.problem}")
+    print(f"  memory  {fit}" if fit.fits else f"  memory  may not be enough: {work.doing} {fit.problem}", flush=True)
 
 
-def estimate_fit(work: Work, conditions: Conditions, *, limit: int | None = None) -> Fit:
+def estimate_fit(work: Work | Reading, conditions: Conditions, *, limit: int | None = None) -> Fit:
     """Args: limit: bytes; None is what this machine has."""
     limit = usable_memory(conditions.device) if limit is None else limit
     need = needed_bytes(work, conditions)
@@ -104,7 +106,7 @@ def usable_memory(device: torch.device) -> int:
     return total_memory(device)
 
 
-def _way_out(work: Work, conditions: Conditions, limit: int) -> tuple[Remedy, ...]:
+def _way_out(work: Work | Reading, conditions: Conditions, limit: int) -> tuple[Remedy, ...]:
     """As few changes as are enough, each of which helps; shorter rows come last, because they lose data."""
     taken: list[Remedy] = []
     for remedies in (_remedies, _shorter):
@@ -125,8 +127,11 @@ def _best(remedies: Iterator[Remedy], taken: list[Remedy], limit: int, need: int
     return next(enough, min(left, key=lambda remedy: remedy.need, default=None))
 
 
-def _remedies(work: Work, conditions: Conditions) -> Iterator[Remedy]:
+def _remedies(work: Work | Reading, conditions: Conditions) -> Iterator[Remedy]:
     """Changes one by one: first those that cost time alone, then smaller numbers, the largest that help first."""
+    if isinstance(work, Reading):
+        yield from _smaller(work, conditions)
+        return
     if conditions.kept != 0:
         yield Remedy("runtime.recompute", "true", work, replace(conditions, kept=0))
     if conditions.limit is None or conditions.limit.above > AUTO_LIMIT.above:
@@ -148,7 +153,23 @@ def _remedies(work: Work, conditions: Conditions) -> Iterator[Remedy]:
         yield Remedy(f"{work.section}.finetuning.method", "lora", replace(work, finetuning=lora), conditions)
 
 
-def _shorter(work: Work, conditions: Conditions) -> Iterator[Remedy]:
+def _smaller(work: Reading, conditions: Conditions) -> Iterator[Remedy]:
+    """Fewer samples, or texts, at once."""
+    samples = work.smaller_samples()
+    while samples is not None and samples.sampled is not None:
+        yield Remedy("sampling.batch_size", samples.sampled.count, samples, conditions)
+        samples = samples.smaller_samples()
+    batches, divided = work.smaller_batches(), 2
+    while batches is not None:
+        yield Remedy(f"{work.section}.batch_size", max(1, work.batch // divided), batches, conditions)
+        batches, divided = batches.smaller_batches(), 2 * divided
+
+
+def _shorter(work: Work | Reading, conditions: Conditions) -> Iterator[Remedy]:
     """Texts or responses of fewer tokens, in steps of 64."""
+    if isinstance(work, Reading):
+        for new in range((work.new - 1) // 64 * 64, 0, -64):
+            yield Remedy("sampling.max_new_tokens", new, work.shorter_responses(new), conditions)
+        return
     for length in range((work.limited - 1) // 64 * 64, 0, -64):
         yield Remedy(work.length_key, length, work.shorter(length), conditions)

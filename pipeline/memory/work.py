@@ -109,6 +109,11 @@ class Work:
     rollout: Rollout | None = None
 
     @property
+    def doing(self) -> str:
+        """For people."""
+        return "training"
+
+    @property
     def writes(self) -> bool:
         """Rows end in log-probs, not in a score."""
         return any(example.predicted for example in self.examples)

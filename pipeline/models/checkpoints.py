@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.models.folders import (
@@ -69,14 +71,32 @@ def save_policy(
     store_text_format(folder, texts)
 
 
+def keep_start(start: Path, folder: Path, texts: TextFormat) -> None:
+    """The model that a run begins with as a policy of its own; its files get a second name, not a copy."""
+    link_files(start, folder)
+    store_text_format(folder, texts)
+
+
 def save_checkpoint(policy: Policy, folder: Path, *, start: Path, root: Path) -> None:
     """A checkpoint on the way: weights as `save_policy` would write them, without a tokenizer; nothing is used up."""
     shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left half of it
     if policy.has_adapters:
         _save_adapters(policy, folder, Base.of(start, root))
         return
-    whole: Any = copy.deepcopy(policy.causal_lm)
-    whole.to(stored_dtype(start)).save_pretrained(folder)
+    whole: Any = _converted_copy(policy.causal_lm, stored_dtype(start))
+    whole.save_pretrained(folder)
+
+
+def _converted_copy(network: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+    """The network in the CPU's memory, in a number format: nothing is copied in the format or on the device it has."""
+
+    def converted(tensor: Tensor) -> Tensor:
+        values = tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype)
+        return nn.Parameter(values, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else values
+
+    # what copying takes in place of a tensor, by its id; one that is shared stays shared
+    instead: dict[int, Any] = {id(one): converted(one) for one in (*network.parameters(), *network.buffers())}
+    return copy.deepcopy(network, instead)
 
 
 def keep_checkpoint(checkpoint: Path, last: Path, folder: Path) -> None:
@@ -111,12 +131,23 @@ class PolicyFolder:
 
     def save_step(self, policy: Policy, step: int) -> None:
         """A checkpoint on the way, see `save_checkpoint`."""
-        save_checkpoint(policy, self.folder / f"checkpoints/step-{step:05d}", start=self.start, root=self.root)
+        save_checkpoint(policy, self._step_folder(step), start=self.start, root=self.root)
 
-    def save(self, policy: Policy, tokenizer: PreTrainedTokenizerBase) -> None:
-        """The trained policy, see `save_policy`; it was trained on texts as the one that it was started from."""
+    def save(self, policy: Policy, tokenizer: PreTrainedTokenizerBase, *, step: int | None = None) -> None:
+        """The trained policy, see `save_policy`; it was trained on texts as the one that it was started from.
+
+        Args:
+            step: whose weights it has, where training went on beyond it: checkpoints from there on are removed.
+        """
+        if step is not None:
+            for folder in self.folder.glob("checkpoints/step-*"):
+                if folder >= self._step_folder(step):
+                    shutil.rmtree(folder)
         texts = read_text_format(self.start / TEXT_FORMAT)
         save_policy(policy, tokenizer, self.folder, start=self.start, root=self.root, texts=texts)
+
+    def _step_folder(self, step: int) -> Path:
+        return self.folder / f"checkpoints/step-{step:05d}"
 
 
 def checkpoint_bytes(start: Path, finetuning: Finetuning | None) -> int:

@@ -59,7 +59,7 @@ def start_compute(runtime: Runtime) -> Compute:
     Raises:
         PipelineError: the device asked for is not there.
     """
-    threads = _usable_cores() if runtime.threads == "auto" else runtime.threads
+    threads = usable_cores() if runtime.threads == "auto" else runtime.threads
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
@@ -94,10 +94,14 @@ def frozen_limit(asked: str | int | None) -> ForwardLimit | None:
     return AUTO_FROZEN_LIMIT if asked == "auto" else forward_limit(asked)
 
 
-def kept_activations(recompute: str | bool, device: torch.device) -> int | None:
-    """Bytes of activations that one forward pass may keep, by `runtime.recompute`; None is no limit."""
+def kept_activations(recompute: str | bool, device: torch.device, *, memory: int | None = None) -> int | None:
+    """Bytes of activations that one forward pass may keep, by `runtime.recompute`; None is no limit.
+
+    Args:
+        memory: bytes of the device; None asks it.
+    """
     if recompute == "auto":
-        return total_memory(device) // _SHARE_FOR_ACTIVATIONS
+        return (total_memory(device) if memory is None else memory) // _SHARE_FOR_ACTIVATIONS
     return 0 if recompute else None
 
 
@@ -105,7 +109,8 @@ _SHARE_FOR_ACTIVATIONS = 4
 """A quarter of the memory: weights, optimiser, logits and other programs need the rest."""
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

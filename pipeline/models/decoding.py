@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.passages import Passage
-from pipeline.data.tokens import ResponseBatch
+from pipeline.data.tokens import ResponseBatch, TokenizedExample
 from pipeline.reading.endings import is_control_token
 
 _BROKEN = "\ufffd"
@@ -37,6 +37,14 @@ def decode_responses(batch: ResponseBatch, tokenizer: PreTrainedTokenizerBase, s
         prompt_ids, response_ids = ids[:width][kept[:width]].tolist(), ids[width:][response].tolist()
         continuations.append(continuation(prompt_ids, response_ids, tokenizer, stops))
     return continuations
+
+
+def decode_examples(
+    examples: Sequence[TokenizedExample], tokenizer: PreTrainedTokenizerBase, stop_ids: Tensor
+) -> list[Continuation]:
+    """The same of responses that are in no batch."""
+    stops = set(stop_ids.tolist())
+    return [continuation(one.prompt_ids, one.response_ids, tokenizer, stops) for one in examples]
 
 
 def continuation(

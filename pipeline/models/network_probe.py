@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from pipeline.errors import PipelineError
-from pipeline.kernels.cache import preallocated_cache
+from pipeline.kernels.cache import RowCache
 from pipeline.models.backbone import position_ids, project_logits
 
 _TOKENS, _PROMPT, _PADDING = 12, 7, 3
@@ -57,22 +57,30 @@ def _projected(network: Any, ids: Tensor) -> Tensor:
 
 def _sampled(network: Any, ids: Tensor) -> Tensor:
     """Logits (T, V) as `sample` computes them: a prompt with padding on its left, then one token after the other."""
-    cache = preallocated_cache(network.config, _PADDING + _TOKENS)
-    step = torch.cat([ids[:, :1].expand(1, _PADDING), ids[:, :_PROMPT]], 1)
-    mask = (torch.arange(_PADDING + _TOKENS, device=ids.device) >= _PADDING).long()[None]
-    end, found = step.shape[1], []
-    while True:
+    mask = (torch.arange(_PADDING + _PROMPT, device=ids.device) >= _PADDING)[None]
+    read = DynamicCache(config=network.config)
+    prompt = torch.cat([ids[:, :1].expand(1, _PADDING), ids[:, :_PROMPT]], 1)
+    states = network.base_model(
+        input_ids=prompt,
+        attention_mask=mask,
+        position_ids=position_ids(mask),
+        past_key_values=read,
+        use_cache=True,
+    ).last_hidden_state[0, _PADDING:]
+    found = [project_logits(network, states).float()]
+    row = torch.zeros(1, dtype=torch.long, device=ids.device)
+    cache = RowCache.of([(read, mask)], row, room=_TOKENS - _PROMPT)
+    for token in range(_PROMPT, _TOKENS):
+        mask, positions = cache.next_token()
         states = network.base_model(
-            input_ids=step,
-            attention_mask=mask[:, :end],
-            position_ids=position_ids(mask[:, :end])[:, -step.shape[1] :],
-            past_key_values=cache,
+            input_ids=ids[:, token : token + 1],
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache.layers,
             use_cache=True,
         ).last_hidden_state[0]
         found.append(project_logits(network, states).float())
-        if end == mask.shape[1]:
-            return torch.cat(found)[_PADDING:]
-        step, end = ids[:, end - _PADDING : end - _PADDING + 1], end + 1
+    return torch.cat(found)
 
 
 def _refusal(network: PreTrainedModel, key: str, what: str) -> str:

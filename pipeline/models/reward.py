@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,11 @@ from pipeline.models.merging import merge_adapters
 from pipeline.models.quantization import quantizes
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.models.score_head import add_head_bias, compute_head_in_fp32, is_decoder, restore_head, score_head
-from pipeline.models.text_format import FILE, TextFormat, read_text_format
+from pipeline.models.text_format import FILE, TextFormat, read_by_its_own, read_text_format
 from pipeline.models.text_length import longest_text
 from pipeline.params.base import Finetuning
 from pipeline.progress import progress_bar
+from pipeline.reading.template_marks import TemplateMarks
 from pipeline.seeding import seeded_globals, torch_generator
 
 SCORED_TOKENS = 1024
@@ -54,6 +56,7 @@ class RewardModel(nn.Module):
         *,
         max_length: int,
         end_of_turn: str | None = None,
+        marks: TemplateMarks | None = None,
     ) -> None:
         super().__init__()
         self.kept_activations = compute.kept_activations
@@ -62,7 +65,7 @@ class RewardModel(nn.Module):
         self.limit = compute.frozen_limit
         self.network: Any = network
         self.tokenizer = tokenizer
-        self.texts = RewardTexts(tokenizer, max_length=max_length, end_of_turn=end_of_turn)
+        self.texts = RewardTexts(tokenizer, max_length=max_length, end_of_turn=end_of_turn, marks=marks)
         self.is_decoder = is_decoder(network)
         compute_head_in_fp32(network)
 
@@ -275,6 +278,16 @@ def frozen_dtype(folder: Path, compute: Compute) -> torch.dtype | str:
     return compute.dtype if is_decoder(shape) and shape.num_parameters() >= LARGE else "auto"
 
 
+def texts_of_finished(folder: Path, texts: TextFormat) -> TextFormat:
+    """How a finished reward model reads texts, see `read_by_its_own`.
+
+    Args:
+        folder: of the model.
+        texts: as they were written here, whoever else reads them.
+    """
+    return read_by_its_own(replace(texts, own_template=False), load_reward_tokenizer(folder).chat_template)
+
+
 def load_reward_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Tokenizer of a folder, as a reward model reads texts.
 
@@ -319,5 +332,6 @@ def _load(
         compute,
         max_length=max_length,
         end_of_turn=texts.end_of_turn if texts else None,
+        marks=texts.marks if texts and texts.own_template else None,
     )
     return model.to(compute.device)

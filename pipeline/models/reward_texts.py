@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.passages import Passage
+from pipeline.models.rewritten_chats import RewrittenChats
 from pipeline.reading.endings import mark_id
+from pipeline.reading.template_marks import TemplateMarks
 
 END_UNSEEN = (
     "the reward model's tokenizer has no EOS, so a response that was cut looks to it like one that ended. Set "
@@ -22,12 +24,23 @@ class RewardTexts:
     EOS where there is neither.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int, end_of_turn: str | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_length: int,
+        end_of_turn: str | None = None,
+        marks: TemplateMarks | None = None,
+    ) -> None:
         """
         Args:
             max_length: tokens that the model reads, those of the end included.
             end_of_turn: of the chat template that wrote the texts; None where none did.
+            marks: of that template, where chats are read as this tokenizer's own template writes them; None otherwise.
         """
+        self._chats = None if marks is None else RewrittenChats(tokenizer, marks)
+        if self._chats is not None:
+            end_of_turn = self._chats.end_of_turn
         self._tokenizer = tokenizer
         self._max_length = max_length
         self._end_of_turn = end_of_turn if mark_id(tokenizer, end_of_turn) is not None else None
@@ -66,9 +79,10 @@ class RewardTexts:
 
     def _written(self, passage: Passage) -> str:
         end = self._end_of_turn
-        if end is None or not passage.ended or passage.text.endswith(end):
-            return passage.text
-        return passage.text + end
+        text = passage.text if self._chats is None else self._chats.rewrite(passage.text)
+        if end is None or not passage.ended or text.endswith(end):
+            return text
+        return text + end
 
     def _framed(self, body: list[int], ended: bool) -> list[int]:
         ending = self._ending(body, ended)

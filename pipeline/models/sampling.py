@@ -1,43 +1,35 @@
-"""Sampling from a policy: wide batches, a reused key-value cache, and one random number a token."""
+"""Sampling from a policy: prompts together, a reused key-value cache, and one random number a token."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.data.tokens import ResponseBatch, join, tokenize_prompt
-from pipeline.kernels.cache import preallocated_cache
-from pipeline.models.backbone import position_ids, project_logits
+from pipeline.data.tokens import TokenizedExample
+from pipeline.kernels.cache import ROOM
+from pipeline.models.backbone import project_logits
+from pipeline.models.drawing import Truncation, draw
 from pipeline.models.policy import Policy
+from pipeline.models.prompt_reading import read_prompts
 from pipeline.models.stopping import stop_token_ids
 from pipeline.params.schema import Sampling
-from pipeline.progress import progress_bar
-from pipeline.resume import Resume
 
-_DRAW_ROWS = 16
-
-
-class Truncation(NamedTuple):
-    """What of a softmax is drawn from: the `top_k` most probable tokens (0: all), and of these those with `top_p`."""
-
-    top_k: int
-    top_p: float
+_LOOK = {"cpu": 1}
+_LOOK_ELSEWHERE = 8
+"""Steps from one look at which rows have ended to the next: a GPU would wait for each look."""
+_BIAS_FROM_MASK = frozenset(("bloom", "falcon", "mpt"))
+"""Families that compute more than a mask from the mask of tokens."""
+_LEAVE = 2
+"""Rows that have ended leave the batch when they are the larger half, or where room is made for more tokens."""
 
 
-class Draws(NamedTuple):
-    """`token_ids` (B,) and the log-probs (B,) under which they were drawn, fp32, in nats."""
+class Sampled(NamedTuple):
+    """A prompt with its response, which holds the token that ended it, and the log-probs (R,) of the draws, fp32."""
 
-    token_ids: Tensor
-    logprobs: Tensor
-
-
-class Samples(NamedTuple):
-    """Prompts with their responses, and the log-probs (B, R) under which the tokens were drawn, 0 after the end."""
-
-    batch: ResponseBatch
+    example: TokenizedExample
     logprobs: Tensor
 
 
@@ -70,147 +62,84 @@ class Sampler:
 
 
 @torch.no_grad()
-def sample(sampler: Sampler, prompt_ids: Tensor, prompt_mask: Tensor, generator: torch.Generator) -> Samples:
-    """Sample one response for each row.
+def sample(sampler: Sampler, prompts: Sequence[list[int]], uniform: Tensor) -> list[Sampled]:
+    """Sample one response to each prompt, all at once.
+
+    The log-probs are this network's, with its merged weights, number format and cache, at the temperature.
 
     Args:
-        prompt_ids, prompt_mask: (B, P), left-padded.
-        generator: on the device of the prompts; one uniform number per row and possible step is drawn from it, so that
-            two policies with the same generator meet the same numbers in every batch.
-
-    Returns:
-        Prompts and responses; R is at most `max_new_tokens`, and the mask ends with the first token that ends a
-        response. The log-probs are this network's, with its merged weights, number format and cache, at the
-        temperature.
+        prompts: token ids.
+        uniform: (B, at least `max_new_tokens`), on the CPU; the numbers that decide on each token, see `row_uniforms`.
     """
-    network, sampling = sampler.policy.causal_lm, sampler.sampling
-    cache = preallocated_cache(network.config, prompt_ids.shape[1] + sampling.max_new_tokens)
-    attention_mask = prompt_mask
-    step_ids, step_positions = prompt_ids, position_ids(prompt_mask)
-    stop_ids = sampler.stop_ids.to(prompt_ids.device)
-    running = torch.ones(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
-    tokens: list[Tensor] = []
-    logprobs: list[Tensor] = []
-    masks: list[Tensor] = []
-    for step in range(sampling.max_new_tokens):
-        hidden = network.base_model(
-            input_ids=step_ids,
-            attention_mask=attention_mask,
-            position_ids=step_positions,
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state
-        logits = project_logits(network, hidden[:, -1])
-        drawn = draw(logits, generator, temperature=sampling.temperature, truncation=sampler.truncation)
-        next_ids = torch.where(running, drawn.token_ids, sampler.tokenizer.pad_token_id)
-        tokens.append(next_ids)
-        logprobs.append(torch.where(running, drawn.logprobs, 0.0))
-        masks.append(running)
-        attention_mask = torch.cat([attention_mask, running[:, None]], 1)
-        running = running & ~torch.isin(next_ids, stop_ids)
-        if not bool(running.any()):
-            # the next batch meets the same numbers however long this one was
-            for _ in range(step + 1, sampling.max_new_tokens):
-                torch.rand(len(prompt_ids), 1, generator=generator, device=prompt_ids.device, dtype=torch.float64)
+    network: Any = sampler.policy.causal_lm
+    device, steps = network.device, sampler.sampling.max_new_tokens
+    room = min(ROOM, steps - 1)
+    states, cache = read_prompts(network, prompts, pad_token_id=sampler.tokenizer.pad_token_id, room=room)
+    stop_ids, uniform = sampler.stop_ids.to(device), uniform.to(device)
+    look = _LOOK.get(device.type, _LOOK_ELSEWHERE)
+    whole_mask = cache.has_room_layers and _takes_whole_mask(network)
+    answers = _Answers.empty(len(prompts), steps, device)
+    rows = torch.arange(len(prompts), device=device)  # which prompt each row of the cache answers
+    running = torch.ones(len(prompts), dtype=torch.bool, device=device)
+    for step in range(steps):
+        logits = project_logits(network, states)
+        numbers = uniform[rows, step]
+        drawn = draw(logits, numbers, temperature=sampler.sampling.temperature, truncation=sampler.truncation)
+        answers.write(step, rows, drawn.token_ids, drawn.logprobs, running)
+        running = running & ~torch.isin(drawn.token_ids, stop_ids)
+        if step + 1 == steps:
             break
-        step_ids, step_positions = next_ids[:, None], position_ids(attention_mask)[:, -1:]
-    batch = join(prompt_ids, prompt_mask, torch.stack(tokens, 1), torch.stack(masks, 1))
-    return Samples(batch, torch.stack(logprobs, 1))
+        ids = drawn.token_ids
+        if cache.is_full or (step + 1) % look == 0:
+            left = int(running.sum())
+            if left == 0:
+                break
+            if cache.is_full or left * _LEAVE <= len(rows):
+                kept = running.nonzero().squeeze(1)
+                cache.keep(kept, room=min(ROOM, steps - 1 - step))
+                rows, running, ids = rows[kept], running[kept], ids[kept]
+        mask, positions = cache.next_token()
+        if whole_mask:
+            mask = mask[:, None, None]
+        states = network.base_model(
+            input_ids=ids[:, None],
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache.layers,
+            use_cache=True,
+        ).last_hidden_state[:, -1]
+    return answers.sampled(prompts)
 
 
-def draw(
-    logits: Tensor, generator: torch.Generator, *, temperature: float = 1.0, truncation: Truncation | None = None
-) -> Draws:
-    """Sample from softmax(logits / temperature), logits (B, V), by inverting its cumulative distribution.
+def _takes_whole_mask(network: Any) -> bool:
+    """Whether the network may be given the mask of attention itself, (B, 1, 1, S).
 
-    One uniform number a row, instead of one exponential a vocabulary entry as in `torch.multinomial`: 30 times
-    less time at 50,000 entries on a CPU.
-
-    Args:
-        truncation: what of that softmax is drawn from, and renormalised; None is all of it.
+    Of a mask of tokens transformers looks whether it hides any, for which a GPU would wait at every token.
     """
-    uniform = torch.rand(len(logits), 1, generator=generator, device=logits.device, dtype=torch.float64)
-    # a few rows at a time stay in a CPU's cache; a GPU wants all of them at once
-    size = len(logits) if logits.is_cuda else _DRAW_ROWS
-    parts = zip(logits.split(size), uniform.split(size), strict=True)
-    drawn = [_draw(*part, temperature, truncation) for part in parts]
-    return Draws(*(torch.cat(values) for values in zip(*drawn, strict=True)))
+    if network.device.type in _LOOK or network.config.model_type in _BIAS_FROM_MASK:
+        return False
+    return bool(network.config._attn_implementation == "sdpa")
 
 
-def _draw(logits: Tensor, uniform: Tensor, temperature: float, truncation: Truncation | None) -> Draws:
-    logits = logits.float() / temperature
-    if truncation is not None:
-        logits = truncate(logits, truncation)
-    probabilities = torch.softmax(logits, -1, dtype=torch.float32)
-    # float64: over 50,000 entries an fp32 running sum loses the digits that tell rare tokens apart
-    cumulative = probabilities.cumsum(-1, dtype=torch.float64)
-    total = cumulative[:, -1:]
-    # right=True finds the first entry whose cumulative probability exceeds the number, so an entry of
-    # probability 0 is never drawn
-    drawn = torch.searchsorted(cumulative, uniform * total, right=True).clamp(max=logits.shape[-1] - 1)
-    # no second pass over the vocabulary: what is drawn is hardly rarer than 1e-16, the steps of the uniform number, and
-    # fp32 has all digits of such probabilities
-    logprobs = (probabilities.gather(1, drawn) / total).log()
-    return Draws(drawn.squeeze(1), logprobs.squeeze(1).float())
+class _Answers(NamedTuple):
+    """Tokens, their log-probs, and whether they belong to the response, (prompts, steps) each."""
 
+    ids: Tensor
+    logprobs: Tensor
+    mask: Tensor
 
-def truncate(logits: Tensor, truncation: Truncation) -> Tensor:
-    """Apply top-k and top-p; untouched, and nothing sorted, when both are off."""
-    if 0 < truncation.top_k < logits.shape[-1]:
-        smallest_kept = logits.topk(truncation.top_k).values[:, -1:]
-        logits = logits.masked_fill(logits < smallest_kept, -torch.inf)
-    if truncation.top_p < 1.0:
-        ordered, order = logits.sort(descending=True)
-        probabilities = ordered.softmax(-1)
-        # a token is dropped when those before it already hold top_p; nothing is before the first
-        dropped = probabilities.cumsum(-1) - probabilities >= truncation.top_p
-        logits = logits.masked_fill(dropped.scatter(1, order, dropped), -torch.inf)
-    return logits
+    @classmethod
+    def empty(cls, rows: int, steps: int, device: torch.device) -> "_Answers":
+        dtypes = (torch.long, torch.float32, torch.bool)
+        return cls(*(torch.zeros((rows, steps), dtype=dtype, device=device) for dtype in dtypes))
 
+    def write(self, step: int, rows: Tensor, ids: Tensor, logprobs: Tensor, mask: Tensor) -> None:
+        """Of the prompts numbered by `rows`; what a row has said after its end is masked."""
+        self.ids[rows, step], self.logprobs[rows, step], self.mask[rows, step] = ids, logprobs, mask
 
-def pad_prompts(prompts: Sequence[list[int]], *, pad_token_id: int) -> tuple[Tensor, Tensor]:
-    """Left-pad token ids to (B, P) and their mask."""
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.full((len(prompts), width), pad_token_id, dtype=torch.long)
-    mask = torch.zeros((len(prompts), width), dtype=torch.bool)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = True
-    return ids, mask
-
-
-def sample_batches(
-    sampler: Sampler,
-    prompts: Sequence[str],
-    *,
-    generator: torch.Generator,
-    title: str,
-    resume: Resume | None = None,
-) -> list[ResponseBatch]:
-    """One response for each prompt text, `sampling.batch_size` at a time, in the order of the prompts.
-
-    Every batch stays on the policy's device, padded to its own width.
-
-    Args:
-        prompts: texts.
-        generator: advanced by the samples.
-        title: of the progress bar, and of this work among what `resume` keeps.
-        resume: where an earlier execution may have left the batches it had sampled.
-    """
-    device, size = sampler.policy.causal_lm.device, sampler.sampling.batch_size
-    encoded = [tokenize_prompt(sampler.tokenizer, prompt) for prompt in prompts]
-    batches: list[ResponseBatch] = []
-    if resume is not None and (state := resume.restore(title)) is not None:
-        batches = [ResponseBatch(*(tensor.to(device) for tensor in tensors)) for tensors in state["batches"]]
-        generator.set_state(state["generator"])
-    done = min(len(prompts), len(batches) * size)
-    with progress_bar(total=len(prompts), initial=done, title=title, unit="sample") as bar:
-        for start in range(done, len(prompts), size):
-            chunk = encoded[start : start + size]
-            ids, mask = pad_prompts(chunk, pad_token_id=sampler.tokenizer.pad_token_id)
-            batches.append(sample(sampler, ids.to(device), mask.to(device), generator).batch)
-            bar.update(len(chunk))
-            if resume is not None:
-                tensors = [[getattr(one, field.name) for field in fields(one)] for one in batches]
-                resume.save_now({"batches": tensors, "generator": generator.get_state()}, title)
-    return batches
+    def sampled(self, prompts: Sequence[list[int]]) -> list[Sampled]:
+        ids, logprobs, lengths = self.ids.cpu(), self.logprobs.cpu(), self.mask.sum(1).tolist()
+        return [
+            Sampled(TokenizedExample(prompt, ids[row, :length].tolist()), logprobs[row, :length].clone())
+            for row, (prompt, length) in enumerate(zip(prompts, lengths, strict=True))
+        ]

@@ -24,7 +24,7 @@ def pack_examples(
 def response_logps(
     policy: Policy, examples: Sequence[TokenizedExample], compute: Compute, *, pad_token_id: int
 ) -> Tensor:
-    """Log-probs (len(examples),) summed over each response, in nats."""
+    """Log-probs (len(examples),) summed over what is learned of each response, in nats."""
     with compute.accelerator.autocast():
         rows = pack_examples(policy, examples, compute, pad_token_id=pad_token_id)
         return policy(rows).logprobs.sum(1)

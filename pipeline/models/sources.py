@@ -20,9 +20,10 @@ from transformers import (
 )
 
 from pipeline.errors import PipelineError
+from pipeline.models.chat_templates import give_template
 from pipeline.models.folders import check_weights
 from pipeline.packages import package_folder
-from pipeline.params.schema import BackboneSource, ModelSource
+from pipeline.params.schema import BackboneSource, ModelSource, PolicySource
 from pipeline.seeding import seeded_globals
 
 _WEIGHT_FILES = ("*.safetensors", "*.gguf")
@@ -90,6 +91,8 @@ def load_source_tokenizer(model: ModelSource, *, key: str) -> PreTrainedTokenize
     tokenizer: PreTrainedTokenizerBase = _load(
         AutoTokenizer, located.name, key, trust_remote_code=model.trust_remote_code, **located.options
     )
+    if isinstance(model, PolicySource):
+        give_template(tokenizer, model.chat_template)
     return tokenizer
 
 
@@ -102,7 +105,7 @@ def load_source_config(model: ModelSource, *, key: str) -> PretrainedConfig:
     return config
 
 
-def load_source_policy(model: ModelSource, *, key: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_source_policy(model: PolicySource, *, key: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The language model to align and its tokenizer, in the dtype to store; its pad token differs from EOS."""
     located = locate(model, key=key)
     options = dict(located.options)
@@ -112,6 +115,7 @@ def load_source_policy(model: ModelSource, *, key: str) -> tuple[PreTrainedModel
     trust = {"trust_remote_code": model.trust_remote_code}
     network = _load(AutoModelForCausalLM, located.name, key, dtype=getattr(torch, model.dtype), **trust, **options)
     tokenizer = _load(AutoTokenizer, located.name, key, **trust, **located.options)
+    give_template(tokenizer, model.chat_template)
     separate_pad_token(network, tokenizer)
     return network, tokenizer
 

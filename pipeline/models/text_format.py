@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.reading.template_marks import TemplateMarks
 
 FILE = "text_format.json"
+OWN_TEMPLATE = "chats are written anew by the reward model's own chat template, as it was trained to read them"
+"""What to say of `TextFormat.own_template`."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +25,28 @@ class TextFormat:
     """Of the model's own tokenizer.json."""
     end_of_turn: str | None = None
     """What that template writes behind an answer, from the token that ends it on; no part of the stored responses."""
+    marks: TemplateMarks | None = None
+    """What that template writes around the texts of a chat, where it can be told."""
+    own_template: bool = False
+    """The model reads chats as its own template writes them, not as they were written here."""
 
     def write(self, file: Path) -> None:
         """As JSON with sorted keys."""
-        file.write_text(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")
+        values = asdict(self)
+        for name in _SELDOM:
+            if not values[name]:
+                del values[name]
+        file.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+
+
+_SELDOM = ("marks", "own_template")
 
 
 def read_text_format(file: Path) -> TextFormat:
     """What `write` wrote."""
-    return TextFormat(**json.loads(file.read_text()))
+    values = json.loads(file.read_text())
+    marks = values.pop("marks", None)
+    return TextFormat(**values, marks=None if marks is None else TemplateMarks(**marks))
 
 
 def template_hash(template: str | None) -> str | None:
@@ -87,14 +103,25 @@ def check_template(template: str | None, texts: TextFormat) -> None:
         )
 
 
-def foreign_template_warning(template: str | None, texts: TextFormat) -> str | None:
-    """What to say of a finished model whose chat template, if it has one, is not that of the texts; None: nothing."""
+def read_by_its_own(texts: TextFormat, template: str | None) -> TextFormat:
+    """How a finished model reads texts: chats as its own chat template writes them, where it brings another one.
+
+    Args:
+        texts: as they were written here.
+        template: that the model brings; without one it reads them as they are.
+
+    Raises:
+        PipelineError: chats cannot be told apart into their turns, to be written anew.
+    """
     if texts.template is None or template_hash(template) in (None, texts.template):
-        return None
-    return (
-        "chats were written by the policy's chat template, and this reward model brings another: it has probably never "
-        "seen such texts. Look at its accuracy, or set data.chat_format to transcript."
-    )
+        return texts
+    if texts.marks is None:
+        raise PipelineError(
+            "this reward model brings a chat template of its own, and the turns of what the policy's template writes "
+            "cannot be told apart, to be written by it, as where there are tools among them. "
+            "Set data.chat_format to transcript, or take another model."
+        )
+    return replace(texts, own_template=True)
 
 
 def _tokenizer_hash(folder: Path) -> str | None:

@@ -47,8 +47,12 @@ class Finetuning(Section):
 OptimizerName = Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
 
 
+LearningRateSchedule = Literal["linear", "cosine", "constant"]
+"""Of the learning rate after its warm-up."""
+
+
 class SupervisedSchedule(Section):
-    """What every trainer on a fixed data set has: SFT, reward model and DPO."""
+    """The steps of every trainer on a fixed data set: SFT, reward model and DPO."""
 
     learning_rate: PositiveFloat
     warmup_ratio: Share
@@ -58,3 +62,17 @@ class SupervisedSchedule(Section):
     weight_decay: NonNegativeFloat
     max_grad_norm: PositiveFloat
     optimizer: OptimizerName = "adamw"
+
+
+class SupervisedTraining(SupervisedSchedule):
+    """What every trainer on a fixed data set has: its steps, and how it is watched on examples that it does not see."""
+
+    lr_scheduler_type: LearningRateSchedule
+    eval_steps: Count | Literal["epoch"]
+    early_stopping_patience: PositiveInt | None
+
+    @model_validator(mode="after")
+    def _stopping_needs_a_loss(self) -> Self:
+        if self.early_stopping_patience is not None and self.eval_steps == 0:
+            raise ValueError("early_stopping_patience watches the validation loss: set eval_steps, too")
+        return self

@@ -13,6 +13,7 @@ class Columns(Section):
     label: str | None
     prompt: str | None
     context: str | None
+    tools: str | None
     chosen: str | None
     rejected: str | None
     chosen_score: str | None

@@ -7,20 +7,21 @@ from pydantic import Field, model_validator
 from pipeline.params.base import (
     Count,
     Finetuning,
+    LearningRateSchedule,
     NonNegativeFloat,
     OptimizerName,
     PositiveFloat,
     PositiveInt,
     Section,
     Share,
-    SupervisedSchedule,
+    SupervisedTraining,
 )
 
 Method = Literal["dpo", "ppo", "hybrid"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
-class Dpo(SupervisedSchedule):
+class Dpo(SupervisedTraining):
     finetuning: Finetuning
     loss: Literal["sigmoid", "robust", "ipo", "hinge", "sigmoid_norm", "simpo"]
     beta: PositiveFloat
@@ -60,6 +61,7 @@ class Ppo(Section):
     num_minibatches: PositiveInt
     per_device_train_batch_size: PositiveInt
     learning_rate: PositiveFloat
+    lr_scheduler_type: LearningRateSchedule
     warmup_ratio: Share
     adam_epsilon: PositiveFloat
     optimizer: OptimizerName = "adamw"

@@ -17,7 +17,7 @@ from pipeline.params.base import (
     PositiveInt,
     Section,
     Share,
-    SupervisedSchedule,
+    SupervisedTraining,
 )
 from pipeline.params.data import Data
 from pipeline.params.evaluation import EvaluatePolicy, EvaluateReward, FindRegressions, SelectCheckpoint
@@ -42,6 +42,11 @@ class Sampling(Section):
     temperature: PositiveFloat
     stop_tokens: list[Annotated[str, Field(min_length=1)]]
     batch_size: PositiveInt
+    max_prompt_tokens: PositiveInt | None
+
+
+class PolicySource(ModelSource):
+    chat_template: Annotated[str, Field(min_length=1)] | None
 
 
 class BackboneSource(ModelSource):
@@ -49,7 +54,7 @@ class BackboneSource(ModelSource):
 
 
 class Models(Section):
-    policy: ModelSource
+    policy: PolicySource
     reward_backbone: BackboneSource
 
 
@@ -64,9 +69,11 @@ class FitJudge(Section):
     inverse_regularization: PositiveFloat
 
 
-class TrainSft(SupervisedSchedule):
+class TrainSft(SupervisedTraining):
     finetuning: Finetuning
     max_length: PositiveInt
+    turns: Literal["last", "all"]
+    skip: Literal["auto"] | bool
 
 
 class CollectPreferences(Section):
@@ -124,7 +131,7 @@ class ValidatePreferences(Section):
         return self
 
 
-class TrainReward(SupervisedSchedule):
+class TrainReward(SupervisedTraining):
     finetuning: Finetuning
     max_length: PositiveInt
     use_margin: bool
@@ -156,6 +163,7 @@ class PublishModels(Section):
 
 class Resume(Section):
     every_steps: PositiveInt
+    max_share: Annotated[float, Field(gt=0, le=1)]
 
 
 class Tracking(Section):

@@ -10,8 +10,9 @@ import torch
 from pipeline.data.passages import Passage
 from pipeline.data.records import record_id
 from pipeline.judges.protocol import Judge
-from pipeline.models.decoding import Continuation, decode_responses
-from pipeline.models.sampling import Sampler, sample_batches
+from pipeline.models.chunked_sampling import sample_texts
+from pipeline.models.decoding import Continuation, decode_examples
+from pipeline.models.sampling import Sampler
 from pipeline.params.schema import CollectPreferences
 from pipeline.preferences.collected import Collected
 from pipeline.preferences.pair import PreferencePair
@@ -46,10 +47,9 @@ def sample_responses(
     """
     start = perf_counter()
     texts = [prompt.prompt for prompt in prompts for _ in range(copies)]
-    batches = sample_batches(sampler, texts, generator=generator, title="sampling", resume=resume)
-    tokens, seconds = sum(int(batch.attention_mask.sum()) for batch in batches), perf_counter() - start
-    responses = [one for batch in batches for one in decode_responses(batch, sampler.tokenizer, sampler.stop_ids)]
-    return Sampled(responses, tokens, seconds)
+    sampled = sample_texts(sampler, texts, generator=generator, title="sampling", resume=resume)
+    tokens, seconds = sum(map(len, sampled)), perf_counter() - start
+    return Sampled(decode_examples(sampled, sampler.tokenizer, sampler.stop_ids), tokens, seconds)
 
 
 def collect_ranked(

@@ -12,14 +12,19 @@ from pipeline.data.tokens import TokenizedExample, tokenize_example
 from pipeline.preferences.pair import SIDES, PreferencePair
 
 
-class ScoredRecord(TypedDict):
-    """A row of artifacts/inputs/dpo/pairs.jsonl."""
+class TokenizedRecord(TypedDict):
+    """A row of artifacts/inputs/dpo/validation.jsonl."""
 
     id: str
     chosen_prompt_ids: list[int]
     chosen_response_ids: list[int]
     rejected_prompt_ids: list[int]
     rejected_response_ids: list[int]
+
+
+class ScoredRecord(TokenizedRecord):
+    """A row of artifacts/inputs/dpo/pairs.jsonl."""
+
     ref_chosen_logps: float
     ref_rejected_logps: float
 
@@ -74,6 +79,36 @@ class TokenizedPair(NamedTuple):
     rejected: TokenizedExample
 
 
+def tokenized_records(pairs: Iterable[TokenizedPair]) -> list[TokenizedRecord]:
+    """For the disk."""
+    return [
+        {
+            "id": pair.id,
+            "chosen_prompt_ids": pair.chosen.prompt_ids,
+            "chosen_response_ids": pair.chosen.response_ids,
+            "rejected_prompt_ids": pair.rejected.prompt_ids,
+            "rejected_response_ids": pair.rejected.response_ids,
+        }
+        for pair in pairs
+    ]
+
+
+def read_tokenized_pairs(path: Path) -> list[TokenizedPair]:
+    """The pairs of a file whose rows `tokenized_records` gave.
+
+    Raises:
+        PipelineError: naming file and line of what is none.
+    """
+    return [
+        TokenizedPair(
+            row["id"],
+            TokenizedExample(row["chosen_prompt_ids"], row["chosen_response_ids"]),
+            TokenizedExample(row["rejected_prompt_ids"], row["rejected_response_ids"]),
+        )
+        for row in read_records(path, fields=tuple(TokenizedRecord.__annotations__))
+    ]
+
+
 def tokenize_pairs(
     tokenizer: PreTrainedTokenizerBase,
     pairs: Iterable[PreferencePair],
@@ -98,6 +133,11 @@ def tokenize_pairs(
         if max(len(chosen), len(rejected)) <= max_length:
             kept.append(TokenizedPair(pair.id, chosen, rejected))
     return kept
+
+
+def without_equal(pairs: Iterable[TokenizedPair]) -> list[TokenizedPair]:
+    """The pairs whose responses differ in tokens: some tokenizers drop what two texts differ in."""
+    return [pair for pair in pairs if pair.chosen != pair.rejected]
 
 
 def scored_records(pairs: Sequence[TokenizedPair], logps: Sequence[float]) -> list[ScoredRecord]:

@@ -5,6 +5,7 @@ blank line and `Human:` or `Assistant:`, the prompt ending with the last `Assist
 prepared: SFT, reward model, DPO and PPO all read the same text.
 """
 
+import json
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,11 @@ ROLES = {
     "gpt": "assistant",
     "bot": "assistant",
     "model": "assistant",
+    "tool": "tool",
 }
-_CALLS = ("tool_calls", "function_call")
+_AS_JSON = ("function", "arguments")
+_OF_TOOLS = ("tool_calls", "name", "tool_call_id")
+"""What messages that call tools, or are a tool's, have besides."""
 WRAPPERS = ("messages", "conversations", "conversation")
 _NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}
 ASSISTANT_TURN = "\n\nAssistant:"
@@ -44,10 +48,17 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Message:
-    """One turn; the role is system, user or assistant."""
+    """One turn; the role is system, user, assistant or tool."""
 
     role: str
     content: str
+    calls: str = ""
+    """JSON of what a message that calls tools, or is a tool's, has besides; empty of others."""
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether it calls a tool, or a tool has written it."""
+        return self.role == "tool" or bool(self.calls)
 
 
 def is_chat(value: Any) -> bool:
@@ -76,7 +87,9 @@ def read_messages(value: Any) -> list[Message]:
         raise _no_messages(value)
     messages = [_read_message(entry) for entry in entries]
     spoken = messages[1:] if messages[0].role == "system" else messages
-    if any(message.role == "system" for message in spoken) or any(a.role == b.role for a, b in pairwise(spoken)):
+    if any(message.role == "system" for message in spoken) or any(
+        a.role == b.role != "tool" or (b.role == "tool" and not a.has_tools) for a, b in pairwise(spoken)
+    ):
         raise Unreadable("roles_out_of_order", [message.role for message in messages])
     return messages
 
@@ -100,9 +113,26 @@ def _read_message(entry: Any) -> Message:
     content = next((entry[key] for key in ("content", "value", "text") if entry.get(key) is not None), None)
     if role is None:
         raise Unreadable("unknown_role", named)
-    if calls := {key: entry[key] for key in _CALLS if entry.get(key)}:
-        raise Unreadable("tools_are_not_read", calls)
-    return Message(role, _content(content))
+    if entry.get("function_call"):
+        raise Unreadable("tools_are_not_read", {"function_call": entry["function_call"]})
+    if role != "tool" and not entry.get("tool_calls"):
+        return Message(role, _content(content))
+    calls = {key: _read_json(entry[key]) for key in _OF_TOOLS if entry.get(key)}
+    return Message(role, _content("" if content is None else content), json.dumps(calls, sort_keys=True))
+
+
+def _read_json(value: Any) -> Any:
+    """Arguments of calls are objects to chat templates; many store their JSON."""
+    if isinstance(value, Mapping):
+        return {key: _read_json(inner) if key in _AS_JSON else inner for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_read_json(inner) for inner in value]
+    if isinstance(value, str) and value[:1] in "{[":
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
 
 
 def _content(value: Any) -> str:

@@ -98,10 +98,11 @@ def _whole_rows(rows: Iterable[Row], broken: list[Entry], kinds: _Kinds) -> Iter
 def _by_row(rows: Iterable[tuple[int, Row]], form: str, style: Style) -> Iterator[Entry]:
     for position, row in rows:
         try:
-            for entry in _READERS[form](row, style):
-                yield replace(entry, rows=(position,))
+            with style.given(row.get("tools")):
+                entries = list(_READERS[form](row, style))
         except Unreadable as reason:
-            yield refused(reason, (position,))
+            entries = [refused(reason)]
+        yield from (replace(entry, rows=(position,)) for entry in entries)
 
 
 def _one(record: Record) -> list[Entry]:

@@ -25,21 +25,22 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 """What each format needs, in the order in which `auto` tries them."""
 OPTIONAL: dict[str, tuple[str, ...]] = {
-    "preference_pairs": ("prompt", "context", "chosen_score", "rejected_score"),
+    "preference_pairs": ("prompt", "context", "tools", "chosen_score", "rejected_score"),
     "round_robin": ("prompt", "context"),
     "comparisons": ("prompt", "context", "annotator", "item", "models", "scores"),
     "scored_responses": ("prompt", "context", "scores", "rank", "winner"),
     "ratings": ("prompt", "context"),
     "rankings": ("prompt", "context", "score"),
     "thumbs": ("prompt", "context"),
-    "demonstrations": ("prompt", "context"),
-    "prompts": ("context",),
+    "demonstrations": ("prompt", "context", "tools"),
+    "prompts": ("context", "tools"),
 }
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "text": ("text",),
     "label": ("label",),
     "prompt": ("prompt", "instruction", "question", "query", "prefix", "conversations", "input"),
     "context": ("input",),
+    "tools": ("tools",),
     "chosen": ("chosen", "chosen_messages", "chosen_response", "chosen_instruction"),
     "rejected": ("rejected", "rejected_messages", "rejected_response", "rejected_instruction"),
     "chosen_score": (

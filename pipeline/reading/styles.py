@@ -1,7 +1,8 @@
 """How prompts and responses are written out, whatever they are stored as: as one text each, all of a run alike."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pipeline.reading.chats import (
@@ -13,7 +14,9 @@ from pipeline.reading.chats import (
     render_prompt,
     render_response,
 )
+from pipeline.reading.template_marks import TemplateMarks
 from pipeline.reading.turn_marks import read_turns
+from pipeline.reading.written_messages import structure
 
 _BEFORE = 20
 """Characters around a token that are shown."""
@@ -26,6 +29,8 @@ class Written(NamedTuple):
     """Of chat and text."""
     used: bool
     """See `Style.written`."""
+    tools: bool = False
+    """See `Style.has_tools`."""
 
 
 class Style:
@@ -40,6 +45,8 @@ class Style:
     """sha256 of the chat template, where one writes them."""
     end_of_turn: str | None = None
     """What the chat template writes behind an answer, from the token that ends it on."""
+    marks: TemplateMarks | None = None
+    """What the chat template writes around the texts of a chat; None also where that cannot be told."""
     keeps_transcripts = True
     """Texts that are transcripts of hh-rlhf are what it writes itself."""
 
@@ -52,6 +59,25 @@ class Style:
         self.wraps = wraps
         """Texts are written as the turns of a chat, too."""
         self._seen: set[str] = set()
+        self._tools: list[Any] | None = None
+        self.has_tools = False
+        """A chat with tools is among what it has written."""
+
+    @contextmanager
+    def given(self, tools: Any) -> Iterator[None]:
+        """Write chats in which the model may call these tools: a list of JSON schemas, or its JSON; none where None.
+
+        Raises:
+            Unreadable: they are no such list.
+        """
+        found = structure(tools) if tools is not None else None
+        if found and not (isinstance(found, list) and all(isinstance(one, Mapping) for one in found)):
+            raise Unreadable("tools_malformed", tools)
+        self._tools = list(found) if found else None
+        try:
+            yield
+        finally:
+            self._tools = None
 
     @property
     def is_mixed(self) -> bool:
@@ -61,23 +87,25 @@ class Style:
     @property
     def has_written(self) -> Written:
         """To hand on to a copy in another process."""
-        return Written(frozenset(self._seen), self.written)
+        return Written(frozenset(self._seen), self.written, self.has_tools)
 
     def note_written(self, written: Written) -> None:
         """Take what a copy has written as its own."""
         self._seen |= written.kinds
         self.written = self.written or written.used
+        self.has_tools = self.has_tools or written.tools
 
     def prompt(self, messages: Sequence[Message]) -> str:
         """Everything before the response; the last turn is the user's, or it is Unreadable."""
-        self.check(*(message.content for message in messages))
+        self.check(*(part for message in messages for part in (message.content, message.calls)))
         text = self._prompt(messages)
+        self.has_tools = self.has_tools or bool(self._tools) or any(message.has_tools for message in messages)
         self._seen.add("chat")
         return text
 
     def response(self, message: Message) -> str:
         """The response behind its prompt; it is the assistant's, or it is Unreadable."""
-        self.check(message.content)
+        self.check(message.content, message.calls)
         return self._response(message)
 
     def texts(self, prompt: str, *responses: str) -> tuple[str, ...]:
@@ -95,6 +123,8 @@ class Style:
         """
         if self.keeps_transcripts and read_transcript(prompt) is not None:
             self.check(prompt, *responses)
+            if self._tools:
+                raise Unreadable("tools_are_not_read", self._tools)
             return prompt, *responses
         turns, tokens = read_turns(prompt) or ([], False)
         if not turns or not (tokens or self.wraps):
@@ -128,14 +158,20 @@ class Style:
             raise Unreadable("empty_prompt", prompt)
         self._seen.add("text")
         if not self.wraps:
+            if self._tools:
+                raise Unreadable("tools_are_not_read", self._tools)
             return prompt, *responses
         answers = [Message("assistant", response) for response in responses]
         return self._prompt([Message("user", prompt)]), *(self._response(answer) for answer in answers)
 
     def _prompt(self, messages: Sequence[Message]) -> str:
+        if self._tools or any(message.has_tools for message in messages):
+            raise Unreadable("tools_are_not_read", self._tools or [one.calls for one in messages if one.has_tools])
         return render_prompt(messages)
 
     def _response(self, message: Message) -> str:
+        if message.has_tools:
+            raise Unreadable("tools_are_not_read", message.calls)
         return render_response(message)
 
 

@@ -1,9 +1,9 @@
 """Conversations written out by the chat template of the policy's tokenizer."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -11,8 +11,11 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from pipeline.errors import PipelineError
 from pipeline.reading.chats import Message, Unreadable
 from pipeline.reading.control_tokens import control_tokens
-from pipeline.reading.endings import end_of_turn
+from pipeline.reading.endings import end_of_turn, mark_id
 from pipeline.reading.styles import Style
+from pipeline.reading.template_marks import TemplateMarks
+from pipeline.reading.tools import refuse_unwritten_tools
+from pipeline.reading.written_prompts import NotPrefixPreserving, WrittenPrompt, earlier_turns
 
 
 class TemplateStyle(Style):
@@ -35,13 +38,33 @@ class TemplateStyle(Style):
         super().__init__(separator, control_tokens=control_tokens, wraps=wraps)
         self.template_hash = hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()
         self.end_of_turn = end_of_turn(tokenizer)
-        self.written = False
         self._tokenizer = tokenizer
+        self.marks = TemplateMarks.of(
+            lambda messages: self._render(messages, add_generation_prompt=True), end_of_turn=self.end_of_turn
+        )
+        self.written = False
+        mark = mark_id(tokenizer, self.end_of_turn)
+        self._end = None if mark is None else str(tokenizer.convert_ids_to_tokens(mark))
 
     def _prompt(self, messages: Sequence[Message]) -> str:
-        if not messages or messages[-1].role != "user":
+        if not messages or messages[-1].role not in ("user", "tool"):
             raise Unreadable("prompt_does_not_end_with_the_user", *(one.role for one in messages[-1:]))
-        return self._render(messages, add_generation_prompt=True)
+        text = self._render(messages, add_generation_prompt=True)
+        refuse_unwritten_tools(text, messages, self._tools)
+        if all(one.role != "assistant" for one in messages):
+            return text
+        try:
+            return WrittenPrompt(text, tuple(earlier_turns(messages, text, self._prefix, end=self._end)))
+        except NotPrefixPreserving as reason:
+            return WrittenPrompt(text, lost=str(reason))
+
+    def _prefix(self, messages: Sequence[Message], asks: bool) -> str:
+        try:
+            return self._render(messages, add_generation_prompt=asks)
+        except Unreadable as reason:
+            raise NotPrefixPreserving(
+                f"the template refuses the first {len(messages)} messages: {reason.seen}"
+            ) from None
 
     def _response(self, message: Message) -> str:
         """Behind any prompt: what the template adds after the generation prompt, without the end of the turn."""
@@ -53,17 +76,18 @@ class TemplateStyle(Style):
         if not whole.startswith(before):
             raise Unreadable("template_rewrites_the_response", message.content)
         text = whole.removeprefix(before)
+        refuse_unwritten_tools(text, [message], None)
         end = (self.end_of_turn or "").rstrip()
         # the end is appended as a token, because a cut response has none
         return text.rstrip().removesuffix(end) if end and text.rstrip().endswith(end) else text
 
     def _render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
-        entries: list[Mapping[str, Any]] = [{"role": one.role, "content": one.content} for one in messages]
+        entries = [{"role": one.role, "content": one.content, **json.loads(one.calls or "{}")} for one in messages]
         try:
             text = self._tokenizer.apply_chat_template(
-                entries, tokenize=False, add_generation_prompt=add_generation_prompt
+                entries, tools=self._tools, tokenize=False, add_generation_prompt=add_generation_prompt
             )
-        except TemplateError as error:
+        except (TemplateError, TypeError) as error:
             raise Unreadable("template_refuses_the_roles", [one.role for one in messages], str(error)) from None
         self.written = True
         return str(text)

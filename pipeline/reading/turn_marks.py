@@ -41,7 +41,7 @@ _KNOWN = (
 """Of ChatML, Llama 3, Zephyr and DeepSeek, Gemma, Llama 2, Guanaco and Alpaca, `User:` and `Bot:`, Vicuna."""
 _OPENINGS = ("", " ", "\n", "<", "[")
 _HH = re.compile(r"\s*\n\n(?:System|Human): ")
-_SPEAKERS = ROLES | {
+_SPEAKERS = {name: role for name, role in ROLES.items() if role != "tool"} | {
     "inst": "user",
     "/inst": "assistant",
     "instruction": "user",
@@ -108,6 +108,8 @@ def _turns(marks: _Marks, text: str) -> list[Message] | None:
     if not marks.tokens and len({*names} - {"System"}) > 2:  # an `A:` in what `User:` and `Bot:` say is no turn
         return None
     try:
+        if unknown := next((name for name in names if name.casefold() not in _SPEAKERS), None):
+            raise Unreadable("unknown_role", unknown)
         return read_messages(_entries(names[:-1], contents[:-1]))
     except Unreadable:
         if marks.tokens:

@@ -27,23 +27,24 @@ class Panel:
     """Add a moving average when there are many steps."""
 
 
+_HELD_OUT = ("train", "validation")
 _PANELS = {
     "train_sft": [
-        Panel("Loss (nats per token)", ("loss",)),
+        Panel("Loss (nats per token)", ("loss", "validation_loss"), _HELD_OUT),
         Panel("Learning rate", ("learning_rate",), averaged=False),
         Panel("Gradient norm", ("grad_norm",)),
     ],
     "train_reward": [
-        Panel("Loss (nats per pair)", ("loss",), guide=math.log(2), guide_label="ln 2"),
-        Panel("Accuracy", ("accuracy", "validation_accuracy"), ("train", "validation")),
-        Panel("Margin of the pair", ("margin",), guide=0.0),
+        Panel("Loss (nats per pair)", ("loss", "validation_loss"), _HELD_OUT, guide=math.log(2), guide_label="ln 2"),
+        Panel("Accuracy", ("accuracy", "validation_accuracy"), _HELD_OUT),
+        Panel("Margin of the pair", ("margin", "validation_margin"), _HELD_OUT, guide=0.0),
     ],
     "dpo": [
-        Panel("Loss (nats per pair)", ("loss",), guide=math.log(2), guide_label="ln 2"),
-        Panel("Accuracy", ("accuracy",), guide=0.5),
+        Panel("Loss (nats per pair)", ("loss", "validation_loss"), _HELD_OUT, guide=math.log(2), guide_label="ln 2"),
+        Panel("Accuracy", ("accuracy", "validation_accuracy"), _HELD_OUT, guide=0.5),
         Panel("Implicit rewards", ("chosen_rewards", "rejected_rewards"), ("chosen", "rejected"), guide=0.0),
         Panel("Chosen log-prob (Δ nats)", ("chosen_logps_change",), guide=0.0),
-        Panel("Margin of the pair", ("margin",), guide=0.0),
+        Panel("Margin of the pair", ("margin", "validation_margin"), _HELD_OUT, guide=0.0),
         Panel("Gradient norm", ("grad_norm",)),
     ],
     "ppo": [
@@ -78,11 +79,16 @@ def draw_training(name: str, history: Sequence[HistoryRow]) -> Figure:
     for index, panel in enumerate(panels):
         place = index + wide if index else 0
         cell = grid[0, :] if wide and index == 0 else grid[place // 2, place % 2]
-        _draw_panel(figure.add_subplot(cell), _guided(panel, history), history)
+        _draw_panel(figure.add_subplot(cell), _guided(_known(panel, known), history), history)
     if not panels:
         figure.text(0.5, 0.5, "nothing was trained", ha="center", va="center", color=MUTED)
     figure.supxlabel("PPO iteration" if name == "ppo" else "step", fontsize=9.5, color=MUTED)
     return figure
+
+
+def _known(panel: Panel, known: set[str]) -> Panel:
+    """Without a second metric that the history lacks; one that is alone needs no label."""
+    return panel if set(panel.metrics) <= known else replace(panel, metrics=panel.metrics[:1], labels=())
 
 
 def _guided(panel: Panel, history: Sequence[HistoryRow]) -> Panel:

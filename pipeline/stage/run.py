@@ -170,11 +170,18 @@ class Stage:
         code = {dep.as_posix(): hashes[dep] for dep in self.declaration.code_deps}
         tags |= {f"dvc.dep/{dep.as_posix()}": hashes[dep] for dep in deps} | environment_tags()
         tags["dvc.code"] = folder_hash(code)
-        every = self.params.resume.every_steps
+        saving = self.params.resume
         key = resume_key({"params": chosen, "inputs": self.input_hashes, "environment": environment_tags()})
         key = self._locks.enter_context(held_key(self.home, self.name, key))
         # an experiment in a folder of its own must not remove the states of others
-        self.resume = Resume(self.home, self.name, key, every_steps=every, keep_others=self._apart)
+        self.resume = Resume(
+            self.home,
+            self.name,
+            key,
+            every_steps=saving.every_steps,
+            max_share=saving.max_share,
+            keep_others=self._apart,
+        )
         if self.resume.found:
             print("  resumes from the state that an earlier execution left", flush=True)
         else:

@@ -1,6 +1,6 @@
 """Direct Preference Optimization and its relatives, against a reference that is cached, switched off or copied."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from pipeline.models.policy import Policy
 from pipeline.models.scoring import response_logps
 from pipeline.objectives.preference import DpoOptions, Sides, dpo_loss
 from pipeline.params.optimize import Dpo
-from pipeline.preferences.scored import ScoredPair
+from pipeline.preferences.scored import ScoredPair, TokenizedPair
 from pipeline.resume import State
 from pipeline.training.run import TrainingRun
-from pipeline.training.schedule import Optimization
+from pipeline.training.schedule import Optimization, evaluation_batches
 from pipeline.training.supervised import Batches, Objective, train_supervised
 
 
@@ -28,23 +28,30 @@ def train_dpo(
     *,
     pad_token_id: int,
     reference: Policy | None = None,
-) -> None:
+    validation: Sequence[TokenizedPair] = (),
+) -> int:
     """Train in place. At the first step the policy is the reference, so its log-ratios are 0: checked.
 
     `run.on_step` gets `loss` (nats), `accuracy`, `margin`, `chosen_rewards`, `rejected_rewards` (implicit rewards),
     `chosen_logps_change`, `rejected_logps_change` (nats per response against the reference), `learning_rate` and
-    `grad_norm`.
+    `grad_norm`, and after the steps that `settings.eval_steps` names the first five of the validation pairs, as
+    `validation_loss` and so on.
 
     Args:
         reference: the frozen copy of `settings.reference: frozen_copy`, which is changed when it is synced; None for
             cached log-probs and for adapters switched off.
+        validation: pairs that nothing is learned from; may be empty.
+
+    Returns:
+        The step whose weights the policy has.
 
     Raises:
         PipelineError: the first log-ratios show that policy and reference differ, or the loss is not finite.
     """
-    objective = _Preferences(_Models(policy, reference, run.compute, pad_token_id), pairs, settings)
+    models = _Models(policy, reference, run.compute, pad_token_id)
+    objective = _Preferences(models, pairs, settings, validation if settings.eval_steps else ())
     lengths = [len(pair) for pair in pairs]
-    train_supervised(policy, objective, lengths, settings, run, save_steps=settings.save_steps)
+    return train_supervised(policy, objective, lengths, settings, run, save_steps=settings.save_steps)
 
 
 @dataclass(frozen=True)
@@ -60,15 +67,18 @@ class _Models:
         """Summed log-probs under the policy; gradient flows."""
         return pair_logps(self.policy, pairs, self.compute, pad_token_id=self.pad_token_id)
 
+    def cached(self, pairs: Sequence[ScoredPair]) -> Sides:
+        """Summed log-probs under the reference that the pairs bring along."""
+        return Sides(
+            torch.tensor([pair.ref_chosen_logps for pair in pairs], device=self.compute.device),
+            torch.tensor([pair.ref_rejected_logps for pair in pairs], device=self.compute.device),
+        )
+
     @torch.no_grad()
     def reference_logps(self, pairs: Sequence[ScoredPair], settings: Dpo) -> Sides:
         """Summed log-probs under the reference that the settings name."""
         if settings.reference == "cached":
-            device = self.compute.device
-            return Sides(
-                torch.tensor([pair.ref_chosen_logps for pair in pairs], device=device),
-                torch.tensor([pair.ref_rejected_logps for pair in pairs], device=device),
-            )
+            return self.cached(pairs)
         if settings.reference == "frozen_copy" and self.reference is None:
             raise TypeError("reference frozen_copy needs the copy")
         with self.policy.reference() if self.reference is None else nullcontext():
@@ -81,8 +91,13 @@ class _Preferences(Objective):
 
     name, title = "dpo", "DPO"
 
-    def __init__(self, models: _Models, pairs: Sequence[ScoredPair], settings: Dpo) -> None:
+    def __init__(
+        self, models: _Models, pairs: Sequence[ScoredPair], settings: Dpo, validation: Sequence[TokenizedPair]
+    ) -> None:
+        """Scores the validation pairs with the policy, which is the reference until its first step."""
         self._models, self._pairs, self._settings = models, pairs, settings
+        self._validation = self._scored(validation)
+        self.validation_size = len(validation)
         self._options = DpoOptions(
             beta=settings.beta,
             loss=settings.loss,
@@ -99,16 +114,47 @@ class _Preferences(Objective):
             pairs = [self._pairs[index] for index in indices]
             logps = self._models.logps(pairs)
             ref_logps = self._models.reference_logps(pairs, self._settings)
-            result = dpo_loss(logps, ref_logps, _lengths(pairs, logps.chosen.device), self._options)
-            optimization.backward(result.losses.sum() / count)
-            changes = (logps.chosen - ref_logps.chosen, logps.rejected - ref_logps.rejected)
-            columns = (result.losses, result.chosen_rewards, result.rejected_rewards, *changes)
-            rows.append(torch.stack([column.detach() for column in columns], 1))
+            losses, columns = self._losses(pairs, logps, ref_logps)
+            optimization.backward(losses.sum() / count)
+            rows.append(columns)
         values = torch.cat(rows)
         if step == 1:
             seen = [self._pairs[index] for indices in batches for index in indices]
             check_first_log_ratios(seen, values[:, 3:], precise=self._models.compute.dtype == torch.float32)
         return _step_metrics(values)
+
+    def evaluate(self) -> dict[str, float]:
+        """Of the validation pairs, as in training."""
+        rows = []
+        for pairs in self._batches(self._validation):
+            moves = self._settings.reference_sync_steps
+            ref_logps = self._models.reference_logps(pairs, self._settings) if moves else self._models.cached(pairs)
+            rows.append(self._losses(pairs, self._models.logps(pairs), ref_logps)[1])
+        return _step_metrics(torch.cat(rows))
+
+    def _losses(self, pairs: Sequence[ScoredPair], logps: Sides, ref_logps: Sides) -> tuple[Tensor, Tensor]:
+        """The loss of each pair, (N,), and without gradient what `_step_metrics` takes, (N, 5)."""
+        result = dpo_loss(logps, ref_logps, _lengths(pairs, logps.chosen.device), self._options)
+        changes = (logps.chosen - ref_logps.chosen, logps.rejected - ref_logps.rejected)
+        columns = (result.losses, result.chosen_rewards, result.rejected_rewards, *changes)
+        return result.losses, torch.stack([column.detach() for column in columns], 1)
+
+    def _batches(self, pairs: Sequence[ScoredPair]) -> Iterator[list[ScoredPair]]:
+        """Each pair once, as they pass through the policy."""
+        size, limit = self._settings.per_device_train_batch_size, self._models.compute.forward_limit
+        for indices in evaluation_batches([len(pair) for pair in pairs], size, limit):
+            yield [pairs[index] for index in indices]
+
+    @torch.no_grad()
+    def _scored(self, pairs: Sequence[TokenizedPair]) -> list[ScoredPair]:
+        """With the log-probs of the policy as it is now."""
+        self._models.policy.eval()
+        scored = []
+        for batch in self._batches([ScoredPair(pair.chosen, pair.rejected, 0.0, 0.0) for pair in pairs]):
+            logps = self._models.logps(batch)
+            sides = zip(batch, logps.chosen.tolist(), logps.rejected.tolist(), strict=True)
+            scored += [ScoredPair(pair.chosen, pair.rejected, chosen, rejected) for pair, chosen, rejected in sides]
+        return scored
 
     def updated(self, step: int) -> dict[str, float]:
         """Move the reference, where it follows the policy."""

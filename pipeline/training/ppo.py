@@ -9,8 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 
-from transformers import get_linear_schedule_with_warmup
-
 from pipeline.models.compute import Compute
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
@@ -23,9 +21,16 @@ from pipeline.training.ppo_update import update_policy
 from pipeline.training.resuming import restore_training, training_state
 from pipeline.training.roles import Roles
 from pipeline.training.rollout import PpoSetup, collect_rollout, rollout_metrics
-from pipeline.training.run import TrainingRun
+from pipeline.training.rollout_samples import rollout_samples, shows
+from pipeline.training.run import RolloutSample, TrainingRun
 from pipeline.training.sampler_check import sampler_problem
-from pipeline.training.schedule import Optimization, checkpoint_steps, trainable_parameters
+from pipeline.training.saving import StateSaver
+from pipeline.training.schedule import (
+    Optimization,
+    checkpoint_steps,
+    learning_rate_schedule,
+    trainable_parameters,
+)
 
 
 def train_ppo(roles: Roles, prompts: Sequence[str], settings: Ppo, sampling: Sampling, run: TrainingRun) -> None:
@@ -44,20 +49,22 @@ def train_ppo(roles: Roles, prompts: Sequence[str], settings: Ppo, sampling: Sam
     training = _Training(PpoSetup(roles, settings, sampling, run.compute), prompts, run)
     keep = checkpoint_steps(training.iterations, settings.save_steps)
     batch = settings.rollout_batch_size
-    with progress_bar(total=settings.total_episodes, initial=training.done * batch, title="PPO", unit="episode") as bar:
+    bar = progress_bar(total=settings.total_episodes, initial=training.done * batch, title="PPO", unit="episode")
+    with StateSaver(run.resume) as saver, bar:
         while training.done < training.iterations and not training.stopped:
             start = time.perf_counter()
             metrics, tokens = training.iterate()
             run.on_step(training.done, metrics)
             run.on_tokens(tokens, time.perf_counter() - start)
+            if shows(training.done, training.iterations):
+                run.on_samples(training.samples)
             if training.new_warning is not None:
                 bar.write(f"warning: {training.new_warning}")
             bar.set_postfix(score=f"{metrics['score']:.2f}", kl=f"{metrics['kl_k1']:.2f}")
             bar.update(batch)
             if training.done in keep and not training.stopped:
                 run.on_checkpoint(training.done)
-            if run.resume is not None:
-                run.resume.save(training.done, training.state)
+            saver.offer(training.done, training.state)
             if training.stopped:
                 bar.write(f"PPO stops early: KL {metrics['kl_k1']:.1f} nats exceeds max_kl {settings.max_kl}")
 
@@ -72,12 +79,13 @@ class _Training:
         self._optimization = ppo_optimization(setup.roles, settings, compute, self.iterations)
         self._controller, self._moments = KlController.of(settings), RunningMoments()
         self._stream = prompt_stream(prompts, seed=run.seed)
-        self._generator = torch_generator(run.seed, "ppo/rollout", compute.device)
+        self._generator = torch_generator(run.seed, "ppo/rollout")
         self._minibatches = python_random(run.seed, "ppo/minibatches")
         self._models = [model for model in (setup.roles.policy, setup.roles.critic) if model is not None]
         self.done, self.stopped = 0, False
         self._warned = False
         self.new_warning: str | None = None
+        self.samples: list[RolloutSample] = []
         self._restore(restore_training(run.resume, self._optimization, *self._models))
 
     def iterate(self) -> tuple[dict[str, float], int]:
@@ -89,6 +97,8 @@ class _Training:
         rollout = collect_rollout(self._setup, prompts, self._generator, kl_coef=kl_coef, moments=self._moments)
         metrics = {**rollout_metrics(rollout), "kl_coef": kl_coef}
         self._check_sampler(metrics["sampler_kl"])
+        if shows(self.done + 1, self.iterations):
+            self.samples += rollout_samples(self._setup, prompts, rollout, iteration=self.done + 1)
         # 2. epochs of minibatch updates on the same episodes, reshuffled each epoch
         episodes = range(len(prompts))
         orders = [self._minibatches.sample(episodes, len(prompts)) for _ in range(settings.num_ppo_epochs)]
@@ -120,12 +130,14 @@ class _Training:
             "generator": self._generator.get_state(),
             "minibatches": self._minibatches.getstate(),
             "stopped": self.stopped,
+            "samples": self.samples,
         }
         return training_state(self.done, self._optimization, *self._models, **more)
 
     def _restore(self, state: State) -> None:
         self.done = state["step"]
         self.stopped = state.get("stopped", False)
+        self.samples = state.get("samples", [])
         if not self.done:
             return
         self._controller.coefficient, self._moments = state["kl_coef"], RunningMoments(*state["moments"])
@@ -162,8 +174,8 @@ def next_prompts(stream: Iterator[str], settings: Ppo) -> list[str]:
 def ppo_optimization(roles: Roles, settings: Ppo, compute: Compute, iterations: int) -> Optimization:
     """AdamW with a learning rate and a gradient norm of its own for the policy and for its critic.
 
-    Clipped together, a large value loss would shrink the policy's step. Both rates rise linearly to their full value
-    and decay linearly to 0.
+    Clipped together, a large value loss would shrink the policy's step. Both rates have the same schedule, see
+    `learning_rate_schedule`.
 
     Raises:
         TypeError: the settings need a critic and there is none, or they need none and there is one.
@@ -181,5 +193,7 @@ def ppo_optimization(roles: Roles, settings: Ppo, compute: Compute, iterations: 
         clipped["critic_grad_norm"] = values
     optimizer = make_optimizer(groups, settings.optimizer, eps=settings.adam_epsilon, weight_decay=0.0)
     steps = iterations * settings.num_ppo_epochs * settings.num_minibatches
-    scheduler = get_linear_schedule_with_warmup(optimizer, round(settings.warmup_ratio * steps), steps)
+    scheduler = learning_rate_schedule(
+        optimizer, settings.lr_scheduler_type, warmup_ratio=settings.warmup_ratio, total_steps=steps
+    )
     return Optimization(compute.accelerator, optimizer, scheduler, clipped, settings.max_grad_norm)

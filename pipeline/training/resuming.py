@@ -19,7 +19,7 @@ def training_state(step: int, optimization: Optimization, *models: nn.Module, **
     """
     return {
         "step": step,
-        "models": [_trained(model) for model in models],
+        "models": [trained_weights(model) for model in models],
         "optimizer": optimization.optimizer.state_dict(),
         "scheduler": optimization.scheduler.state_dict(),
         **more,
@@ -36,7 +36,7 @@ def restore_training(resume: Resume | None, optimization: Optimization, *models:
     if state is None:
         return {"step": 0}
     for model, saved in zip(models, state["models"], strict=True):
-        if saved.keys() != _trained(model).keys():
+        if saved.keys() != trained_weights(model).keys():
             raise ValueError("the saved state has other parameters than the model")
         model.load_state_dict(saved, strict=False)
     optimization.optimizer.load_state_dict(state["optimizer"])
@@ -44,5 +44,6 @@ def restore_training(resume: Resume | None, optimization: Optimization, *models:
     return state
 
 
-def _trained(model: nn.Module) -> State:
+def trained_weights(model: nn.Module) -> State:
+    """Parameters with a gradient, by name; not copied."""
     return {name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad}

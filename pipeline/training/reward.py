@@ -8,13 +8,14 @@ from torch import Tensor
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.reward import RewardModel
+from pipeline.models.reward_texts import RewardTexts
 from pipeline.objectives.preference import bradley_terry_loss
 from pipeline.params.schema import TrainReward
 from pipeline.preferences.pair import PreferencePair, passages_of
 from pipeline.resume import State
 from pipeline.training.loss_checks import flat_loss_problem, initial_loss_problem
 from pipeline.training.run import TrainingRun
-from pipeline.training.schedule import Optimization, supervised_steps
+from pipeline.training.schedule import Optimization
 from pipeline.training.supervised import Batches, Objective, train_supervised
 
 
@@ -28,8 +29,8 @@ def train_reward(
     """Train in place with the Bradley-Terry loss, then shift the scores to mean 0 on the training responses.
 
     The training responses are samples of the reference policy, so 0 means "as good as the reference" to PPO.
-    `run.on_step` gets `loss` (nats), `accuracy`, `margin` (score units), `learning_rate`, `grad_norm`, and after each
-    epoch `validation_accuracy`, too.
+    `run.on_step` gets `loss` (nats), `accuracy`, `margin` (score units), `learning_rate`, `grad_norm`, and after the
+    steps that `settings.eval_steps` names the same three of the validation pairs, as `validation_loss` and so on.
 
     Args:
         validation: pairs that nothing is learned from; may be empty.
@@ -38,7 +39,7 @@ def train_reward(
         PipelineError: `settings.use_margin` with a pair that has none, or the loss is not finite.
     """
     if settings.use_margin:
-        check_margins(pairs)
+        check_margins([*pairs, *(validation if settings.eval_steps else ())])
     objective = _BradleyTerry(model, pairs, validation, settings, run.compute)
     train_supervised(model, objective, objective.lengths, settings, run)
     model.eval()
@@ -68,7 +69,7 @@ class _BradleyTerry(Objective):
         chosen, rejected = (model.encode([pair.passages[side] for pair in pairs]) for side in (0, 1))
         self._encoded = list(zip(chosen, rejected, strict=True))
         self.lengths = [len(one) + len(other) for one, other in self._encoded]
-        self._per_epoch = supervised_steps(len(pairs), settings) // settings.num_train_epochs
+        self.validation_size = len(validation)
         self.losses: list[float] = []
 
     def backward(self, batches: Batches, optimization: Optimization, *, step: int) -> dict[str, float]:
@@ -79,29 +80,28 @@ class _BradleyTerry(Objective):
             with self._compute.accelerator.autocast():
                 chosen, rejected = self._model.forward_pairs([self._encoded[index] for index in indices])
             batch = [self._pairs[index] for index in indices]
-            loss = bradley_terry_loss(
-                chosen,
-                rejected,
-                margins=_margins(batch, chosen) if self._settings.use_margin else None,
-                label_smoothing=self._settings.label_smoothing,
-                centering_coef=self._settings.centering_coef,
-            )
+            loss = self._losses(chosen, rejected, batch)
             optimization.backward(loss.sum() / count)
             losses.append(loss.detach())
             margins.append((chosen - rejected).detach())
-        margin = torch.cat(margins)
-        self.losses.append(torch.cat(losses).mean().item())
-        return {
-            "loss": self.losses[-1],
-            "accuracy": (margin > 0).float().mean().item(),
-            "margin": margin.mean().item(),
-        }
+        metrics = _pair_metrics(torch.cat(losses), torch.cat(margins))
+        self.losses.append(metrics["loss"])
+        return metrics
 
-    def updated(self, step: int) -> dict[str, float]:
-        """Accuracy on the validation pairs after each epoch."""
-        if step % self._per_epoch or not self._validation:
-            return {}
-        return {"validation_accuracy": pair_accuracy(self._model, self._validation)}
+    def evaluate(self) -> dict[str, float]:
+        """Of the validation pairs, as in training."""
+        chosen, rejected = pair_scores(self._model, self._validation).unbind(1)
+        return _pair_metrics(self._losses(chosen, rejected, self._validation), chosen - rejected)
+
+    def _losses(self, chosen: Tensor, rejected: Tensor, pairs: Sequence[PreferencePair]) -> Tensor:
+        """Of each pair, from the scores of its responses, (len(pairs),)."""
+        return bradley_terry_loss(
+            chosen,
+            rejected,
+            margins=_margins(pairs, chosen) if self._settings.use_margin else None,
+            label_smoothing=self._settings.label_smoothing,
+            centering_coef=self._settings.centering_coef,
+        )
 
     def state(self) -> State:
         """The losses so far, which are looked at in the end."""
@@ -110,6 +110,15 @@ class _BradleyTerry(Objective):
     def restore(self, state: State) -> None:
         """See `Objective`."""
         self.losses = state.get("history", [])
+
+
+def _pair_metrics(losses: Tensor, margins: Tensor) -> dict[str, float]:
+    """Means over pairs; both are (pairs,)."""
+    return {
+        "loss": losses.mean().item(),
+        "accuracy": (margins > 0).float().mean().item(),
+        "margin": margins.mean().item(),
+    }
 
 
 @torch.no_grad()
@@ -157,6 +166,22 @@ def _margins(pairs: Sequence[PreferencePair], like: Tensor) -> Tensor:
     return torch.tensor([pair.margin for pair in pairs], device=like.device, dtype=like.dtype)
 
 
+def different_pairs(texts: RewardTexts, pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
+    """The pairs whose texts the model tells apart: what others differ in is cut off, or no token of its tokenizer.
+
+    Raises:
+        PipelineError: it tells none apart.
+    """
+    encoded = texts.encode(passages_of(pairs))
+    found = [pair for pair, one, other in zip(pairs, encoded[::2], encoded[1::2], strict=True) if one != other]
+    if pairs and not found:
+        raise PipelineError(
+            f"of all {len(pairs)} pairs the reward model reads both texts alike within train_reward.max_length: "
+            "raise it."
+        )
+    return found
+
+
 def adopt_reward_model(model: RewardModel, pairs: Sequence[PreferencePair]) -> dict[str, float]:
     """Shift a finished reward model to mean 0 on the training responses; nothing else about it changes.
 
@@ -170,12 +195,6 @@ def adopt_reward_model(model: RewardModel, pairs: Sequence[PreferencePair]) -> d
         "training_pairs_loss": bradley_terry_loss(chosen, rejected).mean().item(),
         "accuracy": (chosen > rejected).float().mean().item(),
     }
-
-
-def pair_accuracy(model: RewardModel, pairs: Sequence[PreferencePair]) -> float:
-    """Share of pairs whose chosen response scores higher."""
-    chosen, rejected = pair_scores(model, pairs).unbind(1)
-    return (chosen > rejected).float().mean().item()
 
 
 def reference_mean(model: RewardModel, pairs: Sequence[PreferencePair]) -> float:

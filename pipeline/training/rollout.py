@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.data.tokens import ResponseBatch, batched, tokenize_prompt
+from pipeline.data.tokens import ResponseBatch, batched
+from pipeline.models.chunked_sampling import Samples, sample_batch
 from pipeline.models.compute import Compute
 from pipeline.models.decoding import decode_responses
-from pipeline.models.sampling import Sampler, Samples, pad_prompts, sample
+from pipeline.models.sampling import Sampler
 from pipeline.models.stopping import stop_token_ids
 from pipeline.objectives.advantages import (
     generalized_advantages,
@@ -178,12 +179,10 @@ def _finished(batch: ResponseBatch, stop_ids: Tensor) -> Tensor:
 
 def _sample(setup: PpoSetup, prompts: Sequence[str], generator: torch.Generator) -> Samples:
     roles, compute = setup.roles, setup.compute
-    encoded = [tokenize_prompt(roles.tokenizer, prompt) for prompt in prompts]
-    ids, mask = pad_prompts(encoded, pad_token_id=roles.tokenizer.pad_token_id)
     sampler = Sampler.of(roles.policy, roles.tokenizer, setup.sampling)
     merged = roles.policy.merged() if compute.merged_sampling else nullcontext()
     with compute.accelerator.autocast(), merged:
-        return sample(sampler, ids.to(compute.device), mask.to(compute.device), generator)
+        return sample_batch(sampler, prompts, generator)
 
 
 @torch.no_grad()

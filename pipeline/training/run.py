@@ -1,8 +1,8 @@
 """What every trainer is told of the run that it is part of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from pipeline.models.compute import Compute
 from pipeline.resume import Resume
@@ -10,6 +10,16 @@ from pipeline.resume import Resume
 
 def _ignore(*_: Any) -> None:
     pass
+
+
+class RolloutSample(TypedDict):
+    """A response that PPO has learned from."""
+
+    iteration: int
+    prompt: str
+    response: str
+    score: float
+    """Of the reward model."""
 
 
 @dataclass(frozen=True)
@@ -24,5 +34,7 @@ class TrainingRun:
     """Called with the tokens of a step, prompts and responses without padding, and its seconds."""
     on_checkpoint: Callable[[int], None] = _ignore
     """Called with the step after every `save_steps` steps but the last, by trainers that keep checkpoints."""
+    on_samples: Callable[[Sequence[RolloutSample]], None] = _ignore
+    """Called by PPO with samples of the policy: those of all rollouts so far that are shown."""
     resume: Resume | None = None
     """Where an earlier execution may have left its state, and this one leaves its own; None keeps none."""

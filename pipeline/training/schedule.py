@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from transformers import get_linear_schedule_with_warmup
+from transformers import get_scheduler
 
 from pipeline.data.tokens import ForwardLimit
 from pipeline.errors import PipelineError
-from pipeline.params.base import SupervisedSchedule
+from pipeline.params.base import LearningRateSchedule, SupervisedSchedule, SupervisedTraining
 from pipeline.seeding import python_random
 from pipeline.training.optimizer import make_optimizer
 
@@ -103,16 +103,56 @@ class Optimization:
 
 
 def supervised_optimization(
-    model: nn.Module, schedule: SupervisedSchedule, accelerator: Accelerator, *, total_steps: int
+    model: nn.Module, schedule: SupervisedTraining, accelerator: Accelerator, *, total_steps: int
 ) -> Optimization:
-    """AdamW with linear warm-up and linear decay over `total_steps`."""
+    """AdamW with `learning_rate_schedule` over `total_steps`."""
     parameters = trainable_parameters(model)
     optimizer = make_optimizer(
         parameters, schedule.optimizer, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
-    warmup = round(schedule.warmup_ratio * total_steps)
-    scheduler = get_linear_schedule_with_warmup(optimizer, warmup, total_steps)
+    scheduler = learning_rate_schedule(
+        optimizer, schedule.lr_scheduler_type, warmup_ratio=schedule.warmup_ratio, total_steps=total_steps
+    )
     return Optimization(accelerator, optimizer, scheduler, {"grad_norm": parameters}, schedule.max_grad_norm)
+
+
+def learning_rate_schedule(
+    optimizer: torch.optim.Optimizer, kind: LearningRateSchedule, *, warmup_ratio: float, total_steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The rate of each group rises linearly from 0 in the first steps, then falls to 0, or stays.
+
+    Args:
+        kind: linear and cosine fall to 0 over `total_steps`, cosine as half a period; constant stays. They are
+            transformers' schedules, constant its `constant_with_warmup`.
+        warmup_ratio: share of the steps that rise.
+    """
+    name = "constant_with_warmup" if kind == "constant" else kind
+    warmup = round(warmup_ratio * total_steps)
+    return get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=total_steps)
+
+
+def evaluation_steps(total_steps: int, schedule: SupervisedTraining) -> list[int]:
+    """Steps, 1-based, after which the validation set is read: none, those that end an epoch, or every so many.
+
+    With `eval_steps` the last step is one of them, so that every run ends with figures of what it has trained.
+    """
+    if schedule.eval_steps == 0:
+        return []
+    every = total_steps // schedule.num_train_epochs if schedule.eval_steps == "epoch" else schedule.eval_steps
+    return sorted({*range(every, total_steps + 1, every), total_steps})
+
+
+def evaluation_batches(lengths: Sequence[int], size: int, limit: ForwardLimit | None) -> list[list[int]]:
+    """Every example once, in forward batches of similar length.
+
+    Args:
+        lengths: tokens of each example.
+        size: examples of a batch.
+        limit: as of `plan_batches`.
+    """
+    order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
+    whole = [order[at : at + size] for at in range(0, len(order), size)]
+    return whole if limit is None else [part for batch in whole for part in limit.parts(batch, lengths)]
 
 
 def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:

@@ -3,16 +3,25 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import partial
 
+import torch
 from torch import nn
 
-from pipeline.params.base import SupervisedSchedule
+from pipeline.errors import PipelineError
+from pipeline.params.base import SupervisedTraining
 from pipeline.progress import progress_bar
 from pipeline.resume import State
+from pipeline.training.early_stopping import EarlyStopping
 from pipeline.training.resuming import restore_training, training_state
 from pipeline.training.run import TrainingRun
-from pipeline.training.schedule import Optimization, checkpoint_steps, plan_batches, supervised_optimization
+from pipeline.training.saving import StateSaver
+from pipeline.training.schedule import (
+    Optimization,
+    checkpoint_steps,
+    evaluation_steps,
+    plan_batches,
+    supervised_optimization,
+)
 
 Batches = Sequence[Sequence[int]]
 """Examples of one optimiser step, by index: one list a forward pass."""
@@ -25,6 +34,8 @@ class Objective(ABC):
     """Of its random generators."""
     title: str
     """Of its progress bar."""
+    validation_size: int = 0
+    """Examples of the validation set."""
 
     @abstractmethod
     def backward(self, batches: Batches, optimization: Optimization, *, step: int) -> dict[str, float]:
@@ -38,6 +49,13 @@ class Objective(ABC):
         """Do what follows an update; returns metrics that only some steps have."""
         return {}
 
+    def evaluate(self) -> dict[str, float]:
+        """Means over the validation set, which nothing is learned from, `loss` among them; without gradient.
+
+        The loop puts `validation_` before their names. It asks for them where `validation_size` is not 0.
+        """
+        raise NotImplementedError
+
     def state(self) -> State:
         """What the steps to come depend on, besides weights, optimiser and schedule."""
         return {}
@@ -50,40 +68,72 @@ def train_supervised(
     model: nn.Module,
     objective: Objective,
     lengths: Sequence[int],
-    schedule: SupervisedSchedule,
+    schedule: SupervisedTraining,
     run: TrainingRun,
     *,
     save_steps: int = 0,
-) -> None:
+) -> int:
     """Train in place; `run.on_step` gets the objective's metrics, `learning_rate` and `grad_norm`.
+
+    After the steps that `schedule.eval_steps` names it gets the metrics of the validation set, too, and with
+    `early_stopping_patience` the `best_step` so far: training ends with its weights.
 
     Args:
         lengths: tokens of each example.
         save_steps: a checkpoint after every so many steps; 0 keeps none.
 
+    Returns:
+        The step whose weights the model has.
+
     Raises:
-        PipelineError: the loss is not finite.
+        PipelineError: a loss is not finite, or early stopping has no validation set.
     """
+    if schedule.early_stopping_patience is not None and not objective.validation_size:
+        raise PipelineError(
+            "early_stopping_patience needs a validation set, and there is none: set it to null, or "
+            "data.splits.validation to more than 0."
+        )
     limit = run.compute.forward_limit
     steps = plan_batches(lengths, schedule, seed=run.seed, name=objective.name, limit=limit)
-    keep = checkpoint_steps(len(steps), save_steps)
+    keep, evaluated = checkpoint_steps(len(steps), save_steps), evaluation_steps(len(steps), schedule)
     optimization = supervised_optimization(model, schedule, run.compute.accelerator, total_steps=len(steps))
+    stopping = EarlyStopping(model, schedule.early_stopping_patience)
     state = restore_training(run.resume, optimization, model)
     objective.restore(state)
-    done = state["step"]
-    with progress_bar(total=len(steps), initial=done, title=objective.title, unit="step") as bar:
-        for step, batches in enumerate(steps[done:], start=done + 1):
-            start = time.perf_counter()
+    stopping.restore(state)
+    done: int = state["step"]
+
+    def state_now() -> State:
+        return training_state(done, optimization, model, **objective.state(), **stopping.state())
+
+    bar = progress_bar(total=len(steps), initial=done, title=objective.title, unit="step")
+    with StateSaver(run.resume) as saver, bar:
+        while done < len(steps) and not stopping.stopped:
+            start, batches = time.perf_counter(), steps[done]
+            done += 1
             model.train()
-            metrics = objective.backward(batches, optimization, step=step)
+            metrics = objective.backward(batches, optimization, step=done)
             metrics |= {"learning_rate": optimization.learning_rate} | optimization.step()
             tokens = sum(lengths[index] for batch in batches for index in batch)
             run.on_tokens(tokens, time.perf_counter() - start)
-            run.on_step(step, metrics | objective.updated(step))
+            metrics |= objective.updated(done)
+            if done in evaluated and objective.validation_size:
+                metrics |= _validation(model, objective, stopping, done)
+            run.on_step(done, metrics)
             shown = {"loss": ".3f", "accuracy": ".2f"}
             bar.set_postfix({name: format(metrics[name], style) for name, style in shown.items() if name in metrics})
             bar.update()
-            if step in keep:
-                run.on_checkpoint(step)
-            if run.resume is not None:
-                run.resume.save(step, partial(training_state, step, optimization, model, **objective.state()))
+            if done in keep:
+                run.on_checkpoint(done)
+            saver.offer(done, state_now)
+    stopping.put_back()
+    return stopping.best_step or done
+
+
+@torch.no_grad()
+def _validation(model: nn.Module, objective: Objective, stopping: EarlyStopping, step: int) -> dict[str, float]:
+    model.eval()
+    found = objective.evaluate()
+    stopping.see(step, found["loss"])
+    metrics = {f"validation_{name}": value for name, value in found.items()}
+    return metrics if stopping.best_step is None else {**metrics, "best_step": stopping.best_step}

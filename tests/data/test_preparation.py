@@ -122,7 +122,8 @@ def test_dropped_rows_have_their_reason(labelled: Data) -> None:
 def test_no_prompt_is_on_two_sides(labelled: Data) -> None:
     rows = dirty_texts() + [{"text": row["text"].upper() + " again", "label": 0} for row in texts(50)]
     prompts = prompts_of(prepare(rows, labelled, seed=0))
-    prompts.pop("texts.evaluation")  # the same records as prompts.evaluation
+    for split in ("validation", "evaluation"):
+        assert prompts.pop(f"texts.{split}") == prompts[f"prompts.{split}"], "the same records"
     names = sorted(prompts)
     for i, one in enumerate(names):
         assert prompts[one], one

@@ -29,6 +29,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "pairs": PAIR,
     "samples": SAMPLE,
     "reference_pairs": REFERENCE,
+    "tokenized_pairs": {name: value for name, value in REFERENCE.items() if not name.startswith("ref_")},
 }
 
 
@@ -56,6 +57,7 @@ def test_a_good_table_is_written_as_it_is(table: str, tmp_path: Path) -> None:
         ("reference_pairs", "ref_chosen_logps", 0.1),
         ("reference_pairs", "ref_rejected_logps", float("-inf")),
         ("reference_pairs", "chosen_response_ids", []),
+        ("tokenized_pairs", "rejected_response_ids", []),
     ],
 )
 def test_what_a_schema_refuses_is_named(table: str, column: str, value: Any, tmp_path: Path) -> None:

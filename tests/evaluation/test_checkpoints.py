@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from pipeline.evaluation.checkpoints import checkpoint_folders, checkpoint_point, choose_step
+from pipeline.evaluation.checkpoints import checkpoint_folders, checkpoint_point, choose_step, last_step
 from pipeline.evaluation.policy import Evaluator, ScoredSample
 from pipeline.params.evaluation import SelectCheckpoint
 from pipeline.params.schema import Params
@@ -99,6 +99,11 @@ def test_a_judge_that_failed_its_gate_selects_nothing(settings: SelectCheckpoint
     points = [point(0, 0.5, 0.0), point(4, 0.9, 1.0), point(8, 0.6, 2.0)]
     assert choose_step(points, settings, trusted=True) == 4
     assert choose_step(points, settings, trusted=False) == 8
+
+
+def test_the_last_step_is_the_one_that_training_went_back_to() -> None:
+    assert last_step([{"step": 8.0}, {"step": 16.0}]) == 16
+    assert last_step([{"step": 8.0, "best_step": 8.0}, {"step": 16.0, "best_step": 8.0}]) == 8
 
 
 def test_the_folders_of_all_steps_in_the_order_of_training(tmp_path: Path) -> None:

@@ -30,6 +30,14 @@ def test_an_empty_response_ends_where_its_prompt_does() -> None:
     assert rows.token_ids.tolist() == [4, 5]
 
 
+def test_tokens_that_are_not_learned_are_read_and_not_predicted() -> None:
+    example = TokenizedExample([1, 2], [3, 4, 5, 6], [True, False, False, True])
+    rows = pack_groups([[example], [A]], pad_token_id=0)
+    assert rows.input_ids.tolist() == [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 0]]
+    assert rows.token_ids.tolist() == [3, 6, 4, 5] and rows.state_index.tolist() == [1, 4, 8, 9]
+    assert rows.response_mask.tolist() == [[True, True], [True, True]]
+
+
 def test_rows_of_one_response_need_no_branches() -> None:
     assert not pack_groups([[A], [C]], pad_token_id=0).branched
 

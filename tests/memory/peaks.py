@@ -17,14 +17,20 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
 from pipeline.data.tokens import TokenizedExample
-from pipeline.memory.need import LIBRARIES, Conditions, needed_bytes
+from pipeline.memory.conditions import LIBRARIES, Conditions
+from pipeline.memory.need import needed_bytes
+from pipeline.memory.reading import Reading
+from pipeline.memory.readings import collection, reference
 from pipeline.memory.trainings import dpo_work, ppo_work, reward_examples, reward_work, sft_work
-from pipeline.memory.work import Example, Work
+from pipeline.memory.work import Example, Model, Work
+from pipeline.models.chunked_sampling import sample_texts
 from pipeline.models.compute import Compute, start_compute
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_reference, load_tokenizer
 from pipeline.models.reward import create_reward_model, load_reward_model
 from pipeline.models.reward_texts import RewardTexts
+from pipeline.models.sampling import Sampler
+from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.loading import load_params
 from pipeline.params.schema import Params
@@ -46,6 +52,7 @@ CASES = [
     ("dpo", 96, "full"), ("dpo", 400, "lora"),
     ("reward", 96, "lora"), ("reward", 320, "full"),
     ("ppo", 64, "full"), ("ppo", 160, "lora"),
+    ("sampling", 200, "none"), ("scoring", 400, "none"),
 ]  # fmt: skip
 _EPISODES = 16
 _LETTERS = "abcdefghijklmnop"
@@ -54,10 +61,15 @@ _LETTERS = "abcdefghijklmnop"
 class Training:
     """One small training; lengths are in tokens, of which a letter is one."""
 
-    def __init__(self, folder: Path, params: Params, length: int, method: str, *, batch: int = 4) -> None:
+    def __init__(
+        self, folder: Path, params: Params, length: int, method: str, *, batch: int = 4, steps: int = 2
+    ) -> None:
         self.folder, self.params, self.length, self.batch = folder, params, length, batch
+        self.examples = steps * batch
+        self.episodes, self.new = _EPISODES, length // 8
         self.compute: Compute = start_compute(params.runtime)
-        self.finetuning: Finetuning = changed(params.train_sft.finetuning, method=method)
+        tuned = params.train_sft.finetuning
+        self.finetuning: Finetuning = tuned if method == "none" else changed(tuned, method=method)
         self.rng = random.Random(0)
         self.tokenizer = load_tokenizer(folder / "policy")
         self.estimate = 0
@@ -75,13 +87,13 @@ class Training:
     def text(self, count: int) -> str:
         return "".join(self.rng.choices(_LETTERS, k=count))
 
-    def estimated(self, work: Work) -> None:
+    def estimated(self, work: Work | Reading) -> None:
         self.estimate = needed_bytes(work, Conditions.of(self.params.runtime)) - LIBRARIES
 
     def sft(self) -> None:
         settings = changed(self.params.train_sft, max_length=self.length, **self.schedule)
         half = self.length // 2
-        examples = [TokenizedExample(self.ids(half), self.ids(half)) for _ in range(2 * self.batch)]
+        examples = [TokenizedExample(self.ids(half), self.ids(half)) for _ in range(self.examples)]
         config = config_of(self.folder / "policy")
         self.estimated(sft_work(config, settings, [Example.of_text(half, half)] * len(examples)))
         policy = load_policy(self.folder / "policy", self.compute, finetuning=self.finetuning)
@@ -93,7 +105,7 @@ class Training:
         reference = "frozen_copy" if full else "adapter_off"
         settings = changed(self.params.optimize.dpo, reference=reference, save_steps=0, **self.schedule)
         half, quarter = self.length // 2, self.length // 4
-        prompts = [self.ids(half) for _ in range(2 * self.batch)]
+        prompts = [self.ids(half) for _ in range(self.examples)]
         pairs = [
             ScoredPair(*(TokenizedExample(prompt, self.ids(quarter)) for _ in range(2)), 0.0, 0.0) for prompt in prompts
         ]
@@ -105,7 +117,7 @@ class Training:
 
     def reward(self) -> None:
         settings = changed(self.params.train_reward, max_length=1024, **self.schedule)
-        prompts = [self.text(self.length // 2) for _ in range(2 * self.batch)]
+        prompts = [self.text(self.length // 2) for _ in range(self.examples)]
         pairs = [preference_pair(prompt, *(self.text(self.length // 4) for _ in range(2))) for prompt in prompts]
         config, texts = config_of(self.folder / "reward"), [pair.passages for pair in pairs]
         examples = reward_examples(config, RewardTexts(self.tokenizer, max_length=1024), texts, shared_prompts=True)
@@ -116,12 +128,13 @@ class Training:
         train_reward(model, pairs, [], settings, self.run)
 
     def ppo(self) -> None:
-        new = self.length // 8
+        new, episodes = self.new, self.episodes
         settings = changed(
-            self.params.optimize.ppo, finetuning=self.finetuning, rollout_batch_size=_EPISODES, num_minibatches=2,
-            total_episodes=2 * _EPISODES, num_ppo_epochs=1, per_device_train_batch_size=self.batch, save_steps=0,
+            self.params.optimize.ppo, finetuning=self.finetuning, rollout_batch_size=episodes, num_minibatches=2,
+            total_episodes=self.examples // self.batch * episodes, num_ppo_epochs=1, save_steps=0,
+            per_device_train_batch_size=self.batch,
         )  # fmt: skip
-        prompts = [self.text(self.length - new) for _ in range(_EPISODES)]
+        prompts = [self.text(self.length - new) for _ in range(episodes)]
         policy_folder, reward_folder = self.folder / "policy", self.folder / "reward"
         lengths = [len(ids) for ids in self.tokenizer(prompts)["input_ids"]]
         configs = config_of(policy_folder), config_of(reward_folder)
@@ -132,11 +145,37 @@ class Training:
             policy=load_policy(policy_folder, self.compute, finetuning=self.finetuning, with_values=True),
             reference=load_reference(policy_folder, self.compute, method="full") if full else None,
             critic=None,
-            score=lambda texts: scorer.score(texts, batch_size=_EPISODES),
+            score=lambda texts: scorer.score(texts, batch_size=episodes),
             tokenizer=self.tokenizer,
         )
         sampling = changed(self.params.sampling, max_new_tokens=new, stop_tokens=[])
         train_ppo(roles, prompts, settings, sampling, self.run)
+
+    def sampling(self) -> None:
+        """As collect_preferences samples: all at once, and twice."""
+        new, at_once = self.length // 4, 32 * self.batch
+        sampling = changed(self.params.sampling, max_new_tokens=new, batch_size=at_once, stop_tokens=[])
+        prompts = [self.text(self.length - new) for _ in range(2 * at_once)]
+        lengths = [len(ids) for ids in self.tokenizer(prompts)["input_ids"]]
+        network = Model.of(config_of(self.folder / "policy"), writes=True)
+        self.estimated(collection(network, sampling, prompts=lengths, samples=len(prompts)))
+        sampler = Sampler.of(
+            load_policy(self.folder / "policy", self.compute, finetuning=None), self.tokenizer, sampling
+        )
+        sample_texts(sampler, prompts, generator=torch.Generator(), title="samples")
+
+    def scoring(self) -> None:
+        """As score_reference reads pairs."""
+        half, quarter, batch = self.length // 2, self.length // 4, 4 * self.batch
+        sides = [TokenizedExample(prompt, self.ids(quarter)) for prompt in self._prompts(2 * batch) for _ in range(2)]
+        network = Model.of(config_of(self.folder / "policy"), writes=True)
+        pairs = [Example.of_pair(half, quarter, quarter)] * (2 * batch)
+        self.estimated(reference(network, batch=batch, pairs=pairs, widened=False))
+        policy = load_policy(self.folder / "policy", self.compute, finetuning=None)
+        score_responses(policy, sides, self.compute, pad_token_id=0, batch_size=2 * batch, title="scores")
+
+    def _prompts(self, count: int) -> list[list[int]]:
+        return [self.ids(self.length // 2) for _ in range(count)]
 
 
 def save_models(folder: Path, sizes: dict[str, int]) -> None:

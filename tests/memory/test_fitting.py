@@ -11,8 +11,9 @@ from transformers import LlamaConfig
 from pipeline.data.tokens import AUTO_LIMIT
 from pipeline.errors import PipelineError
 from pipeline.memory import fitting
+from pipeline.memory.conditions import Conditions
 from pipeline.memory.fitting import check_fit, estimate_fit
-from pipeline.memory.need import Conditions, needed_bytes
+from pipeline.memory.need import needed_bytes
 from pipeline.memory.trainings import (
     dpo_work,
     ppo_work,

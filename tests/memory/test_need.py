@@ -1,4 +1,4 @@
-"""Estimated peaks of trainings against measured ones, on the machine that runs the tests."""
+"""Estimated peaks of stages against measured ones, on the machine that runs the tests."""
 
 import json
 import os
@@ -19,7 +19,7 @@ LOWEST, HIGHEST = 0.7, 1.4
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="peaks are read from Linux's /proc")
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_estimates_are_near_the_measured_peaks(tmp_path: Path, precision: str) -> None:
-    """Ten seconds: eight trainings of a model of 7M weights, in forks of one process."""
+    """Ten seconds: eight trainings of a model of 7M weights, sampling and scoring, in forks of one process."""
     command = [sys.executable, "-m", "tests.memory.peaks", str(tmp_path), precision]
     environment = {**os.environ, **ENVIRONMENT, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -40,9 +40,11 @@ GATE: GateFigures = {
 }
 FILES = (
     "artifacts/data/texts/train.jsonl",
+    "artifacts/data/texts/validation.jsonl",
     "artifacts/preferences/accepted/train.jsonl",
     "artifacts/preferences/accepted/validation.jsonl",
     "artifacts/inputs/dpo/pairs.jsonl",
+    "artifacts/inputs/dpo/validation.jsonl",
     "artifacts/inputs/ppo/prompts.jsonl",
     "artifacts/inputs/hybrid/seed-0/prompts.jsonl",
 )

@@ -15,6 +15,7 @@ from transformers import (
 
 from pipeline.data.tokens import TokenizedExample, collate
 from pipeline.models.checkpoints import (
+    PolicyFolder,
     checkpoint_bytes,
     keep_checkpoint,
     save_checkpoint,
@@ -164,6 +165,35 @@ def test_saving_a_full_checkpoint_in_bf16_does_not_round_the_policy(
     assert {parameter.dtype for parameter in policy.parameters()} == {torch.float32}
     stored = AutoModelForCausalLM.from_pretrained(trained_project.root / "step", dtype="auto")
     assert {parameter.dtype for parameter in stored.parameters()} == {torch.bfloat16}
+
+
+def test_a_checkpoint_is_converted_tensor_by_tensor_and_nothing_is_copied_as_it_is(
+    trained_project: TrainedProject, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU that holds the weights once, there is no room for them twice."""
+    policy = load_policy(trained_project.start, compute, finetuning=FULL)
+
+    def refuse(self: torch.Tensor, _: object) -> None:
+        raise AssertionError(f"{tuple(self.shape)} is copied in its own format, where it is")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.nn.Parameter, "__deepcopy__", refuse)
+        patch.setattr(torch.Tensor, "__deepcopy__", refuse)
+        save_checkpoint(policy, trained_project.root / "step", start=trained_project.start, root=trained_project.root)
+    weights = load_file(trained_project.root / "step/model.safetensors")
+    own = dict(policy.causal_lm.named_parameters())
+    assert weights and all(torch.equal(value, own[name].to(torch.bfloat16)) for name, value in weights.items())
+
+
+def test_checkpoints_from_the_step_on_that_training_went_back_to_are_removed(
+    trained_project: TrainedProject, compute: Compute, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    policy = load_policy(trained_project.sft, compute, finetuning=LORA)
+    output = PolicyFolder(tmp_path / "out", start=trained_project.sft, root=trained_project.root)
+    for step in (8, 16, 24, 32):
+        output.save_step(policy, step)
+    output.save(policy, tokenizer, step=16)
+    assert [path.name for path in (tmp_path / "out/checkpoints").iterdir()] == ["step-00008"]
 
 
 def test_a_config_without_dtype_is_float32(make_policy: PolicyMaker, tokenizer, tmp_path: Path) -> None:

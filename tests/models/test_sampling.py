@@ -1,36 +1,34 @@
 """Samples follow the softmax, stop at EOS, and have the log-probs that the policy gives them."""
 
-import math
+from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 from scipy.stats import chisquare
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.data.tokens import tokenize_prompt
+from pipeline.models import sampling as module
+from pipeline.models.chunked_sampling import Samples, together
+from pipeline.models.drawing import Truncation, row_uniforms
 from pipeline.models.policy import Policy
-from pipeline.models.sampling import (
-    Sampler,
-    Samples,
-    Truncation,
-    draw,
-    pad_prompts,
-    sample,
-    sample_batches,
-    truncate,
-)
+from pipeline.models.sampling import Sampler, sample
 from pipeline.models.stopping import stop_token_ids
 from pipeline.params.schema import Sampling
 from tests.conftest import PolicyMaker
 from tests.tiny_models import changed
 
 PROMPTS = [[11, 12, 13, 14, 15, 16], [30], [40, 41, 42]]
-PLAIN = Sampling(max_new_tokens=12, temperature=1.0, stop_tokens=[], batch_size=4)
+PLAIN = Sampling(max_new_tokens=12, temperature=1.0, stop_tokens=[], batch_size=4, max_prompt_tokens=None)
 GREEDY = Truncation(top_k=1, top_p=1.0)
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def numbers(rows: int, seed: int = 0) -> torch.Tensor:
+    return row_uniforms(seed, range(rows), 40)
 
 
 def sampling(**changes: float) -> Sampling:
@@ -45,114 +43,9 @@ def run(
     eos: int | None = None,
     truncation: Truncation | None = None,
 ) -> Samples:
-    ids, mask = pad_prompts(PROMPTS, pad_token_id=tokenizer.pad_token_id)
     stop_ids = torch.tensor([tokenizer.eos_token_id if eos is None else eos])
-    return sample(Sampler(policy, tokenizer, settings, stop_ids, truncation), ids, mask, generator())
-
-
-def test_draws_follow_the_softmax() -> None:
-    logits = torch.tensor([2.0, -1.0, 0.5, 0.0, 1.0, -3.0])
-    draws = draw(logits.expand(40_000, -1), generator()).token_ids
-    counts = torch.bincount(draws, minlength=6).numpy()
-    expected = torch.softmax(logits.double(), 0).numpy() * 40_000
-    assert chisquare(counts, expected).pvalue > 0.01
-
-
-def test_rows_have_their_own_distribution() -> None:
-    logits = torch.full((3, 5), -math.inf)
-    logits[0, 4] = logits[1, 0] = logits[2, 2] = 3.0
-    assert draw(logits, generator()).token_ids.tolist() == [4, 0, 2]
-
-
-def test_entries_of_probability_zero_are_never_drawn() -> None:
-    logits = torch.tensor([-math.inf, 0.0, -math.inf, -1e4, 1.0, -math.inf])
-    draws = draw(logits.expand(20_000, -1), generator()).token_ids
-    assert set(draws.tolist()) == {1, 4}
-
-
-@pytest.mark.parametrize(("uniform", "token"), [(0.0, 1), (1 - 2**-53, 3)])
-def test_the_ends_of_the_range_draw_possible_tokens(
-    monkeypatch: pytest.MonkeyPatch, uniform: float, token: int
-) -> None:
-    monkeypatch.setattr(torch, "rand", lambda *size, dtype, **_: torch.full(size, uniform, dtype=dtype))
-    logits = torch.tensor([[-math.inf, 0.0, 0.0, 0.0, -math.inf]])
-    assert draw(logits, generator()).token_ids.item() == token
-
-
-def test_one_uniform_number_a_row_and_step() -> None:
-    first, second = generator(), generator()
-    draw(torch.zeros(4, 1000), first)
-    torch.rand(4, 1, generator=second, dtype=torch.float64)
-    assert torch.equal(first.get_state(), second.get_state())
-
-
-def test_every_entry_of_a_large_vocabulary_has_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    # the middle of entry i's interval draws i
-    entries = torch.tensor([0, 1, 777, 24_999, 25_000, 44_444, 49_998, 49_999])
-    uniform = (entries.double()[:, None] + 0.5) / 50_000
-    monkeypatch.setattr(torch, "rand", lambda *size, **_: uniform)
-    assert draw(torch.zeros(len(entries), 50_000), generator()).token_ids.tolist() == entries.tolist()
-
-
-def test_a_rare_token_between_common_ones_has_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    # 0.5, 1e-9, 0.5: in fp32 the running sum would not move at the middle one
-    uniform = torch.tensor([[(0.5 + 0.5e-9) / (1 + 1e-9)]], dtype=torch.float64)
-    monkeypatch.setattr(torch, "rand", lambda *size, **_: uniform)
-    drawn = draw(torch.tensor([[0.0, math.log(2e-9), 0.0]]), generator())
-    assert drawn.token_ids.item() == 1
-    assert drawn.logprobs.item() == pytest.approx(math.log(1e-9 / (1 + 1e-9)), rel=1e-6)
-
-
-@pytest.mark.parametrize("temperature", [1.0, 0.3])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_draw_has_its_log_prob(temperature: float, dtype: torch.dtype) -> None:
-    logits = (3 * torch.randn(40, 3000, generator=generator(1))).to(dtype)  # more rows than are drawn at once
-    drawn = draw(logits, generator(), temperature=temperature)
-    # divided in fp32, as the log-probs of training are
-    scaled = (logits.float() / temperature).double()
-    exact = torch.log_softmax(scaled, -1).gather(1, drawn.token_ids[:, None]).squeeze(1)
-    assert drawn.logprobs.dtype == torch.float32
-    assert torch.allclose(drawn.logprobs.double(), exact, rtol=0, atol=2e-6)
-    assert exact.min() < -5, "common tokens alone show little"
-
-
-def test_a_truncated_draw_has_the_log_prob_among_those_that_are_left() -> None:
-    drawn = draw(LOGITS.expand(200, -1), generator(), truncation=Truncation(top_k=2, top_p=1.0))
-    expected = torch.log(torch.tensor([math.nan, 0.4 / 0.7, math.nan, 0.3 / 0.7, math.nan]))[drawn.token_ids]
-    assert torch.allclose(drawn.logprobs, expected, atol=1e-6)
-    assert set(drawn.token_ids.tolist()) == {1, 3}
-
-
-LOGITS = torch.log(torch.tensor([[0.05, 0.4, 0.15, 0.3, 0.1]]))
-
-
-def kept(truncation: Truncation) -> list[int]:
-    return torch.isfinite(truncate(LOGITS, truncation))[0].nonzero().flatten().tolist()
-
-
-@pytest.mark.parametrize(
-    ("truncation", "tokens"),
-    [
-        ((0, 1.0), [0, 1, 2, 3, 4]),
-        ((2, 1.0), [1, 3]),
-        ((99, 1.0), [0, 1, 2, 3, 4]),
-        ((0, 0.35), [1]),
-        ((0, 0.6), [1, 3]),
-        ((0, 0.8), [1, 2, 3]),
-        ((3, 0.6), [1, 3]),
-    ],
-)
-def test_truncation_keeps_the_smallest_set(truncation: tuple[int, float], tokens: list[int]) -> None:
-    assert kept(Truncation(*truncation)) == tokens
-
-
-def test_top_p_drops_a_token_when_those_before_it_hold_exactly_top_p() -> None:
-    logits = torch.log(torch.tensor([[0.5, 0.25, 0.25]]))
-    assert torch.isfinite(truncate(logits, Truncation(top_k=0, top_p=0.5)))[0].tolist() == [True, False, False]
-
-
-def test_without_truncation_logits_are_untouched() -> None:
-    assert truncate(LOGITS, Truncation(top_k=0, top_p=1.0)) is LOGITS
+    sampler = Sampler(policy, tokenizer, settings, stop_ids, truncation)
+    return together(sample(sampler, PROMPTS, numbers(len(PROMPTS))), pad_token_id=tokenizer.pad_token_id)
 
 
 def test_greedy_equals_generate(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -234,60 +127,22 @@ def test_log_probs_of_samples_are_those_they_were_drawn_with(
     assert torch.allclose(recomputed[batch.response_mask], when_drawn[batch.response_mask], atol=1e-4)
 
 
-def test_rows_are_drawn_alike_wherever_they_stand() -> None:
-    logits = torch.randn(50, 300, generator=generator())  # more rows than are drawn at once
-    uniform = torch.rand(50, 1, generator=generator(), dtype=torch.float64)
-    cumulative = torch.softmax(logits, -1).double().cumsum(-1)
-    expected = (cumulative <= uniform * cumulative[:, -1:]).sum(-1)
-    assert draw(logits, generator()).token_ids.tolist() == expected.tolist()
-
-
 def test_first_tokens_follow_the_policys_distribution(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     policy = make_policy()
-    ids = torch.tensor([[11, 12, 13]]).expand(4000, -1)
+    prompt = [11, 12, 13]
     sampler = Sampler.of(policy, tokenizer, sampling(max_new_tokens=1, temperature=0.8))
-    batch = sample(sampler, ids, torch.ones_like(ids, dtype=torch.bool), generator()).batch
+    drawn = sample(sampler, [prompt] * 4000, numbers(4000))
+    tokens = torch.tensor([one.example.response_ids[0] for one in drawn])
     with torch.no_grad():
-        probabilities = torch.softmax(policy.causal_lm(ids[:1]).logits[0, -1].double() / 0.8, 0)
+        probabilities = torch.softmax(policy.causal_lm(torch.tensor([prompt])).logits[0, -1].double() / 0.8, 0)
     common = (probabilities * 4000 > 5).nonzero().flatten()
-    counts = torch.bincount(batch.response_ids[:, 0], minlength=len(probabilities)).double()
+    counts = torch.bincount(tokens, minlength=len(probabilities)).double()
     rest = 4000 - counts[common].sum(), 4000 * (1 - probabilities[common].sum())
     observed = torch.cat([counts[common], rest[0][None]]).numpy()
     expected = torch.cat([4000 * probabilities[common], rest[1][None]]).numpy()
     assert chisquare(observed, expected).pvalue > 0.01
-
-
-def test_batches_keep_the_order_of_the_prompts(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
-    texts = ["The film", "The", "My friends hated it", "I loved the music", "A boring waste"]
-    sampler = Sampler.of(make_policy(), tokenizer, sampling(batch_size=2, max_new_tokens=3))
-    batches = sample_batches(sampler, texts, generator=generator(), title="t")
-    assert [len(batch.input_ids) for batch in batches] == [2, 2, 1]
-    prompts = [
-        ids[: -batch.response_ids.shape[1]][mask[: -batch.response_ids.shape[1]]].tolist()
-        for batch in batches
-        for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)
-    ]
-    assert prompts == [tokenize_prompt(tokenizer, text) for text in texts]
-
-
-def test_batches_may_be_truncated(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
-    texts = ["The film", "The film"]
-    (greedy,), (free,) = (
-        sample_batches(
-            Sampler.of(make_policy(), tokenizer, PLAIN, truncation=truncation), texts, generator=generator(), title="t"
-        )
-        for truncation in (GREEDY, None)
-    )
-    assert torch.equal(*greedy.response_ids)
-    assert not torch.equal(*free.response_ids)
-
-
-def test_prompts_are_padded_on_the_left() -> None:
-    ids, mask = pad_prompts([[5, 6, 7], [8]], pad_token_id=0)
-    assert ids.tolist() == [[5, 6, 7], [0, 0, 8]]
-    assert mask.tolist() == [[True, True, True], [False, False, True]]
 
 
 def test_a_stop_token_ends_a_response_and_stays_in_it(
@@ -296,28 +151,109 @@ def test_a_stop_token_ends_a_response_and_stays_in_it(
     sampling = changed(PLAIN, stop_tokens=["a", "e"])
     stops = stop_token_ids(tokenizer, sampling, None)
     assert stops.tolist() == [tokenizer.eos_token_id, *tokenizer.convert_tokens_to_ids(["a", "e"])]
-    ids, mask = pad_prompts([[5, 6]] * 64, pad_token_id=tokenizer.pad_token_id)
     sampler = Sampler.of(make_policy(), tokenizer, changed(sampling, max_new_tokens=40))
     assert torch.equal(sampler.stop_ids, stops)
-    batch = sample(sampler, ids, mask, generator()).batch
     stopped = 0
-    for row, keep in zip(batch.response_ids, batch.response_mask, strict=True):
-        kept = row[keep]
-        assert not bool(torch.isin(kept[:-1], stops).any())
-        stopped += int(kept[-1] in stops.tolist()[1:])
+    for one in sample(sampler, [[5, 6]] * 64, numbers(64)):
+        *before, last = one.example.response_ids
+        assert not set(before) & set(stops.tolist())
+        stopped += last in stops.tolist()[1:]
     assert stopped > 0
 
 
-def test_the_next_batch_meets_the_same_numbers_however_long_this_one_was(
+def rows_that_end(policy: Policy, tokenizer: PreTrainedTokenizerBase) -> Sampler:
+    """Of a vocabulary in which every eighth token ends a response."""
+    stops = torch.arange(0, len(tokenizer), 8)
+    return Sampler(policy, tokenizer, sampling(max_new_tokens=40), stops)
+
+
+MANY = [[11 + row % 7] * (1 + row * 5 % 23) for row in range(30)]
+
+
+@pytest.mark.parametrize(("look", "room"), [(1, 32), (1, 3), (4, 5), (8, 32), (64, 1)])
+def test_rows_that_leave_do_not_change_what_the_others_say(
+    make_policy: PolicyMaker,
+    tokenizer: PreTrainedTokenizerBase,
+    monkeypatch: pytest.MonkeyPatch,
+    look: int,
+    room: int,
+) -> None:
+    sampler, uniform = rows_that_end(make_policy(), tokenizer), numbers(len(MANY))
+    alone = [sample(sampler, [prompt], uniform[row : row + 1])[0] for row, prompt in enumerate(MANY)]
+    lengths = {len(one.logprobs) for one in alone}
+    assert len(lengths) > 8 and max(lengths) > 20, "all end together: the test shows nothing"
+    widths = []
+    project = module.project_logits
+    monkeypatch.setattr(
+        module, "project_logits", lambda *arguments: widths.append(len(arguments[1])) or project(*arguments)
+    )
+    monkeypatch.setattr(module, "_LOOK", {"cpu": look})
+    monkeypatch.setattr(module, "ROOM", room)
+    for one, other in zip(sample(sampler, MANY, uniform), alone, strict=True):
+        assert one.example == other.example
+        assert torch.allclose(one.logprobs, other.logprobs, atol=1e-5)
+    assert sorted(widths, reverse=True) == widths and widths[-1] < 30
+    whole_steps = max(lengths)
+    if look == 1:
+        assert len(widths) == whole_steps
+        for step, width in enumerate(widths):
+            running = sum(len(one.logprobs) > step for one in alone)
+            assert width < 2 * running or width == running
+    assert len(widths) < whole_steps + look
+
+
+def test_one_token_alone_needs_no_room(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase) -> None:
+    sampler = Sampler.of(make_policy(), tokenizer, sampling(max_new_tokens=1))
+    assert [len(one.logprobs) for one in sample(sampler, PROMPTS, numbers(3))] == [1, 1, 1]
+
+
+def test_what_is_sampled_is_what_a_plain_loop_samples(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    """Two policies are compared on the same random numbers: one that ends early must not shift those of the other."""
-    states = []
-    for stops in (torch.arange(len(tokenizer)), torch.tensor([tokenizer.eos_token_id])):
-        generator = torch.Generator().manual_seed(0)
-        ids, mask = pad_prompts([[5, 6], [7]], pad_token_id=tokenizer.pad_token_id)
-        sampling = Sampling(max_new_tokens=5, temperature=1.0, stop_tokens=[], batch_size=2)
-        made = sample(Sampler(make_policy(), tokenizer, sampling, stops), ids, mask, generator)
-        states.append((made.batch.response_mask.shape[1], generator.get_state()))
-    assert states[0][0] == 1 < states[1][0]
-    assert torch.equal(states[0][1], states[1][1])
+    """No cache, no padding, no batch: all of a sequence passes for each token."""
+    policy, uniform = make_policy(), numbers(len(PROMPTS))
+    sampled = sample(Sampler.of(policy, tokenizer, sampling(temperature=0.7)), PROMPTS, uniform)
+    for row, prompt in enumerate(PROMPTS):
+        ids = list(prompt)
+        for step in range(12):
+            with torch.no_grad():
+                logits = policy.causal_lm(torch.tensor([ids])).logits[0, -1].double() / 0.7
+            cumulative = logits.softmax(-1).cumsum(-1)
+            ids.append(int((cumulative <= uniform[row, step]).sum()))
+            if ids[-1] == tokenizer.eos_token_id:
+                break
+        assert sampled[row].example.response_ids == ids[len(prompt) :]
+
+
+def test_on_another_device_no_token_waits_for_the_host(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two looks at the ends nothing reads a value: no tensor becomes a number, a list or a condition."""
+    policy, uniform = make_policy(), numbers(len(MANY))
+    sampler = rows_that_end(policy, tokenizer)
+    expected = sample(sampler, MANY, uniform)
+    policy.causal_lm.set_attn_implementation("sdpa")
+    monkeypatch.setattr(module, "_LOOK", {})  # as on a GPU
+    looks: list[str] = []
+    steps: list[int] = []
+    for name in ("item", "tolist", "__bool__", "__int__", "nonzero"):
+        original = getattr(torch.Tensor, name)
+
+        def counted(tensor: torch.Tensor, *args: Any, original: Any = original, name: str = name, **more: Any) -> Any:
+            if steps:
+                looks.append(name)
+            return original(tensor, *args, **more)
+
+        monkeypatch.setattr(torch.Tensor, name, counted)
+    draw = module.draw
+
+    def step(*arguments: Any, **more: Any) -> Any:
+        steps.append(len(looks))
+        return draw(*arguments, **more)
+
+    monkeypatch.setattr(module, "draw", step)
+    found = sample(sampler, MANY, uniform)
+    assert [one.example for one in found] == [one.example for one in expected]
+    assert len(steps) > 16
+    for number, (before, after) in enumerate(pairwise(steps), start=1):
+        assert after == before or number % 8 == 0, f"step {number}: {looks[before:after]}"

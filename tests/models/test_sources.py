@@ -23,7 +23,7 @@ from pipeline.models.policy import load_policy
 from pipeline.models.reward import load_reward_model
 from pipeline.models.sources import load_source_backbone, load_source_policy, locate, separate_pad_token
 from pipeline.models.text_format import TextFormat
-from pipeline.params.schema import BackboneSource, ModelSource
+from pipeline.params.schema import BackboneSource, PolicySource
 from tests.conftest import PolicyMaker
 from tests.tiny_models import byte_level_tokenizer, llama_config
 
@@ -33,12 +33,13 @@ BACKBONE_KEY = "models.reward_backbone.source"
 
 def source(
     name: Path | str, *, revision: str | None = None, trust_remote_code: bool = False, dtype: str = "float32"
-) -> ModelSource:
-    return ModelSource(source=str(name), revision=revision, trust_remote_code=trust_remote_code, dtype=dtype)
+) -> PolicySource:
+    common = {"source": str(name), "revision": revision, "trust_remote_code": trust_remote_code, "dtype": dtype}
+    return PolicySource(**common, chat_template=None)
 
 
 def backbone_source(name: Path | str, *, is_reward_model: bool = False) -> BackboneSource:
-    common = source(name).model_dump()
+    common = source(name).model_dump(exclude={"chat_template"})
     return BackboneSource(**common, is_reward_model=is_reward_model)
 
 
@@ -220,9 +221,8 @@ def test_a_classifier_of_several_labels_is_no_reward_model(decoder_folder: Path,
 def test_pickled_weights_are_refused_with_the_reason(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "pytorch_model.bin")
     (tmp_path / "config.json").write_text("{}")
-    source = ModelSource(source=str(tmp_path), revision=None, trust_remote_code=False, dtype="float32")
     with pytest.raises(PipelineError, match=r"pytorch_model\.bin, a pickle: .* runs whatever code"):
-        locate(source, key="models.policy.source")
+        locate(source(tmp_path), key="models.policy.source")
 
 
 @pytest.fixture

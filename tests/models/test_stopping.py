@@ -16,7 +16,7 @@ from pipeline.params.schema import Sampling
 from tests.tiny_models import FULL, LORA, byte_level_tokenizer, changed, llama_config
 from tests.tokenizer_kinds import sentencepiece
 
-PLAIN = Sampling(max_new_tokens=12, temperature=1.0, stop_tokens=[], batch_size=4)
+PLAIN = Sampling(max_new_tokens=12, temperature=1.0, stop_tokens=[], batch_size=4, max_prompt_tokens=None)
 GEMMA = (
     "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
     "{{ m.content }}<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"

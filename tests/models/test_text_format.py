@@ -1,5 +1,7 @@
 """Models meet only on texts of one format, and with the tokenizer that they were trained with."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,15 @@ from pipeline.models.text_format import (
     TextFormat,
     check_same_texts,
     check_template,
+    read_by_its_own,
     read_text_format,
     store_text_format,
     template_hash,
 )
+from pipeline.reading.template_marks import TemplateMarks
 from tests.tiny_models import byte_level_tokenizer, save_llama_policy
 
+MARKS = TemplateMarks("<u>", None, None, "<a>", "<u>", "<a>")
 TEMPLATED = TextFormat("template", template_hash("{{ messages }}"))
 
 
@@ -56,3 +61,19 @@ def test_a_policy_with_another_template_is_refused(tmp_path: Path) -> None:
 def test_the_format_is_read_as_written(tmp_path: Path) -> None:
     TEMPLATED.write(tmp_path / "text_format.json")
     assert read_text_format(tmp_path / "text_format.json") == TEMPLATED
+    # what a run without chats has always written
+    assert json.loads((tmp_path / "text_format.json").read_text()).keys() == {
+        "style", "template", "tokenizer", "end_of_turn",
+    }  # fmt: skip
+    marked = replace(TEMPLATED, marks=MARKS, own_template=True)
+    marked.write(tmp_path / "text_format.json")
+    assert read_text_format(tmp_path / "text_format.json") == marked
+
+
+def test_a_finished_model_reads_by_its_own_template_where_it_brings_another() -> None:
+    marked = replace(TEMPLATED, marks=MARKS)
+    assert read_by_its_own(marked, "{{ messages }}") == read_by_its_own(marked, None) == marked
+    assert read_by_its_own(TextFormat("transcript"), "{{ other }}") == TextFormat("transcript")
+    assert read_by_its_own(marked, "{{ other }}") == replace(marked, own_template=True)
+    with pytest.raises(PipelineError, match="cannot be told apart"):
+        read_by_its_own(TEMPLATED, "{{ other }}")

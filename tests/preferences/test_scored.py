@@ -9,8 +9,18 @@ from pipeline.data.records import write_records
 from pipeline.data.tables import write_table
 from pipeline.data.tokens import TokenizedExample, tokenize_example
 from pipeline.errors import PipelineError
-from pipeline.preferences.scored import ScoredPair, TokenizedPair, read_scored_pairs, scored_records, tokenize_pairs
+from pipeline.preferences.scored import (
+    ScoredPair,
+    TokenizedPair,
+    read_scored_pairs,
+    read_tokenized_pairs,
+    scored_records,
+    tokenize_pairs,
+    tokenized_records,
+    without_equal,
+)
 from tests.preference_pairs import preference_pair
+from tests.tiny_models import word_tokenizer
 
 PAIR = ScoredPair(TokenizedExample([1, 2], [3]), TokenizedExample([1, 2], [4, 5]), -1.5, -2.25)
 
@@ -19,6 +29,12 @@ def test_the_table_takes_its_records_and_gives_back_the_same_pairs(tmp_path: Pat
     write_table(tmp_path / "pairs.jsonl", [PAIR.as_record("one"), PAIR.as_record("two")], "reference_pairs")
     assert read_scored_pairs(tmp_path / "pairs.jsonl") == [PAIR, PAIR]
     assert len(PAIR) == 3 + 4
+
+
+def test_pairs_without_log_probs_come_back_the_same(tmp_path: Path) -> None:
+    pairs = [TokenizedPair(name, PAIR.chosen, PAIR.rejected) for name in ("one", "two")]
+    write_table(tmp_path / "validation.jsonl", tokenized_records(pairs), "tokenized_pairs")
+    assert read_tokenized_pairs(tmp_path / "validation.jsonl") == pairs
 
 
 def test_a_row_that_lacks_a_side_is_named(tmp_path: Path) -> None:
@@ -53,6 +69,13 @@ def test_a_pair_with_a_response_that_is_too_long_is_left_out(tokenizer: PreTrain
     longest = max(max(len(pair.chosen), len(pair.rejected)) for pair in kept(20))
     assert len(kept(longest)) == 2
     assert len(kept(longest - 1)) < 2
+
+
+def test_pairs_that_are_the_same_tokens_are_no_pairs() -> None:
+    words = word_tokenizer(["This", "film", "was"])
+    pairs = [preference_pair("This", *two) for two in ((" film  was", " film was"), (" film was", " film"))]
+    tokenized = tokenize_pairs(words, pairs, end_of_turn="[SEP]", stop_ids=(), max_length=20)
+    assert [pair.id for pair in without_equal(tokenized)] == [pairs[1].id]
 
 
 def test_records_have_the_log_probs_of_their_own_responses(tokenizer: PreTrainedTokenizerBase) -> None:

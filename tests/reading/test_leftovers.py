@@ -144,8 +144,8 @@ def test_who_says_that_it_is_meant_is_believed(data: Data) -> None:
 @pytest.mark.parametrize(
     ("column", "auto"),
     [
-        *((column, False) for column in ("system", "history", "tools", "images", "System_Prompt")),
-        *((column, True) for column in ("tools", "images", "System_Prompt")),  # the others make it a layout
+        *((column, False) for column in ("system", "history", "images", "System_Prompt")),
+        *((column, True) for column in ("images", "System_Prompt")),  # the others make it a layout
     ],
 )
 def test_what_changes_the_meaning_of_a_row_is_not_left_out(column: str, auto: bool, data: Data) -> None:

@@ -129,7 +129,7 @@ def test_given_and_sampled_responses_end_alike(tmp_path: Path) -> None:
     example = tokenize_example(tokenizer, prompt, given, ended=True, end_of_turn=style.end_of_turn)
     assert tokenizer.decode(example.prompt_ids + example.response_ids) == f"{prompt}Because.<end_of_turn>"
     batch = collate([example], pad_token_id=0)
-    settings = Sampling(max_new_tokens=9, temperature=1.0, stop_tokens=[], batch_size=1)
+    settings = Sampling(max_new_tokens=9, temperature=1.0, stop_tokens=[], batch_size=1, max_prompt_tokens=None)
     (sampled,) = decode_responses(batch, tokenizer, stop_token_ids(tokenizer, settings, None))
     assert (sampled.text, sampled.ended) == (given, True)
     again = tokenize_example(tokenizer, prompt, sampled.text, ended=sampled.ended, end_of_turn=style.end_of_turn)

@@ -76,3 +76,15 @@ def preferences(count: int) -> list[dict[str, Any]]:
         )
         rows.append({"prompt": f"review{number} of the film", "chosen": f" {good}", "rejected": f" {bad}"})
     return rows
+
+
+def chat_preferences(count: int) -> list[dict[str, Any]]:
+    """The same as conversations of two questions, with a system prompt in every second."""
+    asked = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Ask me of a film."}]
+    rows = []
+    for number, row in enumerate(preferences(count)):
+        system = [{"role": "system", "content": "Speak of films."}] if number % 2 else []
+        prompt = [*system, *asked, {"role": "user", "content": row["prompt"]}]
+        answers = {side: [{"role": "assistant", "content": row[side].strip()}] for side in ("chosen", "rejected")}
+        rows.append({"prompt": prompt, **answers})
+    return rows

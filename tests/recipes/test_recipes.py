@@ -10,8 +10,10 @@ import pytest
 from pipeline.data.records import read_records, write_records
 from tests.conftest import ROOT
 from tests.judges.fake_endpoint import Fake, serve
-from tests.recipes.conftest import preferences
+from tests.recipes.conftest import LENGTHS, chat_preferences, preferences
 from tests.recipes.running import run_stages
+from tests.small_chat_model import save_small_chat_model
+from tests.tiny_project import edit_params
 
 Take = Callable[..., Path]
 
@@ -47,6 +49,25 @@ def test_given_preferences_with_dpo(take: Take, monkeypatch: pytest.MonkeyPatch)
     assert {(row["prompt"], row["response"]) for row in texts} == chosen
     assert set(comparison(root)["policies"]) == {"sft", "dpo"}
     assert json.loads((root / "reports/preferences/summary.json").read_text())["ties_without_pair"] == 0
+
+
+def test_a_finished_chat_model_is_aligned_as_it_is(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the tokenizer and the template of a real chat model, and weights so small that a run takes seconds."""
+    root = take("chat-dpo", chat_preferences(150))
+    chat = root / "data/models/chat"
+    save_small_chat_model(chat)
+    edit_params(root, {"models.policy.source": "data/models/chat"} | {f"{key}": 120 for key in LENGTHS})
+    run_stages(root, monkeypatch)
+    assert json.loads((root / "artifacts/data/text_format.json").read_text())["style"] == "template"
+    # SFT is the chat model itself: the same file under a second name, and no copy
+    start, sft = (root / folder / "model.safetensors" for folder in ("artifacts/models/policy", "artifacts/sft"))
+    assert start.samefile(sft)
+    assert len(read_records(root / "reports/training/train_sft.jsonl")) == 1
+    assert set(comparison(root)["policies"]) == {"sft", "dpo"}
+    assert (root / "artifacts/release/sft/model.safetensors").read_bytes() == start.read_bytes()
+    text = read_records(root / "artifacts/data/texts/train.jsonl")[0]
+    (turn,) = text["turns"]
+    assert text["prompt"][slice(*turn)] == "Ask me of a film.<|im_end|>" and text["preferred"]
 
 
 def test_prompts_alone_with_a_chat_judge(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,3 +92,21 @@ def test_looks_are_fixed_for_known_policies_and_distinct_for_others():
 def test_moving_average_worked_by_hand():
     assert moving_average([2.0, 4.0, 9.0, 5.0], 2) == [2.0, 3.0, 6.5, 7.0]
     assert moving_average([2.0, 4.0], 0) == [2.0, 4.0]
+
+
+def test_the_curve_of_the_validation_set_is_drawn_where_there_is_one_and_named():
+    rows = [{"step": float(step), "loss": 1.0 / step, "learning_rate": 0.1, "grad_norm": 1.0} for step in range(1, 9)]
+    watched = [{**row, "validation_loss": row["loss"] + 0.1} if row["step"] % 4 == 0 else row for row in rows]
+    for history, curves, labels in ((rows, 1, []), (watched, 2, ["train", "validation"])):
+        axes = draw_training("train_sft", history).axes[0]
+        assert [len(line.get_xdata()) for line in axes.get_lines()] == [8, 2][:curves]
+        assert [text.get_text() for text in axes.texts] == labels
+
+
+@pytest.mark.parametrize("name", ["train_reward", "dpo"])
+def test_loss_accuracy_and_margin_have_their_validation_beside_them(name):
+    metrics = ("loss", "accuracy", "margin")
+    row = {"step": 1.0, **dict.fromkeys(metrics, 0.5), **{f"validation_{metric}": 0.7 for metric in metrics}}
+    axes = draw_training(name, [row, {**row, "step": 2.0}]).axes
+    beside = [one.get_title() for one in axes if any(text.get_text() == "validation" for text in one.texts)]
+    assert [title.split()[0] for title in beside] == ["Loss", "Accuracy", "Margin"]

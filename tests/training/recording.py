@@ -1,11 +1,15 @@
 """What a training loop reports, recorded; and what it did to the weights."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.models.compute import Compute
+from pipeline.models.reward import RewardModel
+from pipeline.preferences.pair import PreferencePair
+from pipeline.training.reward import pair_scores
 from pipeline.training.run import TrainingRun
 
 
@@ -33,6 +37,12 @@ class Recorder:
     def _tokens(self, tokens: int, seconds: float) -> None:
         assert seconds >= 0
         self.tokens.append(tokens)
+
+
+def pair_accuracy(model: RewardModel, pairs: Sequence[PreferencePair]) -> float:
+    """Share of pairs whose chosen response scores higher."""
+    chosen, rejected = pair_scores(model, pairs).unbind(1)
+    return (chosen > rejected).float().mean().item()
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from tests.tiny_models import llama_config
 WORDS = ("a", "b", "c", "d", "e")
 PROMPT = "a"
 WANTED = "d"
-SAMPLING = Sampling(max_new_tokens=2, temperature=1.0, stop_tokens=[], batch_size=512)
+SAMPLING = Sampling(max_new_tokens=2, temperature=1.0, stop_tokens=[], batch_size=512, max_prompt_tokens=None)
 
 
 def save_tabular_policy(folder: Path, *, seed: int) -> None:

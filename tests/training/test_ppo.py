@@ -166,13 +166,23 @@ def test_scores_that_are_not_finite_stop_the_run(
     assert all(torch.equal(parameter, before[name]) for name, parameter in policy.named_parameters())
 
 
+@pytest.mark.parametrize(("kind", "left"), [("linear", 0.25), ("cosine", 0.5 - 0.5**1.5), ("constant", 1.0)])
 def test_the_value_head_has_its_own_learning_rate(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
+    make_policy: PolicyMaker,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Ppo,
+    compute: Compute,
+    kind: str,
+    left: float,
 ) -> None:
     policy = make_policy(LORA, with_values=True)
-    plan = changed(settings, learning_rate=2e-3, critic_learning_rate=7e-3)
-    groups = ppo_optimization(roles_of(policy, tokenizer), plan, compute, 2).optimizer.param_groups
+    plan = changed(settings, learning_rate=2e-3, critic_learning_rate=7e-3, lr_scheduler_type=kind)
+    optimization = ppo_optimization(roles_of(policy, tokenizer), plan, compute, 2)
+    groups = optimization.optimizer.param_groups
     assert [group["lr"] for group in groups] == [2e-3, 7e-3]
+    for _ in range(6):  # of eight
+        optimization.step()
+    assert [group["lr"] for group in groups] == pytest.approx([left * 2e-3, left * 7e-3])
     assert groups[1]["params"] == list(policy.value_head.parameters())
     assert sum(len(group["params"]) for group in groups) == sum(p.requires_grad for p in policy.parameters())
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
@@ -13,14 +11,12 @@ from pipeline.data.tokens import TokenizedExample
 from pipeline.models.compute import Compute
 from pipeline.models.critic import critic_from_policy
 from pipeline.models.reward import create_reward_model
-from pipeline.models.sampling import Sampler, sample_batches
 from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.schema import Params
 from pipeline.preferences.pair import PreferencePair
 from pipeline.preferences.scored import ScoredPair
 from pipeline.resume import Resume
-from pipeline.seeding import torch_generator
 from pipeline.training.dpo import train_dpo
 from pipeline.training.ppo import train_ppo
 from pipeline.training.resuming import restore_training, training_state
@@ -97,6 +93,27 @@ def test_sft(
         return [policy]
 
     assert_goes_on(run, tmp_path, every_steps=every_steps)
+
+
+@pytest.mark.parametrize("every_steps", [1, 3])
+def test_sft_that_stops_early(
+    make_policy: PolicyMaker, params: Params, compute: Compute, tmp_path: Path, every_steps: int
+) -> None:
+    """The weights with the lowest validation loss are left, and those were passed before the kill."""
+    more = {"eval_steps": 1, "early_stopping_patience": 3, "warmup_ratio": 0.0, "lr_scheduler_type": "constant"}
+    settings = changed(params.train_sft, **{**SCHEDULE, "learning_rate": 0.05, "num_train_epochs": 4}, **more)
+    # they end alike and begin otherwise: the loss falls, and then rises
+    others = [TokenizedExample([11 + i, 12], [90 + i, 91, 2]) for i in range(4)]
+    best = []
+
+    def run(recorder: Recorder, resume: Resume | None) -> list[nn.Module]:
+        policy = make_policy(LORA)
+        told = recorder.run(compute, resume=resume)
+        best.append(train_sft(policy, EXAMPLES[:4], settings, told, pad_token_id=0, validation=others))
+        return [policy]
+
+    assert_goes_on(run, tmp_path, every_steps=every_steps)
+    assert len(set(best)) == 1 and 1 < best[0] < 8, best
 
 
 @pytest.mark.parametrize("synced", [False, True], ids=["cached", "synced reference"])
@@ -180,40 +197,6 @@ def test_a_ppo_run_that_stopped_early_stays_stopped(
         train_ppo(roles, PROMPTS, settings, SAMPLING, recorder.run(compute, resume=resume))
         steps.append(recorder.steps)
     assert 1 < len(steps[0]) < 4 and steps[1] == []
-
-
-def test_sampling_goes_on_behind_the_batches_that_are_done(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    policy = make_policy()
-    sampling = changed(SAMPLING, batch_size=5)
-    sampled: list[int] = []
-
-    def run(resume: Resume | None, *, stop_after: int = 100) -> list[Any]:
-        sampled.clear()
-        from pipeline.models import sampling as module
-
-        original = module.sample
-
-        def counted(sampler: Sampler, ids: torch.Tensor, *arguments: Any) -> Any:
-            if len(sampled) == stop_after:
-                raise Killed
-            sampled.append(len(ids))
-            return original(sampler, ids, *arguments)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(module, "sample", counted)
-            sampler, generator = Sampler.of(policy, tokenizer, sampling), torch_generator(0, "test")
-            return sample_batches(sampler, PROMPTS, generator=generator, title="some samples", resume=resume)
-
-    whole = run(None)
-    assert len(whole) == 3
-    with pytest.raises(Killed):
-        run(Resume(tmp_path, "stage", "key", every_steps=1), stop_after=2)
-    again = run(Resume(tmp_path, "stage", "key", every_steps=1))
-    assert len(sampled) == 1
-    for ours, theirs in zip(again, whole, strict=True):
-        assert torch.equal(ours.response_ids, theirs.response_ids) and torch.equal(ours.input_ids, theirs.input_ids)
 
 
 def test_a_state_of_another_model_is_refused(

@@ -15,14 +15,20 @@ from pipeline.params.schema import Params, TrainReward
 from pipeline.preferences.pair import PreferencePair
 from pipeline.training.reward import (
     adopt_reward_model,
-    pair_accuracy,
+    different_pairs,
     pair_scores,
     reference_mean,
     train_reward,
 )
 from tests.preference_pairs import preference_pair
 from tests.tiny_models import changed, save_bought_reward_model
-from tests.training.recording import Recorder, assert_only_trainable_parameters_changed, assert_same_bytes, snapshot
+from tests.training.recording import (
+    Recorder,
+    assert_only_trainable_parameters_changed,
+    assert_same_bytes,
+    pair_accuracy,
+    snapshot,
+)
 
 
 @pytest.fixture
@@ -97,12 +103,25 @@ def test_every_trainable_parameter_changes(
     assert_only_trainable_parameters_changed(model, before)
 
 
-def test_validation_accuracy_comes_once_an_epoch(
+def test_validation_comes_once_an_epoch(
     encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[PreferencePair]
 ) -> None:
     recorder = train(create(encoder_folder, compute), text_pairs[:6], settings, compute, validation=text_pairs[6:])
     assert recorder.steps == list(range(1, 13))
     assert ["validation_accuracy" in row for row in recorder.rows] == [False, True] * 6
+
+
+def test_validation_measures_what_training_does(
+    encoder_folder: Path, compute: Compute, settings: TrainReward, text_pairs: list[PreferencePair]
+) -> None:
+    model = create(encoder_folder, compute)
+    recorder = train(model, text_pairs[:6], settings, compute, validation=text_pairs[6:])
+    last = recorder.rows[-1]
+    margins = torch.tensor([one - other for one, other in pair_scores(model, text_pairs[6:]).tolist()])
+    losses = torch.log1p(torch.exp(-margins))
+    assert last["validation_margin"] == pytest.approx(margins.mean().item(), rel=1e-4)
+    assert last["validation_loss"] == pytest.approx(losses.mean().item(), rel=1e-4)
+    assert last["validation_accuracy"] == pair_accuracy(model, text_pairs[6:])
     assert all(tokens > 0 for tokens in recorder.tokens)
 
 
@@ -213,3 +232,16 @@ def test_a_bought_reward_model_is_shifted_and_otherwise_left_alone(
     assert found["training_pairs_loss"] == pytest.approx(bradley_terry_loss(*before.unbind(1)).mean().item(), abs=1e-6)
     model.save(tmp_path / "adopted")
     assert torch.allclose(pair_scores(load_reward_model(tmp_path / "adopted", compute), text_pairs), after, atol=1e-6)
+
+
+def test_pairs_that_are_read_alike_are_left_out(decoder_folder: Path, compute: Compute) -> None:
+    """A text that is too long loses its start: these differ in nothing else."""
+    same = " and so did I, and the ending is clever and the jokes are funny and my friends hated it"
+    cut = preference_pair("", f"great{same}", f"awful{same}")
+    other = preference_pair("", f"great{same}", f"{same} dull")
+    texts = create_reward_model(decoder_folder, compute, max_length=8, seed=0).texts
+    assert different_pairs(texts, [cut, other]) == [other]
+    longer = create_reward_model(decoder_folder, compute, max_length=100, seed=0).texts
+    assert different_pairs(longer, [cut, other]) == [cut, other]
+    with pytest.raises(PipelineError, match=r"all 1 pairs .* train_reward\.max_length"):
+        different_pairs(texts, [cut])

@@ -10,9 +10,9 @@ from pipeline.models.compute import Compute
 from pipeline.models.reward import create_reward_model, load_reward_model
 from pipeline.params.schema import Params
 from pipeline.preferences.pair import PreferencePair
-from pipeline.training.reward import pair_accuracy, train_reward
+from pipeline.training.reward import train_reward
 from tests.tiny_models import LORA, changed
-from tests.training.recording import Recorder
+from tests.training.recording import Recorder, pair_accuracy
 
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder"])

@@ -1,5 +1,8 @@
 """Batches: every example once an epoch, in an order that only the seed decides; evenly spaced checkpoints."""
 
+import math
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -7,10 +10,13 @@ from torch import nn
 from pipeline.data.tokens import ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
-from pipeline.params.base import SupervisedSchedule
+from pipeline.params.base import SupervisedTraining
 from pipeline.params.schema import Params
 from pipeline.training.schedule import (
+    Optimization,
     checkpoint_steps,
+    evaluation_batches,
+    evaluation_steps,
     mean_of,
     plan_batches,
     supervised_optimization,
@@ -19,8 +25,8 @@ from pipeline.training.schedule import (
 )
 
 
-def schedule(**changes: float) -> SupervisedSchedule:
-    return SupervisedSchedule(
+def schedule(**changes: Any) -> SupervisedTraining:
+    return SupervisedTraining(
         **{
             "learning_rate": 0.1,
             "warmup_ratio": 0.25,
@@ -29,6 +35,9 @@ def schedule(**changes: float) -> SupervisedSchedule:
             "gradient_accumulation_steps": 1,
             "weight_decay": 0.0,
             "max_grad_norm": 1.0,
+            "lr_scheduler_type": "linear",
+            "eval_steps": 0,
+            "early_stopping_patience": None,
         }
         | changes
     )
@@ -102,14 +111,55 @@ def test_the_number_of_steps_is_that_of_the_plan(examples: int, accumulate: int)
 def test_learning_rate_warms_up_and_decays_to_zero(compute: Compute) -> None:
     model = nn.Linear(2, 1)
     optimization = supervised_optimization(model, schedule(), compute.accelerator, total_steps=8)
+    # two steps of warm-up, then six down to 0 after the last
+    assert rates_of(optimization) == pytest.approx(
+        [0.0, 0.05, 0.1, 0.1 * 5 / 6, 0.1 * 4 / 6, 0.05, 0.1 * 2 / 6, 0.1 / 6, 0.0]
+    )
+
+
+def rates_of(optimization: Optimization) -> list[float]:
+    """Of eight steps, and what the ninth would have."""
     rates = []
     for _ in range(8):
         rates.append(optimization.learning_rate)
-        optimization.backward(model(torch.ones(2)).sum())
+        parameters = optimization.clipped["grad_norm"]
+        optimization.backward(torch.stack([parameter.sum() for parameter in parameters]).sum())
         optimization.step()
-    # two steps of warm-up, then six down to 0 after the last
-    assert rates == pytest.approx([0.0, 0.05, 0.1, 0.1 * 5 / 6, 0.1 * 4 / 6, 0.05, 0.1 * 2 / 6, 0.1 / 6])
-    assert optimization.learning_rate == 0.0
+    return [*rates, optimization.learning_rate]
+
+
+AFTER_WARM_UP = {
+    "cosine": [0.05 * (1 + math.cos(math.pi * step / 6)) for step in range(7)],
+    "constant": [0.1] * 7,
+}
+
+
+@pytest.mark.parametrize("kind", AFTER_WARM_UP)
+def test_other_schedules_follow_the_same_warm_up(compute: Compute, kind: str) -> None:
+    plan = schedule(lr_scheduler_type=kind)
+    optimization = supervised_optimization(nn.Linear(2, 1), plan, compute.accelerator, total_steps=8)
+    assert rates_of(optimization) == pytest.approx([0.0, 0.05, *AFTER_WARM_UP[kind]])
+
+
+@pytest.mark.parametrize(
+    ("eval_steps", "steps"),
+    [(0, []), (1, [1, 2, 3, 4, 5, 6]), (4, [4, 6]), (3, [3, 6]), (9, [6]), ("epoch", [2, 4, 6])],
+)
+def test_validation_is_read_every_so_many_steps_and_at_the_end(eval_steps: int | str, steps: list[int]) -> None:
+    assert evaluation_steps(6, schedule(num_train_epochs=3, eval_steps=eval_steps)) == steps
+
+
+def test_validation_batches_hold_every_example_once_in_parts_of_similar_length() -> None:
+    batches = evaluation_batches(LENGTHS, 4, ForwardLimit(30, 30))
+    assert sorted(index for batch in batches for index in batch) == list(range(150))
+    assert all(len(batch) <= 4 and len(batch) * max(LENGTHS[i] for i in batch) <= 30 for batch in batches)
+    longest = [max(LENGTHS[i] for i in batch) for batch in evaluation_batches(LENGTHS, 4, None)]
+    assert longest == sorted(longest) and len(longest) == 38
+
+
+def test_stopping_early_without_a_validation_loss_is_refused() -> None:
+    with pytest.raises(ValueError, match="set eval_steps, too"):
+        schedule(early_stopping_patience=2)
 
 
 def test_the_norm_is_that_before_clipping_and_gradients_are_used_up(compute: Compute) -> None:

@@ -61,6 +61,21 @@ def test_the_loss_is_the_mean_over_response_tokens(
     assert recorder.rows[0]["loss"] == pytest.approx(-logps / tokens, rel=1e-5)
 
 
+def test_what_is_not_learned_has_no_gradient_and_does_not_count(
+    make_policy: PolicyMaker, settings: TrainSft, compute: Compute
+) -> None:
+    """The loss of two turns is that of the same answers as the last turns of two conversations."""
+    both = TokenizedExample([11, 12], [40, 2, 13, 14, 41, 42, 2], [True, True, False, False, True, True, True])
+    apart = [TokenizedExample([11, 12], [40, 2]), TokenizedExample([11, 12, 40, 2, 13, 14], [41, 42, 2])]
+    grown = []
+    for examples in ([both], apart):
+        recorder = Recorder()
+        train_sft(make_policy(FULL), examples, settings, recorder.run(compute), pad_token_id=0)
+        grown.append(recorder.rows[0])
+    assert grown[0]["loss"] == pytest.approx(grown[1]["loss"], rel=1e-5)
+    assert grown[0]["grad_norm"] == pytest.approx(grown[1]["grad_norm"], rel=1e-4)
+
+
 def test_the_loss_falls(make_policy: PolicyMaker, settings: TrainSft, compute: Compute) -> None:
     losses = train(make_policy(FULL), changed(settings, num_train_epochs=10), compute).column("loss")
     assert losses[-1] < 0.5 * losses[0]
@@ -107,3 +122,18 @@ def test_responses_that_were_cut_to_nothing_are_no_division_by_zero(
     recorder = Recorder()
     train_sft(make_policy(LORA), empty, settings, recorder.run(compute), pad_token_id=0)
     assert all(math.isfinite(loss) for loss in recorder.column("loss"))
+
+
+def test_the_validation_loss_is_the_mean_over_response_tokens(
+    make_policy: PolicyMaker, settings: TrainSft, compute: Compute
+) -> None:
+    policy, recorder = make_policy(LORA), Recorder()
+    plan = changed(settings, eval_steps=3, per_device_train_batch_size=3, num_train_epochs=1)
+    validation = [*EXAMPLES[:5], TokenizedExample([11, 12, 13], [])]  # one was cut to nothing
+    run = recorder.run(compute)
+    assert train_sft(policy, EXAMPLES, plan, run, pad_token_id=0, validation=validation) == 3
+    with torch.no_grad():
+        logps = response_logps(policy, EXAMPLES[:5], compute, pad_token_id=0).sum().item()
+    tokens = sum(len(example.response_ids) for example in EXAMPLES[:5])
+    assert ["validation_loss" in row for row in recorder.rows] == [False, False, True]
+    assert recorder.rows[-1]["validation_loss"] == pytest.approx(-logps / tokens, rel=1e-5)

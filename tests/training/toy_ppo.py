@@ -24,7 +24,7 @@ from tests.tiny_models import SENTENCES
 from tests.training.recording import Recorder
 
 PROMPTS = [" ".join(text.split()[:count]) for text in SENTENCES for count in (1, 3)]
-SAMPLING = Sampling(max_new_tokens=6, temperature=0.9, stop_tokens=[], batch_size=64)
+SAMPLING = Sampling(max_new_tokens=6, temperature=0.9, stop_tokens=[], batch_size=64, max_prompt_tokens=None)
 
 
 def count_e(passages: Sequence[Passage]) -> Tensor:

@@ -1,0 +1,39 @@
+"""Whether the policy is trained on texts before it meets preferences, and on which of their turns."""
+
+from pipeline.check.findings import Findings
+from pipeline.check.settings import Settings
+from pipeline.check.sources import ReadData
+from pipeline.data.sft_texts import why_untrained
+
+
+def is_trained(data: ReadData, settings: Settings) -> bool:
+    """Whether SFT is run at all."""
+    return _reason(data, settings) is None
+
+
+def _reason(data: ReadData, settings: Settings) -> str | None:
+    template = data.style.template_hash if data.style.written else None
+    brought = settings.models.policy.chat_template is None
+    return why_untrained(data.prepared.texts["train"], template, settings.sft_skip, template_is_its_own=brought)
+
+
+def check_sft(data: ReadData, settings: Settings, findings: Findings) -> None:
+    """Say where a policy goes on as it is without being told to, and which turns cannot be learned."""
+    rows = data.prepared.texts["train"]
+    reason = _reason(data, settings)
+    if reason is not None:
+        if rows and settings.sft_skip == "auto":
+            findings.warning(
+                f"{reason}: it goes on without SFT. A base model that brings a template, too, needs it.",
+                "train_sft.skip",
+                "false",
+            )
+        return
+    if settings.sft_turns == "all":
+        lost = next((row for row in rows if row.get("turns_lost")), None)
+        if lost is not None:
+            findings.error(
+                f"of text {lost['id']} the earlier answers cannot be learned: {lost['turns_lost']}.",
+                "train_sft.turns",
+                "last",
+            )

@@ -1,0 +1,84 @@
+"""Rows of artifacts/data/texts as SFT reads them: which turns are learned, and whether there is anything to learn."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.data.records import JsonObject
+from pipeline.data.tokens import TokenizedExample, tokenize_example, tokenize_turns
+from pipeline.errors import PipelineError
+from pipeline.reading.chats import ASSISTANT_TURN
+
+
+def sft_examples(
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[JsonObject],
+    *,
+    turns: Literal["last", "all"],
+    end_of_turn: str | None,
+) -> list[TokenizedExample]:
+    """Args:
+        rows: see `TextRow`.
+        turns: of the assistant that are learned: the last one, which is the response, or all.
+        end_of_turn: of the chat template that wrote the texts; None where none did.
+
+    Raises:
+        PipelineError: all are to be learned, and of a row it cannot be told what the model writes of the earlier ones.
+    """
+    if turns == "last":
+        return [
+            tokenize_example(tokenizer, row["prompt"], row["response"], ended=row["ended"], end_of_turn=end_of_turn)
+            for row in rows
+        ]
+    return [
+        tokenize_turns(
+            tokenizer,
+            row["prompt"],
+            _turns(row, end_of_turn),
+            row["response"],
+            ended=row["ended"],
+            end_of_turn=end_of_turn,
+        )
+        for row in rows
+    ]
+
+
+def _turns(row: JsonObject, end_of_turn: str | None) -> list[list[int]]:
+    lost = row.get("turns_lost")
+    if not lost and end_of_turn is None and row["prompt"].count(ASSISTANT_TURN) > 1:
+        lost = "transcripts have no token behind an answer that others follow"
+    if lost:
+        raise PipelineError(
+            f"train_sft.turns is all, and of text {row['id']} the earlier answers cannot be learned: {lost}. Set "
+            "train_sft.turns to last, or take a policy (or models.policy.chat_template) whose template keeps what it "
+            "has written."
+        )
+    found: list[list[int]] = row.get("turns", [])
+    return found
+
+
+def why_untrained(
+    rows: Sequence[Mapping[str, object]],
+    template: str | None,
+    skip: Literal["auto"] | bool,
+    *,
+    template_is_its_own: bool,
+) -> str | None:
+    """Why a policy goes on without SFT, for people; None where it is trained.
+
+    Args:
+        rows: see `TextRow`.
+        template: the hash of the chat template that wrote the texts; None where none did.
+        skip: `train_sft.skip`.
+        template_is_its_own: the policy brought its chat template; a base model gets one by models.policy.chat_template.
+    """
+    if not rows:
+        return "the data has prompts alone"
+    if skip is True:
+        return "train_sft.skip is true"
+    if skip == "auto" and template and template_is_its_own and all(row.get("preferred") for row in rows):
+        return (
+            "train_sft.skip is auto, the policy brings a chat template, and the texts are the chosen answers of pairs"
+        )
+    return None

@@ -1,0 +1,68 @@
+"""What the section `runtime` comes to, on this machine or on another one that is planned for."""
+
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.data.tokens import ForwardLimit
+from pipeline.models.compute import choose_device, choose_dtype, forward_limit, kept_activations
+from pipeline.models.machine import total_memory
+from pipeline.params.schema import Runtime
+
+LIBRARIES = 560 << 20
+"""Bytes of Python with torch, transformers and peft (on a GPU: of its context and the workspace of its products)."""
+_HOLES = {("cpu", 2): 1.6, ("cpu", 4): 1.35, ("cuda", 2): 1.1, ("cuda", 4): 1.1}
+"""What activations take against what is alive of them, by device and bytes of a number: buffers inside products, and
+what the allocator cannot use again. A CPU's heap keeps pieces of all sizes between what stays, more where numbers are
+cast."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Another one than this."""
+
+    device: str
+    memory: int
+    """Bytes of its GPU, or of itself."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the section `runtime` comes to on a machine."""
+
+    device: torch.device
+    number: int
+    """Bytes of a number of the matrix products, and of the weights below adapters."""
+    attention: str
+    limit: ForwardLimit | None
+    kept: int | None
+    """Bytes of activations that a forward pass may keep; None is no limit."""
+    fused_logprobs: bool = True
+    memory: int = 1 << 62
+    """Bytes of the machine, or of its GPU, whatever else is in it."""
+
+    @property
+    def holes(self) -> float:
+        """Factor of what comes and goes."""
+        return _HOLES.get((self.device.type, self.number), _HOLES["cuda", 2])
+
+    @classmethod
+    def of(cls, runtime: Runtime, machine: Machine | None = None) -> "Conditions":
+        """Args: machine: None is this one. Raises PipelineError where that has not the device asked for."""
+        device = choose_device(runtime.device) if machine is None else machine.device
+        attention: str = runtime.attention
+        if attention == "auto":
+            attention = "grouped" if device == "cpu" else "sdpa"
+        if machine is not None and device == "cuda" and runtime.precision == "auto":
+            number = 2  # every GPU that is made for training multiplies bf16
+        else:
+            number = choose_dtype(runtime.precision, device).itemsize
+        memory = total_memory(torch.device(device)) if machine is None else machine.memory
+        return cls(
+            torch.device(device),
+            number,
+            attention,
+            forward_limit(runtime.max_forward_tokens),
+            kept_activations(runtime.recompute, torch.device(device), memory=memory),
+            memory=memory,
+        )

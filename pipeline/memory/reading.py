@@ -1,0 +1,157 @@
+"""A stage that trains nothing, as the estimate of its memory sees it: it samples, reads log-probs, or scores."""
+
+from dataclasses import dataclass, replace
+
+from pipeline.kernels.long_attention import is_long
+from pipeline.memory.conditions import LIBRARIES, Conditions
+from pipeline.memory.parts import Parts, added, largest_of
+from pipeline.memory.work import Model
+from pipeline.models.chunks import cache_places, plan_chunks
+from pipeline.models.footprint import NetworkSize
+from pipeline.models.prompt_reading import tokens_at_once
+from pipeline.models.reward import SCORED_TOKENS
+
+HEAD_ROWS = 128
+_SOFTMAX_ROWS = 16
+"""Rows of logits that are there at once, and of softmax in fp32, see `linear_logprobs`."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Texts that go through a network at once."""
+
+    count: int
+    length: int
+    """Tokens of the longest."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One stage."""
+
+    section: str
+    """Of params.yaml."""
+    policy: Model
+    policies: int = 0
+    """Held at once, such as the reference beside the one that is measured."""
+    widened: bool = False
+    """Policies are in fp32: the one that is trained from it will be."""
+    scorer: Model | None = None
+    scorer_number: int = 4
+    """Bytes of a weight of the reward model."""
+    sampled: Rows | None = None
+    new: int = 0
+    """Of these, the tokens of a response."""
+    read: Rows | None = None
+    """By the policy, for log-probs."""
+    scored: Rows | None = None
+    """By the reward model."""
+    whole: bool = False
+    """Scored on a CPU, too, without being split."""
+    batch: int = 1
+    """The section's `batch_size`, which sets how many are read and scored."""
+
+    @property
+    def doing(self) -> str:
+        """For people."""
+        return "sampling" if self.sampled else "scoring"
+
+    def smaller_samples(self) -> "Reading | None":
+        """With half of `sampling.batch_size`; None where it is 1, or nothing is sampled."""
+        if self.sampled is None or self.sampled.count == 1:
+            return None
+        return replace(self, sampled=replace(self.sampled, count=self.sampled.count // 2))
+
+    def smaller_batches(self) -> "Reading | None":
+        """With half of the section's own batch; None where that is 1."""
+        halved = {
+            name: replace(rows, count=rows.count // 2)
+            for name in ("read", "scored")
+            if (rows := getattr(self, name)) is not None and rows.count > 1
+        }
+        return replace(self, **halved) if halved else None
+
+    def shorter_responses(self, new: int) -> "Reading":
+        """With responses of at most `new` tokens."""
+        less = max(0, self.new - new)
+        shorter = {
+            name: replace(rows, length=max(1, rows.length - less))
+            for name in ("sampled", "read", "scored")
+            if (rows := getattr(self, name)) is not None
+        }
+        return replace(self, new=min(new, self.new), **shorter)
+
+
+def reading_parts(work: Reading, conditions: Conditions) -> Parts:
+    """Bytes at the peak, by role."""
+    number = 4 if work.widened else conditions.number
+    weights = work.policies * work.policy.weights * number
+    moments: list[Parts] = []
+    if work.sampled is not None:
+        moments.append(sampling_parts(work.policy.size, work.sampled, work.new, conditions))
+    if work.read is not None and work.policies:
+        moments.append(_logprob_parts(work.policy.size, work.read, conditions))
+    if work.scorer is not None:
+        weights += work.scorer.weights * work.scorer_number
+        if work.scored is not None:
+            moments.append(scoring_parts(work.scorer.size, work.scored, conditions, whole=work.whole))
+    return added({"libraries": LIBRARIES, "weights": weights}, largest_of(moments))
+
+
+def sampling_parts(size: NetworkSize, rows: Rows, new: int, conditions: Conditions) -> Parts:
+    """The cache, one layer while prompts are read, and the logits of a token.
+
+    Args:
+        rows: prompts with their responses, all at once.
+        new: tokens of a response.
+    """
+    number = conditions.number
+    rows = _sampled_at_once(rows, new, size, conditions)
+    softmaxed = min(rows.count, _SOFTMAX_ROWS) if conditions.device.type == "cpu" else rows.count
+    prompts = _read_at_once(Rows(rows.count, max(1, rows.length - new)), conditions)
+    return {
+        "cache": 2 * size.layers * rows.count * rows.length * size.key_width * number,
+        "logits": (rows.count * number + softmaxed * 20) * size.vocabulary,
+        "activations": int(conditions.holes * layer_bytes(size, prompts, conditions, number)),
+    }
+
+
+def _sampled_at_once(rows: Rows, new: int, size: NetworkSize, conditions: Conditions) -> Rows:
+    """Of a batch, one chunk, see `plan_chunks`."""
+    places = cache_places(size, number=conditions.number, memory=conditions.memory)
+    lengths = [max(1, rows.length - new)] * rows.count
+    largest = plan_chunks(lengths, new=new, batch_size=rows.count, places=places)[0]
+    return Rows(len(largest.rows), rows.length)
+
+
+def _read_at_once(prompts: Rows, conditions: Conditions) -> Rows:
+    """Of these, the prompts that pass through the network together, see `pipeline.models.prompt_reading`."""
+    return Rows(min(prompts.count, max(1, tokens_at_once(conditions.device) // prompts.length)), prompts.length)
+
+
+def scoring_parts(size: NetworkSize, rows: Rows, conditions: Conditions, *, whole: bool = False) -> Parts:
+    """One layer of the reward model, in fp32; on a CPU texts pass in parts, unless they are tried as a `whole`."""
+    split = conditions.device.type == "cpu" and not whole
+    at_once = min(rows.count, max(1, SCORED_TOKENS // rows.length)) if split else rows.count
+    return {"activations": int(conditions.holes * layer_bytes(size, Rows(at_once, rows.length), conditions, number=4))}
+
+
+def _logprob_parts(size: NetworkSize, rows: Rows, conditions: Conditions) -> Parts:
+    tokens, number = rows.count * rows.length, conditions.number
+    return {
+        "logits": head_bytes(size, tokens, rows=HEAD_ROWS, number=number),
+        "activations": int(conditions.holes * layer_bytes(size, rows, conditions, number)),
+    }
+
+
+def head_bytes(size: NetworkSize, tokens: int, *, rows: int, number: int) -> int:
+    """Logits of a few rows, their softmax in fp32, and the states of all tokens that are predicted."""
+    return (min(tokens, rows) * number + _SOFTMAX_ROWS * 12) * size.vocabulary + tokens * size.width * number
+
+
+def layer_bytes(size: NetworkSize, rows: Rows, conditions: Conditions, number: int) -> int:
+    """One layer of a forward pass without gradient."""
+    length = rows.length
+    row = 12 * size.width + number * (3 * size.width + 3 * size.inner + size.query_width + 2 * size.key_width)
+    squares = conditions.attention == "eager" or (conditions.attention == "grouped" and not is_long(length, length))
+    return rows.count * length * (row + (2 * size.heads * length * number if squares else length * number))

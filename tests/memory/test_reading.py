@@ -1,0 +1,115 @@
+"""Sampling, scoring and evaluation as the estimate of their memory sees them, and what is advised."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pipeline.data.tokens import AUTO_LIMIT
+from pipeline.memory.conditions import Conditions, Machine
+from pipeline.memory.fitting import check_fit, estimate_fit
+from pipeline.memory.need import memory_parts, needed_bytes
+from pipeline.memory.parts import total
+from pipeline.memory.reading import Reading, Rows
+from pipeline.memory.readings import collection, evaluation, reference, reward_evaluation
+from pipeline.memory.work import Example, Model
+from pipeline.params.schema import Params
+from tests.memory.test_fitting import CONFIG
+from tests.tiny_models import changed
+
+GIB = 2**30
+POLICY = Model.of(CONFIG, writes=True)
+CPU = Conditions(torch.device("cpu"), 2, "grouped", AUTO_LIMIT, 6 * GIB, True)
+
+
+def collected(params: Params, *, batch: int = 256, new: int = 24, prompt: int = 8, samples: int = 4096) -> Reading:
+    sampling = changed(params.sampling, batch_size=batch, max_new_tokens=new)
+    return collection(POLICY, sampling, prompts=[prompt, 4], samples=samples)
+
+
+def evaluated(params: Params, *, batch: int = 32, prompt: int = 40, texts: int = 0) -> Reading:
+    settings = changed(params.evaluate_policy, batch_size=batch)
+    return evaluation(
+        "evaluate_policy", (POLICY, POLICY), settings, params.sampling, prompts=[prompt], samples=512, texts=texts
+    )
+
+
+def test_the_cache_is_that_of_all_rows_at_their_full_length(params: Params) -> None:
+    """Keys and values of 30 layers, 3 heads of 64, in bf16, for 256 rows of 8 + 24 tokens."""
+    parts = memory_parts(collected(params), CPU)
+    assert parts["cache"] == 2 * 30 * (3 * 64) * 2 * 256 * 32
+    assert parts["weights"] == 2 * POLICY.weights
+    assert memory_parts(collected(params, samples=100), CPU)["cache"] == parts["cache"] * 100 // 256
+
+
+def test_more_of_anything_needs_more(params: Params) -> None:
+    base, more = collected(params), collected(params, batch=512)
+    assert needed_bytes(more, CPU) > needed_bytes(base, CPU)
+    assert needed_bytes(collected(params, new=256), CPU) > needed_bytes(base, CPU)
+    assert needed_bytes(collected(params, prompt=300), CPU) > needed_bytes(base, CPU)
+    measured = evaluated(params)
+    for larger in (evaluated(params, batch=512), evaluated(params, texts=4000), replace(measured, policies=3)):
+        assert needed_bytes(larger, CPU) > needed_bytes(measured, CPU)
+    pairs = [Example.of_pair(100, 50, 50)] * 64
+    narrow, wide = (reference(POLICY, batch=16, pairs=pairs, widened=widened) for widened in (False, True))
+    assert total(memory_parts(wide, CPU)) - total(memory_parts(narrow, CPU)) == 2 * POLICY.weights
+
+
+def test_a_gpu_scores_whole_batches_and_a_cpu_parts_of_them(params: Params) -> None:
+    """But for evaluate_reward, which tries out whether a batch changes a score."""
+    gpu = replace(CPU, device=torch.device("cuda"))
+    long = replace(evaluated(params, batch=64, prompt=1000), sampled=None, read=None)
+    assert memory_parts(long, gpu)["activations"] > 4 * memory_parts(long, CPU)["activations"]
+    few, many = (reward_evaluation(POLICY, batch=batch, longest=512, number=4, texts=999) for batch in (8, 64))
+    larger, smaller = (memory_parts(work, CPU)["activations"] for work in (many, few))
+    assert larger == pytest.approx(8 * smaller)
+
+
+@pytest.mark.parametrize("gib", [1, 2, 3, 6, 24])
+def test_the_advice_is_enough_or_says_that_it_is_not(params: Params, gib: int) -> None:
+    works = [
+        collected(params, batch=4096, new=1024, prompt=1000),
+        evaluated(params, batch=512, prompt=1000, texts=2000),
+        reference(POLICY, batch=512, pairs=[Example.of_pair(500, 500, 500)] * 512, widened=False),
+        reward_evaluation(POLICY, batch=512, longest=1024, number=4, texts=9999),
+    ]
+    for work in works:
+        fit = estimate_fit(work, CPU, limit=gib * GIB)
+        if fit.fits:
+            assert not fit.remedies
+            continue
+        least = fit.remedies[-1].need if fit.remedies else fit.need
+        assert least <= fit.limit or "smaller model" in fit.problem
+        keys = [remedy.key for remedy in fit.remedies]
+        assert len(set(keys)) == len(keys) and all(key in fit.problem for key in keys)
+        allowed = {"sampling.batch_size", "sampling.max_new_tokens", f"{work.section}.batch_size"}
+        assert set(keys) <= allowed
+
+
+def test_a_smaller_batch_is_advised_by_the_key_that_sets_it(params: Params) -> None:
+    pairs = [Example.of_pair(500, 500, 500)] * 512
+    fit = estimate_fit(reference(POLICY, batch=512, pairs=pairs, widened=False), CPU, limit=2 * GIB)
+    (remedy,) = fit.remedies
+    assert remedy.key == "score_reference.batch_size" and remedy.value in (256, 128, 64, 32, 16)
+    batch = int(str(remedy.value))
+    assert remedy.need == needed_bytes(reference(POLICY, batch=batch, pairs=pairs, widened=False), CPU)
+
+
+def test_what_is_done_is_said(params: Params, capsys: pytest.CaptureFixture[str]) -> None:
+    check_fit(collected(params), params.runtime)
+    assert "memory  needs about" in capsys.readouterr().out
+    assert collected(params).doing == "sampling"
+    assert reference(POLICY, batch=1, pairs=[Example.of_pair(5, 5, 5)], widened=False).doing == "scoring"
+
+
+def test_conditions_of_another_machine_ask_nothing_of_this_one(params: Params) -> None:
+    there = Conditions.of(changed(params.runtime, device="cpu"), Machine("cuda", 40 * GIB))
+    assert (there.device.type, there.number, there.attention) == ("cuda", 2, "sdpa")
+    assert there.kept == 10 * GIB and there.memory == 40 * GIB
+    exact = Conditions.of(changed(params.runtime, precision="fp32", recompute=True), Machine("cuda", 40 * GIB))
+    assert (exact.number, exact.kept) == (4, 0)
+
+
+def test_rows_of_no_samples_are_one(params: Params) -> None:
+    """Nothing to sample divides by nothing."""
+    assert collected(params, samples=0).sampled == Rows(1, 8 + 24)
