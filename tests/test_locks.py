@@ -25,9 +25,8 @@ import os, sys, time
 from pathlib import Path
 from pipeline.locks import take_lock
 with take_lock(Path(sys.argv[1])):
-    child = os.fork()
-    if child:
-        print(child, flush=True)
+    if os.fork() == 0:  # what a fork gives up, it has given up before os.fork returns in it
+        print(os.getpid(), flush=True)
     time.sleep(60)
 """
 WAIT = """
