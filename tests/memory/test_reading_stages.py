@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from transformers import LlamaConfig
 
 from pipeline.errors import PipelineError
+from pipeline.evaluation import instruments
 from pipeline.memory import fitting
 from pipeline.models.compute import Compute
 from pipeline.models.text_format import FILE, TextFormat, store_text_format
@@ -72,8 +73,7 @@ def stage(tmp_path: Path, params: Params, compute: Compute, monkeypatch: pytest.
         save_file({"weight": compute_number()}, tmp_path / name / "model.safetensors")
         store_text_format(tmp_path / name, TextFormat("transcript"))
     TextFormat("transcript").write(tmp_path / f"artifacts/data/{FILE}")
-    for module in (evaluate_sft, evaluate_policy):
-        monkeypatch.setattr(module, "load_second_judge", lambda *_, **__: None)
+    monkeypatch.setattr(instruments, "load_second_judge", lambda *_, **__: None)
     optimize = params.optimize.model_copy(update={"methods": ["dpo", "hybrid"]})
     return SimpleNamespace(
         params=params.model_copy(update={"optimize": optimize}),

@@ -99,6 +99,7 @@ def stage(tmp_path: Path, params: Params, compute: Compute) -> SimpleNamespace:
         start_compute=lambda **_: compute,
         root=tmp_path,
         log_step=lambda *_: None,
+        tracker=None,
         costs=SimpleNamespace(add_work=None),
         resume=None,
     )
