@@ -30,9 +30,10 @@ with take_lock(Path(sys.argv[1])):
     time.sleep(60)
 """
 WAIT = """
-import sys
+import signal, sys
 from pathlib import Path
 from pipeline import locks
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background of a shell
 locks._SILENT_SECONDS = 0.1
 with locks.wait_for_lock(Path(sys.argv[1])):
     print("held", flush=True)

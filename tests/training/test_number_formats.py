@@ -78,12 +78,12 @@ def test_cached_log_probs_are_those_of_the_policy_at_its_start(
         params=params.model_copy(update={"optimize": params.optimize.model_copy(update={"dpo": dpo})}),
         start_compute=lambda: bf16,
         input=lambda name: sft if "sft" in name else tmp_path / "train.jsonl",
-        output=lambda name: tmp_path / "pairs.jsonl",
+        output=lambda name: tmp_path / f"scored-{Path(name).name}",
         costs=SimpleNamespace(add_work=lambda *_: None),
         log_final=lambda _: None,
     )
     score_reference.main(stage)
-    scored = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
+    scored = [json.loads(line) for line in (tmp_path / "scored-pairs.jsonl").read_text().splitlines()]
     examples = [
         TokenizedExample(row[f"{side}_prompt_ids"], row[f"{side}_response_ids"])
         for row in scored
