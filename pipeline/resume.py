@@ -22,7 +22,7 @@ State = dict[str, Any]
 """Nested dictionaries, lists and tuples of tensors, numbers, texts and None."""
 
 
-def resume_key(facts: Mapping[str, Any]) -> str:
+def resume_key(facts: Mapping[str, object]) -> str:
     """Hash of what decides the outputs of a stage."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 

@@ -6,13 +6,13 @@ than two minutes; only the thread that was told to wait waits; and nothing ends 
 """
 
 import os
-from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
 from pipeline.judges.rate_limit import RateLimiter, backoff_seconds, retry_after_seconds
+from pipeline.judges.rules import ChatRequest
 from pipeline.params.judge import JudgeEndpoint
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class ChatEndpoint:
         self._key = _read_key(settings.key_variable)
         self._limiter = RateLimiter(settings.requests_per_minute)
 
-    def complete(self, request: Mapping[str, Any]) -> str:
+    def complete(self, request: ChatRequest) -> str:
         """The text of the reply.
 
         Args:
@@ -92,7 +92,7 @@ class ChatEndpoint:
             base_url=self._settings.base_url, api_key=key, timeout=self._settings.timeout_seconds, max_retries=0
         )
 
-    def _send(self, request: Mapping[str, Any]) -> str:
+    def _send(self, request: ChatRequest) -> str:
         import openai
 
         fields = dict(request)

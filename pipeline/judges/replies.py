@@ -3,11 +3,10 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
+from pipeline.judges.rules import ChatRequest
 from pipeline.locks import wait_for_lock
 
 
@@ -26,7 +25,7 @@ class ReplyStore:
         self._read_to = 0
         self._refresh()
 
-    def get(self, request: Mapping[str, Any]) -> str | None:
+    def get(self, request: ChatRequest) -> str | None:
         """The reply to exactly this request; None if there is none yet."""
         key = request_key(request)
         with self._lock:
@@ -34,7 +33,7 @@ class ReplyStore:
                 self._refresh()
             return self._replies.get(key)
 
-    def add(self, request: Mapping[str, Any], reply: str) -> None:
+    def add(self, request: ChatRequest, reply: str) -> None:
         """Store a reply; when this returns, it survives a crash of the machine.
 
         Raises:
@@ -83,6 +82,6 @@ def _append(descriptor: int, line: bytes) -> None:
         raise
 
 
-def request_key(request: Mapping[str, Any]) -> str:
+def request_key(request: ChatRequest) -> str:
     """sha256 of model, sampling fields and the exact messages; it does not depend on where the model runs."""
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ _VERDICT = re.compile(r"\[\[([ABC])\]\]")
 _AT_END = re.compile(r"\]\][\s.*_`]*$")
 
 Message = dict[str, str]
+ChatRequest = Mapping[str, Any]
+"""`model`, `messages`, and what other fields the server of the user's choice takes."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class ChatRules:
     question: str
     reminder: str
     rubric: str
-    request: dict[str, Any]
+    request: ChatRequest
     """Fields of a request besides model and messages."""
     max_asks: int
     opponents: int | None

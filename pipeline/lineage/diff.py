@@ -1,6 +1,6 @@
 """What differs between the lineages of two versions of an artifact."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from pipeline.lineage.contents import Contents
 from pipeline.lineage.tree import Node
@@ -41,7 +41,7 @@ def _stage(old: Node, new: Node) -> list[str]:
     return lines
 
 
-def _changes(kind: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def _changes(kind: str, old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     keys = [key for key in [*old, *(key for key in new if key not in old)] if old.get(key) != new.get(key)]
     return [f"{kind} {key}: {old.get(key)} -> {new.get(key)}" for key in keys]
 

@@ -1,19 +1,19 @@
 """Reads params.yaml of any age without checking its keys: an old file need not have those of the present version."""
 
 from pathlib import Path
-from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import PipelineError
+from pipeline.params.dotted import DottedParams
 from pipeline.params.loading import flatten
 from pipeline.project.lockfile import revision_file
 
 _FILE = "params.yaml"
 
 
-def read_parameters(root: Path, revision: str | None) -> dict[str, Any]:
+def read_parameters(root: Path, revision: str | None) -> DottedParams:
     """Values by dotted key, of a git revision or of the working folder; empty if there is no such file.
 
     Raises:

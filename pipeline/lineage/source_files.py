@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.lineage.contents import Contents
+from pipeline.params.dotted import DottedParams
 from pipeline.project.lockfile import Artifact, Lock
 
 REPORT = "reports/data/sources.json"
@@ -40,7 +41,7 @@ class SourceFiles:
     def __init__(self, lock: Lock, contents: Contents) -> None:
         self._lock, self._contents = lock, contents
         stage = lock.stages.get(STAGE)
-        self._params: dict[str, Any] = stage.params if stage is not None else {}
+        self._params: DottedParams = stage.params if stage is not None else {}
         self._deps = {dep.path: dep.md5 for dep in stage.inputs} if stage is not None else {}
         self.missing: str | None = None
         """Why the sources are not known; None if they are."""

@@ -1,10 +1,10 @@
 """The stages that train nothing, as the estimate of their memory sees them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline.data.passages import Passage
+from pipeline.data.table_rows import TextRow
 from pipeline.memory.reading import Reading, Rows
 from pipeline.memory.trainings import prompt_tokens
 from pipeline.memory.work import Example, Model
@@ -128,7 +128,7 @@ def stored_evaluation(
     *,
     prompts: Sequence[str],
     samples: int,
-    texts: Sequence[Mapping[str, Any]] = (),
+    texts: Sequence[TextRow] = (),
     policies: int = 2,
 ) -> Reading:
     """The same of models that are there, and of texts.

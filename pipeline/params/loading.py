@@ -11,6 +11,7 @@ from ruamel.yaml import YAML, YAMLError
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
 from pipeline.params.aliases import refuse_bombs
+from pipeline.params.dotted import DottedParams
 from pipeline.params.schema import Params
 
 PARAMS_FILE = Path("params.yaml")
@@ -53,12 +54,13 @@ def parse_params(values: Mapping[str, Any], *, source: str = "params") -> Params
     return params
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> DottedParams:
     """Nested mappings to dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
+    parts = (
+        flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        for key, value in values.items()
+    )
+    return {key: value for part in parts for key, value in part.items()}
 
 
 _REFERENCE = "`${` and a lone ??? are no texts to DVC, which puts something else there when it writes the file"

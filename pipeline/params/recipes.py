@@ -14,6 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pipeline.errors import PipelineError
+from pipeline.params.dotted import DottedParams
 from pipeline.params.loading import PARAMS_FILE, flatten, load_params, parse_params
 
 FOLDER = Path("recipes")
@@ -26,7 +27,7 @@ def recipe_names(folder: Path = FOLDER) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def read_recipe(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+def read_recipe(name: str, folder: Path = FOLDER) -> DottedParams:
     """What a recipe sets, by dotted key.
 
     Raises:
@@ -47,7 +48,7 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{key}", value
 
 
-def apply_recipe(text: str, changes: Mapping[str, Any]) -> str:
+def apply_recipe(text: str, changes: DottedParams) -> str:
     """params.yaml with other values; its comments stay.
 
     Raises:
@@ -71,7 +72,7 @@ def apply_recipe(text: str, changes: Mapping[str, Any]) -> str:
     return written.getvalue()
 
 
-def left_over(text: str, changes: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+def left_over(text: str, changes: DottedParams, default: DottedParams) -> DottedParams:
     """Keys that other recipes set to something else than the default, and this one leaves as they are."""
     now = flatten(YAML(typ="safe").load(text))
     return {key: now[key] for key, value in default.items() if key not in changes and now[key] != value}
@@ -107,7 +108,7 @@ def _list() -> Iterator[str]:
 
 
 def _take(name: str, source: str | None, folder: Path, *, force: bool) -> None:
-    changes = read_recipe(name, folder) | ({"data.source": source} if source else {})
+    changes = {**read_recipe(name, folder), **({"data.source": source} if source else {})}
     before = PARAMS_FILE.read_text()
     load_params()
     after = apply_recipe(before, changes)

@@ -3,11 +3,11 @@
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline.params.dotted import DottedParams
 from pipeline.params.loading import flatten
 from pipeline.project.lockfile import revision_file
 
@@ -21,9 +21,9 @@ class Defaults:
     """The values of params.yaml as it was committed upstream; none if that is not known."""
 
     label: str
-    values: dict[str, Any] = field(default_factory=dict)
+    values: DottedParams = field(default_factory=dict)
 
-    def changed(self, params: dict[str, Any]) -> dict[str, str]:
+    def changed(self, params: DottedParams) -> dict[str, str]:
         """Parameters that differ from their default, as `value (default VALUE)`; none if no defaults are known."""
         if not self.values:
             return {}
@@ -50,7 +50,7 @@ def committed_defaults(root: Path) -> Defaults:
     return Defaults(f"params.yaml at commit {base[:10]}", values)
 
 
-def main_params(params: dict[str, Any]) -> dict[str, Any]:
+def main_params(params: DottedParams) -> DottedParams:
     """The few parameters that a reader wants to see first."""
     return {key: value for key, value in params.items() if key.rpartition(".")[2] in _MAIN}
 

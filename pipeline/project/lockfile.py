@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import PipelineError
+from pipeline.params.dotted import DottedParams
 from pipeline.params.loading import flatten
 from pipeline.project.graph import stage_names
 
@@ -39,7 +40,7 @@ class StageRecord:
     inputs: list[Artifact]
     code: list[Artifact]
     outputs: list[Artifact]
-    params: dict[str, Any]
+    params: DottedParams
     """Dotted keys of params.yaml with their values."""
 
 

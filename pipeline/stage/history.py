@@ -3,9 +3,20 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from pipeline.stage.costs import CostMeter
+
+
+class Entry(TypedDict):
+    """One step, as it lies on disk while a stage runs."""
+
+    row: dict[str, float]
+    """Its metrics, and `step`."""
+    time: NotRequired[int]
+    """In ms since 1970."""
+    costs: dict[str, float]
+    """Of the stage so far."""
 
 
 class History:
@@ -15,7 +26,7 @@ class History:
         """Read the rows that an earlier execution left at `path`; what it had cost is added to `costs`."""
         self._path = path
         self._costs = costs
-        self._earlier: list[dict[str, Any]] = _entries(path)
+        self._earlier: list[Entry] = _entries(path)
         self._rows: list[dict[str, float]] = []
         self._continued = False
 
@@ -31,7 +42,7 @@ class History:
         for entry in self._earlier:
             metrics = {key: value for key, value in entry["row"].items() if key != "step"}
             if "time" in entry:
-                yield entry["row"]["step"], entry["time"], metrics
+                yield int(entry["row"]["step"]), entry["time"], metrics
 
     def add(self, step: int, metrics: Mapping[str, float], *, at: int) -> None:
         """Append a row, in memory and on disk; `at` is the time (ms since 1970)."""
@@ -52,14 +63,14 @@ class History:
     def _continue_at(self, step: int | None) -> None:
         """Keep the earlier rows before the first step of this execution; None keeps all."""
         self._continued = True
-        last: dict[int, dict[str, Any]] = {entry["row"]["step"]: entry for entry in self._earlier}
+        last: dict[int, Entry] = {int(entry["row"]["step"]): entry for entry in self._earlier}
         kept = [last[number] for number in sorted(last) if step is None or number < step]
         self._rows = [entry["row"] for entry in kept]
         if kept:
             self._costs.add_earlier(kept[-1]["costs"])
 
 
-def _entries(path: Path) -> list[dict[str, Any]]:
+def _entries(path: Path) -> list[Entry]:
     """The entries of all complete lines; a killed process may have left half a line at the end."""
     if not path.exists():
         return []

@@ -111,7 +111,7 @@ class PolicyReport:
             return Behind({}, tuple(self._inputs))
         return behind(cache_folder(self._root), self._lock, self._inputs)
 
-    def params(self, own: DottedParams) -> dict[str, Any]:
+    def params(self, own: DottedParams) -> DottedParams:
         """Parameters of all stages behind the policy, and those of its evaluation."""
         return {**self._behind.params(), **own}
 

@@ -62,7 +62,7 @@ class Stage:
         # set by `begin`, which knows whether there is a state to resume from
         self.resume: Resume
         # for the statement of provenance: values by dotted key, DVC's content hashes by path
-        self.declared_params: dict[str, Any] = {}
+        self.declared_params: DottedParams = {}
         self.input_hashes: dict[str, str] = {}
         self._locks = ExitStack()
         self._outputs: StagedOutputs

@@ -100,7 +100,7 @@ def append_to(journal: Path, event: str, **fields: Any) -> None:
         os.close(fd)
 
 
-def _append(fd: int, event: str, fields: Mapping[str, Any]) -> None:
+def _append(fd: int, event: str, fields: Mapping[str, object]) -> None:
     line = json.dumps({"event": event, "time": milliseconds(), **fields}).encode() + b"\n"
     size = os.fstat(fd).st_size
     if os.write(fd, line) < len(line):

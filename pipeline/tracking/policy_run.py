@@ -39,14 +39,13 @@ class Behind:
     breaks: tuple[str, ...]
     """Inputs that no entry of dvc.lock explains, such as a file that was edited by hand."""
 
-    def params(self) -> dict[str, Any]:
+    def params(self) -> DottedParams:
         """Parameters of all stages by dotted key; if stages ran with different values, each value with its stages."""
         stages_of: dict[str, dict[str, list[str]]] = {}
-        values: dict[str, Any] = {}
         for name, stage in self.stages.items():
             for key, value in stage.params.items():
                 stages_of.setdefault(key, {}).setdefault(repr(value), []).append(name)
-                values[key] = value
+        values = {key: value for stage in self.stages.values() for key, value in stage.params.items()}
         mixed = {
             key: "; ".join(f"{value} ({', '.join(names)})" for value, names in versions.items())
             for key, versions in stages_of.items()

@@ -34,6 +34,8 @@ _COLUMNS = {
 }
 """Columns from left to right, with their widths in pixels. The UI always shows the two without quotes."""
 _CURVES = ("loss", "score", "kl_k3", "accuracy", "margin")
+UiState = dict[str, Any]
+"""The whole state or a part of it, such as a chart, with the keys that MLflow's UI gives it."""
 _ALL = {"runsCountToCompare": 100}
 
 
@@ -58,7 +60,7 @@ def address(server: str, experiment_id: str, mode: Mode = Mode.TABLE) -> str:
     return f"{server}/#/experiments/{experiment_id}/runs?{WORKFLOW}&viewStateShareKey={KEY}{shown}"
 
 
-def _state() -> dict[str, Any]:
+def _state() -> UiState:
     common = {"deleted": False, "isGenerated": False}
     charts = [*_charts_of_varied(), *_charts_of_results(), *(_line(f"train/{key}") for key in _CURVES)]
     return {
@@ -74,7 +76,7 @@ def _state() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sections() -> Iterator[dict[str, Any]]:
+def _sections() -> Iterator[UiState]:
     """Sections of charts: one for each varied parameter, whose four charts fit on a screen, and two for all runs."""
     shown = {"display": True, "isReordered": False}
     for key, name in _VARIED.items():
@@ -83,7 +85,7 @@ def _sections() -> Iterator[dict[str, Any]]:
     yield {"uuid": "training", "name": "Training", **shown}
 
 
-def _charts_of_varied() -> Iterator[dict[str, Any]]:
+def _charts_of_varied() -> Iterator[UiState]:
     """Each varied parameter against each result, and against all together; only runs that have it are shown."""
     for key in _VARIED:
         for result in (_SCORE, _WINS, _KL):
@@ -92,18 +94,18 @@ def _charts_of_varied() -> Iterator[dict[str, Any]]:
         yield {"type": "PARALLEL", "metricSectionId": key, **_ALL, **together}
 
 
-def _charts_of_results() -> Iterator[dict[str, Any]]:
+def _charts_of_results() -> Iterator[UiState]:
     yield _scatter("results", ("METRIC", _KL), ("METRIC", _SCORE))
     for key, name in _RESULTS.items():
         yield {"type": "BAR", "metricSectionId": "results", "metricKey": key, "displayName": name, **_ALL}
 
 
-def _scatter(section: str, x: tuple[str, str], y: tuple[str, str]) -> dict[str, Any]:
+def _scatter(section: str, x: tuple[str, str], y: tuple[str, str]) -> UiState:
     axes = {name: {"type": kind, "key": key} for name, (kind, key) in (("xaxis", x), ("yaxis", y))}
     return {"type": "SCATTER", "metricSectionId": section, **_ALL, **axes}
 
 
-def _line(key: str) -> dict[str, Any]:
+def _line(key: str) -> UiState:
     return {
         "type": "LINE", "metricSectionId": "training", **_ALL, "metricKey": key, "lineSmoothness": 0,
         "xAxisScaleType": "linear", "scaleType": "linear", "range": {}, "xAxisKey": "step",

@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from pipeline.warm.client import STARTED, STATUS, inherited
 
@@ -36,6 +36,16 @@ _CHANGES_NOTHING = (
     # read when they are used, long after an import
     "CUDA_VISIBLE_DEVICES", "MLFLOW_TRACKING_URI",
 )  # fmt: skip
+
+
+class _Asked(TypedDict):
+    """What a client sends, see `pipeline.warm.client`."""
+
+    arguments: list[str]
+    folder: str
+    environment: dict[str, str]
+    umask: int
+    inherited: list[object]
 
 
 def import_libraries(names: Sequence[str]) -> None:
@@ -116,8 +126,7 @@ def look_after(connection: socket.socket, lifeline: socket.socket, begun: Mappin
     for target, stream in enumerate(streams):
         os.dup2(stream, target)
         os.close(stream)
-    arguments: list[str] = asked["arguments"]
-    return arguments
+    return asked["arguments"]
 
 
 def end_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
@@ -127,7 +136,7 @@ def end_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
         os._exit(1)
 
 
-def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+def _receive(connection: socket.socket) -> tuple[_Asked, list[int]]:
     _, streams, _, _ = socket.recv_fds(connection, 1, 3)
     text = b""
     while not text.endswith(b"\n"):
@@ -135,10 +144,11 @@ def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
         if not part:
             raise EOFError("the client has gone")
         text += part
-    return json.loads(text), streams
+    asked: _Asked = json.loads(text)
+    return asked, streams
 
 
-def _misfit(asked: dict[str, Any], begun: Mapping[str, str]) -> str | None:
+def _misfit(asked: _Asked, begun: Mapping[str, str]) -> str | None:
     """Take on the client's folder and environment; None, or why a stage there needs a process of its own."""
     arguments = asked["arguments"]
     if not arguments or arguments[0].startswith("-"):
