@@ -74,7 +74,9 @@ def sample(sampler: Sampler, prompts: Sequence[list[int]], uniform: Tensor) -> l
     network: Any = sampler.policy.causal_lm
     device, steps = network.device, sampler.sampling.max_new_tokens
     room = min(ROOM, steps - 1)
-    states, cache = read_prompts(network, prompts, pad_token_id=sampler.tokenizer.pad_token_id, room=room)
+    states, cache = read_prompts(
+        network, prompts, pad_token_id=sampler.tokenizer.pad_token_id, room=room, new=steps - 1
+    )
     stop_ids, uniform = sampler.stop_ids.to(device), uniform.to(device)
     look = _LOOK.get(device.type, _LOOK_ELSEWHERE)
     whole_mask = cache.has_room_layers and _takes_whole_mask(network)
