@@ -6,11 +6,12 @@ piece, which products read as they are, and the shapes stay the same from one to
 leave with it, and so do columns that hold nothing but padding.
 
 All of it is in one piece of memory that is asked for once, as large as the last token needs it: prompts are written into
-it as they are read, and rows and columns move inside it, so there is never a second cache.
+it as they are read, and rows and columns move inside it, so there is never a second cache. The next rows get the same
+piece, because a heap that has put something small into its hole would add a second one.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -85,6 +86,31 @@ class RoomyLayer(DynamicLayer):
         self._length -= first
 
 
+class CacheMemory:
+    """Memory in which the caches of rows lie, one after the other; the last one that was made is valid."""
+
+    def __init__(self, places: int = 0) -> None:
+        """Args: places: tokens that there is room for at least, when it is first asked for."""
+        self._places, self._whole = places, torch.empty(0)
+
+    def of_layers(self, places: int, like: DynamicCache) -> Iterator[tuple[Tensor, Tensor]]:
+        """Flat memory for the keys and the values of so many tokens in each layer, as it is found."""
+        self._places = max(self._places, places)
+        keys = like.layers[0].keys
+        sizes = [
+            -(-self._places * states.shape[1] * states.shape[3] // _ALIGNED) * _ALIGNED
+            for layer in like.layers
+            for states in (layer.keys, layer.values)
+        ]
+        whole = self._whole
+        if (whole.dtype, whole.device) != (keys.dtype, keys.device) or len(whole) < sum(sizes):
+            del whole
+            self._whole = torch.empty(0)
+            self._whole = keys.new_empty(sum(sizes))
+        pieces = self._whole[: sum(sizes)].split(sizes)
+        return zip(pieces[::2], pieces[1::2], strict=True)
+
+
 class RowCache:
     """The cache of rows that end in the same column and begin, behind padding, each in its own."""
 
@@ -102,6 +128,7 @@ class RowCache:
         length: int,
         room: int,
         new: int,
+        memory: CacheMemory | None = None,
     ) -> "RowCache":
         """From caches of prompts that are read in parts, one after the other.
 
@@ -114,6 +141,7 @@ class RowCache:
             length: tokens of the longest prompt.
             room: tokens to come, or fewer.
             new: tokens to come at most.
+            memory: to lie in; None is some of its own.
 
         Raises:
             ValueError: several parts of a network whose caches cannot be joined.
@@ -126,8 +154,13 @@ class RowCache:
                     raise ValueError("a cache of sliding windows or states is read in one part")
                 cache.reorder_cache(copies)
                 return cls(cache, (length - mask.sum(1))[copies], length)
-            joined = joined or DynamicCache()
-            joined.layers = joined.layers or _empty_layers(cache, len(copies), length, room, new)
+            if joined is None:
+                joined = DynamicCache()
+                pieces = (memory or CacheMemory()).of_layers(len(copies) * (length + new), cache)
+                joined.layers = [
+                    RoomyLayer(piece, layer, rows=len(copies), length=length, room=room)
+                    for piece, layer in zip(pieces, cache.layers, strict=True)
+                ]
             rows = ((copies >= number) & (copies < number + len(mask))).nonzero().squeeze(1)
             here = copies[rows] - number
             starts[rows] = length - mask.sum(1)[here]
@@ -175,19 +208,6 @@ class RowCache:
 def is_plain(cache: DynamicCache) -> bool:
     """Whether every layer is plain attention over all that was read, whose keys can be moved."""
     return all(type(layer) is DynamicLayer for layer in cache.layers)
-
-
-def _empty_layers(like: DynamicCache, rows: int, length: int, room: int, new: int) -> list[RoomyLayer]:
-    """Layers for so many rows, all in one piece of memory."""
-    sizes = [
-        -(-rows * (length + new) * states.shape[1] * states.shape[3] // _ALIGNED) * _ALIGNED
-        for layer in like.layers
-        for states in (layer.keys, layer.values)
-    ]
-    pieces = iter(like.layers[0].keys.new_empty(sum(sizes)).split(sizes))
-    return [
-        RoomyLayer((next(pieces), next(pieces)), layer, rows=rows, length=length, room=room) for layer in like.layers
-    ]
 
 
 def _laid(memory: Tensor, *shape: int) -> Tensor:

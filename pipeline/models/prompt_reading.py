@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from pipeline.data.tokens import split_batch
-from pipeline.kernels.cache import RowCache, is_plain
+from pipeline.kernels.cache import CacheMemory, RowCache, is_plain
 from pipeline.models.backbone import position_ids
 
 _TOKENS = {"cpu": 2048}
@@ -28,13 +28,20 @@ class ReadPrompts(NamedTuple):
 
 
 def read_prompts(
-    network: PreTrainedModel, prompts: Sequence[list[int]], *, pad_token_id: int, room: int, new: int
+    network: PreTrainedModel,
+    prompts: Sequence[list[int]],
+    *,
+    pad_token_id: int,
+    room: int,
+    new: int,
+    memory: CacheMemory | None = None,
 ) -> ReadPrompts:
     """Read prompts in parts of similar length, so that little is padding; equal ones once.
 
     Args:
         prompts: token ids.
         room, new: tokens to come, see `RowCache.of`.
+        memory: likewise.
     """
     different = sorted({tuple(prompt) for prompt in prompts}, key=lambda prompt: (len(prompt), prompt))
     number = {prompt: index for index, prompt in enumerate(different)}
@@ -61,7 +68,7 @@ def read_prompts(
             yield cache, mask
 
     copies = torch.tensor([number[tuple(prompt)] for prompt in prompts], device=network.device)
-    cache = RowCache.of(read(), copies, length=len(different[-1]), room=room, new=new)
+    cache = RowCache.of(read(), copies, length=len(different[-1]), room=room, new=new, memory=memory)
     return ReadPrompts(torch.cat(states)[copies], cache)
 
 

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from pipeline.kernels.attention import GROUPED
-from pipeline.kernels.cache import RowCache, is_plain
+from pipeline.kernels.cache import CacheMemory, RowCache, is_plain
 from pipeline.models.backbone import position_ids
 from pipeline.models.prompt_reading import pad_prompts
 from tests.conftest import PolicyMaker
@@ -148,6 +148,25 @@ def test_there_is_one_cache_from_the_first_token_to_the_last(make_policy: Policy
         for layer in layers:
             for states in (layer.keys, layer.values):
                 assert states.is_contiguous() and states.untyped_storage().data_ptr() == place
+
+
+@torch.no_grad()
+def test_the_next_rows_lie_in_the_same_memory(make_policy: PolicyMaker) -> None:
+    """What is found there does not matter."""
+    network, memory = make_policy().causal_lm, CacheMemory(4 * 20)
+    places = set()
+    for prompts in (PROMPTS, PROMPTS[1:], [[7] * 17] * 4):
+        width = max(map(len, prompts))
+        rows = torch.arange(len(prompts))
+        caches = [
+            RowCache.of([read(network, prompts)], rows, length=width, room=2, new=3, memory=kept)
+            for kept in (memory, None)
+        ]
+        for kept, alone in zip(*(cache.layers.layers for cache in caches), strict=True):
+            assert torch.equal(kept.keys, alone.keys) and torch.equal(kept.values, alone.values)
+            places.add(kept.keys.untyped_storage().data_ptr())
+        caches[0].layers.layers[0].keys.untyped_storage().fill_(255)
+    assert len(places) == 1
 
 
 @pytest.mark.parametrize("seed", range(20))
