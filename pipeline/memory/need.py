@@ -16,7 +16,7 @@ from pipeline.memory.work import Pass, Rollout, Work, planned_steps
 from pipeline.models.footprint import kept_bytes, recomputed_bytes
 
 _REUSED = 0.5
-"""Of a rollout's memory, the share that the update behind it finds in pieces large enough for it, on a CPU."""
+"""Of what comes before training steps or after them, the share that finds their pieces of a CPU's heap large enough."""
 _WEIGHT_ROWS = 512
 """Rows of logits that are there at once where the head is trained, see `linear_logprobs`."""
 
@@ -44,7 +44,11 @@ def memory_parts(work: Work | Reading, conditions: Conditions) -> Parts:
         smaller = min(total(passing), total(sampling))
         passing = added(largest_of([passing, sampling]), {"copies": int((1 - reused) * smaller)})
     held["optimiser"] = moment_bytes(trained, work.optimizer, conditions.device)
-    training = added(held, passing, {"copies": _copied_bytes(work, conditions)})
+    copied = _copied_bytes(work, conditions)
+    if not work.writes and conditions.device.type == "cpu":
+        # before and after its steps a reward model is in other pieces of the heap than they are
+        copied -= int(_REUSED * min(copied, total(passing)))
+    training = added(held, passing, {"copies": copied})
     return added({"libraries": LIBRARIES}, largest_of([training, _loading_parts(work, conditions)]))
 
 
