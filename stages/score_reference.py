@@ -39,7 +39,9 @@ def main(stage: Stage) -> None:
     quantization = stage.params.optimize.dpo.finetuning.quantization
     rows = dpo_examples([(chosen, rejected) for _, chosen, rejected in pairs])
     network = Model.of(config_of(folder), writes=True)
-    work = reference(network, batch=settings.batch_size, pairs=rows, widened=method == "full")
+    work = reference(
+        network, batch=settings.batch_size, pairs=rows, widened=method == "full", quantization=quantization
+    )
     check_fit(work, stage.params.runtime)
     policy = load_reference(folder, compute, method=method, quantization=quantization)
     start = perf_counter()

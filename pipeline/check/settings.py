@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.params.base import Finetuning
+from pipeline.params.base import Finetuning, OptimizerName
 from pipeline.params.data import Data
 from pipeline.params.evaluation import CandidateModel
 from pipeline.params.judge import ChatJudge, JudgeEndpoint, RewardModelJudge
@@ -37,6 +37,7 @@ class SupervisedSizes:
     finetuning: Finetuning
     per_device_train_batch_size: int
     gradient_accumulation_steps: int
+    optimizer: OptimizerName
 
     @property
     def step(self) -> int:
@@ -61,6 +62,7 @@ class PpoSizes:
     samples_per_prompt: int
     advantage_estimator: str
     critic: str
+    optimizer: OptimizerName
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,11 @@ def settings_of(params: Params) -> Settings:
             sft=_supervised(sft),
             reward=_supervised(reward),
             dpo=DpoSizes(
-                dpo.finetuning, dpo.per_device_train_batch_size, dpo.gradient_accumulation_steps, dpo.reference
+                dpo.finetuning,
+                dpo.per_device_train_batch_size,
+                dpo.gradient_accumulation_steps,
+                dpo.optimizer,
+                dpo.reference,
             ),
             ppo=_ppo(params.optimize.ppo),
             hybrid=_ppo(params.optimize.hybrid),
@@ -137,7 +143,12 @@ def settings_of(params: Params) -> Settings:
 
 
 def _supervised(section: TrainSft | TrainReward) -> SupervisedSizes:
-    return SupervisedSizes(section.finetuning, section.per_device_train_batch_size, section.gradient_accumulation_steps)
+    return SupervisedSizes(
+        section.finetuning,
+        section.per_device_train_batch_size,
+        section.gradient_accumulation_steps,
+        section.optimizer,
+    )
 
 
 def _ppo(section: Ppo) -> PpoSizes:
@@ -148,4 +159,5 @@ def _ppo(section: Ppo) -> PpoSizes:
         section.samples_per_prompt,
         section.advantage_estimator,
         section.critic,
+        section.optimizer,
     )

@@ -4,9 +4,14 @@ Plain twin: `DynamicCache` of transformers, which grows. Here a token costs its 
 they are written into room that is there. Room is added for a few tokens at a time, so that keys and values lie in one
 piece, which products read as they are, and the shapes stay the same from one token to the next. Rows that have ended
 leave with it, and so do columns that hold nothing but padding.
+
+All of it is in one piece of memory that is asked for once, as large as the last token needs it: prompts are written into
+it as they are read, and rows and columns move inside it, so there is never a second cache. The next rows get the same
+piece, because a heap that has put something small into its hole would add a second one.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -15,16 +20,37 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 ROOM = 32
-"""Tokens that room is added for: what is there is copied once in so many steps."""
+"""Tokens that room is added for: what is there is moved once in so many steps."""
+_BLOCKS = 16
+"""In which rows move: one of so many parts of a layer is there twice."""
+_ALIGNED = 64
+"""Numbers; every layer begins where products like to begin."""
 
 
 class RoomyLayer(DynamicLayer):
     """Keys and values (B, K, S, D) of one layer, of which the first `length` columns are written."""
 
-    def __init__(self, keys: Tensor, values: Tensor, length: int) -> None:
+    def __init__(self, memory: tuple[Tensor, Tensor], like: DynamicLayer, *, rows: int, length: int, room: int) -> None:
+        """Zeros, not memory as it was found: hidden columns are weighed with 0, and 0 times NaN is NaN.
+
+        Args:
+            memory: of keys and of values, flat, and large enough for whatever they become.
+            like: has the heads and their size.
+            rows, length, room: B, and S is `length + room`.
+        """
         super().__init__()
+        self._memory, self._length = memory, length
+        keys, values = (
+            _laid(flat, rows, one.shape[1], length + room, one.shape[3]).zero_()
+            for flat, one in zip(memory, (like.keys, like.values), strict=True)
+        )
         super().lazy_initialization(keys, values)
-        self.keys, self.values, self._length = keys, values, length
+        self.keys, self.values = keys, values
+
+    def write(self, rows: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Give these rows (N,) their prompts (N, K, P, D), which end in the last column that is written."""
+        for whole, states in ((self.keys, keys), (self.values, values)):
+            whole[rows, :, self._length - states.shape[2] : self._length] = states
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Write (B, K, T, D) behind what is there and return all S columns; the mask hides those without a token.
@@ -47,11 +73,42 @@ class RoomyLayer(DynamicLayer):
         """All columns, from the first."""
         return self.keys.shape[2], 0
 
-    def keep(self, rows: Tensor, first: int, room: int) -> None:
-        """Leave these rows alone, without the columns before `first`, and room for `room` more tokens."""
-        kept = [states[:, :, first : self._length][rows] for states in (self.keys, self.values)]
-        self.keys, self.values = (_with_room(states, room) for states in kept)
+    def keep(self, rows: Tensor, first: int, room: int, block: int) -> None:
+        """Leave these rows alone, without the columns before `first`, and room for `room` more tokens.
+
+        Args:
+            block: rows that move at once.
+        """
+        self.keys, self.values = (
+            _moved(memory, states[:, :, first : self._length], rows, room, block)
+            for memory, states in zip(self._memory, (self.keys, self.values), strict=True)
+        )
         self._length -= first
+
+
+class CacheMemory:
+    """Memory in which the caches of rows lie, one after the other; the last one that was made is valid."""
+
+    def __init__(self, places: int = 0) -> None:
+        """Args: places: tokens that there is room for at least, when it is first asked for."""
+        self._places, self._whole = places, torch.empty(0)
+
+    def of_layers(self, places: int, like: DynamicCache) -> Iterator[tuple[Tensor, Tensor]]:
+        """Flat memory for the keys and the values of so many tokens in each layer, as it is found."""
+        self._places = max(self._places, places)
+        keys = like.layers[0].keys
+        sizes = [
+            -(-self._places * states.shape[1] * states.shape[3] // _ALIGNED) * _ALIGNED
+            for layer in like.layers
+            for states in (layer.keys, layer.values)
+        ]
+        whole = self._whole
+        if (whole.dtype, whole.device) != (keys.dtype, keys.device) or len(whole) < sum(sizes):
+            del whole
+            self._whole = torch.empty(0)
+            self._whole = keys.new_empty(sum(sizes))
+        pieces = self._whole[: sum(sizes)].split(sizes)
+        return zip(pieces[::2], pieces[1::2], strict=True)
 
 
 class RowCache:
@@ -63,8 +120,17 @@ class RowCache:
         self._starts, self._length = starts, length
 
     @classmethod
-    def of(cls, read: Sequence[tuple[DynamicCache, Tensor]], copies: Tensor, *, room: int) -> "RowCache":
-        """From caches of prompts that were read in parts.
+    def of(
+        cls,
+        read: Iterable[tuple[DynamicCache, Tensor]],
+        copies: Tensor,
+        *,
+        length: int,
+        room: int,
+        new: int,
+        memory: CacheMemory | None = None,
+    ) -> "RowCache":
+        """From caches of prompts that are read in parts, one after the other.
 
         Layers that are not plain attention over all that was read (sliding windows, states) cannot be joined: there
         only one part is possible.
@@ -72,27 +138,39 @@ class RowCache:
         Args:
             read: each part's cache, which is emptied, and its mask (b, P), left-padded.
             copies: (B,), to each row the number of its prompt, counted over all parts.
+            length: tokens of the longest prompt.
             room: tokens to come, or fewer.
+            new: tokens to come at most.
+            memory: to lie in; None is some of its own.
 
         Raises:
             ValueError: several parts of a network whose caches cannot be joined.
         """
-        caches, masks = zip(*read, strict=True)
-        width = max(mask.shape[1] for mask in masks)
-        starts = torch.cat([width - mask.sum(1) for mask in masks])[copies]
-        if not is_plain(caches[0]):
-            if len(caches) > 1:
-                raise ValueError("a cache of sliding windows or states is read in one part")
-            caches[0].reorder_cache(copies)
-            return cls(caches[0], starts, width)
-        joined = DynamicCache()
-        for parts in zip(*(cache.layers for cache in caches), strict=True):
-            keys = _joined([part.keys for part in parts], width)[copies]
-            values = _joined([part.values for part in parts], width)[copies]
-            for part in parts:
+        starts = torch.zeros_like(copies)
+        joined, number = None, 0
+        for cache, mask in read:
+            if not is_plain(cache):
+                if number or len(mask) <= int(copies.max()):
+                    raise ValueError("a cache of sliding windows or states is read in one part")
+                cache.reorder_cache(copies)
+                return cls(cache, (length - mask.sum(1))[copies], length)
+            if joined is None:
+                joined = DynamicCache()
+                pieces = (memory or CacheMemory()).of_layers(len(copies) * (length + new), cache)
+                joined.layers = [
+                    RoomyLayer(piece, layer, rows=len(copies), length=length, room=room)
+                    for piece, layer in zip(pieces, cache.layers, strict=True)
+                ]
+            rows = ((copies >= number) & (copies < number + len(mask))).nonzero().squeeze(1)
+            here = copies[rows] - number
+            starts[rows] = length - mask.sum(1)[here]
+            for layer, part in zip(joined.layers, cache.layers, strict=True):
+                layer.write(rows, part.keys[here], part.values[here])
                 part.keys = part.values = None
-            joined.layers.append(RoomyLayer(_with_room(keys, room), _with_room(values, room), width))
-        return cls(joined, starts, width)
+            number += len(mask)
+        if joined is None:
+            raise ValueError("nothing was read")
+        return cls(joined, starts, length)
 
     @property
     def is_full(self) -> bool:
@@ -120,8 +198,10 @@ class RowCache:
             self.layers.reorder_cache(rows)
             return
         first = int(self._starts.min())
+        in_order = bool((rows[1:] > rows[:-1]).all())
+        block = max(1, -(-len(rows) // _BLOCKS) if in_order else len(rows))
         for layer in self.layers.layers:
-            layer.keep(rows, first, room)
+            layer.keep(rows, first, room, block)
         self._starts, self._length = self._starts - first, self._length - first
 
 
@@ -130,17 +210,34 @@ def is_plain(cache: DynamicCache) -> bool:
     return all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
-def _joined(parts: Sequence[Tensor], width: int) -> Tensor:
-    """Parts (b, K, P, D) under one another, (B, K, width, D), with zeros on their left."""
-    first = parts[0]
-    whole = first.new_zeros((sum(len(part) for part in parts), first.shape[1], width, first.shape[3]))
-    row = 0
-    for part in parts:
-        whole[row : row + len(part), :, width - part.shape[2] :] = part
-        row += len(part)
-    return whole
+def _laid(memory: Tensor, *shape: int) -> Tensor:
+    """The beginning of flat memory in a shape.
+
+    Raises:
+        ValueError: there is not so much of it.
+    """
+    count = math.prod(shape)
+    if count > len(memory):
+        raise ValueError(f"the cache has memory for {len(memory)} numbers, not for {count}")
+    return memory[:count].view(shape)
 
 
-def _with_room(states: Tensor, room: int) -> Tensor:
-    """Zeros, not memory as it was found: hidden columns are weighed with 0, and 0 times NaN is NaN."""
-    return torch.nn.functional.pad(states, (0, 0, 0, room))
+def _moved(memory: Tensor, states: Tensor, rows: Tensor, room: int, block: int) -> Tensor:
+    """Rows of `states` (B, K, L, D), which lie in `memory`, to its beginning, with zeros for `room` more columns.
+
+    Rows in ascending order first close up, the first before the others, and then open up, the last before the others:
+    so none is written over before it has moved.
+
+    Args:
+        block: rows that move at once; all of them where they are in another order.
+    """
+    _, heads, length, size = states.shape
+    starts = range(0, len(rows), block)
+    closed = _laid(memory, len(rows), heads, length, size)
+    for start in starts:
+        closed[start : start + block] = states[rows[start : start + block]]
+    opened = _laid(memory, len(rows), heads, length + room, size)
+    for start in reversed(starts):
+        opened[start : start + block, :, :length] = closed[start : start + block].clone()
+        opened[start : start + block, :, length:] = 0
+    return opened

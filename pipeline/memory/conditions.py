@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.data.tokens import ForwardLimit
-from pipeline.models.compute import choose_device, choose_dtype, forward_limit, kept_activations
+from pipeline.models.compute import choose_device, choose_dtype, forward_limit, frozen_limit, kept_activations
 from pipeline.models.machine import total_memory
 from pipeline.params.schema import Runtime
 
@@ -40,6 +40,8 @@ class Conditions:
     fused_logprobs: bool = True
     memory: int = 1 << 62
     """Bytes of the machine, or of its GPU, whatever else is in it."""
+    frozen: ForwardLimit | None = None
+    """As `limit`, where nothing is trained."""
 
     @property
     def holes(self) -> float:
@@ -65,4 +67,5 @@ class Conditions:
             forward_limit(runtime.max_forward_tokens),
             kept_activations(runtime.recompute, torch.device(device), memory=memory),
             memory=memory,
+            frozen=frozen_limit(runtime.max_forward_tokens),
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from pipeline.data.tokens import AUTO_LIMIT, ForwardLimit
+from pipeline.data.tokens import AUTO_FROZEN_LIMIT, AUTO_LIMIT, ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.memory.conditions import Conditions
 from pipeline.memory.need import needed_bytes
@@ -135,7 +135,7 @@ def _remedies(work: Work | Reading, conditions: Conditions) -> Iterator[Remedy]:
     if conditions.kept != 0:
         yield Remedy("runtime.recompute", "true", work, replace(conditions, kept=0))
     if conditions.limit is None or conditions.limit.above > AUTO_LIMIT.above:
-        yield Remedy("runtime.max_forward_tokens", "auto", work, replace(conditions, limit=AUTO_LIMIT))
+        yield Remedy("runtime.max_forward_tokens", "auto", work, _with_auto_limits(conditions))
     if work.rollout is not None:
         episodes = work.rollout.episodes
         while (episodes := episodes // 2) >= 1:
@@ -146,15 +146,21 @@ def _remedies(work: Work | Reading, conditions: Conditions) -> Iterator[Remedy]:
         yield Remedy(f"{work.section}.per_device_train_batch_size", batch, replace(work, batch=batch), conditions)
     if conditions.limit is not None and work.longest < AUTO_LIMIT.above:
         least = max(64, work.longest)
-        smaller_parts = replace(conditions, limit=ForwardLimit(least, least))
+        smaller_parts = replace(conditions, limit=ForwardLimit(least, least), frozen=ForwardLimit(least, least))
         yield Remedy("runtime.max_forward_tokens", least, work, smaller_parts)
     if work.finetuning.method == "full":
         lora = work.finetuning.model_copy(update={"method": "lora"})
         yield Remedy(f"{work.section}.finetuning.method", "lora", replace(work, finetuning=lora), conditions)
 
 
+def _with_auto_limits(conditions: Conditions) -> Conditions:
+    return replace(conditions, limit=AUTO_LIMIT, frozen=AUTO_FROZEN_LIMIT)
+
+
 def _smaller(work: Reading, conditions: Conditions) -> Iterator[Remedy]:
-    """Fewer samples, or texts, at once."""
+    """Texts in parts, and fewer samples, or texts, at once."""
+    if conditions.frozen is None:
+        yield Remedy("runtime.max_forward_tokens", "auto", work, _with_auto_limits(conditions))
     samples = work.smaller_samples()
     while samples is not None and samples.sampled is not None:
         yield Remedy("sampling.batch_size", samples.sampled.count, samples, conditions)

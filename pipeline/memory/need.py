@@ -1,7 +1,7 @@
 """What a stage holds in memory at its peak, from configs and parameters alone: no weights are loaded.
 
-A sum of what is there at once: libraries, weights, AdamW's two moments, and the largest step's activations, logits and
-gradients; in PPO, the rollout, too: its key-value cache and merged weights, or a forward pass of the reward model.
+A sum of what is there at once: libraries, weights, the optimiser's moments, and the largest step's activations, logits
+and gradients; in PPO, the rollout, too: its key-value cache and merged weights, or a forward pass of the reward model.
 docs/operations.md says how far it is off.
 """
 
@@ -11,11 +11,12 @@ from typing import Any
 from pipeline.memory.conditions import LIBRARIES, Conditions
 from pipeline.memory.parts import Parts, added, largest_of, total
 from pipeline.memory.reading import HEAD_ROWS, Reading, Rows, head_bytes, reading_parts, sampling_parts, scoring_parts
+from pipeline.memory.weights import is_large, moment_bytes, scorer_number, weight_bytes, widest_layer
 from pipeline.memory.work import Pass, Rollout, Work, planned_steps
 from pipeline.models.footprint import kept_bytes, recomputed_bytes
 
 _REUSED = 0.5
-"""Of a rollout's memory, the share that the update behind it finds in pieces large enough for it, on a CPU."""
+"""Of what comes before training steps or after them, the share that finds their pieces of a CPU's heap large enough."""
 _WEIGHT_ROWS = 512
 """Rows of logits that are there at once where the head is trained, see `linear_logprobs`."""
 
@@ -29,25 +30,56 @@ def memory_parts(work: Work | Reading, conditions: Conditions) -> Parts:
     """Bytes at the peak, by role."""
     if isinstance(work, Reading):
         return reading_parts(work, conditions)
-    trained = _trained_weights(work)
-    weights, number = work.model.weights, conditions.number
-    full = _keeps_fp32(work)
-    # a reference has the number format of what is trained
-    held = (1 + work.critics + work.frozen) * weights * (4 if full else number)
+    trained, full = _trained_weights(work), _keeps_fp32(work)
+    networks = (1 + work.critics + work.frozen) * _network_bytes(work, conditions)
     steps = planned_steps(work, conditions.limit)
     passing = largest_of(_step_parts(work, step, conditions, 4 * trained) for step in steps)
+    held = {"weights": networks + (0 if full else 4 * trained)}
     if work.rollout is not None:
-        held += work.rollout.scorer.weights * 4
+        scorer = work.rollout.scorer
+        number = scorer_number(scorer, stored=4, products=conditions.number)
+        held["weights"] += weight_bytes(scorer, number)
         sampling = _rollout_parts(work, work.rollout, conditions)
         reused = _REUSED if conditions.device.type == "cpu" else 1.0
         smaller = min(total(passing), total(sampling))
         passing = added(largest_of([passing, sampling]), {"copies": int((1 - reused) * smaller)})
-    if not work.writes and not full:
-        # a reward model goes on to score, merged and in fp32; on a CPU its first copy is in fp32, too, in the same heap
-        fp32 = 4 * weights if conditions.device.type == "cpu" and number < 4 else 0
-        passing = added(passing, {"copies": (4 - number) * weights + fp32})
-    held_parts = {"weights": held + (0 if full else 4 * trained), "optimiser": 8 * trained}
-    return added({"libraries": LIBRARIES}, held_parts, passing)
+    held["optimiser"] = moment_bytes(trained, work.optimizer, conditions.device)
+    copied = _copied_bytes(work, conditions)
+    if not work.writes and conditions.device.type == "cpu":
+        # before and after its steps a reward model is in other pieces of the heap than they are
+        copied -= int(_REUSED * min(copied, total(passing)))
+    training = added(held, passing, {"copies": copied})
+    return added({"libraries": LIBRARIES}, largest_of([training, _loading_parts(work, conditions)]))
+
+
+def _network_bytes(work: Work, conditions: Conditions) -> int:
+    """Of the weights of one network; a reference has the number format of what is trained."""
+    return weight_bytes(work.model, 4 if _keeps_fp32(work) else conditions.number, work.finetuning.quantization)
+
+
+def _loading_parts(work: Work, conditions: Conditions) -> Parts:
+    """A CPU reads weights before it quantises them; a GPU never has them, as they are read beside it."""
+    if work.finetuning.quantization == "none" or conditions.device.type != "cpu":
+        return {}
+    others = (1 + work.critics + work.frozen) * _network_bytes(work, conditions)
+    return {"weights": weight_bytes(work.model, conditions.number) + others}
+
+
+def _copied_bytes(work: Work, conditions: Conditions) -> int:
+    """Weights that are there in another number format, too."""
+    number, cpu = conditions.number, conditions.device.type == "cpu"
+    if work.finetuning.quantization != "none":
+        # one layer at a time is widened, and in the end a reward model is put together from what is stored
+        widened = widest_layer(work.model.size) * number
+        whole = weight_bytes(work.model, number if is_large(work.model) else 4)
+        return widened if work.writes else (1 + cpu) * whole
+    if work.writes or _keeps_fp32(work):
+        return 0
+    if is_large(work.model):
+        # adapters are merged in fp32, one layer at a time: its weight and what is added to it
+        return 8 * widest_layer(work.model.size)
+    # a reward model goes on to score, merged and in fp32; on a CPU its first copy is in fp32, too, in the same heap
+    return (4 - number) * work.model.weights + (4 * work.model.weights if cpu and number < 4 else 0)
 
 
 def _trained_weights(work: Work) -> int:
@@ -103,7 +135,10 @@ def _head_bytes(work: Work, tokens: int, conditions: Conditions) -> int:
 def _rollout_parts(work: Work, rollout: Rollout, conditions: Conditions) -> Parts:
     """Of sampling, with merged weights and the cache, or of scoring."""
     size, number, width = work.model.size, conditions.number, work.longest
-    merged = size.layers * size.layer_weights * number if work.finetuning.method == "lora" else 0
+    # above weights in 4 bits adapters stay apart
+    merges = work.finetuning.method == "lora" and work.finetuning.quantization == "none"
+    merged = size.layers * size.layer_weights * number if merges else 0
     rows = Rows(rollout.episodes, width)
     sampled = added(sampling_parts(size, rows, rollout.new, conditions), {"copies": merged})
-    return largest_of([sampled, scoring_parts(rollout.scorer.size, rows, conditions)])
+    scored = scorer_number(rollout.scorer, stored=4, products=number)
+    return largest_of([sampled, scoring_parts(rollout.scorer.size, rows, conditions, number=scored)])

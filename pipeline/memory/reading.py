@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass, replace
 
+from pipeline.data.tokens import ForwardLimit
 from pipeline.kernels.long_attention import is_long
 from pipeline.memory.conditions import LIBRARIES, Conditions
 from pipeline.memory.parts import Parts, added, largest_of
+from pipeline.memory.weights import scorer_number, weight_bytes, widest_layer
 from pipeline.memory.work import Model
-from pipeline.models.chunks import cache_places, plan_chunks
+from pipeline.models.chunks import cache_bytes, cache_places, plan_chunks
 from pipeline.models.footprint import NetworkSize
 from pipeline.models.prompt_reading import tokens_at_once
 from pipeline.models.reward import SCORED_TOKENS
+from pipeline.params.base import Quantization
 
 HEAD_ROWS = 128
 _SOFTMAX_ROWS = 16
@@ -23,6 +26,17 @@ class Rows:
     count: int
     length: int
     """Tokens of the longest."""
+    texts: int = 1
+    """In each row: both responses of a pair follow one copy of their prompt."""
+    text: int = 0
+    """Tokens of the longest text, by which rows are bounded; 0 is a row's."""
+
+    def bounded(self, limit: ForwardLimit | None) -> "Rows":
+        """Those that pass at once."""
+        text = self.text or self.length
+        if limit is None or self.count * self.texts * text <= limit.above:
+            return self
+        return replace(self, count=max(1, limit.part // text // self.texts))
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,9 @@ class Reading:
     """Policies are in fp32: the one that is trained from it will be."""
     scorer: Model | None = None
     scorer_number: int = 4
-    """Bytes of a weight of the reward model."""
+    """Bytes of a stored weight of the reward model."""
+    quantization: Quantization = "none"
+    """Of the policies."""
     sampled: Rows | None = None
     new: int = 0
     """Of these, the tokens of a response."""
@@ -75,7 +91,7 @@ class Reading:
         """With responses of at most `new` tokens."""
         less = max(0, self.new - new)
         shorter = {
-            name: replace(rows, length=max(1, rows.length - less))
+            name: replace(rows, length=max(1, rows.length - less), text=max(0, rows.text - less))
             for name in ("sampled", "read", "scored")
             if (rows := getattr(self, name)) is not None
         }
@@ -85,21 +101,27 @@ class Reading:
 def reading_parts(work: Reading, conditions: Conditions) -> Parts:
     """Bytes at the peak, by role."""
     number = 4 if work.widened else conditions.number
-    weights = work.policies * work.policy.weights * number
+    weights = work.policies * weight_bytes(work.policy, number, work.quantization)
+    widened = 0 if work.quantization == "none" else widest_layer(work.policy.size) * number
     moments: list[Parts] = []
     if work.sampled is not None:
         moments.append(sampling_parts(work.policy.size, work.sampled, work.new, conditions))
     if work.read is not None and work.policies:
-        moments.append(_logprob_parts(work.policy.size, work.read, conditions))
+        read = _logprob_parts(work.policy.size, work.read.bounded(conditions.frozen), conditions)
+        moments.append(added(read, {"copies": widened}))
     if work.scorer is not None:
-        weights += work.scorer.weights * work.scorer_number
+        scored = scorer_number(work.scorer, stored=work.scorer_number, products=conditions.number)
+        weights += weight_bytes(work.scorer, scored)
         if work.scored is not None:
-            moments.append(scoring_parts(work.scorer.size, work.scored, conditions, whole=work.whole))
-    return added({"libraries": LIBRARIES, "weights": weights}, largest_of(moments))
+            parts = scoring_parts(work.scorer.size, work.scored, conditions, number=scored, whole=work.whole)
+            moments.append(parts)
+    read_whole = weight_bytes(work.policy, number) if widened and conditions.device.type == "cpu" else 0
+    computing = added({"weights": weights}, largest_of(moments))
+    return added({"libraries": LIBRARIES}, largest_of([computing, {"weights": weights + read_whole}]))
 
 
 def sampling_parts(size: NetworkSize, rows: Rows, new: int, conditions: Conditions) -> Parts:
-    """The cache, one layer while prompts are read, and the logits of a token.
+    """The cache of all rows, that of a part of the prompts while it is read, with one layer, and a token's logits.
 
     Args:
         rows: prompts with their responses, all at once.
@@ -109,8 +131,9 @@ def sampling_parts(size: NetworkSize, rows: Rows, new: int, conditions: Conditio
     rows = _sampled_at_once(rows, new, size, conditions)
     softmaxed = min(rows.count, _SOFTMAX_ROWS) if conditions.device.type == "cpu" else rows.count
     prompts = _read_at_once(Rows(rows.count, max(1, rows.length - new)), conditions)
+    places = rows.count * rows.length + prompts.count * prompts.length
     return {
-        "cache": 2 * size.layers * rows.count * rows.length * size.key_width * number,
+        "cache": places * cache_bytes(size, number=number),
         "logits": (rows.count * number + softmaxed * 20) * size.vocabulary,
         "activations": int(conditions.holes * layer_bytes(size, prompts, conditions, number)),
     }
@@ -129,11 +152,19 @@ def _read_at_once(prompts: Rows, conditions: Conditions) -> Rows:
     return Rows(min(prompts.count, max(1, tokens_at_once(conditions.device) // prompts.length)), prompts.length)
 
 
-def scoring_parts(size: NetworkSize, rows: Rows, conditions: Conditions, *, whole: bool = False) -> Parts:
-    """One layer of the reward model, in fp32; on a CPU texts pass in parts, unless they are tried as a `whole`."""
-    split = conditions.device.type == "cpu" and not whole
-    at_once = min(rows.count, max(1, SCORED_TOKENS // rows.length)) if split else rows.count
-    return {"activations": int(conditions.holes * layer_bytes(size, Rows(at_once, rows.length), conditions, number=4))}
+def scoring_parts(
+    size: NetworkSize, rows: Rows, conditions: Conditions, *, number: int = 4, whole: bool = False
+) -> Parts:
+    """One layer of the reward model; texts pass in parts, unless they are tried as a `whole`.
+
+    Args:
+        number: bytes of a number.
+    """
+    if not whole:
+        # a CPU has a bound of its own, see `RewardModel`
+        part = min(SCORED_TOKENS, conditions.frozen.part if conditions.frozen else SCORED_TOKENS)
+        rows = rows.bounded(ForwardLimit(part, part) if conditions.device.type == "cpu" else conditions.frozen)
+    return {"activations": int(conditions.holes * layer_bytes(size, rows, conditions, number))}
 
 
 def _logprob_parts(size: NetworkSize, rows: Rows, conditions: Conditions) -> Parts:

@@ -12,6 +12,7 @@ from pipeline.models.folders import config_of, stored_dtype
 from pipeline.models.policy import load_tokenizer
 from pipeline.models.reward import load_reward_tokenizer
 from pipeline.models.text_length import longest_text
+from pipeline.params.base import Quantization
 from pipeline.params.evaluation import EvaluateReward, Scoring
 from pipeline.params.schema import Sampling
 
@@ -32,17 +33,33 @@ def collection(policy: Model, sampling: Sampling, *, prompts: Sequence[int], sam
     )
 
 
-def reference(policy: Model, *, batch: int, pairs: Sequence[Example], widened: bool) -> Reading:
+def reference(
+    policy: Model, *, batch: int, pairs: Sequence[Example], widened: bool, quantization: Quantization = "none"
+) -> Reading:
     """score_reference.
 
     Args:
         batch: pairs at once.
         widened: DPO trains in full, and its reference has that one's number format.
+        quantization: of the weights below DPO's adapters, and so of its reference.
     """
     longest = max((max(one.rows) for one in pairs), default=1)
     rows = max((len(one.rows) for one in pairs), default=1)
-    read = Rows(min(batch, len(pairs)) * rows, longest)
-    return Reading(section="score_reference", policy=policy, policies=1, widened=widened, read=read, batch=batch)
+    read = Rows(
+        min(batch, len(pairs)) * rows,
+        longest,
+        texts=2 // rows,
+        text=max((-(-one.planned // 2) for one in pairs), default=1),
+    )
+    return Reading(
+        section="score_reference",
+        policy=policy,
+        policies=1,
+        widened=widened,
+        quantization=quantization,
+        read=read,
+        batch=batch,
+    )
 
 
 def reward_evaluation(scorer: Model, *, batch: int, longest: int, number: int, texts: int) -> Reading:

@@ -11,7 +11,7 @@ from pipeline.data.tokens import TokenizedExample
 from pipeline.kernels.packing import group_pair
 from pipeline.memory.work import Example, Model, Rollout, Work, largest
 from pipeline.models.reward_texts import RewardTexts
-from pipeline.params.base import Finetuning
+from pipeline.params.base import Finetuning, OptimizerName
 
 
 class Supervised(Protocol):
@@ -23,6 +23,8 @@ class Supervised(Protocol):
     def per_device_train_batch_size(self) -> int: ...
     @property
     def gradient_accumulation_steps(self) -> int: ...
+    @property
+    def optimizer(self) -> OptimizerName: ...
 
 
 class Preference(Supervised, Protocol):
@@ -45,6 +47,8 @@ class Experience(Protocol):
     def advantage_estimator(self) -> str: ...
     @property
     def critic(self) -> str: ...
+    @property
+    def optimizer(self) -> OptimizerName: ...
 
 
 def sft_work(config: Any, settings: Supervised, examples: Sequence[Example]) -> Work:
@@ -126,6 +130,7 @@ def _supervised(
         batch=settings.per_device_train_batch_size,
         examples=tuple(largest(examples, lambda example: example.planned)),
         accumulated=settings.gradient_accumulation_steps,
+        optimizer=settings.optimizer,
     )
 
 
@@ -159,6 +164,7 @@ def ppo_work(
         examples=tuple(Example.of_text(length, new_tokens) for length in prompts),
         frozen=int(apart or settings.finetuning.method == "full"),
         critics=int(own_critic),
+        optimizer=settings.optimizer,
         rollout=Rollout(settings.rollout_batch_size, new_tokens, Model.of(scorer, writes=False)),
     )
 

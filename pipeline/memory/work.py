@@ -11,7 +11,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_N
 
 from pipeline.data.tokens import ForwardLimit
 from pipeline.models.footprint import NetworkSize
-from pipeline.params.base import Finetuning, SupervisedSchedule
+from pipeline.params.base import Finetuning, OptimizerName, SupervisedSchedule
 from pipeline.training.schedule import plan_batches
 
 _LARGEST = 1024
@@ -102,6 +102,7 @@ class Work:
     examples: tuple[Example, ...]
     accumulated: int = 1
     """Batches of one optimiser step."""
+    optimizer: OptimizerName = "adamw"
     frozen: int = 0
     """Copies of the model that are only read."""
     critics: int = 0

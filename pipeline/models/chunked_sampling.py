@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, TokenizedExample, collate, tokenize_prompt
+from pipeline.kernels.cache import CacheMemory
 from pipeline.models.chunks import Chunk, cache_places, plan_chunks
 from pipeline.models.drawing import row_uniforms, stream_key
 from pipeline.models.footprint import NetworkSize
@@ -50,12 +51,14 @@ def sample_prompts(
         on_chunk: called with the number of prompts of each chunk that is done.
     """
     found: list[Sampled | None] = [None] * len(prompts)
-    for number, chunk in enumerate(chunks_of(sampler, [len(prompt) for prompt in prompts])):
+    chunks = chunks_of(sampler, [len(prompt) for prompt in prompts])
+    memory = CacheMemory(max((chunk.places for chunk in chunks), default=0))
+    for number, chunk in enumerate(chunks):
         kept = _Kept(resume, f"{title} {number:05}", key, chunk)
         asked = [prompts[row] for row in chunk.rows]
         sampled = kept.restore(asked)
         if sampled is None:
-            sampled = sample(sampler, asked, row_uniforms(key, chunk.rows, chunk.new))
+            sampled = sample(sampler, asked, row_uniforms(key, chunk.rows, chunk.new), memory=memory)
             kept.save(sampled)
         for row, one in zip(chunk.rows, sampled, strict=True):
             found[row] = one

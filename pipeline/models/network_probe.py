@@ -69,7 +69,8 @@ def _sampled(network: Any, ids: Tensor) -> Tensor:
     ).last_hidden_state[0, _PADDING:]
     found = [project_logits(network, states).float()]
     row = torch.zeros(1, dtype=torch.long, device=ids.device)
-    cache = RowCache.of([(read, mask)], row, room=_TOKENS - _PROMPT)
+    new = _TOKENS - _PROMPT
+    cache = RowCache.of([(read, mask)], row, length=_PADDING + _PROMPT, room=new, new=new)
     for token in range(_PROMPT, _TOKENS):
         mask, positions = cache.next_token()
         states = network.base_model(

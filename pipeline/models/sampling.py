@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import TokenizedExample
-from pipeline.kernels.cache import ROOM
+from pipeline.kernels.cache import ROOM, CacheMemory
 from pipeline.models.backbone import project_logits
 from pipeline.models.drawing import Truncation, draw
 from pipeline.models.policy import Policy
@@ -62,7 +62,9 @@ class Sampler:
 
 
 @torch.no_grad()
-def sample(sampler: Sampler, prompts: Sequence[list[int]], uniform: Tensor) -> list[Sampled]:
+def sample(
+    sampler: Sampler, prompts: Sequence[list[int]], uniform: Tensor, *, memory: CacheMemory | None = None
+) -> list[Sampled]:
     """Sample one response to each prompt, all at once.
 
     The log-probs are this network's, with its merged weights, number format and cache, at the temperature.
@@ -70,11 +72,13 @@ def sample(sampler: Sampler, prompts: Sequence[list[int]], uniform: Tensor) -> l
     Args:
         prompts: token ids.
         uniform: (B, at least `max_new_tokens`), on the CPU; the numbers that decide on each token, see `row_uniforms`.
+        memory: that the cache may lie in, see `RowCache.of`.
     """
     network: Any = sampler.policy.causal_lm
     device, steps = network.device, sampler.sampling.max_new_tokens
     room = min(ROOM, steps - 1)
-    states, cache = read_prompts(network, prompts, pad_token_id=sampler.tokenizer.pad_token_id, room=room)
+    pad = sampler.tokenizer.pad_token_id
+    states, cache = read_prompts(network, prompts, pad_token_id=pad, room=room, new=steps - 1, memory=memory)
     stop_ids, uniform = sampler.stop_ids.to(device), uniform.to(device)
     look = _LOOK.get(device.type, _LOOK_ELSEWHERE)
     whole_mask = cache.has_room_layers and _takes_whole_mask(network)

@@ -26,6 +26,7 @@ def reading_works(params: Params, models: PlannedModels, amounts: Amounts) -> di
         batch=settings.batch_size,
         pairs=[row] * min(pair.count, settings.batch_size),
         widened=params.optimize.dpo.finetuning.method == "full",
+        quantization=params.optimize.dpo.finetuning.quantization,
     )
     test = amounts.pairs["test"]
     works["evaluate_reward"] = reward_evaluation(

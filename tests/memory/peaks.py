@@ -48,9 +48,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LARGE = {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 6, "vocab_size": 8192}
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 8192}
 CASES = [
-    ("sft", 96, "lora"), ("sft", 400, "full"),
+    ("sft", 256, "lora"), ("sft", 400, "full"),
     ("dpo", 96, "full"), ("dpo", 400, "lora"),
-    ("reward", 96, "lora"), ("reward", 320, "full"),
+    ("reward", 256, "lora"), ("reward", 320, "full"),
     ("ppo", 64, "full"), ("ppo", 160, "lora"),
     ("sampling", 200, "none"), ("scoring", 400, "none"),
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipeline.data.tokens import AUTO_LIMIT
+from pipeline.data.tokens import AUTO_FROZEN_LIMIT, AUTO_LIMIT
 from pipeline.memory.conditions import Conditions, Machine
 from pipeline.memory.fitting import check_fit, estimate_fit
 from pipeline.memory.need import memory_parts, needed_bytes
@@ -35,9 +35,12 @@ def evaluated(params: Params, *, batch: int = 32, prompt: int = 40, texts: int =
 
 
 def test_the_cache_is_that_of_all_rows_at_their_full_length(params: Params) -> None:
-    """Keys and values of 30 layers, 3 heads of 64, in bf16, for 256 rows of 8 + 24 tokens."""
+    """Keys and values of 30 layers, 3 heads of 64, in bf16, for 256 rows of 8 + 24 tokens.
+
+    Beside it are those of 2,048 tokens of prompts, as many as pass at once, until they are written into it.
+    """
     parts = memory_parts(collected(params), CPU)
-    assert parts["cache"] == 2 * 30 * (3 * 64) * 2 * 256 * 32
+    assert parts["cache"] == 2 * 30 * (3 * 64) * 2 * (256 * 32 + 2048)
     assert parts["weights"] == 2 * POLICY.weights
     assert memory_parts(collected(params, samples=100), CPU)["cache"] == parts["cache"] * 100 // 256
 
@@ -83,16 +86,48 @@ def test_the_advice_is_enough_or_says_that_it_is_not(params: Params, gib: int) -
         keys = [remedy.key for remedy in fit.remedies]
         assert len(set(keys)) == len(keys) and all(key in fit.problem for key in keys)
         allowed = {"sampling.batch_size", "sampling.max_new_tokens", f"{work.section}.batch_size"}
+        allowed.add("runtime.max_forward_tokens")
         assert set(keys) <= allowed
 
 
 def test_a_smaller_batch_is_advised_by_the_key_that_sets_it(params: Params) -> None:
-    pairs = [Example.of_pair(500, 500, 500)] * 512
-    fit = estimate_fit(reference(POLICY, batch=512, pairs=pairs, widened=False), CPU, limit=2 * GIB)
+    def tried(batch: int) -> Reading:
+        return reward_evaluation(POLICY, batch=batch, longest=512, number=4, texts=512)
+
+    fit = estimate_fit(tried(512), CPU, limit=2 * GIB)
     (remedy,) = fit.remedies
-    assert remedy.key == "score_reference.batch_size" and remedy.value in (256, 128, 64, 32, 16)
-    batch = int(str(remedy.value))
-    assert remedy.need == needed_bytes(reference(POLICY, batch=batch, pairs=pairs, widened=False), CPU)
+    assert remedy.key == "evaluate_reward.batch_size" and remedy.value in (256, 128, 64, 32, 16)
+    assert remedy.need == needed_bytes(tried(int(str(remedy.value))), CPU)
+
+
+def test_batches_that_pass_whole_are_bounded_before_they_are_made_smaller(params: Params) -> None:
+    pairs = [Example.of_pair(500, 500, 500)] * 512
+    work = reference(POLICY, batch=512, pairs=pairs, widened=False)
+    (remedy,) = estimate_fit(work, CPU, limit=2 * GIB).remedies
+    assert (remedy.key, remedy.value) == ("runtime.max_forward_tokens", "auto")
+    bounded = replace(CPU, frozen=AUTO_FROZEN_LIMIT)
+    assert remedy.need == needed_bytes(work, bounded) and estimate_fit(work, bounded, limit=2 * GIB).fits
+
+
+def test_passes_without_gradient_are_bounded_as_the_stages_bound_them(params: Params) -> None:
+    """4,096 tokens are four responses of 1,000, which are two rows of a pair; 8,192 pass whole."""
+    pairs, limit = [Example.of_pair(500, 500, 500)] * 512, AUTO_FROZEN_LIMIT
+    for batch, rows in ((512, 2), (5, 2), (4, 4), (3, 3)):
+        read = reference(POLICY, batch=batch, pairs=pairs, widened=False).read
+        assert read is not None and read.bounded(limit).count == rows
+        assert read.bounded(None).count == batch
+    assert Rows(9, 1000).bounded(limit).count == 4 and Rows(8, 1000).bounded(limit).count == 8
+    assert Rows(2, 9000).bounded(limit).count == 1
+    bounded, gpu = replace(CPU, frozen=limit), replace(CPU, frozen=limit, device=torch.device("cuda"))
+    long = replace(evaluated(params, batch=64, prompt=1000), sampled=None, read=None)
+    four = replace(evaluated(params, batch=4, prompt=1000), sampled=None, read=None)
+    assert (
+        memory_parts(long, gpu)["activations"]
+        == memory_parts(four, gpu)["activations"]
+        < (memory_parts(long, replace(gpu, frozen=None))["activations"])
+    )
+    one = replace(evaluated(params, batch=1, prompt=1000), sampled=None, read=None)
+    assert memory_parts(long, bounded)["activations"] == memory_parts(one, bounded)["activations"]
 
 
 def test_what_is_done_is_said(params: Params, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,11 +95,11 @@ def test_no_chunk_is_sampled_or_written_twice(
     def limited(stop_after: int) -> Any:
         sampled.clear()
 
-        def counted(sampler: Sampler, prompts: list[list[int]], uniform: torch.Tensor) -> Any:
+        def counted(sampler: Sampler, prompts: list[list[int]], uniform: torch.Tensor, **more: Any) -> Any:
             if len(sampled) == stop_after:
                 raise Killed
             sampled.append(len(prompts))
-            return sample(sampler, prompts, uniform)
+            return sample(sampler, prompts, uniform, **more)
 
         return counted
 

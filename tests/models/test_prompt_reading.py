@@ -25,7 +25,7 @@ def test_prompts_are_read_as_each_is_alone(
         lambda module, positional, named: seen.append(named["input_ids"].numel()), with_kwargs=True
     )
     with torch.no_grad():
-        states, cache = read_prompts(network, PROMPTS, pad_token_id=tokenizer.pad_token_id, room=2)
+        states, cache = read_prompts(network, PROMPTS, pad_token_id=tokenizer.pad_token_id, room=2, new=2)
         assert sum(seen) == read, "padding was read, or equal prompts twice"
         for row, prompt in enumerate(PROMPTS):
             alone = network.base_model(input_ids=torch.tensor([prompt]), use_cache=False).last_hidden_state[0, -1]
