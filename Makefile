@@ -16,10 +16,10 @@ unexport PYTHONDONTWRITEBYTECODE
 QUICK := $(addprefix tests/,objectives data judges test_docs.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check plan recipe repro pull quick test lint typecheck unit label ui sync compare promote publish export chat report plots bench gc graph lock clean
+.PHONY: help setup check plan recipe repro pull quick test lint typecheck unit label ui sync compare promote publish export chat report plots bench gpu-check gc graph lock clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(READY) ## create .venv from the lock files
 
@@ -103,6 +103,9 @@ report: $(READY) ## look up again when, from which commit and at what cost the p
 
 bench: $(READY) ## speed and memory beside TRL, into benchmarks/results.md
 	$(RUN) python -m benchmarks.run
+
+gpu-check: $(READY) ## what only a GPU can show, in under ten minutes: determinism, memory, speed beside TRL, rollouts; one table
+	@$(RUN) $(BIN)/python -m benchmarks.gpu_check
 
 gc: $(READY) ## say what of DVC's cache nothing needs any more; FORCE=1 removes it
 	@$(RUN) python -m pipeline.gc $(if $(filter 1,$(FORCE)),--force)

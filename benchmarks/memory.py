@@ -25,6 +25,10 @@ from tests.peak_memory import peak_kib
 from tests.tiny_models import byte_level_tokenizer, changed
 
 SIZES: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "vocab_size": 8192, "tie_word_embeddings": True,
+    },
     "0.5B": {
         "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
         "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True,

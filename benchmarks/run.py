@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from pipeline.environment import ENVIRONMENT
 
 PEERS = WORK / "trl-1.12"
 """TRL 1.12, the last that had PPO, beside the current release of the environment."""
-PEER_ATTENTION = ("sdpa", "eager")
-"""The peer's default, and plain matrix products, often faster on a CPU: it is measured with its faster one."""
+PEER_ATTENTION = ("sdpa", "flash_attention_2" if torch.cuda.is_available() and find_spec("flash_attn") else "eager")
+"""The peer's default, and flash attention where it is installed on a GPU, or plain matrix products, often faster on a
+CPU: it is measured with its faster one."""
 
 
 def main() -> None:
@@ -39,9 +41,9 @@ def main() -> None:
     prepare()
     chosen = [w for w in WORKLOADS if not arguments.only or w.name in arguments.only]
     if any(workload.task == "ppo" and workload.has_peer for workload in chosen):
-        _install_ppo_peer()
+        install_ppo_peer()
     rate = matmul_rate()
-    rows = [_compare(workload, arguments.repeats, rate) for workload in chosen]
+    rows = [compare(workload, arguments.repeats, rate) for workload in chosen]
     results = {
         "machine": _machine(rate),
         "repeats": arguments.repeats,
@@ -51,7 +53,7 @@ def main() -> None:
     write_report(results, arguments.out)
 
 
-def _compare(workload: Workload, repeats: int, rate: MatmulRate) -> dict[str, Any]:
+def compare(workload: Workload, repeats: int, rate: MatmulRate) -> dict[str, Any]:
     """Ours, then the peer with each attention; from then on the faster one, alternately with ours.
 
     Alternately, so that a machine that slows down slows both; the side that begins changes.
@@ -169,7 +171,8 @@ def _scaling() -> list[dict[str, Any]]:
     return [dict(_worker("scaling", [point, switch], {})) for point in POINTS for switch in ("on", "off")]
 
 
-def _install_ppo_peer() -> None:
+def install_ppo_peer() -> None:
+    """TRL 1.12 beside the environment, where it is not there yet."""
     if not PEERS.exists():
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps"]
         subprocess.run([*pip, "--target", str(PEERS), "trl==1.12.0"], check=True)

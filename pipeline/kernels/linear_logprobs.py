@@ -5,19 +5,30 @@ Logits of more than a few rows never exist, forward or backward. Without it they
 `token_statistics` of `pipeline.objectives.logprobs`, on whole logits.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from pipeline.objectives.logprobs import TokenStatistics
+from pipeline.objectives.logprobs import TokenStatistics, softmax_rows
 
-# Rows that go through the head at once: enough to use the matmul units, few enough to stay small.
-_HEAD_ROWS = 128
-# The same where a gradient of the weights is summed in fp32: each sum reads and writes the whole matrix.
-_WEIGHT_ROWS = 512
-# Rows whose softmax is computed at once, in fp32: they stay in a CPU's cache.
-_SOFTMAX_ROWS = 16
+
+class HeadRows(NamedTuple):
+    """How many rows go through the head at once."""
+
+    forward: int
+    """Enough to use the matmul units, few enough to stay small."""
+    weights: int
+    """The same where a gradient of the weights is summed in fp32: each sum reads and writes the whole matrix."""
+
+
+_ROWS = {"cpu": HeadRows(128, 512)}
+_ROWS_ELSEWHERE = HeadRows(1024, 1024)
+
+
+def head_rows(kind: str) -> HeadRows:
+    """By the type of a device: a GPU has more matmul units to fill."""
+    return _ROWS.get(kind, _ROWS_ELSEWHERE)
 
 
 def linear_token_statistics(
@@ -59,11 +70,12 @@ class _LinearTokenLogprobs(torch.autograd.Function):
         logprobs = states.new_zeros(len(states), dtype=torch.float32)
         entropy = torch.zeros_like(logprobs)
         pulls = torch.empty_like(states) if ctx.needs_input_grad[0] else None
-        for start in range(0, len(states), _HEAD_ROWS):
-            rows = slice(start, start + _HEAD_ROWS)
+        size, part_size = head_rows(states.device.type).forward, softmax_rows(states.device)
+        for start in range(0, len(states), size):
+            rows = slice(start, start + size)
             logits = states[rows] @ weight.T
-            for at in range(0, len(logits), _SOFTMAX_ROWS):
-                part = slice(at, at + _SOFTMAX_ROWS)
+            for at in range(0, len(logits), part_size):
+                part = slice(at, at + part_size)
                 ids = token_ids[rows][part, None]
                 predictions = _log_softmax(logits[part], temperature)
                 logprobs[rows][part] = predictions.gather(1, ids).squeeze(1)
@@ -92,15 +104,16 @@ class _LinearTokenLogprobs(torch.autograd.Function):
 def _weight_gradient(states: Tensor, weight: Tensor, token_ids: Tensor, scale: Tensor, temperature: float) -> Tensor:
     """Gradient (V, H) of sum(scale * T * log-probs)."""
     total = None
-    for start in range(0, len(states), _WEIGHT_ROWS):
-        rows = slice(start, start + _WEIGHT_ROWS)
+    size, part_size = head_rows(states.device.type).weights, softmax_rows(states.device)
+    for start in range(0, len(states), size):
+        rows = slice(start, start + size)
         logits = states[rows] @ weight.T
-        for at in range(0, len(logits), _SOFTMAX_ROWS):
-            part = slice(at, at + _SOFTMAX_ROWS)
+        for at in range(0, len(logits), part_size):
+            part = slice(at, at + part_size)
             pull = _pull(_log_softmax(logits[part], temperature), token_ids[rows][part, None])
             logits[part] = pull * scale[rows][part, None]
         gradient = logits.T @ states[rows]
-        if len(states) <= _WEIGHT_ROWS:
+        if len(states) <= size:
             return gradient
         total = gradient.float() if total is None else total.add_(gradient)
     return torch.zeros_like(weight) if total is None else total.to(weight.dtype)

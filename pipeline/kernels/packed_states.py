@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.kernels.branch_attention import BLOCK, FLEX, branch_mask
 from pipeline.kernels.flat_rows import FlatRows, flat_rows
 from pipeline.kernels.packing import PackedRows
 from pipeline.kernels.recomputation import recomputed
@@ -52,6 +53,8 @@ def _padded_states(backbone: Any, rows: PackedRows, index: Tensor) -> Tensor:
 
 def _flat_states(backbone: Any, rows: PackedRows, index: Tensor) -> Tensor:
     """`packed_states` of one row that holds the real tokens of all rows; attention puts each back into its row."""
+    if backbone.config._attn_implementation == FLEX:
+        return _branch_states(backbone, rows, index)
     width = rows.branch.shape[1]
     branch = nn.functional.pad(rows.branch, (0, -width % _MULTIPLE), value=-1)
     # with one response a row, the tokens of every row see those before them
@@ -72,6 +75,32 @@ def _flat_states(backbone: Any, rows: PackedRows, index: Tensor) -> Tensor:
     return states
 
 
+def _branch_states(backbone: Any, rows: PackedRows, index: Tensor) -> Tensor:
+    """`_flat_states` where attention itself reads the flat row; what fills it up is a row of its own."""
+    layout = FlatRows.of(rows.branch >= 0, multiple=BLOCK)
+    number = torch.arange(layout.rows, device=index.device).repeat_interleave(layout.width)[layout.places]
+    branch = rows.branch.flatten()[layout.places]
+    number[layout.real :], branch[layout.real :] = layout.rows, 0
+    hidden = backbone(
+        input_ids=rows.input_ids.flatten()[layout.places][None],
+        attention_mask=branch_mask(number, branch),
+        position_ids=_branch_positions(rows.branch).flatten()[layout.places][None],
+        use_cache=False,
+    ).last_hidden_state
+    states: Tensor = hidden[0].index_select(0, layout.numbers[index])
+    return states
+
+
+def _branch_positions(branch: Tensor) -> Tensor:
+    """Position (B, T) that each token would have alone in its row: that in the row, without the responses before."""
+    columns = torch.arange(branch.shape[1], device=branch.device).expand_as(branch)
+    prompt = (branch == 0).sum(1, keepdim=True)
+    starts = torch.ones_like(branch, dtype=torch.bool)
+    starts[:, 1:] = branch[:, 1:] != branch[:, :-1]
+    start = torch.where(starts, columns, 0).cummax(1).values
+    return torch.where(branch > 0, columns - start + prompt, columns)
+
+
 def visible_keys(branch: Tensor) -> Tensor:
     """Which keys each query sees, (B, T, T): of the tokens before it and itself, the prompt's and its response's."""
     length = branch.shape[1]
@@ -83,7 +112,7 @@ def visible_keys(branch: Tensor) -> Tensor:
 
 def _as_attention_mask(visible: Tensor, backbone: Any) -> Tensor:
     """(B, 1, T, T): transformers takes a mask of four dimensions as it is, and plain attention adds it."""
-    if backbone.config._attn_implementation == "sdpa":
+    if backbone.config._attn_implementation in ("sdpa", FLEX):
         return visible[:, None]
     dtype = backbone.dtype
     return torch.zeros_like(visible, dtype=dtype).masked_fill(~visible, torch.finfo(dtype).min)[:, None]

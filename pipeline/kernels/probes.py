@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from pipeline.data.tokens import TokenizedExample
 from pipeline.kernels.attention import GROUPED
+from pipeline.kernels.branch_attention import FLEX
 from pipeline.kernels.packed_states import packed_states
 from pipeline.kernels.packing import pack_groups
 
@@ -22,7 +23,7 @@ def reads_branches(network: PreTrainedModel) -> bool:
     """
     config = network.config.get_text_config()
     if (
-        config._attn_implementation not in (GROUPED, "eager", "sdpa")
+        config._attn_implementation not in (GROUPED, FLEX, "eager", "sdpa")
         or getattr(config, "sliding_window", None) is not None
     ):
         return False
@@ -48,11 +49,22 @@ _LARGEST_ROUNDING = 0.02
 
 @torch.no_grad()
 def reads_flat_rows(network: PreTrainedModel) -> bool:
-    """Whether rows can pass through a network that reads branches as one row without padding: asked of itself, too."""
-    if network.config.get_text_config()._attn_implementation != GROUPED:
+    """Whether rows can pass through a network that reads branches as one row without padding: asked of itself, too.
+
+    Under `flex`, no where its attention cannot be compiled for this network or on this machine: then rows keep their
+    padding, and sdpa reads them.
+    """
+    attention = network.config.get_text_config()._attn_implementation
+    if attention not in (GROUPED, FLEX):
         return False
     examples = [TokenizedExample([1, 2, 3], [4, 5, 6]), TokenizedExample([7], [8]), TokenizedExample([9, 10], [11, 12])]
-    padded, flat = (_states_of(network, *([one] for one in examples), flat=flat).float() for flat in (False, True))
+    padded = _states_of(network, *([one] for one in examples)).float()
+    try:
+        flat = _states_of(network, *([one] for one in examples), flat=True).float()
+    except Exception:
+        if attention == GROUPED:
+            raise
+        return False
     return bool((flat - padded).norm() / padded.norm() < _LARGEST_ROUNDING)
 
 

@@ -1,14 +1,17 @@
 """Device, number format, threads and determinism: decided once, through accelerate."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
+from torch.utils._triton import has_triton
 
 from pipeline.data.tokens import AUTO_FROZEN_LIMIT, AUTO_LIMIT, ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.kernels.attention import GROUPED
+from pipeline.kernels.branch_attention import FLEX
 from pipeline.models.machine import total_memory
 from pipeline.params.schema import Runtime
 
@@ -26,7 +29,7 @@ class Compute:
     shared_prompts: bool = True
     """Responses to one prompt follow one copy of it."""
     padding_free: bool = True
-    """Padding is left out of everything but attention, where the attention is `grouped`."""
+    """Padding is left out of everything but attention, where that is `grouped`, and of attention, too, under `flex`."""
     fused_logprobs: bool = True
     """Log-probs come from hidden states, without logits of more than a few rows."""
     fused_adapters: bool = True
@@ -69,13 +72,10 @@ def start_compute(runtime: Runtime) -> Compute:
     device = choose_device(runtime.device)
     dtype = choose_dtype(runtime.precision, device)
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if dtype == torch.bfloat16 else "no")
-    attention: str = runtime.attention
-    if attention == "auto":
-        attention = GROUPED if device == "cpu" else "sdpa"
     return Compute(
         accelerator,
         dtype,
-        attention,
+        choose_attention(runtime.attention, device),
         threads,
         merged_sampling=runtime.merged_sampling,
         forward_limit=forward_limit(runtime.max_forward_tokens),
@@ -126,6 +126,17 @@ def choose_device(asked: str) -> str:
     if not available[asked]:
         raise PipelineError(f"runtime.device is {asked}, but this machine has none. Set it to auto or cpu.")
     return asked
+
+
+def choose_attention(asked: str, device: str, *, compiles: Callable[[], bool] = has_triton) -> str:
+    """The attention that `runtime.attention` comes to; whether a network can be read so, it is asked itself.
+
+    Args:
+        compiles: whether programs can be compiled for the device.
+    """
+    if asked != "auto":
+        return asked
+    return GROUPED if device == "cpu" else FLEX if device == "cuda" and compiles() else "sdpa"
 
 
 def choose_dtype(asked: str, device: str) -> torch.dtype:

@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 
 _DRAW_ROWS = 16
+_SUMS_IN_ORDER = frozenset(("cpu",))
+"""Devices that add the numbers of a row one after the other. Where many threads share a row, torch refuses its running
+sums of floats, because their order, and with it their last digits, would change from run to run."""
+_UNIT = 2.0**-52
+"""What probabilities are counted in there: a row's sum of about 1 is a number of 53 bits, as float64 has them."""
 
 
 class Truncation(NamedTuple):
@@ -66,7 +71,7 @@ def _draw(logits: Tensor, uniform: Tensor, temperature: float, truncation: Trunc
         logits = truncate(logits, truncation)
     probabilities = torch.softmax(logits, -1, dtype=torch.float32)
     # float64: over 50,000 entries an fp32 running sum loses the digits that tell rare tokens apart
-    cumulative = probabilities.cumsum(-1, dtype=torch.float64)
+    cumulative = running_sums(probabilities, torch.float64)
     total = cumulative[:, -1:]
     # right=True finds the first entry whose cumulative probability exceeds the number, so an entry of
     # probability 0 is never drawn
@@ -86,6 +91,17 @@ def truncate(logits: Tensor, truncation: Truncation) -> Tensor:
         ordered, order = logits.sort(descending=True)
         probabilities = ordered.softmax(-1)
         # a token is dropped when those before it already hold top_p; nothing is before the first
-        dropped = probabilities.cumsum(-1) - probabilities >= truncation.top_p
+        dropped = running_sums(probabilities, torch.float32) - probabilities >= truncation.top_p
         logits = logits.masked_fill(dropped.scatter(1, order, dropped), -torch.inf)
     return logits
+
+
+def running_sums(probabilities: Tensor, dtype: torch.dtype) -> Tensor:
+    """Sums (B, V) of the probabilities of each entry and those before it, the same in every run on every device.
+
+    On a CPU they are floats of `dtype`. Elsewhere they are counted in whole units of 2^-52, whose sum has no order and
+    is exact as float64, which it is returned as.
+    """
+    if probabilities.device.type in _SUMS_IN_ORDER:
+        return probabilities.cumsum(-1, dtype=dtype)
+    return (probabilities.double() / _UNIT).long().cumsum(-1).double() * _UNIT

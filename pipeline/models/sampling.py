@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import TokenizedExample
+from pipeline.kernels.branch_attention import FLEX
 from pipeline.kernels.cache import ROOM, CacheMemory
 from pipeline.models.backbone import project_logits
 from pipeline.models.drawing import Truncation, draw
@@ -122,7 +123,7 @@ def _takes_whole_mask(network: Any) -> bool:
     """
     if network.device.type in _LOOK or network.config.model_type in _BIAS_FROM_MASK:
         return False
-    return bool(network.config._attn_implementation == "sdpa")
+    return network.config._attn_implementation in ("sdpa", FLEX)
 
 
 class _Answers(NamedTuple):

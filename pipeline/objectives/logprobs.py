@@ -5,8 +5,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-# Rows of logits handled at once: at 50,000 entries in fp32 a slice of 16 rows stays in a CPU's cache.
-_ROWS = 16
+_ROWS = {"cpu": 16}
+_ROWS_ELSEWHERE = 256
+
+
+def softmax_rows(device: torch.device) -> int:
+    """Rows of logits whose softmax is computed at once, in fp32.
+
+    At 50,000 entries a slice of 16 rows stays in a CPU's cache; a GPU has time to begin each slice only where it is
+    large, and memory for 256 rows of 150,000.
+    """
+    return _ROWS.get(device.type, _ROWS_ELSEWHERE)
 
 
 class TokenStatistics(NamedTuple):
@@ -51,7 +60,9 @@ class _TokenLogprobs(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, token_ids: Tensor, temperature: float) -> Tensor:
-        normalisers = [torch.logsumexp(part.float() / temperature, -1) for part in logits.split(_ROWS)]
+        normalisers = [
+            torch.logsumexp(part.float() / temperature, -1) for part in logits.split(softmax_rows(logits.device))
+        ]
         log_normaliser = torch.cat(normalisers) if normalisers else logits.new_zeros(0, dtype=torch.float32)
         ctx.save_for_backward(logits, token_ids, log_normaliser)
         ctx.temperature = temperature
@@ -63,8 +74,9 @@ class _TokenLogprobs(torch.autograd.Function):
         logits, token_ids, log_normaliser = ctx.saved_tensors
         weights = grad_outputs[0].float() / ctx.temperature
         gradient = torch.empty_like(logits)
-        for start in range(0, len(logits), _ROWS):
-            rows = slice(start, start + _ROWS)
+        size = softmax_rows(logits.device)
+        for start in range(0, len(logits), size):
+            rows = slice(start, start + size)
             part = torch.exp(logits[rows].float() / ctx.temperature - log_normaliser[rows, None])
             part *= -weights[rows, None]
             part.scatter_add_(1, token_ids[rows, None], weights[rows, None])
@@ -78,7 +90,7 @@ class _Entropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, temperature: float) -> Tensor:
         normalisers, entropies = [], []
-        for part in logits.split(_ROWS):
+        for part in logits.split(softmax_rows(logits.device)):
             scaled = part.float() / temperature
             log_normaliser = torch.logsumexp(scaled, -1)
             # not log Z - E[logit], two large numbers; a token that top-k took away has probability 0 and adds 0
@@ -96,8 +108,9 @@ class _Entropy(torch.autograd.Function):
         logits, log_normaliser, entropy = ctx.saved_tensors
         weights = grad_outputs[0].float() / ctx.temperature
         gradient = torch.empty_like(logits)
-        for start in range(0, len(logits), _ROWS):
-            rows = slice(start, start + _ROWS)
+        size = softmax_rows(logits.device)
+        for start in range(0, len(logits), size):
+            rows = slice(start, start + size)
             logprobs = logits[rows].float() / ctx.temperature - log_normaliser[rows, None]
             part = torch.exp(logprobs) * (logprobs + entropy[rows, None])
             gradient[rows] = -weights[rows, None] * part.nan_to_num(nan=0.0)

@@ -93,6 +93,7 @@ class Ppo(Section):
     importance_truncation: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None
     max_kl: PositiveFloat
     save_steps: Count
+    offload_idle: bool = False
 
     @model_validator(mode="after")
     def _batches_divide(self) -> Self:

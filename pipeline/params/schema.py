@@ -29,7 +29,7 @@ class Runtime(Section):
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "bf16", "fp32"]
     threads: Literal["auto"] | PositiveInt
-    attention: Literal["auto", "grouped", "eager", "sdpa", "flash_attention_2"]
+    attention: Literal["auto", "grouped", "eager", "sdpa", "flex", "flash_attention_2"]
     merged_sampling: bool
     max_forward_tokens: Literal["auto"] | PositiveInt | None
     recompute: Literal["auto"] | bool

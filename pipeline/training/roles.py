@@ -1,6 +1,7 @@
 """The networks of PPO, and how they are loaded."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.data.passages import Passage
 from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic, critic_from_policy, critic_from_reward_model
+from pipeline.models.parked import Parked
 from pipeline.models.policy import Policy, load_policy, load_reference
 from pipeline.models.reward import load_reward_model
 from pipeline.models.text_format import check_same_texts
 from pipeline.params.optimize import Ppo
+from pipeline.training.residency import offloads
 
 Scorer = Callable[[Sequence[Passage]], Tensor]
 """Texts (prompt and response) to scores (N,)."""
@@ -31,6 +34,14 @@ class Roles:
     score: Scorer
     """The frozen reward model."""
     tokenizer: PreTrainedTokenizerBase
+    parked_reference: Parked | None = None
+    """The reference, where it waits in the memory of the host while it is not read."""
+
+    def reading_reference(self) -> AbstractContextManager[None]:
+        """Inside the block a policy gives the reference's log-probs: the reference, or the policy, adapters off."""
+        if self.reference is None:
+            return self.policy.reference()
+        return nullcontext() if self.parked_reference is None else self.parked_reference.here()
 
 
 @dataclass(frozen=True)
@@ -57,22 +68,39 @@ def load_roles(
         PipelineError: reward model and policy were trained on texts of different formats, or the reward model cannot be
             the critic that the settings ask for.
     """
-    shared = settings.advantage_estimator == "gae" and settings.critic == "shared"
-    finetuning = settings.finetuning
-    policy = load_policy(folders.policy, compute, finetuning=finetuning, seed=seed, with_values=shared)
     check_same_texts(folders.reference, folders.reward_model)
-    reward_model = load_reward_model(folders.reward_model, compute)
+    offloaded = offloads(settings.offload_idle, compute.device)
+    # what waits elsewhere leaves the device before the next network comes
+    score = _scorer(folders.reward_model, settings, compute, offloaded=offloaded)
+    finetuning = settings.finetuning
     # adapters switched off are the reference, where training starts from it and does not touch it
-    inside = policy.has_adapters and folders.policy == folders.reference
+    inside = finetuning.method == "lora" and folders.policy == folders.reference
+    reference = None
+    if not inside:
+        reference = load_reference(
+            folders.reference, compute, method=finetuning.method, quantization=finetuning.quantization
+        )
+    parked = Parked(reference, compute.device) if offloaded and reference is not None else None
+    shared = settings.advantage_estimator == "gae" and settings.critic == "shared"
     return Roles(
-        policy=policy,
-        reference=None
-        if inside
-        else load_reference(folders.reference, compute, method=finetuning.method, quantization=finetuning.quantization),
+        policy=load_policy(folders.policy, compute, finetuning=finetuning, seed=seed, with_values=shared),
+        reference=reference,
         critic=_critic(folders, settings, tokenizer, compute, seed=seed),
-        score=lambda texts: reward_model.score(texts, batch_size=settings.rollout_batch_size),
+        score=score,
         tokenizer=tokenizer,
+        parked_reference=parked,
     )
+
+
+def _scorer(folder: Path, settings: Ppo, compute: Compute, *, offloaded: bool) -> Scorer:
+    model = load_reward_model(folder, compute)
+    parked = Parked(model, compute.device) if offloaded else None
+
+    def score(texts: Sequence[Passage]) -> Tensor:
+        with nullcontext() if parked is None else parked.here():
+            return model.score(texts, batch_size=settings.rollout_batch_size)
+
+    return score
 
 
 def _critic(

@@ -201,9 +201,8 @@ def _evaluate(setup: PpoSetup, batch: ResponseBatch) -> tuple[Tensor, Tensor, Te
 
 @torch.no_grad()
 def _reference_logprobs(setup: PpoSetup, batch: ResponseBatch) -> Tensor:
-    policy, reference = setup.roles.policy, setup.roles.reference
-    frozen = reference or policy
-    with nullcontext() if reference is not None else policy.reference():
+    frozen = setup.roles.reference or setup.roles.policy
+    with setup.roles.reading_reference():
         (logprobs,) = _in_chunks(
             lambda part: (frozen(part, temperature=setup.sampling.temperature).logprobs,), batch, setup
         )

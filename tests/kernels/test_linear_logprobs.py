@@ -1,10 +1,15 @@
 """Log-probs without logits equal those with them, and so do their gradients."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from pipeline.kernels import linear_logprobs
 from pipeline.kernels.linear_logprobs import linear_token_statistics
+from pipeline.objectives import logprobs
 from pipeline.objectives.logprobs import token_statistics
 
 ROWS = [0, 1, 16, 17, 128, 300]  # around the sizes of the slices
@@ -91,3 +96,39 @@ def test_shapes_that_do_not_match_are_refused(states: tuple[int, ...], weight: t
         linear_token_statistics(
             torch.zeros(states), torch.zeros(weight), torch.zeros(ids, dtype=torch.long), temperature=1.0
         )
+
+
+class _Products(TorchDispatchMode):
+    """Rows of each matrix product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.mm.default:
+            self.rows.append(args[0].shape[0])
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("device", "rows"), [("cpu", [128] * 8), ("meta", [1024])])
+def test_a_device_with_more_units_gets_more_rows_at_once(device: str, rows: list[int]) -> None:
+    states, weight = torch.ones(1024, 4, device=device), torch.ones(6, 4, device=device)
+    token_ids = torch.zeros(1024, dtype=torch.long, device=device)
+    with _Products() as products:  # the function inside, because there is no autocast for `meta`
+        linear_logprobs._LinearTokenLogprobs.apply(states, weight, token_ids, 1.0, True)
+    assert products.rows == rows
+
+
+@pytest.mark.parametrize("rows", [40, 300])
+def test_results_do_not_depend_on_how_many_rows_pass_at_once(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for elsewhere in (False, True):
+        if elsewhere:
+            monkeypatch.setattr(linear_logprobs, "_ROWS", {})
+            monkeypatch.setattr(logprobs, "_ROWS", {})
+        states, weight, token_ids, upstream = tensors(rows)
+        values, entropy = linear_token_statistics(states, weight, token_ids, temperature=0.7, with_entropy=True)
+        found.append([values.detach(), entropy, *torch.autograd.grad((values * upstream).sum(), (states, weight))])
+    for ours, plain in zip(*found, strict=True):
+        assert torch.allclose(ours, plain, atol=1e-6)

@@ -6,7 +6,9 @@ import pytest
 import torch
 from scipy.stats import chisquare, kstest
 
-from pipeline.models.drawing import Truncation, draw, row_uniforms, stream_key, truncate
+from pipeline.models import drawing
+from pipeline.models.drawing import Draws, Truncation, draw, row_uniforms, running_sums, stream_key, truncate
+from tests.device_rules import refused_by
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -145,3 +147,30 @@ def test_rows_are_drawn_alike_wherever_they_stand() -> None:
     cumulative = torch.softmax(logits, -1).double().cumsum(-1)
     expected = (cumulative <= uniform[:, None] * cumulative[:, -1:]).sum(-1)
     assert draw(logits, uniform).token_ids.tolist() == expected.tolist()
+
+
+def test_where_sums_of_floats_have_no_order_they_are_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, where torch refuses running sums of floats under deterministic algorithms."""
+    logits, numbers = 4 * torch.randn(2_000, 300, generator=generator(1)), uniforms(2_000)
+    truncation = Truncation(top_k=0, top_p=0.9)
+    expected = [draw(logits, numbers), draw(logits, numbers, truncation=truncation)]
+    assert refused_by(lambda: draw(logits, numbers)) == {"aten.cumsum"}
+    monkeypatch.setattr(drawing, "_SUMS_IN_ORDER", frozenset())
+    found: list[Draws] = []
+    assert not refused_by(lambda: found.append(draw(logits, numbers)))
+    assert not refused_by(lambda: found.append(draw(logits, numbers, truncation=truncation)))
+    for ours, plain in zip(found, expected, strict=True):
+        assert torch.equal(ours.token_ids, plain.token_ids)
+        assert torch.allclose(ours.logprobs, plain.logprobs, atol=1e-6)
+
+
+def test_whole_sums_are_exact_and_never_more_than_float64_holds() -> None:
+    probabilities = torch.softmax(torch.randn(8, 150_000, generator=generator(2)), -1)
+    sums = torch.softmax(torch.zeros(1, 4), -1)
+    assert running_sums(sums, torch.float64).tolist() == [[0.25, 0.5, 0.75, 1.0]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "_SUMS_IN_ORDER", frozenset())
+        assert running_sums(sums, torch.float64).tolist() == [[0.25, 0.5, 0.75, 1.0]]
+        whole = running_sums(probabilities, torch.float64)
+    assert torch.equal((whole * 2**52).long().double() * 2.0**-52, whole)
+    assert torch.allclose(whole, probabilities.double().cumsum(-1), atol=1e-10)

@@ -225,14 +225,15 @@ def test_what_is_sampled_is_what_a_plain_loop_samples(
         assert sampled[row].example.response_ids == ids[len(prompt) :]
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "flex"])
 def test_on_another_device_no_token_waits_for_the_host(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, attention: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two looks at the ends nothing reads a value: no tensor becomes a number, a list or a condition."""
     policy, uniform = make_policy(), numbers(len(MANY))
     sampler = rows_that_end(policy, tokenizer)
     expected = sample(sampler, MANY, uniform)
-    policy.causal_lm.set_attn_implementation("sdpa")
+    policy.causal_lm.set_attn_implementation(attention)
     monkeypatch.setattr(module, "_LOOK", {})  # as on a GPU
     looks: list[str] = []
     steps: list[int] = []
