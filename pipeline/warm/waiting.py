@@ -33,6 +33,9 @@ _PR_SET_PDEATHSIG = 1
 _CHANGES_NOTHING = (
     # of DVC and the shell
     "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "PATH", "PWD", "OLDPWD", "SHLVL", "_",
+    # of DVC's queue, where its worker logs
+    "CELERY_LOG_FILE", "CELERY_LOG_LEVEL", "CELERY_LOG_REDIRECT", "CELERY_LOG_REDIRECT_LEVEL", "_MP_FORK_LOGFILE_",
+    "_MP_FORK_LOGFORMAT_", "_MP_FORK_LOGLEVEL_",
     # read when they are used, long after an import
     "CUDA_VISIBLE_DEVICES", "MLFLOW_TRACKING_URI",
 )  # fmt: skip

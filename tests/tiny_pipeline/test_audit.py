@@ -154,7 +154,7 @@ def test_a_break_is_named(copy: Path, change: Callable[[Path], None], message: s
 
 def test_a_parameter_that_was_changed_everywhere_but_in_its_run_is_named(project: Path, copy: Path) -> None:
     shutil.copy(project / "mlflow.db", copy)
-    yaml = YAML()
+    yaml = YAML(typ="safe")
     lock = yaml.load((copy / "dvc.lock").read_text())
     lock["stages"]["optimize_policy@dpo-0"]["params"]["params.yaml"]["optimize.dpo"]["beta"] = 0.3
     yaml.dump(lock, copy / "dvc.lock")
@@ -240,7 +240,7 @@ def test_a_method_that_was_taken_off_the_list_is_part_of_no_lineage(project: Pat
 
 def test_two_versions_are_compared(copy: Path) -> None:
     commit(copy)
-    yaml = YAML()
+    yaml = YAML(typ="safe")
     values = yaml.load((copy / "dvc.lock").read_text())
     stage = values["stages"]["optimize_policy@dpo-0"]
     stage["params"]["params.yaml"]["optimize.dpo"]["beta"] = 0.3

@@ -7,11 +7,14 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import reduce
+from operator import getitem
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 from dvc.repo import Repo
+from ruamel.yaml import YAML
 
 from tests.tiny_pipeline.conftest import dvc
 from tests.tiny_project import edit_params
@@ -127,11 +130,36 @@ def edited(path: Path, edit: Callable[[str], str] = str) -> Iterator[None]:
             path.write_bytes(before)
 
 
-@pytest.mark.parametrize(("key", "value", "stages"), PARAMETERS, ids=[key for key, _, _ in PARAMETERS])
-def test_a_parameter(project: Path, key: str, value: Any, stages: set[str]) -> None:
+@pytest.fixture(scope="module")
+def stages_by_parameter(project: Path) -> dict[str, set[str]]:
+    """For each parameter the stages that DVC would run because of it: all are changed together, and DVC says why.
+
+    DVC names the key that the stage declares, which may be a section: whoever declares it would run for each of its
+    keys, because all have another value than before.
+    """
+    before = YAML(typ="safe").load(project / "params.yaml")
+    for key, value, _ in PARAMETERS:
+        usual = reduce(getitem, key.split("."), before)
+        assert (value, type(value)) != (usual, type(usual)), f"{key} is {value!r} already"
     with edited(project / "params.yaml"):
-        edit_params(project, {key: value})
-        assert outdated(project) == (stages | REPORT | PUBLISH if stages - CHECK else stages)
+        edit_params(project, {key: value for key, value, _ in PARAMETERS})
+        told = status(project)
+    found: dict[str, set[str]] = {key: set() for key, _, _ in PARAMETERS}
+    for stage, reasons in told.items():
+        assert all(reason.keys() == {"changed deps"} for reason in reasons), (stage, reasons)
+        for reason in reasons:
+            assert reason["changed deps"].keys() == {"params.yaml"}, (stage, reason)
+            for declared, how in reason["changed deps"]["params.yaml"].items():
+                changed = [key for key in found if f"{key}.".startswith(f"{declared}.")]
+                assert changed and how == "modified", f"{stage} runs because {declared} is {how}"
+                for key in changed:
+                    found[key].add(stage)
+    return found
+
+
+@pytest.mark.parametrize(("key", "stages"), [(key, stages) for key, _, stages in PARAMETERS])
+def test_a_parameter(stages_by_parameter: dict[str, set[str]], key: str, stages: set[str]) -> None:
+    assert stages_by_parameter[key] == (stages | REPORT | PUBLISH if stages - CHECK else stages)
 
 
 def test_a_further_seed_runs_its_own_stages_only(project: Path) -> None:

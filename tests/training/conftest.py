@@ -7,6 +7,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from pipeline.data.tokens import ForwardLimit
 from pipeline.models.compute import Compute
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Params
@@ -28,6 +29,16 @@ def settings(params: Params) -> Ppo:
         max_kl=1000.0,
         save_steps=0,
     )
+
+
+@pytest.fixture
+def whole_batches(compute: Compute) -> Compute:
+    """A batch passes at once, for those who train long.
+
+    In parts of a few responses it takes several times as long, and the gradient is the same: `test_ppo_update.py` and
+    `test_scoring.py` in models/.
+    """
+    return replace(compute, forward_limit=ForwardLimit(4096, 4096))
 
 
 class Bf16(Accelerator):

@@ -5,13 +5,12 @@ no score, may miss twice as much as PPO.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from pipeline.data.tokens import ForwardLimit, TokenizedExample, collate
+from pipeline.data.tokens import TokenizedExample, collate
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.params.optimize import Dpo, Ppo
@@ -62,7 +61,7 @@ def test_every_estimator_reaches_the_optimum_as_it_is_by_default(
     load: Callable[..., Policy],
     task: Enumeration,
     params: Params,
-    compute: Compute,
+    whole_batches: Compute,
     seed: int,
     estimator: str,
 ) -> None:
@@ -85,7 +84,7 @@ def test_every_estimator_reaches_the_optimum_as_it_is_by_default(
     assert settings.whiten_advantages == "auto"
     policy = load(FULL, with_values=estimator == "gae")
     roles = Roles(policy, load(), None, count_wanted, load_tokenizer(tmp_path))
-    train_ppo(roles, [PROMPT], settings, SAMPLING, Recorder().run(compute, seed=seed))
+    train_ppo(roles, [PROMPT], settings, SAMPLING, Recorder().run(whole_batches, seed=seed))
     assert task.divergence(policy) < 0.03
 
 
@@ -95,7 +94,7 @@ def test_importance_weights_put_another_sampler_right(
     tmp_path: Path,
     load: Callable[..., Policy],
     params: Params,
-    compute: Compute,
+    whole_batches: Compute,
     monkeypatch: pytest.MonkeyPatch,
     seed: int,
     truncation: float | None,
@@ -128,7 +127,7 @@ def test_importance_weights_put_another_sampler_right(
     bias_sampler(monkeypatch, -2.0 * wanted)
     roles = Roles(policy, load(), None, count_wanted, tokenizer)
     sampling = changed(SAMPLING, max_new_tokens=1)
-    train_ppo(roles, [PROMPT], settings, sampling, Recorder().run(compute, seed=seed))
+    train_ppo(roles, [PROMPT], settings, sampling, Recorder().run(whole_batches, seed=seed))
     (prompt,) = tokenizer(PROMPT, add_special_tokens=False)["input_ids"]
     every = collate([TokenizedExample([prompt], [token]) for token in range(len(tokenizer))], pad_token_id=0)
     with torch.no_grad():
@@ -139,7 +138,7 @@ def test_importance_weights_put_another_sampler_right(
 
 
 def test_dpo_reaches_the_optimum(
-    load: Callable[..., Policy], task: Enumeration, params: Params, compute: Compute, seed: int
+    load: Callable[..., Policy], task: Enumeration, params: Params, whole_batches: Compute, seed: int
 ) -> None:
     settings: Dpo = changed(
         params.optimize.dpo,
@@ -155,7 +154,7 @@ def test_dpo_reaches_the_optimum(
         policy,
         preferences(task, count=40_000, seed=seed),
         settings,
-        Recorder().run(replace(compute, forward_limit=ForwardLimit(4096, 4096)), seed=seed),
+        Recorder().run(whole_batches, seed=seed),
         pad_token_id=0,
     )
     assert task.divergence(policy) < 0.06

@@ -83,35 +83,37 @@ def test_a_toy_score_goes_up(
     make_policy: PolicyMaker,
     tokenizer: PreTrainedTokenizerBase,
     bold: Ppo,
-    compute: Compute,
+    whole_batches: Compute,
     finetuning: Finetuning,
 ) -> None:
     policy = make_policy(finetuning, with_values=True)
     reference = None if policy.has_adapters else make_policy()
     # adapters of a 2-layer model have little to move, so they get more episodes
     plan = changed(bold, total_episodes=3 * bold.total_episodes) if policy.has_adapters else bold
-    scores = train(policy, tokenizer, plan, compute, reference=reference).column("score")
+    scores = train(policy, tokenizer, plan, whole_batches, reference=reference).column("score")
     assert sum(scores[-2:]) / 2 > 2 * scores[0], scores
 
 
 def test_the_sign_of_the_score_decides_the_direction(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, bold: Ppo, compute: Compute
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, bold: Ppo, whole_batches: Compute
 ) -> None:
     policy = make_policy(FULL, with_values=True)
     plan = changed(bold, total_episodes=384)
-    recorder = train(policy, tokenizer, plan, compute, reference=make_policy(), score=lambda texts: -count_e(texts))
+    recorder = train(
+        policy, tokenizer, plan, whole_batches, reference=make_policy(), score=lambda texts: -count_e(texts)
+    )
     prompts_alone = count_e(ended(PROMPTS)).mean().item()
     wanted = [-score - prompts_alone for score in recorder.column("score")]
     assert sum(wanted[-2:]) / 2 < 0.6 * wanted[0], wanted
 
 
 def test_a_kl_penalty_keeps_the_policy_near_its_reference(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, bold: Ppo, compute: Compute
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, bold: Ppo, whole_batches: Compute
 ) -> None:
     kl = []
     for kl_coef in (0.0, 5.0):
         plan = changed(bold, total_episodes=384, learning_rate=5e-3, kl_coef=kl_coef)
-        kl.append(train(make_policy(LORA, with_values=True), tokenizer, plan, compute).rows[-1]["kl_k3"])
+        kl.append(train(make_policy(LORA, with_values=True), tokenizer, plan, whole_batches).rows[-1]["kl_k3"])
     assert kl[1] < 0.5 * kl[0], kl
 
 
@@ -218,15 +220,15 @@ def test_a_critic_of_its_own_learns_beside_the_policy(
     policy_folder: Path,
     tokenizer: PreTrainedTokenizerBase,
     settings: Ppo,
-    compute: Compute,
+    whole_batches: Compute,
     finetuning: Finetuning,
 ) -> None:
     policy = make_policy(finetuning)
-    critic = critic_from_policy(policy_folder, compute, finetuning=finetuning, seed=0)
+    critic = critic_from_policy(policy_folder, whole_batches, finetuning=finetuning, seed=0)
     before = snapshot(policy), snapshot(critic)
     reference = None if policy.has_adapters else make_policy()
     plan = changed(settings, total_episodes=640, kl_coef=0.0, critic_learning_rate=1e-2, cliprange_value=10.0)
-    recorder = train(policy, tokenizer, plan, compute, reference=reference, critic=critic)
+    recorder = train(policy, tokenizer, plan, whole_batches, reference=reference, critic=critic)
     assert_only_trainable_parameters_changed(policy, before[0])
     assert_only_trainable_parameters_changed(critic, before[1])
     explained = recorder.column("explained_variance")
@@ -261,13 +263,13 @@ def test_another_sampler_is_warned_of_once(
 
 @pytest.mark.parametrize("estimator", ["rloo", "group"])
 def test_without_a_critic_other_responses_are_the_baseline(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, bold: Ppo, compute: Compute, estimator: str
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, bold: Ppo, whole_batches: Compute, estimator: str
 ) -> None:
     plan = changed(bold, advantage_estimator=estimator, samples_per_prompt=4)
-    scores = train(make_policy(FULL), tokenizer, plan, compute, reference=make_policy()).column("score")
+    scores = train(make_policy(FULL), tokenizer, plan, whole_batches, reference=make_policy()).column("score")
     assert sum(scores[-2:]) / 2 > 2 * scores[0], scores
     with pytest.raises(TypeError, match="1 critics"):
-        train(make_policy(FULL, with_values=True), tokenizer, plan, compute, reference=make_policy())
+        train(make_policy(FULL, with_values=True), tokenizer, plan, whole_batches, reference=make_policy())
 
 
 def test_episodes_of_a_prompt_are_adjacent(settings: Ppo) -> None:
@@ -276,13 +278,13 @@ def test_episodes_of_a_prompt_are_adjacent(settings: Ppo) -> None:
 
 
 def test_an_entropy_bonus_keeps_the_policy_more_random(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, bold: Ppo, compute: Compute
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, bold: Ppo, whole_batches: Compute
 ) -> None:
     entropy = []
     for entropy_coef in (0.0, 1.0):
         plan = changed(bold, total_episodes=384, entropy_coef=entropy_coef, learning_rate=5e-3)
         policy = make_policy(FULL, with_values=True)
-        entropy.append(train(policy, tokenizer, plan, compute, reference=make_policy()).column("entropy")[-1])
+        entropy.append(train(policy, tokenizer, plan, whole_batches, reference=make_policy()).column("entropy")[-1])
     assert entropy[1] > entropy[0] + 0.2, entropy
 
 

@@ -22,6 +22,7 @@ WARM = "from pathlib import Path; print('pipeline.warm.waiting' in Path('/proc/s
     ("changes", "warm", "named"),
     [
         ({"DVC_STAGE": "x", "DVC_ROOT": "/", "CUDA_VISIBLE_DEVICES": "1", "PWD": "/"}, True, None),
+        ({"CELERY_LOG_FILE": "", "CELERY_LOG_LEVEL": "20", "_MP_FORK_LOGLEVEL_": "20"}, True, None),
         # the launch sets these itself
         ({"PYTHONHASHSEED": "7"}, True, None),
         ({"OMP_NUM_THREADS": "7"}, False, "OMP_NUM_THREADS"),
