@@ -18,7 +18,7 @@ from benchmarks.workloads import (
 from pipeline.data.tokens import tokenize_example
 from pipeline.models.compute import Compute, start_compute
 from pipeline.models.policy import load_policy, load_reference, load_tokenizer
-from pipeline.models.reward import create_reward_model, load_reward_model
+from pipeline.models.reward_loading import create_reward_model, load_reward_model
 from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.loading import load_params

@@ -14,7 +14,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from pipeline.models.checkpoints import save_model
 from pipeline.models.compute import start_compute
 from pipeline.models.policy import load_tokenizer
-from pipeline.models.reward import create_reward_model
+from pipeline.models.reward_loading import create_reward_model
 from pipeline.models.sources import load_source_backbone, load_source_policy
 from pipeline.packages import package_folder
 from pipeline.params.loading import load_params

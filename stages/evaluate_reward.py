@@ -13,7 +13,7 @@ from pipeline.evaluation.reward_choice import (
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.readings import stored_reward_evaluation
 from pipeline.models.folders import link_files
-from pipeline.models.reward import load_reward_model, texts_of_finished
+from pipeline.models.reward_loading import load_reward_model, texts_of_finished
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.preferences.pair import PreferencePair, passages_of, read_pairs
 from pipeline.results.reward import RewardMetrics

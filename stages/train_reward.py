@@ -3,7 +3,12 @@
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import reward_examples, reward_work
 from pipeline.models.folders import config_of
-from pipeline.models.reward import create_reward_model, load_reward_model, load_reward_tokenizer, texts_of_finished
+from pipeline.models.reward_loading import (
+    create_reward_model,
+    load_reward_model,
+    load_reward_tokenizer,
+    texts_of_finished,
+)
 from pipeline.models.reward_texts import END_UNSEEN, RewardTexts
 from pipeline.models.text_format import OWN_TEMPLATE, read_text_format, store_text_format
 from pipeline.preferences.pair import passages_of, read_pairs

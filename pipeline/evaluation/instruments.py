@@ -7,7 +7,7 @@ from pipeline.evaluation.policy import Evaluator
 from pipeline.judges.loading import load_judge, load_second_judge
 from pipeline.models.compute import Compute
 from pipeline.models.policy import load_policy, load_tokenizer
-from pipeline.models.reward import load_reward_model
+from pipeline.models.reward_loading import load_reward_model
 from pipeline.models.text_format import FILE, check_same_texts, read_text_format
 from pipeline.params.evaluation import Measuring, Scoring
 from pipeline.params.judge import JudgeEndpoint

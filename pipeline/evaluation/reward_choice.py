@@ -7,7 +7,8 @@ from time import perf_counter
 from pipeline.errors import PipelineError
 from pipeline.evaluation.reward import evaluate_reward, warnings_of
 from pipeline.models.compute import Compute
-from pipeline.models.reward import RewardModel, load_reward_model, texts_of_finished
+from pipeline.models.reward import RewardModel
+from pipeline.models.reward_loading import load_reward_model, texts_of_finished
 from pipeline.models.text_format import OWN_TEMPLATE, TextFormat, store_text_format
 from pipeline.params.evaluation import EvaluateReward
 from pipeline.preferences.pair import PreferencePair, passages_of

@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.judges.text_classifier import TextClassifierJudge
 from pipeline.models.checkpoints import save_model
 from pipeline.models.compute import Compute
-from pipeline.models.reward import load_reward_model
+from pipeline.models.reward_loading import load_reward_model
 from pipeline.models.sources import load_source_reward_model
 from pipeline.models.text_format import TextFormat
 from pipeline.params.base import ModelSource

@@ -1,4 +1,4 @@
-"""A reward model as the judge: any that `pipeline.models.reward` loads, stored whole beside its scale."""
+"""A reward model as the judge: any that `pipeline.models.reward_loading` loads, stored whole beside its scale."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ import torch
 from pipeline.data.passages import Passage
 from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.models.compute import Compute
-from pipeline.models.reward import RewardModel, load_reward_model
+from pipeline.models.reward import RewardModel
+from pipeline.models.reward_loading import load_reward_model
 
 MODEL = "model"
 """Folder of the model inside that of the judge."""

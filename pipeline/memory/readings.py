@@ -10,7 +10,7 @@ from pipeline.memory.trainings import prompt_tokens
 from pipeline.memory.work import Example, Model
 from pipeline.models.folders import config_of, stored_dtype
 from pipeline.models.policy import load_tokenizer
-from pipeline.models.reward import load_reward_tokenizer
+from pipeline.models.reward_loading import load_reward_tokenizer
 from pipeline.models.text_length import longest_text
 from pipeline.params.base import Quantization
 from pipeline.params.evaluation import EvaluateReward, Scoring

@@ -39,7 +39,7 @@ def moment_bytes(trained: int, optimizer: OptimizerName, device: torch.device) -
 
 
 def scorer_number(scorer: Model, *, stored: int, products: int) -> int:
-    """Bytes of a weight of a frozen reward model, see `pipeline.models.reward.frozen_dtype`.
+    """Bytes of a weight of a frozen reward model, see `pipeline.models.reward_loading.frozen_dtype`.
 
     Args:
         stored: of a weight on the disk.

@@ -1,44 +1,38 @@
 """The reward model: a backbone with one linear score head, any `AutoModelForSequenceClassification` of one label."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.data.passages import Passage
 from pipeline.data.tokens import split_batch
-from pipeline.errors import PipelineError
 from pipeline.kernels.packed_states import packed_states
 from pipeline.kernels.packing import group_pair, pack_groups
 from pipeline.kernels.probes import reads_branches, reads_flat_rows
 from pipeline.kernels.quantized import is_quantized, quantize_linears, restore_linears
 from pipeline.kernels.recomputation import recomputed
 from pipeline.models.adapters import add_adapters
-from pipeline.models.backbone import cast_weights, switch_dropout_off
+from pipeline.models.backbone import cast_weights
 from pipeline.models.compute import Compute
-from pipeline.models.folders import brings_code, check_weights, config_of
 from pipeline.models.footprint import too_much_to_keep
 from pipeline.models.merging import merge_adapters
 from pipeline.models.quantization import quantizes
 from pipeline.models.reward_texts import RewardTexts
-from pipeline.models.score_head import add_head_bias, compute_head_in_fp32, is_decoder, restore_head, score_head
-from pipeline.models.text_format import FILE, TextFormat, read_by_its_own, read_text_format
-from pipeline.models.text_length import longest_text
+from pipeline.models.score_head import compute_head_in_fp32, is_decoder, score_head
 from pipeline.params.base import Finetuning
 from pipeline.progress import progress_bar
 from pipeline.reading.template_marks import TemplateMarks
-from pipeline.seeding import seeded_globals, torch_generator
 
 SCORED_TOKENS = 1024
 """That a CPU reads at once: enough for its matrix products, few enough to leave little padding."""
-LARGE = 500_000_000
-"""Weights of a decoder from which on it is kept in the number format of the matrix products, as policies are."""
+LARGE = 400_000_000
+"""Weights of a decoder from which on it is kept in the number format of the matrix products, as policies are; those
+that are called "0.5B" have fewer than their name says."""
 
 
 class RewardModel(nn.Module):
@@ -192,7 +186,7 @@ class RewardModel(nn.Module):
         """
         if (adapted := getattr(self, "_adapted", None)) is not None:
             backbone = self.network.base_model
-            large = self.is_decoder and self.network.num_parameters() >= LARGE
+            large = is_large(self.network)
             dtype = backbone.dtype if large else torch.float32
             if is_quantized(backbone):
                 folder = self.network.name_or_path
@@ -209,129 +203,6 @@ class RewardModel(nn.Module):
         self.tokenizer.save_pretrained(folder)
 
 
-def create_reward_model(
-    backbone: Path,
-    compute: Compute,
-    *,
-    max_length: int,
-    seed: int,
-    finetuning: Finetuning | None = None,
-    tokenizer: PreTrainedTokenizerBase | None = None,
-    texts: TextFormat | None = None,
-) -> RewardModel:
-    """A backbone with a fresh head: weights ~ N(0, 1/(d+1)), bias 0 (arXiv:2403.17031, detail 7).
-
-    Args:
-        tokenizer: of the backbone, as `load_reward_tokenizer` gives it; None loads it.
-        finetuning: what is trained besides the head: every weight in fp32 (None, too), or adapters on a backbone that
-            is frozen, a decoder in the compute dtype.
-        texts: how those were written that it will read; None stands for plain ones.
-    """
-    adapted = finetuning is not None and finetuning.method == "lora"
-    if finetuning is not None:
-        quantizes(finetuning.quantization)  # refuses what is not installed before anything is loaded
-    # a large backbone is never there in fp32
-    dtype = compute.dtype if adapted and frozen_dtype(backbone, compute) != "auto" else torch.float32
-    # RoBERTa's and other heads have a layer more, which transformers fills from the global generator
-    with seeded_globals(seed, "reward_classifier"):
-        model = _load(backbone, compute, max_length=max_length, dtype=dtype, tokenizer=tokenizer, texts=texts)
-    model.head.float()
-    add_head_bias(model.network)
-    head = model.head
-    if adapted and finetuning is not None:
-        model.add_adapters(finetuning, compute, seed=seed)
-    generator = torch_generator(seed, "reward_head")
-    with torch.no_grad():
-        head.weight.copy_(torch.randn(head.weight.shape, generator=generator) / math.sqrt(head.in_features + 1))
-        head.bias.zero_()
-    switch_dropout_off(model)
-    return model
-
-
-def load_reward_model(
-    folder: Path, compute: Compute, *, max_length: int | None = None, texts: TextFormat | None = None
-) -> RewardModel:
-    """A finished reward model, frozen, in the number format it is stored in; a large decoder in the compute dtype.
-
-    Args:
-        max_length: tokens read of a text; None is what was stored with it, as many as in training.
-        texts: how those were written that it will read; None is what was stored with it, or else plain ones.
-    """
-    if texts is None and (folder / FILE).is_file():
-        texts = read_text_format(folder / FILE)
-    model = _load(folder, compute, max_length=max_length, dtype=frozen_dtype(folder, compute), texts=texts)
-    restore_head(model.network, folder)
-    model.requires_grad_(False)
-    return model.eval()
-
-
-def frozen_dtype(folder: Path, compute: Compute) -> torch.dtype | str:
-    """Number format of a frozen reward model: that of the matrix products for a large decoder, as stored for others.
-
-    Policies are kept so, too. Small ones and encoders take little memory either way, and fp32 tells more of their
-    scores apart.
-    """
-    if sum(file.stat().st_size for file in folder.glob("*.safetensors")) < 2 * LARGE:
-        return "auto"
-    with torch.device("meta"):
-        shape = AutoModelForSequenceClassification.from_config(config_of(folder), trust_remote_code=brings_code(folder))
-    return compute.dtype if is_decoder(shape) and shape.num_parameters() >= LARGE else "auto"
-
-
-def texts_of_finished(folder: Path, texts: TextFormat) -> TextFormat:
-    """How a finished reward model reads texts, see `read_by_its_own`.
-
-    Args:
-        folder: of the model.
-        texts: as they were written here, whoever else reads them.
-    """
-    return read_by_its_own(replace(texts, own_template=False), load_reward_tokenizer(folder).chat_template)
-
-
-def load_reward_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Tokenizer of a folder, as a reward model reads texts.
-
-    Truncation keeps the end of a text, the response; padding on the right keeps [CLS] first.
-    """
-    return AutoTokenizer.from_pretrained(
-        folder, truncation_side="left", padding_side="right", trust_remote_code=brings_code(folder)
-    )
-
-
-def _load(
-    folder: Path,
-    compute: Compute,
-    *,
-    max_length: int | None,
-    dtype: torch.dtype | str,
-    tokenizer: PreTrainedTokenizerBase | None = None,
-    texts: TextFormat | None,
-) -> RewardModel:
-    check_weights(folder)
-    tokenizer = tokenizer or load_reward_tokenizer(folder)
-    network = AutoModelForSequenceClassification.from_pretrained(
-        folder,
-        num_labels=1,
-        dtype=dtype,
-        attn_implementation=compute.attention,
-        trust_remote_code=brings_code(folder),
-    )
-    limit = longest_text(network.config) or tokenizer.model_max_length
-    if max_length is None:
-        # a tokenizer that was given no length says 10^30
-        max_length = min(tokenizer.model_max_length, limit)
-    if max_length > limit:
-        raise PipelineError(f"train_reward.max_length is {max_length}, but {folder} reads at most {limit} tokens.")
-    # travels with the saved tokenizer, so that every later stage truncates as training did
-    tokenizer.model_max_length = max_length
-    if network.config.pad_token_id is None:
-        network.config.pad_token_id = tokenizer.pad_token_id
-    model = RewardModel(
-        network,
-        tokenizer,
-        compute,
-        max_length=max_length,
-        end_of_turn=texts.end_of_turn if texts else None,
-        marks=texts.marks if texts and texts.own_template else None,
-    )
-    return model.to(compute.device)
+def is_large(network: PreTrainedModel) -> bool:
+    """A decoder of `LARGE` weights and more."""
+    return is_decoder(network) and network.num_parameters() >= LARGE

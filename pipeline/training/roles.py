@@ -13,7 +13,7 @@ from pipeline.models.compute import Compute
 from pipeline.models.critic import Critic, critic_from_policy, critic_from_reward_model
 from pipeline.models.parked import Parked
 from pipeline.models.policy import Policy, load_policy, load_reference
-from pipeline.models.reward import load_reward_model
+from pipeline.models.reward_loading import load_reward_model
 from pipeline.models.text_format import check_same_texts
 from pipeline.params.optimize import Ppo
 from pipeline.training.residency import offloads

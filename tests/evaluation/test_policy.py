@@ -20,7 +20,7 @@ from pipeline.judges.text_classifier import fit_judge
 from pipeline.models.chunked_sampling import sample_texts
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
-from pipeline.models.reward import create_reward_model
+from pipeline.models.reward_loading import create_reward_model
 from pipeline.models.text_format import TextFormat, store_text_format
 from pipeline.params.schema import FitJudge, Params
 from pipeline.results.policies import Sample

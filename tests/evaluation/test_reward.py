@@ -18,7 +18,7 @@ from pipeline.evaluation.reward import evaluate_reward, pair_metrics, warnings_o
 from pipeline.evaluation.robustness import Deviations, score_deviations
 from pipeline.evaluation.statistics import wilson_interval
 from pipeline.models.compute import Compute
-from pipeline.models.reward import create_reward_model
+from pipeline.models.reward_loading import create_reward_model
 from pipeline.params.evaluation import EvaluateReward
 from tests.passages import ended
 from tests.preference_pairs import preference_pair

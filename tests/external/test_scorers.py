@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 from pipeline.errors import PipelineError
 from pipeline.external.scorers import TextWriter, judge_scorer, reward_scorer
 from pipeline.models.compute import Compute
-from pipeline.models.reward import create_reward_model, load_reward_model
+from pipeline.models.reward_loading import create_reward_model, load_reward_model
 from pipeline.params.base import ModelSource
 from pipeline.reading.chats import Message, Unreadable
 from tests.passages import ended

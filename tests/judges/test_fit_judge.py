@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.judges.loading import load_judge, load_second_judge
 from pipeline.judges.text_classifier import TextClassifierJudge, fit_judge, split_labels
 from pipeline.models.compute import Compute
-from pipeline.models.reward import create_reward_model
+from pipeline.models.reward_loading import create_reward_model
 from pipeline.models.text_format import TextFormat
 from pipeline.params.judge import JudgeEndpoint
 from pipeline.params.schema import Params

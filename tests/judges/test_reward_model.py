@@ -12,7 +12,7 @@ from pipeline.judges.loading import load_judge
 from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.judges.reward_model import MODEL, load_reward_judge, save_reward_judge
 from pipeline.models.compute import Compute
-from pipeline.models.reward import create_reward_model, load_reward_model
+from pipeline.models.reward_loading import create_reward_model, load_reward_model
 from pipeline.params.schema import Params
 from tests.passages import cut, ended
 from tests.tiny_models import SENTENCES

@@ -13,7 +13,7 @@ from pipeline.kernels.packing import pack_groups
 from pipeline.kernels.recomputation import recomputed
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy
-from pipeline.models.reward import create_reward_model
+from pipeline.models.reward_loading import create_reward_model
 from pipeline.params.base import Finetuning
 from tests.models.counting import bytes_kept
 

@@ -27,7 +27,7 @@ from pipeline.models.chunked_sampling import sample_texts
 from pipeline.models.compute import Compute, start_compute
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_reference, load_tokenizer
-from pipeline.models.reward import create_reward_model, load_reward_model
+from pipeline.models.reward_loading import create_reward_model, load_reward_model
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.models.sampling import Sampler
 from pipeline.models.scoring import score_responses

@@ -24,7 +24,7 @@ from pipeline.memory.trainings import (
 )
 from pipeline.memory.work import Example, planned_steps
 from pipeline.models.folders import config_of
-from pipeline.models.reward import load_reward_tokenizer
+from pipeline.models.reward_loading import load_reward_tokenizer
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.params.schema import Params
 from tests.passages import ended

@@ -111,7 +111,7 @@ def test_a_large_reward_model_stays_in_the_format_of_the_products(params: Params
     assert 4 * widest_layer(scorer.size) <= parts["copies"] <= 8 * widest_layer(scorer.size)
     ppo = tuned(params, "ppo")
     assert ppo.rollout is not None
-    few = replace(scorer, weights=400_000_000)
+    few = replace(scorer, weights=LARGE - 1)
     small = replace(ppo, rollout=replace(ppo.rollout, scorer=few))
     large, other = (memory_parts(work, ON["cuda"])["weights"] for work in (ppo, small))
     assert large - other == 2 * scorer.weights - 4 * few.weights

@@ -11,7 +11,7 @@ from pipeline.data.tokens import TokenizedExample, collate
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.critic import critic_from_policy, critic_from_reward_model
-from pipeline.models.reward import create_reward_model
+from pipeline.models.reward_loading import create_reward_model
 from pipeline.params.base import Finetuning
 from tests.tiny_models import FULL, LORA
 

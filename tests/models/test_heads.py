@@ -11,7 +11,7 @@ from pipeline.data.tokens import TokenizedExample, collate
 from pipeline.models.compute import Compute
 from pipeline.models.critic import critic_from_policy
 from pipeline.models.heads import Fp32Linear
-from pipeline.models.reward import create_reward_model, load_reward_model
+from pipeline.models.reward_loading import create_reward_model, load_reward_model
 from tests.conftest import PolicyMaker
 from tests.passages import ended
 from tests.tiny_models import FULL, LORA, SENTENCES, save_bought_reward_model

@@ -16,7 +16,7 @@ from pipeline.kernels.quantized import QuantizedLinear, is_quantized
 from pipeline.models.checkpoints import save_policy
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy, load_policy, load_reference, load_tokenizer, read_network
-from pipeline.models.reward import create_reward_model
+from pipeline.models.reward_loading import create_reward_model
 from pipeline.models.scoring import response_logps, score_responses
 from pipeline.models.text_format import TextFormat
 from pipeline.params.base import Finetuning

@@ -22,7 +22,8 @@ from transformers import (
 from pipeline.data.tokens import ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
-from pipeline.models.reward import RewardModel, create_reward_model, load_reward_model
+from pipeline.models.reward import RewardModel
+from pipeline.models.reward_loading import create_reward_model, load_reward_model
 from pipeline.preferences.pair import PreferencePair
 from pipeline.training.reward import reference_mean
 from tests.passages import ended

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from pipeline.data.passages import Passage
 from pipeline.models.compute import Compute
-from pipeline.models.reward import create_reward_model, load_reward_model
+from pipeline.models.reward_loading import create_reward_model, load_reward_model
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.models.text_format import TextFormat, store_text_format
 from tests.passages import cut, ended

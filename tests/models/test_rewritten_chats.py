@@ -9,7 +9,7 @@ import torch
 from pipeline.data.passages import Passage
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
-from pipeline.models.reward import load_reward_model, texts_of_finished
+from pipeline.models.reward_loading import load_reward_model, texts_of_finished
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.models.rewritten_chats import RewrittenChats
 from pipeline.models.text_format import TextFormat

@@ -20,7 +20,7 @@ from pipeline.models.checkpoints import save_model, save_policy
 from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code
 from pipeline.models.policy import load_policy
-from pipeline.models.reward import load_reward_model
+from pipeline.models.reward_loading import load_reward_model
 from pipeline.models.sources import load_source_backbone, load_source_policy, locate, separate_pad_token
 from pipeline.models.text_format import TextFormat
 from pipeline.params.schema import BackboneSource, PolicySource

@@ -9,7 +9,7 @@ from datasets import Dataset
 from transformers import AutoModelForSequenceClassification
 
 from pipeline.models.compute import Compute
-from pipeline.models.reward import create_reward_model
+from pipeline.models.reward_loading import create_reward_model
 from pipeline.objectives.preference import bradley_terry_loss
 from pipeline.preferences.pair import PreferencePair
 

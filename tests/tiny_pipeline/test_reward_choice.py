@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.models.compute import Compute
-from pipeline.models.reward import load_reward_model
+from pipeline.models.reward_loading import load_reward_model
 from pipeline.models.text_format import check_same_texts
 from pipeline.preferences.pair import passages_of, read_pairs
 from tests.tiny_models import save_bought_reward_model

@@ -7,7 +7,8 @@ import torch
 from transformers import LlamaModel
 
 from pipeline.models.compute import Compute
-from pipeline.models.reward import RewardModel, create_reward_model
+from pipeline.models.reward import RewardModel
+from pipeline.models.reward_loading import create_reward_model
 from pipeline.params.base import Finetuning
 from pipeline.params.schema import Params, TrainReward
 from pipeline.preferences.pair import PreferencePair

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.models.compute import Compute
 from pipeline.models.parked import Parked
-from pipeline.models.reward import create_reward_model
+from pipeline.models.reward_loading import create_reward_model
 from pipeline.params.optimize import Ppo
 from pipeline.training import roles as module
 from pipeline.training.ppo import train_ppo

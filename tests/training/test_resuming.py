@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.data.tokens import TokenizedExample
 from pipeline.models.compute import Compute
 from pipeline.models.critic import critic_from_policy
-from pipeline.models.reward import create_reward_model
+from pipeline.models.reward_loading import create_reward_model
 from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.schema import Params

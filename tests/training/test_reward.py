@@ -9,7 +9,8 @@ import torch
 
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
-from pipeline.models.reward import RewardModel, create_reward_model, load_reward_model
+from pipeline.models.reward import RewardModel
+from pipeline.models.reward_loading import create_reward_model, load_reward_model
 from pipeline.objectives.preference import bradley_terry_loss
 from pipeline.params.schema import Params, TrainReward
 from pipeline.preferences.pair import PreferencePair

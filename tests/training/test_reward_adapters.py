@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.models.compute import Compute
-from pipeline.models.reward import create_reward_model, load_reward_model
+from pipeline.models.reward_loading import create_reward_model, load_reward_model
 from pipeline.params.schema import Params
 from pipeline.preferences.pair import PreferencePair
 from pipeline.training.reward import train_reward
