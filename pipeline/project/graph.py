@@ -57,11 +57,19 @@ def stage_names(root: Path, *, revision: str | None = None) -> set[str]:
     Raises:
         PipelineError: dvc.yaml cannot be read.
     """
+    from dvc.dvcfile import load_file
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
-        return {stage.name for stage in Repo(str(root), rev=revision).index.stages if stage.name}
+        repo = Repo(str(root), rev=revision)
+        path = repo.fs.join(repo.root_dir, "dvc.yaml")
+        if not repo.fs.exists(path):
+            return set()
+        declared = load_file(repo, path)
+        # the names alone, without what stages read and wrote, and what dvc.lock says of it
+        declared.__dict__["lockfile_contents"] = {}
+        return set(declared.stages)
     except DvcException as error:
         raise PipelineError(f"dvc.yaml: cannot read the stages: {error}") from error
 
