@@ -13,6 +13,7 @@ from pipeline.memory.readings import reference
 from pipeline.memory.trainings import dpo_work, ppo_work, reward_work, sft_work
 from pipeline.memory.weights import is_large, moment_bytes, scorer_number, weight_bytes, widest_layer
 from pipeline.memory.work import Example, Model, Work
+from pipeline.models.reward import LARGE
 from pipeline.params.schema import Params
 from tests.tiny_models import changed
 
