@@ -19,7 +19,7 @@ QUICK := $(addprefix tests/,objectives data judges test_docs.py)
 .PHONY: help setup check plan recipe repro pull quick test lint typecheck unit label ui sync compare promote publish export chat report plots bench gpu-check gc graph lock clean
 
 help: ## show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(READY) ## create .venv from the lock files
 

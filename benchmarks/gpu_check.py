@@ -43,9 +43,7 @@ def main(arguments: Sequence[str] | None = None, *, runner: Runner | None = None
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where models are kept")
     asked = parser.parse_args(arguments)
     if asked.device == "cuda" and not torch.cuda.is_available():
-        sys.exit(
-            "No GPU was found, so nothing was checked: run this where torch sees one, or with --device cpu --small."
-        )
+        sys.exit("No GPU was found, so nothing was checked: run this where torch sees one, or --device cpu --small.")
     scale = Scale(asked.device, asked.small, asked.folder)
     parts = asked.only or (_SMALL if asked.small else tuple(PARTS))
     rows = run_parts(parts, scale, seconds=60 * asked.minutes, runner=runner or _in_a_process)

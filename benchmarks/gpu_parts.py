@@ -8,10 +8,11 @@ import hashlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -95,9 +96,9 @@ def rollouts(scale: Scale, precision: str) -> list[Row]:
     tokenizer = load_tokenizer(scale.models / "policy")
     policy = load_policy(scale.models / "policy", compute, finetuning=None)
     rng, rows = random.Random(0), []
-    lengths = [8 + 4 * row for row in range(8 if scale.small else 32)]
+    lengths = [8 + 4 * row for row in range(8 if scale.small else 16)]
     prompts = [rng.choices(range(3, 8000), k=length) for length in lengths]
-    sampling = changed(params.sampling, max_new_tokens=16 if scale.small else 64, stop_tokens=[])
+    sampling = changed(params.sampling, max_new_tokens=16 if scale.small else 32, stop_tokens=[])
     sampler = Sampler.of(policy, tokenizer, sampling)
     if precision == "fp32":  # in bf16 two tokens are often equally probable
         first = replace(sampler, truncation=Truncation(top_k=1, top_p=1.0))
@@ -232,19 +233,33 @@ def worker(part: str, scale: Scale, *more: str, seconds: float | None = None) ->
     """
     hidden = {"CUDA_VISIBLE_DEVICES": ""} if scale.device == "cpu" else {}
     options = ["--device", scale.device, "--folder", str(scale.folder), *(["--small"] if scale.small else [])]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu_parts", part, *more, *options],
-        cwd=workloads.ROOT,
-        env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(workloads.ROOT), **hidden},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=seconds,
+    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(workloads.ROOT), **hidden}
+    status, output, errors = _finished(
+        [sys.executable, "-m", "benchmarks.gpu_parts", part, *more, *options], environment, seconds
     )
-    if done.returncode:
-        written = [line for line in chain(done.stdout.splitlines(), done.stderr.splitlines()) if line.strip()]
-        raise RuntimeError(written[-1].strip() if written else f"ended with status {done.returncode}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    if status:
+        written = [line for line in chain(output.splitlines(), errors.splitlines()) if line.strip()]
+        raise RuntimeError(written[-1].strip() if written else f"ended with status {status}")
+    return json.loads(output.strip().splitlines()[-1])
+
+
+def _finished(command: Sequence[str], environment: Mapping[str, str], seconds: float | None) -> tuple[int, str, str]:
+    """Status and output; a process that takes too long ends with those that it started, which hold memory, too."""
+    with subprocess.Popen(
+        command,
+        cwd=workloads.ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=seconds)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, output, errors
 
 
 def main() -> None:

@@ -23,9 +23,10 @@ from pipeline.environment import ENVIRONMENT
 
 PEERS = WORK / "trl-1.12"
 """TRL 1.12, the last that had PPO, beside the current release of the environment."""
-PEER_ATTENTION = ("sdpa", "flash_attention_2" if torch.cuda.is_available() and find_spec("flash_attn") else "eager")
-"""The peer's default, and flash attention where it is installed on a GPU, or plain matrix products, often faster on a
-CPU: it is measured with its faster one."""
+_FLASH = ("flash_attention_2",) if find_spec("flash_attn") else ()
+PEER_ATTENTION = ("sdpa", *_FLASH) if torch.cuda.is_available() else ("sdpa", "eager")
+"""The peer's default, and beside it flash attention where it is installed on a GPU, or plain matrix products, often
+faster on a CPU: it is measured with its faster one."""
 
 
 def main() -> None:

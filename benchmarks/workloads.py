@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from benchmarks.memory import model_config
 from pipeline.models.checkpoints import save_model
 from pipeline.models.compute import start_compute
 from pipeline.models.policy import load_tokenizer
@@ -19,7 +20,7 @@ from pipeline.models.sources import load_source_backbone, load_source_policy
 from pipeline.packages import package_folder
 from pipeline.params.loading import load_params
 from pipeline.params.schema import Params
-from tests.tiny_models import byte_level_tokenizer, save_llama_policy
+from tests.tiny_models import byte_level_tokenizer
 
 ROOT = Path(__file__).parent.parent
 WORK = ROOT / ".state" / "benchmarks"
@@ -165,7 +166,8 @@ def _prepare_models(params: Params, kinds: Collection[str]) -> None:
         network = Qwen2ForCausalLM(Qwen2Config(**QWEN_05B)).to(torch.bfloat16)
         save_model(network, load_tokenizer(models / "policy"), models / "qwen-0.5b")
     if "tiny" in kinds and not (models / "tiny").exists():
-        save_llama_policy(models / "tiny", byte_level_tokenizer())
+        torch.manual_seed(0)
+        save_model(Qwen2ForCausalLM(model_config("tiny")).to(torch.bfloat16), byte_level_tokenizer(), models / "tiny")
     for kind in sorted(kinds):
         # one reward model of each kind with a fresh head: where both sides begin
         if not (models / f"{kind}-reward").exists():
