@@ -5,7 +5,7 @@ PPO is step 1 + i.
 """
 
 from pipeline.models.checkpoints import PolicyFolder, keep_checkpoint
-from pipeline.stage.ppo_training import train_policy
+from pipeline.stage.ppo_training import output_bytes, train_policy
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.ppo_inputs import PpoInputs
 
@@ -17,7 +17,10 @@ def main(stage: Stage, seed: str) -> None:
     output = PolicyFolder(stage.output(f"artifacts/training/hybrid/seed-{seed}"), start=start, root=stage.root)
     stage.log_step(1, {"prompts": len(inputs.prompts)})
     if inputs.prompts:
-        train_policy(stage, "hybrid", inputs, output, seed=int(seed))
+        settings = stage.params.optimize.hybrid
+        stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
+        compute = stage.start_compute(output_bytes=output_bytes(output, settings))
+        train_policy(stage, settings, inputs, output, compute, seed=int(seed))
     else:
         print("no category has regressed: hybrid is the first method's policy", flush=True)
         keep_checkpoint(start, start, output.folder)

@@ -1,17 +1,19 @@
 """train_ppo: train the SFT policy with PPO on the training prompts and the reward model's scores, with one seed."""
 
 from pipeline.models.checkpoints import PolicyFolder
-from pipeline.stage.ppo_training import train_policy
+from pipeline.stage.ppo_training import output_bytes, train_policy
 from pipeline.stage.run import Stage, run_stage
 from pipeline.training.ppo_inputs import PpoInputs
 
 
 def main(stage: Stage, seed: str) -> None:
     """Train, save the policy with its checkpoints on the way."""
-    inputs = PpoInputs.read(stage.input("artifacts/inputs/ppo"))
-    start = stage.input("artifacts/sft")
+    settings = stage.params.optimize.ppo
+    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
+    start, inputs = stage.input("artifacts/sft"), PpoInputs.read(stage.input("artifacts/inputs/ppo"))
     output = PolicyFolder(stage.output(f"artifacts/training/ppo/seed-{seed}"), start=start, root=stage.root)
-    train_policy(stage, "ppo", inputs, output, seed=int(seed))
+    compute = stage.start_compute(output_bytes=output_bytes(output, settings))
+    train_policy(stage, settings, inputs, output, compute, seed=int(seed))
     stage.write_history(f"reports/training/ppo/seed-{seed}.jsonl")
 
 
