@@ -86,6 +86,12 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, sampling: Sampling, prompt
     return kept + ids[len(ids) - limit + len(kept) :]
 
 
+def _encoded(sampler: Sampler, prompts: Sequence[str]) -> list[list[int]]:
+    """Of each prompt, which is tokenised once, however many samples it has."""
+    known = {prompt: encode_prompt(sampler.tokenizer, sampler.sampling, prompt) for prompt in dict.fromkeys(prompts)}
+    return [known[prompt] for prompt in prompts]
+
+
 def cut_notice(tokenizer: PreTrainedTokenizerBase, sampling: Sampling, prompts: Sequence[str]) -> str | None:
     """A sentence that counts the prompts which `sampling.max_prompt_tokens` cuts; None where it cuts none."""
     limit = sampling.max_prompt_tokens
@@ -116,7 +122,7 @@ def sample_texts(
     """
     if notice := cut_notice(sampler.tokenizer, sampler.sampling, prompts):
         print(notice, flush=True)
-    encoded = [encode_prompt(sampler.tokenizer, sampler.sampling, prompt) for prompt in prompts]
+    encoded = _encoded(sampler, prompts)
     key = stream_key(generator)
     with progress_bar(total=len(prompts), title=title, unit="sample") as bar:
         sampled = sample_prompts(sampler, encoded, key=key, title=title, resume=resume, on_chunk=bar.update)
@@ -125,7 +131,7 @@ def sample_texts(
 
 def sample_batch(sampler: Sampler, prompts: Sequence[str], generator: torch.Generator) -> Samples:
     """One response for each prompt text, together on the policy's device; see `sample_texts`, which tells of cuts."""
-    encoded = [encode_prompt(sampler.tokenizer, sampler.sampling, prompt) for prompt in prompts]
+    encoded = _encoded(sampler, prompts)
     sampled = sample_prompts(sampler, encoded, key=stream_key(generator))
     samples = together(sampled, pad_token_id=sampler.tokenizer.pad_token_id)
     device = sampler.policy.causal_lm.device
