@@ -20,6 +20,7 @@ from pipeline.kernels.probes import reads_branches, reads_flat_rows
 from pipeline.kernels.quantized import is_quantized, quantize_linears, restore_linears
 from pipeline.kernels.recomputation import recomputed
 from pipeline.models.adapters import add_adapters
+from pipeline.models.attention_choice import attention_for
 from pipeline.models.backbone import cast_weights, switch_dropout_off
 from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code, check_weights, config_of
@@ -313,7 +314,7 @@ def _load(
         folder,
         num_labels=1,
         dtype=dtype,
-        attn_implementation=compute.attention,
+        attn_implementation=attention_for(config_of(folder), compute.attention),
         trust_remote_code=brings_code(folder),
     )
     limit = longest_text(network.config) or tokenizer.model_max_length
