@@ -9,8 +9,8 @@ _CLOCK = "strftime_now"
 _DATE = {
     "a": "Fri", "A": "Friday", "b": "Jul", "B": "July", "d": "26", "-d": "26", "e": "26", "m": "07", "-m": "7",
     "y": "24", "Y": "2024", "j": "208", "D": "07/26/24", "F": "2024-07-26", "x": "07/26/24", "H": "00", "I": "12",
-    "M": "00", "S": "00", "p": "AM", "T": "00:00:00", "X": "00:00:00", "c": "Fri Jul 26 00:00:00 2024", "Z": "",
-    "z": "",
+    "Z": "", "z": "", "M": "00", "S": "00", "p": "AM", "T": "00:00:00", "X": "00:00:00",
+    "c": "Fri Jul 26 00:00:00 2024",
 }  # fmt: skip
 """Llama 3.1's own date for where there is no clock, by the directives of strftime."""
 _FIXED = (
