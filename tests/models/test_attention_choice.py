@@ -20,7 +20,7 @@ from pipeline.data.tokens import TokenizedExample
 from pipeline.models.attention_choice import attention_for
 from pipeline.models.compute import Compute
 from pipeline.models.policy import load_policy
-from pipeline.models.reward import load_reward_model
+from pipeline.models.reward_loading import load_reward_model
 from pipeline.models.scoring import response_logps
 from tests.tiny_models import byte_level_tokenizer
 
