@@ -103,7 +103,7 @@ def _file_name(scale: Scale) -> str:
 
 
 def _software(device: str) -> str:
-    named = {"torch": torch.__version__}
+    named = {"torch": str(torch.__version__)}
     if device == "cuda":
         named |= {"CUDA": str(torch.version.cuda), "memory": f"{torch.cuda.mem_get_info()[1] / 2**30:.0f} GiB"}
     for package in ("transformers", "peft", "trl", "triton"):
