@@ -42,7 +42,8 @@ def unread_by_format(rows: Iterable[Row], data: Data, columns: Iterable[str]) ->
         for name in columns:
             value = structure(row.get(name))
             if name in known or is_conversation(value):
-                found |= dict.fromkeys(_unread(_without_calls(value), name, partial(_ends_with, known.get(name, _MESSAGE))))
+                is_read = partial(_ends_with, known.get(name, _MESSAGE))
+                found |= dict.fromkeys(_unread(_without_calls(value), name, is_read))
     return list(found)
 
 
