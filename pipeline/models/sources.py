@@ -94,7 +94,8 @@ def load_source_tokenizer(model: ModelSource, *, key: str) -> PreTrainedTokenize
     )
     if isinstance(model, PolicySource):
         give_template(tokenizer, model.chat_template)
-        settle_template(tokenizer, key=key)
+    writes_chats = not isinstance(model, BackboneSource) or model.is_reward_model
+    settle_template(tokenizer, key=key, needed=writes_chats)
     return tokenizer
 
 
