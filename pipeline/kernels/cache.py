@@ -5,9 +5,9 @@ they are written into room that is there. Room is added for a few tokens at a ti
 piece, which products read as they are, and the shapes stay the same from one token to the next. Rows that have ended
 leave with it, and so do columns that hold nothing but padding.
 
-All of it is in one piece of memory that is asked for once, as large as the last token needs it: prompts are written into
-it as they are read, and rows and columns move inside it, so there is never a second cache. The next rows get the same
-piece, because a heap that has put something small into its hole would add a second one.
+All of it is in one piece of memory that is asked for once, as large as the last token needs it: prompts are written
+into it as they are read, and rows and columns move inside it, so there is never a second cache. The next rows get the
+same piece, because a heap that has put something small into its hole would add a second one.
 """
 
 import math

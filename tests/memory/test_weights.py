@@ -46,7 +46,7 @@ def test_weights_in_4_bits_are_half_a_byte_and_their_scales() -> None:
      ("paged_adamw_8bit", (2 << 20) + 8 * 4096, 0)],
 )  # fmt: skip
 def test_moments_in_8_bits_are_two_bytes_and_their_scales(name: str, cpu: int, gpu: int) -> None:
-    """Of a million weights in blocks of 256, each with a scale of four bytes for either moment; paged ones may leave."""
+    """Of a million weights in blocks of 256, each with a scale of four bytes for either moment; paged ones leave."""
     assert moment_bytes(1 << 20, name, CPU) == cpu and moment_bytes(1 << 20, name, GPU) == gpu  # type: ignore[arg-type]
 
 
