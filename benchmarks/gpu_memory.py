@@ -4,6 +4,7 @@
 """
 
 from pathlib import Path
+from typing import Any
 
 from transformers import LlamaConfig
 
@@ -45,41 +46,67 @@ MODELS = {
 """Sizes of Llama 3.2 1B and 3B and of Llama 3.1 8B."""
 
 
-def works(params: Params, config: LlamaConfig) -> dict[str, Work]:
-    """Trainings with adapters, of 1,024-token conversations; PPO's reward model is of the policy's size."""
-    lora = {"finetuning": params.train_sft.finetuning}
-    reward, ppo = params.train_reward.model_copy(update=lora), params.optimize.ppo
+def works(params: Params, config: LlamaConfig, **changes: str) -> dict[str, Work]:
+    """Trainings of 1,024-token conversations; PPO's reward model is of the policy's size.
+
+    Args:
+        changes: of the fine-tuning (`method`, `quantization`) and of `optimizer`; the default is LoRA in bf16.
+    """
+    optimizer = {"optimizer": changes.pop("optimizer", "adamw")}
+    finetuning = params.train_sft.finetuning.model_copy(update={"method": "lora", **changes})
+    tuned = optimizer | {"finetuning": finetuning}
+    sections: list[Any] = [
+        section.model_copy(update=tuned)
+        for section in (params.train_sft, params.train_reward, params.optimize.dpo, params.optimize.ppo)
+    ]
+    sft, reward, dpo, ppo = sections
     text, pair = Example.of_text(HALF, HALF), Example.of_pair(HALF, HALF, HALF)
     scored = Example.of_pair(HALF, HALF, HALF, writes=False)
+    few = ppo.model_copy(update={"rollout_batch_size": 32})
+    sizes: dict[str, Any] = {"section": "optimize.ppo", "prompts": [HALF] * 64, "new_tokens": HALF}
     return {
-        "SFT": sft_work(config, params.train_sft, [text] * 64),
+        "SFT": sft_work(config, sft, [text] * 64),
         "reward model": reward_work(config, reward, [scored] * 64),
-        "DPO": dpo_work(config, params.optimize.dpo, [pair] * 64),
-        "PPO": ppo_work(config, config, ppo, section="optimize.ppo", prompts=[HALF] * 64, new_tokens=HALF),
-        "PPO, 32 episodes": ppo_work(
-            config,
-            config,
-            ppo.model_copy(update={"rollout_batch_size": 32}),
-            section="optimize.ppo",
-            prompts=[HALF] * 64,
-            new_tokens=HALF,
-        ),
+        "DPO": dpo_work(config, dpo, [pair] * 64),
+        "PPO": ppo_work(config, config, ppo, **sizes),
+        "PPO, 32 episodes": ppo_work(config, config, few, **sizes),
     }
 
 
+SERIES: tuple[tuple[tuple[str, dict[str, str]], ...], ...] = (
+    (("adapters", {}), ("adapters on nf4", {"quantization": "nf4"})),
+    (("full", {"method": "full"}), ("full, 8-bit moments", {"method": "full", "optimizer": "adamw_8bit"})),
+)
+"""What is trained, each with what needs less; PPO is computed with adapters alone."""
+
+
+def cells(params: Params, work: Work) -> list[str]:
+    """GiB on each card; what does not fit stands in brackets."""
+    found = []
+    for card in CARDS:
+        memory = round(_FREE * card * 1e9)
+        need = needed_bytes(work, Conditions.of(params.runtime, Machine("cuda", memory)))
+        found.append(f"{need / _GIB:.1f}" if need <= memory else f"({need / _GIB:.1f})")
+    return found
+
+
 def main() -> None:
-    """Print the table; what does not fit stands in brackets."""
+    """Print the table; what needs less is left out where no card's answer changes by it."""
     params = load_params(_ROOT / "params.yaml")
     print("| model | training | " + " | ".join(f"{card} GB" for card in CARDS) + " |")
     print("|---|---|" + "---|" * len(CARDS))
     for name, config in MODELS.items():
-        for training, work in works(params, config).items():
-            cells = []
-            for card in CARDS:
-                memory = round(_FREE * card * 1e9)
-                need = needed_bytes(work, Conditions.of(params.runtime, Machine("cuda", memory)))
-                cells.append(f"{need / _GIB:.1f}" if need <= memory else f"({need / _GIB:.1f})")
-            print(f"| {name} | {training} | " + " | ".join(cells) + " |")
+        for first, *less in SERIES:
+            for training in works(params, config):
+                if training.startswith("PPO") and first[0] == "full":
+                    continue
+                before: list[bool] | None = None
+                for how, changes in (first, *less):
+                    row = cells(params, works(params, config, **changes)[training])
+                    fits = [not cell.startswith("(") for cell in row]
+                    if fits != before:
+                        print(f"| {name} | {training}, {how} | " + " | ".join(row) + " |")
+                    before = fits
 
 
 if __name__ == "__main__":

@@ -30,13 +30,14 @@ def merged_for_sampling(network: "PeftModel") -> Iterator[None]:
         return
     from peft.tuners.lora import Linear
 
-    frozen = []
-    for module in network.modules():
-        if isinstance(module, Linear):
-            weight: Any = module.get_base_layer().weight
-            frozen.append((weight, weight.data))
-            delta = module.get_delta_weight(module.active_adapters[0])
-            weight.data = (weight.data.float() + delta.float()).to(weight.dtype)
+    layers: list[Any] = [module for module in network.modules() if isinstance(module, Linear)]
+    frozen = [(weight := layer.get_base_layer().weight, weight.data) for layer in layers]
+    # all of them before the first sum: between sums, whose pieces come and go, they would leave a heap full of holes
+    merged = [torch.empty_like(data) for _, data in frozen]
+    with torch.no_grad():
+        for layer, (weight, data), place in zip(layers, frozen, merged, strict=True):
+            delta = layer.get_delta_weight(layer.active_adapters[0]).float()
+            weight.data = place.copy_(data.float() + delta)
     try:
         with torch.no_grad(), network.disable_adapter():
             yield

@@ -53,3 +53,22 @@ def test_afterwards_weights_and_adapters_are_what_they_were(policy: Policy) -> N
     assert all(torch.equal(tensor, before[name]) for name, tensor in policy.state_dict().items())
     assert torch.equal(policy(BATCH).logprobs, apart)
     assert all(p.requires_grad == ("lora_" in name) for name, p in policy.named_parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_merged_weights_are_the_sum_in_fp32_rounded_once(make_policy: PolicyMaker, dtype: torch.dtype) -> None:
+    """And each layer's place is taken before the first sum, so that what comes and goes leaves no holes."""
+    policy = make_policy(LORA)
+    layers = [module for module in policy.modules() if hasattr(module, "lora_B")]
+    torch.manual_seed(0)
+    for layer in layers:
+        layer.get_base_layer().to(dtype)
+        torch.nn.init.normal_(layer.lora_B["default"].weight, std=0.1)
+    expected = [
+        (layer.get_base_layer().weight.float() + layer.get_delta_weight("default").float()).to(dtype)
+        for layer in layers
+    ]
+    with merged_for_sampling(policy.language_model):
+        found = [layer.get_base_layer().weight for layer in layers]
+        assert len(found) > 5 and all(map(torch.equal, found, expected))
+        assert len({weight.data_ptr() for weight in found}) == len(found)
