@@ -56,6 +56,7 @@ def train(stage: Stage, inputs: PpoInputs, output: PolicyFolder, *, seed: int) -
         section="optimize.hybrid",
         prompts=prompt_tokens(tokenizer, inputs.prompts),
         new_tokens=inputs.sampling.max_new_tokens,
+        max_prompt_tokens=inputs.sampling.max_prompt_tokens,
         apart=True,
     )
     check_optimizer(settings.optimizer)

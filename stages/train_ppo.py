@@ -39,6 +39,7 @@ def main(stage: Stage, seed: str) -> None:
         section="optimize.ppo",
         prompts=prompt_tokens(tokenizer, inputs.prompts),
         new_tokens=inputs.sampling.max_new_tokens,
+        max_prompt_tokens=inputs.sampling.max_prompt_tokens,
     )
     check_optimizer(settings.optimizer)
     check_fit(work, stage.params.runtime)

@@ -12,6 +12,7 @@ from pipeline.check.models import Readers
 from pipeline.check.settings import Settings
 from pipeline.check.sft import is_trained
 from pipeline.check.sources import ReadData
+from pipeline.memory.trainings import kept_prompts
 from pipeline.preferences.pair import SIDES, PreferencePair
 from pipeline.validation.thresholds import KEPT, limit_that_keeps
 
@@ -116,7 +117,8 @@ def _measure(
         )  # fmt: skip
     prompts = [row["prompt"] for row in _some(data.prepared.prompts["evaluation"])]
     if most is not None:
-        sampled = [length + lengths.new_tokens for length in _tokens(policy, prompts)]
+        kept = kept_prompts(_tokens(policy, prompts), lengths.prompt_tokens)
+        sampled = [length + lengths.new_tokens for length in kept]
         what = f"evaluation prompts and {lengths.new_tokens:,} new tokens"
         yield Measured(what, sampled, "models.policy.source", most, "unreadable", most)
 

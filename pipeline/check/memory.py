@@ -79,6 +79,7 @@ def trainings_of(
                 section=f"optimize.{method}",
                 prompts=prompt_tokens(readers.policy, prompts),
                 new_tokens=limits.new_tokens,
+                max_prompt_tokens=limits.prompt_tokens,
                 apart=method == "hybrid",
             )
 

@@ -28,6 +28,7 @@ class MaxLengths:
     reward: int
     reference: int
     new_tokens: int
+    prompt_tokens: int | None
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,11 @@ def settings_of(params: Params) -> Settings:
         sft_turns=sft.turns,
         sft_skip=sft.skip,
         lengths=MaxLengths(
-            sft.max_length, reward.max_length, params.score_reference.max_length, params.sampling.max_new_tokens
+            sft.max_length,
+            reward.max_length,
+            params.score_reference.max_length,
+            params.sampling.max_new_tokens,
+            params.sampling.max_prompt_tokens,
         ),
         trainings=Trainings(
             sft=_supervised(sft),

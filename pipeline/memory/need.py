@@ -132,11 +132,11 @@ def _head_bytes(work: Work, tokens: int, conditions: Conditions) -> int:
 
 def _rollout_parts(work: Work, rollout: Rollout, conditions: Conditions) -> Parts:
     """Of sampling, with merged weights and the cache, or of scoring."""
-    size, number, width = work.model.size, conditions.number, work.longest
+    size, number = work.model.size, conditions.number
     # above weights in 4 bits adapters stay apart
     merges = work.finetuning.method == "lora" and work.finetuning.quantization == "none"
     merged = size.layers * size.layer_weights * number if merges else 0
-    rows = Rows(rollout.episodes, width)
-    sampled = added(sampling_parts(size, rows, rollout.new, conditions), {"copies": merged})
+    drawn, read = (Rows(rollout.episodes, width) for width in (work.longest, rollout.text))
+    sampled = added(sampling_parts(size, drawn, rollout.new, conditions), {"copies": merged})
     scored = scorer_number(rollout.scorer, stored=4, products=number)
-    return largest_of([sampled, scoring_parts(rollout.scorer.size, rows, conditions, number=scored)])
+    return largest_of([sampled, scoring_parts(rollout.scorer.size, read, conditions, number=scored)])

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.data.passages import Passage
 from pipeline.data.table_rows import TextRow
 from pipeline.memory.reading import Reading, Rows
-from pipeline.memory.trainings import prompt_tokens
+from pipeline.memory.trainings import kept_prompts, prompt_tokens
 from pipeline.memory.work import Example, Model
 from pipeline.models.folders import config_of, stored_dtype
 from pipeline.models.policy import load_tokenizer
@@ -28,7 +28,7 @@ def collection(policy: Model, sampling: Sampling, *, prompts: Sequence[int], sam
         section="sampling",
         policy=policy,
         policies=1,
-        sampled=_sampled(sampling, max(prompts, default=1), samples),
+        sampled=_sampled(sampling, prompts, samples),
         new=sampling.max_new_tokens,
     )
 
@@ -121,7 +121,10 @@ def evaluation(
         number: bytes of a weight of the reward model.
     """
     policy, scorer = models
-    longest = max(prompts, default=1) + sampling.max_new_tokens
+    whole, kept = (
+        max(lengths, default=1) + sampling.max_new_tokens
+        for lengths in (prompts, kept_prompts(prompts, sampling.max_prompt_tokens))
+    )
     count = min(settings.batch_size, samples)
     return Reading(
         section=section,
@@ -129,10 +132,10 @@ def evaluation(
         policies=policies,
         scorer=scorer,
         scorer_number=number,
-        sampled=_sampled(sampling, longest - sampling.max_new_tokens, samples),
+        sampled=_sampled(sampling, prompts, samples),
         new=sampling.max_new_tokens,
-        read=Rows(count, max(longest, texts)),
-        scored=Rows(count, longest),
+        read=Rows(count, max(kept, texts)),
+        scored=Rows(count, whole),
         batch=settings.batch_size,
     )
 
@@ -169,6 +172,7 @@ def stored_evaluation(
     )
 
 
-def _sampled(sampling: Sampling, prompt: int, samples: int) -> Rows:
+def _sampled(sampling: Sampling, prompts: Sequence[int], samples: int) -> Rows:
     """What a stage samples."""
-    return Rows(max(1, min(sampling.batch_size, samples)), prompt + sampling.max_new_tokens)
+    longest = max(kept_prompts(prompts, sampling.max_prompt_tokens), default=1)
+    return Rows(max(1, min(sampling.batch_size, samples)), longest + sampling.max_new_tokens)

@@ -142,6 +142,7 @@ def ppo_work(
     section: str,
     prompts: Sequence[int],
     new_tokens: int,
+    max_prompt_tokens: int | None = None,
     apart: bool = False,
 ) -> Work:
     """PPO or hybrid.
@@ -152,8 +153,10 @@ def ppo_work(
         section: of params.yaml, with `settings`.
         prompts: tokens of each.
         new_tokens: sampled for each.
+        max_prompt_tokens: of `sampling`; the reward model reads whole prompts.
         apart: the reference is not the policy with its adapters off, but a model of its own.
     """
+    kept = kept_prompts(prompts, max_prompt_tokens)
     own_critic = settings.advantage_estimator == "gae" and settings.critic != "shared"
     return Work(
         section=section,
@@ -161,11 +164,16 @@ def ppo_work(
         model=Model.of(config, writes=True),
         finetuning=settings.finetuning,
         batch=settings.per_device_train_batch_size,
-        examples=tuple(Example.of_text(length, new_tokens) for length in prompts),
+        examples=tuple(Example.of_text(length, new_tokens) for length in kept),
         frozen=int(apart or settings.finetuning.method == "full"),
         critics=int(own_critic),
         optimizer=settings.optimizer,
-        rollout=Rollout(settings.rollout_batch_size, new_tokens, Model.of(scorer, writes=False)),
+        rollout=Rollout(
+            settings.rollout_batch_size,
+            new_tokens,
+            Model.of(scorer, writes=False),
+            text=max(prompts, default=1) + new_tokens,
+        ),
     )
 
 
@@ -173,3 +181,8 @@ def prompt_tokens(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) ->
     """Tokens of each prompt; of many, of the longest and some of the others."""
     chosen = largest(prompts, len)
     return [len(ids) for ids in tokenizer(chosen, verbose=False)["input_ids"]] if chosen else []
+
+
+def kept_prompts(prompts: Sequence[int], max_prompt_tokens: int | None) -> list[int]:
+    """Tokens that a policy reads of prompts of so many, see `encode_prompt`."""
+    return [length if max_prompt_tokens is None else min(length, max_prompt_tokens) for length in prompts]

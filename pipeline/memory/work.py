@@ -85,6 +85,8 @@ class Rollout:
     new: int
     """Tokens of a response; examples have so many after their prompt."""
     scorer: Model
+    text: int
+    """Tokens of the longest text that it reads, whose prompt may be longer than the policy's."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,8 @@ class Work:
             return replace(self, examples=tuple(example.cut(tokens) for example in self.examples))
         less = self.rollout.new - tokens
         examples = (Example(one.planned - less, (one.planned - less,), tokens) for one in self.examples)
-        return replace(self, rollout=replace(self.rollout, new=tokens), examples=tuple(examples))
+        rollout = replace(self.rollout, new=tokens, text=self.rollout.text - less)
+        return replace(self, rollout=rollout, examples=tuple(examples))
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,7 @@ def _assumed_trainings(models: PlannedModels, settings: Settings, pairs: Mapping
             section=f"optimize.{method}",
             prompts=[max(1, settings.lengths.reference - new)] * _MOST_TEXTS,
             new_tokens=new,
+            max_prompt_tokens=settings.lengths.prompt_tokens,
             apart=method == "hybrid",
         )
         for method in ("ppo", "hybrid")

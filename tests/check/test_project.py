@@ -286,6 +286,14 @@ def test_what_a_model_can_read_is_not_a_limit_of_the_parameters(project: Project
     )
 
 
+def test_prompts_count_as_long_as_the_policy_reads_them(project: Project) -> None:
+    project.write([{**row, "prompt": f"{row['prompt']} {'word ' * 40}"} for row in pairs(300)])
+    for limit, beyond in ((None, True), (20, False)):
+        findings = project.check(sampling__max_prompt_tokens=limit)
+        said = [one.message for one in findings.warnings if "evaluation prompts and" in one.message]
+        assert bool(said) == beyond
+
+
 def test_files_of_a_folder_that_are_not_read_are_a_warning_of_the_check(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,8 +12,9 @@ from pipeline.memory.need import memory_parts, needed_bytes
 from pipeline.memory.parts import total
 from pipeline.memory.reading import Reading, Rows
 from pipeline.memory.readings import collection, evaluation, reference, reward_evaluation
-from pipeline.memory.work import Example, Model
-from pipeline.params.schema import Params
+from pipeline.memory.trainings import ppo_work
+from pipeline.memory.work import Example, Model, Work
+from pipeline.params.schema import Params, Sampling
 from tests.memory.test_fitting import CONFIG
 from tests.tiny_models import changed
 
@@ -148,3 +149,25 @@ def test_conditions_of_another_machine_ask_nothing_of_this_one(params: Params) -
 def test_rows_of_no_samples_are_one(params: Params) -> None:
     """Nothing to sample divides by nothing."""
     assert collected(params, samples=0).sampled == Rows(1, 8 + 24)
+
+
+def test_a_policy_is_counted_with_the_prompts_that_it_reads_and_a_reward_model_with_whole_ones(params: Params) -> None:
+    cut = changed(params.sampling, max_prompt_tokens=100)
+    settings, ppo = params.evaluate_policy, params.optimize.ppo
+
+    def works(sampling: Sampling, prompt: int) -> list[Reading | Work]:
+        limit = sampling.max_prompt_tokens
+        told = {"prompts": [prompt], "new_tokens": 24, "max_prompt_tokens": limit}
+        return [
+            collection(POLICY, sampling, prompts=[prompt], samples=4096),
+            evaluation("evaluate_policy", (POLICY, POLICY), settings, sampling, prompts=[prompt], samples=512),
+            ppo_work(CONFIG, CONFIG, ppo, section="optimize.ppo", **told),
+        ]
+
+    for short, long, shortened in zip(
+        works(params.sampling, 100), works(params.sampling, 4000), works(cut, 4000), strict=True
+    ):
+        need = [total(memory_parts(work, CPU)) for work in (short, long, shortened)]
+        assert need[0] <= need[2] < need[1]
+    assert works(cut, 4000)[0] == works(cut, 100)[0]
+    assert evaluated(params, prompt=4000).scored == works(cut, 4000)[1].scored
