@@ -1,1 +1,1 @@
-[window.checkedOut = "e39b3dcf3b89137b"]
+[window.checkedOut = "3c6c17dcec946f26"]
