@@ -20,7 +20,8 @@ from pipeline.preferences.sampled import collect_ranked, sample_responses
 from pipeline.preferences.voted import collect_labelled
 from pipeline.progress import progress_bar
 from pipeline.seeding import torch_generator
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage) -> None:

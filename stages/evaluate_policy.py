@@ -14,7 +14,8 @@ from pipeline.models.policy import load_policy
 from pipeline.results.checkpoints import Checkpoints
 from pipeline.results.document import read_document
 from pipeline.results.policies import TrainedMetrics
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage, method: str, seed: str) -> None:

@@ -17,7 +17,8 @@ from pipeline.models.reward_loading import load_reward_model, texts_of_finished
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.preferences.pair import PreferencePair, passages_of, read_pairs
 from pipeline.results.reward import RewardMetrics
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 from pipeline.training.ppo_inputs import PROMPTS, REWARD_MODEL, write_figures
 from pipeline.training.reward_gate import GateFigures
 

@@ -11,7 +11,8 @@ from pipeline.evaluation.policy_metrics import policy_metrics
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.readings import stored_evaluation
 from pipeline.results.policies import Frontier
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage) -> None:

@@ -10,7 +10,8 @@ from pipeline.memory.fitting import check_fit
 from pipeline.memory.readings import stored_evaluation
 from pipeline.models.folders import link_files
 from pipeline.models.policy import load_policy
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 from pipeline.training.ppo_inputs import REWARD_MODEL, hand_on
 
 

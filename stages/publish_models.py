@@ -10,7 +10,8 @@ from pipeline.release.card import model_card, policy_facts, reward_model_facts
 from pipeline.release.origins import made_by
 from pipeline.release.serving import own_template, tell_of_policy, tell_of_reward_model, trained_template
 from pipeline.release.statement import provenance_statement
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage) -> None:

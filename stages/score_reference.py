@@ -14,7 +14,8 @@ from pipeline.models.stopping import listed_stop_ids
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.preferences.pair import read_pairs
 from pipeline.preferences.scored import scored_records, tokenize_pairs, tokenized_records, without_equal
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage) -> None:

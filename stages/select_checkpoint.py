@@ -11,7 +11,8 @@ from pipeline.results.checkpoints import Checkpoints
 from pipeline.results.document import read_document
 from pipeline.results.judges import JudgeGate
 from pipeline.results.repair import Repair
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage, method: str, seed: str) -> None:

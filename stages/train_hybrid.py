@@ -5,8 +5,9 @@ PPO is step 1 + i.
 """
 
 from pipeline.models.checkpoints import PolicyFolder, keep_checkpoint
+from pipeline.stage.execution import Stage
 from pipeline.stage.ppo_training import output_bytes, train_policy
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.run import run_stage
 from pipeline.training.ppo_inputs import PpoInputs
 
 

@@ -1,8 +1,9 @@
 """train_ppo: train the SFT policy with PPO on the training prompts and the reward model's scores, with one seed."""
 
 from pipeline.models.checkpoints import PolicyFolder
+from pipeline.stage.execution import Stage
 from pipeline.stage.ppo_training import output_bytes, train_policy
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.run import run_stage
 from pipeline.training.ppo_inputs import PpoInputs
 
 

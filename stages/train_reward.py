@@ -13,7 +13,8 @@ from pipeline.models.reward_texts import END_UNSEEN, RewardTexts
 from pipeline.models.text_format import OWN_TEMPLATE, read_text_format, store_text_format
 from pipeline.preferences.pair import passages_of, read_pairs
 from pipeline.project.hashing import content_size
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 from pipeline.training.optimizer import check_optimizer
 from pipeline.training.reward import adopt_reward_model, different_pairs, shrink_fresh_head, train_reward
 from pipeline.training.run import TrainingRun

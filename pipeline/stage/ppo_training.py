@@ -10,7 +10,7 @@ from pipeline.models.compute import Compute
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_tokenizer
 from pipeline.params.optimize import Ppo
-from pipeline.stage.run import Stage
+from pipeline.stage.execution import Stage
 from pipeline.stage.sample_table import log_samples
 from pipeline.training.optimizer import check_optimizer
 from pipeline.training.ppo import ppo_iterations, train_ppo
