@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +52,7 @@ class ScoredSample:
         """The response, and whether it ended."""
         return Passage(self.response, self.ended)
 
-    def as_row(self) -> dict[str, Any]:
+    def as_row(self) -> dict[str, object]:
         return asdict(self)
 
 
