@@ -8,6 +8,7 @@ from pipeline.check.lengths import check_lengths
 from pipeline.check.memory import check_memory
 from pipeline.check.models import check_models
 from pipeline.check.pairs import check_pairs
+from pipeline.check.reward_chats import check_reward_chats
 from pipeline.check.settings import Settings
 from pipeline.check.sft import check_sft
 from pipeline.check.sizes import check_sizes
@@ -35,6 +36,7 @@ def check_project(settings: Settings, root: Path, scratch: Path) -> Findings:
     data = read_data(intake, readers.folder, settings, findings)
     if data is not None:
         check_sft(data, settings, findings)
+        check_reward_chats(data, readers, settings, findings)
         enough = not data.lossy and check_sizes(data, settings, findings)
         pairs = check_pairs(data, readers, settings, findings, counted=enough)
         check_lengths(data, pairs, readers, settings, findings)

@@ -3,7 +3,7 @@
 from pipeline.check.findings import Findings
 from pipeline.check.settings import Settings
 from pipeline.check.sources import ReadData
-from pipeline.data.sft_texts import why_untrained
+from pipeline.data.sft_texts import why_lost, why_untrained
 
 
 def is_trained(data: ReadData, settings: Settings) -> bool:
@@ -30,10 +30,8 @@ def check_sft(data: ReadData, settings: Settings, findings: Findings) -> None:
             )
         return
     if settings.sft_turns == "all":
-        lost = next((row for row in rows if row.get("turns_lost")), None)
+        lost = next(((row["id"], why) for row in rows if (why := why_lost(row, data.style.end_of_turn))), None)
         if lost is not None:
             findings.error(
-                f"of text {lost['id']} the earlier answers cannot be learned: {lost['turns_lost']}.",
-                "train_sft.turns",
-                "last",
+                f"of text {lost[0]} the earlier answers cannot be learned: {lost[1]}.", "train_sft.turns", "last"
             )

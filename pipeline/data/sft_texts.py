@@ -1,7 +1,7 @@
 """Rows of artifacts/data/texts as SFT reads them: which turns are learned, and whether there is anything to learn."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from transformers import PreTrainedTokenizerBase
 
@@ -44,11 +44,21 @@ def sft_examples(
     ]
 
 
+def why_lost(row: Mapping[str, Any], end_of_turn: str | None) -> str | None:
+    """Why it cannot be told what the model writes of the earlier answers of a row; None where it can.
+
+    Args:
+        row, end_of_turn: as of `sft_examples`.
+    """
+    if lost := row.get("turns_lost"):
+        return str(lost)
+    if end_of_turn is None and row["prompt"].count(ASSISTANT_TURN) > 1:
+        return "transcripts have no token behind an answer that others follow"
+    return None
+
+
 def _turns(row: JsonObject, end_of_turn: str | None) -> list[list[int]]:
-    lost = row.get("turns_lost")
-    if not lost and end_of_turn is None and row["prompt"].count(ASSISTANT_TURN) > 1:
-        lost = "transcripts have no token behind an answer that others follow"
-    if lost:
+    if lost := why_lost(row, end_of_turn):
         raise PipelineError(
             f"train_sft.turns is all, and of text {row['id']} the earlier answers cannot be learned: {lost}. Set "
             "train_sft.turns to last, or take a policy (or models.policy.chat_template) whose template keeps what it "

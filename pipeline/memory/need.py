@@ -10,15 +10,13 @@ from typing import Any
 
 from pipeline.memory.conditions import LIBRARIES, Conditions
 from pipeline.memory.parts import Parts, added, largest_of, total
-from pipeline.memory.reading import HEAD_ROWS, Reading, Rows, head_bytes, reading_parts, sampling_parts, scoring_parts
+from pipeline.memory.reading import Reading, Rows, head_bytes, reading_parts, sampling_parts, scoring_parts
 from pipeline.memory.weights import is_large, moment_bytes, scorer_number, weight_bytes, widest_layer
 from pipeline.memory.work import Pass, Rollout, Work, planned_steps
 from pipeline.models.footprint import kept_bytes, recomputed_bytes
 
 _REUSED = 0.5
 """Of what comes before training steps or after them, the share that finds their pieces of a CPU's heap large enough."""
-_WEIGHT_ROWS = 512
-"""Rows of logits that are there at once where the head is trained, see `linear_logprobs`."""
 
 
 def needed_bytes(work: Work | Reading, conditions: Conditions) -> int:
@@ -128,8 +126,8 @@ def _head_bytes(work: Work, tokens: int, conditions: Conditions) -> int:
         return tokens * size.vocabulary * (2 * number + 8)
     full = work.finetuning.method == "full"
     matrices = (4 + 2 * number) * size.vocabulary * size.width if full else 0
-    rows = _WEIGHT_ROWS if full else HEAD_ROWS
-    return head_bytes(size, tokens, rows=rows, number=number) + 2 * tokens * size.width * number + matrices
+    logits = head_bytes(size, tokens, conditions.device, number=number, summed=full)
+    return logits + 2 * tokens * size.width * number + matrices
 
 
 def _rollout_parts(work: Work, rollout: Rollout, conditions: Conditions) -> Parts:

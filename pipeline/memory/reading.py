@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, replace
 
+import torch
+
 from pipeline.data.tokens import ForwardLimit
+from pipeline.kernels.linear_logprobs import head_rows
 from pipeline.kernels.long_attention import is_long
 from pipeline.memory.conditions import LIBRARIES, Conditions
 from pipeline.memory.parts import Parts, added, largest_of
@@ -12,11 +15,8 @@ from pipeline.models.chunks import cache_bytes, cache_places, plan_chunks
 from pipeline.models.footprint import NetworkSize
 from pipeline.models.prompt_reading import tokens_at_once
 from pipeline.models.reward import SCORED_TOKENS
+from pipeline.objectives.logprobs import softmax_rows
 from pipeline.params.base import Quantization
-
-HEAD_ROWS = 128
-_SOFTMAX_ROWS = 16
-"""Rows of logits that are there at once, and of softmax in fp32, see `linear_logprobs`."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def sampling_parts(size: NetworkSize, rows: Rows, new: int, conditions: Conditio
     """
     number = conditions.number
     rows = _sampled_at_once(rows, new, size, conditions)
-    softmaxed = min(rows.count, _SOFTMAX_ROWS) if conditions.device.type == "cpu" else rows.count
+    at_once = softmax_rows(conditions.device) if conditions.device.type == "cpu" else rows.count
+    softmaxed = min(rows.count, at_once)  # see `draw`
     prompts = _read_at_once(Rows(rows.count, max(1, rows.length - new)), conditions)
     places = rows.count * rows.length + prompts.count * prompts.length
     return {
@@ -170,14 +171,21 @@ def scoring_parts(
 def _logprob_parts(size: NetworkSize, rows: Rows, conditions: Conditions) -> Parts:
     tokens, number = rows.count * rows.length, conditions.number
     return {
-        "logits": head_bytes(size, tokens, rows=HEAD_ROWS, number=number),
+        "logits": head_bytes(size, tokens, conditions.device, number=number),
         "activations": int(conditions.holes * layer_bytes(size, rows, conditions, number)),
     }
 
 
-def head_bytes(size: NetworkSize, tokens: int, *, rows: int, number: int) -> int:
-    """Logits of a few rows, their softmax in fp32, and the states of all tokens that are predicted."""
-    return (min(tokens, rows) * number + _SOFTMAX_ROWS * 12) * size.vocabulary + tokens * size.width * number
+def head_bytes(size: NetworkSize, tokens: int, device: torch.device, *, number: int, summed: bool = False) -> int:
+    """Logits of a few rows, their softmax in fp32, and the states of all tokens that are predicted.
+
+    Args:
+        number: bytes of a number of the matrix products.
+        summed: the head is trained, and its gradient is summed over these tokens.
+    """
+    rows = head_rows(device.type).weights if summed else head_rows(device.type).forward
+    logits = (min(tokens, rows) * number + min(tokens, softmax_rows(device)) * 12) * size.vocabulary
+    return logits + tokens * size.width * number
 
 
 def layer_bytes(size: NetworkSize, rows: Rows, conditions: Conditions, number: int) -> int:

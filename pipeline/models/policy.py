@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch
 from pipeline.kernels.linear_logprobs import linear_token_statistics
@@ -18,6 +18,7 @@ from pipeline.kernels.packed_states import packed_states
 from pipeline.kernels.packing import PackedRows, packed
 from pipeline.kernels.probes import reads_branches, reads_flat_rows
 from pipeline.models.adapters import add_adapters, has_adapters
+from pipeline.models.attention_choice import attention_for
 from pipeline.models.backbone import (
     cast_weights,
     logit_scale,
@@ -223,8 +224,10 @@ def read_network(folder: Path | str, dtype: torch.dtype, *, attention: str | Non
     """Whole weights, or those that adapters lie on with the adapters merged in: rounded as they would be stored."""
     check_weights(folder)
     if not has_adapters_alone(folder):
+        trusted = brings_code(folder)
+        chosen = attention_for(AutoConfig.from_pretrained(folder, trust_remote_code=trusted), attention)
         return AutoModelForCausalLM.from_pretrained(  # type: ignore[no-any-return]
-            folder, dtype=dtype, attn_implementation=attention, trust_remote_code=brings_code(folder)
+            folder, dtype=dtype, attn_implementation=chosen, trust_remote_code=trusted
         )
     base = base_folder(Path(folder))
     network = read_network(base, stored_dtype(base), attention=attention)

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.errors import PipelineError
+from pipeline.models.attention_choice import attention_for
 from pipeline.models.backbone import switch_dropout_off
 from pipeline.models.compute import Compute
 from pipeline.models.folders import brings_code, check_weights, config_of
@@ -126,7 +127,7 @@ def _load(
         folder,
         num_labels=1,
         dtype=dtype,
-        attn_implementation=compute.attention,
+        attn_implementation=attention_for(config_of(folder), compute.attention),
         trust_remote_code=brings_code(folder),
     )
     limit = longest_text(network.config) or tokenizer.model_max_length

@@ -18,8 +18,16 @@ class RewrittenChats:
         """Args:
         tokenizer: of the model that reads, with its chat template.
         marks: of the template that has written the texts.
+
+        Raises:
+            PipelineError: that template of the model fails.
         """
         self._style = TemplateStyle(tokenizer)
+        if self._style.failure:
+            raise PipelineError(
+                "the reward model's own chat template fails on every chat, such as one question: "
+                f"{self._style.failure}. Mend it in its folder, or take another model."
+            )
         self._marks = marks
         self.end_of_turn = self._style.end_of_turn
 

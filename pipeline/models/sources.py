@@ -22,6 +22,7 @@ from transformers import (
 from pipeline.errors import PipelineError
 from pipeline.models.chat_templates import give_template
 from pipeline.models.folders import check_weights
+from pipeline.models.settled_templates import settle_template
 from pipeline.packages import package_folder
 from pipeline.params.schema import BackboneSource, ModelSource, PolicySource
 from pipeline.seeding import seeded_globals
@@ -93,6 +94,8 @@ def load_source_tokenizer(model: ModelSource, *, key: str) -> PreTrainedTokenize
     )
     if isinstance(model, PolicySource):
         give_template(tokenizer, model.chat_template)
+    writes_chats = not isinstance(model, BackboneSource) or model.is_reward_model
+    settle_template(tokenizer, key=key, needed=writes_chats)
     return tokenizer
 
 
@@ -116,6 +119,7 @@ def load_source_policy(model: PolicySource, *, key: str) -> tuple[PreTrainedMode
     network = _load(AutoModelForCausalLM, located.name, key, dtype=getattr(torch, model.dtype), **trust, **options)
     tokenizer = _load(AutoTokenizer, located.name, key, **trust, **located.options)
     give_template(tokenizer, model.chat_template)
+    settle_template(tokenizer, key=key)
     separate_pad_token(network, tokenizer)
     return network, tokenizer
 
@@ -130,7 +134,7 @@ def load_source_backbone(model: BackboneSource, *, key: str) -> tuple[PreTrained
     # what a checkpoint lacks, such as a pooler, is drawn from the global generator, and nothing here reads it
     with seeded_globals(0, "reward_backbone"):
         network = _load(AutoModel, located.name, key, dtype=getattr(torch, model.dtype), **options)
-    return network, _load_tokenizer(network, located.name, key, options)
+    return network, _load_tokenizer(network, located.name, key, options, writes_chats=False)
 
 
 def load_source_reward_model(
@@ -164,11 +168,14 @@ def load_source_reward_model(
             f"{key}: {located.name!r} gives {network.config.num_labels} numbers for a text, and a reward model gives "
             f"one. Use another one, or {advice}."
         )
-    return network, _load_tokenizer(network, located.name, key, options)
+    return network, _load_tokenizer(network, located.name, key, options, writes_chats=True)
 
 
-def _load_tokenizer(network: Any, name: str, key: str, options: dict[str, Any]) -> PreTrainedTokenizerBase:
+def _load_tokenizer(
+    network: Any, name: str, key: str, options: dict[str, Any], *, writes_chats: bool
+) -> PreTrainedTokenizerBase:
     tokenizer = _load(AutoTokenizer, name, key, **options)
+    settle_template(tokenizer, key=key, needed=writes_chats)
     if tokenizer.eos_token_id is not None:
         separate_pad_token(network, tokenizer)
     return tokenizer

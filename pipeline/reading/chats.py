@@ -25,7 +25,7 @@ ROLES = {
     "tool": "tool",
 }
 _AS_JSON = ("function", "arguments")
-_OF_TOOLS = ("tool_calls", "name", "tool_call_id")
+OF_TOOLS = ("tool_calls", "name", "tool_call_id")
 """What messages that call tools, or are a tool's, have besides."""
 WRAPPERS = ("messages", "conversations", "conversation")
 _NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}
@@ -117,7 +117,7 @@ def _read_message(entry: Any) -> Message:
         raise Unreadable("tools_are_not_read", {"function_call": entry["function_call"]})
     if role != "tool" and not entry.get("tool_calls"):
         return Message(role, _content(content))
-    calls = {key: _read_json(entry[key]) for key in _OF_TOOLS if entry.get(key)}
+    calls = {key: _read_json(entry[key]) for key in OF_TOOLS if entry.get(key)}
     return Message(role, _content("" if content is None else content), json.dumps(calls, sort_keys=True))
 
 

@@ -5,6 +5,8 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.errors import PipelineError
 
+TEMPLATE_ERRORS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
+"""What a chat template, which is a program, may end with."""
 _ANSWER = "An answer of its own."
 """Whose place in a written conversation is looked for."""
 
@@ -19,7 +21,7 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> str | None:
     chat = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _ANSWER}]
     try:
         text = str(tokenizer.apply_chat_template(chat, tokenize=False))
-    except (TemplateError, ValueError):  # several templates, none of which is the default, are a ValueError
+    except TEMPLATE_ERRORS:
         return None
     if _ANSWER not in text:
         return None

@@ -5,13 +5,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from pipeline.errors import PipelineError
 from pipeline.reading.chats import Message, Unreadable
 from pipeline.reading.control_tokens import control_tokens
-from pipeline.reading.endings import end_of_turn, mark_id
+from pipeline.reading.endings import TEMPLATE_ERRORS, end_of_turn, mark_id
 from pipeline.reading.styles import Style
 from pipeline.reading.template_marks import TemplateMarks
 from pipeline.reading.tools import refuse_unwritten_tools
@@ -22,6 +21,8 @@ class TemplateStyle(Style):
     """The prompt as the template writes it before an answer, the response up to the token that ends it."""
 
     name = "template"
+    failure: str
+    """What the template says of any chat; empty where it writes one."""
     written: bool
     """Whether it has written a chat: the texts of a data set may all be transcripts already."""
 
@@ -42,11 +43,17 @@ class TemplateStyle(Style):
         self.marks = TemplateMarks.of(
             lambda messages: self._render(messages, add_generation_prompt=True), end_of_turn=self.end_of_turn
         )
+        self.failure = self._failure()
         self.written = False
         mark = mark_id(tokenizer, self.end_of_turn)
         self._end = None if mark is None else str(tokenizer.convert_ids_to_tokens(mark))
 
     def _prompt(self, messages: Sequence[Message]) -> str:
+        if self.failure:
+            raise PipelineError(
+                f"the chat template of models.policy.source fails on every chat, such as one question: {self.failure}. "
+                "Mend it, set models.policy.chat_template, or set data.chat_format to transcript."
+            )
         if not messages or messages[-1].role not in ("user", "tool"):
             raise Unreadable("prompt_does_not_end_with_the_user", *(one.role for one in messages[-1:]))
         text = self._render(messages, add_generation_prompt=True)
@@ -57,6 +64,18 @@ class TemplateStyle(Style):
             return WrittenPrompt(text, tuple(earlier_turns(messages, text, self._prefix, end=self._end)))
         except NotPrefixPreserving as reason:
             return WrittenPrompt(text, lost=str(reason))
+
+    def _failure(self) -> str:
+        """What the template says of one question, with a system prompt and without; empty where it takes either."""
+        question, failure = Message("user", "?"), ""
+        for chat in ([question], [Message("system", "."), question]):
+            try:
+                if self._render(chat, add_generation_prompt=True).strip():
+                    return ""
+                failure = failure or "it writes nothing"
+            except Unreadable as reason:
+                failure = failure or reason.seen
+        return failure
 
     def _prefix(self, messages: Sequence[Message], asks: bool) -> str:
         try:
@@ -87,7 +106,7 @@ class TemplateStyle(Style):
             text = self._tokenizer.apply_chat_template(
                 entries, tools=self._tools, tokenize=False, add_generation_prompt=add_generation_prompt
             )
-        except (TemplateError, TypeError) as error:
+        except TEMPLATE_ERRORS as error:
             raise Unreadable("template_refuses_the_roles", [one.role for one in messages], str(error)) from None
         self.written = True
         return str(text)

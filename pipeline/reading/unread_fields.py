@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.params.schema import Data
-from pipeline.reading.chats import WRAPPERS, Unreadable
+from pipeline.reading.chats import OF_TOOLS, WRAPPERS, Unreadable
 from pipeline.reading.layouts.layout import Layout
 from pipeline.reading.rows import Row
 from pipeline.reading.written_messages import is_conversation, structure
@@ -42,8 +42,20 @@ def unread_by_format(rows: Iterable[Row], data: Data, columns: Iterable[str]) ->
         for name in columns:
             value = structure(row.get(name))
             if name in known or is_conversation(value):
-                found |= dict.fromkeys(_unread(value, name, partial(_ends_with, known.get(name, _MESSAGE))))
+                is_read = partial(_ends_with, known.get(name, _MESSAGE))
+                found |= dict.fromkeys(_unread(_without_calls(value), name, is_read))
     return list(found)
+
+
+def _without_calls(value: Any) -> Any:
+    """Messages without what the chat template writes of tools: calls, and which one a tool answers."""
+    if isinstance(value, list):
+        return [_without_calls(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    if value.get("tool_calls") or "tool" in (value.get("role"), value.get("from")):
+        return {key: one for key, one in value.items() if key not in OF_TOOLS}
+    return {key: _without_calls(one) if key in WRAPPERS else one for key, one in value.items()}
 
 
 class _Watched(dict[str, Any]):

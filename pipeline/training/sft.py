@@ -62,8 +62,8 @@ class _NextToken(Objective):
     ) -> None:
         self._policy, self._examples, self._compute, self._pad = policy, examples, compute, pad_token_id
         self._batch_size = batch_size
-        # a response that was cut to nothing has no loss
-        self._validation = [example for example in validation if example.response_ids]
+        # what was cut before anything that is learned has no loss
+        self._validation = [example for example in validation if example.trained_tokens]
         self.validation_size = len(self._validation)
 
     def backward(self, batches: Batches, optimization: Optimization, *, step: int) -> dict[str, float]:
@@ -80,8 +80,8 @@ class _NextToken(Objective):
         return {"loss": loss_sum}
 
     def evaluate(self) -> dict[str, float]:
-        """The mean over all response tokens, as in training."""
-        tokens = sum(len(example.response_ids) for example in self._validation)
+        """The mean over all learned tokens, as in training."""
+        tokens = sum(example.trained_tokens for example in self._validation)
         lengths = [len(example) for example in self._validation]
         total = 0.0
         for indices in evaluation_batches(lengths, self._batch_size, self._compute.forward_limit):

@@ -13,12 +13,18 @@ LOST = {"id": "2", "prompt": "x", "response": "y", "ended": True, "turns_lost": 
 
 
 def found(
-    rows: list[dict[str, Any]], *, skip: Any = "auto", turns: str = "last", template: str | None = None
+    rows: list[dict[str, Any]],
+    *,
+    skip: Any = "auto",
+    turns: str = "last",
+    template: str | None = None,
+    template_hash: str | None = "hash",
 ) -> tuple[Any, Any, Findings]:
     policy = SimpleNamespace(chat_template=template)
     settings: Any = SimpleNamespace(models=SimpleNamespace(policy=policy), sft_skip=skip, sft_turns=turns)
     data: Any = SimpleNamespace(
-        style=SimpleNamespace(template_hash="hash", written=True), prepared=SimpleNamespace(texts={"train": rows})
+        style=SimpleNamespace(template_hash=template_hash, written=True, end_of_turn=template_hash),
+        prepared=SimpleNamespace(texts={"train": rows}),
     )
     findings = Findings()
     check_sft(data, settings, findings)
@@ -43,3 +49,12 @@ def test_turns_that_cannot_be_learned_stop_a_run_that_would_learn_them(turns: st
         [("train_sft.turns", "last")] if turns == "all" else []
     )
     assert found([LOST], turns=turns, skip=True)[2].errors == []
+
+
+def test_turns_of_a_transcript_that_cannot_be_learned_stop_it_too() -> None:
+    asked = "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant:"
+    transcript = {"id": "3", "prompt": asked, "response": " d", "ended": True}
+    findings = found([PAIR, transcript], turns="all", template_hash=None)[2]
+    assert [(one.key, one.value) for one in findings.errors] == [("train_sft.turns", "last")]
+    assert "text 3" in findings.errors[0].message
+    assert found([transcript], turns="last", template_hash=None)[2].errors == []

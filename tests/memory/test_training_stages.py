@@ -15,7 +15,6 @@ from pipeline.models.compute import Compute
 from pipeline.models.text_format import FILE, TextFormat, store_text_format
 from pipeline.params.optimize import METHODS
 from pipeline.params.schema import Params
-from pipeline.stage import ppo_training
 from pipeline.training import roles
 from pipeline.training.ppo_inputs import write_figures
 from pipeline.training.reward_gate import GateFigures
@@ -140,7 +139,13 @@ def test_a_training_loads_one_tokenizer(stage: SimpleNamespace, section: str, mo
     for module in (train_dpo, roles):
         monkeypatch.setattr(module, "load_reference", lambda *_, **__: None)
     monkeypatch.setattr(roles, "load_reward_model", lambda *_: None)
-    for module, name in ((train_sft, "train_sft"), (train_dpo, "train_dpo"), (ppo_training, "train_ppo")):
+    trainers = (
+        (train_sft, "train_sft"),
+        (train_dpo, "train_dpo"),
+        (train_ppo, "train_ppo"),
+        (train_hybrid, "train_ppo"),
+    )
+    for module, name in trainers:
         monkeypatch.setattr(module, name, reach)
     with pytest.raises(Reached):
         STAGES[section](stage)

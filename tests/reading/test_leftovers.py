@@ -168,6 +168,18 @@ def test_columns_and_fields_of_messages_that_nothing_reads_are_listed(data: Data
     assert unused_fields(rows, resolved) == ["chosen.name", "chosen.weight", "rejected.name", "rejected.weight"]
 
 
+def test_calls_of_tools_and_what_tools_answer_are_read(data: Data) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    prompt: list[dict[str, Any]] = [
+        {"role": "user", "content": "Q"},
+        {"role": "assistant", "content": "", "tool_calls": [call], "weight": 1},
+        {"role": "tool", "content": "5", "name": "f", "tool_call_id": "1"},
+    ]
+    sides = {side: [{"role": "assistant", "content": side}] for side in ("chosen", "rejected")}
+    rows = source({"prompt": prompt, **sides})
+    assert unused_fields(rows, detect_format(rows, data)) == ["prompt.weight"]
+
+
 @pytest.mark.parametrize("prompt", [{}, {"prompt": "Q"}])
 def test_messages_that_a_table_has_as_json_are_no_texts(prompt: dict[str, str], data: Data) -> None:
     asked = [{"role": "user", "content": "Q"}]

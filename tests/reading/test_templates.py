@@ -64,6 +64,32 @@ def test_what_a_template_refuses_is_a_reason(make_style: Callable[[str], Templat
         make_style(CHATML).response(Message("user", "Hi"))
 
 
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{% if %}", "Expected an expression"),
+        ("{{ 1 / 0 }}", "division by zero"),
+        ("{{ messages[0].content.index('x') }}", "substring not found"),
+        ("{# nothing #}", "writes nothing"),
+    ],
+)
+def test_a_template_that_fails_on_every_chat_is_one_sentence_and_no_reason_of_a_row(
+    make_style: Callable[[str], TemplateStyle], template: str, said: str
+) -> None:
+    style = make_style(template)
+    with pytest.raises(PipelineError, match=f"fails on every chat.*{said}.*models.policy.chat_template"):
+        style.prompt([Message("user", "Hi")])
+
+
+def test_a_template_that_asks_for_a_system_prompt_takes_chats_with_one(
+    make_style: Callable[[str], TemplateStyle],
+) -> None:
+    style = make_style("{% if messages[0].role != 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHATML)
+    assert "Hi" in style.prompt([Message("system", "Be brief."), Message("user", "Hi")])
+    with pytest.raises(Unreadable, match="template_refuses_the_roles"):
+        style.prompt([Message("user", "Hi")])
+
+
 def test_another_template_has_another_hash(make_style: Callable[[str], TemplateStyle]) -> None:
     assert make_style(CHATML).template_hash != make_style(STRICT).template_hash
 

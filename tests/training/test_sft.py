@@ -137,3 +137,16 @@ def test_the_validation_loss_is_the_mean_over_response_tokens(
     tokens = sum(len(example.response_ids) for example in EXAMPLES[:5])
     assert ["validation_loss" in row for row in recorder.rows] == [False, False, True]
     assert recorder.rows[-1]["validation_loss"] == pytest.approx(-logps / tokens, rel=1e-5)
+
+
+def test_the_validation_loss_of_all_turns_counts_what_is_learned_alone(
+    make_policy: PolicyMaker, settings: TrainSft, compute: Compute
+) -> None:
+    """As the training loss of the same chats does; a chat that was cut inside its first question has none."""
+    chats = [TokenizedExample([11, 12], [40, 2, 13, 14, 41, 42, 2], [True, True, False, False, True, True, True])]
+    cut = TokenizedExample([11, 12], [40, 2], [False, False])
+    recorder = Recorder()
+    plan = changed(settings, eval_steps=1, learning_rate=1e-12, num_train_epochs=1)
+    train_sft(make_policy(LORA), chats, plan, recorder.run(compute), pad_token_id=0, validation=[*chats, cut])
+    (row,) = recorder.rows
+    assert row["validation_loss"] == pytest.approx(row["loss"], rel=1e-5)
