@@ -1,4 +1,4 @@
-"""Parquet and Arrow files as a memory-mapped data set, read a few rows at a time whatever they unfold to."""
+"""Parquet and Arrow files as a memory-mapped data set, read a few rows at a time, however large they are unpacked."""
 
 import mmap
 import os
@@ -24,7 +24,7 @@ _LARGEST_RATIO = 100
 
 
 _LARGE = 2**24
-"""Bytes; of rows that have more together, one is in memory at a time."""
+"""Bytes; rows that are larger together are in memory one at a time."""
 
 
 class ArrowRows:
@@ -67,7 +67,7 @@ class ArrowRows:
                 yield from batch.slice(start, size).to_pylist()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For a process that is started with these rows: it reads the same file, of a part a copy."""
+        """For a process that is started with these rows: it reads the same file; a part of one is copied."""
         descriptor = reduction.DupFd(self._stream.fileno())
         return _in_process, (descriptor, None if self._is_whole else self._table)
 
@@ -102,7 +102,7 @@ def load_arrow_rows(path: Path, *, limit: int) -> ArrowRows:
         return _copied(schema, batches, path, limit=limit, most=most)
     except (pa.ArrowException, OSError, NotImplementedError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"it is no whole {path.suffix} file ({reason}). Copy or write it again.") from error
+        raise ValueError(f"it is not a whole {path.suffix} file ({reason}). Copy or write it again.") from error
 
 
 def _open_parquet(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:

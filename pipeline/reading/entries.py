@@ -1,4 +1,4 @@
-"""Raw rows to entries: what one row says, or several together. No row is without one."""
+"""Makes entries of raw rows, each from one row or from several together. Every row is part of an entry."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What a raw row says, or several together."""
+"""The content of one raw row, or of several that belong together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Entry:
     seen: str = ""
     """The values that the reason is about, shortened."""
     votes: tuple[Vote, ...] = ()
-    """As given: a is the response that the data has first."""
+    """Votes as they were given; a is the response that comes first in the data."""
     category: str = EVERYTHING
     """The kind of prompt, of the first of its rows."""
     unused: bool = False
@@ -31,7 +31,7 @@ class Entry:
 
 
 def refused(reason: Unreadable, rows: Sequence[int] = ()) -> Entry:
-    """No record, and why."""
+    """An entry without a record, with the reason."""
     return Entry(tuple(rows), None, str(reason), reason.seen)
 
 

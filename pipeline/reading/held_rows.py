@@ -1,4 +1,4 @@
-"""Rows that say something only together: their texts wait on the disk until the last row is read."""
+"""Rows that mean something only together: their texts are kept on the disk until the last row is read."""
 
 import hashlib
 import pickle
@@ -42,7 +42,7 @@ class HeldRows:
         return len(self._keys) - 1
 
     def content(self, number: int) -> Any:
-        """What was given to `add`."""
+        """The content that was given to `add`."""
         return pickle.loads(self._file.read(self._starts[number], self._sizes[number]))
 
     def position(self, number: int) -> int:

@@ -1,4 +1,4 @@
-"""What of a source no field uses: columns, and keys inside messages; some of it may not be left in silence."""
+"""Parts of a source that no field uses: columns, and keys inside messages. Some must not be ignored silently."""
 
 import re
 from collections.abc import Sequence

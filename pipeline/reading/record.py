@@ -1,4 +1,4 @@
-"""What a raw row says, under the names that everything behind the reading uses."""
+"""The content of a raw row, by the field names that are used from here on."""
 
 from typing import TypedDict
 
@@ -13,7 +13,7 @@ class Record(TypedDict, total=False):
     chosen: str
     rejected: str
     chosen_score: float
-    """In the units of the data; with the other score or not at all."""
+    """In the units of the data; either both scores are there or neither."""
     rejected_score: float
     votes: list[VoteRecord]
     """Of annotators on a comparison; a is the chosen response."""

@@ -1,4 +1,4 @@
-"""How prompts and responses are written out, whatever they are stored as: as one text each, all of a run alike."""
+"""How prompts and responses are written out as texts, whatever they are stored as, the same way in a whole run."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ class Written(NamedTuple):
     """What a style has written so far, in any process."""
 
     kinds: frozenset[str]
-    """Of chat and text."""
+    """Which of the two it has written: chats, texts, or both."""
     used: bool
     """See `Style.written`."""
     tools: bool = False
@@ -68,7 +68,7 @@ class Style:
         """Write chats in which the model may call these tools: a list of JSON schemas, or its JSON; none where None.
 
         Raises:
-            Unreadable: they are no such list.
+            Unreadable: they are not such a list.
         """
         found = structure(tools) if tools is not None else None
         if found and not (isinstance(found, list) and all(isinstance(one, Mapping) for one in found)):
@@ -81,16 +81,16 @@ class Style:
 
     @property
     def is_mixed(self) -> bool:
-        """It has written chats as such, and texts as they are: a model would have to learn two formats."""
+        """Whether it has written both chats and plain texts: a model would have to learn two formats."""
         return not self.wraps and len(self._seen) > 1
 
     @property
     def has_written(self) -> Written:
-        """To hand on to a copy in another process."""
+        """What a copy of it in another process has to know."""
         return Written(frozenset(self._seen), self.written, self.has_tools)
 
     def note_written(self, written: Written) -> None:
-        """Take what a copy has written as its own."""
+        """Take over what a copy has written."""
         self._seen |= written.kinds
         self.written = self.written or written.used
         self.has_tools = self.has_tools or written.tools

@@ -73,6 +73,7 @@ MODULES: list[tuple[str, set[str]]] = [
     ("stages/train_sft.py", {"train_sft", *PUBLISH}),
     ("pipeline/training/sft.py", {"train_sft", *PUBLISH}),
     ("pipeline/training/dpo.py", OPTIMIZERS | PUBLISH),
+    ("pipeline/scripts/ppo.py", OPTIMIZERS | PUBLISH),
     ("pipeline/objectives/ppo.py", OPTIMIZERS | PUBLISH),
     ("pipeline/objectives/preference.py", {"train_reward", *OPTIMIZERS, *PUBLISH}),
     ("pipeline/judges/text_classifier.py", {"fit_judge", "collect_preferences", *JUDGED, *PUBLISH}),
@@ -84,6 +85,7 @@ MODULES: list[tuple[str, set[str]]] = [
     ("pipeline/report/flags.py", {"write_report"}),
     ("pipeline/evaluation/best_of_n.py", {"evaluate_sft"}),
     ("pipeline/evaluation/checkpoints.py", SELECTORS | PUBLISH),
+    ("pipeline/scripts/measuring.py", JUDGED | PUBLISH),
     ("pipeline/release/card.py", PUBLISH),
     # bookkeeping: a better message retrains nothing
     ("pipeline/stage/run.py", set()),
