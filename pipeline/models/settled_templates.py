@@ -18,7 +18,7 @@ _FIXED = (
     + "".join(f"|replace('%{directive}', '{text}')" for directive, text in _DATE.items())
     + " }}{% endmacro %}\n"
 )
-"""Before a template; of the line break behind a tag transformers leaves nothing."""
+"""Put before a template. Its line break adds nothing to a chat: transformers drops one behind a tag."""
 
 
 def settle_template(tokenizer: Any, *, key: str, needed: bool = True) -> None:

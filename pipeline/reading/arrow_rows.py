@@ -17,7 +17,7 @@ from pipeline.reading.rows import MOST_COLUMNS, Row
 from pipeline.reading.signatures import HEAD, refuse_other_kind
 
 _BATCH = 256
-"""Rows that are in memory at once; a dictionary of parquet may repeat one long text in each."""
+"""Most rows in memory at once; a dictionary of Parquet may repeat one long text in each."""
 _ALWAYS_UNFOLDED = 2**28
 """Bytes; a larger table may have at most _LARGEST_RATIO times the size of its file."""
 _LARGEST_RATIO = 100
@@ -40,7 +40,7 @@ class ArrowRows:
 
     @property
     def column_names(self) -> list[str]:
-        """In their order."""
+        """The rows in their order."""
         return list(self._table.column_names)
 
     def select_columns(self, names: Sequence[str]) -> "ArrowRows":

@@ -1,4 +1,4 @@
-"""What separates the cells of a table, and where its first record begins."""
+"""The delimiter of a table, and where its first record begins."""
 
 import csv
 import re

@@ -25,9 +25,9 @@ class Entry:
     votes: tuple[Vote, ...] = ()
     """Votes as they were given; a is the response that comes first in the data."""
     category: str = EVERYTHING
-    """The kind of prompt, of the first of its rows."""
+    """The category of its prompt; of several rows, that of the first."""
     unused: bool = False
-    """There is no record because its part of the row was left out, not because it could not be read."""
+    """Whether there is no record because this part of the row is not used, and not because it could not be read."""
 
 
 def refused(reason: Unreadable, rows: Sequence[int] = ()) -> Entry:

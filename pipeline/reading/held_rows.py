@@ -17,7 +17,7 @@ def text_key(*texts: str) -> int:
 
 
 class HeldRows:
-    """Rows by their number, in the order in which they came; about 40 bytes of memory each."""
+    """Rows by number, in the order in which they were added; about 40 bytes of memory each."""
 
     def __init__(self, file: ScratchFile) -> None:
         self._file = file
@@ -46,7 +46,7 @@ class HeldRows:
         return pickle.loads(self._file.read(self._starts[number], self._sizes[number]))
 
     def position(self, number: int) -> int:
-        """The number in the source."""
+        """The number of a row in its source, from 1."""
         return self._positions[number]
 
     def key(self, number: int) -> int:

@@ -27,7 +27,7 @@ class Comparison:
     responses: tuple[str, str]
     votes: tuple[Vote, ...]
     decide: Callable[[Sequence[Vote]], Literal["a", "b"]] = majority
-    """Whose response was preferred, or Unreadable."""
+    """Says from the votes which response was preferred; raises Unreadable where they do not say it."""
     scores: tuple[float, float] | None = None
     """Scores of the responses, where the data has scores beside the votes."""
 

@@ -16,8 +16,8 @@ class Record(TypedDict, total=False):
     """In the units of the data; either both scores are there or neither."""
     rejected_score: float
     votes: list[VoteRecord]
-    """Of annotators on a comparison; a is the chosen response."""
+    """Votes of annotators on the pair; a is the chosen response."""
     text: str
-    """Where prompt and response are not told apart."""
+    """A whole text, in which prompt and response are not told apart."""
     label: int
     """1 for a text that people liked, 0 for one that they did not."""

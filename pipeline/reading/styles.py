@@ -34,7 +34,7 @@ class Written(NamedTuple):
 
 
 class Style:
-    """This one writes chats as the transcripts of hh-rlhf, and leaves texts as they are where there are no chats.
+    """Writes chats as the transcripts of hh-rlhf, and leaves texts as they are where there are no chats.
 
     Texts with a control token of the policy are Unreadable: it would end a turn, or begin one of another role.
     """
@@ -48,7 +48,7 @@ class Style:
     marks: TemplateMarks | None = None
     """What the chat template writes around the texts of a chat; None also where that cannot be told."""
     keeps_transcripts = True
-    """Texts that are transcripts of hh-rlhf are what it writes itself."""
+    """Whether a text that is a transcript of hh-rlhf already stands as this style would write it."""
 
     def __init__(self, separator: str = "", *, control_tokens: Sequence[str] = (), wraps: bool = False) -> None:
         self.separator = separator
@@ -57,11 +57,11 @@ class Style:
         self._openings = sorted({token[0] for token in self.control_tokens})
         self._any_token = re.compile("|".join(map(re.escape, self.control_tokens)))
         self.wraps = wraps
-        """Texts are written as the turns of a chat, too."""
+        """Whether plain texts are written as the turns of a chat, too."""
         self._seen: set[str] = set()
         self._tools: list[Any] | None = None
         self.has_tools = False
-        """A chat with tools is among what it has written."""
+        """Whether it has written a chat with tools."""
 
     @contextmanager
     def given(self, tools: Any) -> Iterator[None]:
