@@ -48,7 +48,7 @@ def main(stage: Stage) -> None:
 
 
 def accepted_pairs(stage: Stage, split: str) -> list[PreferencePair]:
-    """Of a split."""
+    """The accepted pairs of a split."""
     return read_pairs(stage.input(f"artifacts/preferences/accepted/{split}.jsonl"))
 
 
