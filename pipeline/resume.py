@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import PipelineError
 from pipeline.locks import try_lock_open
 
 FOLDER = Path(".state/resume")
@@ -53,13 +54,23 @@ class Resume:
         return any(self.folder.glob("*.pt"))
 
     def restore(self, part: str = "training") -> State | None:
-        """The newest state of one part of the stage's work, None when there is none."""
+        """The newest state of one part of the stage's work, None when there is none.
+
+        Raises:
+            PipelineError: the disk has lost some of it.
+        """
         import torch
 
         path = self._path(part)
         if not path.exists():
             return None
-        state: State = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state: State = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError) as error:
+            raise PipelineError(
+                f"{path}: the saved state of an unfinished stage is damaged ({' '.join(str(error).split())[:80]}). "
+                "Remove the file; what it held is computed again."
+            ) from error
         return state
 
     def save_now(self, state: State, part: str = "training") -> None:

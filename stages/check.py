@@ -5,7 +5,8 @@ from pipeline.check.settings import settings_of
 from pipeline.check.text import render, verdict
 from pipeline.errors import PipelineError
 from pipeline.params.loading import PARAMS_FILE
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage) -> None:

@@ -5,16 +5,15 @@ from time import perf_counter
 from pipeline.data.records import read_records, read_rows, write_records
 from pipeline.data.table_rows import PromptRow, TextRow
 from pipeline.data.tables import write_table
-from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
 from pipeline.evaluation.policy import ScoredSample
 from pipeline.evaluation.policy_metrics import last_metrics, policy_metrics
-from pipeline.memory.fitting import check_fit
-from pipeline.memory.readings import stored_evaluation
 from pipeline.models.policy import load_policy
 from pipeline.results.checkpoints import Checkpoints
 from pipeline.results.document import read_document
 from pipeline.results.policies import TrainedMetrics
-from pipeline.stage.run import Stage, run_stage
+from pipeline.scripts.measuring import Measured, open_evaluator
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage, method: str, seed: str) -> None:
@@ -22,34 +21,10 @@ def main(stage: Stage, method: str, seed: str) -> None:
     prompts = read_rows(stage.input("artifacts/data/prompts/evaluation.jsonl"), PromptRow)
     texts = read_rows(stage.input("artifacts/data/texts/evaluation.jsonl"), TextRow)
     baseline = [ScoredSample(**row) for row in read_records(stage.input("reports/policies/sft/samples.jsonl"))]
-    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     stage.input(f"artifacts/inputs/{method}")  # hybrid's adapters lie on the policy in there
     compute = stage.start_compute()
-    folders = InstrumentFolders(
-        judge=stage.input("artifacts/evaluation_judge"),
-        reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
-        reference=stage.input("artifacts/sft"),
-        second_judge=stage.input("artifacts/second_judge"),
-    )
-    work = stored_evaluation(
-        "evaluate_policy",
-        (folders.reference, folders.reward_model),
-        stage.params.evaluate_policy,
-        stage.params.sampling,
-        prompts=[row["prompt"] for row in prompts],
-        samples=len(prompts),
-        texts=texts,
-    )
-    check_fit(work, stage.params.runtime)
-    evaluator = load_evaluator(
-        folders,
-        chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
-        settings=stage.params.evaluate_policy,
-        sampling=stage.params.sampling,
-        compute=compute,
-        seed=stage.params.seed,
-        resume=stage.resume,
-    )
+    measured, settings = Measured(prompts, len(prompts), texts), stage.params.evaluate_policy
+    evaluator = open_evaluator(stage, compute, settings, measured, section="evaluate_policy", measures_again=True)
     policy = load_policy(stage.input(f"artifacts/policies/{method}/seed-{seed}"), compute, finetuning=None)
     start = perf_counter()
     samples = evaluator.sample_and_score(policy, prompts, title=f"{method} samples", baseline=baseline)

@@ -1,10 +1,7 @@
 """evaluate_reward: measure the own and finished reward models on test pairs, and hand one to PPO with its gate."""
 
-import shutil
-
 from pipeline.evaluation.reward_choice import (
     OWN,
-    adopt_candidate,
     choose_model,
     comparison_lines,
     measure_models,
@@ -12,14 +9,12 @@ from pipeline.evaluation.reward_choice import (
 )
 from pipeline.memory.fitting import check_fit
 from pipeline.memory.readings import stored_reward_evaluation
-from pipeline.models.folders import link_files
-from pipeline.models.reward_loading import load_reward_model, texts_of_finished
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.preferences.pair import PreferencePair, passages_of, read_pairs
 from pipeline.results.reward import RewardMetrics
-from pipeline.stage.run import Stage, run_stage
-from pipeline.training.ppo_inputs import PROMPTS, REWARD_MODEL, write_figures
-from pipeline.training.reward_gate import GateFigures
+from pipeline.scripts.ppo_handover import hand_to_ppo
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage) -> None:
@@ -49,27 +44,11 @@ def main(stage: Stage) -> None:
     stage.write_json("reports/reward_model/metrics.json", told.as_json())
     stage.write_json("reports/reward_model/calibration.json", plot_data.as_json())
     stage.log_final(metrics.as_json())
-
-    inputs = stage.output("artifacts/inputs/ppo")
-    if chosen == OWN:
-        link_files(own, inputs / REWARD_MODEL)
-    else:
-        texts = texts_of_finished(folders[chosen], texts)
-        model, train = load_reward_model(folders[chosen], compute, texts=texts), accepted_pairs(stage, "train")
-        adopt_candidate(model, train, inputs / REWARD_MODEL, texts, batch_size=2 * settings.batch_size)
-    shutil.copy(stage.input("artifacts/data/prompts/train.jsonl"), inputs / PROMPTS)
-    accuracy = metrics.accuracy
-    gate: GateFigures = {
-        "model": chosen,
-        "accuracy": {"mean": accuracy.mean, "low": accuracy.low, "high": accuracy.high},
-        "longer_wins_accuracy": metrics.longer_wins_accuracy,
-        "pairs": metrics.pairs,
-    }
-    write_figures(inputs, gate, stage.params.sampling)
+    hand_to_ppo(stage, chosen, folders[chosen], metrics, compute, texts)
 
 
 def accepted_pairs(stage: Stage, split: str) -> list[PreferencePair]:
-    """Of a split."""
+    """The accepted pairs of a split."""
     return read_pairs(stage.input(f"artifacts/preferences/accepted/{split}.jsonl"))
 
 

@@ -6,12 +6,11 @@ from pipeline.data.records import read_rows, write_records
 from pipeline.data.table_rows import PromptRow, TextRow
 from pipeline.data.tables import write_table
 from pipeline.evaluation.best_of_n import best_of_n_points
-from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
 from pipeline.evaluation.policy_metrics import policy_metrics
-from pipeline.memory.fitting import check_fit
-from pipeline.memory.readings import stored_evaluation
 from pipeline.results.policies import Frontier
-from pipeline.stage.run import Stage, run_stage
+from pipeline.scripts.measuring import Measured, open_evaluator
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage) -> None:
@@ -19,36 +18,11 @@ def main(stage: Stage) -> None:
     settings = stage.params.evaluate_policy
     prompts = read_rows(stage.input("artifacts/data/prompts/evaluation.jsonl"), PromptRow)
     texts = read_rows(stage.input("artifacts/data/texts/evaluation.jsonl"), TextRow)
-    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     compute = stage.start_compute()
     rows = read_rows(stage.input("artifacts/data/prompts/validation.jsonl"), PromptRow)
     fewer, copies = rows[: stage.params.select_checkpoint.prompts], max(settings.best_of_n)
-    folders = InstrumentFolders(
-        judge=stage.input("artifacts/evaluation_judge"),
-        reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
-        reference=stage.input("artifacts/sft"),
-        second_judge=stage.input("artifacts/second_judge"),
-    )
-    work = stored_evaluation(
-        "evaluate_policy",
-        (folders.reference, folders.reward_model),
-        settings,
-        stage.params.sampling,
-        prompts=[row["prompt"] for row in prompts + fewer],
-        samples=max(len(prompts), copies * len(fewer)),
-        texts=texts,
-        policies=1,
-    )
-    check_fit(work, stage.params.runtime)
-    evaluator = load_evaluator(
-        folders,
-        chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
-        settings=settings,
-        sampling=stage.params.sampling,
-        compute=compute,
-        seed=stage.params.seed,
-        resume=stage.resume,
-    )
+    measured = Measured(prompts + fewer, max(len(prompts), copies * len(fewer)), texts, policies=1)
+    evaluator = open_evaluator(stage, compute, settings, measured, section="evaluate_policy", measures_again=True)
     start = perf_counter()
     samples = evaluator.sample_and_score(evaluator.reference, prompts, title="sft samples")
     samples = evaluator.judge_again(samples, samples)

@@ -8,7 +8,8 @@ from pipeline.models.network_probe import check_network
 from pipeline.models.sources import load_source_backbone, load_source_policy, load_source_reward_model, locate
 from pipeline.params.evaluation import CandidateModel
 from pipeline.project.hashing import content_size
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage) -> None:

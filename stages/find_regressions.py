@@ -4,14 +4,13 @@ import json
 
 from pipeline.data.records import read_rows
 from pipeline.data.table_rows import PromptRow
-from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
 from pipeline.evaluation.regressions import category_lines, find_regressions, first_of_each_category
-from pipeline.memory.fitting import check_fit
-from pipeline.memory.readings import stored_evaluation
 from pipeline.models.folders import link_files
 from pipeline.models.policy import load_policy
-from pipeline.stage.run import Stage, run_stage
-from pipeline.training.ppo_inputs import REWARD_MODEL, hand_on
+from pipeline.scripts.measuring import Measured, open_evaluator
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
+from pipeline.training.ppo_inputs import hand_on
 
 
 def main(stage: Stage, seed: str) -> None:
@@ -29,30 +28,10 @@ def main(stage: Stage, seed: str) -> None:
     prompts = read_rows(stage.input("artifacts/data/prompts/train.jsonl"), PromptRow)
     start = stage.input(f"artifacts/policies/{stage.params.optimize.methods[0]}/seed-{seed}")
     inputs = stage.input("artifacts/inputs/ppo")
-    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     compute = stage.start_compute()
     measured = first_of_each_category(prompts, settings.prompts_per_category)
-    folders = InstrumentFolders(
-        stage.input("artifacts/evaluation_judge"), inputs / REWARD_MODEL, reference=stage.input("artifacts/sft")
-    )
-    work = stored_evaluation(
-        "find_regressions",
-        (folders.reference, folders.reward_model),
-        settings,
-        stage.params.sampling,
-        prompts=[row["prompt"] for row in measured],
-        samples=len(measured),
-    )
-    check_fit(work, stage.params.runtime)
-    evaluator = load_evaluator(
-        folders,
-        chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
-        settings=settings,
-        sampling=stage.params.sampling,
-        compute=compute,
-        seed=stage.params.seed,
-        resume=stage.resume,
-    )
+    section = "find_regressions"
+    evaluator = open_evaluator(stage, compute, settings, Measured(measured, len(measured)), section=section)
     policy = load_policy(start, compute, finetuning=None)
     repair, trained = find_regressions(evaluator, policy, prompts, settings)
     for line in category_lines(repair.categories):

@@ -15,7 +15,8 @@ from pipeline.judges.finished import FinishedJudges
 from pipeline.judges.loading import save_no_judge
 from pipeline.models.text_format import read_text_format
 from pipeline.results.judges import JudgeGate
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage) -> None:

@@ -10,7 +10,8 @@ from pipeline.preferences.given import given_records
 from pipeline.processes import usable_cores
 from pipeline.project.hashing import content_hash
 from pipeline.reading.styles import Style
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage) -> None:

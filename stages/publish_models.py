@@ -10,15 +10,19 @@ from pipeline.release.card import model_card, policy_facts, reward_model_facts
 from pipeline.release.origins import made_by
 from pipeline.release.serving import own_template, tell_of_policy, tell_of_reward_model, trained_template
 from pipeline.release.statement import provenance_statement
-from pipeline.stage.run import Stage, run_stage
+from pipeline.results.comparison import Comparison
+from pipeline.results.document import read_document
+from pipeline.results.reward import RewardMetrics
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage) -> None:
     """Write each model as a whole one, and what is known of it beside it."""
-    comparison = json.loads(stage.input("reports/comparison.json").read_text())
+    comparison = read_document(stage.input("reports/comparison.json"), Comparison)
     rows = json.loads(stage.input("reports/data/metrics.json").read_text())
     facts = {name: policy_facts(name, comparison, rows) for name in ("sft", *stage.params.optimize.methods)}
-    reward_metrics = json.loads(stage.input("reports/reward_model/metrics.json").read_text())
+    reward_metrics = read_document(stage.input("reports/reward_model/metrics.json"), RewardMetrics)
     facts["reward_model"] = reward_model_facts(comparison, reward_metrics)
     template = read_template(stage)
     for name, known in facts.items():

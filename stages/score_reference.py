@@ -3,18 +3,15 @@
 from time import perf_counter
 
 from pipeline.data.tables import write_table
-from pipeline.memory.fitting import check_fit
-from pipeline.memory.readings import reference
-from pipeline.memory.trainings import dpo_examples
-from pipeline.memory.work import Model
-from pipeline.models.folders import config_of
-from pipeline.models.policy import load_reference, load_tokenizer
+from pipeline.models.policy import load_tokenizer
 from pipeline.models.scoring import score_responses
 from pipeline.models.stopping import listed_stop_ids
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.preferences.pair import read_pairs
 from pipeline.preferences.scored import scored_records, tokenize_pairs, tokenized_records, without_equal
-from pipeline.stage.run import Stage, run_stage
+from pipeline.scripts.reference import open_reference
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage) -> None:
@@ -35,15 +32,7 @@ def main(stage: Stage) -> None:
     )
     pairs = without_equal(short)
     examples = [example for _, *sides in pairs for example in sides]
-    method = stage.params.optimize.dpo.finetuning.method
-    quantization = stage.params.optimize.dpo.finetuning.quantization
-    rows = dpo_examples([(chosen, rejected) for _, chosen, rejected in pairs])
-    network = Model.of(config_of(folder), writes=True)
-    work = reference(
-        network, batch=settings.batch_size, pairs=rows, widened=method == "full", quantization=quantization
-    )
-    check_fit(work, stage.params.runtime)
-    policy = load_reference(folder, compute, method=method, quantization=quantization)
+    policy = open_reference(stage, folder, pairs, compute)
     start = perf_counter()
     logps = score_responses(
         policy,

@@ -3,47 +3,23 @@
 from pipeline.data.records import read_records, read_rows, write_records
 from pipeline.data.table_rows import PromptRow
 from pipeline.evaluation.checkpoints import checkpoint_folders, choose_step, last_step, score_checkpoints
-from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
-from pipeline.memory.fitting import check_fit
-from pipeline.memory.readings import stored_evaluation
 from pipeline.models.checkpoints import keep_checkpoint
 from pipeline.results.checkpoints import Checkpoints
 from pipeline.results.document import read_document
 from pipeline.results.judges import JudgeGate
 from pipeline.results.repair import Repair
-from pipeline.stage.run import Stage, run_stage
+from pipeline.scripts.measuring import Measured, open_evaluator
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage, method: str, seed: str) -> None:
     """Off the training path: another judge, budget or prompts select again, and nothing is trained again."""
     settings = stage.params.select_checkpoint
     prompts = read_rows(stage.input("artifacts/data/prompts/validation.jsonl"), PromptRow)[: settings.prompts]
-    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
-    folders = InstrumentFolders(
-        judge=stage.input("artifacts/evaluation_judge"),
-        reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
-        reference=stage.input("artifacts/sft"),
-    )
     compute = stage.start_compute()
-    work = stored_evaluation(
-        "select_checkpoint",
-        (folders.reference, folders.reward_model),
-        settings,
-        stage.params.sampling,
-        prompts=[row["prompt"] for row in prompts],
-        samples=len(prompts),
-        policies=3,  # one more while the next checkpoint is loaded
-    )
-    check_fit(work, stage.params.runtime)
-    evaluator = load_evaluator(
-        folders,
-        chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
-        settings=settings,
-        sampling=stage.params.sampling,
-        compute=compute,
-        seed=stage.params.seed,
-        resume=stage.resume,
-    )
+    measured = Measured(prompts, len(prompts), policies=3)  # one more while the next checkpoint is loaded
+    evaluator = open_evaluator(stage, compute, settings, measured, section="select_checkpoint")
     trained = stage.input(f"artifacts/training/{method}/seed-{seed}")
     history = read_records(stage.input(f"reports/training/{method}/seed-{seed}.jsonl"), fields=("step",))
     repaired = stage.input(f"artifacts/inputs/{method}") / f"seed-{seed}" if method == "hybrid" else None

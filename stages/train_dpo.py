@@ -6,7 +6,8 @@ from pipeline.models.checkpoints import PolicyFolder
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_reference, load_tokenizer
 from pipeline.preferences.scored import read_scored_pairs, read_tokenized_pairs
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 from pipeline.training.dpo import train_dpo
 from pipeline.training.optimizer import check_optimizer
 from pipeline.training.run import TrainingRun

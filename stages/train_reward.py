@@ -1,20 +1,13 @@
 """train_reward: train the reward model on accepted pairs."""
 
-from pipeline.memory.fitting import check_fit
-from pipeline.memory.trainings import reward_examples, reward_work
-from pipeline.models.folders import config_of
-from pipeline.models.reward_loading import (
-    create_reward_model,
-    load_reward_model,
-    load_reward_tokenizer,
-    texts_of_finished,
-)
-from pipeline.models.reward_texts import END_UNSEEN, RewardTexts
+from pipeline.models.reward_loading import load_reward_model, texts_of_finished
+from pipeline.models.reward_texts import END_UNSEEN
 from pipeline.models.text_format import OWN_TEMPLATE, read_text_format, store_text_format
 from pipeline.preferences.pair import passages_of, read_pairs
 from pipeline.project.hashing import content_size
-from pipeline.stage.run import Stage, run_stage
-from pipeline.training.optimizer import check_optimizer
+from pipeline.scripts.reward_model import start_reward_model
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 from pipeline.training.reward import adopt_reward_model, different_pairs, shrink_fresh_head, train_reward
 from pipeline.training.run import TrainingRun
 
@@ -33,20 +26,7 @@ def main(stage: Stage) -> None:
         texts = texts_of_finished(backbone, texts)
         model = load_reward_model(backbone, compute, max_length=settings.max_length, texts=texts)
     else:
-        tokenizer = load_reward_tokenizer(backbone)
-        read = RewardTexts(tokenizer, max_length=settings.max_length, end_of_turn=texts.end_of_turn)
-        config, sides = config_of(backbone), [pair.passages for pair in known]
-        check_optimizer(settings.optimizer)
-        check_fit(reward_work(config, settings, reward_examples(config, read, sides)), stage.params.runtime)
-        model = create_reward_model(
-            backbone,
-            compute,
-            max_length=settings.max_length,
-            seed=seed,
-            finetuning=settings.finetuning,
-            tokenizer=tokenizer,
-            texts=texts,
-        )
+        model = start_reward_model(stage, backbone, known, compute, texts)
     if not model.texts.shows_end:
         print(f"warning: {END_UNSEEN}", flush=True)
     pairs = known if finished else different_pairs(model.texts, known)

@@ -12,7 +12,8 @@ from pipeline.models.checkpoints import checkpoint_bytes, keep_start, save_polic
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_policy, load_tokenizer
 from pipeline.models.text_format import TextFormat, check_template, read_text_format
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 from pipeline.training.optimizer import check_optimizer
 from pipeline.training.run import TrainingRun
 from pipeline.training.sft import train_sft

@@ -7,7 +7,8 @@ from pipeline.models.text_format import read_text_format
 from pipeline.processes import usable_cores
 from pipeline.results.document import read_document
 from pipeline.results.preferences import Collection
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 from pipeline.validation.context_length import PairMeter
 from pipeline.validation.contract import validate_pairs
 from pipeline.validation.details import detail_pairs

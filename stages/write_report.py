@@ -8,7 +8,8 @@ from pipeline.report.page_run import run_facts
 from pipeline.report.plots import draw_plots
 from pipeline.report.run_sheet import write_run_sheet
 from pipeline.report.state import CHECKED_OUT, PAGE, checked_out_script, digest, seal
-from pipeline.stage.run import Stage, run_stage
+from pipeline.stage.execution import Stage
+from pipeline.stage.run import run_stage
 
 
 def main(stage: Stage) -> None:

@@ -31,6 +31,16 @@ def test_a_saved_state_is_found_again(tmp_path: Path) -> None:
     assert again.restore("another part") is None
 
 
+@pytest.mark.parametrize("kept", [0, 50, 700])
+def test_a_state_that_the_disk_has_damaged_is_one_sentence_with_its_file(tmp_path: Path, kept: int) -> None:
+    resume(tmp_path).save_now({"step": 2, "tensor": torch.zeros(100)})
+    (file,) = tmp_path.rglob("*.pt")
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(PipelineError, match=r"training\.pt: .* is damaged .*Remove the file") as found:
+        resume(tmp_path).restore()
+    assert "\n" not in str(found.value)
+
+
 def test_a_state_of_other_inputs_is_removed(tmp_path: Path) -> None:
     resume(tmp_path).save_now({"step": 1})
     other = resume(tmp_path, "other")

@@ -1,1 +1,1 @@
-"""What a model is worth: policies, reward models, and the statistics behind the numbers."""
+"""How good policies, reward models and judges are, and the statistics behind the numbers."""

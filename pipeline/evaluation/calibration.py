@@ -1,4 +1,4 @@
-"""Whether the confidence of a reward model can be taken at its word."""
+"""Calibration of a reward model: whether it is right as often as its confidence says."""
 
 from collections.abc import Sequence
 
@@ -36,12 +36,13 @@ def calibration(margins: Sequence[float] | np.ndarray, *, bins: int) -> tuple[fl
 def error_if_calibrated(
     margins: Sequence[float] | np.ndarray, prompts: np.ndarray | None = None, *, bins: int
 ) -> ExpectedError:
-    """What `calibration` finds by chance where every confidence is true: above 0, and far above it of few pairs.
+    """The error that `calibration` finds by chance in a calibrated model: above 0, and far above it with few pairs.
 
     Each simulation keeps the pairs, their confidences and their bins, and draws which predictions are right, each with
     its confidence (the consistency resampling of Broecker and Smith 2007, doi:10.1175/WAF993.1, with the pairs kept).
     A pair with equal scores stays half right. Equal margins give equal numbers: the seed is fixed. Pairs of one prompt
-    tend to be right together; how far is not known, so they are drawn together, which errs on the side of chance.
+    tend to be right together, to an unknown degree. They are drawn together, which makes the error by chance too large
+    rather than too small.
 
     Args:
         margins: (N,), chosen minus rejected score, N > 0; their signs change nothing.
@@ -66,5 +67,5 @@ def _binned(margins: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _error(confidence: np.ndarray, right: np.ndarray, index: np.ndarray) -> float:
-    """The sum over bins of |sum of (confidence - right)| over N: counts of a bin and of all cancel to that."""
+    """Expected calibration error: the sum over bins of |sum of (confidence - right) in the bin|, divided by N."""
     return float(np.abs(np.bincount(index, weights=confidence - right)).sum() / confidence.size)

@@ -1,4 +1,4 @@
-"""Two policies on each category of prompts, with one confidence for all categories together."""
+"""Two policies compared on each category of prompts, with one confidence for all categories together."""
 
 import math
 from collections import Counter
@@ -13,7 +13,7 @@ from pipeline.results.repair import CategoryDifference, Difference
 
 
 def fewest_prompts(confidence: float) -> int:
-    """Prompts from which a difference can be beyond chance.
+    """The smallest number of prompts with which a difference can be beyond chance.
 
     Of two equal policies either may be the better one on a prompt, so n prompts agree on one side with a probability of
     2^-n (the sign test). It has to be at most one tail, (1 - confidence) / 2.
@@ -52,7 +52,7 @@ def category_differences(
 
 
 def judge_gain(difference: Difference) -> Interval:
-    """A difference of judge scores within their range: all of it where so few prompts show nothing."""
+    """Interval of a difference of judge scores; with too few prompts to show anything, the whole possible range."""
     lowest, highest = JUDGE_GAIN_RANGE
     low, high = difference.low, difference.high
     return Interval(

@@ -56,7 +56,7 @@ def score_checkpoints(
 
 
 def checkpoint_point(evaluator: Evaluator, samples: Sequence[ScoredSample], *, step: int) -> CheckpointPoint:
-    """Where a checkpoint stands: KL from SFT (nats per sequence), reward-model and judge score, diversity.
+    """The point of a checkpoint on the curves: KL from SFT (nats per sequence), reward and judge score, diversity.
 
     Scores and KL of every prompt, in order, are kept beside their means: two checkpoints are compared prompt by prompt.
     """
@@ -80,7 +80,7 @@ def choose_step(points: Sequence[CheckpointPoint], settings: SelectCheckpoint, *
     """The step of the checkpoint that goes on.
 
     Args:
-        points: of `checkpoint_point`, in the order of training, the SFT policy (step 0) among them: it is no choice.
+        points: of `checkpoint_point`, in the order of training; the SFT policy (step 0) is among them and never chosen.
         trusted: whether the judge passed its gate (judge.min_accuracy).
 
     Returns:

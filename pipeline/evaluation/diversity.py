@@ -1,11 +1,11 @@
-"""How much the responses of a policy repeat each other, and themselves."""
+"""Diversity: how much the responses of a policy repeat each other, and how much each repeats itself."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 MOST_COMPARED = 100
-"""Responses that self-BLEU takes: each is compared with all others."""
+"""The most responses that self-BLEU is computed of: each is compared with all others."""
 
 
 def distinct_n(texts: Sequence[str], n: int) -> float:

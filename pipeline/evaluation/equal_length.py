@@ -16,7 +16,8 @@ from pipeline.evaluation.statistics import FEWEST, Z_95
 from pipeline.results.document import Interval
 
 PRIOR_SD = 2.5
-"""Of phi, in logits. Gelman et al. 2008 (arXiv:0901.4011) have this scale for a coefficient of a standardised input.
+"""Standard deviation of the prior of phi, in logits: the scale of Gelman et al. 2008 (arXiv:0901.4011) for a
+coefficient of a standardised input.
 It matters where nearly all differences have one sign: what is length and what is quality cannot be told apart there,
 and only the prior says how much length may explain. With a standard deviation of 1 the interval holds the true value
 in 74 % of such cases, with 2.5 in 96 % (differences two standard deviations above 0, phi 2, 40 prompts)."""

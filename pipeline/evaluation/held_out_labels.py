@@ -36,20 +36,20 @@ class FirstJudges(NamedTuple):
     measuring: OtherJudge | None
 
     def metrics(self, second: OtherJudge | None) -> JudgeMetrics:
-        """With the judge that measures again, where there is one."""
+        """The judges together with the second judge, where there is one."""
         return JudgeMetrics(**self.ranking.as_fields(), evaluation=self.measuring, second=second)
 
 
 @dataclass(frozen=True)
 class HeldOutLabels:
-    """Texts that people labelled and no judge was fitted on."""
+    """Labelled texts on which no judge was fitted."""
 
     rows: Sequence[LabelRow]
     """With `id`, `text` and `label`."""
     window_words: int
-    """A judge of single texts reads so many words of each."""
+    """Words of a text that a judge of single texts reads."""
     most_pairs: int
-    """A judge that compares reads at most so many pairs."""
+    """The most pairs that are shown to a judge that compares."""
 
     @property
     def pairs(self) -> list[tuple[Passage, Passage]]:
@@ -89,7 +89,7 @@ def fit_classifiers(
         folders: of the judge that ranks pairs, and of the one that measures policies.
 
     Returns:
-        What they are worth, and the one that measures policies.
+        How accurate they are, and the one that measures policies.
     """
     check_labels(rows, labels.rows)
     judges, fitted_on = zip(*fit_judges(rows, settings), strict=True)
@@ -126,7 +126,7 @@ def measure_classifiers(
 
 
 def measure_finished(labels: HeldOutLabels, judge: Judge, kind: str, *, min_accuracy: float) -> FirstJudges:
-    """The judge that ranks pairs and measures policies, and was fitted on nothing here."""
+    """Accuracy of one judge that ranks pairs and measures policies, and was not fitted on this data."""
     accuracy, _ = labels.measure(judge, compares=kind not in OF_TEXTS)
     return FirstJudges(_measured(accuracy, describe(kind), judge_problem(accuracy, min_accuracy=min_accuracy)), None)
 
@@ -161,7 +161,7 @@ def _measured(accuracy: HeldOutAccuracy, description: Description, problem: str 
 
 
 def check_trust(metrics: JudgeMetrics, *, below_min_accuracy: str) -> list[str]:
-    """Let judges that are not worth trust pass with a warning, or refuse to go on.
+    """Warn of judges that cannot be trusted, or refuse to go on with them.
 
     Args:
         below_min_accuracy: flag, or stop to refuse a judge that ranks or measures.

@@ -16,7 +16,7 @@ from pipeline.resume import Resume
 
 
 class InstrumentFolders(NamedTuple):
-    """What policies are measured with."""
+    """Folders of the models that policies are measured with."""
 
     judge: Path
     reward_model: Path
@@ -24,7 +24,7 @@ class InstrumentFolders(NamedTuple):
     reference: Path
     """The SFT policy."""
     second_judge: Path | None = None
-    """None where nothing is measured again; what it holds may still be no judge."""
+    """Of the second judge; None in a stage that uses none. The folder may also say that there is none."""
 
 
 class ChatAccess(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a judge is worth: its agreement with people on texts that it was not fitted on, and with another judge."""
+"""How good a judge is: its agreement with people on texts that it was not fitted on, and with another judge."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from pipeline.results.document import Interval, VerdictCounts
 from pipeline.results.judges import HeldOutAccuracy, SharedErrors
 
 _NOTHING_KNOWN = Interval(mean=0.5, low=0.0, high=1.0)
-"""Where there are no labels."""
+"""Accuracy of a judge where there are no labels."""
 Rows = Sequence[LabelRow]
 
 
@@ -63,7 +63,7 @@ def right_about_pairs(judge: Judge, pairs: Sequence[tuple[Passage, Passage]]) ->
 
 
 def prompts_of_texts(rows: Rows) -> list[str]:
-    """What each text belongs to: the prompt of its pair, where there is one, or itself."""
+    """The cluster of each text: the prompt of its pair, or the text itself where it has none."""
     return [row.get("prompt") or row["id"] for row in rows]
 
 
@@ -73,7 +73,7 @@ def prompts_of_pairs(rows: Rows, count: int) -> list[str]:
 
 
 def text_metrics(right: np.ndarray, labels: Sequence[int], prompts: Sequence[str]) -> HeldOutAccuracy:
-    """Of `right_about_texts`: a text about which a judge says nothing counts half.
+    """Accuracy from `right_about_texts`: a text about which a judge says nothing counts half.
 
     Args:
         prompts: (N,) of the texts; those of one prompt say less than as many others (`design_effect`).
@@ -84,7 +84,7 @@ def text_metrics(right: np.ndarray, labels: Sequence[int], prompts: Sequence[str
 
 
 def pair_metrics(right: np.ndarray, prompts: Sequence[str], verdicts: VerdictCounts | None = None) -> HeldOutAccuracy:
-    """Of `right_about_pairs`: over the pairs with a usable verdict, a tie counting half.
+    """Accuracy from `right_about_pairs`: over the pairs with a usable verdict, a tie counting half.
 
     Args:
         prompts: (N,) of the pairs, as in `text_metrics`.

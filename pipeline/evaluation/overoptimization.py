@@ -14,7 +14,7 @@ from pipeline.results.comparison import CurveFit
 
 Form = Literal["best_of_n", "rl"]
 MAX_LOG_PEAK = math.log(1e3)
-"""Of d = sqrt(KL): a fitted peak beyond 10^6 nats is no number that anything was measured near."""
+"""Logarithm of the largest d = sqrt(KL) that a fitted peak may have: nothing is measured near 10^6 nats."""
 
 
 class Fit(CurveFit):

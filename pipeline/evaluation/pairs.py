@@ -12,17 +12,17 @@ from pipeline.results.document import Interval
 from pipeline.results.reward import AccuracyGroup, JudgeAgreement, MarginBin, MatchedAccuracy
 
 GROUP_FIELDS = ("source", "file", "category")
-"""What accuracy is broken down by: how a pair was made, the file that it is from, and the kind of its prompt."""
+"""Fields by which accuracy is broken down: how a pair was made, its file, and the category of its prompt."""
 
 
 def groups_of(pair: PreferencePair) -> dict[str, str]:
-    """The values of `GROUP_FIELDS`; a pair that the data did not have is from no file."""
+    """The values of `GROUP_FIELDS` of a pair; pairs that were sampled here have no file."""
     groups = {"source": pair.source, "category": pair.category}
     return groups if pair.origin is None else {**groups, "file": pair.origin.file}
 
 
 def prompt_numbers(pairs: Sequence[PreferencePair]) -> np.ndarray:
-    """The same number (N,) for pairs of the same prompt."""
+    """A number (N,) for each pair, equal for pairs of the same prompt."""
     first = {pair.prompt: at for at, pair in reversed(list(enumerate(pairs)))}
     return np.array([first[pair.prompt] for pair in pairs])
 

@@ -1,9 +1,8 @@
-"""What a policy is worth on prompts that nothing was trained on."""
+"""How good a policy is, on prompts that nothing was trained on."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +34,7 @@ class ScoredSample:
     id: str
     prompt: str
     category: str
-    """The kind of prompt."""
+    """The category of the prompt."""
     response: str
     ended: bool
     tokens: int
@@ -53,7 +52,7 @@ class ScoredSample:
         """The response, and whether it ended."""
         return Passage(self.response, self.ended)
 
-    def as_row(self) -> dict[str, Any]:
+    def as_row(self) -> dict[str, object]:
         return asdict(self)
 
 
@@ -69,13 +68,13 @@ class Evaluator:
     compute: Compute
     batch_size: int
     resamples: int | None
-    """Of every interval; None in a stage that reports none."""
+    """Bootstrap resamples of every interval; None in a stage that reports no intervals."""
     seed: int
     resume: Resume | None = None
     end_of_turn: str | None = None
-    """Of the chat template that wrote the texts."""
+    """Text with which the chat template ends a turn; None without a template."""
     second_judge: Judge | None = None
-    """Of another family, where policies are measured again."""
+    """A judge of another family, where policies are measured a second time."""
 
     def sample_and_score(
         self,
@@ -184,7 +183,7 @@ class Evaluator:
         return [replace(sample, second_judge_score=score) for sample, score in zip(samples, known, strict=True)]
 
     def verdicts(self) -> list[VerdictRecord]:
-        """Those of both judges, of the kinds that keep their own."""
+        """The verdicts of both judges, if they are of a kind that keeps them."""
         return [verdict for judge in (self.judge, self.second_judge) if judge for verdict in judge.verdicts()]
 
     def interval(self, values: Sequence[float] | np.ndarray, name: str, *, within: Range | None = None) -> Interval:

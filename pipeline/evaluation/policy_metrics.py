@@ -31,7 +31,7 @@ from pipeline.results.policies import (
 )
 
 MOST_CATEGORIES = 20
-"""Categories with a row of their own; more are more than anybody reads."""
+"""The most categories that get a row of their own; the rest share one, to keep the table readable."""
 
 
 def policy_metrics(
@@ -93,7 +93,7 @@ def score_metrics(
     for kind, scores, gains in (("judge", JUDGE_RANGE, JUDGE_GAIN_RANGE), *second, ("reward", None, None)):
         ours, theirs = ([getattr(sample, f"{kind}_score") for sample in side] for side in (samples, before))
         itself = are_the_same(samples, before)
-        # of a judge that compares with the SFT policy: half, by definition
+        # a judge that compares with the SFT policy gives it one half by definition
         known = itself and kind == "judge" and set(ours) == {0.5}
         intervals[f"{kind}_score"] = (
             _certain(0.5) if known else evaluator.interval(ours, f"{kind}_score", within=scores)
@@ -129,7 +129,7 @@ def win_rate(wins: np.ndarray, samples: Sequence[ScoredSample], before: Sequence
 
 
 def _rate_of(gain: Interval) -> Interval:
-    """The win rate that a gain in preference over the SFT policy is."""
+    """The win rate as a gain plus one half, for a judge whose score is the preference over the SFT policy."""
     low, high = max(0.0, 0.5 + gain.low), min(1.0, 0.5 + gain.high)
     return Interval(mean=0.5 + gain.mean, low=low, high=high)
 

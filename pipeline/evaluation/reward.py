@@ -1,4 +1,4 @@
-"""How far a reward model can be trusted."""
+"""All metrics of a reward model on test pairs: accuracy, calibration, robustness, agreement with the judge."""
 
 import math
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ def evaluate_reward(
         return scores
 
     texts = passages_of(pairs)
-    # first, as it refuses a model whose scores are no numbers
+    # first, because it refuses a model whose scores are NaN or infinite
     robustness = robustness_metrics(model, texts[: 2 * settings.robustness_pairs], settings)
     chosen, rejected = score_pairs(score, pairs)
     held_out, other = score_pairs(score, validation)
@@ -145,13 +145,13 @@ def robustness_metrics(model: RewardModel, texts: Sequence[Passage], settings: E
     """Deviations of `score_deviations`, the largest of them, and whether it exceeds the limit.
 
     Raises:
-        PipelineError: a score is no number, alone or beside other texts.
+        PipelineError: a score is NaN or infinite, alone or in a batch with other texts.
     """
     deviations = score_deviations(model, texts, batch_size=settings.batch_size)
     measured = {name: value for name, value in deviations._asdict().items() if value is not None}
     if broken := [name for name, value in measured.items() if not math.isfinite(value)]:
         raise PipelineError(
-            f"scores of the reward model are no numbers (NaN or infinite) with {', '.join(broken).replace('_', ' ')}: "
+            f"scores of the reward model are NaN or infinite with {', '.join(broken).replace('_', ' ')}: "
             "its code does not mask padding in this number format. Use a float32 copy (dtype), or another model."
         )
     largest = max(measured.values())
@@ -166,7 +166,7 @@ def robustness_metrics(model: RewardModel, texts: Sequence[Passage], settings: E
 
 
 def warnings_of(name: str, metrics: MeasuredRewardModel, settings: EvaluateReward) -> list[str]:
-    """What to say at once about a model's metrics: what was seen, and what to do."""
+    """Warnings about a model's metrics for the terminal: what was seen, and what to do."""
     warnings = []
     robustness, temperature = metrics.robustness, metrics.calibration
     if robustness.exceeds_limit:

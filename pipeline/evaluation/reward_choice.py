@@ -1,4 +1,4 @@
-"""Buy or build: reward models on the same pairs, and the one that goes on."""
+"""Compares the own reward model with finished ones on the same pairs, and chooses the one for PPO."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def measure_models(
     texts: TextFormat,
     on_seconds: Callable[[str, float], None],
 ) -> dict[str, tuple[MeasuredRewardModel, Calibration]]:
-    """`evaluate_reward` of each model, by name; what is to be said of one goes to the terminal.
+    """`evaluate_reward` of each model, by name; warnings about a model go to the terminal.
 
     Args:
         folders: by name, the own model first.
@@ -100,9 +100,9 @@ def shift_to_responses(model: RewardModel, pairs: Sequence[PreferencePair], *, b
 def adopt_candidate(
     model: RewardModel, pairs: Sequence[PreferencePair], folder: Path, texts: TextFormat, *, batch_size: int
 ) -> None:
-    """Write a finished model as the one that goes on, shifted by `shift_to_responses`.
+    """Write a finished model as the one that PPO uses, shifted by `shift_to_responses`.
 
-    Says on the terminal by whose template it reads chats, where that is its own, and by how much it was shifted.
+    Prints by how much it was shifted, and whether it reads chats by its own chat template.
 
     Args:
         texts: what it scores from now on, and how it reads them.

@@ -1,4 +1,4 @@
-"""Whether a reward model gives a text one score, whatever is scored with it.
+"""Whether a reward model gives a text the same score, whatever else is in the batch.
 
 Published reward models do not always: their scores depend on the batch and on the padding, and so do the results
 that people report with them.
@@ -18,7 +18,7 @@ class Deviations(NamedTuple):
     """Largest distances from the score of a text alone, in score units."""
 
     batch: float
-    """As the pipeline scores: texts of similar length together."""
+    """Texts of similar length together, as the pipeline scores them."""
     left_padding: float | None
     """As `right_padding`, with texts in the given order; None for encoders, which are read at their first token."""
     right_padding: float
@@ -29,7 +29,7 @@ def score_deviations(model: RewardModel, texts: Sequence[Passage], *, batch_size
     """Largest distance from the score of the text alone, in score units.
 
     Args:
-        texts: of different lengths, or padding is not tested.
+        texts: of different lengths; with equal lengths nothing is padded, so padding is not tested.
     """
     alone = _scores_in_order(model, texts, 1)
     padded = {}

@@ -12,16 +12,16 @@ from pipeline.seeding import seed_for
 _POLICY_RESAMPLES = 2000
 _POLICY_DRAWS = "paired_difference"
 Z_95 = 1.959963984540054
-"""Quantile of the normal distribution: 95 % lie within so many standard deviations of its mean."""
+"""Quantile of the normal distribution: 95 % lie within this many standard deviations of its mean."""
 _SHOWN_SPREAD = 0.01
-"""Standard deviation, as a share of the possible range, from which values are told by a bootstrap alone."""
+"""Standard deviation, as a share of the possible range, from which on a bootstrap alone gives the interval."""
 FEWEST = 6
 """Values from which a mean has an interval: of fewer, all lie on one side of the truth by chance in more than one case
 of 20 (2 * 2^-n, the sign test)."""
 JUDGE_RANGE = (0.0, 1.0)
-"""Of a judge score."""
+"""Lowest and highest judge score."""
 JUDGE_GAIN_RANGE = (-1.0, 1.0)
-"""Of a difference of judge scores."""
+"""Lowest and highest difference of judge scores."""
 Range = tuple[float, float]
 
 

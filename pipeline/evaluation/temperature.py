@@ -1,4 +1,4 @@
-"""One temperature that makes the confidence of a reward model true."""
+"""Temperature scaling: one temperature that calibrates the confidence of a reward model."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 LARGEST = 100.0
-"""Temperatures are sought up to so many times the mean size of the margins, and down to it divided by this."""
+"""Temperatures are searched from the mean size of the margins divided by this to that size times this."""
 
 
 def bradley_terry_nll(margins: np.ndarray, *, temperature: float = 1.0) -> float:

@@ -1,4 +1,4 @@
-"""LoRA adapters, through PEFT, which is imported where adapters are used: that takes two seconds."""
+"""LoRA adapters, through PEFT. It is imported only where adapters are used, because the import takes two seconds."""
 
 import sys
 import warnings
@@ -58,7 +58,7 @@ def add_adapters(
 
 
 def _refuse_tied_weights(adapted: Any) -> None:
-    """An adapter on one of two layers that share their weight is in one of them, and merged it would be in both."""
+    """Refuse an adapter on one of two layers that share their weight: merged, it would change both."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     places: dict[int, list[str]] = {}
@@ -77,7 +77,7 @@ def _refuse_tied_weights(adapted: Any) -> None:
 
 @contextmanager
 def old_names_allowed() -> Iterator[None]:
-    """For PEFT, which asks for a property of models under the name that transformers has given up."""
+    """For PEFT, which reads a property of models by a name that transformers has dropped."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         yield

@@ -1,4 +1,4 @@
-"""Which attention a network is read with: not every family has the one that the machine is fastest with."""
+"""Which attention a network is computed with: not every model family supports the fastest one of the machine."""
 
 from transformers import PretrainedConfig
 
@@ -6,7 +6,7 @@ from pipeline.kernels.attention import GROUPED
 from pipeline.kernels.branch_attention import FLEX
 
 _SINKS = frozenset({"gpt_oss"})
-"""Families whose scores have one more column."""
+"""Model families with attention sinks: their attention scores have one more column."""
 _OWN_CLASSES = frozenset({"falcon", "gptj"})
 """Families that know the attentions of transformers by name, and no others."""
 
@@ -15,7 +15,7 @@ def attention_for(config: PretrainedConfig, attention: str | None) -> str | None
     """The attention that this network computes what it was trained to compute with.
 
     Gemma 2 caps its scores, and gpt-oss has sinks: grouped and FlexAttention have neither, and sdpa drops the cap
-    without a word. They are read with transformers' plain matrix products.
+    silently. They are computed with transformers' plain matrix products.
 
     Args:
         config: of the network.

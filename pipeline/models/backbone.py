@@ -1,4 +1,4 @@
-"""What belongs to every transformer here: its number format, its positions, its vocabulary head, and no dropout."""
+"""What all networks here have in common: number format, positions, vocabulary head, and no dropout."""
 
 import torch
 from torch import Tensor, nn
@@ -8,12 +8,12 @@ from transformers import PreTrainedModel
 def cast_weights(network: nn.Module, dtype: torch.dtype) -> None:
     """Weights to a number format; tables such as the frequencies of rotary positions stay as exact as they were."""
     for parameter in network.parameters():
-        if parameter.is_floating_point():  # codes of weights in 4 bits are none
+        if parameter.is_floating_point():  # weights in 4 bits are stored as integer codes, which stay as they are
             parameter.data = parameter.data.to(dtype)
 
 
 def switch_dropout_off(network: nn.Module) -> None:
-    """Dropout would make the ratio of a policy to itself differ from 1 (Huang et al. 2024, detail 6).
+    """Switch dropout off, which would make the ratio of a policy to itself differ from 1 (Huang et al. 2024, detail 6).
 
     It is a module, or a number that attention hands to a function, or the probability to skip a layer (`layerdrop`).
     """
@@ -42,13 +42,13 @@ def project_logits(causal_lm: PreTrainedModel, states: Tensor) -> Tensor:
 
 
 def logit_scale(causal_lm: PreTrainedModel) -> float:
-    """What the vocabulary head's results are multiplied with."""
+    """Factor by which the family multiplies the results of its vocabulary head."""
     config = causal_lm.config.get_text_config()
     return float(getattr(config, "logit_scale", None) or 1) / float(getattr(config, "logits_scaling", None) or 1)
 
 
 def logit_cap(causal_lm: PreTrainedModel) -> float | None:
-    """The largest logit, reached softly; None where there is none."""
+    """Limit of the family's soft cap on logits; None where it has none."""
     cap = getattr(causal_lm.config.get_text_config(), "final_logit_softcapping", None)
     return float(cap) if cap else None
 

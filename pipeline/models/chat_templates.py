@@ -53,7 +53,7 @@ _MARKS = {
     "llama3": ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
     "gemma": ("<start_of_turn>", "<end_of_turn>"),
 }
-"""What has to be a token: a mark of several is none that a model could end its turn with."""
+"""Marks that have to be one token each: a model cannot reliably end its turn with a mark of several tokens."""
 
 
 def give_template(tokenizer: PreTrainedTokenizerBase, name: str | None) -> None:

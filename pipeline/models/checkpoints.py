@@ -1,4 +1,4 @@
-"""Policies to disk: adapters with the name of what they lie on, or whole models, and checkpoints on the way."""
+"""Saves policies: as adapters that name their base model, or as whole models, with checkpoints during training."""
 
 import copy
 import json
@@ -78,7 +78,7 @@ def keep_start(start: Path, folder: Path, texts: TextFormat) -> None:
 
 
 def save_checkpoint(policy: Policy, folder: Path, *, start: Path, root: Path) -> None:
-    """A checkpoint on the way: weights as `save_policy` would write them, without a tokenizer; nothing is used up."""
+    """A checkpoint during training: weights as `save_policy` writes them, without a tokenizer; the policy stays."""
     shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left half of it
     if policy.has_adapters:
         _save_adapters(policy, folder, Base.of(start, root))

@@ -22,10 +22,10 @@ class Compute:
 
     accelerator: Accelerator
     dtype: torch.dtype
-    """Number format of matmuls, and of frozen weights."""
+    """Number format of matrix products, and of frozen weights."""
     attention: str
     threads: int
-    # those that give the same results faster can be switched off by tests and benchmarks, not by params.yaml
+    # the switches below give the same results faster: tests and benchmarks can turn them off, params.yaml cannot
     shared_prompts: bool = True
     """Responses to one prompt follow one copy of it."""
     padding_free: bool = True
@@ -85,12 +85,12 @@ def start_compute(runtime: Runtime) -> Compute:
 
 
 def forward_limit(asked: str | int | None) -> ForwardLimit | None:
-    """What `runtime.max_forward_tokens` comes to."""
+    """The number of tokens that `runtime.max_forward_tokens` stands for on this machine."""
     return AUTO_LIMIT if asked == "auto" else None if asked is None else ForwardLimit(int(asked), int(asked))
 
 
 def frozen_limit(asked: str | int | None) -> ForwardLimit | None:
-    """What `runtime.max_forward_tokens` comes to for a pass without gradient."""
+    """The same number for a pass without gradient."""
     return AUTO_FROZEN_LIMIT if asked == "auto" else forward_limit(asked)
 
 
@@ -106,7 +106,7 @@ def kept_activations(recompute: str | bool, device: torch.device, *, memory: int
 
 
 _SHARE_FOR_ACTIVATIONS = 4
-"""A quarter of the memory: weights, optimiser, logits and other programs need the rest."""
+"""A quarter of the memory, in bytes: weights, optimiser, logits and other programs need the rest."""
 
 
 def usable_cores() -> int:
@@ -115,21 +115,21 @@ def usable_cores() -> int:
 
 
 def choose_device(asked: str) -> str:
-    """The device that `runtime.device` comes to.
+    """The device that `runtime.device` stands for on this machine.
 
     Raises:
-        PipelineError: there is none of that kind.
+        PipelineError: this machine has no device of that kind.
     """
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if asked == "auto":
         return "cuda" if available["cuda"] else "cpu"
     if not available[asked]:
-        raise PipelineError(f"runtime.device is {asked}, but this machine has none. Set it to auto or cpu.")
+        raise PipelineError(f"runtime.device is {asked}, but this machine has no such device. Set it to auto or cpu.")
     return asked
 
 
 def choose_attention(asked: str, device: str, *, compiles: Callable[[], bool] = has_triton) -> str:
-    """The attention that `runtime.attention` comes to; whether a network can be read so, it is asked itself.
+    """The attention that `runtime.attention` stands for; whether a network supports it is tested on the network.
 
     Args:
         compiles: whether programs can be compiled for the device.
@@ -140,7 +140,7 @@ def choose_attention(asked: str, device: str, *, compiles: Callable[[], bool] = 
 
 
 def choose_dtype(asked: str, device: str) -> torch.dtype:
-    """The number format of matrix products that `runtime.precision` comes to."""
+    """The number format of matrix products that `runtime.precision` stands for on this machine."""
     if asked == "auto":
         fast = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and cpu_has_bf16()
         return torch.bfloat16 if fast else torch.float32

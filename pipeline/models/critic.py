@@ -25,7 +25,7 @@ from pipeline.params.base import Finetuning
 class Critic(nn.Module):
     """Values of the states before each response token, in score units.
 
-    Unlike a value head on the policy's backbone, which must leave that backbone alone, it learns in all its layers.
+    Unlike a value head on the policy's backbone, which must leave that backbone alone, it is trained in all its layers.
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Linear, *, kept_activations: int | None = None) -> None:

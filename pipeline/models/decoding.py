@@ -1,4 +1,4 @@
-"""Tokens of a sampled response to its text, which joins to the text of its prompt."""
+"""Turns the tokens of a sampled response into text that continues the text of its prompt."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pipeline.data.tokens import ResponseBatch, TokenizedExample
 from pipeline.reading.endings import is_control_token
 
 _BROKEN = "\ufffd"
-"""What decoders write for bytes that are no character."""
+"""The character that decoders write for bytes that are not valid UTF-8."""
 _ONE_CHARACTER = 3
 """Tokens that the beginning of one character may be left in: UTF-8 has four bytes for it at most."""
 
@@ -42,7 +42,7 @@ def decode_responses(batch: ResponseBatch, tokenizer: PreTrainedTokenizerBase, s
 def decode_examples(
     examples: Sequence[TokenizedExample], tokenizer: PreTrainedTokenizerBase, stop_ids: Tensor
 ) -> list[Continuation]:
-    """The same of responses that are in no batch."""
+    """The same for responses that are not in a batch."""
     stops = set(stop_ids.tolist())
     return [continuation(one.prompt_ids, one.response_ids, tokenizer, stops) for one in examples]
 
@@ -52,7 +52,7 @@ def continuation(
 ) -> Continuation:
     """One response to one prompt, by their tokens without padding.
 
-    The token that ended it is no text where it is a control token; a stop token such as "." is.
+    The token that ended it is left out if it is a control token; a stop token such as "." is part of the text.
     """
     ended = bool(response_ids) and response_ids[-1] in stops
     said = list(response_ids)
@@ -82,7 +82,7 @@ def _text_after(prompt_ids: Sequence[int], response_ids: Sequence[int], tokenize
 def _without_half_a_character(
     prompt_ids: Sequence[int], response_ids: Sequence[int], tokenizer: PreTrainedTokenizerBase
 ) -> str:
-    """The text of a response that was cut inside a character, without what is there of it.
+    """The text of a response that was cut inside a character, without the broken character.
 
     One broken byte spoils the whole run of bytes that it is in, so it goes as a token; where a token holds other
     characters, too, only the broken one goes.

@@ -240,7 +240,7 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     """Tokenizer of a checkpoint folder.
 
     Raises:
-        PipelineError: it is not the one that the model was trained with.
+        PipelineError: the tokenizer is not the one that the model was trained with.
     """
     check_tokenizer(Path(folder))
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=brings_code(folder))

@@ -12,7 +12,7 @@ def quantizes(quantization: Quantization) -> bool:
     """Whether the frozen weights are to be kept in 4 bits; to be asked before they are loaded.
 
     Raises:
-        PipelineError: they are, and bitsandbytes is not installed.
+        PipelineError: they are to be, but bitsandbytes is not installed.
     """
     if quantization == "none":
         return False

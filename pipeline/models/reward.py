@@ -29,7 +29,7 @@ from pipeline.progress import progress_bar
 from pipeline.reading.template_marks import TemplateMarks
 
 SCORED_TOKENS = 1024
-"""That a CPU reads at once: enough for its matrix products, few enough to leave little padding."""
+"""Tokens that a CPU reads at once: enough for fast matrix products, few enough to leave little padding."""
 LARGE = 400_000_000
 """Weights of a decoder from which on it is kept in the number format of the matrix products, as policies are; those
 that are called "0.5B" have fewer than their name says."""
@@ -204,5 +204,5 @@ class RewardModel(nn.Module):
 
 
 def is_large(network: PreTrainedModel) -> bool:
-    """A decoder of `LARGE` weights and more."""
+    """Whether it is a decoder of `LARGE` weights or more."""
     return is_decoder(network) and network.num_parameters() >= LARGE

@@ -132,7 +132,7 @@ def _load(
     )
     limit = longest_text(network.config) or tokenizer.model_max_length
     if max_length is None:
-        # a tokenizer that was given no length says 10^30
+        # a tokenizer without a maximum length reports 10^30
         max_length = min(tokenizer.model_max_length, limit)
     if max_length > limit:
         raise PipelineError(f"train_reward.max_length is {max_length}, but {folder} reads at most {limit} tokens.")

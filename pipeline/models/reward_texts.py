@@ -17,7 +17,7 @@ _PROBE = "a"
 
 
 class RewardTexts:
-    """Behind a response that ended stands what ends a text for this model, and behind a cut one nothing does.
+    """Tokenises texts: behind a response that ended stands what ends a text for this model, behind a cut one nothing.
 
     That is, with what reward models read in their own training: the end of turn of the chat template that wrote the
     texts, where it is a token of this tokenizer; what the tokenizer itself puts behind a text, such as [SEP]; and
@@ -89,7 +89,7 @@ class RewardTexts:
         return [*self._before, *body[max(0, len(body) - self._room(ending)) :], *ending]
 
     def _ending(self, body: list[int], ended: bool) -> list[int]:
-        """What the tokenizer puts behind a text, unless the template has written it already."""
+        """The tokens that the tokenizer adds after a text, unless the template has written them already."""
         return self._behind if ended and body[-len(self._behind) :] != self._behind else []
 
     def _room(self, ending: list[int]) -> int:

@@ -1,4 +1,4 @@
-"""Chats of one template as another one writes them, for a reward model that was trained on that."""
+"""Rewrites chats from one chat template to another, for a reward model that was trained with that other one."""
 
 from transformers import PreTrainedTokenizerBase
 
@@ -35,14 +35,14 @@ class RewrittenChats:
         """A text without what ends its last answer; one that no template has written stays as it is.
 
         Raises:
-            PipelineError: it is no whole chat, or the template takes no such turns.
+            PipelineError: the text is not a whole chat, or the template does not support its turns.
         """
         messages = self._marks.read(text)
         if messages is None:
             if self._marks.asks not in text:
                 return text
             raise PipelineError(
-                "the reward model reads chats by a template of its own, and a text is no whole chat that could be "
+                "the reward model reads chats by a template of its own, and a text is not a whole chat that could be "
                 f"written by it, such as one with calls of tools, or cut by over_context: {shorten(text, _SHOWN)!r}."
             )
         try:

@@ -36,10 +36,10 @@ class Sampled(NamedTuple):
 
 @dataclass(frozen=True)
 class Sampler:
-    """A policy with all that says how it answers."""
+    """A policy with everything that decides how it answers."""
 
     policy: Policy
-    """It samples under the weights that it has at that moment."""
+    """Samples come from the weights that it has at that moment."""
     tokenizer: PreTrainedTokenizerBase
     sampling: Sampling
     """Length and temperature of a response, and how many are sampled at once."""

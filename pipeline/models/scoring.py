@@ -15,7 +15,7 @@ from pipeline.progress import progress_bar
 def pack_examples(
     policy: Policy, examples: Sequence[TokenizedExample], compute: Compute, *, pad_token_id: int
 ) -> PackedRows:
-    """Rows for a policy: neighbours with the same prompt share it where settings and network allow."""
+    """Rows for a policy, in which neighbours with the same prompt share it where settings and network allow."""
     shared = compute.shared_prompts and policy.reads_branches
     groups = group_by_prompt(examples) if shared else [[example] for example in examples]
     return pack_groups(groups, pad_token_id=pad_token_id).to(compute.device)

@@ -5,20 +5,20 @@ from typing import Any
 from pipeline.errors import PipelineError
 
 _CLOCK = "strftime_now"
-"""What transformers gives a template to write the date with."""
+"""The function by which transformers lets a template write the date."""
 _DATE = {
     "a": "Fri", "A": "Friday", "b": "Jul", "B": "July", "d": "26", "-d": "26", "e": "26", "m": "07", "-m": "7",
     "y": "24", "Y": "2024", "j": "208", "D": "07/26/24", "F": "2024-07-26", "x": "07/26/24", "H": "00", "I": "12",
     "Z": "", "z": "", "M": "00", "S": "00", "p": "AM", "T": "00:00:00", "X": "00:00:00",
     "c": "Fri Jul 26 00:00:00 2024",
 }  # fmt: skip
-"""Llama 3.1's own date for where there is no clock, by the directives of strftime."""
+"""The date that Llama 3.1 itself uses where there is no clock, by the directives of strftime."""
 _FIXED = (
     f"{{% macro {_CLOCK}(format) %}}{{{{ format"
     + "".join(f"|replace('%{directive}', '{text}')" for directive, text in _DATE.items())
     + " }}{% endmacro %}\n"
 )
-"""Before a template; of the line break behind a tag transformers leaves nothing."""
+"""Put before a template. Its line break adds nothing to a chat: transformers drops one behind a tag."""
 
 
 def settle_template(tokenizer: Any, *, key: str, needed: bool = True) -> None:

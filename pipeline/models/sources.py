@@ -143,10 +143,10 @@ def load_source_reward_model(
     """A finished reward model: a sequence classifier with one output, whose weights are all there, and its tokenizer.
 
     Args:
-        advice: what to do with a model that is none.
+        advice: what to do where the model is not a finished reward model.
 
     Raises:
-        PipelineError: it has several outputs, or its score head would be made up.
+        PipelineError: it has several outputs, or its score head would be initialised at random.
     """
     located = locate(model, key=key)
     options = {"trust_remote_code": model.trust_remote_code, **located.options}

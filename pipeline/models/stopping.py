@@ -57,7 +57,7 @@ def _ids_of(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def config_stop_ids(config: GenerationConfig | None) -> list[int]:
-    """Of generation_config.json, which has none, one or a list."""
+    """EOS ids of a generation_config.json, which has none, one or a list."""
     found = None if config is None else config.eos_token_id
     if found is None:
         return []

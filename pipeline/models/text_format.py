@@ -10,7 +10,7 @@ from pipeline.reading.template_marks import TemplateMarks
 
 FILE = "text_format.json"
 OWN_TEMPLATE = "chats are written anew by the reward model's own chat template, as it was trained to read them"
-"""What to say of `TextFormat.own_template`."""
+"""What is printed where `TextFormat.own_template` holds."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class TextFormat:
     style: str
     """transcript, or template."""
     template: str | None = None
-    """Of the chat template that wrote prompts and responses."""
+    """sha256 of the chat template that wrote prompts and responses."""
     tokenizer: str | None = None
-    """Of the model's own tokenizer.json."""
+    """sha256 of the model's own tokenizer.json."""
     end_of_turn: str | None = None
     """What that template writes behind an answer, from the token that ends it on; no part of the stored responses."""
     marks: TemplateMarks | None = None
@@ -43,7 +43,7 @@ _SELDOM = ("marks", "own_template")
 
 
 def read_text_format(file: Path) -> TextFormat:
-    """What `write` wrote."""
+    """The format that `write` wrote."""
     values = json.loads(file.read_text())
     marks = values.pop("marks", None)
     return TextFormat(**values, marks=None if marks is None else TemplateMarks(**marks))
@@ -63,7 +63,7 @@ def check_tokenizer(folder: Path) -> None:
     """A model folder must still have the tokenizer that its model was trained with.
 
     Raises:
-        PipelineError: it has another one.
+        PipelineError: it has another tokenizer.
     """
     if (folder / FILE).is_file() and read_text_format(folder / FILE).tokenizer != _tokenizer_hash(folder):
         raise PipelineError(
@@ -94,7 +94,7 @@ def check_template(template: str | None, texts: TextFormat) -> None:
     """The policy that starts must have the chat template that wrote its texts.
 
     Raises:
-        PipelineError: it has another one, or none.
+        PipelineError: it has another chat template, or none.
     """
     if texts.template is not None and template_hash(template) != texts.template:
         raise PipelineError(

@@ -1,1 +1,1 @@
-"""What people have, in the formats in which they have it, to entries: prompts with responses, pairs or labels."""
+"""Reads files and data sets in the formats that people have, and makes entries of them: pairs, labels, prompts."""

@@ -1,4 +1,4 @@
-"""Parquet and Arrow files as a memory-mapped data set, read a few rows at a time whatever they unfold to."""
+"""Parquet and Arrow files as a memory-mapped data set, read a few rows at a time, however large they are unpacked."""
 
 import mmap
 import os
@@ -17,14 +17,14 @@ from pipeline.reading.rows import MOST_COLUMNS, Row
 from pipeline.reading.signatures import HEAD, refuse_other_kind
 
 _BATCH = 256
-"""Rows that are in memory at once; a dictionary of parquet may repeat one long text in each."""
+"""Most rows in memory at once; a dictionary of Parquet may repeat one long text in each."""
 _ALWAYS_UNFOLDED = 2**28
 """Bytes; a larger table may have at most _LARGEST_RATIO times the size of its file."""
 _LARGEST_RATIO = 100
 
 
 _LARGE = 2**24
-"""Bytes; of rows that have more together, one is in memory at a time."""
+"""Bytes; rows that are larger together are in memory one at a time."""
 
 
 class ArrowRows:
@@ -40,7 +40,7 @@ class ArrowRows:
 
     @property
     def column_names(self) -> list[str]:
-        """In their order."""
+        """The rows in their order."""
         return list(self._table.column_names)
 
     def select_columns(self, names: Sequence[str]) -> "ArrowRows":
@@ -67,7 +67,7 @@ class ArrowRows:
                 yield from batch.slice(start, size).to_pylist()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For a process that is started with these rows: it reads the same file, of a part a copy."""
+        """For a process that is started with these rows: it reads the same file; a part of one is copied."""
         descriptor = reduction.DupFd(self._stream.fileno())
         return _in_process, (descriptor, None if self._is_whole else self._table)
 
@@ -102,7 +102,7 @@ def load_arrow_rows(path: Path, *, limit: int) -> ArrowRows:
         return _copied(schema, batches, path, limit=limit, most=most)
     except (pa.ArrowException, OSError, NotImplementedError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"it is no whole {path.suffix} file ({reason}). Copy or write it again.") from error
+        raise ValueError(f"it is not a whole {path.suffix} file ({reason}). Copy or write it again.") from error
 
 
 def _open_parquet(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:

@@ -1,4 +1,4 @@
-"""The kind of prompt that a row is, as a short text: what results are broken down by. No model reads it."""
+"""The category of a row's prompt, a short text by which results are broken down. No model reads it."""
 
 import json
 import re
@@ -9,12 +9,12 @@ from pipeline.excerpts import shorten
 from pipeline.reading.rows import Row
 
 EVERYTHING = "all"
-"""The category of a row of which nothing says one."""
+"""The category of a row that states none."""
 JOINED = " / "
 _LONGEST = 80
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?|true|false", re.IGNORECASE)
 VERDICTS = ("winner", "label", "score", "scores", "rank")
-"""Fields that say which response is better: what one finds out of a pair is no kind of prompt."""
+"""Fields that say which response is better: a verdict on a pair is not a category of its prompt."""
 
 
 def category_of(row: Row, columns: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ ROLES = {
 }
 _AS_JSON = ("function", "arguments")
 OF_TOOLS = ("tool_calls", "name", "tool_call_id")
-"""What messages that call tools, or are a tool's, have besides."""
+"""Further keys of messages that call tools or come from a tool."""
 WRAPPERS = ("messages", "conversations", "conversation")
 _NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}
 ASSISTANT_TURN = "\n\nAssistant:"
@@ -38,7 +38,7 @@ _SHORT.maxlist = _SHORT.maxdict = 4
 
 
 class Unreadable(Exception):
-    """A row that gives no pair; the message is the reason that is counted."""
+    """A row that cannot be read; the message is the code of the reason, by which dropped rows are counted."""
 
     def __init__(self, reason: str, *values: Any) -> None:
         super().__init__(reason)
@@ -53,7 +53,7 @@ class Message:
     role: str
     content: str
     calls: str = ""
-    """JSON of what a message that calls tools, or is a tool's, has besides; empty of others."""
+    """Further keys of a message that calls tools or comes from a tool, as JSON; empty for other messages."""
 
     @property
     def has_tools(self) -> bool:
@@ -95,7 +95,7 @@ def read_messages(value: Any) -> list[Message]:
 
 
 def _no_messages(value: Any) -> Unreadable:
-    """What stands where messages should."""
+    """What is there in place of messages, as a reason."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return Unreadable("empty_text", value)
     if isinstance(value, str):

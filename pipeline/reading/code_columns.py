@@ -1,4 +1,4 @@
-"""Columns of a few codes, such as labels of thumbs and ratings, by their values."""
+"""Columns that hold a few codes, such as thumbs up and down or ratings, found by their values."""
 
 import re
 from collections import Counter
@@ -60,7 +60,7 @@ def are_numbers(codes: Iterable[str]) -> bool:
 
 
 def is_of_the_row(name: str) -> bool:
-    """Whether a column is called as one that says where a row is from, or how it was made."""
+    """Whether a column's name says that it holds where a row is from, or how it was made."""
     return not _OF_THE_ROW.isdisjoint(parts_of(name)) or bool(re.fullmatch(r"unnamed.*", name, re.IGNORECASE))
 
 

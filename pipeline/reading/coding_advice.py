@@ -26,10 +26,10 @@ _SIDES = {"first": "a", "second": "b", "tie": "tie"}
 
 
 class Values(NamedTuple):
-    """What a column was seen to hold."""
+    """The values that were seen in a column."""
 
     values: Mapping[str, int]
-    """With how often each was seen."""
+    """The values, with how often each was seen."""
     example: tuple[int, Row]
     """A row with such a value, and its number from 1: these columns, and others with the same value."""
     rows: int | None = None

@@ -1,4 +1,4 @@
-"""Values of winners, labels and ranks to what they mean, by what is declared or by words that leave nothing open."""
+"""What values of winners, labels and ranks mean: as params.yaml declares it, or by words that have one meaning."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from pipeline.reading.written_messages import structure
 _WORDS = {"first": "a", "second": "b", "tie": "tie", "skip": "skip", "wanted": 1, "unwanted": 0}
 """Meanings of the params, as readers take them."""
 _PLACES = (0, 1, 2)
-"""Numbers that may say the first or the second."""
+"""Numbers that may mean the first response or the second."""
 _TRUTH = ("true", "false")
 _SIDES = ("response_a", "response_b")
 _MODELS = ("models.0", "models.1")
@@ -130,7 +130,7 @@ class Decoder:
 
 
 def _turned(value: Any) -> Any:
-    """A number with the other sign; anything else as it is, for the reader to say why."""
+    """A number with the opposite sign; anything else as it is, for the reader to refuse with the reason."""
     return value if (number := code_number(value)) is None else -number
 
 
@@ -141,7 +141,7 @@ def _is_word(value: Any) -> bool:
 
 
 def _is_long(value: Any) -> bool:
-    """Too long to be a name or a code."""
+    """Whether a value is too long to be a name or a code."""
     return isinstance(value, str) and len(value) > LONGEST_NAME
 
 

@@ -1,10 +1,10 @@
-"""Commands that a message gives to be copied."""
+"""Shell commands in messages, ready to be copied."""
 
 import shlex
 from pathlib import Path
 
 _SPECIAL = frozenset('"$`\\!')
-"""Signs that mean something to a shell between double quotation marks."""
+"""Characters that a shell interprets between double quotation marks."""
 
 
 def python_command(code: str) -> str:

@@ -1,4 +1,4 @@
-"""Which texts a policy's tokenizer reads as a turn, or the end of one, instead of as what somebody wrote."""
+"""Texts that a policy's tokenizer takes for the beginning or end of a turn, and not for text that somebody wrote."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def control_tokens(policy: Path) -> tuple[str, ...]:
         policy: a folder with tokenizer.json; without one there are none.
 
     Raises:
-        PipelineError: tokenizer.json is no JSON.
+        PipelineError: tokenizer.json is not valid JSON.
     """
     file = policy / "tokenizer.json"
     added = _read(file).get("added_tokens", []) if file.is_file() else []

@@ -1,4 +1,4 @@
-"""What separates the cells of a table, and where its first record begins."""
+"""The delimiter of a table, and where its first record begins."""
 
 import csv
 import re
@@ -79,7 +79,7 @@ def _refuse_markdown(stream: BinaryIO, start: int, limit: int) -> None:
 
 
 def _refuse_unusual(first: str) -> None:
-    """Raise ValueError where a sign that no table is read by stands between what looks like names."""
+    """Raise ValueError where the names of columns are separated by a sign that is not a supported delimiter."""
     for sign in _UNUSUAL:
         names = [name.strip().strip('"') for name in first.split(sign)]
         if len(names) > 1 and all(_NAME.fullmatch(name) for name in names):

@@ -31,7 +31,7 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> str | None:
 
 
 def mark_id(tokenizer: PreTrainedTokenizerBase, end: str | None) -> int | None:
-    """The token that an end of turn begins with; None where it is no token of this tokenizer.
+    """The token that an end of turn begins with; None where this tokenizer has no such token.
 
     Args:
         end: as `end_of_turn` gives it, of this tokenizer or of another one.
@@ -41,7 +41,7 @@ def mark_id(tokenizer: PreTrainedTokenizerBase, end: str | None) -> int | None:
 
 
 def is_control_token(tokenizer: PreTrainedTokenizerBase, token_id: int) -> bool:
-    """Whether a token is none of a text, such as EOS and the marks of turns."""
+    """Whether a token never occurs in a text, such as EOS and the marks of turns."""
     return token_id in _control_tokens(tokenizer).values()
 
 
@@ -52,7 +52,7 @@ def end_token_id(tokenizer: PreTrainedTokenizerBase, end: str | None) -> int:
         end: of the chat template that wrote the texts; None where none did, and then it is EOS.
 
     Raises:
-        PipelineError: there is neither, so that nothing could ever end.
+        PipelineError: there is neither, so no response could ever end.
     """
     found = mark_id(tokenizer, end)
     if found is None:

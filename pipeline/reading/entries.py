@@ -1,4 +1,4 @@
-"""Raw rows to entries: what one row says, or several together. No row is without one."""
+"""Makes entries of raw rows, each from one row or from several together. Every row is part of an entry."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,27 +62,26 @@ def waits_for_all_rows(data: Data) -> bool:
 
 
 class _Kinds:
-    """The kinds of prompts of rows, in four bytes each."""
+    """The categories of rows, in four bytes each."""
 
     def __init__(self, first: int) -> None:
         self.first = first
         self._numbers, self._known, self._names = array("I"), {EVERYTHING: 0}, [EVERYTHING]
 
     def note(self, kind: str | None) -> None:
-        """Of the next row."""
+        """Note the category of the next row."""
         number = self._known.setdefault(kind or EVERYTHING, len(self._names))
         if number == len(self._names):
             self._names.append(kind or EVERYTHING)
         self._numbers.append(number)
 
     def of(self, position: int) -> str:
-        """Of a row by its number."""
+        """The category of a row, by its number."""
         return self._names[self._numbers[position - self.first]]
 
 
 def _whole_rows(rows: Iterable[Row], broken: list[Entry], kinds: _Kinds) -> Iterator[tuple[int, Row]]:
-    """Rows or their parts with the rows' numbers; those that could not be read go to `broken`, the kinds of all to
-    `kinds`."""
+    """Rows or their parts with the rows' numbers; what cannot be read goes to `broken`, all categories to `kinds`."""
     for position, row in enumerate(rows, start=kinds.first):
         kinds.note(row.get("category"))
         if BROKEN in row:

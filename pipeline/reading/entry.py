@@ -1,4 +1,4 @@
-"""What a raw row says, or several together."""
+"""The content of one raw row, or of several that belong together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ class Entry:
     seen: str = ""
     """The values that the reason is about, shortened."""
     votes: tuple[Vote, ...] = ()
-    """As given: a is the response that the data has first."""
+    """Votes as they were given; a is the response that comes first in the data."""
     category: str = EVERYTHING
-    """The kind of prompt, of the first of its rows."""
+    """The category of its prompt; of several rows, that of the first."""
     unused: bool = False
-    """There is no record because its part of the row was left out, not because it could not be read."""
+    """Whether there is no record because this part of the row is not used, and not because it could not be read."""
 
 
 def refused(reason: Unreadable, rows: Sequence[int] = ()) -> Entry:
-    """No record, and why."""
+    """An entry without a record, with the reason."""
     return Entry(tuple(rows), None, str(reason), reason.seen)
 
 

@@ -174,7 +174,7 @@ def side_columns(names: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _category_columns(data: Data, form: str, names: Sequence[str], columns: Mapping[str, list[str]]) -> list[str]:
-    """What says the kind of prompt: it may have another use, too. Where the named columns are not there, the usual."""
+    """The columns of the category, which may be fields as well: those that are named, or else the usual ones."""
     named = data.columns.category
     verdicts = {name for field in VERDICTS if form != "labelled_texts" for name in columns.get(field, [])}
     wanted = [named] if isinstance(named, str) else named

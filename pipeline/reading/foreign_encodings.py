@@ -1,4 +1,4 @@
-"""Texts that are no UTF-8: what they most likely are, and the command that converts them.
+"""Texts that are not UTF-8: their most likely encoding, and the command that converts them.
 
 On a dozen lines in the encodings below charset-normalizer names the right one of half of them, and takes short Japanese
 and Russian ones for Korean: it weighs many more encodings than tables are exported in.

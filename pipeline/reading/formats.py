@@ -1,4 +1,4 @@
-"""The shapes in which people keep preferences: which one a source has, and which column is which field."""
+"""The formats of preference data: which one a source has, and which column is which field."""
 
 import re
 from collections import Counter
@@ -124,7 +124,7 @@ def _are_votes(value: Any) -> bool:
 
 
 def _fits(form: str, columns: Mapping[str, list[str]], first: Row) -> bool:
-    """What the names cannot tell, the first row does."""
+    """Whether a source has this format, where its column names leave it open: its first row decides."""
     if form == "trees":
         value = first[columns["tree"][0]]
         return isinstance(value, Mapping) and "replies" in value

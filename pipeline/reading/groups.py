@@ -17,14 +17,14 @@ from pipeline.scratch import ScratchFile
 
 
 class _Said(NamedTuple):
-    """What a row says."""
+    """The content of a row."""
 
     prompt: str
     response: str
     goodness: float
-    """Higher for better."""
+    """A number that is higher for a better response."""
     score: float | None
-    """What stands beside a rank."""
+    """The score beside a rank, where there is one."""
 
 
 _Read = Callable[[Row, Style], _Said]

@@ -1,4 +1,4 @@
-"""Tables without a header: which column is which, by what the last one holds, and how to write one."""
+"""Tables without a header line: which column is which, judged by the last one, and how to add a header."""
 
 import re
 import shlex
@@ -12,13 +12,13 @@ from pipeline.reading.unpacking import PACKED
 from pipeline.reading.verdicts import read_verdict
 
 _USUAL = {2: "prompt response", 3: "prompt chosen rejected", 4: "prompt response_a response_b winner"}
-"""Names of so many columns, as an example."""
+"""Example names of columns, by how many there are."""
 _FORMATS = {2: "demonstrations", 3: "preference_pairs", 4: "comparisons"}
 _SENTENCE = re.compile(r"[.!?:;…]$|\S+(\s+\S+){3,}")
 
 
 def header_hint(source: Source, *, strict: bool = False) -> str:
-    """How to name the columns of a table whose first line is a row, or may be one; nothing of what is no table.
+    """How to name the columns of a table whose first line is a row, or may be one; empty for what is not a table.
 
     Args:
         strict: only where there is no header, or a name in it is a sentence.
@@ -46,7 +46,7 @@ def header_hint(source: Source, *, strict: bool = False) -> str:
 
 
 def _first_line(path: Path) -> int:
-    """Its number, behind the one in which Excel says the delimiter."""
+    """Number of the first line with cells; Excel may write the delimiter in a line before it."""
     with path.open("rb") as stream:
         return 2 if stream.read(8).lstrip(b'\xef\xbb\xbf"').lower().startswith(b"sep=") else 1
 

@@ -1,4 +1,4 @@
-"""Rows that say something only together: their texts wait on the disk until the last row is read."""
+"""Rows that mean something only together: their texts are kept on the disk until the last row is read."""
 
 import hashlib
 import pickle
@@ -17,7 +17,7 @@ def text_key(*texts: str) -> int:
 
 
 class HeldRows:
-    """Rows by their number, in the order in which they came; about 40 bytes of memory each."""
+    """Rows by number, in the order in which they were added; about 40 bytes of memory each."""
 
     def __init__(self, file: ScratchFile) -> None:
         self._file = file
@@ -42,11 +42,11 @@ class HeldRows:
         return len(self._keys) - 1
 
     def content(self, number: int) -> Any:
-        """What was given to `add`."""
+        """The content that was given to `add`."""
         return pickle.loads(self._file.read(self._starts[number], self._sizes[number]))
 
     def position(self, number: int) -> int:
-        """The number in the source."""
+        """The number of a row in its source, from 1."""
         return self._positions[number]
 
     def key(self, number: int) -> int:

@@ -1,4 +1,4 @@
-"""JSON: an object a line, an array of objects, also inside an object, or objects one after another."""
+"""Rows of JSON: one object on each line, an array of objects, also inside an object, or objects in a row."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def load_json_rows(path: Path, *, limit: int, split: str | None = None) -> SpanR
         split: the key of the rows that are read of an object with several splits; None reads no such file.
 
     Raises:
-        ValueError: it is no UTF-8, an array is broken or has a row above the limit, it holds columns and no rows, or
+        ValueError: it is not UTF-8, an array is broken or has a row above the limit, it holds columns and no rows, or
             splits and not the named one, or no row can be read.
     """
     stream = open_unpacked(path)

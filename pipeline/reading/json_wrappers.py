@@ -44,7 +44,7 @@ class _Value:
     kind: str
     """[, { or another first character."""
     count: int = 0
-    """Of elements or keys."""
+    """How many elements or keys it has."""
     first: Any = None
     """The first element."""
     keys: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What of a source no field uses: columns, and keys inside messages; some of it may not be left in silence."""
+"""Parts of a source that no field uses: columns, and keys inside messages. Some must not be ignored silently."""
 
 import re
 from collections.abc import Sequence
@@ -125,7 +125,7 @@ def refuse_leftovers(source: Source, data: Data, *, auto: bool) -> None:
 
 
 def likely_preferences(source: Source) -> str:
-    """What to set where the columns of a source fit no format but look like preferences; else nothing."""
+    """Advice on what to set where the columns of a source fit no format but look like preferences; otherwise empty."""
     for form in ("preference_pairs", "comparisons", "scored_responses"):
         found = [name for name in source.rows.column_names if re.fullmatch(_RESEMBLES[form], _plain(name))]
         if found:

@@ -1,4 +1,4 @@
-"""Lines of a file, whichever way they end and however long they are."""
+"""Lines of a file, with any line ending and of any length."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -23,7 +23,7 @@ from pipeline.reading.verdicts import NO_VERDICTS, Undeclared, read_verdict, usu
 from pipeline.reading.vote_lists import votes_in
 
 _STRAY = 20
-"""So many values that are clear for each one that is not: those rows alone are dropped, and counted."""
+"""Clear values for each unclear one from which on only the unclear rows are dropped, and counted."""
 _SHOWN = 60
 _MOST_CODES = 200
 
@@ -35,9 +35,9 @@ class Seen:
     clear: dict[str, Counter[str]] = field(default_factory=lambda: {"a": Counter(), "b": Counter(), "tie": Counter()})
     unclear: Counter[str] = field(default_factory=Counter)
     rows: int = 0
-    """That were looked at."""
+    """Number of rows that were looked at."""
     of_rows: set[str] = field(default_factory=set)
-    """Values that mean what they do by the other columns of their row."""
+    """Values whose meaning follows from other columns of their row."""
     numbered: dict[str, int] = field(default_factory=dict)
     """Clear values that name a response by a number which no column has, as `Response 1`, with the number."""
     example: tuple[int, Row] | None = None
@@ -45,17 +45,17 @@ class Seen:
 
     @property
     def decided(self) -> int:
-        """Clear values."""
+        """How many clear values were seen."""
         return sum(values.total() for values in self.clear.values())
 
     @property
     def are_many(self) -> bool:
-        """Too many values are unclear to drop their rows alone."""
+        """Whether too many values are unclear for only their rows to be dropped."""
         return self.unclear.total() * _STRAY > self.decided
 
     @property
     def are_remarks(self) -> bool:
-        """So many different values are unclear that they are no codes, which would have to be counted."""
+        """Whether so many different values are unclear that they are free text, and not codes to be declared."""
         return len(self.unclear) > _MOST_CODES
 
     @property
@@ -66,7 +66,7 @@ class Seen:
 
     @property
     def open(self) -> bool:
-        """Something may mean one thing or another."""
+        """Whether some value has more than one possible meaning."""
         return bool(self.unclear) or not self.counts_from_one
 
     @property
@@ -88,7 +88,7 @@ class Seen:
 
 
 def close_codings(source: Source, data: Data, *, auto: bool) -> Data:
-    """A resolved `data` in which nothing of a winner, label or rank is left open.
+    """A resolved `data` in which every winner, label or rank has one meaning.
 
     Args:
         auto: the format was found, not named.

@@ -1,4 +1,4 @@
-"""Lists of responses in a source: whether what says which is the best leaves nothing open."""
+"""Lists of responses in a source: whether it is clear which response of a list is the best."""
 
 import re
 from collections import Counter
@@ -22,7 +22,7 @@ _PLACE = re.compile(
 )
 """Columns whose numbers are places in the list: in others, 1 may say that the first is the better one."""
 _STRAY = 20
-"""So many clear values for each one that is not: those rows alone are dropped, and counted."""
+"""Clear values for each unclear one from which on only the unclear rows are dropped, and counted."""
 _SHOWN = 60
 
 

@@ -1,4 +1,4 @@
-"""Rows with two responses or more: which is preferred."""
+"""Rows with two responses or more, and which of them is preferred."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,9 +27,9 @@ class Comparison:
     responses: tuple[str, str]
     votes: tuple[Vote, ...]
     decide: Callable[[Sequence[Vote]], Literal["a", "b"]] = majority
-    """Whose response was preferred, or Unreadable."""
+    """Says from the votes which response was preferred; raises Unreadable where they do not say it."""
     scores: tuple[float, float] | None = None
-    """Of the responses, where the data has some beside the votes."""
+    """Scores of the responses, where the data has scores beside the votes."""
 
 
 def read_pair(row: Row, style: Style) -> Record:

@@ -8,7 +8,7 @@ from pipeline.reading.rows import BROKEN, Row, Rows, SpanRows
 
 _READ = 100
 _UNEVEN = 0.1
-"""Share of the rows with more cells than there are names, above which a file is no table."""
+"""Share of the rows with more cells than there are names, above which a file is not taken for a table."""
 _TABLE = re.compile(r"\.(csv|tsv)(\.\w+)?$", re.IGNORECASE)
 _SENTENCE = re.compile(r"[.!?:;…]$|^\W|\S+(\s+\S+){3,}")
 """A name that ends as a sentence, begins with a mark such as # or -, or has four words or more."""

@@ -1,4 +1,4 @@
-"""What a raw row says, under the names that everything behind the reading uses."""
+"""The content of a raw row, by the field names that are used from here on."""
 
 from typing import TypedDict
 
@@ -13,11 +13,11 @@ class Record(TypedDict, total=False):
     chosen: str
     rejected: str
     chosen_score: float
-    """In the units of the data; with the other score or not at all."""
+    """In the units of the data; either both scores are there or neither."""
     rejected_score: float
     votes: list[VoteRecord]
-    """Of annotators on a comparison; a is the chosen response."""
+    """Votes of annotators on the pair; a is the chosen response."""
     text: str
-    """Where prompt and response are not told apart."""
+    """A whole text, in which prompt and response are not told apart."""
     label: int
     """1 for a text that people liked, 0 for one that they did not."""

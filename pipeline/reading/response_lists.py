@@ -1,4 +1,4 @@
-"""Several responses in one cell, and what says which of them is the best: scores, ranks, or the best one itself."""
+"""Several responses in one cell, with what names the best of them: scores, ranks, or the best one itself."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ def open_list(value: Any) -> tuple[list[Any], list[Any] | None]:
     """Responses, and their scores where they are objects that have some.
 
     Raises:
-        Unreadable: it is no list of two or more.
+        Unreadable: it is not a list of two or more responses.
     """
     found = structure(value)
     if not isinstance(found, Sequence) or isinstance(found, str) or len(found) < 2:
@@ -93,7 +93,7 @@ def read_list(row: Row, style: Style) -> tuple[list[Record], int]:
 
 
 def places_of_best(row: Row) -> frozenset[int]:
-    """Where the best of a list stands, from 0; all that are equally good.
+    """Indices, from 0, of the best response of a list; of several, where they are equally good.
 
     Raises:
         Unreadable: as `read_list`.

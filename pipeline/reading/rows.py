@@ -17,9 +17,9 @@ SEEN = "seen_in_row"
 PARTS = "parts_of_row"
 """Key of the rows that one row of a file stands for, each with the fields of a format, or BROKEN, or UNUSED."""
 NOT_UTF8 = "not_utf8"
-"""Reason of a row with bytes that are none."""
+"""Reason for a row whose bytes are not valid UTF-8."""
 MOST_COLUMNS = 1000
-"""A table with more has data where its names should be."""
+"""Most columns of a table; one with more has data in place of its column names."""
 LONGEST_NAME = 256
 """Characters of a name of a column; a longer one is a text."""
 _SHOWN = 2000
@@ -56,7 +56,7 @@ class SpanRows:
         self.broken: dict[int, str] = {}
         """Why rows cannot be read, by their index."""
         self.delimiter: str | None = None
-        """Of a table."""
+        """What separates the cells, of a table."""
         self.notes: list[str] = []
         """What was found in the whole file and does not stop a run, a sentence each."""
 

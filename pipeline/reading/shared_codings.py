@@ -1,4 +1,4 @@
-"""A declared coding holds for all sources of a run: it is held against what each of them has."""
+"""A declared coding applies to all sources of a run, so it is compared with the values of each source."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from pipeline.reading.sources import Source
 from pipeline.reading.verdicts import NO_VERDICTS
 
 _STRAY = 20
-"""So many values that a coding has for each one that it has not: those rows alone are dropped, and counted."""
+"""Known values for each unknown one from which on only the unknown rows are dropped, and counted."""
 _SHOWN, _MOST = 40, 8
 _SIDES = ("first", "second")
 
@@ -31,7 +31,7 @@ class _Coded:
     meanings: dict[str, str]
     unlisted: Counter[str]
     listed: int
-    """Values that the coding has."""
+    """How many values the coding has."""
 
     @property
     def values(self) -> str:
@@ -47,7 +47,7 @@ class _Coded:
 
     @property
     def sides(self) -> set[str]:
-        """What is meant at all, ties among it."""
+        """The meanings that occur, ties included."""
         return set(self.meanings.values()) & {*_SIDES, "tie"}
 
 

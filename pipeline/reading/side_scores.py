@@ -1,4 +1,4 @@
-"""Comparisons without a winner, where both responses have a number that says it: a score, votes, a rank."""
+"""Comparisons without a winner, in which a number of each response decides: a score, votes, or a rank."""
 
 from collections import Counter
 
@@ -59,7 +59,7 @@ def winner_by_numbers(fields: Row, data: Data) -> Verdict:
         data: resolved.
 
     Raises:
-        Unreadable: one is missing, or is no number.
+        Unreadable: one is missing, or is not a number.
     """
     values = [fields.get(f"scores.{at}") for at in (0, 1)]
     if any(value is None or (isinstance(value, str) and not value.strip()) for value in values):

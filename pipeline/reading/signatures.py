@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, where its name says something else."""
+"""The type of a file by its first bytes, for files that are not what their names say."""
 
 import re
 
@@ -33,7 +33,7 @@ _SIGNATURES: dict[str, tuple[bytes, str]] = {
 
 
 def refuse_other_kind(head: bytes, *, kind: str = "texts") -> None:
-    """Raise ValueError for the first bytes of a file that is something else than it is read as.
+    """Raise ValueError where the first bytes of a file say that it is of another type than it is read as.
 
     Args:
         head: HEAD bytes of it.

@@ -28,7 +28,7 @@ _READERS = {
     ".arrow": "arrow",
 }
 _DOCUMENTS = (".md", ".dvc")
-"""What lies beside data and is none."""
+"""Files that lie beside data and are not data."""
 _NAMED = 5
 _KEY = "data.source"
 WATCHED_FOLDER = Path("data/raw")
@@ -39,11 +39,11 @@ class Source:
     """One file or data set."""
 
     name: str
-    """As the user would name it."""
+    """The name by which the user refers to it."""
     rows: Rows
-    """As they are."""
+    """The rows as they are in the file."""
     share: float
-    """Of its prompts, so many are used (0 to 1]."""
+    """Share of its prompts that is used, (0, 1]."""
     unnamed: bool = False
     """A table without a header line; its columns are `column_1`, `column_2`, ..."""
     path: Path | None = None
@@ -54,7 +54,7 @@ Warn = Callable[[str], None]
 
 
 def print_warning(message: str) -> None:
-    """Say on the terminal what does not stop a run."""
+    """Print a warning, which does not stop a run."""
     print(f"warning: {message}", flush=True)
 
 
@@ -90,7 +90,7 @@ def load_sources(data: Data, *, warn: Warn = print_warning) -> list[Source]:
 
 
 def _allow_open_files(count: int) -> None:
-    """Raise this process's own limit by so many: each file stays open, and folders of thousands are usual."""
+    """Raise this process's limit of open files by this many: each file stays open, and folders may hold thousands."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY:
         wanted = soft + count

@@ -1,4 +1,4 @@
-"""How prompts and responses are written out, whatever they are stored as: as one text each, all of a run alike."""
+"""How prompts and responses are written out as texts, whatever they are stored as, the same way in a whole run."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ class Written(NamedTuple):
     """What a style has written so far, in any process."""
 
     kinds: frozenset[str]
-    """Of chat and text."""
+    """Which of the two it has written: chats, texts, or both."""
     used: bool
     """See `Style.written`."""
     tools: bool = False
@@ -34,7 +34,7 @@ class Written(NamedTuple):
 
 
 class Style:
-    """This one writes chats as the transcripts of hh-rlhf, and leaves texts as they are where there are no chats.
+    """Writes chats as the transcripts of hh-rlhf, and leaves texts as they are where there are no chats.
 
     Texts with a control token of the policy are Unreadable: it would end a turn, or begin one of another role.
     """
@@ -48,7 +48,7 @@ class Style:
     marks: TemplateMarks | None = None
     """What the chat template writes around the texts of a chat; None also where that cannot be told."""
     keeps_transcripts = True
-    """Texts that are transcripts of hh-rlhf are what it writes itself."""
+    """Whether a text that is a transcript of hh-rlhf already stands as this style would write it."""
 
     def __init__(self, separator: str = "", *, control_tokens: Sequence[str] = (), wraps: bool = False) -> None:
         self.separator = separator
@@ -57,18 +57,18 @@ class Style:
         self._openings = sorted({token[0] for token in self.control_tokens})
         self._any_token = re.compile("|".join(map(re.escape, self.control_tokens)))
         self.wraps = wraps
-        """Texts are written as the turns of a chat, too."""
+        """Whether plain texts are written as the turns of a chat, too."""
         self._seen: set[str] = set()
         self._tools: list[Any] | None = None
         self.has_tools = False
-        """A chat with tools is among what it has written."""
+        """Whether it has written a chat with tools."""
 
     @contextmanager
     def given(self, tools: Any) -> Iterator[None]:
         """Write chats in which the model may call these tools: a list of JSON schemas, or its JSON; none where None.
 
         Raises:
-            Unreadable: they are no such list.
+            Unreadable: they are not such a list.
         """
         found = structure(tools) if tools is not None else None
         if found and not (isinstance(found, list) and all(isinstance(one, Mapping) for one in found)):
@@ -81,16 +81,16 @@ class Style:
 
     @property
     def is_mixed(self) -> bool:
-        """It has written chats as such, and texts as they are: a model would have to learn two formats."""
+        """Whether it has written both chats and plain texts: a model would have to learn two formats."""
         return not self.wraps and len(self._seen) > 1
 
     @property
     def has_written(self) -> Written:
-        """To hand on to a copy in another process."""
+        """What a copy of it in another process has to know."""
         return Written(frozenset(self._seen), self.written, self.has_tools)
 
     def note_written(self, written: Written) -> None:
-        """Take what a copy has written as its own."""
+        """Take over what a copy has written."""
         self._seen |= written.kinds
         self.written = self.written or written.used
         self.has_tools = self.has_tools or written.tools

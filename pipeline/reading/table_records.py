@@ -1,4 +1,4 @@
-"""The records of a table, which is refused where its quotation marks leave open what belongs to a cell.
+"""The records of a table. It is refused where its quotation marks make it ambiguous what belongs to a cell.
 
 A quotation mark that is neither doubled nor the end of its cell lets a reader lose text in silence, or take the next
 cells and rows for a part of this one.

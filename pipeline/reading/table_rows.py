@@ -1,4 +1,4 @@
-"""CSV: whether it has a header line, and its rows as texts."""
+"""The rows of CSV tables as texts, and whether a table has a header line."""
 
 import csv
 import os
@@ -30,13 +30,13 @@ def load_table_rows(path: Path, *, limit: int) -> tuple[SpanRows, bool]:
     """The rows of a CSV file, every cell a text and an empty one None, and whether it has no header line.
 
     `delimiter_of` says what separates them. A first line with an empty (but the first or last), numeric or long cell is
-    no header; the columns are then `column_1`, `column_2`, ...
+    not a header; the columns are then `column_1`, `column_2`, ...
 
     Args:
         limit: bytes of a row.
 
     Raises:
-        ValueError: it is no UTF-8, a column is named twice, a row is above the limit or never ends, or it is not clear
+        ValueError: it is not UTF-8, a column is named twice, a row is above the limit or never ends, or it is not clear
             what belongs to a cell.
     """
     stream = open_unpacked(path)
@@ -90,7 +90,7 @@ def _is_heading(name: str) -> bool:
 
 
 def _defect(record: Record, columns: int, limit: int) -> str | None:
-    """Why a record is no row."""
+    """Why a record cannot be read as a row."""
     if any(_NOT_UTF8.search(cell) for cell in record.cells):
         return NOT_UTF8
     if any(record.cells[columns:]):

@@ -71,7 +71,9 @@ def _unpack(packed: BinaryIO, make: Callable[[], Any], suffix: str) -> Iterator[
             while not member.eof and (chunk := packed.read(_CHUNK)):
                 yield member.decompress(chunk)
         except _DAMAGED as error:
-            where = "behind the end of its archive are other bytes" if members else f"it is no whole {suffix} archive"
+            where = (
+                "behind the end of its archive are other bytes" if members else f"it is not a whole {suffix} archive"
+            )
             raise ValueError(f"{where} ({error}). Copy or download it again.") from error
         if not member.eof:
             raise ValueError(f"its {suffix} archive is cut short. Copy or download it again.")

@@ -5,12 +5,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from pipeline.params.dotted import DottedParams
 from pipeline.release.origins import PACKAGED
+from pipeline.results.comparison import ComparedMethod, Comparison
+from pipeline.results.document import Interval
+from pipeline.results.reward import RewardMetrics
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 METHODS = {
@@ -48,17 +50,17 @@ class Facts:
     flags: Sequence[str] = field(default_factory=list)
 
 
-def policy_facts(name: str, comparison: Mapping[str, Any], rows: Mapping[str, int]) -> Facts:
+def policy_facts(name: str, comparison: Comparison, rows: Mapping[str, int]) -> Facts:
     """Of a policy: its entry in reports/comparison.json, and what it was trained on."""
-    entry = comparison["policies"][name]
+    entry = comparison.policies[name]
     metrics = [
-        _interval("judge_score", "Judge score", entry["judge_score"]),
-        _interval("reward_score", "Reward score", entry["reward_score"]),
-        _interval("win_rate", "Win rate against SFT", entry["win_rate_vs_sft"]),
-        *_where_known("win_rate", "Win rate against SFT at equal length", entry["length_controlled_win_rate"]),
-        Metric("kl", "KL from SFT (nats per response)", entry["kl_nats_per_sequence"]),
-        *_where_known("perplexity", "Perplexity of held-out texts", entry["perplexity_held_out"]),
-        Metric("distinct-2", "Distinct bigrams", entry["distinct_2"]),
+        _interval("judge_score", "Judge score", entry.judge_score),
+        _interval("reward_score", "Reward score", entry.reward_score),
+        _interval("win_rate", "Win rate against SFT", entry.win_rate_vs_sft),
+        *_where_known("win_rate", "Win rate against SFT at equal length", entry.length_controlled_win_rate),
+        Metric("kl", "KL from SFT (nats per response)", entry.kl_nats_per_sequence),
+        *_where_known("perplexity", "Perplexity of held-out texts", entry.perplexity_held_out),
+        Metric("distinct-2", "Distinct bigrams", entry.distinct_2),
     ]
     texts = rows.get("used.sft")
     data = (
@@ -69,30 +71,30 @@ def policy_facts(name: str, comparison: Mapping[str, Any], rows: Mapping[str, in
     elif name != "sft":
         data += [f"{rows['used.train']} prompts." if "used.train" in rows else "Prompts.", _pairs(comparison)]
     # with several seeds, those about the run that is published; what is wrong with the judge is wrong with its scores
-    seed = comparison["policies"][name].get("seed")
+    seed = entry.seed if isinstance(entry, ComparedMethod) else None
     flags = [
-        flag["message"]
-        for flag in comparison["flags"]
-        if flag.get("subject") == "judge" or (flag.get("policy") == name and flag.get("seed", seed) == seed)
+        flag.message
+        for flag in comparison.flags
+        if flag.subject == "judge" or (flag.policy == name and flag.seed in (None, seed))
     ]
     return Facts("text-generation", metrics, data, flags)
 
 
-def reward_model_facts(comparison: Mapping[str, Any], reward_metrics: Mapping[str, Any]) -> Facts:
+def reward_model_facts(comparison: Comparison, reward_metrics: RewardMetrics) -> Facts:
     """Of the own reward model, also where a finished one is used in its place.
 
     Args:
         reward_metrics: reports/reward_model/metrics.json, which has the model in use and a row for each one measured.
     """
-    own = next(row for row in reward_metrics["models"] if row["name"] == "own")
+    own = next(row for row in reward_metrics.models if row.name == "own")
     metrics = [
-        _interval("accuracy", "Accuracy on test pairs", own["accuracy"]),
-        Metric("accuracy", 'Accuracy of "the longer one wins"', reward_metrics["longer_wins_accuracy"]),
-        Metric("ece", "Expected calibration error", own["expected_calibration_error"]),
+        _interval("accuracy", "Accuracy on test pairs", own.accuracy),
+        Metric("accuracy", 'Accuracy of "the longer one wins"', reward_metrics.longer_wins_accuracy),
+        Metric("ece", "Expected calibration error", own.expected_calibration_error),
     ]
     # the flags are about the model in use
-    flagged = comparison["flags"] if reward_metrics["model"] == "own" else []
-    flags = [flag["message"] for flag in flagged if flag.get("subject") == "reward_model"]
+    flagged = comparison.flags if reward_metrics.model == "own" else []
+    flags = [flag.message for flag in flagged if flag.subject == "reward_model"]
     return Facts("text-classification", metrics, [_pairs(comparison)], flags)
 
 
@@ -160,14 +162,14 @@ def _hub_id(source: str) -> str | None:
     return source if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not Path(source).exists() else None
 
 
-def _interval(kind: str, name: str, value: Mapping[str, float]) -> Metric:
-    return Metric(kind, name, value["mean"], (value["low"], value["high"]))
+def _interval(kind: str, name: str, value: Interval) -> Metric:
+    return Metric(kind, name, value.mean, (value.low, value.high))
 
 
 def _where_known(kind: str, name: str, value: float | None) -> list[Metric]:
     return [] if value is None else [Metric(kind, name, value)]
 
 
-def _pairs(comparison: Mapping[str, Any]) -> str:
-    pairs = comparison["preferences"]
-    return f"Preference pairs: {pairs['accepted']} accepted of {pairs['raw']}, in training, validation and test."
+def _pairs(comparison: Comparison) -> str:
+    pairs = comparison.preferences
+    return f"Preference pairs: {pairs.accepted} accepted of {pairs.raw}, in training, validation and test."

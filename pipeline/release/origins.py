@@ -1,8 +1,9 @@
 """Where a released model comes from: the stage that made it, and what a starting model is called on the hub."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from pipeline.errors import PipelineError
+from pipeline.results.comparison import ComparedMethod, Comparison
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,15 @@ A source that is not listed has no entry: a card names what is known.
 """
 
 
-def made_by(name: str, comparison: Mapping[str, Any]) -> tuple[str, str, str]:
+def made_by(name: str, comparison: Comparison) -> tuple[str, str, str]:
     """Folder, stage and section of params.yaml of a model; of a method with several seeds, the one that is reported.
 
     Args:
         name: sft, a method, or reward_model.
         comparison: reports/comparison.json.
+
+    Raises:
+        PipelineError: it has no method of this name.
     """
     match name:
         case "sft":
@@ -36,5 +40,11 @@ def made_by(name: str, comparison: Mapping[str, Any]) -> tuple[str, str, str]:
         case "reward_model":
             return "artifacts/reward_model", "train_reward", "train_reward"
         case _:
-            seed = comparison["policies"][name]["seed"]
+            method = comparison.policies.get(name)
+            if not isinstance(method, ComparedMethod):
+                raise PipelineError(
+                    f"reports/comparison.json has no method {name!r}, only {', '.join(comparison.policies)}. Name it "
+                    "in optimize.methods and run `make repro`."
+                )
+            seed = method.seed
             return f"artifacts/policies/{name}/seed-{seed}", f"select_checkpoint@{name}-{seed}", f"optimize.{name}"

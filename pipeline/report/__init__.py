@@ -1,1 +1,1 @@
-"""The comparison table, the plots and the page."""
+"""The report of a run: the comparison table, the plots and the page."""

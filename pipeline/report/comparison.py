@@ -48,9 +48,10 @@ def build_comparison(inputs: ReportInputs, params: WriteReport) -> Comparison:
 
 
 def _policy_entry(inputs: ReportInputs, policy: PolicyReport) -> ComparedMethod | ComparedPolicy:
-    """All that was measured, and of a method the seed of the run and its gains by judge, over all seeds.
+    """Everything that was measured of a policy; for a method also the seed of its run, and its gains over all seeds.
 
-    The number of prompts is the same for all, and how the judge came to its verdicts is told with the judges.
+    Left out are the number of prompts, which all policies share, and how the judge came to its verdicts, which is
+    with the judges.
     """
     measured = policy.metrics.as_fields()
     figures = {name: measured[name] for name in PolicyFigures.model_fields}

@@ -16,12 +16,12 @@ SCORES: Mapping[str, Callable[[FrontierPoint], Interval]] = {
     "proxy": lambda point: point.reward_score,
     "gold": lambda point: point.judge_score,
 }
-"""Reward model and judge, in the words of Gao et al. 2022; of best-of-n only means are kept."""
+"""Scores of a best-of-n point: proxy is the reward model and gold the judge, as in Gao et al. 2022."""
 BY_PROMPT: Mapping[str, Callable[[CheckpointPoint], Sequence[float]]] = {
     "proxy": lambda point: point.reward_scores,
     "gold": lambda point: point.judge_scores,
 }
-"""The same of a checkpoint, prompt by prompt."""
+"""The same scores of a checkpoint, one for each prompt; best-of-n has only means."""
 _KINDS: Mapping[str, Score] = {"proxy": "reward_score", "gold": "judge_score"}
 
 
@@ -53,7 +53,7 @@ class Curve:
 
 
 def best_of_n_curve(inputs: ReportInputs, quantity: str) -> Curve | None:
-    """Over n; None without points.
+    """The curve of best-of-n over n; None without points.
 
     Args:
         quantity: of `SCORES`.
@@ -71,7 +71,7 @@ def best_of_n_curve(inputs: ReportInputs, quantity: str) -> Curve | None:
 
 
 def run_curve(run: TrainedPolicy, quantity: str) -> Curve:
-    """Over the checkpoints of a run, the SFT policy (step 0) first; every method is fitted with the form for RL."""
+    """The curve over the checkpoints of a run, the SFT policy (step 0) first; methods have the form for RL."""
     start, of = run.checkpoints.points[0], BY_PROMPT[quantity]
     points = [
         CurvePoint(point.step, max(point.kl_nats_per_sequence, 0.0), paired(of(point), of(start), _KINDS[quantity]))
@@ -81,7 +81,7 @@ def run_curve(run: TrainedPolicy, quantity: str) -> Curve:
 
 
 def _shifted(interval: Interval, by: float) -> Interval:
-    """The interval moved along its axis."""
+    """The interval with `by` added to its mean and both ends."""
     return Interval(mean=interval.mean + by, low=interval.low + by, high=interval.high + by)
 
 

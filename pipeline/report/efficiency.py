@@ -14,7 +14,7 @@ from pipeline.report.pairs import gain
 from pipeline.results.comparison import OwnSpending, Ratio
 
 SHARES = {"largest_common": 1.0, "half_of_it": 0.5}
-"""Targets, as shares of the largest gain that all lines reach."""
+"""The gains at which KL is compared, as shares of the largest gain that all lines reach."""
 _RESAMPLES = 2000
 SpendingEntries = dict[str, float | Ratio | OwnSpending | None]
 Point = tuple[float, float]
@@ -25,7 +25,7 @@ def kl_for_score(line: Sequence[Point], score: float) -> float | None:
     """KL at which a line first reaches a judge score; None where it never does.
 
     Between its points the score is taken to be linear in the root of KL, as it is near the start for training and for
-    best-of-n (Gao et al. 2022, arXiv:2210.10760). Linear in KL, a line of few points would seem to pay far too much.
+    best-of-n (Gao et al. 2022, arXiv:2210.10760). Linear in KL, a line of few points would seem to spend far too much.
 
     Args:
         line: points in the order of training, or of n, the first at the SFT policy.
@@ -39,7 +39,7 @@ def kl_for_score(line: Sequence[Point], score: float) -> float | None:
 
 
 def _root(kl: float) -> float:
-    """An estimate near 0 may be negative."""
+    """Root of a KL; 0 for a negative one, which an estimate near 0 may be."""
     return max(kl, 0.0) ** 0.5
 
 
@@ -57,7 +57,7 @@ def lines(inputs: ReportInputs) -> dict[str, list[Point]]:
     """`best_of_n`, and each method through its checkpoints to the end of training, all on the validation prompts.
 
     Each starts at the SFT policy: with best-of-1, and with step 0. Of several seeds it is the mean of their KL and
-    scores at each step; one that stopped early stays what it was then.
+    scores at each step; a seed that stopped early counts with its last values at later steps.
     """
     of_methods = {name: _line_of(runs).mean() for name, runs in inputs.runs.items()}
     return {
@@ -71,11 +71,11 @@ class Spending:
     """The KL, in nats per sequence, that best-of-n and methods spend for one judge score."""
 
     gain: float
-    """Over SFT on the same prompts, score units."""
+    """Gain in judge score over SFT on the same prompts."""
     judge_score: float
     best_of_n: float
     gained: frozenset[str]
-    """Methods that gained beyond chance."""
+    """The methods that gained beyond chance, by name."""
     methods: Mapping[str, tuple[float, Ratio]]
     """KL and its ratio to best-of-n's, of methods that gained and have a checkpoint that gains no more than this."""
 
@@ -92,9 +92,10 @@ def kl_spent(inputs: ReportInputs) -> dict[str, Spending]:
     each method, whose deviations are expanded for their small number (`expansion`): each resample draws the lines of
     best-of-n and of the methods anew, both in score and in KL, and finds its own target. Where a line of a resample
     gains nothing there is no ratio: it counts as lowest at the lower end and as highest at the upper. A method whose
-    first checkpoint gains more than the target has no ratio: what it paid was measured nowhere. Two seeds say next to
-    nothing of their spread, and the interval does as much. Where a line flattens at its end, the noise of its points
-    decides where it first reaches its largest gain: the interval is then too narrow, and mostly too cheap.
+    first checkpoint gains more than the target has no ratio: the KL that it spent to get there was not measured. Two
+    seeds say next to nothing about their spread, and neither does the interval. Where a line flattens at its end, the
+    noise of its points decides where it first reaches its largest gain: the interval is then too narrow, and mostly
+    too low.
     """
     drawn = _lines_by_prompt(inputs)
     spent = {target: _spending(inputs, drawn, share) for target, share in SHARES.items()}
@@ -143,7 +144,7 @@ class _LineByPrompt:
         return list(zip(self.kl.mean((0, 2)).tolist(), self.scores.mean((0, 2)).tolist(), strict=True))
 
     def gains(self, seeds: np.ndarray | None = None, prompts: np.ndarray | None = None) -> list[Point]:
-        """KL, at least 0, and gain over the first point, which is SFT; with these weights of seeds and prompts."""
+        """KL, at least 0, and gain over the first point, which is SFT: means by these weights of seeds and prompts."""
         count, _, width = self.scores.shape
         of_seeds = np.full(count, 1 / count) if seeds is None else seeds
         of_prompts = np.full(width, 1 / width) if prompts is None else prompts
@@ -188,7 +189,7 @@ def _lines_by_prompt(inputs: ReportInputs) -> dict[str, _LineByPrompt]:
 
 
 def _line_of(runs: Sequence[TrainedPolicy]) -> _LineByPrompt:
-    """A method's seeds at the steps of all, SFT first; one that lacks a step is what it was at its last before."""
+    """A method's seeds at every step that one of them has, SFT first; a seed without that step counts with its last."""
     steps = sorted({point.step for run in runs for point in run.checkpoints.points})
     reached = [
         [[point for point in run.checkpoints.points if point.step <= step][-1] for step in steps] for run in runs
@@ -214,12 +215,12 @@ def largest_common_gain(lines: Mapping[str, Sequence[Point]]) -> float:
 
 
 def _has_checkpoint_before(line: Sequence[Point], gain: float) -> bool:
-    """Whether something was measured on the way to a gain: from SFT to the first checkpoint the way is a guess."""
+    """Whether a line has a point between SFT and a gain: before its first checkpoint nothing is known."""
     return len(line) > 1 and line[1][1] <= gain + 1e-9  # the target may be that checkpoint
 
 
 def _spent(line: Sequence[Point], gain: float) -> float:
-    """Of a line that reaches the gain; one that rounding leaves a hair below its own largest gain is at its end."""
+    """KL of a line that reaches the gain; where rounding puts the gain above its largest, the KL of that."""
     kl = kl_for_score(line, min(gain, max(score for _, score in line)))
     assert kl is not None
     return kl

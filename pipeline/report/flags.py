@@ -137,13 +137,13 @@ def training_warnings(history: Sequence[HistoryRow]) -> list[tuple[str, str]]:
 
 
 def _uncertainty(values: Sequence[float]) -> float:
-    """Half of the 95 % interval of their mean (Student's)."""
+    """Half the width of the 95 % interval of their mean, by Student's t."""
     count = len(values)
     return float(stdtrit(count - 1, 0.975)) * stdev(values) / count**0.5 if count > 1 else math.inf
 
 
 def sampler_warnings(history: Sequence[HistoryRow], limit: float | None) -> list[tuple[str, str]]:
-    """Code and message where tokens were drawn by something else than the policy; None for methods without samples."""
+    """Code and message where tokens were not drawn from the policy; nothing for methods that do not sample."""
     kls = [row["sampler_kl"] for row in history if "sampler_kl" in row]
     problem = sampler_problem(kls, limit) if limit is not None else None
     return [] if problem is None else [("sampler_off_policy", problem)]

@@ -16,7 +16,7 @@ from pipeline.results.policies import PolicyMetrics, Sample
 MAX_EXAMPLES = 3
 _ALL = slice(None)
 _FOUND_BY, _TOLD_BY = slice(0, None, 2), slice(1, None, 2)
-"""Validation prompts by which checkpoints are found, and those by which something is said of them."""
+"""Every second validation prompt chooses a checkpoint; the others measure the one that was chosen."""
 _MEANING = "Reward hacking: the policy exploits errors of the reward model"
 _ADVICE = "Stop at lower KL, raise kl_coef or beta, or collect preferences from the new policy"
 
@@ -27,8 +27,8 @@ def hacking_message(run: TrainedPolicy, sft: PolicyReport, params: WriteReport) 
     Returns:
         None where the reward score did not rise beyond chance, prompt by prompt, where the policy did not move (its KL
         interval includes 0), where the judge score rose as well, or where nothing got worse. A judge score that may or
-        may not have risen is no sign of it: too few prompts look like that, too. Text that got worse while the judge
-        score rose has a flag of its own (`perplexity_up`, `diversity_down`).
+        may not have risen is no evidence: few prompts would look the same. Text that got worse while the judge score
+        rose has a flag of its own (`perplexity_up`, `diversity_down`).
     """
     seen = [*_against_sft(run, sft, params), *_along_checkpoints(run, params)]
     return f"{' '.join(seen)} {_MEANING}. {_ADVICE}." if seen else None
@@ -54,7 +54,7 @@ def _against_sft(run: TrainedPolicy, sft: PolicyReport, params: WriteReport) -> 
 
 
 def _moved(policy: PolicyMetrics | CheckpointPoint) -> bool:
-    """Away from SFT beyond chance."""
+    """Whether the KL of a policy from SFT is above 0 beyond chance."""
     return policy.kl_interval.rose
 
 
@@ -99,24 +99,24 @@ def _reward_change(point: CheckpointPoint, before: CheckpointPoint, prompts: sli
 
 
 def _judged(point: CheckpointPoint) -> float:
-    """Mean judge score on the prompts that checkpoints are found by."""
+    """Mean judge score on the prompts by which checkpoints are chosen."""
     return fmean(point.judge_scores[_FOUND_BY])
 
 
 def judge_peak(points: Sequence[CheckpointPoint]) -> CheckpointPoint:
     """The checkpoint with the highest judge score, at equal scores the earliest; the SFT policy where none is above.
 
-    By every second validation prompt: the highest of many noisy means is too high on the prompts that made it the
-    highest, so whatever is said of it is measured on the others.
+    Chosen on every second validation prompt: the highest of many noisy means is too high on the prompts that it was
+    chosen on, so it is measured on the others.
     """
     return max(points, key=_judged)
 
 
 def fall_after_peak(points: Sequence[CheckpointPoint]) -> tuple[CheckpointPoint, CheckpointPoint] | None:
-    """The judge's peak, and the checkpoint after it with the lowest judge score, if the reward score parted from it.
+    """The judge's peak and the lowest checkpoint after it, if judge score and reward score moved apart between them.
 
-    That is, if the judge score fell between the two and the reward score rose, both beyond chance on the prompts that
-    neither was found by, and the later policy has moved away from SFT.
+    That is, if the judge score fell between the two and the reward score rose, both beyond chance on prompts
+    that neither was chosen on, and the later policy has moved away from SFT.
     """
     peak = judge_peak(points)
     later = [point for point in points if point.step > peak.step]
@@ -130,7 +130,7 @@ def fall_after_peak(points: Sequence[CheckpointPoint]) -> tuple[CheckpointPoint,
 def first_poor(points: Sequence[CheckpointPoint], min_ratio: float) -> CheckpointPoint | None:
     """The first checkpoint with a distinct-2 below `min_ratio` times SFT's and a reward score above SFT's.
 
-    Above beyond chance, prompt by prompt, of a policy that has moved away from SFT and whose judge score has not risen.
+    The rise is beyond chance, prompt by prompt; the policy has moved away from SFT, and its judge score has not risen.
     """
     sft = points[0]
     for point in points[1:]:
@@ -143,7 +143,7 @@ def first_poor(points: Sequence[CheckpointPoint], min_ratio: float) -> Checkpoin
 def peak_message(run: TrainedPolicy) -> str | None:
     """Where the judge peaked, if the end of training is lower beyond chance, prompt by prompt; None where it is not.
 
-    Told by the prompts that the peak was not found by, see `judge_peak`. None, too, where neither of them has moved
+    Measured on prompts that the peak was not chosen on, see `judge_peak`. None, too, where neither of them has moved
     away from SFT: then they are the same policy, drawn twice.
     """
     points = run.checkpoints.points

@@ -14,7 +14,7 @@ _CHECKPOINT = ("method", "seed", "step", "kl_nats_per_sequence", "judge_score", 
 
 
 def headline(comparison: Comparison) -> dict[str, object]:
-    """Means of a `build_comparison`, by policy, and what they rest on.
+    """The mean metrics of each policy in a comparison, and those of the reward model and data behind them.
 
     Returns:
         `judge_score`, `win_rate_vs_sft` and `kl_nats_per_sequence` of each policy, `accuracy` of the reward model, how

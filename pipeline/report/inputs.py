@@ -37,7 +37,7 @@ class PolicyReport:
 
 @dataclass(frozen=True)
 class TrainedPolicy(PolicyReport):
-    """A method trained with one seed: the selected checkpoint, and all of them on the validation prompts."""
+    """A method trained with one seed: its selected checkpoint, and all its checkpoints on the validation prompts."""
 
     metrics: TrainedMetrics
     seed: int = 0
@@ -51,7 +51,7 @@ class TrainedPolicy(PolicyReport):
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """All that the page is made from. What runs took is not among it: that differs where nothing else does."""
+    """Everything that the page is made from. Costs are left out: they differ between runs with the same results."""
 
     sft: PolicyReport
     runs: Mapping[str, Sequence[TrainedPolicy]]
@@ -61,7 +61,7 @@ class ReportInputs:
     max_sampler_kl: Mapping[str, float]
     """By method that samples while it trains: nats per token."""
     plain_reward_loss: bool
-    """The reward model's loss is Bradley-Terry's alone, which a fresh head puts near ln 2."""
+    """The reward model's loss is the Bradley-Terry loss alone, which begins near ln 2 with a fresh head."""
     reward_metrics: RewardMetrics
     calibration: Calibration
     stage_histories: Mapping[str, Sequence[HistoryRow]]
@@ -132,7 +132,7 @@ def load_report_inputs(
         methods, seeds: of `optimize` in params.yaml.
         samples_per_step: by method, pairs or episodes of one row of its history.
         max_sampler_kl: by method that samples while it trains, nats per token.
-        plain_reward_loss: no margins and no centering in it.
+        plain_reward_loss: the reward model's loss has neither margins nor centering.
 
     Raises:
         PipelineError: a file is missing or malformed, or policies were sampled on different prompts.

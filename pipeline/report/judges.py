@@ -51,7 +51,7 @@ def gain_entries(inputs: ReportInputs, name: str) -> dict[str, Gain]:
 
 
 def confirmed(inputs: ReportInputs, name: str) -> bool | None:
-    """Whether a gain is one under the second judge, too; None where none can say so."""
+    """Whether the second judge sees the gain, too; None without a second judge that can be trusted."""
     second, again = inputs.judge.second, second_gain(inputs, name)
     return None if again is None or second is None or second.problem else again.rose
 
@@ -73,7 +73,7 @@ def second_sentence(inputs: ReportInputs, name: str) -> str | None:
 
 
 def no_verdict(inputs: ReportInputs) -> str | None:
-    """Why no verdict can rest on the judge score; None where one can."""
+    """Why the judge score is not reliable enough for a verdict; None where it is."""
     judge = inputs.judge.measuring
     if judge.problem is None:
         return None
@@ -99,7 +99,7 @@ def learned_from_the_pairs(inputs: ReportInputs) -> str | None:
 
 
 def judge_warnings(inputs: ReportInputs) -> list[tuple[str, str]]:
-    """Codes and messages about judges that are not worth trust."""
+    """Codes and messages about judges that cannot be trusted."""
     warnings = []
     advice = "Take a better judge (judge.kind), or give it more labels (data.splits.judge)"
     if inputs.judge.evaluation is not None and inputs.judge.problem:

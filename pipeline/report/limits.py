@@ -5,7 +5,7 @@ from pipeline.results.policies import PolicyMetrics
 
 
 def perplexity_ratio(policy: PolicyMetrics, sft: PolicyMetrics) -> float:
-    """Held-out perplexity in multiples of SFT's; 1 where there are no held-out texts."""
+    """Held-out perplexity over that of SFT; 1 where there are no held-out texts."""
     if policy.perplexity_held_out is None or sft.perplexity_held_out is None:
         return 1.0
     return policy.perplexity_held_out / sft.perplexity_held_out
@@ -17,10 +17,10 @@ def distinct_ratio(policy: float, sft: float) -> float:
 
 
 def unlearns_language(policy: PolicyMetrics, sft: PolicyMetrics, params: WriteReport) -> bool:
-    """Its perplexity exceeds `max_perplexity_ratio`."""
+    """Whether the policy's perplexity exceeds `max_perplexity_ratio` times SFT's."""
     return perplexity_ratio(policy, sft) > params.max_perplexity_ratio
 
 
 def loses_diversity(policy: PolicyMetrics, sft: PolicyMetrics, params: WriteReport) -> bool:
-    """Its distinct-2 is below `min_distinct_ratio`."""
+    """Whether the policy's distinct-2 is below `min_distinct_ratio` times SFT's."""
     return distinct_ratio(policy.distinct_2, sft.distinct_2) < params.min_distinct_ratio

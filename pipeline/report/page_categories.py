@@ -46,7 +46,7 @@ def category_rows(inputs: ReportInputs) -> list[CategoryRow]:
 
 
 def _all_prompts(inputs: ReportInputs, name: str) -> Cell:
-    """As the verdict has it, over all seeds."""
+    """The same row for all prompts, with changes over all seeds, as in the verdict."""
     score = inputs.policies[name].metrics.judge_score
     return _scored(score, None if name == SFT else gain(inputs, name))
 
@@ -75,7 +75,7 @@ def _scored(score: Interval, change: Interval | None) -> Cell:
 
 
 def _ends(interval: Interval, within: Range, shown: Callable[[float, int], str]) -> str:
-    """The range in words: an interval of all that is possible says nothing."""
+    """An interval as text; one that covers the whole possible range is called unknown."""
     if (interval.low, interval.high) == within:
         return "range not known: too few prompts"
     return f"{shown(interval.low, 3)} to {shown(interval.high, 3)}"

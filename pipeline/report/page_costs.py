@@ -1,6 +1,6 @@
 """What each stage took, what each method took beyond the common stages, and what is unknown.
 
-It is measured, so it stands in the run sheet beside the page and not in the page, which is hashed.
+Costs differ from run to run, so they are in the run sheet beside the page, and not in the page, which is hashed.
 """
 
 from collections.abc import Callable, Mapping, Sequence

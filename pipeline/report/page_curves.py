@@ -71,7 +71,7 @@ def _fitted_peak(alpha: float, kl: float | None, *, beyond: bool) -> str:
         return "none, it does not rise from SFT"
     if kl is None:
         return "none, it only rises"
-    # a number for what lies where nothing was measured would be read as a finding
+    # a peak beyond the measured range is extrapolated: as a number it would be taken for a result
     return "beyond what was measured" if beyond else f"{number(kl, 1)} nats"
 
 

@@ -20,7 +20,7 @@ class SourceRow:
     used: str
     unused: str
     dropped: str
-    """With the reasons."""
+    """Dropped rows, with the reasons."""
     not_read: str
     """Columns, and fields in them, that nothing read."""
 

@@ -69,12 +69,12 @@ def decide(inputs: ReportInputs) -> Decision:
 
 
 def _steps(inputs: ReportInputs, name: str) -> int:
-    """Rows of the history that trained: the first of hybrid tells where it starts."""
+    """Rows of the history that are training steps: the first row of hybrid only says where it starts."""
     return sum("loss" in row or "score" in row for row in inputs.histories[name])
 
 
 def _samples_seen(inputs: ReportInputs, name: str) -> str:
-    """Steps times what a full one holds; the last batch of pairs of an epoch may be smaller."""
+    """Steps times the examples of a full step; the last batch of an epoch may have fewer, so it is an upper bound."""
     count = number(_steps(inputs, name) * inputs.samples_per_step[name], 0)
     if name == "dpo":
         return f"up to {count} pairs"

@@ -1,4 +1,4 @@
-"""The judges on the page: what each is worth, and whether they say the same of the policies."""
+"""The judges on the page: how accurate each is, and whether they agree about the policies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,7 +99,7 @@ def _agreement_rows(inputs: ReportInputs) -> list[AgreementRow]:
         changes = [_by_category(pairs, score) for score in ("judge_score", "second_judge_score")]
         for category in (row.category for row in inputs.sft.metrics.by_category):
             inside = [pair for pair in pairs if pair[1].category == category]
-            if not inside:  # the row of the smallest ones together
+            if not inside:  # the row that has the smallest categories together
                 continue
             first, second = (known[category] for known in changes)
             rows.append(_agreement(name, category, inside, first, second))

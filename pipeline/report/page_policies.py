@@ -41,7 +41,7 @@ class Row:
     hint: str
     cells: Sequence[Cell]
     main: bool = False
-    """Whether it is among those that one reads first."""
+    """Whether it is one of the main rows, which are shown first."""
 
 
 def comparison_rows(inputs: ReportInputs, params: WriteReport) -> list[Row]:
@@ -219,13 +219,13 @@ def gain_tone(change: Interval) -> str:
 
 
 def _win_tone(wins: Interval, change: Interval) -> str:
-    """That of the gain, which alone decides what is better, where the wins do not leave it open."""
+    """The tone of the gain, which alone decides what is better; no change where the win rate does not show the same."""
     tone = gain_tone(change)
     return tone if tone == gain_tone(_against_half(wins)) else SAME
 
 
 def _equal_length_tone(wins: Interval, change: Interval) -> str:
-    """Better as of `_win_tone`; worse where it loses at equal length, also if length gave it a gain."""
+    """Better by `_win_tone`; worse where the policy loses at equal length, even if longer responses gave it a gain."""
     return WORSE if _against_half(wins).fell else _win_tone(wins, change)
 
 
@@ -238,7 +238,7 @@ def _range(interval: Interval, digits: int) -> str:
 
 
 def _bars(intervals: Sequence[Interval], *, low: float | None = None, high: float | None = None) -> list[Bar]:
-    """The intervals on one scale, by default from the lowest to the highest end with some air."""
+    """The intervals on one scale, by default from the lowest end to the highest with a margin on both sides."""
     bottom = min(one.low for one in intervals) if low is None else min(low, *(one.low for one in intervals))
     top = max(one.high for one in intervals) if high is None else high
     air = 0.06 * (top - bottom)

@@ -18,7 +18,7 @@ TRAINED: dict[Outcome, str] = {
     "too few prompts": "too few prompts to tell",
 }
 CHECKED: dict[Outcome, str] = {**TRAINED, "better": "better beyond chance", "no clear change": "no clear change"}
-"""Of categories that hybrid was not trained on."""
+"""Outcomes in words, of categories that hybrid was not trained on."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RepairTable:
 
 
 def repair_table(inputs: ReportInputs) -> RepairTable | None:
-    """None where no hybrid was run."""
+    """What the page says about the repair; None where hybrid was not run."""
     run = inputs.trained.get(HYBRID)
     if run is None or run.checkpoints.repair is None:
         return None
@@ -87,6 +87,6 @@ def _sentence(repair: Repair, verified: Sequence[VerifiedCategory], start: str) 
 
 
 def _counted(trained: Sequence[VerifiedCategory]) -> str:
-    """How many came to what, in the order of `TRAINED`."""
+    """How many categories had each outcome, in the order of `TRAINED`."""
     counts = {words: sum(outcome_words(row) == words for row in trained) for words in TRAINED.values()}
     return ", ".join(f"{count} of {len(trained)} {words}" for words, count in counts.items() if count)

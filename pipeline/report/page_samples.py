@@ -30,7 +30,7 @@ class PromptSamples:
     """One prompt and its continuations in the order of the policies."""
 
     id: str
-    """Of the prompt's record, as the audit knows it."""
+    """Id of the prompt's record, by which the audit finds it."""
     prompt: str
     continuations: Sequence[Continuation]
 

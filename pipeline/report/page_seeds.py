@@ -36,7 +36,7 @@ class MethodSeeds:
 
 
 def method_seeds(inputs: ReportInputs, params: WriteReport) -> list[MethodSeeds]:
-    """A table for each method; none with one seed."""
+    """A table for each method; no table where there is only one seed."""
     tables = seed_tables(inputs, params)
     return [
         MethodSeeds(method, [_seed_row(row) for row in table.runs], _summary(table)) for method, table in tables.items()

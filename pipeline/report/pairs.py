@@ -1,6 +1,7 @@
 """The one rule for better and worse: the paired difference on the same prompts, and its 95 % interval.
 
-Verdict, flags, colours, hacking and collapse all ask here, so that no two of them can contradict each other.
+Verdict, flags, colours, and the tests for reward hacking and collapse all use it, so that they cannot contradict each
+other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from pipeline.results.policies import Sample
 Score = Literal["judge_score", "second_judge_score", "reward_score", "kl_nats"]
 HYBRID = "hybrid"
 _RANGES: Mapping[Score, Range] = {"judge_score": JUDGE_GAIN_RANGE, "second_judge_score": JUDGE_GAIN_RANGE}
-"""Of differences; the others have no limits."""
+"""Possible range of a difference, by score; a score that is not listed has no limits."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,19 @@ class PairedComparison:
     win_rate: float
     """Share of prompts on which the first has the higher judge score; a tie counts half."""
     over: Sequence[str]
-    """What was resampled: `prompts`, and `seeds` where several ran."""
+    """What the bootstrap resampled: `prompts`, and `seeds` where several were run."""
 
 
 def paired_difference(ours: Sequence[Sample], theirs: Sequence[Sample], score: Score = "judge_score") -> Interval:
     """Mean score of one run minus another's over the same prompts, with a 95 % paired bootstrap interval.
 
-    Of single runs; what holds for a method is `difference`.
+    It compares two single runs; `difference` compares methods over all their seeds.
     """
     return paired(_scores(ours, score), _scores(theirs, score), score)
 
 
 def paired(ours: Sequence[float], theirs: Sequence[float], score: Score) -> Interval:
-    """The same of bare scores, in the same order of prompts."""
+    """The same difference, from scores in the same order of prompts."""
     return policy_difference(ours, theirs, within=_RANGES.get(score))
 
 
@@ -51,12 +52,12 @@ def difference(inputs: ReportInputs, first: str, second: str, score: Score = "ju
     """Mean score of one policy minus another's, over the seeds of both and the prompts."""
     order = list(inputs.policies)
     if order.index(first) < order.index(second):
-        # the seeds of either side have draws of their own: one order for all, so that a pair has one interval
+        # seeds of both sides are resampled separately: in a fixed order, so that a pair always gets the same interval
         turned = difference(inputs, second, first, score)
         return Interval(mean=-turned.mean, low=-turned.high, high=-turned.low)
     ours, theirs = ([_scores(run.samples, score) for run in _runs(inputs, name)] for name in (first, second))
     if first == HYBRID and second == inputs.methods[0]:
-        # each hybrid starts from the policy of its own seed: what that seed did is in both
+        # each hybrid starts from the policy of the same seed, so the effect of a seed is in both
         ours = [[one - other for one, other in zip(*rows, strict=True)] for rows in zip(ours, theirs, strict=True)]
         theirs = [[0.0] * len(ours[0])]
     return method_difference(ours, theirs, within=_RANGES.get(score))

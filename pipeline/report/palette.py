@@ -1,4 +1,4 @@
-"""How a policy looks and is called, the same in every plot and on the page."""
+"""The colour, marker and name of each policy, the same in every plot and on the page."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -21,7 +21,7 @@ PANELS = {"gold": "Judge: what it is worth", "proxy": "Reward model: what is opt
 
 
 def draw_overoptimization(inputs: ReportInputs) -> Figure:
-    """Gains over SFT against the distance from it: the judge above, the reward model below, on one KL axis.
+    """Gains over SFT against the distance from it: the judge's above, the reward model's below, on one KL axis.
 
     KL is drawn as its square root, on which gains grow about linearly at first (Gao et al. 2022, arXiv:2210.10760).
     Roots are plotted on a linear axis with ticks named in nats: a function scale has no inverse below 0, where margins
@@ -77,7 +77,7 @@ def _draw_best_of_n(axes: Axes, curve: Curve | None) -> None:
 
 
 def _draw_fit(axes: Axes, curve: Curve, colour: str) -> None:
-    """The fitted curve up to the largest measured KL: beyond it would be a guess. The points joined where none is."""
+    """The fitted curve up to the largest measured KL, as it would be a guess beyond; without a fit, joined points."""
     if curve.fit is None:
         axes.plot(_roots(curve), _gains(curve), color=colour, zorder=2.5, **_FIT_LINE)
         return

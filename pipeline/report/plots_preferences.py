@@ -75,7 +75,7 @@ def _draw_histograms(
 
 
 def _bin_edges(values: Sequence[float], *, whole_numbers: bool) -> list[float]:
-    """Equal bins; for whole numbers as many of them in each, so that no bin is emptier by construction."""
+    """Bins of equal width; those of whole numbers cover equally many each, or some would be fuller."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     if not whole_numbers:
         return np.linspace(low, high if high > low else low + 1.0, HISTOGRAM_BINS + 1).tolist()

@@ -87,12 +87,12 @@ def draw_training(name: str, history: Sequence[HistoryRow]) -> Figure:
 
 
 def _known(panel: Panel, known: set[str]) -> Panel:
-    """Without a second metric that the history lacks; one that is alone needs no label."""
+    """The panel without a second metric that the history lacks; a single metric needs no label."""
     return panel if set(panel.metrics) <= known else replace(panel, metrics=panel.metrics[:1], labels=())
 
 
 def _guided(panel: Panel, history: Sequence[HistoryRow]) -> Panel:
-    """Without `ln 2` where the loss is one that does not begin there, as that of ipo or with margins."""
+    """The panel without its line at ln 2 where the loss does not begin there, such as ipo's or one with margins."""
     first = next((row[panel.metrics[0]] for row in history if panel.metrics[0] in row), 0.0)
     misleads = panel.guide_label == "ln 2" and abs(first - math.log(2)) > _NEAR
     return replace(panel, guide=None, guide_label="") if misleads else panel
@@ -136,7 +136,7 @@ def _draw_curve(axes: Axes, steps: Sequence[float], values: Sequence[float], col
 
 
 def moving_average(values: Sequence[float], window: int) -> list[float]:
-    """Mean of the last `window` values at each position, of all so far at the start."""
+    """Mean of the last `window` values at each position; at the start, of all values so far."""
     spans = [values[max(0, end - max(window, 1)) : end] for end in range(1, len(values) + 1)]
     return [sum(span) / len(span) for span in spans]
 

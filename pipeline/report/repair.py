@@ -1,4 +1,4 @@
-"""Whether hybrid repaired what had regressed, on the evaluation prompts: none of them was looked at to choose."""
+"""Whether hybrid repaired what had regressed, on the evaluation prompts, by which nothing was chosen."""
 
 from collections.abc import Collection, Sequence
 
@@ -10,7 +10,7 @@ from pipeline.results.repair import Difference, Outcome, VerifiedCategory
 
 
 def outcome_of(change: Difference | None) -> Outcome:
-    """A difference in a word: only an interval on one side of 0 is a change."""
+    """One word for a difference; it is a change only if its whole interval lies on one side of 0."""
     if change is None or change.low is None or change.high is None:
         return "too few prompts"
     if change.low > 0:

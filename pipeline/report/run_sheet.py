@@ -119,7 +119,7 @@ def _write(home: Path, name: str, made: Made, inputs: ReportInputs, costs: Mappi
 
 
 def _slots(made: Made, inputs: ReportInputs, costs: Mapping[str, StageCost]) -> dict[str, str]:
-    """HTML for the places of the page that wait for it."""
+    """HTML by the name of the element of the page that it is put into."""
     environment = template_environment()
     context: dict[str, Any] = {
         "made": made,
@@ -135,7 +135,7 @@ def _slots(made: Made, inputs: ReportInputs, costs: Mapping[str, StageCost]) -> 
 
 
 def _earlier(path: Path) -> Made | None:
-    """Who made the state, where an earlier sheet of it says so."""
+    """When and from which commit the state was made, where an earlier sheet of it says so."""
     try:
         sheet = json.loads(path.read_text(encoding="utf-8").removeprefix(_CALL).removesuffix(_END))
         return Made(**sheet["made"])

@@ -12,7 +12,7 @@ from pipeline.results.comparison import ComparedSeed, ComparedSeeds
 
 ROBUST_DEVIATIONS = 3.0
 MIN_FALL = 0.05
-# makes the median distance from the median an estimate of the standard deviation of normal values
+# by this the median distance from the median estimates the standard deviation, if values are normal
 _NORMAL = 1.4826
 
 MEASURES: Mapping[str, Callable[[TrainedPolicy], float | None]] = {
@@ -52,11 +52,11 @@ class SeedTable:
     low: Mapping[str, float]
     high: Mapping[str, float]
     mean_without_collapsed: Mapping[str, float] | None
-    """None where no seed collapsed, or all did."""
+    """Means without the collapsed seeds; None where no seed collapsed, or all did."""
 
 
 def seed_tables(inputs: ReportInputs, params: WriteReport) -> dict[str, SeedTable]:
-    """By method; empty with one seed, of which nothing can be said."""
+    """The table of each method, by name; empty with one seed, which has no spread."""
     if len(inputs.seeds) < 2:
         return {}
     return {method: _table(inputs, method, params) for method in inputs.methods}
@@ -87,7 +87,7 @@ def _means(runs: Sequence[TrainedPolicy]) -> dict[str, float]:
 
 
 def _measured(runs: Sequence[TrainedPolicy]) -> dict[str, list[float]]:
-    """What is known of the runs."""
+    """The values of each measure, by name, of the runs that have it; measures that no run has are left out."""
     values = {name: [value for run in runs if (value := of(run)) is not None] for name, of in MEASURES.items()}
     return {name: known for name, known in values.items() if known}
 

@@ -15,7 +15,7 @@ PAGE = Path("reports/index.html")
 CHECKED_OUT = Path("reports/state.js")
 RUNS = Path("reports/runs")
 UNSEALED = "state-of-this-page"
-"""Where the name of the state goes."""
+"""What stands in the page in place of its state's name until that is known."""
 _LENGTH = 16
 
 
@@ -43,7 +43,7 @@ def seal(page: str) -> tuple[str, str]:
 
 
 def page_state(path: Path) -> PageState | None:
-    """What a page says of itself; None where none lies there, or something else."""
+    """The state that a page says it is of; None where there is no page, or the file is something else."""
     if not path.is_file():
         return None
     beginning = path.read_text(encoding="utf-8", errors="replace")[:2000]

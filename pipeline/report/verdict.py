@@ -95,7 +95,7 @@ def _pair_sentence(inputs: ReportInputs, first: str, second: str) -> str:
 
 
 def _kl_clause(inputs: ReportInputs, first: str, second: str) -> str:
-    """Which policy paid less KL, unless their difference may be chance."""
+    """Which policy spent less KL, unless the difference may be chance."""
     found = difference(inputs, first, second, "kl_nats")
     if not (found.rose or found.fell):
         return " Their KL does not differ clearly."

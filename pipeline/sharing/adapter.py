@@ -10,6 +10,8 @@ from huggingface_hub import ModelCard
 from pipeline.errors import PipelineError
 from pipeline.models.folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Base, has_adapters_alone, weights_hash
 from pipeline.release.origins import made_by
+from pipeline.results.comparison import Comparison
+from pipeline.results.document import read_document
 from pipeline.sharing.objections import broken
 from pipeline.sharing.variants import RELEASE, STATEMENT, released, with_files
 
@@ -52,7 +54,7 @@ def write_adapter(root: Path, name: str, folder: Path, *, base_repo: str | None)
 
 def _find(root: Path, name: str) -> Path:
     """Where the adapters of a policy lie, of several seeds those of the released one."""
-    folder = root / made_by(name, json.loads((root / REPORT).read_text()))[0]
+    folder = root / made_by(name, read_document(root / REPORT, Comparison))[0]
     if not has_adapters_alone(folder):
         raise PipelineError(
             f"{name} has no adapters of its own: {folder.relative_to(root)} is a whole model. A policy that was "
@@ -68,7 +70,7 @@ def _base(root: Path, adapters: Path) -> Path:
         PipelineError: it is not here as it was when they were trained.
     """
     base = Base.read(adapters)
-    comparison = json.loads((root / REPORT).read_text())
+    comparison = read_document(root / REPORT, Comparison)
     names = [path.name for path in sorted((root / RELEASE).iterdir()) if path.is_dir() and path.name != "reward_model"]
     wholes = {START: START} | {made_by(name, comparison)[0]: f"{RELEASE}/{name}" for name in names}
     for trained, whole in wholes.items():

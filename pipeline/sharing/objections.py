@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from huggingface_hub import ModelCard
 
@@ -13,7 +13,12 @@ from pipeline.lineage.verify import breaks
 from pipeline.project.hashing import sha256
 from pipeline.project.lockfile import workspace_lock
 from pipeline.release.card import policy_facts, reward_model_facts
+from pipeline.results.comparison import Comparison
+from pipeline.results.document import Document, read_document
+from pipeline.results.reward import RewardMetrics
 from pipeline.sharing.variants import RELEASE, STATEMENT
+
+D = TypeVar("D", bound=Document)
 
 
 def stale(root: Path, name: str) -> list[str]:
@@ -24,9 +29,10 @@ def stale(root: Path, name: str) -> list[str]:
 
 def flags(root: Path, name: str) -> list[str]:
     """What the report warns of about a model."""
-    comparison = _report(root, "reports/comparison.json")
+    comparison = _report(root, "reports/comparison.json", Comparison)
     if name == "reward_model":
-        return list(reward_model_facts(comparison, _report(root, "reports/reward_model/metrics.json")).flags)
+        metrics = _report(root, "reports/reward_model/metrics.json", RewardMetrics)
+        return list(reward_model_facts(comparison, metrics).flags)
     return list(policy_facts(name, comparison, {}).flags)
 
 
@@ -69,7 +75,7 @@ _SHOWN = {
 """Keys of the metadata, with what it means that one is missing; nothing is said where that means nothing."""
 
 
-def _report(root: Path, path: str) -> Any:
+def _report(root: Path, path: str, kind: type[D]) -> D:
     if not (root / path).is_file():
         raise PipelineError(f"{path}: missing. Build it with `make repro`.")
-    return json.loads((root / path).read_text())
+    return read_document(root / path, kind)

@@ -6,12 +6,30 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pipeline.locks import wait_for_lock
 
 COSTS_FILE = Path("reports/costs.json")
-Costs = dict[str, float | str | None]
+
+
+class Costs(TypedDict):
+    """What one execution of a stage took."""
+
+    seconds: float
+    peak_memory_mib: float
+    tokens_per_second: float | None
+    """Of the main work; None in a stage without tokens."""
+    device: str
+
+
+class RecordedCosts(Costs):
+    """Costs, and what was written for them."""
+
+    outs: dict[str, str]
+    """Content hash by path."""
+
+
 _KEPT = 50
 """How many versions of a stage's outputs keep their costs."""
 
@@ -69,10 +87,10 @@ class KnownCosts:
     def __init__(self, stages: Mapping[str, list[Any]]) -> None:
         self._stages = stages
 
-    def of(self, stage: str, outs: Mapping[str, str]) -> dict[str, Any]:
-        """Costs of the newest execution that wrote these outputs (content hash by path); empty when unknown."""
+    def of(self, stage: str, outs: Mapping[str, str]) -> RecordedCosts | None:
+        """Costs of the newest execution that wrote these outputs (content hash by path); None when unknown."""
         matching = [costs for costs in self._stages.get(stage, []) if costs.get("outs") == dict(outs)]
-        return dict(matching[-1]) if matching else {}
+        return matching[-1] if matching else None
 
 
 def known_costs(root: Path) -> KnownCosts:

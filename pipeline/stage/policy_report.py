@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from pipeline.errors import PipelineError
 from pipeline.params.dotted import DottedParams
@@ -14,7 +14,7 @@ from pipeline.project.graph import cache_folder
 from pipeline.project.lockfile import Lock, StageRecord, workspace_lock
 from pipeline.results.comparison import ComparedMethod, Comparison
 from pipeline.stage.costs import known_costs
-from pipeline.tracking.policy_run import Behind, behind, curve, policy_metrics, policy_name
+from pipeline.tracking.policy_run import Behind, StageBehind, behind, curve, policy_metrics, policy_name
 from pipeline.tracking.store import NOTE, SAMPLES
 from pipeline.tracking.tracker import RunTracker
 
@@ -47,8 +47,28 @@ _NO_OBJECTION = ("second_judge_below_minimum",)
 """Flags about a judge that are no objection to a policy."""
 
 
-def best_policy(comparison: Comparison, evaluated: Mapping[str, str]) -> dict[str, Any] | None:
-    """The method with the largest gain over all seeds: `wrote`, its sample file, and `flags`, the objections to it.
+class Candidate(TypedDict):
+    """The policy that is the best so far, as the tracker is told of it."""
+
+    wrote: dict[str, str]
+    """Its sample file with the content hash, by which its run is found."""
+    flags: dict[str, str]
+    """Objections to it by code, each with its message."""
+
+
+class LoggedDataset(TypedDict):
+    """A dataset of a run in MLflow."""
+
+    name: str
+    digest: str
+    source: str
+    context: str
+    """What it was used for: training, validation, test, or source."""
+    rows: NotRequired[int | None]
+
+
+def best_policy(comparison: Comparison, evaluated: Mapping[str, str]) -> Candidate | None:
+    """The method with the largest gain over all seeds; None where there is none, or dvc.lock does not know it.
 
     One seed represents a method; flags about its other seeds say nothing of this checkpoint and are left out.
 
@@ -66,7 +86,7 @@ def best_policy(comparison: Comparison, evaluated: Mapping[str, str]) -> dict[st
     own = [flag for flag in comparison.flags if flag.policy == best and flag.seed in (None, seed)]
     about = own + [flag for flag in comparison.flags if flag.subject == "judge"]
     flags = {flag.code: flag.message for flag in about if flag.code not in _NO_OBJECTION}
-    return {"wrote": {samples: evaluated[samples]}, "flags": flags} if samples in evaluated else None
+    return Candidate(wrote={samples: evaluated[samples]}, flags=flags) if samples in evaluated else None
 
 
 class PolicyReport:
@@ -129,36 +149,37 @@ class PolicyReport:
         if datasets := list(self._datasets()):
             tracker.tell("datasets", datasets=datasets)
         costs = known_costs(self._home)
-        stages = {}
+        stages: dict[str, StageBehind] = {}
         for name, stage in self._behind.stages.items():
             outs = {out.path: out.md5 for out in stage.outputs}
-            stages[name] = {"outs": outs, "seconds": costs.of(name, outs).get("seconds")}
+            known = costs.of(name, outs)
+            stages[name] = StageBehind(outs=outs, seconds=None if known is None else known.get("seconds"))
         tracker.tell("lineage", stages=stages)
 
-    def _datasets(self) -> Iterator[dict[str, Any]]:
+    def _datasets(self) -> Iterator[LoggedDataset]:
         read = {dep.path: dep.md5 for stage in self._behind.stages.values() for dep in stage.inputs} | dict(
             self._inputs
         )
         for path, md5 in sorted(read.items()):
             if path.endswith(".jsonl") and path.startswith(_DATA) and md5 not in _EMPTY:
                 context = _CONTEXTS.get(Path(path).stem, "training")
-                yield {"name": path, "digest": md5, "source": path, "context": context}
+                yield LoggedDataset(name=path, digest=md5, source=path, context=context)
         yield from self._sources()
 
-    def _sources(self) -> Iterator[dict[str, Any]]:
+    def _sources(self) -> Iterator[LoggedDataset]:
         """Raw files with the hash that prepare_data recorded; data sets on a hub have none and are left out."""
         report = self._root / _SOURCES
         if "prepare_data" not in self._behind.stages or not report.is_file():
             return
         for source in json.loads(report.read_text())["sources"]:
             if source.get("md5") is not None:
-                yield {
-                    "name": source["file"],
-                    "digest": source["md5"],
-                    "source": source["file"],
-                    "context": "source",
-                    "rows": source.get("rows"),
-                }
+                yield LoggedDataset(
+                    name=source["file"],
+                    digest=source["md5"],
+                    source=source["file"],
+                    context="source",
+                    rows=source.get("rows"),
+                )
 
     def tell_results(self, tracker: RunTracker) -> None:
         """Log results, costs, training curves, the checkpoint with its scores, and files worth opening."""

@@ -1,8 +1,7 @@
 """What a policy writes while it is trained, as a table that MLflow's UI shows beside the curves of its run."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from pipeline.tracking.tracker import RunTracker
 
@@ -10,7 +9,7 @@ TABLE = "training_samples.json"
 """The artifact of the run."""
 
 
-def log_samples(tracker: RunTracker, rows: Sequence[dict[str, Any]]) -> None:
+def log_samples(tracker: RunTracker, rows: Sequence[Mapping[str, object]]) -> None:
     """Log the table anew, in place of an earlier one with fewer rows.
 
     Args:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pipeline.params.dotted import DottedParams
 from pipeline.params.loading import flatten
@@ -160,11 +160,20 @@ def _is_measured(key: str, value: Any) -> bool:
     return key != "step" and isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def described(stages: Mapping[str, Mapping[str, Any]], find: Callable[[str, str], Any]) -> str:
+class StageBehind(TypedDict):
+    """A stage behind a policy, as the journal has it."""
+
+    outs: dict[str, str]
+    """Content hash by path."""
+    seconds: float | None
+    """None where its costs are not known."""
+
+
+def described(stages: Mapping[str, StageBehind], find: Callable[[str, str], Any]) -> str:
     """The lineage as Markdown, with links to the runs of its stages; a list, because the UI renders tables badly.
 
     Args:
-        stages: by name, `outs` (content hash by path) and `seconds`, in the order in which they ran.
+        stages: by name, in the order in which they ran.
         find: returns the newest run that wrote a path with a content hash, None if the store has none.
     """
     lines = ["Runs of the stages behind this policy, the last one first:", ""]

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.data.records import read_records, write_records
 from pipeline.models.folders import link_files, link_or_copy
@@ -55,7 +54,7 @@ class PpoInputs:
         )
 
 
-def hand_on(source: Path, folder: Path, prompts: Sequence[Mapping[str, Any]]) -> None:
+def hand_on(source: Path, folder: Path, prompts: Sequence[Mapping[str, object]]) -> None:
     """Write the inputs of `source` with other prompts; files get a second name, not a copy.
 
     Args:

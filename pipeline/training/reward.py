@@ -33,14 +33,15 @@ def train_reward(
     steps that `settings.eval_steps` names the same three of the validation pairs, as `validation_loss` and so on.
 
     Args:
-        validation: pairs that nothing is learned from; may be empty.
+        validation: pairs that nothing is learned from; may be empty. Those that the model reads alike, whatever
+            it learns, are not measured.
 
     Raises:
         PipelineError: `settings.use_margin` with a pair that has none, or the loss is not finite.
     """
     if settings.use_margin:
         check_margins([*pairs, *(validation if settings.eval_steps else ())])
-    objective = _BradleyTerry(model, pairs, validation, settings, run.compute)
+    objective = _BradleyTerry(model, pairs, _told_apart(model.texts, validation), settings, run.compute)
     train_supervised(model, objective, objective.lengths, settings, run)
     model.eval()
     model.merge_adapters()
@@ -172,14 +173,18 @@ def different_pairs(texts: RewardTexts, pairs: Sequence[PreferencePair]) -> list
     Raises:
         PipelineError: it tells none apart.
     """
-    encoded = texts.encode(passages_of(pairs))
-    found = [pair for pair, one, other in zip(pairs, encoded[::2], encoded[1::2], strict=True) if one != other]
+    found = _told_apart(texts, pairs)
     if pairs and not found:
         raise PipelineError(
             f"of all {len(pairs)} pairs the reward model reads both texts alike within train_reward.max_length: "
             "raise it."
         )
     return found
+
+
+def _told_apart(texts: RewardTexts, pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
+    encoded = texts.encode(passages_of(pairs))
+    return [pair for pair, one, other in zip(pairs, encoded[::2], encoded[1::2], strict=True) if one != other]
 
 
 def adopt_reward_model(model: RewardModel, pairs: Sequence[PreferencePair]) -> dict[str, float]:

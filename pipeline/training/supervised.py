@@ -25,6 +25,8 @@ from pipeline.training.schedule import (
 
 Batches = Sequence[Sequence[int]]
 """Examples of one optimiser step, by index: one list a forward pass."""
+_SHOWN = {"loss": ".3f", "accuracy": ".2f"}
+"""Metrics beside the progress bar, and how they are written."""
 
 
 class Objective(ABC):
@@ -88,11 +90,7 @@ def train_supervised(
     Raises:
         PipelineError: a loss is not finite, or early stopping has no validation set.
     """
-    if schedule.early_stopping_patience is not None and not objective.validation_size:
-        raise PipelineError(
-            "early_stopping_patience needs a validation set, and there is none: set it to null, or "
-            "data.splits.validation to more than 0."
-        )
+    _check_early_stopping(schedule, objective)
     limit = run.compute.forward_limit
     steps = plan_batches(lengths, schedule, seed=run.seed, name=objective.name, limit=limit)
     keep, evaluated = checkpoint_steps(len(steps), save_steps), evaluation_steps(len(steps), schedule)
@@ -120,14 +118,21 @@ def train_supervised(
             if done in evaluated and objective.validation_size:
                 metrics |= _validation(model, objective, stopping, done)
             run.on_step(done, metrics)
-            shown = {"loss": ".3f", "accuracy": ".2f"}
-            bar.set_postfix({name: format(metrics[name], style) for name, style in shown.items() if name in metrics})
+            bar.set_postfix({name: format(metrics[name], style) for name, style in _SHOWN.items() if name in metrics})
             bar.update()
             if done in keep:
                 run.on_checkpoint(done)
             saver.offer(done, state_now)
     stopping.put_back()
     return stopping.best_step or done
+
+
+def _check_early_stopping(schedule: SupervisedTraining, objective: Objective) -> None:
+    if schedule.early_stopping_patience is not None and not objective.validation_size:
+        raise PipelineError(
+            "early_stopping_patience needs a validation set, and there is none: set it to null, or "
+            "data.splits.validation to more than 0."
+        )
 
 
 @torch.no_grad()

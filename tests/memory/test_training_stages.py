@@ -15,6 +15,7 @@ from pipeline.models.compute import Compute
 from pipeline.models.text_format import FILE, TextFormat, store_text_format
 from pipeline.params.optimize import METHODS
 from pipeline.params.schema import Params
+from pipeline.scripts import ppo as scripts_ppo
 from pipeline.training import roles
 from pipeline.training.ppo_inputs import write_figures
 from pipeline.training.reward_gate import GateFigures
@@ -142,8 +143,7 @@ def test_a_training_loads_one_tokenizer(stage: SimpleNamespace, section: str, mo
     trainers = (
         (train_sft, "train_sft"),
         (train_dpo, "train_dpo"),
-        (train_ppo, "train_ppo"),
-        (train_hybrid, "train_ppo"),
+        (scripts_ppo, "train_ppo"),
     )
     for module, name in trainers:
         monkeypatch.setattr(module, name, reach)

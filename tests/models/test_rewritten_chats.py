@@ -57,7 +57,7 @@ def test_what_it_cannot_write_is_refused_with_the_reason() -> None:
     gemma = RewrittenChats(chat_tokenizer("gemma"), ours.marks)
     with pytest.raises(PipelineError, match=r"refuses a chat .*System role not supported"):
         gemma.rewrite(ours.prompt([SYSTEM, *CHAT]) + "Because.")
-    with pytest.raises(PipelineError, match="no whole chat"):
+    with pytest.raises(PipelineError, match="not a whole chat"):
         gemma.rewrite(ours.prompt(CHAT)[20:] + "Because.")
     assert gemma.rewrite("a text without any turn") == "a text without any turn"
 

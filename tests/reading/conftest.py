@@ -11,6 +11,14 @@ from pipeline.params.schema import Params
 from pipeline.reading.sources import Source, load_sources
 from tests.tiny_models import changed
 
+NUMBERS = {
+    "first": ["1", "a", "model_a", "first"],
+    "second": ["2", "b", "model_b", "Text 2: it is"],
+    "tie": ["0", "tie"],
+    "skip": None,
+}
+LABELS = {"wanted": [1, True], "unwanted": [0, False]}
+
 
 @pytest.fixture
 def said() -> list[str]:
@@ -48,3 +56,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def labelled(params: Params) -> Data:
     """Labelled texts in the files of data/raw."""
     return changed(params.data, format="labelled_texts", source="data/raw/*")
+
+
+@pytest.fixture
+def data(params: Params) -> Data:
+    """Settings that read rows of any format, with declared codings of winners and labels."""
+    declared: dict[str, Any] = {"winner_coding": NUMBERS, "label_coding": LABELS, "best_rank": "lowest"}
+    return changed(params.data, format="auto", source="rows.jsonl", **declared)

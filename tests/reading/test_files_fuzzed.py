@@ -125,7 +125,7 @@ def test_every_encoding_packer_and_line_end_gives_the_same_rows(
         return
     with pytest.raises(PipelineError) as error:
         load_sources(settings_of)
-    named = "no whole|cut short" if cut else f"it is {encoding[:6].upper()}"
+    named = "not a whole|cut short" if cut else f"it is {encoding[:6].upper()}"
     assert path.name in str(error.value) and re.search(named, str(error.value)), str(error.value)
 
 

@@ -203,7 +203,7 @@ def test_a_table_without_rows_or_with_columns_of_one_name_is_named(root: Path, l
         assert f"cannot read data/raw/rows.{kind}: {problem}" in refused(labelled)
     write_table(path, pa.table({"text": ["a" * 99] * 1000}))
     path.write_bytes(path.read_bytes()[:-300])
-    assert f"rows.{kind}: it is no whole .{kind} file" in refused(labelled)
+    assert f"rows.{kind}: it is not a whole .{kind} file" in refused(labelled)
 
 
 def write_table(path: Path, table: pa.Table) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from dvc.repo import Repo
 
+from pipeline.stage import execution as stage_execution
 from pipeline.stage import run
 from pipeline.tracking.tracker import RunTracker
 
@@ -27,7 +28,7 @@ def run_stages(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         The stages, in the order in which they ran.
     """
     assert Path.cwd() == root
-    monkeypatch.setattr(run, "RunTracker", NoTracker)
+    monkeypatch.setattr(stage_execution, "RunTracker", NoTracker)
     names = ordered_stages(root)
     for name in names:
         assert execution(name, root)() == 0, f"{name} failed"

@@ -1,5 +1,6 @@
 """What the cards say: of a policy, and of the reward model when a bought one is in use."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,48 +9,47 @@ from huggingface_hub import ModelCard
 from pipeline.params.loading import flatten
 from pipeline.params.schema import Params
 from pipeline.release.card import Facts, Metric, model_card, policy_facts, reward_model_facts
+from pipeline.results.comparison import ComparedMethod, Comparison, Flag, PairCounts
+from pipeline.results.document import Interval
+from pipeline.results.reward import ComparedRewardModel, RewardMetrics
+from tests.least_documents import least
 
-COMPARISON: dict[str, Any] = {
-    "preferences": {"accepted": 9, "raw": 10},
-    "flags": [{"subject": "reward_model", "message": "badly calibrated"}, {"subject": "preferences", "message": "few"}],
-}
+PAIRS = PairCounts(raw=10, accepted=9, quarantined=1)
 
 
-def row(name: str, accuracy: float) -> dict[str, Any]:
-    interval = {"mean": accuracy, "low": 0.0, "high": 1.0}
-    return {"name": name, "accuracy": interval, "expected_calibration_error": accuracy / 10}
+def row(name: str, accuracy: float) -> ComparedRewardModel:
+    interval = Interval(mean=accuracy, low=0.0, high=1.0)
+    return least(ComparedRewardModel, name=name, accuracy=interval, expected_calibration_error=accuracy / 10)
+
+
+def facts_of(name: str, flags: Sequence[Flag] = (), **figures: Any) -> Facts:
+    method = least(ComparedMethod, **figures)
+    return policy_facts(name, least(Comparison, preferences=PAIRS, policies={name: method}, flags=list(flags)), {})
 
 
 @pytest.mark.parametrize(("used", "flags"), [("own", ["badly calibrated"]), ("bought", [])])
 def test_it_tells_of_the_own_model_and_flags_belong_to_the_one_in_use(used: str, flags: list[str]) -> None:
-    metrics = {"model": used, "models": [row("own", 0.7), row("bought", 0.9)], "longer_wins_accuracy": 0.5}
-    facts = reward_model_facts(COMPARISON, metrics)
+    models = [row("own", 0.7), row("bought", 0.9)]
+    metrics = least(RewardMetrics, model=used, models=models, longer_wins_accuracy=0.5)
+    raised = [Flag(subject="reward_model", code="", message="badly calibrated")]
+    raised.append(Flag(subject="preferences", code="", message="few"))
+    facts = reward_model_facts(least(Comparison, preferences=PAIRS, flags=raised), metrics)
     assert [metric.value for metric in facts.metrics] == [0.7, 0.5, pytest.approx(0.07)]
     assert facts.flags == flags
 
 
 @pytest.mark.parametrize(("share", "texts"), [(0.61, ["0.610"]), (None, [])])
 def test_the_win_rate_at_equal_length_is_told_where_there_is_one(share: float | None, texts: list[str]) -> None:
-    interval = {"mean": 0.7, "low": 0.6, "high": 0.8}
-    entry = {
-        "judge_score": interval, "reward_score": interval, "win_rate_vs_sft": interval, "kl_nats_per_sequence": 2.0,
-        "perplexity_held_out": 40.0, "distinct_2": 0.7, "length_controlled_win_rate": share,
-    }  # fmt: skip
-    facts = policy_facts("dpo", {**COMPARISON, "policies": {"dpo": entry}}, {})
+    facts = facts_of("dpo", length_controlled_win_rate=share)
     assert [metric.text for metric in facts.metrics if metric.name.endswith("at equal length")] == texts
 
 
 @pytest.mark.parametrize(("seed", "flags"), [(0, ["of all", "of seed 0"]), (1, ["of all", "of seed 1"])])
 def test_flags_of_other_seeds_are_not_those_of_the_published_run(seed: int, flags: list[str]) -> None:
-    interval = {"mean": 0.7, "low": 0.6, "high": 0.8}
-    entry = {
-        "judge_score": interval, "reward_score": interval, "win_rate_vs_sft": interval, "kl_nats_per_sequence": 2.0,
-        "perplexity_held_out": 40.0, "distinct_2": 0.7, "length_controlled_win_rate": None, "seed": seed,
-    }  # fmt: skip
-    raised = [{"policy": "dpo", "message": "of all"}, {"policy": "ppo", "seed": 0, "message": "of another method"}]
-    raised += [{"policy": "dpo", "seed": one, "message": f"of seed {one}"} for one in (0, 1)]
-    comparison = {**COMPARISON, "policies": {"dpo": entry}, "flags": raised}
-    assert policy_facts("dpo", comparison, {}).flags == flags
+    raised = [Flag(policy="dpo", code="", message="of all")]
+    raised.append(Flag(policy="ppo", seed=0, code="", message="of another method"))
+    raised += [Flag(policy="dpo", seed=one, code="", message=f"of seed {one}") for one in (0, 1)]
+    assert facts_of("dpo", raised, seed=seed).flags == flags
 
 
 def data_of(name: str, params: Params, **changed: object) -> Any:

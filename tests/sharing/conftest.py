@@ -16,12 +16,8 @@ from pipeline.params.schema import Params
 from pipeline.project.hashing import sha256
 from pipeline.release.card import Facts, model_card
 from pipeline.release.statement import provenance_statement
-
-INTERVAL = {"mean": 0.7, "low": 0.6, "high": 0.8}
-ENTRY: dict[str, Any] = {
-    "judge_score": INTERVAL, "reward_score": INTERVAL, "win_rate_vs_sft": INTERVAL, "kl_nats_per_sequence": 2.0,
-    "perplexity_held_out": 40.0, "distinct_2": 0.7, "length_controlled_win_rate": None, "seed": 0,
-}  # fmt: skip
+from pipeline.results.comparison import ComparedMethod, ComparedPolicy, Comparison
+from tests.least_documents import least
 
 
 class FakeHub:
@@ -88,7 +84,7 @@ def write_release(root: Path, name: str, params: Params) -> Path:
 
 def write_flags(root: Path, flags: list[dict[str, Any]]) -> None:
     """reports/comparison.json with these flags."""
-    policies = {"sft": ENTRY, "dpo": ENTRY, "ppo": ENTRY}
-    comparison = {"preferences": {"accepted": 9, "raw": 10}, "policies": policies, "flags": flags}
+    policies = {"sft": least(ComparedPolicy), "dpo": least(ComparedMethod), "ppo": least(ComparedMethod)}
+    comparison = least(Comparison, policies=policies, flags=flags)
     (root / "reports").mkdir(exist_ok=True)
-    (root / "reports/comparison.json").write_text(json.dumps(comparison))
+    (root / "reports/comparison.json").write_text(json.dumps(comparison.as_json()))

@@ -20,7 +20,7 @@ _STAGE = """
 import signal, sys, time
 from pathlib import Path
 from pipeline.params.schema import Tracking
-from pipeline.stage.run import RunTracker
+from pipeline.tracking.tracker import RunTracker
 
 # a shell starts what it puts into the background with SIGINT ignored, and children inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)

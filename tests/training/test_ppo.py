@@ -1,7 +1,6 @@
 """PPO of a tiny model: it starts at ratio 1 and KL 0, moves what it should, and raises a toy score."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,16 +8,15 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
-from pipeline.models.critic import critic_from_policy
 from pipeline.params.base import Finetuning
 from pipeline.params.optimize import Ppo
-from pipeline.training.ppo import next_prompts, ppo_optimization, prompt_stream
+from pipeline.training.ppo import next_prompts, prompt_stream
 from tests.conftest import PolicyMaker
 from tests.passages import ended
 from tests.tiny_models import FULL, LORA, changed
 from tests.training.off_sampler import bias_sampler
 from tests.training.recording import assert_only_trainable_parameters_changed, assert_same_bytes, snapshot
-from tests.training.toy_ppo import PROMPTS, count_e, roles_of, train
+from tests.training.toy_ppo import PROMPTS, count_e, train
 
 
 @pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
@@ -151,13 +149,6 @@ def test_training_stops_beyond_max_kl(
     assert len(recorder.rows) < 5
 
 
-def test_a_policy_without_value_head_is_refused(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
-) -> None:
-    with pytest.raises(TypeError, match="gae with 0 critics"):
-        train(make_policy(LORA), tokenizer, settings, compute)
-
-
 def test_scores_that_are_not_finite_stop_the_run(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
 ) -> None:
@@ -166,27 +157,6 @@ def test_scores_that_are_not_finite_stop_the_run(
     with pytest.raises(PipelineError):
         train(policy, tokenizer, settings, compute, score=lambda texts: torch.full((len(texts),), float("nan")))
     assert all(torch.equal(parameter, before[name]) for name, parameter in policy.named_parameters())
-
-
-@pytest.mark.parametrize(("kind", "left"), [("linear", 0.25), ("cosine", 0.5 - 0.5**1.5), ("constant", 1.0)])
-def test_the_value_head_has_its_own_learning_rate(
-    make_policy: PolicyMaker,
-    tokenizer: PreTrainedTokenizerBase,
-    settings: Ppo,
-    compute: Compute,
-    kind: str,
-    left: float,
-) -> None:
-    policy = make_policy(LORA, with_values=True)
-    plan = changed(settings, learning_rate=2e-3, critic_learning_rate=7e-3, lr_scheduler_type=kind)
-    optimization = ppo_optimization(roles_of(policy, tokenizer), plan, compute, 2)
-    groups = optimization.optimizer.param_groups
-    assert [group["lr"] for group in groups] == [2e-3, 7e-3]
-    for _ in range(6):  # of eight
-        optimization.step()
-    assert [group["lr"] for group in groups] == pytest.approx([left * 2e-3, left * 7e-3])
-    assert groups[1]["params"] == list(policy.value_head.parameters())
-    assert sum(len(group["params"]) for group in groups) == sum(p.requires_grad for p in policy.parameters())
 
 
 @pytest.mark.parametrize(("every", "steps"), [(0, []), (2, [2]), (1, [1, 2, 3])])
@@ -214,37 +184,6 @@ def test_the_same_seed_gives_the_same_bytes(
         assert_same_bytes(policies[0], policies[2])
 
 
-@pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
-def test_a_critic_of_its_own_learns_beside_the_policy(
-    make_policy: PolicyMaker,
-    policy_folder: Path,
-    tokenizer: PreTrainedTokenizerBase,
-    settings: Ppo,
-    whole_batches: Compute,
-    finetuning: Finetuning,
-) -> None:
-    policy = make_policy(finetuning)
-    critic = critic_from_policy(policy_folder, whole_batches, finetuning=finetuning, seed=0)
-    before = snapshot(policy), snapshot(critic)
-    reference = None if policy.has_adapters else make_policy()
-    plan = changed(settings, total_episodes=640, kl_coef=0.0, critic_learning_rate=1e-2, cliprange_value=10.0)
-    recorder = train(policy, tokenizer, plan, whole_batches, reference=reference, critic=critic)
-    assert_only_trainable_parameters_changed(policy, before[0])
-    assert_only_trainable_parameters_changed(critic, before[1])
-    explained = recorder.column("explained_variance")
-    assert sum(explained[-5:]) / 5 > 0.2 > explained[0], explained
-
-
-def test_a_warming_critic_leaves_the_policy_where_it_is(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute
-) -> None:
-    plan = changed(settings, total_episodes=48, critic_warmup_iterations=2)
-    recorder = train(make_policy(LORA, with_values=True), tokenizer, plan, compute)
-    assert recorder.column("ratio_max")[:2] == pytest.approx([1.0, 1.0], abs=1e-4)
-    assert recorder.column("kl_k3")[:3] == pytest.approx([0.0] * 3, abs=1e-6)
-    assert recorder.column("ratio_max")[2] > 1.001
-
-
 def test_another_sampler_is_warned_of_once(
     make_policy: PolicyMaker,
     tokenizer: PreTrainedTokenizerBase,
@@ -259,17 +198,6 @@ def test_another_sampler_is_warned_of_once(
     recorder = train(make_policy(LORA, with_values=True), tokenizer, settings, compute)
     assert min(recorder.column("sampler_kl")) > settings.max_sampler_kl and len(recorder.rows) == 2
     assert capsys.readouterr().out.count("away from the policy that is trained, more than max_sampler_kl 0.005") == 1
-
-
-@pytest.mark.parametrize("estimator", ["rloo", "group"])
-def test_without_a_critic_other_responses_are_the_baseline(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, bold: Ppo, whole_batches: Compute, estimator: str
-) -> None:
-    plan = changed(bold, advantage_estimator=estimator, samples_per_prompt=4)
-    scores = train(make_policy(FULL), tokenizer, plan, whole_batches, reference=make_policy()).column("score")
-    assert sum(scores[-2:]) / 2 > 2 * scores[0], scores
-    with pytest.raises(TypeError, match="1 critics"):
-        train(make_policy(FULL, with_values=True), tokenizer, plan, whole_batches, reference=make_policy())
 
 
 def test_episodes_of_a_prompt_are_adjacent(settings: Ppo) -> None:
@@ -308,3 +236,14 @@ def test_another_methods_policy_is_improved_against_the_first_reference(
     first = train(start, tokenizer, plan, compute, reference=make_policy()).rows[0]
     assert first["kl_k3"] > 0.05
     assert first["ratio_max"] == pytest.approx(1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("estimator", ["rloo", "group"])
+def test_without_a_critic_other_responses_are_the_baseline(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, bold: Ppo, whole_batches: Compute, estimator: str
+) -> None:
+    plan = changed(bold, advantage_estimator=estimator, samples_per_prompt=4)
+    scores = train(make_policy(FULL), tokenizer, plan, whole_batches, reference=make_policy()).column("score")
+    assert sum(scores[-2:]) / 2 > 2 * scores[0], scores
+    with pytest.raises(TypeError, match="1 critics"):
+        train(make_policy(FULL, with_values=True), tokenizer, plan, whole_batches, reference=make_policy())

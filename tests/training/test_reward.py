@@ -246,3 +246,16 @@ def test_pairs_that_are_read_alike_are_left_out(decoder_folder: Path, compute: C
     assert different_pairs(longer, [cut, other]) == [cut, other]
     with pytest.raises(PipelineError, match=r"all 1 pairs .* train_reward\.max_length"):
         different_pairs(texts, [cut])
+
+
+def test_validation_pairs_that_are_read_alike_are_not_measured(
+    decoder_folder: Path, text_pairs: list[PreferencePair], settings: TrainReward, compute: Compute
+) -> None:
+    same = " and so did I, and the ending is clever and the jokes are funny and my friends hated it"
+    alike = preference_pair("", f"great{same}", f"awful{same}")
+    found = []
+    for validation in (text_pairs[6:], [*text_pairs[6:], alike]):
+        model = create_reward_model(decoder_folder, compute, max_length=12, seed=0)
+        last = train(model, text_pairs[:6], settings, compute, validation=validation).rows[-1]
+        found.append({name: value for name, value in last.items() if name.startswith("validation_")})
+    assert found[0] and found[0] == pytest.approx(found[1], rel=1e-4)

@@ -19,7 +19,7 @@ from pipeline.validation.details import detail_pairs
 from pipeline.validation.near_duplicates import overlap, trigrams_of
 from pipeline.validation.summary import summarise_pairs
 from tests.tiny_models import byte_level_tokenizer, changed
-from tests.validation.test_contract import SETTINGS, pair, reasons_by_row
+from tests.validation.planted import SETTINGS, pair, reasons_by_row
 
 TEXTS = ("prompt", "chosen", "rejected")
 SPLITS = ("train", "validation", "test")

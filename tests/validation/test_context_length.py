@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from pipeline.errors import PipelineError
 from pipeline.validation.context_length import MeasuredPairs, PairMeter
 from tests.tiny_models import byte_level_tokenizer, changed
-from tests.validation.test_contract import SETTINGS
+from tests.validation.planted import SETTINGS
 
 Measure = Callable[..., MeasuredPairs]
 

@@ -3,81 +3,18 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from pandera.config import config_context
 
 from pipeline.errors import PipelineError
-from pipeline.params.schema import Rule, ValidatePreferences
-from pipeline.validation.context_length import MeasuredPairs
-from pipeline.validation.contract import ValidatedPairs, validate_pairs
+from pipeline.validation.contract import validate_pairs
 from pipeline.validation.reasons import REASONS
+from tests.validation.planted import SETTINGS, WARNED, pair, reasons_among_good, reasons_by_row, without
 
 ROOT = Path(__file__).resolve().parents[2]
-WARNED = (
-    "prefix_pair", "prompt_repeated", "scores_contradict_label", "bidi_control", "replacement_character", "mojibake",
-    "near_duplicate",
-)  # fmt: skip
-SETTINGS = ValidatePreferences(
-    max_characters=200,
-    max_length_ratio=4.0,
-    max_tokens=20,
-    over_context="drop",
-    near_duplicate_similarity=0.8,
-    max_quarantined_share=0.2,
-    min_pairs=2,
-    reject={rule: 1.0 for rule in get_args(Rule) if rule not in WARNED},
-    warn={rule: 1.0 for rule in get_args(Rule) if rule in WARNED},
-)
-Row = dict[str, Any]
-
-
-def pair(number: int, **changes: Any) -> Row:
-    """A good pair like no other; splits take turns."""
-    return {
-        "id": f"id-{number}",
-        "prompt_id": f"prompt-{number}",
-        "prompt": f"The film number {number} is",
-        "category": "all",
-        "chosen": f" a wonder of take {number}.",
-        "rejected": f" a bore of take {number}.",
-        "chosen_ended": True,
-        "rejected_ended": False,
-        "split": ("train", "validation", "test")[number % 3],
-        "margin": 0.25,
-        "chosen_score": 0.75,
-        "rejected_score": 0.5,
-        "source": "sampled",
-    } | changes
-
-
-def without(row: Row, field: str) -> Row:
-    return {name: value for name, value in row.items() if name != field}
-
-
-class Told:
-    """A meter that is told the tokens of the pairs, in their order."""
-
-    def __init__(self, tokens: Sequence[int]) -> None:
-        self._tokens = list(tokens)
-
-    def measure(self, rows: Sequence[Mapping[str, Any]]) -> MeasuredPairs:
-        told, self._tokens = self._tokens[: len(rows)], self._tokens[len(rows) :]
-        return MeasuredPairs(list(rows), told)
-
-
-def reasons_by_row(validated: ValidatedPairs) -> dict[int, list[str]]:
-    return {row["row"]: row["reasons"] for row in validated.quarantined}
-
-
-def reasons_among_good(*planted: Row) -> dict[int, list[str]]:
-    """Reasons by place among the planted rows (from 0), which stand between nine good rows on either side."""
-    good = [pair(number) for number in range(100, 118)]
-    found = reasons_by_row(validate_pairs([*good[:9], *planted, *good[9:]], SETTINGS))
-    return {row - 9: reasons for row, reasons in found.items()}
 
 
 def test_a_clean_set_passes_whole_in_its_order() -> None:
@@ -190,55 +127,6 @@ def test_length_ratio_includes_its_limit_and_works_both_ways() -> None:
     assert reasons_among_good(at_limit, chosen_longer, rejected_longer) == {1: ["length_ratio"], 2: ["length_ratio"]}
 
 
-def test_duplicate_id_keeps_the_first_row() -> None:
-    rows = [pair(1), pair(2, id="id-1"), pair(3), pair(4, id="id-1")]
-    assert reasons_among_good(*rows) == {1: ["duplicate_id"], 3: ["duplicate_id"]}
-
-
-def test_duplicate_pair_keeps_the_first_row() -> None:
-    first = pair(1, prompt="The caf\u00e9 is", chosen="  good film ")
-    again = first | {"id": "id-2", "prompt": " The  cafe\u0301 is", "chosen": "good film"}
-    assert reasons_among_good(first, again, pair(3)) == {1: ["duplicate_pair"]}
-
-
-def test_a_row_twice_is_a_duplicate_by_id_and_by_pair() -> None:
-    assert reasons_among_good(pair(1), pair(1)) == {1: ["duplicate_id", "duplicate_pair"]}
-
-
-def test_one_prompt_may_have_many_pairs() -> None:
-    assert reasons_among_good(pair(1), pair(1) | {"id": "id-2", "rejected": " another bore."}) == {}
-
-
-def test_contradictory_pair_quarantines_both_directions() -> None:
-    row = pair(1)
-    turned = row | {"id": "id-2", "chosen": row["rejected"], "rejected": row["chosen"] + " "}
-    assert reasons_among_good(row, pair(3), turned) == {0: ["contradictory_pair"], 2: ["contradictory_pair"]}
-
-
-def test_contradiction_across_splits_quarantines_both() -> None:
-    row = pair(1, split="train")
-    turned = row | {"id": "id-2", "split": "test", "chosen": row["rejected"], "rejected": row["chosen"]}
-    assert reasons_among_good(row, turned) == {0: ["contradictory_pair"], 1: ["contradictory_pair"]}
-
-
-def test_split_leakage_keeps_what_is_held_out_furthest() -> None:
-    train = pair(1, split="train", prompt="the FILM  is")
-    validation = pair(2, split="validation", prompt="The film is")
-    test = pair(3, split="test", prompt=" The film is")
-    assert reasons_among_good(train, validation, test) == {0: ["split_leakage"], 1: ["split_leakage"]}
-    assert reasons_among_good(validation, train) == {1: ["split_leakage"]}
-
-
-def test_a_copy_in_train_does_not_push_out_the_test_pair() -> None:
-    row = pair(1, split="train")
-    assert reasons_among_good(row, row | {"split": "test"}) == {0: ["split_leakage"]}
-
-
-def test_a_refused_row_makes_no_other_a_duplicate_or_a_leak() -> None:
-    refused = pair(1, split="test", margin=-1.0)
-    assert reasons_among_good(refused, pair(1, split="train")) == {0: ["negative_margin"]}
-
-
 def test_a_row_has_all_reasons_of_a_round_sorted() -> None:
     row = pair(1, id=None, chosen="\ud800")
     del row["split"]
@@ -298,7 +186,7 @@ def test_a_row_that_is_no_mapping_is_an_error() -> None:
 )
 def test_no_environment_variable_waves_bad_pairs_through(variable: str, value: str) -> None:
     code = (
-        "from tests.validation.test_contract import SETTINGS, pair\n"
+        "from tests.validation.planted import SETTINGS, pair\n"
         "from pipeline.validation.contract import validate_pairs\n"
         "print(len(validate_pairs([pair(1, chosen='')], SETTINGS).accepted))"
     )

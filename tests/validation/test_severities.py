@@ -8,7 +8,7 @@ from pipeline.errors import PipelineError
 from pipeline.params.schema import ValidatePreferences
 from pipeline.validation.contract import validate_pairs
 from pipeline.validation.thresholds import check_thresholds
-from tests.validation.test_contract import SETTINGS, Told, pair, reasons_among_good, reasons_by_row
+from tests.validation.planted import SETTINGS, Told, pair, reasons_among_good, reasons_by_row
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pipeline.validation.facts import facts_of
 from pipeline.validation.findings import Findings
 from pipeline.validation.reasons import REASONS
 from pipeline.validation.summary import summarise_pairs
-from tests.validation.test_contract import SETTINGS, WARNED
+from tests.validation.planted import SETTINGS, WARNED
 
 
 def pair(chosen: str, rejected: str, **changes: Any) -> dict[str, Any]:

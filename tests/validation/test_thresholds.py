@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import PipelineError
 from pipeline.validation.contract import validate_pairs
 from pipeline.validation.thresholds import check_thresholds, limit_that_keeps, threshold_problems
-from tests.validation.test_contract import SETTINGS, Told, pair
+from tests.validation.planted import SETTINGS, Told, pair
 
 
 def test_thresholds_pass_at_their_limits() -> None:

@@ -17,8 +17,9 @@ from pipeline.reading.formats import as_read, detect_format, select_fields
 from pipeline.reading.layouts.layout import Layout
 from pipeline.reading.layouts.recognition import fits
 from pipeline.reading.layouts.registry import LAYOUTS
-from tests.reading.layouts.examples import EXAMPLES, HI, say
+from tests.reading.layouts.examples import EXAMPLES
 from tests.reading.layouts.reading import preference, read, source
+from tests.reading.layouts.texts import HI, say
 from tests.tiny_models import changed
 
 UNUSED_SCORES = ("correctness", "coherence", "complexity")

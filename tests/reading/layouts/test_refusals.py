@@ -11,8 +11,9 @@ from pipeline.params.schema import Data, Params
 from pipeline.reading.formats import detect_format
 from pipeline.reading.layouts.registry import LAYOUTS
 from pipeline.reading.reasons import ADVICE
-from tests.reading.layouts.examples import EXAMPLES, say
+from tests.reading.layouts.examples import EXAMPLES
 from tests.reading.layouts.reading import read, source
+from tests.reading.layouts.texts import say
 from tests.tiny_models import changed
 
 FOLDER = Path(__file__).parents[3] / "pipeline" / "reading"

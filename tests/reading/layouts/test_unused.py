@@ -7,8 +7,9 @@ import pytest
 from pipeline.params.schema import Data, Params
 from pipeline.reading.formats import detect_format, select_fields
 from pipeline.reading.leftovers import unused_columns, unused_fields
-from tests.reading.layouts.examples import EXAMPLES, say
+from tests.reading.layouts.examples import EXAMPLES
 from tests.reading.layouts.reading import source
+from tests.reading.layouts.texts import say
 from tests.tiny_models import changed
 
 UNUSED: dict[str, tuple[list[str], list[str]]] = {

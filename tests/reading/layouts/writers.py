@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.reading.layouts.examples import say
+from tests.reading.layouts.texts import say
 
 
 @dataclass(frozen=True)

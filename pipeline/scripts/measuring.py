@@ -1,0 +1,67 @@
+"""The evaluator of the stages that measure policies, made ready once the memory is known to suffice."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pipeline.data.table_rows import PromptRow, TextRow
+from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
+from pipeline.evaluation.policy import Evaluator
+from pipeline.memory.fitting import check_fit
+from pipeline.memory.readings import stored_evaluation
+from pipeline.models.compute import Compute
+from pipeline.params.evaluation import Scoring
+from pipeline.stage.execution import Stage
+
+
+class Measured(NamedTuple):
+    """What a stage will sample and measure, which decides how much memory it needs."""
+
+    prompts: Sequence[PromptRow]
+    samples: int
+    """The most continuations that are sampled at one time, of all prompts together."""
+    texts: Sequence[TextRow] = ()
+    """Texts whose perplexity is measured."""
+    policies: int = 2
+    """Policies in memory at the same time, the SFT policy among them."""
+
+
+def open_evaluator(
+    stage: Stage, compute: Compute, settings: Scoring, measured: Measured, *, section: str, measures_again: bool = False
+) -> Evaluator:
+    """Judge, reward model and SFT policy, from the inputs of the stage that runs.
+
+    Args:
+        settings: the section of params.yaml that has batch size and resamples.
+        section: its name, for an error about memory.
+        measures_again: with the second judge beside the first one.
+
+    Raises:
+        PipelineError: the memory does not suffice, or reward model and policy were trained on texts of other formats.
+    """
+    stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
+    folders = InstrumentFolders(
+        judge=stage.input("artifacts/evaluation_judge"),
+        reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
+        reference=stage.input("artifacts/sft"),
+        second_judge=stage.input("artifacts/second_judge") if measures_again else None,
+    )
+    work = stored_evaluation(
+        section,
+        (folders.reference, folders.reward_model),
+        settings,
+        stage.params.sampling,
+        prompts=[row["prompt"] for row in measured.prompts],
+        samples=measured.samples,
+        texts=measured.texts,
+        policies=measured.policies,
+    )
+    check_fit(work, stage.params.runtime)
+    return load_evaluator(
+        folders,
+        chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
+        settings=settings,
+        sampling=stage.params.sampling,
+        compute=compute,
+        seed=stage.params.seed,
+        resume=stage.resume,
+    )
