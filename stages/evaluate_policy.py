@@ -24,7 +24,8 @@ def main(stage: Stage, method: str, seed: str) -> None:
     stage.input(f"artifacts/inputs/{method}")  # hybrid's adapters lie on the policy in there
     compute = stage.start_compute()
     measured, settings = Measured(prompts, len(prompts), texts), stage.params.evaluate_policy
-    evaluator = open_evaluator(stage, compute, settings, measured, section="evaluate_policy", measures_again=True)
+    second = stage.input("artifacts/second_judge")
+    evaluator = open_evaluator(stage, compute, settings, measured, section="evaluate_policy", second_judge=second)
     policy = load_policy(stage.input(f"artifacts/policies/{method}/seed-{seed}"), compute, finetuning=None)
     start = perf_counter()
     samples = evaluator.sample_and_score(policy, prompts, title=f"{method} samples", baseline=baseline)

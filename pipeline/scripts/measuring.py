@@ -1,6 +1,7 @@
 """The evaluator of the stages that measure policies, made ready once the memory is known to suffice."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.data.table_rows import PromptRow, TextRow
@@ -26,14 +27,20 @@ class Measured(NamedTuple):
 
 
 def open_evaluator(
-    stage: Stage, compute: Compute, settings: Scoring, measured: Measured, *, section: str, measures_again: bool = False
+    stage: Stage,
+    compute: Compute,
+    settings: Scoring,
+    measured: Measured,
+    *,
+    section: str,
+    second_judge: Path | None = None,
 ) -> Evaluator:
     """Judge, reward model and SFT policy, from the inputs of the stage that runs.
 
     Args:
         settings: the section of params.yaml that has batch size and resamples.
         section: its name, for an error about memory.
-        measures_again: with the second judge beside the first one.
+        second_judge: folder of the judge that measures beside the first one.
 
     Raises:
         PipelineError: the memory does not suffice, or reward model and policy were trained on texts of other formats.
@@ -43,7 +50,7 @@ def open_evaluator(
         judge=stage.input("artifacts/evaluation_judge"),
         reward_model=stage.input("artifacts/inputs/ppo/reward_model"),
         reference=stage.input("artifacts/sft"),
-        second_judge=stage.input("artifacts/second_judge") if measures_again else None,
+        second_judge=second_judge,
     )
     work = stored_evaluation(
         section,

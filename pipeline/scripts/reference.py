@@ -24,13 +24,14 @@ def open_reference(stage: Stage, folder: Path, pairs: Sequence[TokenizedPair], c
     Raises:
         PipelineError: the memory does not suffice.
     """
-    finetuning = stage.params.optimize.dpo.finetuning
+    method = stage.params.optimize.dpo.finetuning.method
+    quantization = stage.params.optimize.dpo.finetuning.quantization
     work = reference(
         Model.of(config_of(folder), writes=True),
         batch=stage.params.score_reference.batch_size,
         pairs=dpo_examples([(pair.chosen, pair.rejected) for pair in pairs]),
-        widened=finetuning.method == "full",
-        quantization=finetuning.quantization,
+        widened=method == "full",
+        quantization=quantization,
     )
     check_fit(work, stage.params.runtime)
-    return load_reference(folder, compute, method=finetuning.method, quantization=finetuning.quantization)
+    return load_reference(folder, compute, method=method, quantization=quantization)

@@ -61,9 +61,17 @@ def attribute_path(node: ast.AST) -> list[str]:
     return []
 
 
-def read_params(script: Path) -> set[str]:
+def read_script(name: str) -> ast.Module:
+    """What a script does: its own lines, and those of the modules in pipeline/scripts that it imports."""
+    tree = ast.parse((ROOT / f"stages/{name}.py").read_text())
+    modules = [node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module]
+    shared = [ROOT / f"{module.replace('.', '/')}.py" for module in modules if module.startswith("pipeline.scripts.")]
+    return ast.Module([*tree.body, *(node for file in shared for node in ast.parse(file.read_text()).body)], [])
+
+
+def read_params(name: str) -> set[str]:
     """Dotted keys that a script reads from `stage.params`, and `runtime` where it starts computing."""
-    tree = ast.parse(script.read_text())
+    tree = read_script(name)
     inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     keys = set()
     for node in ast.walk(tree):
@@ -72,7 +80,7 @@ def read_params(script: Path) -> set[str]:
             keys.add(".".join(path[2:]))
         if path == ["stage", "start_compute"]:
             keys.add("runtime")
-    if "" in keys and (reader := READERS.get(script.stem)) is not None:
+    if "" in keys and (reader := READERS.get(name)) is not None:
         # where a chat judge is decides no result, so no stage declares it
         keys = keys - {""} | keys_read(reader, load_params(ROOT / "params.yaml")) - {"judge.endpoint"}
     return keys
@@ -191,7 +199,7 @@ def test_a_stage_that_the_graph_cannot_be_written_for_is_named(tmp_path: Path, g
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_parameter_that_is_read_is_declared(name: str) -> None:
-    read, declared = read_params(ROOT / f"stages/{name}.py"), declared_params(name)
+    read, declared = read_params(name), declared_params(name)
     assert "" not in read, "the whole of stage.params is passed on: which keys are read cannot be told"
     assert {key for key in read if not any(covers(one, key) for one in declared)} == set()
 
@@ -202,7 +210,7 @@ def test_every_parameter_that_is_declared_is_read(name: str) -> None:
         used = {key for other in MODEL_SCRIPTS for key in declared_params(other)}
         assert {key for key in used if not any(covers(one, key) for one in declared_params(name))} == set()
         return
-    read, declared = read_params(ROOT / f"stages/{name}.py"), declared_params(name)
+    read, declared = read_params(name), declared_params(name)
     assert {key for key in declared if not any(covers(key, one) or covers(one, key) for one in read)} == set()
 
 
@@ -218,7 +226,7 @@ def test_every_path_that_a_script_names_is_declared(name: str) -> None:
     deps = [dep for dep in stage["deps"] if not dep.endswith(".py")]
     outs = [next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"] + stage.get("metrics", [])]
     named: dict[str, set[str]] = {"input": set(), "output": set(), "write_json": set(), "write_history": set()}
-    for node in ast.walk(ast.parse((ROOT / f"stages/{name}.py").read_text())):
+    for node in ast.walk(read_script(name)):
         if isinstance(node, ast.Call) and attribute_path(node.func)[:1] == ["stage"] and node.args:
             found = literal(node.args[0])
             if node.func.attr in named and found is not None:  # type: ignore[attr-defined]
