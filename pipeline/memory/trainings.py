@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from transformers import PreTrainedTokenizerBase
 
@@ -12,6 +12,10 @@ from pipeline.kernels.packing import group_pair
 from pipeline.memory.work import Example, Model, Rollout, Work, largest
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.params.base import Finetuning, OptimizerName
+
+OnPolicy = Literal["ppo", "hybrid"]
+"""Methods that train on what the policy samples meanwhile."""
+ON_POLICY: tuple[OnPolicy, ...] = get_args(OnPolicy)
 
 
 class Supervised(Protocol):
@@ -139,33 +143,33 @@ def ppo_work(
     scorer: Any,
     settings: Experience,
     *,
-    section: str,
+    method: OnPolicy = "ppo",
     prompts: Sequence[int],
     new_tokens: int,
     max_prompt_tokens: int | None = None,
-    apart: bool = False,
 ) -> Work:
     """PPO or hybrid.
 
     Args:
         config: of the policy.
         scorer: config of the reward model.
-        section: of params.yaml, with `settings`.
+        settings: of `optimize.ppo` or `optimize.hybrid` in params.yaml.
+        method: hybrid starts elsewhere than at its reference, which for it is a model of its own and not the policy
+            with its adapters off.
         prompts: tokens of each.
         new_tokens: sampled for each.
         max_prompt_tokens: of `sampling`; the reward model reads whole prompts.
-        apart: the reference is not the policy with its adapters off, but a model of its own.
     """
     kept = kept_prompts(prompts, max_prompt_tokens)
     own_critic = settings.advantage_estimator == "gae" and settings.critic != "shared"
     return Work(
-        section=section,
+        section=f"optimize.{method}",
         length_key="sampling.max_new_tokens",
         model=Model.of(config, writes=True),
         finetuning=settings.finetuning,
         batch=settings.per_device_train_batch_size,
         examples=tuple(Example.of_text(length, new_tokens) for length in kept),
-        frozen=int(apart or settings.finetuning.method == "full"),
+        frozen=int(method == "hybrid" or settings.finetuning.method == "full"),
         critics=int(own_critic),
         optimizer=settings.optimizer,
         rollout=Rollout(

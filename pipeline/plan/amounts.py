@@ -11,7 +11,7 @@ from pipeline.check.models import Readers
 from pipeline.check.settings import Settings
 from pipeline.check.sources import ReadData
 from pipeline.data.table_rows import TextRow
-from pipeline.memory.trainings import dpo_work, ppo_work, reward_work, sft_work
+from pipeline.memory.trainings import ON_POLICY, dpo_work, ppo_work, reward_work, sft_work
 from pipeline.memory.work import Example, Work
 from pipeline.plan.models import PlannedModels
 from pipeline.preferences.pair import PreferencePair
@@ -173,13 +173,12 @@ def _assumed_trainings(models: PlannedModels, settings: Settings, pairs: Mapping
             models.policy_config,
             models.scorer_config,
             sizes.ppo if method == "ppo" else sizes.hybrid,
-            section=f"optimize.{method}",
+            method=method,
             prompts=[max(1, settings.lengths.reference - new)] * _MOST_TEXTS,
             new_tokens=new,
             max_prompt_tokens=settings.lengths.prompt_tokens,
-            apart=method == "hybrid",
         )
-        for method in ("ppo", "hybrid")
+        for method in ON_POLICY
         if method in settings.methods
     ]
     return [models.exact(work) for work in works]
