@@ -63,7 +63,9 @@ def test_no_function_has_more_than_7_parameters() -> None:
 
 
 def test_lines_and_parameters_are_counted() -> None:
-    source = "class A:\n    def f(self, a, /, b, *c, d=1, **e):\n        # why\n        return a\n\nasync def g(): ...\n"
+    source = (
+        "class A:\n    def f(self, a, /, b, *c, d=1, **e):\n        # why\n        return a\n\nasync def g(): ...\n"
+    )
     method, function = sorted(functions(source), key=lambda one: one.name)
     assert (lines_of(method), parameters_of(method)) == (3, 3)
     assert (lines_of(function), parameters_of(function)) == (1, 0)
