@@ -66,7 +66,7 @@ def _tell(fit: Fit, work: Work, findings: Findings) -> str:
 def trainings_of(
     data: ReadData, pairs: Sequence[PreferencePair], readers: Readers, settings: Settings
 ) -> Iterator[Work]:
-    """Those of the run, in its order."""
+    """The trainings of the run, in its order."""
     sizes, limits, policy = settings.trainings, settings.lengths, readers.config
     prompts = [row["prompt"] for row in data.prepared.prompts["train"]]
     known = [pair for pair in pairs if pair.split == "train"] if settings.collect.source != "sampled" else None

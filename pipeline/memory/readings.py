@@ -19,7 +19,7 @@ from pipeline.params.schema import Sampling
 
 
 def collection(policy: Model, sampling: Sampling, *, prompts: Sequence[int], samples: int) -> Reading:
-    """collect_preferences, where the policy samples.
+    """The stage collect_preferences, where the policy samples.
 
     Args:
         prompts: tokens of each.
@@ -37,7 +37,7 @@ def collection(policy: Model, sampling: Sampling, *, prompts: Sequence[int], sam
 def reference(
     policy: Model, *, batch: int, pairs: Sequence[Example], widened: bool, quantization: Quantization = "none"
 ) -> Reading:
-    """score_reference.
+    """The stage score_reference.
 
     Args:
         batch: pairs at once.
@@ -64,7 +64,7 @@ def reference(
 
 
 def reward_evaluation(scorer: Model, *, batch: int, longest: int, number: int, texts: int) -> Reading:
-    """evaluate_reward, which tries out whole batches.
+    """The stage evaluate_reward, which scores whole batches without splitting them.
 
     Args:
         batch: texts at once.
@@ -84,7 +84,7 @@ def reward_evaluation(scorer: Model, *, batch: int, longest: int, number: int, t
 
 
 def stored_reward_evaluation(folder: Path, settings: EvaluateReward, passages: Sequence[Passage]) -> Reading:
-    """The same of a reward model that is there, and of the texts that it is measured on."""
+    """The stage evaluate_reward with a reward model that is there, and the texts that it is measured on."""
     tokenizer, config = load_reward_tokenizer(folder), config_of(folder)
     # as long as it was trained on, see `load_reward_model`
     limit = min(tokenizer.model_max_length, longest_text(config) or tokenizer.model_max_length)
@@ -163,7 +163,7 @@ def evaluation(
 def stored_evaluation(
     section: str, folders: tuple[Path, Path], measured: Measured, settings: Scoring, sampling: Sampling
 ) -> Reading:
-    """The same, of models and texts that are there.
+    """The same stage with models and texts that are there.
 
     Args:
         section: of params.yaml, with `settings`.
@@ -188,6 +188,6 @@ def stored_evaluation(
 
 
 def _sampled(sampling: Sampling, prompts: Sequence[int], samples: int) -> Rows:
-    """What a stage samples."""
+    """The rows that a stage samples at once."""
     longest = max(kept_prompts(prompts, sampling.max_prompt_tokens), default=1)
     return Rows(max(1, min(sampling.batch_size, samples)), longest + sampling.max_new_tokens)

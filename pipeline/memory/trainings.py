@@ -32,14 +32,14 @@ class Supervised(Protocol):
 
 
 class Preference(Supervised, Protocol):
-    """The same of DPO."""
+    """What decides the memory of DPO."""
 
     @property
     def reference(self) -> str: ...
 
 
 class Experience(Protocol):
-    """The same of PPO."""
+    """What decides the memory of PPO and hybrid."""
 
     @property
     def finetuning(self) -> Finetuning: ...
@@ -56,14 +56,22 @@ class Experience(Protocol):
 
 
 def sft_work(config: Any, settings: Supervised, examples: Sequence[Example]) -> Work:
-    """Args: examples: prompts with their responses, cut at `max_length`."""
+    """The stage train_sft.
+
+    Args:
+        examples: prompts with their responses, cut at `max_length`.
+    """
     return _supervised(
         Model.of(config, writes=True), settings, examples, "train_sft", length_key="train_sft.max_length"
     )
 
 
 def reward_work(config: Any, settings: Supervised, examples: Sequence[Example]) -> Work:
-    """Args: examples: pairs as `reward_examples` gives them."""
+    """The stage train_reward.
+
+    Args:
+        examples: pairs as `reward_examples` gives them.
+    """
     return _supervised(
         Model.of(config, writes=False), settings, examples, "train_reward", length_key="train_reward.max_length"
     )
@@ -99,12 +107,16 @@ def _characters(pair: tuple[Passage, Passage]) -> int:
 
 
 def _prompt(one: list[int], other: list[int]) -> int:
-    """Tokens that both begin with."""
+    """How many tokens both texts begin with, which the network then reads once."""
     return len(group_pair(one, other)[0][0].prompt_ids) if one[:1] == other[:1] else 0
 
 
 def dpo_work(config: Any, settings: Preference, examples: Sequence[Example]) -> Work:
-    """Args: examples: pairs."""
+    """DPO.
+
+    Args:
+        examples: pairs as `dpo_examples` gives them.
+    """
     model = Model.of(config, writes=True)
     work = _supervised(model, settings, examples, "optimize.dpo", length_key="score_reference.max_length")
     return replace(work, frozen=int(settings.reference == "frozen_copy"))
@@ -182,11 +194,11 @@ def ppo_work(
 
 
 def prompt_tokens(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[int]:
-    """Tokens of each prompt; of many, of the longest and some of the others."""
+    """The tokens of each prompt; of many prompts those of the longest and of some others, see `largest`."""
     chosen = largest(prompts, len)
     return [len(ids) for ids in tokenizer(chosen, verbose=False)["input_ids"]] if chosen else []
 
 
 def kept_prompts(prompts: Sequence[int], max_prompt_tokens: int | None) -> list[int]:
-    """Tokens that a policy reads of prompts of so many, see `encode_prompt`."""
+    """The tokens that a policy reads of each prompt: at most `max_prompt_tokens`, see `encode_prompt`."""
     return [length if max_prompt_tokens is None else min(length, max_prompt_tokens) for length in prompts]

@@ -24,7 +24,7 @@ UNKNOWN = 1_000
 
 @dataclass(frozen=True)
 class Texts:
-    """Some texts; lengths are means in tokens."""
+    """How many texts of one kind there are, and their mean lengths in tokens."""
 
     count: int
     prompt: float
@@ -34,12 +34,16 @@ class Texts:
 
     @property
     def length(self) -> float:
-        """Of a prompt with its response."""
+        """Mean length of a prompt with its response."""
         return self.prompt + self.response
 
     @classmethod
     def of(cls, count: int, sizes: Sequence[tuple[int, int]]) -> "Texts":
-        """Args: sizes: tokens of prompt and response of some of them."""
+        """Texts of which some were measured.
+
+        Args:
+            sizes: tokens of prompt and response of some of them.
+        """
         if not sizes:
             return cls(count, 0.0)
         prompts, responses = (sum(size) / len(sizes) for size in zip(*sizes, strict=True))
@@ -48,7 +52,7 @@ class Texts:
 
 @dataclass(frozen=True)
 class Amounts:
-    """Of one run."""
+    """How much goes through each stage of one run."""
 
     rows: int
     """Of the sources."""

@@ -9,7 +9,7 @@ from pipeline.plan.models import PlannedModels
 
 
 def reading_works(params: Params, models: PlannedModels, amounts: Amounts) -> dict[str, Reading]:
-    """By stage; collect_preferences only where the policy samples."""
+    """The stages that train nothing, by name; collect_preferences only where the policy samples."""
     works: dict[str, Reading] = {}
     if params.collect_preferences.source == "sampled":
         some = [amounts.prompts[split] for split in ("train", "validation", "test")]
