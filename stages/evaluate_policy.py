@@ -7,11 +7,12 @@ from pipeline.data.table_rows import PromptRow, TextRow
 from pipeline.data.tables import write_table
 from pipeline.evaluation.policy import ScoredSample
 from pipeline.evaluation.policy_metrics import last_metrics, policy_metrics
+from pipeline.memory.readings import Measured
 from pipeline.models.policy import load_policy
 from pipeline.results.checkpoints import Checkpoints
 from pipeline.results.document import read_document
 from pipeline.results.policies import TrainedMetrics
-from pipeline.scripts.measuring import Measured, open_evaluator
+from pipeline.scripts.measuring import open_evaluator
 from pipeline.stage.execution import Stage
 from pipeline.stage.run import run_stage
 

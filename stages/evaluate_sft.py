@@ -7,8 +7,9 @@ from pipeline.data.table_rows import PromptRow, TextRow
 from pipeline.data.tables import write_table
 from pipeline.evaluation.best_of_n import best_of_n_points
 from pipeline.evaluation.policy_metrics import policy_metrics
+from pipeline.memory.readings import Measured
 from pipeline.results.policies import Frontier
-from pipeline.scripts.measuring import Measured, open_evaluator
+from pipeline.scripts.measuring import open_evaluator
 from pipeline.stage.execution import Stage
 from pipeline.stage.run import run_stage
 

@@ -5,9 +5,10 @@ import json
 from pipeline.data.records import read_rows
 from pipeline.data.table_rows import PromptRow
 from pipeline.evaluation.regressions import category_lines, find_regressions, first_of_each_category
+from pipeline.memory.readings import Measured
 from pipeline.models.folders import link_files
 from pipeline.models.policy import load_policy
-from pipeline.scripts.measuring import Measured, open_evaluator
+from pipeline.scripts.measuring import open_evaluator
 from pipeline.stage.execution import Stage
 from pipeline.stage.run import run_stage
 from pipeline.training.ppo_inputs import hand_on

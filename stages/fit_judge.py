@@ -11,10 +11,9 @@ from pipeline.evaluation.held_out_labels import (
     measure_finished,
     measure_second,
 )
-from pipeline.judges.finished import FinishedJudges
 from pipeline.judges.loading import save_no_judge
-from pipeline.models.text_format import read_text_format
 from pipeline.results.judges import JudgeGate
+from pipeline.scripts.judges import finished_judges
 from pipeline.stage.execution import Stage
 from pipeline.stage.run import run_stage
 
@@ -24,14 +23,7 @@ def main(stage: Stage) -> None:
     kind, second_kind, least = stage.params.judge.kind, stage.params.judge.second, stage.params.judge.min_accuracy
     test = read_rows(stage.input("artifacts/data/labels/test.jsonl"), LabelRow)
     labels = HeldOutLabels(test, stage.params.fit_judge.window_words, stage.params.judge.measured_pairs)
-    finished = FinishedJudges(
-        chat=stage.params.judge.chat,
-        reward_model=stage.params.judge.reward_model,
-        endpoint=stage.judge_endpoint,
-        store=stage.verdict_store,
-        start_compute=stage.start_compute,
-        text_format=read_text_format(stage.input("artifacts/data/text_format.json")),
-    )
+    finished = finished_judges(stage)
     scale = [text for pair in labels.pairs for text in pair]
     ranks, measures = stage.output("artifacts/judge"), stage.output("artifacts/evaluation_judge")
     again = stage.output("artifacts/second_judge")

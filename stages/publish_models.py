@@ -4,15 +4,15 @@ import json
 
 from pipeline.models.checkpoints import save_whole
 from pipeline.models.folders import link_files
-from pipeline.models.text_format import read_text_format
 from pipeline.project.hashing import sha256
 from pipeline.release.card import model_card, policy_facts, reward_model_facts
 from pipeline.release.origins import made_by
-from pipeline.release.serving import own_template, tell_of_policy, tell_of_reward_model, trained_template
+from pipeline.release.serving import tell_of_policy, tell_of_reward_model
 from pipeline.release.statement import provenance_statement
 from pipeline.results.comparison import Comparison
 from pipeline.results.document import read_document
 from pipeline.results.reward import RewardMetrics
+from pipeline.scripts.release import released_template
 from pipeline.stage.execution import Stage
 from pipeline.stage.run import run_stage
 
@@ -24,7 +24,7 @@ def main(stage: Stage) -> None:
     facts = {name: policy_facts(name, comparison, rows) for name in ("sft", *stage.params.optimize.methods)}
     reward_metrics = read_document(stage.input("reports/reward_model/metrics.json"), RewardMetrics)
     facts["reward_model"] = reward_model_facts(comparison, reward_metrics)
-    template = read_template(stage)
+    template = released_template(stage)
     for name, known in facts.items():
         source, producer, section = made_by(name, comparison)
         folder = stage.output("artifacts/release") / name
@@ -48,14 +48,6 @@ def main(stage: Stage) -> None:
         )
         (folder / "provenance.json").write_text(json.dumps(statement, indent=2, sort_keys=True) + "\n")
         print(f"artifacts/release/{name}: {len(files)} files of {source}, README.md, provenance.json", flush=True)
-
-
-def read_template(stage: Stage) -> str | None:
-    """The one that wrote the texts of training, or else one that writes what they look like."""
-    if read_text_format(stage.input("artifacts/data/text_format.json")).template is not None:
-        return own_template(stage.input("artifacts/sft"))
-    with stage.input("artifacts/preferences/accepted/train.jsonl").open() as rows:
-        return trained_template(json.loads(row)["prompt"] for row in rows)
 
 
 if __name__ == "__main__":

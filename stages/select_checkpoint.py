@@ -3,12 +3,13 @@
 from pipeline.data.records import read_records, read_rows, write_records
 from pipeline.data.table_rows import PromptRow
 from pipeline.evaluation.checkpoints import checkpoint_folders, choose_step, last_step, score_checkpoints
+from pipeline.memory.readings import Measured
 from pipeline.models.checkpoints import keep_checkpoint
 from pipeline.results.checkpoints import Checkpoints
 from pipeline.results.document import read_document
 from pipeline.results.judges import JudgeGate
 from pipeline.results.repair import Repair
-from pipeline.scripts.measuring import Measured, open_evaluator
+from pipeline.scripts.measuring import open_evaluator
 from pipeline.stage.execution import Stage
 from pipeline.stage.run import run_stage
 

@@ -1,15 +1,12 @@
 """train_dpo: train the SFT policy with DPO on the pairs and their cached reference log-probs, with one seed."""
 
-from pipeline.memory.fitting import check_fit
-from pipeline.memory.trainings import dpo_examples, dpo_work
 from pipeline.models.checkpoints import PolicyFolder
-from pipeline.models.folders import config_of
-from pipeline.models.policy import load_policy, load_reference, load_tokenizer
+from pipeline.models.policy import load_tokenizer
 from pipeline.preferences.scored import read_scored_pairs, read_tokenized_pairs
+from pipeline.scripts.dpo import load_networks
 from pipeline.stage.execution import Stage
 from pipeline.stage.run import run_stage
 from pipeline.training.dpo import train_dpo
-from pipeline.training.optimizer import check_optimizer
 from pipeline.training.run import TrainingRun
 from pipeline.training.schedule import checkpoint_steps, supervised_steps
 
@@ -25,14 +22,8 @@ def main(stage: Stage, seed: str) -> None:
     kept = checkpoint_steps(supervised_steps(len(pairs), settings), settings.save_steps)
     compute = stage.start_compute(output_bytes=output.size(settings.finetuning, checkpoints=len(kept)))
 
-    examples = dpo_examples([(pair.chosen, pair.rejected) for pair in pairs])
-    check_optimizer(settings.optimizer)
-    check_fit(dpo_work(config_of(sft), settings, examples), stage.params.runtime)
     tokenizer = load_tokenizer(sft)
-    policy = load_policy(sft, compute, finetuning=settings.finetuning, seed=int(seed))
-    copied = settings.reference == "frozen_copy"
-    tuning = settings.finetuning
-    reference = load_reference(sft, compute, method=tuning.method, quantization=tuning.quantization) if copied else None
+    policy, reference = load_networks(stage, sft, pairs, compute, seed=int(seed))
     run = TrainingRun(
         compute,
         int(seed),
@@ -41,15 +32,8 @@ def main(stage: Stage, seed: str) -> None:
         on_checkpoint=lambda step: output.save_step(policy, step),
         resume=stage.resume,
     )
-    step = train_dpo(
-        policy,
-        pairs,
-        settings,
-        run,
-        pad_token_id=tokenizer.pad_token_id,
-        reference=reference,
-        validation=validation,
-    )
+    pad = tokenizer.pad_token_id
+    step = train_dpo(policy, pairs, settings, run, pad_token_id=pad, reference=reference, validation=validation)
     output.save(policy, tokenizer, step=step)
     stage.write_history(f"reports/training/dpo/seed-{seed}.jsonl")
 

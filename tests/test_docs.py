@@ -33,6 +33,21 @@ def test_every_named_test_exists(file: str, name: str) -> None:
     assert name in functions
 
 
+def files_named(text: str) -> set[str]:
+    return set(re.findall(r"`((?:[\w-]+/)+[\w-]+\.py)`", text))
+
+
+def test_one_pair_is_followed_through_fifteen_files_to_the_dpo_loss_and_eight_more_to_the_ppo_reward() -> None:
+    to_dpo, to_ppo = (
+        files_named((ROOT / "docs/architecture.md").read_text().split(heading)[1].split(end)[0])
+        for heading, end in (
+            ("## One pair, from the raw row to the DPO loss", "In steps 1 and 2"),
+            ("## The same pair, to the PPO reward", "What they call"),
+        )
+    )
+    assert (len(to_dpo), len(to_ppo), to_dpo & to_ppo) == (15, 8, set())
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text()):

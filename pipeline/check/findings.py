@@ -25,23 +25,23 @@ class Table:
 
 @dataclass
 class Findings:
-    """Collected from all parts of a check, in the order in which they look."""
+    """What all parts of a check have found, in the order in which they look."""
 
     tables: list[Table] = field(default_factory=list)
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
     def error(self, message: str, key: str | None = None, value: Any = None) -> None:
-        """What stops the run, now or after hours."""
+        """Add what stops the run, at once or after hours."""
         self.errors.append(Problem(message, key, value))
 
     def warning(self, message: str, key: str | None = None, value: Any = None) -> None:
-        """What makes a run worth less than it could be."""
+        """Add what makes a run worth less than it could be."""
         self.warnings.append(Problem(message, key, value))
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
-        """What stops a stage is an error of the check, which looks on at what does not depend on it."""
+        """Make a PipelineError of the block an error of the check, which goes on with what does not depend on it."""
         try:
             yield
         except PipelineError as error:

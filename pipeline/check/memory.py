@@ -13,7 +13,15 @@ from pipeline.data.passages import Passage
 from pipeline.data.table_rows import TextRow
 from pipeline.memory.conditions import Conditions
 from pipeline.memory.fitting import Fit, estimate_fit
-from pipeline.memory.trainings import dpo_work, ppo_work, prompt_tokens, reward_examples, reward_work, sft_work
+from pipeline.memory.trainings import (
+    ON_POLICY,
+    dpo_work,
+    ppo_work,
+    prompt_tokens,
+    reward_examples,
+    reward_work,
+    sft_work,
+)
 from pipeline.memory.work import Example, Model, Work, largest
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.preferences.pair import PreferencePair
@@ -58,7 +66,7 @@ def _tell(fit: Fit, work: Work, findings: Findings) -> str:
 def trainings_of(
     data: ReadData, pairs: Sequence[PreferencePair], readers: Readers, settings: Settings
 ) -> Iterator[Work]:
-    """Those of the run, in its order."""
+    """The trainings of the run, in its order."""
     sizes, limits, policy = settings.trainings, settings.lengths, readers.config
     prompts = [row["prompt"] for row in data.prepared.prompts["train"]]
     known = [pair for pair in pairs if pair.split == "train"] if settings.collect.source != "sampled" else None
@@ -70,17 +78,16 @@ def trainings_of(
         yield reward_work(readers.reward_config, sizes.reward, _scored(prompts, known, readers, settings, end=end))
     if "dpo" in settings.methods:
         yield dpo_work(policy, sizes.dpo, _compared(prompts, known, readers.policy, settings))
-    for method in ("ppo", "hybrid"):
+    for method in ON_POLICY:
         if method in settings.methods:
             yield ppo_work(
                 policy,
                 readers.reward_config,
                 sizes.ppo if method == "ppo" else sizes.hybrid,
-                section=f"optimize.{method}",
+                method=method,
                 prompts=prompt_tokens(readers.policy, prompts),
                 new_tokens=limits.new_tokens,
                 max_prompt_tokens=limits.prompt_tokens,
-                apart=method == "hybrid",
             )
 
 

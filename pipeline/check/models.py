@@ -19,11 +19,11 @@ _CHECKPOINTS, _ADAPTERS = 6, 0.5
 
 @dataclass(frozen=True)
 class Readers:
-    """Who reads the texts, as far as they could be loaded."""
+    """The tokenizers and configs of the models that read the texts, as far as they could be loaded."""
 
     policy: PreTrainedTokenizerBase
     folder: Path
-    """With the policy's tokenizer, as artifacts/models/policy will have it."""
+    """A folder with the policy's tokenizer, as artifacts/models/policy will have it."""
     config: Any
     """Of the policy."""
     reward: PreTrainedTokenizerBase
@@ -36,7 +36,7 @@ class Readers:
 
     @property
     def reward_positions(self) -> int | None:
-        """The same of the reward model."""
+        """The longest sequence of the reward model, in tokens."""
         return longest_text(self.reward_config)
 
 
@@ -114,7 +114,7 @@ def _check_stop_tokens(settings: Settings, readers: Readers, findings: Findings)
 
 
 def _check_space(settings: Settings, findings: Findings) -> None:
-    """Roughly: what the weights of all policies will take."""
+    """Warn where the weights of all policies, estimated roughly, will take more than the disk has free."""
     folder = Path(locate(settings.models.policy, key="models.policy.source").name)
     if not folder.is_dir():
         return

@@ -1,4 +1,4 @@
-"""The parameters that a check looks at. Others, such as learning rates, decide nothing that it could know."""
+"""The parameters that the check reads: those whose effect is known before training, so no learning rates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from pipeline.params.schema import (
 
 @dataclass(frozen=True)
 class MaxLengths:
-    """Tokens, each by the key of params.yaml that sets it."""
+    """The limits on lengths, in tokens."""
 
     sft: int
     reward: int
@@ -33,7 +33,7 @@ class MaxLengths:
 
 @dataclass(frozen=True)
 class SupervisedSizes:
-    """What decides how much goes through a trainer on a fixed data set at once."""
+    """What decides how many examples a trainer on a fixed data set reads at once."""
 
     finetuning: Finetuning
     per_device_train_batch_size: int
@@ -48,14 +48,14 @@ class SupervisedSizes:
 
 @dataclass(frozen=True)
 class DpoSizes(SupervisedSizes):
-    """The same of DPO."""
+    """What decides how many pairs DPO reads at once."""
 
     reference: str
 
 
 @dataclass(frozen=True)
 class PpoSizes:
-    """The same of PPO."""
+    """What decides how many episodes PPO samples and reads at once."""
 
     finetuning: Finetuning
     per_device_train_batch_size: int
@@ -68,7 +68,7 @@ class PpoSizes:
 
 @dataclass(frozen=True)
 class Trainings:
-    """All of them, those of methods that are not run, too."""
+    """The sizes of all trainings, of methods that are not run, too."""
 
     sft: SupervisedSizes
     reward: SupervisedSizes
@@ -79,7 +79,7 @@ class Trainings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one run."""
+    """All parameters that the check reads."""
 
     seed: int
     models: Models
@@ -95,7 +95,7 @@ class Settings:
     stop_tokens: Sequence[str]
     methods: Sequence[Method]
     policies: int
-    """Trained in the whole run."""
+    """How many policies the whole run trains."""
     sft_turns: Literal["last", "all"]
     sft_skip: Literal["auto"] | bool
     lengths: MaxLengths
@@ -104,7 +104,7 @@ class Settings:
 
 
 def settings_of(params: Params) -> Settings:
-    """Key by key as dvc.yaml declares them: a change of others, such as a learning rate, checks nothing again."""
+    """Take them key by key, as dvc.yaml declares them: a change of another key, a learning rate, repeats no check."""
     sft, reward, dpo = params.train_sft, params.train_reward, params.optimize.dpo
     return Settings(
         seed=params.seed,

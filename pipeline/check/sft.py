@@ -7,7 +7,7 @@ from pipeline.data.sft_texts import why_lost, why_untrained
 
 
 def is_trained(data: ReadData, settings: Settings) -> bool:
-    """Whether SFT is run at all."""
+    """Whether SFT trains the policy at all."""
     return _reason(data, settings) is None
 
 

@@ -19,7 +19,7 @@ from pipeline.reading.styles import Style
 MOST_ROWS = 50_000
 """Rows that are read; of more, blocks from all over the sources."""
 MOST_CHARACTERS = 50_000_000
-"""Of those rows, by the mean of a few."""
+"""Characters of those rows, estimated by the mean of a few."""
 _WEIGHED = 50
 _SHOWN_SOURCES = 12
 _SHOWN_CHARACTERS = 200
@@ -35,14 +35,14 @@ class ReadData:
     whole: float
     """How many rows of the sources each of them stands for; 1 where all were read."""
     lossy: bool
-    """So many rows are dropped that this is an error: how many there are of what is known when they are mended."""
+    """So many rows are dropped that this is an error; counts of what is left mean little until they are mended."""
 
     def estimate(self, count: int) -> int:
-        """Of all rows."""
+        """The number among all rows that `count` among those that were read stands for."""
         return round(count * self.whole)
 
     def count(self, number: int) -> str:
-        """For people."""
+        """The same as text, with "about" where not all rows were read."""
         return f"{number:,}" if self.whole == 1 else f"about {self.estimate(number):,}"
 
 
@@ -54,7 +54,7 @@ def check_sources(settings: Settings, findings: Findings) -> Intake | None:
 
 
 def read_data(intake: Intake, policy: Path, settings: Settings, findings: Findings) -> ReadData | None:
-    """Read the rows as prepare_data will; None where none is used, for whatever else could be said follows from it."""
+    """Read the rows as prepare_data will; None where no row is used: all other problems would follow from that."""
     with findings.collecting():
         prepared, style = read_sources(intake, policy, seed=settings.seed, at_most=_most_rows(intake))
         read = prepared.noted_rows
@@ -74,7 +74,7 @@ def read_data(intake: Intake, policy: Path, settings: Settings, findings: Findin
 
 
 def _most_rows(intake: Intake) -> int:
-    """As many as a check in under a minute can read."""
+    """How many rows a check can read in under a minute."""
     step = -(-intake.rows // _WEIGHED)
     few = [len(str(source.rows[at])) for source in intake.sources for at in range(0, len(source.rows), step)]
     return max(1, min(MOST_ROWS, MOST_CHARACTERS * len(few) // max(1, sum(few))))
@@ -119,7 +119,7 @@ def _use_table(data: ReadData) -> Table:
 
 
 def _dropped_share(prepared: PreparedData) -> float:
-    """Of all entries; a row of an unlike form gives several."""
+    """The share of all entries that is dropped; one row may give several entries."""
     return sum(fate["fate"].startswith("dropped.") for fate in prepared.fates) / max(1, len(prepared.fates))
 
 

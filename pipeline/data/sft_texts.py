@@ -6,7 +6,7 @@ from typing import Any, Literal
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.records import JsonObject
-from pipeline.data.tokens import TokenizedExample, tokenize_example, tokenize_turns
+from pipeline.data.tokens import TokenizedExample, cut_response, tokenize_example, tokenize_turns
 from pipeline.errors import PipelineError
 from pipeline.reading.chats import ASSISTANT_TURN
 
@@ -42,6 +42,16 @@ def sft_examples(
         )
         for row in rows
     ]
+
+
+def cut_responses(examples: Sequence[TokenizedExample], max_length: int) -> tuple[list[TokenizedExample], int]:
+    """Cut each response so that it has at most `max_length` tokens with its prompt, see `cut_response`.
+
+    Returns:
+        All examples, and how many of them were longer.
+    """
+    longer = sum(len(example) > max_length for example in examples)
+    return [cut_response(example, max_length) for example in examples], longer
 
 
 def why_lost(row: Mapping[str, Any], end_of_turn: str | None) -> str | None:

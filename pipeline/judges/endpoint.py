@@ -68,7 +68,7 @@ class ChatEndpoint:
         )
 
     def _hold_back(self, attempt: int, after: float | None, reason: str) -> None:
-        """Before the next attempt: all threads wait as long as the server asks, or else this thread backs off."""
+        """Wait before the next attempt: all threads as long as the server asks, or else this thread alone a while."""
         if after is None:
             self._limiter.sleep(backoff_seconds(attempt, self._settings.first_retry_seconds))
         elif after <= _LONGEST_PAUSE:

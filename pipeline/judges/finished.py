@@ -19,7 +19,7 @@ from pipeline.params.judge import ChatJudge, JudgeEndpoint, RewardModelJudge
 
 @dataclass(frozen=True)
 class FinishedJudges:
-    """The judges that params.yaml names, to be made ready."""
+    """Loads and stores the judges that params.yaml names."""
 
     chat: ChatJudge
     reward_model: RewardModelJudge

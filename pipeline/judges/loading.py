@@ -19,7 +19,7 @@ _NONE = "none"
 
 
 def load_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint, store: Path) -> Judge:
-    """What stage fit_judge wrote.
+    """The judge that stage fit_judge wrote.
 
     Args:
         compute: for a reward model.
@@ -44,7 +44,7 @@ def load_second_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint
 
 
 def save_no_judge(folder: Path) -> None:
-    """What `load_second_judge` reads where there is none."""
+    """Write a folder of which `load_second_judge` sees that there is no second judge."""
     folder.mkdir(parents=True)
     (folder / "judge.json").write_text(json.dumps({"kind": _NONE}) + "\n")
 

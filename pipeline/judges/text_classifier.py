@@ -85,10 +85,10 @@ def fit_judge(texts: Sequence[str], labels: Sequence[int], settings: FitJudge) -
 
 
 def check_labels(train: Sequence[Any], test: Sequence[Any]) -> None:
-    """There is something to fit a classifier on, and something to measure it on.
+    """Check that there are labels to fit a classifier on, and labels to measure it on.
 
     Raises:
-        PipelineError: there is not.
+        PipelineError: one of both is missing.
     """
     if not train or not test:
         raise PipelineError(

@@ -60,8 +60,8 @@ class RawSources:
         rows: Sequence[Any] = load_rows(self._named(file, source), limit=limit, split=split)  # type: ignore[assignment]
         if source.rows is not None and len(rows) != source.rows:
             raise PipelineError(
-                f"{source.name} is read as {len(rows):,} rows by the code of now, and was as {source.rows:,} by that "
-                "of the run: they are not shown"
+                f"{source.name} has {len(rows):,} rows as the code now reads it, and had {source.rows:,} in the run. "
+                "Its rows are not shown, because their numbers may be others"
             )
         return rows
 

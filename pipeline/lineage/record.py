@@ -161,7 +161,7 @@ def _find_origins(traces: Iterable[Trace], lock: Lock, contents: Contents, raw: 
 
 
 def _follow(trace: Trace, lock: Lock) -> None:
-    """Add the models and reports that came of the files with the record, and what the record was to each."""
+    """Add the models and reports that were made from files with the record, and whether it trained or measured each."""
     todo = []
     for stage in lock.stages.values():
         for role, files in ((TRAINED, trained_files), (MEASURED, measured_files)):

@@ -72,7 +72,7 @@ def check_names(stages: Iterable[StageRecord]) -> None:
     if any(out.path.startswith("artifacts/selected/") for stage in stages for out in stage.outputs):
         raise PipelineError(
             "this dvc.lock is from before the policies to use moved from artifacts/selected to artifacts/policies, and "
-            "what training wrote from there to artifacts/training: the same names say other things in it. Audit it "
+            "what training wrote from there to artifacts/training: the same names mean other things in it. Audit it "
             "with the code of its own commit: git worktree add ../then COMMIT, and in that folder the same command."
         )
 

@@ -215,7 +215,7 @@ def _logged(run: Any) -> LoggedRun:
 
 
 def _doubts(run: Any, stage: StageRecord) -> list[str]:
-    """Where a run does not agree with the stage as dvc.lock has it."""
+    """The points in which a run does not agree with the stage as dvc.lock has it."""
     tags = run.data.tags
     doubts = ["deleted in MLflow"] if run.info.lifecycle_stage == "deleted" else []
     if "journal" not in tags:

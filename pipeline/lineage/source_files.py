@@ -64,14 +64,16 @@ class SourceFiles:
             PipelineError: there is none, or that content is not known.
         """
         if source.name.startswith(_HUB):
-            raise PipelineError(f"{source.name} is on a hub, which an audit does not ask")
+            raise PipelineError(
+                f"{source.name} is a data set on a hub, and an audit sends no requests: its rows are not shown"
+            )
         if source.md5 is None:
             self._require_unchanged(source)
             return self._contents.full(source.path)
         file = self.find(source)
         if file is None:
             raise PipelineError(
-                f"{self.state(source)}, and {LOST}: its rows are not shown. Bring the file of then back, or run "
+                f"{self.state(source)}, and {LOST}: its rows are not shown. Restore the file that the run read, or run "
                 f"`dvc repro {STAGE}`"
             )
         return file

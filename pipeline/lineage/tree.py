@@ -74,7 +74,7 @@ def lineage(path: str, lock: Lock, contents: Contents, runs: Runs | None) -> Nod
         outputs = sorted(out.path for stage in lock.stages.values() for out in stage.outputs)
         former = [stage.name for stage in lock.stale.values() if any(out.covers(path) for out in stage.outputs)]
         if former:
-            raise PipelineError(f"{path}: it is of stage {former[0]}, which dvc.yaml no longer has.")
+            raise PipelineError(f"{path}: it was written by stage {former[0]}, which dvc.yaml no longer has.")
         near = ", ".join(get_close_matches(path, outputs, n=_NEAR, cutoff=0.0))
         raise PipelineError(f"{path}: {lock.label} knows no stage that writes it. Nearest among its outputs: {near}.")
     return _node(written[1], lock, contents, runs, {})

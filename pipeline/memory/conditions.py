@@ -1,4 +1,4 @@
-"""What the section `runtime` comes to, on this machine or on another one that is planned for."""
+"""What the section `runtime` means for memory, on this machine or on another one that is planned for."""
 
 from dataclasses import dataclass
 
@@ -19,20 +19,20 @@ cast."""
 
 @dataclass(frozen=True)
 class Machine:
-    """Another one than this."""
+    """A machine that is planned for, other than this one."""
 
     device: str
     memory: int
-    """Bytes of its GPU, or of itself."""
+    """Bytes of its GPU's memory, or of its own where it has no GPU."""
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the section `runtime` comes to on a machine."""
+    """What of the section `runtime` and of a machine decides how much memory a stage takes."""
 
     device: torch.device
     number: int
-    """Bytes of a number of the matrix products, and of the weights below adapters."""
+    """Bytes of a number in matrix products, and of one in the weights below adapters."""
     attention: str
     limit: ForwardLimit | None
     kept: int | None
@@ -45,12 +45,19 @@ class Conditions:
 
     @property
     def holes(self) -> float:
-        """Factor of what comes and goes."""
+        """By how much what is allocated and freed takes more than its bytes: the allocator leaves holes."""
         return _HOLES.get((self.device.type, self.number), _HOLES["cuda", 2])
 
     @classmethod
     def of(cls, runtime: Runtime, machine: Machine | None = None) -> "Conditions":
-        """Args: machine: None is this one. Raises PipelineError where that has not the device asked for."""
+        """The conditions of a machine.
+
+        Args:
+            machine: None is this one.
+
+        Raises:
+            PipelineError: this machine has not the device that `runtime.device` asks for.
+        """
         device = choose_device(runtime.device) if machine is None else machine.device
         attention: str = runtime.attention
         if attention == "auto":

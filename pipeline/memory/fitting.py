@@ -51,7 +51,7 @@ class Fit:
 
     @property
     def hopeless(self) -> bool:
-        """So much more is needed that the estimate's own error cannot be the reason."""
+        """Whether so much more is needed than there is that the error of the estimate cannot explain it."""
         return self.need > _CERTAIN * self.limit
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ class Fit:
 
     @property
     def problem(self) -> str:
-        """What is wrong, and the way out."""
+        """How much is needed and how much there is, and what to change, as the end of a sentence."""
         if not self.remedies:
             way = "No setting of it would help: take a smaller model, or another machine."
         else:
@@ -84,7 +84,7 @@ def check_fit(work: Work | Reading, runtime: Runtime) -> None:
     """Print what a stage will need, and what to change where that is more than there is.
 
     Raises:
-        PipelineError: so much more that the estimate's own error cannot be the reason.
+        PipelineError: so much more is needed that the error of the estimate cannot explain it.
     """
     fit = estimate_fit(work, Conditions.of(runtime))
     if fit.hopeless:
@@ -93,7 +93,11 @@ def check_fit(work: Work | Reading, runtime: Runtime) -> None:
 
 
 def estimate_fit(work: Work | Reading, conditions: Conditions, *, limit: int | None = None) -> Fit:
-    """Args: limit: bytes; None is what this machine has."""
+    """The estimated peak against the memory.
+
+    Args:
+        limit: bytes of memory; None is what this machine has.
+    """
     limit = usable_memory(conditions.device) if limit is None else limit
     need = needed_bytes(work, conditions)
     return Fit(need, limit, () if need <= limit else _way_out(work, conditions, limit))

@@ -1,4 +1,4 @@
-"""Bytes by what they are for."""
+"""Bytes of memory, by what they are for."""
 
 from collections.abc import Iterable
 
@@ -10,15 +10,15 @@ adapters, number formats that are changed, and what a heap cannot use again."""
 
 
 def total(parts: Parts) -> int:
-    """All of them."""
+    """The sum of all parts, in bytes."""
     return sum(parts.values())
 
 
 def added(*several: Parts) -> Parts:
-    """What is there at once."""
+    """The parts of several things that are in memory at once, added by what they are for."""
     return {role: total for role in ROLES if (total := sum(parts.get(role, 0) for parts in several))}
 
 
 def largest_of(moments: Iterable[Parts]) -> Parts:
-    """Of what is there at different moments, the largest; none of no moment."""
+    """The parts of that moment at which most bytes are in memory; empty without any moment."""
     return max(moments, key=total, default={})

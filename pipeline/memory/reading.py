@@ -32,7 +32,7 @@ class Rows:
     """Tokens of the longest text, by which rows are bounded; 0 is a row's."""
 
     def bounded(self, limit: ForwardLimit | None) -> "Rows":
-        """Those that pass at once."""
+        """The rows that pass through a network at once where `limit` splits larger batches."""
         text = self.text or self.length
         if limit is None or self.count * self.texts * text <= limit.above:
             return self
@@ -41,10 +41,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Reading:
-    """One stage."""
+    """A stage that trains nothing: everything that decides its memory."""
 
     section: str
-    """Of params.yaml."""
+    """The section of params.yaml that the stage reads."""
     policy: Model
     policies: int = 0
     """Held at once, such as the reference beside the one that is measured."""
@@ -69,17 +69,17 @@ class Reading:
 
     @property
     def doing(self) -> str:
-        """For people."""
+        """What the stage does, as the beginning of a sentence for people."""
         return "sampling" if self.sampled else "scoring"
 
     def smaller_samples(self) -> "Reading | None":
-        """With half of `sampling.batch_size`; None where it is 1, or nothing is sampled."""
+        """The stage with half of `sampling.batch_size`; None where it is 1, or nothing is sampled."""
         if self.sampled is None or self.sampled.count == 1:
             return None
         return replace(self, sampled=replace(self.sampled, count=self.sampled.count // 2))
 
     def smaller_batches(self) -> "Reading | None":
-        """With half of the section's own batch; None where that is 1."""
+        """The stage with half of its section's own batch size; None where that is 1."""
         halved = {
             name: replace(rows, count=rows.count // 2)
             for name in ("read", "scored")
@@ -88,7 +88,7 @@ class Reading:
         return replace(self, **halved) if halved else None
 
     def shorter_responses(self, new: int) -> "Reading":
-        """With responses of at most `new` tokens."""
+        """The stage with responses of at most `new` tokens."""
         less = max(0, self.new - new)
         shorter = {
             name: replace(rows, length=max(1, rows.length - less), text=max(0, rows.text - less))

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.data.passages import Passage
-from pipeline.data.table_rows import TextRow
+from pipeline.data.table_rows import PromptRow, TextRow
 from pipeline.memory.reading import Reading, Rows
 from pipeline.memory.trainings import kept_prompts, prompt_tokens
 from pipeline.memory.work import Example, Model
@@ -18,7 +19,7 @@ from pipeline.params.schema import Sampling
 
 
 def collection(policy: Model, sampling: Sampling, *, prompts: Sequence[int], samples: int) -> Reading:
-    """collect_preferences, where the policy samples.
+    """The stage collect_preferences, where the policy samples.
 
     Args:
         prompts: tokens of each.
@@ -36,7 +37,7 @@ def collection(policy: Model, sampling: Sampling, *, prompts: Sequence[int], sam
 def reference(
     policy: Model, *, batch: int, pairs: Sequence[Example], widened: bool, quantization: Quantization = "none"
 ) -> Reading:
-    """score_reference.
+    """The stage score_reference.
 
     Args:
         batch: pairs at once.
@@ -63,7 +64,7 @@ def reference(
 
 
 def reward_evaluation(scorer: Model, *, batch: int, longest: int, number: int, texts: int) -> Reading:
-    """evaluate_reward, which tries out whole batches.
+    """The stage evaluate_reward, which scores whole batches without splitting them.
 
     Args:
         batch: texts at once.
@@ -83,7 +84,7 @@ def reward_evaluation(scorer: Model, *, batch: int, longest: int, number: int, t
 
 
 def stored_reward_evaluation(folder: Path, settings: EvaluateReward, passages: Sequence[Passage]) -> Reading:
-    """The same of a reward model that is there, and of the texts that it is measured on."""
+    """The stage evaluate_reward with a reward model that is there, and the texts that it is measured on."""
     tokenizer, config = load_reward_tokenizer(folder), config_of(folder)
     # as long as it was trained on, see `load_reward_model`
     limit = min(tokenizer.model_max_length, longest_text(config) or tokenizer.model_max_length)
@@ -97,82 +98,96 @@ def stored_reward_evaluation(folder: Path, settings: EvaluateReward, passages: S
     )
 
 
+class HeldModels(NamedTuple):
+    """The networks that a stage holds at once while it measures policies."""
+
+    policy: Model
+    scorer: Model
+    """The reward model."""
+    policies: int = 2
+    """How many policies, the SFT policy among them."""
+    scorer_number: int = 4
+    """Bytes of a stored weight of the reward model."""
+
+
+class MeasuredLengths(NamedTuple):
+    """What a stage samples and measures, in tokens."""
+
+    prompts: Sequence[int]
+    """Tokens of each prompt."""
+    samples: int
+    """The most responses that are sampled at one time, of all prompts together."""
+    texts: int = 0
+    """Tokens of the longest real text whose perplexity is measured."""
+
+
+class Measured(NamedTuple):
+    """What a stage samples and measures, as texts; it decides how much memory the stage needs."""
+
+    prompts: Sequence[PromptRow]
+    samples: int
+    """The most responses that are sampled at one time, of all prompts together."""
+    texts: Sequence[TextRow] = ()
+    """Real texts whose perplexity is measured."""
+    policies: int = 2
+    """How many policies are in memory at the same time, the SFT policy among them."""
+
+
 def evaluation(
-    section: str,
-    models: tuple[Model, Model],
-    settings: Scoring,
-    sampling: Sampling,
-    *,
-    prompts: Sequence[int],
-    samples: int,
-    texts: int = 0,
-    policies: int = 2,
-    number: int = 4,
+    section: str, models: HeldModels, measured: MeasuredLengths, settings: Scoring, sampling: Sampling
 ) -> Reading:
     """A stage that samples a policy and measures it beside the SFT policy.
 
     Args:
         section: of params.yaml, with `settings`.
-        models: the policy and the reward model.
-        prompts: tokens of each.
-        samples: of all prompts together.
-        texts: tokens of the longest real text whose perplexity is measured.
-        policies: held at once.
-        number: bytes of a weight of the reward model.
     """
-    policy, scorer = models
     whole, kept = (
         max(lengths, default=1) + sampling.max_new_tokens
-        for lengths in (prompts, kept_prompts(prompts, sampling.max_prompt_tokens))
+        for lengths in (measured.prompts, kept_prompts(measured.prompts, sampling.max_prompt_tokens))
     )
-    count = min(settings.batch_size, samples)
+    count = min(settings.batch_size, measured.samples)
     return Reading(
         section=section,
-        policy=policy,
-        policies=policies,
-        scorer=scorer,
-        scorer_number=number,
-        sampled=_sampled(sampling, prompts, samples),
+        policy=models.policy,
+        policies=models.policies,
+        scorer=models.scorer,
+        scorer_number=models.scorer_number,
+        sampled=_sampled(sampling, measured.prompts, measured.samples),
         new=sampling.max_new_tokens,
-        read=Rows(count, max(kept, texts)),
+        read=Rows(count, max(kept, measured.texts)),
         scored=Rows(count, whole),
         batch=settings.batch_size,
     )
 
 
 def stored_evaluation(
-    section: str,
-    folders: tuple[Path, Path],
-    settings: Scoring,
-    sampling: Sampling,
-    *,
-    prompts: Sequence[str],
-    samples: int,
-    texts: Sequence[TextRow] = (),
-    policies: int = 2,
+    section: str, folders: tuple[Path, Path], measured: Measured, settings: Scoring, sampling: Sampling
 ) -> Reading:
-    """The same of models that are there, and of texts.
+    """The same stage with models and texts that are there.
 
     Args:
+        section: of params.yaml, with `settings`.
         folders: of the SFT policy and of the reward model.
-        texts: rows with `prompt` and `response`, whose perplexity is measured.
     """
     policy, scorer = folders
     tokenizer = load_tokenizer(policy)
-    return evaluation(
-        section,
-        (Model.of(config_of(policy), writes=True), Model.of(config_of(scorer), writes=False)),
-        settings,
-        sampling,
-        prompts=prompt_tokens(tokenizer, prompts),
-        samples=samples,
-        texts=1 + max(prompt_tokens(tokenizer, [row["prompt"] + row["response"] for row in texts]), default=0),
-        policies=policies,
-        number=stored_dtype(scorer).itemsize,
+    texts = [row["prompt"] + row["response"] for row in measured.texts]
+    models = HeldModels(
+        Model.of(config_of(policy), writes=True),
+        Model.of(config_of(scorer), writes=False),
+        measured.policies,
+        stored_dtype(scorer).itemsize,
     )
+    lengths = MeasuredLengths(
+        prompt_tokens(tokenizer, [row["prompt"] for row in measured.prompts]),
+        measured.samples,
+        # a text ends with one token more
+        1 + max(prompt_tokens(tokenizer, texts), default=0),
+    )
+    return evaluation(section, models, lengths, settings, sampling)
 
 
 def _sampled(sampling: Sampling, prompts: Sequence[int], samples: int) -> Rows:
-    """What a stage samples."""
+    """The rows that a stage samples at once."""
     longest = max(kept_prompts(prompts, sampling.max_prompt_tokens), default=1)
     return Rows(max(1, min(sampling.batch_size, samples)), longest + sampling.max_new_tokens)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from transformers import PreTrainedTokenizerBase
 
@@ -12,6 +12,10 @@ from pipeline.kernels.packing import group_pair
 from pipeline.memory.work import Example, Model, Rollout, Work, largest
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.params.base import Finetuning, OptimizerName
+
+OnPolicy = Literal["ppo", "hybrid"]
+"""Methods that train on what the policy samples meanwhile."""
+ON_POLICY: tuple[OnPolicy, ...] = get_args(OnPolicy)
 
 
 class Supervised(Protocol):
@@ -28,14 +32,14 @@ class Supervised(Protocol):
 
 
 class Preference(Supervised, Protocol):
-    """The same of DPO."""
+    """What decides the memory of DPO."""
 
     @property
     def reference(self) -> str: ...
 
 
 class Experience(Protocol):
-    """The same of PPO."""
+    """What decides the memory of PPO and hybrid."""
 
     @property
     def finetuning(self) -> Finetuning: ...
@@ -52,14 +56,22 @@ class Experience(Protocol):
 
 
 def sft_work(config: Any, settings: Supervised, examples: Sequence[Example]) -> Work:
-    """Args: examples: prompts with their responses, cut at `max_length`."""
+    """The stage train_sft.
+
+    Args:
+        examples: prompts with their responses, cut at `max_length`.
+    """
     return _supervised(
         Model.of(config, writes=True), settings, examples, "train_sft", length_key="train_sft.max_length"
     )
 
 
 def reward_work(config: Any, settings: Supervised, examples: Sequence[Example]) -> Work:
-    """Args: examples: pairs as `reward_examples` gives them."""
+    """The stage train_reward.
+
+    Args:
+        examples: pairs as `reward_examples` gives them.
+    """
     return _supervised(
         Model.of(config, writes=False), settings, examples, "train_reward", length_key="train_reward.max_length"
     )
@@ -95,12 +107,16 @@ def _characters(pair: tuple[Passage, Passage]) -> int:
 
 
 def _prompt(one: list[int], other: list[int]) -> int:
-    """Tokens that both begin with."""
+    """How many tokens both texts begin with, which the network then reads once."""
     return len(group_pair(one, other)[0][0].prompt_ids) if one[:1] == other[:1] else 0
 
 
 def dpo_work(config: Any, settings: Preference, examples: Sequence[Example]) -> Work:
-    """Args: examples: pairs."""
+    """DPO.
+
+    Args:
+        examples: pairs as `dpo_examples` gives them.
+    """
     model = Model.of(config, writes=True)
     work = _supervised(model, settings, examples, "optimize.dpo", length_key="score_reference.max_length")
     return replace(work, frozen=int(settings.reference == "frozen_copy"))
@@ -139,33 +155,33 @@ def ppo_work(
     scorer: Any,
     settings: Experience,
     *,
-    section: str,
+    method: OnPolicy = "ppo",
     prompts: Sequence[int],
     new_tokens: int,
     max_prompt_tokens: int | None = None,
-    apart: bool = False,
 ) -> Work:
     """PPO or hybrid.
 
     Args:
         config: of the policy.
         scorer: config of the reward model.
-        section: of params.yaml, with `settings`.
+        settings: of `optimize.ppo` or `optimize.hybrid` in params.yaml.
+        method: hybrid starts elsewhere than at its reference, which for it is a model of its own and not the policy
+            with its adapters off.
         prompts: tokens of each.
         new_tokens: sampled for each.
         max_prompt_tokens: of `sampling`; the reward model reads whole prompts.
-        apart: the reference is not the policy with its adapters off, but a model of its own.
     """
     kept = kept_prompts(prompts, max_prompt_tokens)
     own_critic = settings.advantage_estimator == "gae" and settings.critic != "shared"
     return Work(
-        section=section,
+        section=f"optimize.{method}",
         length_key="sampling.max_new_tokens",
         model=Model.of(config, writes=True),
         finetuning=settings.finetuning,
         batch=settings.per_device_train_batch_size,
         examples=tuple(Example.of_text(length, new_tokens) for length in kept),
-        frozen=int(apart or settings.finetuning.method == "full"),
+        frozen=int(method == "hybrid" or settings.finetuning.method == "full"),
         critics=int(own_critic),
         optimizer=settings.optimizer,
         rollout=Rollout(
@@ -178,11 +194,11 @@ def ppo_work(
 
 
 def prompt_tokens(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[int]:
-    """Tokens of each prompt; of many, of the longest and some of the others."""
+    """The tokens of each prompt; of many prompts those of the longest and of some others, see `largest`."""
     chosen = largest(prompts, len)
     return [len(ids) for ids in tokenizer(chosen, verbose=False)["input_ids"]] if chosen else []
 
 
 def kept_prompts(prompts: Sequence[int], max_prompt_tokens: int | None) -> list[int]:
-    """Tokens that a policy reads of prompts of so many, see `encode_prompt`."""
+    """The tokens that a policy reads of each prompt: at most `max_prompt_tokens`, see `encode_prompt`."""
     return [length if max_prompt_tokens is None else min(length, max_prompt_tokens) for length in prompts]

@@ -23,7 +23,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True)
 class Model:
-    """A network by its config."""
+    """The sizes of a network, from its config alone."""
 
     size: NetworkSize
     weights: int
@@ -31,7 +31,11 @@ class Model:
 
     @classmethod
     def of(cls, config: Any, *, writes: bool) -> "Model":
-        """Args: writes: it has a vocabulary head, which is a second matrix where it is not tied to the first."""
+        """The sizes that a config of transformers says.
+
+        Args:
+            writes: the network has a vocabulary head, a matrix of its own where it is not tied to the embeddings.
+        """
         size, text = NetworkSize.of(config), config.get_text_config()
         untied = writes and not getattr(text, "tie_word_embeddings", True)
         encoder = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
@@ -43,11 +47,11 @@ class Example:
     """One training example in tokens, as batches are planned and as the network reads it."""
 
     planned: int
-    """By which batches are sorted and split."""
+    """Tokens by which the trainer sorts and splits batches."""
     rows: tuple[int, ...]
-    """Of each row that the network reads; both responses of a pair may be in one."""
+    """Tokens of each row that the network reads; both responses of a pair may be in one row."""
     predicted: int = 0
-    """Whose log-probs are needed; 0 where a row ends in a score."""
+    """Tokens whose log-probs are needed; 0 where a row ends in a score."""
 
     @property
     def branched(self) -> bool:
@@ -56,23 +60,23 @@ class Example:
 
     @property
     def side(self) -> int:
-        """Tokens of a text: of a pair's row each has half."""
+        """Tokens of one text; where a row holds both texts of a pair, half of the row."""
         return -(-max(self.rows) // (2 if self.branched else 1))
 
     def cut(self, side: int) -> "Example":
-        """With texts of at most `side` tokens."""
+        """The example with texts of at most `side` tokens."""
         texts = 2 if self.branched else len(self.rows)
         rows = tuple(min(row, side * texts // len(self.rows)) for row in self.rows)
         return Example(min(self.planned, side * texts), rows, min(self.predicted, sum(rows)))
 
     @classmethod
     def of_text(cls, prompt: int, response: int) -> "Example":
-        """A prompt and its response."""
+        """A prompt and its response, of so many tokens each."""
         return cls(prompt + response, (prompt + response,), response)
 
     @classmethod
     def of_pair(cls, prompt: int, chosen: int, rejected: int, *, shared: bool = True, writes: bool = True) -> "Example":
-        """Both responses after one copy of their prompt, or each after its own."""
+        """A pair: both responses in a row behind one copy of their prompt, or each in a row of its own."""
         both = (prompt + chosen + rejected,) if shared and prompt else (prompt + chosen, prompt + rejected)
         return cls(2 * prompt + chosen + rejected, both, chosen + rejected if writes else 0)
 
@@ -83,20 +87,20 @@ class Rollout:
 
     episodes: int
     new: int
-    """Tokens of a response; examples have so many after their prompt."""
+    """Tokens of a sampled response; each example has so many behind its prompt."""
     scorer: Model
     text: int
-    """Tokens of the longest text that it reads, whose prompt may be longer than the policy's."""
+    """Tokens of the longest text that the reward model reads; its prompt may be longer than what the policy reads."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One training stage."""
+    """A training stage: everything that decides its memory."""
 
     section: str
-    """Of params.yaml."""
+    """The section of params.yaml that the stage reads."""
     length_key: str
-    """What bounds the rows' length."""
+    """The key of params.yaml that bounds the length of rows."""
     model: Model
     finetuning: Finetuning
     batch: int
@@ -113,12 +117,12 @@ class Work:
 
     @property
     def doing(self) -> str:
-        """For people."""
+        """What the stage does, as the beginning of a sentence for people."""
         return "training"
 
     @property
     def writes(self) -> bool:
-        """Rows end in log-probs, not in a score."""
+        """Whether the network gives log-probs of tokens, and not a score of the row."""
         return any(example.predicted for example in self.examples)
 
     @property
@@ -132,7 +136,7 @@ class Work:
         return self.rollout.new if self.rollout else max((example.side for example in self.examples), default=1)
 
     def shorter(self, tokens: int) -> "Work":
-        """With at most so many `limited` tokens."""
+        """The stage with at most `tokens` of what `limited` counts."""
         if self.rollout is None:
             return replace(self, examples=tuple(example.cut(tokens) for example in self.examples))
         less = self.rollout.new - tokens
@@ -154,12 +158,12 @@ class Pass:
 
     @property
     def tokens(self) -> int:
-        """Padding included."""
+        """Tokens of the pass, padding included."""
         return self.rows * self.length
 
 
 def largest(items: Sequence[_Item], size: Callable[[_Item], int]) -> list[_Item]:
-    """All items, or of many the largest and some of the others: the largest batches are those of all."""
+    """All items; of many the largest and some of the others, so that the largest batches are those of all items."""
     if len(items) <= _LARGEST + _OTHERS:
         return list(items)
     ordered = sorted(items, key=size, reverse=True)
@@ -168,7 +172,7 @@ def largest(items: Sequence[_Item], size: Callable[[_Item], int]) -> list[_Item]
 
 
 def planned_steps(work: Work, limit: ForwardLimit | None) -> Iterator[list[Pass]]:
-    """The passes of each optimiser step of one epoch; of PPO, the largest that one of a minibatch can be, twice."""
+    """The passes of each optimiser step of one epoch; for PPO the largest pass that a minibatch can need, twice."""
     if work.rollout is not None and work.examples:
         yield [_largest_of_rollout(work, work.rollout, limit)] * 2
     if work.rollout is not None:
@@ -194,7 +198,7 @@ def _pass_of(examples: Sequence[Example]) -> Pass:
 
 
 def _largest_of_rollout(work: Work, rollout: Rollout, limit: ForwardLimit | None) -> Pass:
-    """Nobody knows how long responses will be: any length up to the longest, where some prompt allows it."""
+    """The largest pass of a minibatch: before sampling, a response may have any length up to `new` tokens."""
     longest, rows = work.longest, min(work.batch, rollout.episodes)
     if limit is None or rows * longest <= limit.above:
         return Pass(rows, longest, rows * rollout.new)

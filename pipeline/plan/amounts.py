@@ -11,7 +11,7 @@ from pipeline.check.models import Readers
 from pipeline.check.settings import Settings
 from pipeline.check.sources import ReadData
 from pipeline.data.table_rows import TextRow
-from pipeline.memory.trainings import dpo_work, ppo_work, reward_work, sft_work
+from pipeline.memory.trainings import ON_POLICY, dpo_work, ppo_work, reward_work, sft_work
 from pipeline.memory.work import Example, Work
 from pipeline.plan.models import PlannedModels
 from pipeline.preferences.pair import PreferencePair
@@ -24,7 +24,7 @@ UNKNOWN = 1_000
 
 @dataclass(frozen=True)
 class Texts:
-    """Some texts; lengths are means in tokens."""
+    """How many texts of one kind there are, and their mean lengths in tokens."""
 
     count: int
     prompt: float
@@ -34,12 +34,16 @@ class Texts:
 
     @property
     def length(self) -> float:
-        """Of a prompt with its response."""
+        """Mean length of a prompt with its response."""
         return self.prompt + self.response
 
     @classmethod
     def of(cls, count: int, sizes: Sequence[tuple[int, int]]) -> "Texts":
-        """Args: sizes: tokens of prompt and response of some of them."""
+        """Texts of which some were measured.
+
+        Args:
+            sizes: tokens of prompt and response of some of them.
+        """
         if not sizes:
             return cls(count, 0.0)
         prompts, responses = (sum(size) / len(sizes) for size in zip(*sizes, strict=True))
@@ -48,7 +52,7 @@ class Texts:
 
 @dataclass(frozen=True)
 class Amounts:
-    """Of one run."""
+    """How much goes through each stage of one run."""
 
     rows: int
     """Of the sources."""
@@ -173,13 +177,12 @@ def _assumed_trainings(models: PlannedModels, settings: Settings, pairs: Mapping
             models.policy_config,
             models.scorer_config,
             sizes.ppo if method == "ppo" else sizes.hybrid,
-            section=f"optimize.{method}",
+            method=method,
             prompts=[max(1, settings.lengths.reference - new)] * _MOST_TEXTS,
             new_tokens=new,
             max_prompt_tokens=settings.lengths.prompt_tokens,
-            apart=method == "hybrid",
         )
-        for method in ("ppo", "hybrid")
+        for method in ON_POLICY
         if method in settings.methods
     ]
     return [models.exact(work) for work in works]

@@ -15,28 +15,32 @@ TRAINING, SCORING, SAMPLING = "training", "scoring", "sampling"
 
 @dataclass(frozen=True)
 class Kind:
-    """Products that run alike."""
+    """Matrix products that run at the same speed."""
 
     name: str
     """`TRAINING`, `SCORING` or `SAMPLING`."""
     number: int
     """Bytes of a number."""
     rows: int
-    """Of the left matrix; tokens at once."""
+    """Rows of the left matrix: tokens that pass at once."""
     width: int
     inner: int
-    """Of the largest weight."""
+    """With `width`, the shape of the largest weight."""
 
 
 @dataclass
 class Labour:
-    """Operations by kind, and the tokens of the stage's main work."""
+    """What a stage computes: operations by kind, and the tokens of its main work."""
 
     tokens: float = 0.0
     operations: Counter[Kind] = field(default_factory=Counter)
 
     def add(self, name: str, size: NetworkSize, operations: float, *, number: int, rows: float = 1024) -> None:
-        """Args: rows: tokens that pass at once."""
+        """Add operations of a network.
+
+        Args:
+            rows: tokens that pass at once.
+        """
         kind = Kind(name, number, max(1, round(rows)), size.width, size.inner)
         self.operations[kind] += round(operations)
 
@@ -56,7 +60,7 @@ def forward(size: NetworkSize, *, tokens: float, length: float, predicted: float
 
 
 def passes(finetuning: Finetuning, *, recomputed: bool) -> int:
-    """Forward passes that one of training is worth: backward, and what it computes again.
+    """How many forward passes one step of training costs, with its backward pass and what that computes again.
 
     Frozen weights have no gradients of their own, which are half of a backward pass.
     """

@@ -12,7 +12,7 @@ _BYTES = {"bfloat16": 2, "float32": 4}
 
 @dataclass(frozen=True)
 class PlannedModels:
-    """Of one run."""
+    """The networks of one run, by their configs."""
 
     policy_config: Any
     scorer_config: Any
@@ -23,16 +23,16 @@ class PlannedModels:
     """Bytes of a stored weight."""
     backbone_number: int
     scorer_number: int
-    """Of the finished reward model."""
+    """Bytes of a stored weight of the reward model when it is finished."""
     candidates: int = 0
-    """Bytes of bought reward models."""
+    """Bytes on the disk of the candidates of evaluate_reward."""
 
     @classmethod
     def of(cls, params: Params) -> "PlannedModels":
-        """By the configs of their sources.
+        """Read the configs of the sources that params.yaml names.
 
         Raises:
-            PipelineError: one cannot be had.
+            PipelineError: a config is not there, or the hub cannot be reached.
         """
         named = params.models
         policy = load_config(named.policy, key="models.policy.source")

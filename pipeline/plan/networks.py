@@ -14,7 +14,7 @@ from pipeline.params.base import ModelSource
 
 
 def load_config(source: ModelSource, *, key: str) -> Any:
-    """Of a hub id, a package, or a folder, which may hold no weights.
+    """The config of a model: of a hub id, a package, or a folder, which may hold no weights.
 
     Raises:
         PipelineError: there is none, or the hub cannot be reached.
@@ -30,10 +30,10 @@ def load_config(source: ModelSource, *, key: str) -> Any:
 
 
 def network_of(config: Any, *, writes: bool) -> Model:
-    """With the exact count of its weights, where transformers knows the architecture.
+    """The sizes of a network, with the exact count of its weights where transformers knows the architecture.
 
     Args:
-        writes: it has a vocabulary head.
+        writes: the network has a vocabulary head.
     """
     model = Model.of(config, writes=writes)
     auto: Any = AutoModelForCausalLM if writes else AutoModel

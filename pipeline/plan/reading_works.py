@@ -1,7 +1,7 @@
 """Sampling, scoring and evaluation of a planned run, as the estimate of their memory sees them."""
 
 from pipeline.memory.reading import Reading
-from pipeline.memory.readings import collection, evaluation, reference, reward_evaluation
+from pipeline.memory.readings import HeldModels, MeasuredLengths, collection, evaluation, reference, reward_evaluation
 from pipeline.memory.work import Example
 from pipeline.params.schema import Params
 from pipeline.plan.amounts import Amounts, Texts
@@ -9,7 +9,7 @@ from pipeline.plan.models import PlannedModels
 
 
 def reading_works(params: Params, models: PlannedModels, amounts: Amounts) -> dict[str, Reading]:
-    """By stage; collect_preferences only where the policy samples."""
+    """The stages that train nothing, by name; collect_preferences only where the policy samples."""
     works: dict[str, Reading] = {}
     if params.collect_preferences.source == "sampled":
         some = [amounts.prompts[split] for split in ("train", "validation", "test")]
@@ -40,33 +40,24 @@ def reading_works(params: Params, models: PlannedModels, amounts: Amounts) -> di
 
 
 def _evaluations(params: Params, models: PlannedModels, amounts: Amounts) -> dict[str, Reading]:
-    both = models.policy, models.scorer
-    prompts, sampling = amounts.prompts, params.sampling
-    best, shown = max(params.evaluate_policy.best_of_n), params.select_checkpoint
-    fewer = min(shown.prompts, prompts["validation"].count)
+    held = HeldModels(models.policy, models.scorer, scorer_number=models.scorer_number)
+    prompts, shown = amounts.prompts, params.select_checkpoint
+    best, fewer = max(params.evaluate_policy.best_of_n), min(shown.prompts, prompts["validation"].count)
     longest = {split: [_longest_prompt(one, params)] for split, one in prompts.items()}
-    asked = prompts["evaluation"].count
-    texts, number = amounts.held_out.longest, models.scorer_number
-    measured = params.evaluate_policy
+    asked, texts = prompts["evaluation"].count, amounts.held_out.longest
     regressions = params.find_regressions.prompts_per_category * amounts.categories
+    sft = MeasuredLengths(longest["evaluation"], max(asked, fewer * best), texts)
+    policy = MeasuredLengths(longest["evaluation"], asked, texts)
+    checkpoint = MeasuredLengths(longest["validation"], fewer)
+    categories = MeasuredLengths(longest["train"], min(prompts["train"].count, regressions))
+    alone, three = held._replace(policies=1), held._replace(policies=3)  # one more while the next checkpoint is loaded
+    settings, sampling = params.evaluate_policy, params.sampling
     return {
-        "evaluate_sft": evaluation(
-            "evaluate_policy", both, measured, sampling, prompts=longest["evaluation"],
-            samples=max(asked, fewer * best), texts=texts, policies=1, number=number,
-        ),
-        "evaluate_policy": evaluation(
-            "evaluate_policy", both, measured, sampling, prompts=longest["evaluation"], samples=asked, texts=texts,
-            number=number,
-        ),
-        "select_checkpoint": evaluation(
-            "select_checkpoint", both, shown, sampling, prompts=longest["validation"], samples=fewer, number=number,
-            policies=3,  # one more while the next checkpoint is loaded
-        ),
-        "find_regressions": evaluation(
-            "find_regressions", both, params.find_regressions, sampling, prompts=longest["train"],
-            samples=min(prompts["train"].count, regressions), number=number,
-        ),
-    }  # fmt: skip
+        "evaluate_sft": evaluation("evaluate_policy", alone, sft, settings, sampling),
+        "evaluate_policy": evaluation("evaluate_policy", held, policy, settings, sampling),
+        "select_checkpoint": evaluation("select_checkpoint", three, checkpoint, shown, sampling),
+        "find_regressions": evaluation("find_regressions", held, categories, params.find_regressions, sampling),
+    }
 
 
 def _longest_prompt(texts: Texts, params: Params) -> int:

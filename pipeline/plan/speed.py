@@ -17,9 +17,9 @@ EFFICIENCY = {TRAINING: 0.5, SCORING: 0.8, SAMPLING: 0.5}
 START = 4.0
 """Seconds in which a stage starts, loads its models, and writes what it has made."""
 _MEASURED = 0.2
-"""Seconds."""
+"""Seconds for which a product is measured."""
 _MOST_ROWS = {"cpu": 128, "mps": 1024, "cuda": 4096}
-"""Beyond which products run no faster."""
+"""Rows beyond which products run no faster."""
 _SHORT = 2**28
 """Operations of a product that is measured on a CPU: a thousandth of a second."""
 _CACHES = 64 << 20
@@ -29,14 +29,14 @@ _BALANCE = 200.0
 
 
 class MeasuredRates:
-    """Of this machine."""
+    """How fast this machine computes matrix products, measured when it is asked."""
 
     def __init__(self, device: torch.device, threads: int) -> None:
         self._device, self._threads = device, threads
         self._known: dict[tuple[int, int, int, int], float] = {}
 
     def of(self, kind: Kind) -> float:
-        """Operations in a second."""
+        """Operations of this kind in a second."""
         rows = min(1 << (kind.rows - 1).bit_length(), _MOST_ROWS[self._device.type])
         shape = (rows, kind.width, kind.inner, kind.number)
         if shape not in self._known:
@@ -71,13 +71,13 @@ class MeasuredRates:
 
 @dataclass(frozen=True)
 class GivenRates:
-    """Of a machine that is not there, by what its data sheet says of dense matrix products."""
+    """How fast a machine computes that is not there, by what its data sheet says of dense matrix products."""
 
     operations: float
     """In a second, in the number format of the run."""
 
     def of(self, kind: Kind) -> float:
-        """Operations in a second; where few rows meet a weight, the memory that it comes from decides."""
+        """Operations of this kind in a second; where few rows meet a weight, the memory that it comes from decides."""
         return self.operations * min(1.0, 2 * kind.rows / kind.number / _BALANCE)
 
 
@@ -86,13 +86,17 @@ Rates = MeasuredRates | GivenRates
 
 @dataclass(frozen=True)
 class Clock:
-    """Seconds of a stage."""
+    """How long stages take."""
 
     rates: Rates
     shares: dict[str, float] = field(default_factory=lambda: dict(EFFICIENCY))
 
     def seconds(self, labour: Labour, fixed: float) -> float:
-        """Args: fixed: what is no matrix product."""
+        """Seconds of a stage.
+
+        Args:
+            fixed: seconds of what is no matrix product.
+        """
         computed = sum(
             operations / (self.rates.of(kind) * self.shares[kind.name])
             for kind, operations in labour.operations.items()

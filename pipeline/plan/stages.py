@@ -23,11 +23,11 @@ from pipeline.training.schedule import checkpoint_steps, supervised_steps
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """One stage, or one of its seeds."""
+    """What one stage needs; of a stage with several seeds, one of them."""
 
     stage: str
     parameters: int = 0
-    """Of all networks that it holds."""
+    """Weights of all networks that the stage holds."""
     trained: int = 0
     parts: Parts = field(default_factory=dict)
     """Bytes at the peak, by role."""
@@ -43,7 +43,7 @@ class PlannedStage:
 def plan_stages(
     params: Params, models: PlannedModels, amounts: Amounts, conditions: Conditions, *, limit: int | None
 ) -> list[PlannedStage]:
-    """In the order of a run.
+    """All stages, in the order in which a run has them.
 
     Args:
         limit: bytes of memory; None is what this machine has.
@@ -52,7 +52,7 @@ def plan_stages(
 
 
 _SECONDS_PER_ROW = 0.35e-3
-"""Of the sources, as prepare_data and the check read them on one core."""
+"""Seconds for a row of the sources, as prepare_data and the check read them on one core."""
 _READ_BYTES = 100e6
 """Bytes of weights in a second that are unpacked, hashed and written."""
 
@@ -154,7 +154,7 @@ class _Planner:
 
 
 def _parameters(work: Work | Reading) -> tuple[int, int]:
-    """Of all networks that are held, and those that are trained."""
+    """Weights of all networks that are held, and of those that are trained."""
     if isinstance(work, Reading):
         return work.policies * work.policy.weights + (work.scorer.weights if work.scorer else 0), 0
     full = work.finetuning.method == "full"

@@ -1,4 +1,4 @@
-"""A plan for people, and for programs."""
+"""A plan as text for people, and as JSON for programs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Plan:
     limit: int
     """Bytes of memory."""
     free: int | None
-    """Bytes of the disk; None of another machine."""
+    """Free bytes of the disk; None where another machine is planned for."""
     note: str = ""
     """Why lengths are not those of the data; empty where they are."""
 
@@ -48,12 +48,12 @@ class Plan:
         return sum(stage.disk for stage in self.stages)
 
     def seconds(self, stage: PlannedStage) -> float | None:
-        """None where it is not known."""
+        """Seconds of a stage; None where nothing is known of the machine's speed."""
         return None if self.clock is None else self.clock.seconds(stage.labour, stage.fixed)
 
 
 def render(plan: Plan) -> str:
-    """A table, what it is about, and what will not fit."""
+    """The plan as a table, with what it is a plan of, and what will not fit."""
     rows = [_HEADER, *(_cells(plan, stage) for stage in plan.stages)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
     lines = []
@@ -101,7 +101,7 @@ def _summary(plan: Plan) -> str:
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
-    """The same in bytes, tokens and seconds."""
+    """The plan in bytes, tokens and seconds."""
     return {
         "machine": plan.machine,
         "memory_bytes": plan.limit,
@@ -144,7 +144,7 @@ def _number(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """For people: `40 s`, `12 min`, `3.5 h`, `4 d`."""
+    """Seconds as people write them: `40 s`, `12 min`, `3.5 h`, `4 d`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

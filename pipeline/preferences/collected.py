@@ -1,4 +1,4 @@
-"""Pairs before the contract, however they were made, and what is told of how: what collect_preferences writes."""
+"""What collect_preferences writes: pairs before the contract, and how they were made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from pipeline.results.preferences import Collection, CollectionDetails
 
 @dataclass(frozen=True)
 class Collected:
-    """Pairs, how many comparisons gave none, and what is told of them."""
+    """Pairs, the number of comparisons that gave no pair, and what the report says of both."""
 
     pairs: Sequence[PreferencePair]
     ties: int
@@ -19,7 +19,7 @@ class Collected:
     """Of a judge that keeps its own."""
 
     def document(self, *, prompts: int) -> Collection:
-        """What is told, with the number of prompts that pairs could be made on."""
+        """reports/preferences/collection.json, with the number of prompts that pairs could be made on."""
         return Collection(
             **self.details.as_fields(), pairs=len(self.pairs), prompts=prompts, ties_without_pair=self.ties
         )

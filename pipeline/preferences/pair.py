@@ -129,7 +129,7 @@ def read_pairs(path: Path) -> list[PreferencePair]:
     """The accepted pairs of a file.
 
     Raises:
-        PipelineError: naming file and row of what is no record of a pair.
+        PipelineError: a line is no record of a pair; the error names file and line.
     """
     return [PreferencePair.of(record) for record in read_records(path, fields=_NEEDED)]
 

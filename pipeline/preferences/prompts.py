@@ -39,7 +39,7 @@ def read_prompts(path: Path) -> Sequence[PromptRow]:
     """The rows of a file of artifacts/data/prompts, each read when it is asked for.
 
     Raises:
-        PipelineError: on access, naming file and line of what is none.
+        PipelineError: on access, where a line is no prompt; the error names file and line.
     """
     records = RecordFile(path)
 

@@ -43,7 +43,7 @@ def sample_responses(
 
     Args:
         generator: advanced by the samples.
-        resume: where an earlier execution may have left some of them.
+        resume: where an earlier execution that was killed may have left some of the responses.
     """
     start = perf_counter()
     texts = [prompt.prompt for prompt in prompts for _ in range(copies)]

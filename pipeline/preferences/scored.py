@@ -42,7 +42,7 @@ class ScoredPair:
         return len(self.chosen) + len(self.rejected)
 
     def as_record(self, identity: str) -> ScoredRecord:
-        """For the disk, with the id of its pair."""
+        """The row of artifacts/inputs/dpo/pairs.jsonl, with the id of its pair."""
         return {
             "id": identity,
             "chosen_prompt_ids": self.chosen.prompt_ids,
@@ -58,7 +58,7 @@ def read_scored_pairs(path: Path) -> list[ScoredPair]:
     """The pairs of a file whose rows `ScoredPair.as_record` gave.
 
     Raises:
-        PipelineError: naming file and line of what is none.
+        PipelineError: a line is no such pair; the error names file and line.
     """
     return [
         ScoredPair(
@@ -80,7 +80,7 @@ class TokenizedPair(NamedTuple):
 
 
 def tokenized_records(pairs: Iterable[TokenizedPair]) -> list[TokenizedRecord]:
-    """For the disk."""
+    """Rows of artifacts/inputs/dpo/validation.jsonl."""
     return [
         {
             "id": pair.id,
@@ -97,7 +97,7 @@ def read_tokenized_pairs(path: Path) -> list[TokenizedPair]:
     """The pairs of a file whose rows `tokenized_records` gave.
 
     Raises:
-        PipelineError: naming file and line of what is none.
+        PipelineError: a line is no such pair; the error names file and line.
     """
     return [
         TokenizedPair(
@@ -136,7 +136,7 @@ def tokenize_pairs(
 
 
 def without_equal(pairs: Iterable[TokenizedPair]) -> list[TokenizedPair]:
-    """The pairs whose responses differ in tokens: some tokenizers drop what two texts differ in."""
+    """The pairs whose responses differ in tokens: some tokenizers drop the characters in which two texts differ."""
     return [pair for pair in pairs if pair.chosen != pair.rejected]
 
 

@@ -52,7 +52,7 @@ def read_ballots(folder: Path) -> Ballots:
     """The vote files of a folder (`*.jsonl`), in the order of their names.
 
     Raises:
-        PipelineError: there is no vote, or a line is none.
+        PipelineError: there is no vote, or a line is not a vote.
     """
     files = sorted(folder.glob("*.jsonl"))
     read = {file: read_vote_lines(file) for file in files}
@@ -66,7 +66,7 @@ def read_ballots(folder: Path) -> Ballots:
 
 
 def collect_labelled(folder: Path, prompts: Sequence[SplitPrompt]) -> Collected:
-    """Pairs by the vote files of a folder; a line that was cut off is told on the terminal.
+    """Pairs by the vote files of a folder; the terminal says where the last line of a file was cut off.
 
     Raises:
         PipelineError: no vote gives a pair.

@@ -1,1 +1,1 @@
-"""What stage scripts do in several calls of the library, most of it shared by two or more of them."""
+"""Steps of stage scripts that take several calls of the library, such as loading what is trained."""

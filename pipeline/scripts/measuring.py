@@ -1,29 +1,14 @@
 """The evaluator of the stages that measure policies, made ready once the memory is known to suffice."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from pipeline.data.table_rows import PromptRow, TextRow
 from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
 from pipeline.evaluation.policy import Evaluator
 from pipeline.memory.fitting import check_fit
-from pipeline.memory.readings import stored_evaluation
+from pipeline.memory.readings import Measured, stored_evaluation
 from pipeline.models.compute import Compute
 from pipeline.params.evaluation import Scoring
 from pipeline.stage.execution import Stage
-
-
-class Measured(NamedTuple):
-    """What a stage will sample and measure, which decides how much memory it needs."""
-
-    prompts: Sequence[PromptRow]
-    samples: int
-    """The most continuations that are sampled at one time, of all prompts together."""
-    texts: Sequence[TextRow] = ()
-    """Texts whose perplexity is measured."""
-    policies: int = 2
-    """Policies in memory at the same time, the SFT policy among them."""
 
 
 def open_evaluator(
@@ -52,17 +37,8 @@ def open_evaluator(
         reference=stage.input("artifacts/sft"),
         second_judge=second_judge,
     )
-    work = stored_evaluation(
-        section,
-        (folders.reference, folders.reward_model),
-        settings,
-        stage.params.sampling,
-        prompts=[row["prompt"] for row in measured.prompts],
-        samples=measured.samples,
-        texts=measured.texts,
-        policies=measured.policies,
-    )
-    check_fit(work, stage.params.runtime)
+    models = folders.reference, folders.reward_model
+    check_fit(stored_evaluation(section, models, measured, settings, stage.params.sampling), stage.params.runtime)
     return load_evaluator(
         folders,
         chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),

@@ -33,8 +33,6 @@ def train_policy(
     """
     stage.input("artifacts/models/policy")  # which the adapters of SFT lie on
     sft = stage.input("artifacts/sft")
-    # a policy that starts elsewhere than at the reference needs the reference as a model of its own
-    apart = output.start != sft
     for warning in inputs.check_gate(settings):
         print(f"warning: {warning}", flush=True)
     kept = checkpoint_steps(ppo_iterations(settings), settings.save_steps)
@@ -47,11 +45,10 @@ def train_policy(
         config_of(sft),
         config_of(inputs.reward_model),
         settings,
-        section="optimize.hybrid" if apart else "optimize.ppo",
+        method="ppo" if output.start == sft else "hybrid",
         prompts=prompt_tokens(tokenizer, inputs.prompts),
         new_tokens=inputs.sampling.max_new_tokens,
         max_prompt_tokens=inputs.sampling.max_prompt_tokens,
-        apart=apart,
     )
     check_optimizer(settings.optimizer)
     check_fit(work, stage.params.runtime)

@@ -64,10 +64,10 @@ def _find(root: Path, name: str) -> Path:
 
 
 def _base(root: Path, adapters: Path) -> Path:
-    """The whole model that adapters lie on: the starting one, or a released one.
+    """The whole model that adapters were trained on: the starting one, or a released one.
 
     Raises:
-        PipelineError: it is not here as it was when they were trained.
+        PipelineError: no model here has the weights that the adapters were trained on.
     """
     base = Base.read(adapters)
     comparison = read_document(root / REPORT, Comparison)
@@ -77,9 +77,9 @@ def _base(root: Path, adapters: Path) -> Path:
         if (root / trained).is_dir() and weights_hash(root / trained) == base.sha256 and _is_intact(root / whole):
             return root / whole
     raise PipelineError(
-        f"{adapters.relative_to(root)} lies on {base.folder} with the hash {base.sha256}, which is not here as it was "
-        f"when they were trained, or whose model in {RELEASE} was changed: `make repro` builds both again. Or the "
-        "release is of another seed than the policy that these were trained on: with one of optimize.seeds they fit."
+        f"{adapters.relative_to(root)} was trained on {base.folder} with the hash {base.sha256}, and no whole model "
+        f"with that hash is here. If {base.folder} or its model in {RELEASE} was changed, `make repro` builds both "
+        "again. If the release is of another seed than the adapters, leave one seed in optimize.seeds."
     )
 
 

@@ -50,7 +50,7 @@ def send(api: HfApi, repo: str, files: Sequence[Path], *, message: str, private:
         there = {one.path: one for one in tree if isinstance(one, RepoFile)}
     wrong = [file.name for file in files if file.name not in there or not _same(file, there[file.name])]
     if wrong:
-        raise PipelineError(f"{repo} has not the bytes that were sent of {', '.join(wrong)}. Push again.")
+        raise PipelineError(f"{repo}: what the hub has of {', '.join(wrong)} is not what was sent. Push again.")
     others = sorted(there.keys() - {file.name for file in files} - {".gitattributes"})
     return str(commit.commit_url), others
 

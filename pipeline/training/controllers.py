@@ -29,7 +29,7 @@ class KlController:
         return cls(settings.kl_coef, target, settings.kl_horizon)
 
     def update(self, kl: float, *, episodes: int) -> None:
-        """Follow the KL (nats per sequence) of a rollout of so many episodes."""
+        """Move the coefficient by the KL (nats per sequence) that a rollout of `episodes` episodes had."""
         if self.target is None:
             return
         error = max(-_LARGEST_ERROR, min(_LARGEST_ERROR, kl / self.target - 1))

@@ -54,7 +54,7 @@ class EarlyStopping:
             weight.copy_(self._best[name])
 
     def state(self) -> State:
-        """For the training's state; nothing where nothing is watched."""
+        """What a killed training needs to go on: empty without `patience`."""
         if self._patience is None:
             return {}
         return {

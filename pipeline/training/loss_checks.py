@@ -8,7 +8,7 @@ _SMALLEST_FALL = 0.02
 
 
 def initial_loss_problem(loss: float) -> str | None:
-    """What is wrong with a first Bradley-Terry loss (nats), which a fresh head puts near ln 2.
+    """A warning where the first Bradley-Terry loss (nats) is far from ln 2, near which a fresh head puts it.
 
     `shrink_fresh_head` leaves margins of 0.3 at most (root mean square of many pairs, a batch has a little more), whose
     loss is within 0.2 of ln 2 for an encoder and for a decoder.
@@ -20,7 +20,7 @@ def initial_loss_problem(loss: float) -> str | None:
 
 
 def flat_loss_problem(losses: Sequence[float]) -> str | None:
-    """What a loss (nats, one an optimiser step) that has not fallen from the first to the last tenth means."""
+    """A warning where the loss (nats, one value an optimiser step) is no lower in the last tenth than in the first."""
     window = max(1, len(losses) // 10)
     if len(losses) < 2 * window:
         return None

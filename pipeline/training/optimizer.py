@@ -23,7 +23,7 @@ def make_optimizer(
         weight_decay: of every group.
 
     Raises:
-        PipelineError: bitsandbytes, which has those in 8 bits, is not installed.
+        PipelineError: an optimiser in 8 bits needs bitsandbytes, which is not installed.
     """
     if name == "adamw":
         return torch.optim.AdamW(parameters, lr=lr, eps=eps, weight_decay=weight_decay, fused=True)

@@ -41,7 +41,7 @@ def train_ppo(roles: Roles, prompts: Sequence[str], settings: Ppo, sampling: Sam
     Args:
         roles: the reference need not be where the policy starts: a policy that another method has trained is
             improved with the KL to the reference of that method.
-        prompts: those to train on; a part of them is targeted training.
+        prompts: those to train on: all of the split, or, as hybrid does, those of some categories.
 
     Raises:
         PipelineError: the first ratio is not 1, or a loss is not finite.

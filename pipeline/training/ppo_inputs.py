@@ -20,7 +20,7 @@ SAMPLING = "sampling.json"
 
 @dataclass(frozen=True)
 class PpoInputs:
-    """Prompts to train on, the reward model that is to be optimised, what it is worth, and how to sample."""
+    """Prompts to train on, the reward model that is to be optimised, how accurate it is, and how to sample."""
 
     prompts: Sequence[str]
     reward_model: Path
@@ -39,7 +39,7 @@ class PpoInputs:
         )
 
     def check_gate(self, settings: Ppo) -> list[str]:
-        """Let the reward model pass, see `check_reward_gate`.
+        """Check that the reward model is accurate enough, see `check_reward_gate`.
 
         Returns:
             Warnings.

@@ -153,7 +153,7 @@ def check_first_ratio(row: dict[str, float], *, precise: bool) -> None:
     """Nothing has been updated yet, so the policy is the one that sampled: ratio 1, KL 0, up to rounding.
 
     Raises:
-        PipelineError: it is another one.
+        PipelineError: the ratio or the KL is further off than rounding explains.
     """
     tolerance = 1e-6 if precise else 5e-3
     if row["approximate_kl"] > tolerance:

@@ -126,16 +126,17 @@ def _pair_metrics(losses: Tensor, margins: Tensor) -> dict[str, float]:
 def shrink_fresh_head(model: RewardModel, pairs: Sequence[PreferencePair]) -> float:
     """Scale a fresh head down until the margins of its pairs are small, so that training begins near ln 2.
 
-    Weights ~ N(0, 1/(d+1)) suppose that what two responses differ in has a size below 1. The pooled states of encoders
-    do; a decoder's do not, whose final norm has scales of its own, and a head that is sure of random answers has those
-    to unlearn. With margins of 0.3 (root mean square) the loss is within 0.17 of ln 2, whatever their signs.
+    The weights of a fresh head are drawn from N(0, 1/(d+1)). Margins are then small if the pooled states of two
+    responses differ by less than 1. Those of encoders do; those of decoders differ by more, because their final norm
+    scales them, and training would first have to unlearn large random margins. With margins of 0.3 (root mean square)
+    the loss is within 0.17 of ln 2, whatever their signs.
 
     Args:
         model: its head has no bias yet.
         pairs: some of them are measured.
 
     Returns:
-        What the weights were multiplied with; 1 where the margins were small.
+        The factor by which the weights were multiplied; 1 where the margins were small.
     """
     chosen, rejected = pair_scores(model, pairs[:: -(-len(pairs) // _MEASURED_PAIRS)]).unbind(1)
     size = (chosen - rejected).square().mean().sqrt().item()
@@ -168,10 +169,13 @@ def _margins(pairs: Sequence[PreferencePair], like: Tensor) -> Tensor:
 
 
 def different_pairs(texts: RewardTexts, pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
-    """The pairs whose texts the model tells apart: what others differ in is cut off, or no token of its tokenizer.
+    """The pairs whose two texts differ in the tokens that the model reads.
+
+    The texts of the others differ only in what is cut off behind `max_length`, or in characters that the tokenizer
+    drops: nothing can be learned from them.
 
     Raises:
-        PipelineError: it tells none apart.
+        PipelineError: no pair is left.
     """
     found = _told_apart(texts, pairs)
     if pairs and not found:

@@ -24,18 +24,18 @@ class GateFigures(TypedDict):
 
 
 def check_reward_gate(figures: GateFigures, *, min_accuracy: float, require_above_longer_wins: bool) -> list[str]:
-    """Let the reward model pass, or say in full why not.
+    """Check that the reward model is accurate enough for PPO to optimise its score.
 
     Args:
         min_accuracy: smallest share of test pairs that it must be right on.
         require_above_longer_wins: refuse, and not only warn, when "the longer response is better", or the shorter one,
-            does as well.
+            is right as often.
 
     Returns:
         Warnings.
 
     Raises:
-        PipelineError: its accuracy is too low.
+        PipelineError: it is right on too few test pairs, or no more often than the length alone.
     """
     accuracy, longer = figures["accuracy"]["mean"], figures["longer_wins_accuracy"]
     if accuracy < min_accuracy:

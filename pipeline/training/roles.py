@@ -24,7 +24,7 @@ Scorer = Callable[[Sequence[Passage]], Tensor]
 
 @dataclass(frozen=True)
 class Roles:
-    """The networks of PPO. One backbone plays as many as the settings allow."""
+    """The networks of PPO. One backbone serves as several of them where the settings allow it."""
 
     policy: Policy
     reference: Policy | None

@@ -22,7 +22,7 @@ def shows(iteration: int, iterations: int) -> bool:
 def rollout_samples(
     setup: PpoSetup, prompts: Sequence[str], rollout: Rollout, *, iteration: int
 ) -> list[RolloutSample]:
-    """The first response to each of the first prompts, which are other ones in each rollout.
+    """The first response to each of the first prompts of a rollout; every rollout has other prompts.
 
     Args:
         prompts: of the rollout, those of one prompt in adjacent places.

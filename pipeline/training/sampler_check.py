@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def sampler_problem(kls: Sequence[float], limit: float) -> str | None:
-    """What rollouts mean whose tokens another policy than the trained one has drawn.
+    """A warning where what sampled was further from the policy that is trained than the limit allows.
 
     Args:
         kls: `sampler_kl` of each rollout, KL(sampler || policy) in nats per token.

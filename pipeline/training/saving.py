@@ -49,7 +49,7 @@ class StateSaver:
         """After a step (1-based): save the state if it is due.
 
         Args:
-            state: gives it; its tensors may be those that training goes on with.
+            state: called for the state if one is due; its tensors may be those that training goes on with.
 
         Raises:
             OSError: this state, or the one before, could not be written.

@@ -1,4 +1,4 @@
-"""Pairs batch by batch, in several processes: what each breaks by itself, and what is kept of it for the rest."""
+"""Pairs batch by batch, in several processes: the rules that each breaks by itself, and what is kept of it."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ class Meter(Protocol):
 
 @dataclass(frozen=True)
 class Examined:
-    """What is kept of pairs."""
+    """What is kept of the pairs of a batch, so that their texts need not stay in memory."""
 
     found: Findings
     facts: np.ndarray
@@ -54,7 +54,7 @@ class Examiner:
     templated: bool
 
     def __call__(self, batch: range) -> Examined:
-        """What is to be kept of the rows at these positions."""
+        """Examine the rows at these positions."""
         rows = _part(self.rows, batch)
         found = Findings.none(len(rows))
         # where long pairs are only refused, none is measured that is refused anyway
@@ -103,7 +103,7 @@ class Examiner:
 
 
 def as_one_text(row: RawPair) -> str:
-    """A pair as near duplicates are looked for."""
+    """Prompt and responses of a pair as one text, in which near duplicates are looked for."""
     return "\n".join(row[name] for name in TEXTS)
 
 

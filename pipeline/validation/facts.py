@@ -34,7 +34,7 @@ FACTS = np.dtype(
 
 @dataclass(frozen=True)
 class Facts:
-    """What one pass over the texts of a batch gives."""
+    """The facts of a batch, gathered in one pass over its texts."""
 
     table: np.ndarray
     """See FACTS; what measuring and writing add stays 0."""

@@ -20,11 +20,11 @@ class Findings(Mapping[int, set[str]]):
 
     @classmethod
     def none(cls, rows: int) -> "Findings":
-        """Of rows that break nothing, so far."""
+        """Findings of rows that break no rule so far."""
         return cls(np.zeros(rows, dtype=np.uint32))
 
     def note(self, positions: np.ndarray, code: str) -> None:
-        """These rows break a rule."""
+        """Note that these rows break a rule."""
         self.bits[positions] |= _BITS[code]
 
     def breaks(self, codes: Iterable[str]) -> np.ndarray:
@@ -37,7 +37,7 @@ class Findings(Mapping[int, set[str]]):
         return {code: int(np.count_nonzero(self.bits & bit)) for code, bit in _BITS.items()}
 
     def of(self, positions: np.ndarray) -> "Findings":
-        """Those of some rows, counted from 0."""
+        """The findings of some rows, which are numbered from 0 again."""
         return Findings(self.bits[positions])
 
     def __getitem__(self, position: int) -> set[str]:

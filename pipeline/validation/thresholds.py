@@ -30,7 +30,7 @@ def check_thresholds(validated: ValidatedPairs, settings: ValidatePreferences) -
 
 
 def threshold_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> Iterator[Problem]:
-    """What `check_thresholds` stops at."""
+    """The problems at which `check_thresholds` stops."""
     shares = list(_share_problems(validated, settings))
     yield from shares
     yield from _rule_problems(validated, settings)
@@ -60,7 +60,7 @@ def _share_problems(validated: ValidatedPairs, settings: ValidatePreferences) ->
 
 
 def _limit_problems(validated: ValidatedPairs, settings: ValidatePreferences, seen: str) -> Iterator[Problem]:
-    """The limits that quarantined more pairs than all together may be: they are the cause, not the pairs."""
+    """The limits that alone quarantined more pairs than all rules together may: they are the cause, not the pairs."""
     raw = len(validated.rows)
     for rule, (key, unit, measured) in _measures(validated).items():
         count, now = validated.counts[rule], getattr(settings, key)

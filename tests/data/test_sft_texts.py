@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.sft_texts import sft_examples, why_untrained
-from pipeline.data.tokens import cut_response
+from pipeline.data.sft_texts import cut_responses, sft_examples, why_untrained
+from pipeline.data.tokens import TokenizedExample, cut_response
 from pipeline.errors import PipelineError
 from pipeline.reading.chats import Message
 from pipeline.reading.templates import load_style
@@ -73,3 +73,8 @@ def test_a_chat_model_and_chosen_answers_alone_leave_nothing_to_train() -> None:
     assert why_untrained([pair], None, "auto", template_is_its_own=True) is None
     assert why_untrained([pair], "hash", "auto", template_is_its_own=False) is None
     assert why_untrained([pair], "hash", False, template_is_its_own=True) is None
+
+
+def test_responses_that_were_cut_are_counted_and_those_that_just_fit_are_not() -> None:
+    fits, longer = TokenizedExample([1, 2], [3, 4]), TokenizedExample([1, 2], [3, 4, 5])
+    assert cut_responses([fits, longer], 4) == ([fits, fits], 1)

@@ -42,7 +42,7 @@ def test_rows_of_another_content_are_not_shown_and_said_once(project: Project) -
 
 def test_rows_that_are_counted_in_another_way_are_not_shown(project: Project) -> None:
     raw = sources(project, rows=4)
-    assert raw.row(RAW, 1) is None and "is read as 3 rows by the code of now, and was as 4" in raw.missing[0]
+    assert raw.row(RAW, 1) is None and "has 3 rows as the code now reads it, and had 4" in raw.missing[0]
 
 
 def test_a_cached_file_is_read_under_its_own_name(project: Project) -> None:

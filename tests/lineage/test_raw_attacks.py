@@ -164,7 +164,7 @@ def prepare_again(project: Project, report: dict[str, Any]) -> None:
 def test_rows_that_are_counted_in_another_way_than_then_are_not_shown(ran: Project, audit: Audit) -> None:
     prepare_again(ran, {"sources": [{"file": RAW, "md5": content_hash(ran.root / RAW), "rows": 6}]})
     record = audit("--record", PROMPT)
-    assert "is read as 5 rows by the code of now, and was as 6" in record.said and "says" not in record.said
+    assert "has 5 rows as the code now reads it, and had 6" in record.said and "says" not in record.said
 
 
 class TestOfARunThatNotedNoHashes:
@@ -197,7 +197,7 @@ def test_a_run_whose_report_is_gone_says_so(ran: Project, audit: Audit) -> None:
 
 def test_sources_on_a_hub_are_named_and_not_asked(ran: Project, audit: Audit) -> None:
     prepare_again(ran, {"sources": [{"file": "hub:someone/rows", "md5": None, "rows": 5}]})
-    assert "hub:someone/rows is on a hub, which an audit does not ask" in audit("--find", "says").said
+    assert "hub:someone/rows is a data set on a hub, and an audit sends no requests" in audit("--find", "says").said
     assert audit("--verify", DPO).code == 0
 
 

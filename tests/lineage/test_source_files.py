@@ -75,7 +75,7 @@ def test_a_hub_is_not_asked(written: Project) -> None:
     files = known(written, {"file": "hub:someone/rows", "md5": None, "rows": 5})
     source = files.all["hub:someone/rows"]
     assert files.state(source) is None and files.find(source) is None
-    with pytest.raises(PipelineError, match="is on a hub"):
+    with pytest.raises(PipelineError, match="is a data set on a hub"):
         files.locate(source)
 
 

@@ -65,7 +65,7 @@ def test_an_output_of_a_stage_that_is_no_more_names_the_stage(rlhf: Project) -> 
     rlhf.lock()
     names = set(rlhf.entries) - {"train_reward"}
     lock = Lock((rlhf.root / "dvc.lock").read_text(), label="dvc.lock", names=names)
-    with pytest.raises(PipelineError, match=r"it is of stage train_reward, which dvc\.yaml no longer has"):
+    with pytest.raises(PipelineError, match=r"it was written by stage train_reward, which dvc\.yaml no longer has"):
         lineage("artifacts/reward_model", lock, rlhf.contents(), None)
 
 

@@ -138,7 +138,7 @@ class Training:
         policy_folder, reward_folder = self.folder / "policy", self.folder / "reward"
         lengths = [len(ids) for ids in self.tokenizer(prompts)["input_ids"]]
         configs = config_of(policy_folder), config_of(reward_folder)
-        self.estimated(ppo_work(*configs, settings, section="optimize.ppo", prompts=lengths, new_tokens=new))
+        self.estimated(ppo_work(*configs, settings, prompts=lengths, new_tokens=new))
         full = self.finetuning.method == "full"
         scorer = load_reward_model(reward_folder, self.compute)
         roles = Roles(

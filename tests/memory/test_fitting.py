@@ -82,7 +82,7 @@ def test_the_advice_is_enough_or_says_that_it_is_not(params: Params, gib: int, m
             changed(params.train_reward, finetuning=tuning, max_length=4096),
             [Example.of_pair(2000, 2000, 2000, writes=False)] * 99,
         ),
-        ppo_work(CONFIG, CONFIG, ppo, section="optimize.ppo", prompts=[900] * 64, new_tokens=512),
+        ppo_work(CONFIG, CONFIG, ppo, prompts=[900] * 64, new_tokens=512),
     ]
     for work in works:
         fit = estimate_fit(work, WHOLE, limit=gib * GIB)
@@ -137,7 +137,7 @@ def test_of_many_examples_the_largest_decide_as_of_all(params: Params) -> None:
 def test_responses_that_may_end_early_let_ppo_s_batches_pass_whole(params: Params) -> None:
     settings = changed(params.optimize.ppo, per_device_train_batch_size=16)
     for prompts, tokens in (([20] * 64, range(2000, 2049)), ([400] * 64, range(900, 1025)), ([9] * 64, range(1, 2049))):
-        work = ppo_work(CONFIG, CONFIG, settings, section="optimize.ppo", prompts=prompts, new_tokens=256)
+        work = ppo_work(CONFIG, CONFIG, settings, prompts=prompts, new_tokens=256)
         (step,) = planned_steps(work, AUTO_LIMIT)
         assert step[0].tokens in tokens
 

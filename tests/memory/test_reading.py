@@ -11,7 +11,7 @@ from pipeline.memory.fitting import check_fit, estimate_fit
 from pipeline.memory.need import memory_parts, needed_bytes
 from pipeline.memory.parts import total
 from pipeline.memory.reading import Reading, Rows
-from pipeline.memory.readings import collection, evaluation, reference, reward_evaluation
+from pipeline.memory.readings import HeldModels, MeasuredLengths, collection, evaluation, reference, reward_evaluation
 from pipeline.memory.trainings import ppo_work
 from pipeline.memory.work import Example, Model, Work
 from pipeline.params.schema import Params, Sampling
@@ -30,9 +30,8 @@ def collected(params: Params, *, batch: int = 256, new: int = 24, prompt: int = 
 
 def evaluated(params: Params, *, batch: int = 32, prompt: int = 40, texts: int = 0) -> Reading:
     settings = changed(params.evaluate_policy, batch_size=batch)
-    return evaluation(
-        "evaluate_policy", (POLICY, POLICY), settings, params.sampling, prompts=[prompt], samples=512, texts=texts
-    )
+    measured = MeasuredLengths([prompt], samples=512, texts=texts)
+    return evaluation("evaluate_policy", HeldModels(POLICY, POLICY), measured, settings, params.sampling)
 
 
 def test_the_cache_is_that_of_all_rows_at_their_full_length(params: Params) -> None:
@@ -154,14 +153,15 @@ def test_rows_of_no_samples_are_one(params: Params) -> None:
 def test_a_policy_is_counted_with_the_prompts_that_it_reads_and_a_reward_model_with_whole_ones(params: Params) -> None:
     cut = changed(params.sampling, max_prompt_tokens=100)
     settings, ppo = params.evaluate_policy, params.optimize.ppo
+    models = HeldModels(POLICY, POLICY)
 
     def works(sampling: Sampling, prompt: int) -> list[Reading | Work]:
         limit = sampling.max_prompt_tokens
         told = {"prompts": [prompt], "new_tokens": 24, "max_prompt_tokens": limit}
         return [
             collection(POLICY, sampling, prompts=[prompt], samples=4096),
-            evaluation("evaluate_policy", (POLICY, POLICY), settings, sampling, prompts=[prompt], samples=512),
-            ppo_work(CONFIG, CONFIG, ppo, section="optimize.ppo", **told),
+            evaluation("evaluate_policy", models, MeasuredLengths([prompt], samples=512), settings, sampling),
+            ppo_work(CONFIG, CONFIG, ppo, **told),
         ]
 
     for short, long, shortened in zip(

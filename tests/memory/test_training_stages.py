@@ -15,7 +15,9 @@ from pipeline.models.compute import Compute
 from pipeline.models.text_format import FILE, TextFormat, store_text_format
 from pipeline.params.optimize import METHODS
 from pipeline.params.schema import Params
+from pipeline.scripts import dpo as scripts_dpo
 from pipeline.scripts import ppo as scripts_ppo
+from pipeline.scripts import sft as scripts_sft
 from pipeline.training import roles
 from pipeline.training.ppo_inputs import write_figures
 from pipeline.training.reward_gate import GateFigures
@@ -135,9 +137,9 @@ def test_a_training_loads_one_tokenizer(stage: SimpleNamespace, section: str, mo
     monkeypatch.setattr(fitting, "usable_memory", lambda _: 1 << 50)
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", counted)
     monkeypatch.setattr(AutoModelForSequenceClassification, "from_pretrained", reach)
-    for module in (train_sft, train_dpo, roles):
+    for module in (scripts_sft, scripts_dpo, roles):
         monkeypatch.setattr(module, "load_policy", lambda *_, **__: SimpleNamespace(has_adapters=False))
-    for module in (train_dpo, roles):
+    for module in (scripts_dpo, roles):
         monkeypatch.setattr(module, "load_reference", lambda *_, **__: None)
     monkeypatch.setattr(roles, "load_reward_model", lambda *_: None)
     trainers = (

@@ -72,7 +72,7 @@ def tuned(
         return reward_work(CONFIG, settings, SCORED)
     if kind == "dpo":
         return dpo_work(CONFIG, settings, PAIRS)
-    return ppo_work(CONFIG, CONFIG, settings, section="optimize.ppo", prompts=[256] * 64, new_tokens=128)
+    return ppo_work(CONFIG, CONFIG, settings, prompts=[256] * 64, new_tokens=128)
 
 
 @pytest.mark.parametrize("kind", ["sft", "dpo", "ppo"])

@@ -102,7 +102,7 @@ def test_another_base_is_refused(project: Path, file: str) -> None:
     """Whether what was trained is another, or what was released."""
     weights = project / "artifacts" / file
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    with pytest.raises(PipelineError, match="lies on artifacts/sft with the hash"):
+    with pytest.raises(PipelineError, match="was trained on artifacts/sft with the hash"):
         write(project)
     assert list((project / "artifacts/exports").iterdir()) == []
 

@@ -55,7 +55,7 @@ def test_a_push_is_one_commit_to_a_private_repository(
 @pytest.mark.parametrize("lost", ["model.safetensors", "README.md"])
 def test_what_did_not_arrive_is_told(tmp_path: Path, release: Path, hub: FakeHub, lost: str) -> None:
     hub.loses = lost
-    with pytest.raises(PipelineError, match=f"not the bytes that were sent of {lost}"):
+    with pytest.raises(PipelineError, match=f"what the hub has of {lost} is not what was sent"):
         publish(tmp_path, asked(push=True), hub)  # type: ignore[arg-type]
 
 
