@@ -118,6 +118,26 @@ def test_a_large_reward_model_stays_in_the_format_of_the_products(params: Params
     assert large - other == 2 * scorer.weights - 4 * few.weights
 
 
+@pytest.mark.parametrize(("device", "offloads"), [("cuda", True), ("cpu", False)])
+def test_frozen_roles_that_wait_elsewhere_are_not_in_the_estimate(params: Params, device: str, offloads: bool) -> None:
+    """Trained in full, an update needs most: without reference and reward model. On a CPU they have nowhere to go."""
+    held, idle = (
+        memory_parts(replace(tuned(params, "ppo", method="full"), offload_idle=idle), ON[device])["weights"]
+        for idle in (False, True)
+    )
+    scorer = Model.of(CONFIG, writes=False)
+    assert held - idle == (4 * MODEL.weights + 2 * scorer.weights if offloads else 0)
+
+
+def test_a_phase_that_reads_a_frozen_role_may_need_most(params: Params) -> None:
+    """A reward model far larger than the policy is there while it scores, and the reference is not."""
+    work = replace(tuned(params, "ppo", method="full"), offload_idle=True)
+    assert work.rollout is not None
+    large = replace(work.rollout.scorer, weights=20 * MODEL.weights)
+    scoring = memory_parts(replace(work, rollout=replace(work.rollout, scorer=large)), ON["cuda"])
+    assert scoring["weights"] == 4 * MODEL.weights + 2 * large.weights and "gradients" not in scoring
+
+
 def test_a_reference_has_the_weights_of_what_is_trained(params: Params) -> None:
     plain, small = (
         memory_parts(
