@@ -106,8 +106,8 @@ def _copied_bytes(work: Work, conditions: Conditions) -> int:
     if is_large(work.model):
         # adapters are merged in fp32, one layer at a time: its weight and what is added to it
         return 8 * widest_layer(work.model.size)
-    # a reward model goes on to score, merged and in fp32; on a CPU its first copy is in fp32, too, in the same heap
-    return (4 - number) * work.model.weights + (4 * work.model.weights if cpu and number < 4 else 0)
+    # a reward model goes on to score, merged and in fp32; in a CPU's heap its layers leave holes too small for that
+    return 0 if number == 4 else (4 if cpu else 4 - number) * work.model.weights
 
 
 def _trained_weights(work: Work) -> int:

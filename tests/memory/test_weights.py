@@ -138,6 +138,15 @@ def test_a_phase_that_reads_a_frozen_role_may_need_most(params: Params) -> None:
     assert scoring["weights"] == 4 * MODEL.weights + 2 * large.weights and "gradients" not in scoring
 
 
+def test_a_small_reward_model_is_widened_once(params: Params) -> None:
+    """It is loaded in the format of the products, and in fp32 once it is merged; in fp32 it is so from the start."""
+    pair = Example.of_pair(2, 1, 1, writes=False)
+    few = replace(tuned(params, "reward"), model=replace(MODEL, weights=LARGE - 1), examples=(pair,), batch=1)
+    copies = {device: memory_parts(few, ON[device])["copies"] / (LARGE - 1) for device in ("cpu", "cuda")}
+    assert 3.5 < copies["cpu"] <= 4 and copies["cuda"] == 2
+    assert "copies" not in memory_parts(few, replace(ON["cpu"], number=4))
+
+
 def test_a_reference_has_the_weights_of_what_is_trained(params: Params) -> None:
     plain, small = (
         memory_parts(
