@@ -19,9 +19,10 @@ from pipeline.memory.reading import (
     sampling_parts,
     scoring_parts,
 )
-from pipeline.memory.weights import is_large, moment_bytes, scorer_number, weight_bytes, widest_layer
+from pipeline.memory.weights import moment_bytes, scorer_number, weight_bytes, widest_layer
 from pipeline.memory.work import Pass, Rollout, Work, planned_steps
 from pipeline.models.footprint import kept_bytes, recomputed_bytes
+from pipeline.models.reward_size import is_large
 from pipeline.training.residency import Phase, Role, offloads, resident_roles
 
 _REUSED = 0.5
@@ -96,14 +97,15 @@ def _loading_parts(work: Work, conditions: Conditions) -> Parts:
 def _copied_bytes(work: Work, conditions: Conditions) -> int:
     """Weights that are there in another number format, too."""
     number, cpu = conditions.number, conditions.device.type == "cpu"
+    large = is_large(work.model.weights, decoder=work.model.is_decoder)
     if work.finetuning.quantization != "none":
         # one layer at a time is widened, and in the end a reward model is put together from what is stored
         widened = widest_layer(work.model.size) * number
-        whole = weight_bytes(work.model, number if is_large(work.model) else 4)
+        whole = weight_bytes(work.model, number if large else 4)
         return widened if work.writes else (1 + cpu) * whole
     if work.writes or _keeps_fp32(work):
         return 0
-    if is_large(work.model):
+    if large:
         # adapters are merged in fp32, one layer at a time: its weight and what is added to it
         return 8 * widest_layer(work.model.size)
     # a reward model goes on to score, merged and in fp32; in a CPU's heap its layers leave holes too small for that

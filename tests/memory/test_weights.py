@@ -11,9 +11,9 @@ from pipeline.memory.conditions import Conditions
 from pipeline.memory.need import memory_parts
 from pipeline.memory.readings import reference
 from pipeline.memory.trainings import dpo_work, ppo_work, reward_work, sft_work
-from pipeline.memory.weights import is_large, moment_bytes, scorer_number, weight_bytes, widest_layer
+from pipeline.memory.weights import moment_bytes, scorer_number, weight_bytes, widest_layer
 from pipeline.memory.work import Example, Model, Work
-from pipeline.models.reward import LARGE
+from pipeline.models.reward_size import LARGE
 from pipeline.params.schema import Params
 from tests.tiny_models import changed
 
@@ -55,7 +55,6 @@ def test_large_decoders_score_in_the_format_of_the_products() -> None:
     small = Model.of(LlamaConfig(hidden_size=64, num_hidden_layers=2, intermediate_size=128), writes=False)
     encoder = Model.of(BertConfig(hidden_size=2048, intermediate_size=8192, num_hidden_layers=24), writes=False)
     assert encoder.weights > 500_000_000 > small.weights
-    assert [is_large(model) for model in (MODEL, small, encoder)] == [True, False, False]
     assert [scorer_number(model, stored=4, products=2) for model in (MODEL, small, encoder)] == [2, 4, 4]
 
 
