@@ -193,5 +193,6 @@ def layer_bytes(size: NetworkSize, rows: Rows, conditions: Conditions, number: i
     """One layer of a forward pass without gradient."""
     length = rows.length
     row = 12 * size.width + number * (3 * size.width + 3 * size.inner + size.query_width + 2 * size.key_width)
-    squares = conditions.attention == "eager" or (conditions.attention == "grouped" and not is_long(length, length))
+    attention = size.computed_with(conditions.attention)
+    squares = attention == "eager" or (attention == "grouped" and not is_long(length, length))
     return rows.count * length * (row + (2 * size.heads * length * number if squares else length * number))
