@@ -163,7 +163,7 @@ class Labours:
         return tokens
 
     def _kept(self, texts: Texts) -> Texts:
-        """As a policy reads prompts that it answers, see `sampling.max_prompt_tokens`: of means, so at most too many."""
+        """As a policy reads prompts that it answers, see `sampling.max_prompt_tokens`; a bound, of means."""
         most = self.params.sampling.max_prompt_tokens
         return texts if most is None else replace(texts, prompt=min(texts.prompt, most))
 
