@@ -12,6 +12,7 @@ from pipeline.errors import PipelineError
 from pipeline.models.rewritten_chats import RewrittenChats
 from pipeline.models.sources import load_source_tokenizer
 from pipeline.models.text_format import TextFormat, read_by_its_own
+from pipeline.params.base import ModelSource
 from pipeline.reading.chats import Message
 
 _MOST_CHATS = 500
@@ -41,12 +42,14 @@ def _finished(
     """Key, what a sentence begins with, and tokenizer of every reward model that is not trained here."""
     if settings.models.reward_backbone.is_reward_model:
         yield "models.reward_backbone.source", "", readers.reward
-    named = [("evaluate_reward.candidates", f"{one.name}: ", one) for one in settings.candidates]
+    named: list[tuple[str, str, ModelSource]] = [
+        ("evaluate_reward.candidates", f"{one.name}: ", one) for one in settings.candidates
+    ]
     if "reward_model" in (settings.judge_kind, settings.second_judge):
         named.append(("judge.reward_model.source", "", settings.judge_model))
     for key, name, model in named:
         with findings.collecting():
-            where = f"{key}, {model.name}, source" if name else key
+            where = f"{key}, {name}source" if name else key
             yield key, name, load_source_tokenizer(model, key=where)
 
 
