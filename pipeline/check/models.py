@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.check.findings import Findings
 from pipeline.check.settings import Settings
-from pipeline.models.sources import load_source_config, load_source_tokenizer, locate
+from pipeline.models.sources import check_writes, load_source_config, load_source_tokenizer, locate
 from pipeline.models.text_length import longest_text
 from pipeline.params.base import ModelSource
 
@@ -87,7 +87,9 @@ def _load_readers(settings: Settings, findings: Findings, scratch: Path) -> Read
     reward = load_source_tokenizer(backbone, key="models.reward_backbone.source")
     config = load_source_config(backbone, key="models.reward_backbone.source")
     _check_reward_model(settings, findings, config, same_tokens=reward.get_vocab() == tokenizer.get_vocab())
-    return Readers(tokenizer, scratch, load_source_config(policy, key="models.policy.source"), reward, config)
+    written = load_source_config(policy, key="models.policy.source")
+    check_writes(written, key="models.policy.source")
+    return Readers(tokenizer, scratch, written, reward, config)
 
 
 def _check_reward_model(settings: Settings, findings: Findings, config: Any, *, same_tokens: bool) -> None:

@@ -63,6 +63,7 @@ class PpoSizes:
     samples_per_prompt: int
     advantage_estimator: str
     critic: str
+    offload_idle: bool
     optimizer: OptimizerName
 
 
@@ -164,5 +165,6 @@ def _ppo(section: Ppo) -> PpoSizes:
         section.samples_per_prompt,
         section.advantage_estimator,
         section.critic,
+        section.offload_idle,
         section.optimizer,
     )

@@ -10,10 +10,20 @@ from typing import Any
 
 from pipeline.memory.conditions import LIBRARIES, Conditions
 from pipeline.memory.parts import Parts, added, largest_of, total
-from pipeline.memory.reading import Reading, Rows, head_bytes, reading_parts, sampling_parts, scoring_parts
-from pipeline.memory.weights import is_large, moment_bytes, scorer_number, weight_bytes, widest_layer
+from pipeline.memory.reading import (
+    Reading,
+    Rows,
+    head_bytes,
+    logprob_parts,
+    reading_parts,
+    sampling_parts,
+    scoring_parts,
+)
+from pipeline.memory.weights import moment_bytes, scorer_number, weight_bytes, widest_layer
 from pipeline.memory.work import Pass, Rollout, Work, planned_steps
 from pipeline.models.footprint import kept_bytes, recomputed_bytes
+from pipeline.models.reward_size import is_large
+from pipeline.training.residency import Phase, Role, offloads, resident_roles
 
 _REUSED = 0.5
 """Of what comes before training steps or after them, the share that finds their pieces of a CPU's heap large enough."""
@@ -28,26 +38,47 @@ def memory_parts(work: Work | Reading, conditions: Conditions) -> Parts:
     """Bytes at the peak, by role."""
     if isinstance(work, Reading):
         return reading_parts(work, conditions)
-    trained, full = _trained_weights(work), _keeps_fp32(work)
-    networks = (1 + work.critics + work.frozen) * _network_bytes(work, conditions)
+    trained = _trained_weights(work)
     steps = planned_steps(work, conditions.limit)
     passing = largest_of(_step_parts(work, step, conditions, 4 * trained) for step in steps)
-    held = {"weights": networks + (0 if full else 4 * trained)}
-    if work.rollout is not None:
-        scorer = work.rollout.scorer
-        number = scorer_number(scorer, stored=4, products=conditions.number)
-        held["weights"] += weight_bytes(scorer, number)
-        sampling = _rollout_parts(work, work.rollout, conditions)
-        reused = _REUSED if conditions.device.type == "cpu" else 1.0
-        smaller = min(total(passing), total(sampling))
-        passing = added(largest_of([passing, sampling]), {"copies": int((1 - reused) * smaller)})
-    held["optimiser"] = moment_bytes(trained, work.optimizer, conditions.device)
+    held = {"optimiser": moment_bytes(trained, work.optimizer, conditions.device)}
+    held["weights"] = 0 if _keeps_fp32(work) else 4 * trained
+    if work.rollout is None:
+        held["weights"] += (1 + work.frozen) * _network_bytes(work, conditions)
+    else:
+        passing = _iteration_parts(work, work.rollout, passing, conditions)
     copied = _copied_bytes(work, conditions)
     if not work.writes and conditions.device.type == "cpu":
         # before and after its steps a reward model is in other pieces of the heap than they are
         copied -= int(_REUSED * min(copied, total(passing)))
     training = added(held, passing, {"copies": copied})
     return added({"libraries": LIBRARIES}, largest_of([training, _loading_parts(work, conditions)]))
+
+
+def _iteration_parts(work: Work, rollout: Rollout, updating: Parts, conditions: Conditions) -> Parts:
+    """Of PPO's phases, the one that needs most with the networks that are there meanwhile.
+
+    What is between them is left out, because it needs no more: log-probs of what is trained are read in the passes of
+    its update, without gradient.
+    """
+    network = _network_bytes(work, conditions)
+    number = scorer_number(rollout.scorer, stored=4, products=conditions.number)
+    bytes_of: dict[Role, int] = {
+        "policy": network,
+        "critic": work.critics * network,
+        "reference": work.frozen * network,
+        "reward_model": weight_bytes(rollout.scorer, number),
+    }
+    phases: dict[Phase, Parts] = {"update": updating, **_rollout_parts(work, rollout, conditions)}
+    offloaded = offloads(work.offload_idle, conditions.device)
+    moments = [
+        added({"weights": sum(bytes_of[role] for role in resident_roles(phase, offloaded=offloaded))}, parts)
+        for phase, parts in phases.items()
+    ]
+    # a CPU's heap has holes where the smaller of an update and its rollout was
+    rolling = max(total(parts) for phase, parts in phases.items() if phase != "update")
+    holes = int((1 - _REUSED) * min(total(updating), rolling)) if conditions.device.type == "cpu" else 0
+    return added(largest_of(moments), {"copies": holes})
 
 
 def _network_bytes(work: Work, conditions: Conditions) -> int:
@@ -66,18 +97,19 @@ def _loading_parts(work: Work, conditions: Conditions) -> Parts:
 def _copied_bytes(work: Work, conditions: Conditions) -> int:
     """Weights that are there in another number format, too."""
     number, cpu = conditions.number, conditions.device.type == "cpu"
+    large = is_large(work.model.weights, decoder=work.model.is_decoder)
     if work.finetuning.quantization != "none":
         # one layer at a time is widened, and in the end a reward model is put together from what is stored
         widened = widest_layer(work.model.size) * number
-        whole = weight_bytes(work.model, number if is_large(work.model) else 4)
+        whole = weight_bytes(work.model, number if large else 4)
         return widened if work.writes else (1 + cpu) * whole
     if work.writes or _keeps_fp32(work):
         return 0
-    if is_large(work.model):
+    if large:
         # adapters are merged in fp32, one layer at a time: its weight and what is added to it
         return 8 * widest_layer(work.model.size)
-    # a reward model goes on to score, merged and in fp32; on a CPU its first copy is in fp32, too, in the same heap
-    return (4 - number) * work.model.weights + (4 * work.model.weights if cpu and number < 4 else 0)
+    # a reward model goes on to score, merged and in fp32; in a CPU's heap its layers leave holes too small for that
+    return 0 if number == 4 else (4 if cpu else 4 - number) * work.model.weights
 
 
 def _trained_weights(work: Work) -> int:
@@ -130,8 +162,8 @@ def _head_bytes(work: Work, tokens: int, conditions: Conditions) -> int:
     return logits + 2 * tokens * size.width * number + matrices
 
 
-def _rollout_parts(work: Work, rollout: Rollout, conditions: Conditions) -> Parts:
-    """Of sampling, with merged weights and the cache, or of scoring."""
+def _rollout_parts(work: Work, rollout: Rollout, conditions: Conditions) -> dict[Phase, Parts]:
+    """Of sampling, with merged weights and the cache, of scoring, and of a reference's log-probs."""
     size, number = work.model.size, conditions.number
     # above weights in 4 bits adapters stay apart
     merges = work.finetuning.method == "lora" and work.finetuning.quantization == "none"
@@ -139,4 +171,9 @@ def _rollout_parts(work: Work, rollout: Rollout, conditions: Conditions) -> Part
     drawn, read = (Rows(rollout.episodes, width) for width in (work.longest, rollout.text))
     sampled = added(sampling_parts(size, drawn, rollout.new, conditions), {"copies": merged})
     scored = scorer_number(rollout.scorer, stored=4, products=number)
-    return largest_of([sampled, scoring_parts(rollout.scorer.size, read, conditions, number=scored)])
+    scoring = scoring_parts(rollout.scorer.size, read, conditions, number=scored)
+    phases: dict[Phase, Parts] = {"sample": sampled, "score": scoring}
+    if work.frozen:
+        passes = {Rows(one.rows, one.length) for step in planned_steps(work, conditions.limit) for one in step}
+        phases["reference_log_probs"] = largest_of(logprob_parts(size, rows, conditions) for rows in passes)
+    return phases

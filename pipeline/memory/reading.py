@@ -107,7 +107,7 @@ def reading_parts(work: Reading, conditions: Conditions) -> Parts:
     if work.sampled is not None:
         moments.append(sampling_parts(work.policy.size, work.sampled, work.new, conditions))
     if work.read is not None and work.policies:
-        read = _logprob_parts(work.policy.size, work.read.bounded(conditions.frozen), conditions)
+        read = logprob_parts(work.policy.size, work.read.bounded(conditions.frozen), conditions)
         moments.append(added(read, {"copies": widened}))
     if work.scorer is not None:
         scored = scorer_number(work.scorer, stored=work.scorer_number, products=conditions.number)
@@ -168,7 +168,8 @@ def scoring_parts(
     return {"activations": int(conditions.holes * layer_bytes(size, rows, conditions, number))}
 
 
-def _logprob_parts(size: NetworkSize, rows: Rows, conditions: Conditions) -> Parts:
+def logprob_parts(size: NetworkSize, rows: Rows, conditions: Conditions) -> Parts:
+    """One layer of a policy whose log-probs are read without gradient, and what passes through its head at once."""
     tokens, number = rows.count * rows.length, conditions.number
     return {
         "logits": head_bytes(size, tokens, conditions.device, number=number),
@@ -192,5 +193,6 @@ def layer_bytes(size: NetworkSize, rows: Rows, conditions: Conditions, number: i
     """One layer of a forward pass without gradient."""
     length = rows.length
     row = 12 * size.width + number * (3 * size.width + 3 * size.inner + size.query_width + 2 * size.key_width)
-    squares = conditions.attention == "eager" or (conditions.attention == "grouped" and not is_long(length, length))
+    attention = size.computed_with(conditions.attention)
+    squares = attention == "eager" or (attention == "grouped" and not is_long(length, length))
     return rows.count * length * (row + (2 * size.heads * length * number if squares else length * number))

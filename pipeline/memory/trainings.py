@@ -52,6 +52,8 @@ class Experience(Protocol):
     @property
     def critic(self) -> str: ...
     @property
+    def offload_idle(self) -> bool: ...
+    @property
     def optimizer(self) -> OptimizerName: ...
 
 
@@ -184,6 +186,7 @@ def ppo_work(
         frozen=int(method == "hybrid" or settings.finetuning.method == "full"),
         critics=int(own_critic),
         optimizer=settings.optimizer,
+        offload_idle=settings.offload_idle,
         rollout=Rollout(
             settings.rollout_batch_size,
             new_tokens,

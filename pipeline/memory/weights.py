@@ -4,7 +4,7 @@ import torch
 
 from pipeline.memory.work import Model
 from pipeline.models.footprint import NetworkSize
-from pipeline.models.reward import LARGE
+from pipeline.models.reward_size import is_large
 from pipeline.params.base import OptimizerName, Quantization
 
 _NF4 = 1 / 2 + 1 / 64 + 4 / (64 * 256)
@@ -45,9 +45,4 @@ def scorer_number(scorer: Model, *, stored: int, products: int) -> int:
         stored: of a weight on the disk.
         products: of a number of the matrix products.
     """
-    return products if is_large(scorer) else stored
-
-
-def is_large(scorer: Model) -> bool:
-    """A decoder that is kept in the number format of the matrix products."""
-    return scorer.is_decoder and scorer.weights >= LARGE
+    return products if is_large(scorer.weights, decoder=scorer.is_decoder) else stored

@@ -114,6 +114,8 @@ class Work:
     critics: int = 0
     """Networks of their own that are trained like the model."""
     rollout: Rollout | None = None
+    offload_idle: bool = False
+    """Frozen networks wait in the memory of the host while PPO does not read them, where that is another."""
 
     @property
     def doing(self) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from dataclasses import asdict, dataclass
@@ -122,6 +123,15 @@ def check_weights(folder: Path | str, *, advice: str = "Restore it with `dvc che
                 pass
         except (SafetensorError, OSError) as error:
             raise PipelineError(f"{file} is damaged or cut short ({' '.join(str(error).split())}). {advice}") from error
+
+
+def stored_sizes(folder: Path) -> dict[str, int]:
+    """How many numbers each tensor of a folder's safetensors files has, by name, as their headers say."""
+    sizes: dict[str, int] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as weights:
+            sizes |= {name: math.prod(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+    return sizes
 
 
 def brings_code(folder: Path | str) -> bool:

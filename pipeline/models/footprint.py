@@ -11,7 +11,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pipeline.kernels.attention import GROUPED
+from pipeline.kernels.branch_attention import FLEX
 from pipeline.kernels.long_attention import is_long
+from pipeline.models.attention_choice import attention_for
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class NetworkSize:
     inner: int
     vocabulary: int
     gated: bool
+    eager: frozenset[str] = frozenset()
+    """Attentions of `runtime.attention` in whose place it is computed with plain matrix products."""
 
     @classmethod
     def of(cls, config: Any) -> "NetworkSize":
@@ -42,7 +47,12 @@ class NetworkSize:
             inner=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
             vocabulary=config.vocab_size,
             gated=hasattr(config, "rms_norm_eps"),
+            eager=frozenset(one for one in (GROUPED, FLEX, "sdpa") if attention_for(config, one) == "eager"),
         )
+
+    def computed_with(self, attention: str) -> str:
+        """Args: attention: of the machine. Not every family supports it, see `attention_for`."""
+        return "eager" if attention in self.eager else attention
 
     @property
     def layer_weights(self) -> int:
@@ -110,6 +120,7 @@ def _layer_bytes(size: NetworkSize, *, tokens: int, length: int, full: bool, att
     # inputs of the products, and the sums and norms in fp32; in fp32 full fine-tuning casts none of them
     width = (28 if full else 3 * number + 8) * size.width
     row = width + number * (size.query_width + 2 * size.key_width + (4 if size.gated else 3) * size.inner)
+    attention = size.computed_with(attention)
     matrices = attention == "eager" or (attention == "grouped" and not is_long(length, length))
     weights = (2 if attention == "eager" else 1) * size.heads * length * number if matrices else 0
     casts = number * size.layer_weights if full and number < 4 else 0

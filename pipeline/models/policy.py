@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch
 from pipeline.kernels.linear_logprobs import linear_token_statistics
@@ -27,7 +27,14 @@ from pipeline.models.backbone import (
     switch_dropout_off,
 )
 from pipeline.models.compute import Compute
-from pipeline.models.folders import base_folder, brings_code, check_weights, has_adapters_alone, stored_dtype
+from pipeline.models.folders import (
+    base_folder,
+    brings_code,
+    check_weights,
+    config_of,
+    has_adapters_alone,
+    stored_dtype,
+)
 from pipeline.models.footprint import too_much_to_keep
 from pipeline.models.heads import value_head
 from pipeline.models.merging import merge_stored_adapters
@@ -224,10 +231,11 @@ def read_network(folder: Path | str, dtype: torch.dtype, *, attention: str | Non
     """Whole weights, or those that adapters lie on with the adapters merged in: rounded as they would be stored."""
     check_weights(folder)
     if not has_adapters_alone(folder):
-        trusted = brings_code(folder)
-        chosen = attention_for(AutoConfig.from_pretrained(folder, trust_remote_code=trusted), attention)
         return AutoModelForCausalLM.from_pretrained(  # type: ignore[no-any-return]
-            folder, dtype=dtype, attn_implementation=chosen, trust_remote_code=trusted
+            folder,
+            dtype=dtype,
+            attn_implementation=attention_for(config_of(Path(folder)), attention),
+            trust_remote_code=brings_code(folder),
         )
     base = base_folder(Path(folder))
     network = read_network(base, stored_dtype(base), attention=attention)

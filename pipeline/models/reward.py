@@ -22,6 +22,7 @@ from pipeline.models.compute import Compute
 from pipeline.models.footprint import too_much_to_keep
 from pipeline.models.merging import merge_adapters
 from pipeline.models.quantization import quantizes
+from pipeline.models.reward_size import is_large
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.models.score_head import compute_head_in_fp32, is_decoder, score_head
 from pipeline.params.base import Finetuning
@@ -30,9 +31,6 @@ from pipeline.reading.template_marks import TemplateMarks
 
 SCORED_TOKENS = 1024
 """Tokens that a CPU reads at once: enough for fast matrix products, few enough to leave little padding."""
-LARGE = 400_000_000
-"""Weights of a decoder from which on it is kept in the number format of the matrix products, as policies are; those
-that are called "0.5B" have fewer than their name says."""
 
 
 class RewardModel(nn.Module):
@@ -186,7 +184,7 @@ class RewardModel(nn.Module):
         """
         if (adapted := getattr(self, "_adapted", None)) is not None:
             backbone = self.network.base_model
-            large = is_large(self.network)
+            large = is_large(self.network.num_parameters(), decoder=self.is_decoder)
             dtype = backbone.dtype if large else torch.float32
             if is_quantized(backbone):
                 folder = self.network.name_or_path
@@ -201,8 +199,3 @@ class RewardModel(nn.Module):
         """Write network and tokenizer in the layout that `AutoModelForSequenceClassification` loads."""
         self.network.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
-
-
-def is_large(network: PreTrainedModel) -> bool:
-    """Whether it is a decoder of `LARGE` weights or more."""
-    return is_decoder(network) and network.num_parameters() >= LARGE

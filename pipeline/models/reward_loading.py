@@ -11,14 +11,18 @@ from pipeline.errors import PipelineError
 from pipeline.models.attention_choice import attention_for
 from pipeline.models.backbone import switch_dropout_off
 from pipeline.models.compute import Compute
-from pipeline.models.folders import brings_code, check_weights, config_of
+from pipeline.models.folders import brings_code, check_weights, config_of, stored_sizes
 from pipeline.models.quantization import quantizes
-from pipeline.models.reward import RewardModel, is_large
+from pipeline.models.reward import RewardModel
+from pipeline.models.reward_size import is_large
 from pipeline.models.score_head import add_head_bias, is_decoder, restore_head
 from pipeline.models.text_format import FILE, TextFormat, read_by_its_own, read_text_format
 from pipeline.models.text_length import longest_text
 from pipeline.params.base import Finetuning
 from pipeline.seeding import seeded_globals, torch_generator
+
+_DECODERS_HEAD, _DECODERS_BIAS = "score.weight", "score.bias"
+"""Names in the files of a finished decoder; the bias is ours, see `add_head_bias`."""
 
 
 def create_reward_model(
@@ -80,10 +84,15 @@ def load_reward_model(
 def frozen_dtype(folder: Path, compute: Compute) -> torch.dtype | str:
     """Number format of a frozen reward model: that of the matrix products for a large decoder, as stored for others.
 
-    Policies are kept so, too. Small ones and encoders take little memory either way, and fp32 tells more of their
-    scores apart.
+    The stored weights say which it is; a network is built, without weights, only where they have no score head.
     """
-    return compute.dtype if is_large(_shape(folder)) else "auto"
+    sizes = stored_sizes(folder)
+    if _DECODERS_HEAD in sizes or (sizes and not is_large(sum(sizes.values()), decoder=True)):
+        large = is_large(sum(sizes.values()) - sizes.get(_DECODERS_BIAS, 0), decoder=_DECODERS_HEAD in sizes)
+    else:
+        network = _shape(folder)
+        large = is_large(network.num_parameters(), decoder=is_decoder(network))
+    return compute.dtype if large else "auto"
 
 
 def _shape(folder: Path) -> PreTrainedModel:

@@ -18,6 +18,10 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
 
 from pipeline.errors import PipelineError
 from pipeline.models.chat_templates import give_template
@@ -106,6 +110,23 @@ def load_source_config(model: ModelSource, *, key: str) -> PretrainedConfig:
         AutoConfig, located.name, key, trust_remote_code=model.trust_remote_code, **located.options
     )
     return config
+
+
+def check_writes(config: PretrainedConfig, *, key: str) -> None:
+    """A policy writes from left to right, as a decoder does.
+
+    Raises:
+        PipelineError: naming `key`: an encoder, such as BERT, or one with a decoder behind it, such as T5.
+    """
+    kind = config.model_type
+    if "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {}):
+        return
+    encodes = config.is_encoder_decoder or kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    if encodes or kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise PipelineError(
+            f"{key}: a {kind} is no language model that writes from left to right, as a policy has to be. Use a "
+            "decoder, such as one of the families Llama, Qwen, Gemma or GPT-2."
+        )
 
 
 def load_source_policy(model: PolicySource, *, key: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -1,6 +1,6 @@
 """What each stage of a run computes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.memory.conditions import Conditions
 from pipeline.models.footprint import NetworkSize, kept_bytes
@@ -105,6 +105,8 @@ class Labours:
         labour.tokens = self._sample(labour, texts, episodes, at_once=settings.rollout_batch_size)
         self._score(labour, episodes, texts.length)
         critics = int(settings.advantage_estimator == "gae" and settings.critic != "shared")
+        # the reward model reads whole prompts, policies their last tokens
+        texts = self._kept(texts)
         for _ in range(2 + critics):
             self._read(labour, episodes, texts, predicted=new)
         epochs = settings.num_ppo_epochs * (1 + critics)
@@ -157,8 +159,13 @@ class Labours:
         tokens = self._sample(labour, texts, count)
         self._score(labour, count, texts.length)
         for _ in range(2 if compared else 0):
-            self._read(labour, count, texts, predicted=texts.response)
+            self._read(labour, count, self._kept(texts), predicted=texts.response)
         return tokens
+
+    def _kept(self, texts: Texts) -> Texts:
+        """As a policy reads prompts that it answers, see `sampling.max_prompt_tokens`; a bound, of means."""
+        most = self.params.sampling.max_prompt_tokens
+        return texts if most is None else replace(texts, prompt=min(texts.prompt, most))
 
     def _perplexity(self, labour: Labour) -> None:
         texts = self.amounts.held_out
@@ -195,7 +202,7 @@ class Labours:
 
     def _sample(self, labour: Labour, texts: Texts, count: int, *, at_once: int | None = None) -> float:
         """Prompts are read at once, and then a token of each row a step."""
-        size, new = self._policy, self.params.sampling.max_new_tokens
+        size, new, texts = self._policy, self.params.sampling.max_new_tokens, self._kept(texts)
         rows = min(count, at_once or self.params.sampling.batch_size)
         read = forward(size, tokens=count * texts.prompt, length=texts.prompt)
         labour.add(SCORING, size, read, number=self.conditions.number)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.memory.work import Model, Work
+from pipeline.models.sources import check_writes
 from pipeline.params.schema import Params
 from pipeline.plan.networks import load_config, network_of
 
@@ -36,6 +37,7 @@ class PlannedModels:
         """
         named = params.models
         policy = load_config(named.policy, key="models.policy.source")
+        check_writes(policy, key="models.policy.source")
         backbone = load_config(named.reward_backbone, key="models.reward_backbone.source")
         bought = 0
         for candidate in params.evaluate_reward.candidates:

@@ -27,6 +27,8 @@ ROLES = {
 _AS_JSON = ("function", "arguments")
 OF_TOOLS = ("tool_calls", "name", "tool_call_id")
 """Further keys of messages that call tools or come from a tool."""
+REASONING = ("reasoning_content", "thinking")
+"""Keys for what an assistant thought before it answered; which one is read depends on the chat template."""
 WRAPPERS = ("messages", "conversations", "conversation")
 _NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}
 ASSISTANT_TURN = "\n\nAssistant:"
@@ -54,6 +56,8 @@ class Message:
     content: str
     calls: str = ""
     """Further keys of a message that calls tools or comes from a tool, as JSON; empty for other messages."""
+    reasoning: str = ""
+    """What an assistant thought before it answered, by the keys of `REASONING`, as JSON; empty for other messages."""
 
     @property
     def has_tools(self) -> bool:
@@ -115,10 +119,14 @@ def _read_message(entry: Any) -> Message:
         raise Unreadable("unknown_role", named)
     if entry.get("function_call"):
         raise Unreadable("tools_are_not_read", {"function_call": entry["function_call"]})
+    thoughts = {key: entry[key] for key in REASONING if role == "assistant" and entry.get(key)}
+    reasoning = json.dumps(thoughts, sort_keys=True, ensure_ascii=False) if thoughts else ""
+    if any(not isinstance(one, str) for one in thoughts.values()):
+        raise Unreadable("content_is_no_text", thoughts)
     if role != "tool" and not entry.get("tool_calls"):
-        return Message(role, _content(content))
+        return Message(role, _content(content), reasoning=reasoning)
     calls = {key: _read_json(entry[key]) for key in OF_TOOLS if entry.get(key)}
-    return Message(role, _content("" if content is None else content), json.dumps(calls, sort_keys=True))
+    return Message(role, _content("" if content is None else content), json.dumps(calls, sort_keys=True), reasoning)
 
 
 def _read_json(value: Any) -> Any:

@@ -97,7 +97,7 @@ class Style:
 
     def prompt(self, messages: Sequence[Message]) -> str:
         """Everything before the response; the last turn is the user's, or it is Unreadable."""
-        self.check(*(part for message in messages for part in (message.content, message.calls)))
+        self.check(*(part for message in messages for part in (message.content, message.calls, message.reasoning)))
         text = self._prompt(messages)
         self.has_tools = self.has_tools or bool(self._tools) or any(message.has_tools for message in messages)
         self._seen.add("chat")
@@ -105,7 +105,7 @@ class Style:
 
     def response(self, message: Message) -> str:
         """The response behind its prompt; it is the assistant's, or it is Unreadable."""
-        self.check(message.content, message.calls)
+        self.check(message.content, message.calls, message.reasoning)
         return self._response(message)
 
     def texts(self, prompt: str, *responses: str) -> tuple[str, ...]:
@@ -167,12 +167,21 @@ class Style:
     def _prompt(self, messages: Sequence[Message]) -> str:
         if self._tools or any(message.has_tools for message in messages):
             raise Unreadable("tools_are_not_read", self._tools or [one.calls for one in messages if one.has_tools])
+        _refuse_reasoning(messages)
         return render_prompt(messages)
 
     def _response(self, message: Message) -> str:
         if message.has_tools:
             raise Unreadable("tools_are_not_read", message.calls)
+        _refuse_reasoning([message])
         return render_response(message)
+
+
+def _refuse_reasoning(messages: Sequence[Message]) -> None:
+    """Raise Unreadable where an assistant has thought: a transcript has no place for it."""
+    for message in messages:
+        if message.reasoning:
+            raise Unreadable("reasoning_is_not_read", message.reasoning)
 
 
 def split_chats(first: Any, second: Any, style: Style) -> tuple[str, str, str]:

@@ -58,6 +58,10 @@ class TemplateStyle(Style):
             raise Unreadable("prompt_does_not_end_with_the_user", *(one.role for one in messages[-1:]))
         text = self._render(messages, add_generation_prompt=True)
         refuse_unwritten_tools(text, messages, self._tools)
+        for message in messages:
+            # templates may leave it out of earlier answers, as the model is used; not where it answers
+            if message.reasoning:
+                _refuse_unwritten_reasoning(self._answered(message), message)
         if all(one.role != "assistant" for one in messages):
             return text
         try:
@@ -91,17 +95,30 @@ class TemplateStyle(Style):
             raise Unreadable("response_is_not_the_assistants", message.role)
         question = [Message("user", "?")]
         before = self._render(question, add_generation_prompt=True)
-        whole = self._render([*question, message], add_generation_prompt=False)
+        whole = self._answered(message)
         if not whole.startswith(before):
             raise Unreadable("template_rewrites_the_response", message.content)
         text = whole.removeprefix(before)
         refuse_unwritten_tools(text, [message], None)
+        _refuse_unwritten_reasoning(text, message)
         end = (self.end_of_turn or "").rstrip()
         # the end is appended as a token, because a cut response has none
         return text.rstrip().removesuffix(end) if end and text.rstrip().endswith(end) else text
 
+    def _answered(self, message: Message) -> str:
+        """One question with this answer."""
+        return self._render([Message("user", "?"), message], add_generation_prompt=False)
+
     def _render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
-        entries = [{"role": one.role, "content": one.content, **json.loads(one.calls or "{}")} for one in messages]
+        entries = [
+            {
+                "role": one.role,
+                "content": one.content,
+                **json.loads(one.calls or "{}"),
+                **json.loads(one.reasoning or "{}"),
+            }
+            for one in messages
+        ]
         try:
             text = self._tokenizer.apply_chat_template(
                 entries, tools=self._tools, tokenize=False, add_generation_prompt=add_generation_prompt
@@ -110,6 +127,13 @@ class TemplateStyle(Style):
             raise Unreadable("template_refuses_the_roles", [one.role for one in messages], str(error)) from None
         self.written = True
         return str(text)
+
+
+def _refuse_unwritten_reasoning(text: str, message: Message) -> None:
+    """Raise Unreadable where a template has left out what was thought before an answer: as it is, under its key."""
+    for thought in json.loads(message.reasoning or "{}").values():
+        if thought.strip() not in text:
+            raise Unreadable("template_writes_no_reasoning", thought)
 
 
 def load_style(name: str, policy: Path, *, separator: str, wraps: bool = False) -> Style:

@@ -1,4 +1,7 @@
-"""Which networks of PPO are in the memory of the device, and when."""
+"""Which networks of PPO are in the memory of the device, and when.
+
+The estimate of memory counts what is stated here, and a test holds the trainer to it.
+"""
 
 from typing import Literal
 

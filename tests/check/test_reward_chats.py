@@ -12,6 +12,13 @@ from tests.chat_templates import TEMPLATES, chat_tokenizer
 from tests.tiny_models import llama_config, save_llama_policy
 
 Project = types.SimpleNamespace
+CANDIDATE = {
+    "name": "bought",
+    "source": "data/bought",
+    "revision": None,
+    "trust_remote_code": False,
+    "dtype": "float32",
+}
 SYSTEM = {"role": "system", "content": "Be brief."}
 
 
@@ -63,3 +70,27 @@ def test_what_its_template_refuses_is_an_error_of_the_check(
     else:
         (error,) = found
         assert re.search(said, error.message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"evaluate_reward__candidates": [CANDIDATE]}, "evaluate_reward.candidates"),
+        (
+            {"judge__kind": "reward_model", "judge__reward_model__source": "data/bought"},
+            "judge.reward_model.source",
+        ),
+    ],
+    ids=["candidate", "judge"],
+)
+def test_candidates_and_judges_read_chats_by_their_own_templates_too(
+    project: Project, changes: dict[str, Any], key: str
+) -> None:
+    save_llama_policy(project.root / "data/chat", chat_tokenizer("qwen2"))
+    save_reward_model(project.root / "data/bought", TEMPLATES["gemma"])
+    for system in (False, True):
+        project.write(chats(system=system))
+        findings = project.check(models__policy__source="data/chat", **changes)
+        found = [one for one in findings.errors if one.key == key]
+        assert len(found) == system
+        assert all("System role not supported" in one.message for one in found)

@@ -4,16 +4,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import Gemma2Config
 
 from pipeline.data.tokens import AUTO_FROZEN_LIMIT, AUTO_LIMIT
 from pipeline.memory.conditions import Conditions, Machine
 from pipeline.memory.fitting import check_fit, estimate_fit
 from pipeline.memory.need import memory_parts, needed_bytes
 from pipeline.memory.parts import total
-from pipeline.memory.reading import Reading, Rows
+from pipeline.memory.reading import Reading, Rows, layer_bytes
 from pipeline.memory.readings import HeldModels, MeasuredLengths, collection, evaluation, reference, reward_evaluation
 from pipeline.memory.trainings import ppo_work
 from pipeline.memory.work import Example, Model, Work
+from pipeline.models.footprint import NetworkSize
 from pipeline.params.schema import Params, Sampling
 from tests.memory.test_fitting import CONFIG
 from tests.tiny_models import changed
@@ -171,3 +173,15 @@ def test_a_policy_is_counted_with_the_prompts_that_it_reads_and_a_reward_model_w
         assert need[0] <= need[2] < need[1]
     assert works(cut, 4000)[0] == works(cut, 100)[0]
     assert evaluated(params, prompt=4000).scored == works(cut, 4000)[1].scored
+
+
+def test_a_reward_model_with_score_caps_needs_the_squares_of_plain_attention() -> None:
+    """Whatever the machine computes others with."""
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    capped, plain = (
+        NetworkSize.of(Gemma2Config(**sizes, head_dim=16, attn_logit_softcapping=cap)) for cap in (50.0, None)
+    )
+    rows, number = Rows(2, 2048), 2
+    conditions = Conditions(torch.device("cuda"), number, "sdpa", None, None)
+    squares = 2 * 2048 * (2 * 4 * 2048 - 2048) * number
+    assert layer_bytes(capped, rows, conditions, number) - layer_bytes(plain, rows, conditions, number) == squares

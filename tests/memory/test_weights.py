@@ -11,9 +11,9 @@ from pipeline.memory.conditions import Conditions
 from pipeline.memory.need import memory_parts
 from pipeline.memory.readings import reference
 from pipeline.memory.trainings import dpo_work, ppo_work, reward_work, sft_work
-from pipeline.memory.weights import is_large, moment_bytes, scorer_number, weight_bytes, widest_layer
+from pipeline.memory.weights import moment_bytes, scorer_number, weight_bytes, widest_layer
 from pipeline.memory.work import Example, Model, Work
-from pipeline.models.reward import LARGE
+from pipeline.models.reward_size import LARGE
 from pipeline.params.schema import Params
 from tests.tiny_models import changed
 
@@ -55,7 +55,6 @@ def test_large_decoders_score_in_the_format_of_the_products() -> None:
     small = Model.of(LlamaConfig(hidden_size=64, num_hidden_layers=2, intermediate_size=128), writes=False)
     encoder = Model.of(BertConfig(hidden_size=2048, intermediate_size=8192, num_hidden_layers=24), writes=False)
     assert encoder.weights > 500_000_000 > small.weights
-    assert [is_large(model) for model in (MODEL, small, encoder)] == [True, False, False]
     assert [scorer_number(model, stored=4, products=2) for model in (MODEL, small, encoder)] == [2, 4, 4]
 
 
@@ -116,6 +115,35 @@ def test_a_large_reward_model_stays_in_the_format_of_the_products(params: Params
     small = replace(ppo, rollout=replace(ppo.rollout, scorer=few))
     large, other = (memory_parts(work, ON["cuda"])["weights"] for work in (ppo, small))
     assert large - other == 2 * scorer.weights - 4 * few.weights
+
+
+@pytest.mark.parametrize(("device", "offloads"), [("cuda", True), ("cpu", False)])
+def test_frozen_roles_that_wait_elsewhere_are_not_in_the_estimate(params: Params, device: str, offloads: bool) -> None:
+    """Trained in full, an update needs most: without reference and reward model. On a CPU they have nowhere to go."""
+    held, idle = (
+        memory_parts(replace(tuned(params, "ppo", method="full"), offload_idle=idle), ON[device])["weights"]
+        for idle in (False, True)
+    )
+    scorer = Model.of(CONFIG, writes=False)
+    assert held - idle == (4 * MODEL.weights + 2 * scorer.weights if offloads else 0)
+
+
+def test_a_phase_that_reads_a_frozen_role_may_need_most(params: Params) -> None:
+    """A reward model far larger than the policy is there while it scores, and the reference is not."""
+    work = replace(tuned(params, "ppo", method="full"), offload_idle=True)
+    assert work.rollout is not None
+    large = replace(work.rollout.scorer, weights=20 * MODEL.weights)
+    scoring = memory_parts(replace(work, rollout=replace(work.rollout, scorer=large)), ON["cuda"])
+    assert scoring["weights"] == 4 * MODEL.weights + 2 * large.weights and "gradients" not in scoring
+
+
+def test_a_small_reward_model_is_widened_once(params: Params) -> None:
+    """It is loaded in the format of the products, and in fp32 once it is merged; in fp32 it is so from the start."""
+    pair = Example.of_pair(2, 1, 1, writes=False)
+    few = replace(tuned(params, "reward"), model=replace(MODEL, weights=LARGE - 1), examples=(pair,), batch=1)
+    copies = {device: memory_parts(few, ON[device])["copies"] / (LARGE - 1) for device in ("cpu", "cuda")}
+    assert 3.5 < copies["cpu"] <= 4 and copies["cuda"] == 2
+    assert "copies" not in memory_parts(few, replace(ON["cpu"], number=4))
 
 
 def test_a_reference_has_the_weights_of_what_is_trained(params: Params) -> None:

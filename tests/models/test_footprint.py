@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen2Config
+from transformers import Gemma2Config, LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen2Config
 
 from pipeline.data.tokens import TokenizedExample
 from pipeline.kernels.packed_states import packed_states
@@ -65,3 +65,18 @@ def test_weights_are_counted(config: type[LlamaConfig]) -> None:
     adapted = add_adapters(built.requires_grad_(False), LORA, task="CAUSAL_LM", seed=0, name="test")
     adapters = sum(parameter.numel() for parameter in adapted.parameters() if parameter.requires_grad)
     assert NetworkSize.of(built.config).adapter_weights(16) == adapters
+
+
+@pytest.mark.parametrize("attention", ["grouped", "sdpa"])
+def test_families_with_caps_or_sinks_keep_the_squares_of_plain_attention(attention: str) -> None:
+    """A row of 2,048 tokens for each head; without a cap the same family is computed as others are."""
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    capped, plain = (
+        NetworkSize.of(Gemma2Config(**sizes, head_dim=16, attn_logit_softcapping=cap)) for cap in (50.0, None)
+    )
+    counted, other, eager = (
+        kept_bytes(size, tokens=4096, length=2048, full=False, attention=how)
+        for size, how in ((capped, attention), (plain, attention), (plain, "eager"))
+    )
+    assert counted == eager
+    assert counted - other == 2 * 2 * 2 * 4096 * 2048 * 4, "layers, copies, bytes; rows x heads x length x length"

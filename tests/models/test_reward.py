@@ -271,7 +271,7 @@ def test_no_pass_has_more_tokens_than_allowed(
 def test_a_large_decoder_is_kept_in_the_compute_dtype_below_a_head_in_fp32(
     decoder_folder: Path, encoder_folder: Path, compute: Compute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.models.reward.LARGE", 1000)
+    monkeypatch.setattr("pipeline.models.reward_size.LARGE", 1000)
     halved = replace(compute, dtype=torch.bfloat16)
     for folder, expected in ((decoder_folder, torch.bfloat16), (encoder_folder, torch.float32)):
         stored = create_reward_model(folder, compute, max_length=64, seed=0)
@@ -289,7 +289,7 @@ def test_a_large_decoder_is_kept_in_the_compute_dtype_below_a_head_in_fp32(
 def test_a_large_backbone_with_adapters_is_never_there_in_fp32(
     decoder_folder: Path, compute: Compute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.models.reward.LARGE", 1000)
+    monkeypatch.setattr("pipeline.models.reward_size.LARGE", 1000)
     halved = replace(compute, dtype=torch.bfloat16)
     model = create_reward_model(decoder_folder, halved, max_length=64, seed=0, finetuning=LORA)
     model.merge_adapters()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, BertConfig, PretrainedConfig, T5Config
 
 from pipeline.errors import PipelineError
 from pipeline.memory.conditions import Machine
@@ -146,3 +146,26 @@ def test_a_machine_without_a_size_is_refused(
     with pytest.raises(SystemExit) as ended:
         command.main()
     assert ended.value.code == 2
+
+
+def test_a_prompt_that_is_cut_is_planned_as_it_is_cut(project: Project) -> None:
+    """Of a policy that answers it; the reward model, SFT and DPO read it whole."""
+    stages = {}
+    for most in (None, 1):
+        params = project.params(collect_preferences__source="sampled", sampling__max_prompt_tokens=most)
+        plan = plan_project(params, project.root, machine=Machine("cpu", 8 * GIB))
+        stages[most] = {stage.stage: stage.labour for stage in plan.stages}
+    new, samples = params.sampling.max_new_tokens, params.optimize.ppo.total_episodes
+    assert stages[1]["optimize_policy@ppo-0"].tokens == samples * (1 + new)
+    for name in ("collect_preferences", "optimize_policy@ppo-0", "evaluate_sft", "evaluate_policy@dpo-0"):
+        cut, whole = (sum(stages[most][name].operations.values()) for most in (1, None))
+        assert stages[1][name].tokens < stages[None][name].tokens and cut < whole, name
+    for name in ("train_sft", "optimize_policy@dpo-0", "evaluate_reward"):
+        assert stages[1][name] == stages[None][name], name
+
+
+@pytest.mark.parametrize("config", [T5Config(), BertConfig()], ids=["t5", "bert"])
+def test_a_policy_that_writes_nothing_is_one_sentence(project: Project, config: PretrainedConfig) -> None:
+    config.save_pretrained(project.root / "data/other")
+    with pytest.raises(PipelineError, match=rf"^models\.policy\.source: .*{config.model_type}.*left to right"):
+        plan_project(project.params(models__policy__source="data/other"), project.root, read=False)

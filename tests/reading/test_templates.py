@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.models.decoding import decode_responses
 from pipeline.models.stopping import stop_token_ids
 from pipeline.params.schema import Sampling
-from pipeline.reading.chats import Message, Unreadable
+from pipeline.reading.chats import Message, Unreadable, read_messages
 from pipeline.reading.styles import Style
 from pipeline.reading.templates import TemplateStyle, load_style
 from tests.tiny_models import byte_level_tokenizer
@@ -160,3 +160,38 @@ def test_given_and_sampled_responses_end_alike(tmp_path: Path) -> None:
     assert (sampled.text, sampled.ended) == (given, True)
     again = tokenize_example(tokenizer, prompt, sampled.text, ended=sampled.ended, end_of_turn=style.end_of_turn)
     assert again == example
+
+
+THOUGHT = {"role": "assistant", "content": "4.", "reasoning_content": "Two and two."}
+THINKS = CHATML.replace(
+    "{{ message.content }}",
+    "{% if message.reasoning_content and loop.last %}<think>{{ message.reasoning_content }}</think>{% endif %}"
+    "{{ message.content }}",
+)
+
+
+def test_what_was_thought_reaches_the_template_under_its_key(make_style: Callable[[str], TemplateStyle]) -> None:
+    """As Qwen's, it is written of the last answer, and left out of earlier ones, as the model is used."""
+    messages = read_messages([{"role": "user", "content": "2+2?"}, THOUGHT, {"role": "user", "content": "Sure?"}])
+    style = make_style(THINKS)
+    assert style.response(messages[1]) == "<think>Two and two.</think>4."
+    assert style.prompt(messages).count("4.") == 1 and "think" not in style.prompt(messages)
+    thinking = {"role": "assistant", "content": "4.", "thinking": "Two and two."}
+    (other,) = read_messages(thinking)
+    assert make_style(THINKS.replace("reasoning_content", "thinking")).response(other) == style.response(messages[1])
+
+
+def test_what_was_thought_is_never_left_out_silently(make_style: Callable[[str], TemplateStyle]) -> None:
+    """By a template that knows no thoughts, nor by a transcript."""
+    messages = read_messages([{"role": "user", "content": "2+2?"}, THOUGHT, {"role": "user", "content": "Sure?"}])
+    for style, reason in (
+        (make_style(CHATML), "template_writes_no_reasoning"),
+        (Style(), "reasoning_is_not_read"),
+    ):
+        with pytest.raises(Unreadable, match=reason):
+            style.response(messages[1])
+        with pytest.raises(Unreadable, match=reason):
+            style.prompt(messages)
+    with pytest.raises(Unreadable, match="content_is_no_text"):
+        read_messages({**THOUGHT, "reasoning_content": ["Two"]})
+    assert read_messages({**THOUGHT, "reasoning_content": None}) == [Message("assistant", "4.")]

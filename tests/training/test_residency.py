@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.models.compute import Compute
 from pipeline.models.parked import Parked
+from pipeline.models.reward import RewardModel
 from pipeline.models.reward_loading import create_reward_model
 from pipeline.params.optimize import Ppo
 from pipeline.training import roles as module
@@ -70,6 +71,48 @@ def test_nothing_is_read_where_it_is_not_and_the_policy_has_the_same_bytes(
     assert rows[0] == rows[1]
     assert_same_bytes(idle.policy, plain.policy)
     assert idle.reference is not None and all(bool(one.isnan().all()) for one in idle.reference.parameters())
+
+
+def test_what_is_on_the_device_when_a_network_reads_is_what_is_stated(
+    folders: RoleFolders,
+    settings: Ppo,
+    tokenizer: PreTrainedTokenizerBase,
+    compute: Compute,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The estimate of memory counts what `resident_roles` says."""
+    short = changed(settings, total_episodes=8, rollout_batch_size=8, num_ppo_epochs=1, finetuning=FULL)
+    frozen: dict[str, nn.Module] = {}
+    for name in ("load_reward_model", "load_reference"):
+        monkeypatch.setattr(module, name, partial(_kept, frozen, getattr(module, name)))
+    monkeypatch.setattr(module, "check_same_texts", lambda *_: None)
+    monkeypatch.setattr(module, "offloads", lambda asked, device: asked)
+    monkeypatch.setattr(Parked, "_leave", _leave_nothing)
+    roles = load_roles(folders, changed(short, offload_idle=True), tokenizer, compute, seed=0)
+    found: dict[str, set[frozenset[str]]] = {"policy": set(), "reference": set(), "reward_model": set()}
+
+    def note(role: str, *_: Any) -> None:
+        here = {
+            other
+            for other, network in frozen.items()
+            if not any(bool(one.isnan().any()) for one in network.parameters())
+        }
+        found[role].add(frozenset({"policy", "critic", *here}))
+
+    for role, network in {**frozen, "policy": roles.policy}.items():
+        network.register_forward_pre_hook(partial(note, role))
+    train_ppo(roles, PROMPTS, short, SAMPLING, Recorder().run(compute))
+    stated = {"policy": ("log_probs", "update"), "reference": ("reference_log_probs",), "reward_model": ("score",)}
+    assert found == {
+        role: {resident_roles(phase, offloaded=True) for phase in phases}  # type: ignore[arg-type]
+        for role, phases in stated.items()
+    }
+
+
+def _kept(found: dict[str, nn.Module], load: Callable[..., nn.Module], *arguments: Any, **options: Any) -> nn.Module:
+    network = load(*arguments, **options)
+    found["reward_model" if isinstance(network, RewardModel) else "reference"] = network
+    return network
 
 
 def _aligned(load: Callable[..., nn.Module], *arguments: Any, **options: Any) -> nn.Module:
