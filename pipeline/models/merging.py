@@ -26,12 +26,13 @@ def merge_adapters(model: Any, dtype: torch.dtype = torch.float32) -> PreTrained
 
     for layer in model.modules():
         if isinstance(layer, BaseTunerLayer):
-            stored = [(one, one.data) for one in layer.get_base_layer().parameters() if one.dtype == dtype != torch.float32]
+            base = layer.get_base_layer()
+            stored = [(one, one.data) for one in base.parameters() if one.dtype == dtype != torch.float32]
             layer.float()
             layer.merge()
             for parameter, place in stored:
                 parameter.data = place.copy_(parameter.data)
-            cast_weights(layer.get_base_layer(), dtype)
+            cast_weights(base, dtype)
     merged: PreTrainedModel = model.unload()
     cast_weights(merged, dtype)
     return merged
