@@ -8,6 +8,7 @@ docs/operations.md says how far it is off.
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.kernels.long_attention import block_bytes, is_long
 from pipeline.memory.conditions import LIBRARIES, Conditions
 from pipeline.memory.parts import Parts, added, largest_of, total
 from pipeline.memory.reading import Reading, Rows, head_bytes, reading_parts, sampling_parts, scoring_parts
@@ -15,7 +16,7 @@ from pipeline.memory.weights import is_large, moment_bytes, scorer_number, weigh
 from pipeline.memory.work import Pass, Rollout, Work, planned_steps
 from pipeline.models.footprint import kept_bytes, recomputed_bytes
 
-_REUSED = 0.5
+_REUSED = 0.75
 """Of what comes before training steps or after them, the share that finds their pieces of a CPU's heap large enough."""
 
 
@@ -116,6 +117,8 @@ def _passing(work: Work, one: Pass, conditions: Conditions) -> Parts:
     if conditions.kept is not None and kept > conditions.kept:
         kept = recomputed_bytes(size, **sizes)
     mask = one.tokens * one.length * (3 + 2 * number) if one.branched else 0
+    by_blocks = conditions.attention == "grouped" and is_long(one.length, one.length)
+    mask += block_bytes(size.heads, one.length, number=number) if by_blocks else 0
     activations = (1 + work.critics) * int(conditions.holes * kept + mask) + int(conditions.holes * layer)
     return {"activations": activations, "logits": _head_bytes(work, one.predicted, conditions) if work.writes else 0}
 
