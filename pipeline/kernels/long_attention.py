@@ -18,6 +18,15 @@ _BLOCK = 128
 """Queries at once."""
 
 
+def block_bytes(heads: int, keys: int, *, number: int) -> int:
+    """Bytes that backward holds of one block of queries: scores, probabilities in fp32, and what they become.
+
+    Args:
+        number: bytes of a number of the matrix products.
+    """
+    return heads * _BLOCK * keys * (8 + 3 * number)
+
+
 def is_long(queries: int, keys: int) -> bool:
     """Whether rows of these lengths are read block by block. A few queries, as in sampling, make no large matrix."""
     return queries >= LONG and keys >= LONG

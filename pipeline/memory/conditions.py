@@ -11,7 +11,7 @@ from pipeline.params.schema import Runtime
 
 LIBRARIES = 560 << 20
 """Bytes of Python with torch, transformers and peft (on a GPU: of its context and the workspace of its products)."""
-_HOLES = {("cpu", 2): 1.6, ("cpu", 4): 1.35, ("cuda", 2): 1.1, ("cuda", 4): 1.1}
+_HOLES = {("cpu", 2): 1.4, ("cpu", 4): 1.1, ("cuda", 2): 1.1, ("cuda", 4): 1.1}
 """What activations take against what is alive of them, by device and bytes of a number: buffers inside products, and
 what the allocator cannot use again. A CPU's heap keeps pieces of all sizes between what stays, more where numbers are
 cast."""

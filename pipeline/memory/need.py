@@ -8,6 +8,7 @@ docs/operations.md says how far it is off.
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.kernels.long_attention import block_bytes, is_long
 from pipeline.memory.conditions import LIBRARIES, Conditions
 from pipeline.memory.parts import Parts, added, largest_of, total
 from pipeline.memory.reading import (
@@ -25,7 +26,7 @@ from pipeline.models.footprint import kept_bytes, recomputed_bytes
 from pipeline.models.reward_size import is_large
 from pipeline.training.residency import Phase, Role, offloads, resident_roles
 
-_REUSED = 0.5
+_REUSED = 0.75
 """Of what comes before training steps or after them, the share that finds their pieces of a CPU's heap large enough."""
 
 
@@ -148,6 +149,8 @@ def _passing(work: Work, one: Pass, conditions: Conditions) -> Parts:
     if conditions.kept is not None and kept > conditions.kept:
         kept = recomputed_bytes(size, **sizes)
     mask = one.tokens * one.length * (3 + 2 * number) if one.branched else 0
+    by_blocks = conditions.attention == "grouped" and is_long(one.length, one.length)
+    mask += block_bytes(size.heads, one.length, number=number) if by_blocks else 0
     activations = (1 + work.critics) * int(conditions.holes * kept + mask) + int(conditions.holes * layer)
     return {"activations": activations, "logits": _head_bytes(work, one.predicted, conditions) if work.writes else 0}
 

@@ -19,15 +19,20 @@ def merge_adapters(model: Any, dtype: torch.dtype = torch.float32) -> PreTrained
     """One whole model; the adapters are used up.
 
     A merged weight is the sum of the frozen one and a product of two fp32 matrices: in fp32, layer by layer, so that
-    `dtype` rounds it only once and one layer at a time is there in fp32.
+    `dtype` rounds it only once and one layer at a time is there in fp32. Weights that have `dtype` already stay where
+    they are: a CPU's heap finds no use for the places that they would leave, and grew by the whole network.
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     for layer in model.modules():
         if isinstance(layer, BaseTunerLayer):
+            base = layer.get_base_layer()
+            stored = [(one, one.data) for one in base.parameters() if one.dtype == dtype != torch.float32]
             layer.float()
             layer.merge()
-            cast_weights(layer.get_base_layer(), dtype)
+            for parameter, place in stored:
+                parameter.data = place.copy_(parameter.data)
+            cast_weights(base, dtype)
     merged: PreTrainedModel = model.unload()
     cast_weights(merged, dtype)
     return merged

@@ -49,7 +49,7 @@ LARGE = {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 6, "
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 8192}
 CASES = [
     ("sft", 256, "lora"), ("sft", 400, "full"),
-    ("dpo", 96, "full"), ("dpo", 400, "lora"),
+    ("dpo", 96, "full"), ("dpo", 400, "lora"), ("dpo", 800, "lora"),
     ("reward", 256, "lora"), ("reward", 320, "full"),
     ("ppo", 64, "full"), ("ppo", 160, "lora"),
     ("sampling", 200, "none"), ("scoring", 400, "none"),

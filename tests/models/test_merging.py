@@ -1,6 +1,7 @@
 """Stored adapters and what they lie on make the network that PEFT makes of them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,9 +17,10 @@ from transformers import (
 
 from pipeline.data.tokens import TokenizedExample, collate
 from pipeline.errors import PipelineError
+from pipeline.models.adapters import add_adapters
 from pipeline.models.checkpoints import save_checkpoint, save_model, save_policy
 from pipeline.models.compute import Compute
-from pipeline.models.merging import merge_stored_adapters
+from pipeline.models.merging import merge_adapters, merge_stored_adapters
 from pipeline.models.policy import load_policy, read_network
 from tests.tiny_models import LORA, byte_level_tokenizer, changed
 from tests.trained_project import TEXTS, TrainedProject, moved
@@ -35,6 +37,26 @@ def test_merging_stored_adapters_is_what_peft_does(trained_project: TrainedProje
         assert torch.equal(ours.state_dict()[name], weight), name
     start = AutoModelForCausalLM.from_pretrained(trained_project.start, dtype=torch.bfloat16).state_dict()
     assert sum(not torch.equal(start[name], weight) for name, weight in theirs.state_dict().items()) == 14
+
+
+def test_merged_weights_stay_where_they_are_and_are_rounded_once() -> None:
+    """New places for all of them would make a CPU's heap grow by the whole network."""
+    torch.manual_seed(0)
+    config = LlamaConfig(vocab_size=320, hidden_size=32, intermediate_size=64, num_hidden_layers=2)
+    network = LlamaForCausalLM(config).to(torch.bfloat16).requires_grad_(False)
+    adapted: Any = add_adapters(network, LORA, task="CAUSAL_LM", seed=0, name="test")
+    layers: Any = [module for module in adapted.modules() if hasattr(module, "lora_A")]
+    for layer in layers:
+        torch.nn.init.normal_(layer.lora_B["default"].weight)
+    weights = [layer.base_layer.weight for layer in layers]
+    expected = [
+        (weight.float() + layer.get_delta_weight("default")).to(torch.bfloat16)
+        for weight, layer in zip(weights, layers, strict=True)
+    ]
+    places = [weight.data_ptr() for weight in weights]
+    merge_adapters(adapted, torch.bfloat16)
+    assert [weight.data_ptr() for weight in weights] == places
+    assert all(map(torch.equal, weights, expected))
 
 
 @pytest.mark.parametrize("target", ["embed_tokens", "lm_head"])
