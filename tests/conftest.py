@@ -30,7 +30,7 @@ logging.disable_progress_bar()
 
 
 TINY_PIPELINE = "tests/tiny_pipeline"
-_ON_COPIES = "experiments mlflow_screens page_state remotes reward_choice workflow"
+_ON_COPIES = "experiments mlflow_screens page_state remotes workflow"
 FIRST = (
     TINY_PIPELINE, "tests/training/test_known_optimum.py", f"{TINY_PIPELINE}/copies", "tests/training/test_ppo.py",
 )  # fmt: skip
