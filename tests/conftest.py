@@ -18,7 +18,7 @@ from pipeline.params.schema import Params, Runtime
 from pipeline.preferences.pair import PreferencePair
 from tests.browser import chromium
 from tests.preference_pairs import preference_pair
-from tests.sets import pytest_deselected, pytest_testnodedown, pytest_unconfigure  # noqa: F401: hooks
+from tests.sets import pytest_deselected, pytest_testnodedown, pytest_unconfigure  # noqa: F401
 from tests.tiny_models import byte_level_tokenizer, save_bert_backbone, save_llama_backbone, save_llama_policy
 from tests.trained_project import TrainedProject, save_trained_project
 

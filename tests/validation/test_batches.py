@@ -131,7 +131,10 @@ def everything(validated: ValidatedPairs, settings: ValidatePreferences) -> list
 
 @pytest.mark.parametrize(
     "over_context",
-    ["truncate_prompt", pytest.param("drop", marks=pytest.mark.slow(beside="test_nothing_depends_on_where_a_batch_ends"))],
+    [
+        "truncate_prompt",
+        pytest.param("drop", marks=pytest.mark.slow(beside="test_nothing_depends_on_where_a_batch_ends")),
+    ],
 )
 def test_nothing_depends_on_where_a_batch_ends(
     over_context: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
