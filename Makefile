@@ -58,9 +58,9 @@ pull: $(READY) ## everything that a run made, from DVC's remote; whole models ar
 quick: lint typecheck $(READY) ## linters, type check and the fast tests, while you work
 	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto -m 'not slow' $(QUICK)
 
-test: lint typecheck unit ## linters, type check and tests, a whole tiny pipeline among them; at most 5 minutes on two cores
+test: lint typecheck unit ## linters, type check and tests, a whole tiny pipeline among them; the slow ones are left out
 
-test-all: lint typecheck unit-all ## the same and the slow tests: experiments, clones, recipes; 20 minutes on two cores
+test-all: lint typecheck unit-all ## the same and the slow tests: experiments, clones, recipes, more models and seeds
 
 lint: $(READY) ## ruff, and who may import whom
 	$(BIN)/ruff check .
