@@ -14,9 +14,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # a minute of tests that need no training and no pipeline
 QUICK := $(addprefix tests/,objectives data judges test_docs.py)
+UNIT := $(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check plan recipe repro pull quick test lint typecheck unit label ui sync compare promote publish export chat report plots bench gpu-check gc graph lock clean
+.PHONY: help setup check plan recipe repro pull quick test test-all lint typecheck unit unit-all label ui sync compare promote publish export chat report plots bench gpu-check gc graph lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -55,9 +56,11 @@ pull: $(READY) ## everything that a run made, from DVC's remote; whole models ar
 	@$(RUN) dvc status
 
 quick: lint typecheck $(READY) ## linters, type check and the fast tests, while you work
-	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto $(QUICK)
+	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto -m 'not slow' $(QUICK)
 
-test: lint typecheck unit ## linters, type check and tests
+test: lint typecheck unit ## linters, type check and tests, a whole tiny pipeline among them; the slow ones are left out
+
+test-all: lint typecheck unit-all ## the same and the slow tests: experiments, clones, recipes, more models and seeds
 
 lint: $(READY) ## ruff, and who may import whom
 	$(BIN)/ruff check .
@@ -67,8 +70,11 @@ lint: $(READY) ## ruff, and who may import whom
 typecheck: $(READY) ## mypy
 	$(BIN)/mypy
 
-unit: $(READY) ## pytest, a whole tiny pipeline included
-	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
+unit: $(READY) ## pytest without the slow tests, a whole tiny pipeline included
+	$(UNIT) -m 'not slow'
+
+unit-all: $(READY) ## pytest, all of it
+	$(UNIT)
 
 label: $(READY) ## vote on pairs of responses in the browser, with ANNOTATOR=your-name
 	$(RUN) python -m pipeline.labelling --annotator '$(ANNOTATOR)'

@@ -18,6 +18,7 @@ from pipeline.params.schema import Params, Runtime
 from pipeline.preferences.pair import PreferencePair
 from tests.browser import chromium
 from tests.preference_pairs import preference_pair
+from tests.sets import pytest_deselected, pytest_testnodedown, pytest_unconfigure  # noqa: F401
 from tests.tiny_models import byte_level_tokenizer, save_bert_backbone, save_llama_backbone, save_llama_policy
 from tests.trained_project import TrainedProject, save_trained_project
 
@@ -29,7 +30,7 @@ logging.disable_progress_bar()
 
 
 TINY_PIPELINE = "tests/tiny_pipeline"
-_ON_COPIES = "experiments mlflow_screens page_state remotes reward_choice workflow"
+_ON_COPIES = "experiments mlflow_screens page_state remotes workflow"
 FIRST = (
     TINY_PIPELINE, "tests/training/test_known_optimum.py", f"{TINY_PIPELINE}/copies", "tests/training/test_ppo.py",
 )  # fmt: skip

@@ -12,7 +12,7 @@ import mlflow
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.stage import outputs, run
+from pipeline.stage import execution, outputs, run
 from tests.recipes.running import NoTracker
 from tests.tiny_project import create_tiny_project, edit_params
 
@@ -52,7 +52,7 @@ def assert_stops(
 
     def stops(stage: str, *messages: str) -> None:
         monkeypatch.chdir(project)
-        monkeypatch.setattr(run, "RunTracker", NoTracker)
+        monkeypatch.setattr(execution, "RunTracker", NoTracker)
         main = importlib.import_module(f"stages.{stage}").main
         assert run._execute(main, {}, stage=stage, fixed={}, show_traceback=False) == 1
         said = capsys.readouterr().err
@@ -69,6 +69,7 @@ def assert_nothing_written(root: Path, stage: str) -> None:
     assert not list(root.glob(f".state/resume/{stage}/*/outputs/**/*.*"))
 
 
+@pytest.mark.slow(beside="test_a_missing_data_file_is_named")
 def test_the_check_names_all_that_is_wrong_before_a_model_is_fetched(project: Path) -> None:
     (project / "data/models/policy/model.safetensors").unlink()
     edit_params(project, {"data.source": "data/raw/absent.csv", "judge.kind": "chat"})

@@ -82,6 +82,7 @@ def test_processes_and_batches_change_nothing(data: Data, monkeypatch: pytest.Mo
         assert (list(shared.counts), list(shared.rows_of)) == (list(alone.counts), list(alone.rows_of))
 
 
+@pytest.mark.slow(beside="test_processes_and_batches_change_nothing")
 def test_texts_beside_chats_are_seen_wherever_they_are_read(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     chat = {"prompt": [USER], "chosen": "Because.", "rejected": "No."}
     with Path("data/raw/a.jsonl").open("a") as stream:
@@ -94,6 +95,7 @@ def test_texts_beside_chats_are_seen_wherever_they_are_read(data: Data, monkeypa
     assert style.wraps and everything(shared) == everything(expected)
 
 
+@pytest.mark.slow(beside="test_processes_and_batches_change_nothing")
 def test_tables_are_the_same_bytes(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared, _ = read_sources(open_sources(data), Path("policy"), seed=0)
     rows: dict[str, Any] = {

@@ -68,7 +68,17 @@ def test_what_the_estimate_is_not_sure_of_is_a_warning_with_the_same_advice(
     assert "Set runtime.recompute: true" in said
 
 
-@pytest.mark.parametrize("gib", [1, 2, 3, 6, 12, 24])
+@pytest.mark.parametrize(
+    "gib",
+    [
+        pytest.param(1, marks=pytest.mark.slow(beside="test_the_advice_is_enough_or_says_that_it_is_not")),
+        2,
+        3,
+        6,
+        12,
+        24,
+    ],
+)
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_the_advice_is_enough_or_says_that_it_is_not(params: Params, gib: int, method: str) -> None:
     tuning = changed(params.train_sft.finetuning, method=method)

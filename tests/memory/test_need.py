@@ -17,7 +17,10 @@ LOWEST, HIGHEST = 0.7, 1.4
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="peaks are read from Linux's /proc")
-@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize(
+    "precision",
+    ["bf16", pytest.param("fp32", marks=pytest.mark.slow(beside="test_estimates_are_near_the_measured_peaks"))],
+)
 def test_estimates_are_near_the_measured_peaks(tmp_path: Path, precision: str) -> None:
     """Ten seconds: eight trainings of a model of 7M weights, sampling and scoring, in forks of one process."""
     command = [sys.executable, "-m", "tests.memory.peaks", str(tmp_path), precision]

@@ -13,7 +13,15 @@ from pipeline.project import cache_links
 from pipeline.project.cache_links import STAMP, check_cache
 
 
-@pytest.fixture(scope="module", params=["", "../elsewhere"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "",
+        pytest.param(
+            "../elsewhere", marks=pytest.mark.slow(beside="test_a_change_through_a_link_is_told_and_mended_as_it_says")
+        ),
+    ],
+)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project, packed, with a file and a folder under DVC, whose cache may be another folder beside it."""
     root = tmp_path_factory.mktemp("made") / "project"

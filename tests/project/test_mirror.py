@@ -21,7 +21,7 @@ OF_A_WHOLE = {
     "objectives": "oracle",
     "params": "dvc_writer yaml",
     "parity": "dpo reward",
-    "project": "kernels layers limits mirror",
+    "project": "kernels layers limits mirror sets",
     "reading": "files_fuzzed prompts_beside_chats public_sets tables winner_words",
     "reading/layouts": "layouts refusals round_trip unused",
     "reading/opinions": "columns_beside_two",

@@ -120,6 +120,7 @@ def write_bombs(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow(beside="test_an_archive_is_whole_or_refused")
 def test_bombs_are_named_and_need_little_memory(tmp_path: Path) -> None:
     expected = write_bombs(tmp_path)
     command = [sys.executable, "-c", _READ, *(str(tmp_path / name) for name in expected)]

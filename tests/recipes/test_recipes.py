@@ -51,6 +51,7 @@ def test_given_preferences_with_dpo(take: Take, monkeypatch: pytest.MonkeyPatch)
     assert json.loads((root / "reports/preferences/summary.json").read_text())["ties_without_pair"] == 0
 
 
+@pytest.mark.slow(beside="test_given_preferences_with_dpo")
 def test_a_finished_chat_model_is_aligned_as_it_is(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the tokenizer and the template of a real chat model, and weights so small that a run takes seconds."""
     root = take("chat-dpo", chat_preferences(150))
@@ -70,6 +71,7 @@ def test_a_finished_chat_model_is_aligned_as_it_is(take: Take, monkeypatch: pyte
     assert text["prompt"][slice(*turn)] == "Ask me of a film.<|im_end|>" and text["preferred"]
 
 
+@pytest.mark.slow(beside="test_a_bought_reward_model_with_ppo")
 def test_prompts_alone_with_a_chat_judge(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"prompt": row["prompt"]} for row in preferences(120)]
     monkeypatch.setenv("OPENAI_API_KEY", "word")
@@ -101,6 +103,7 @@ def test_a_bought_reward_model_with_ppo(take: Take, monkeypatch: pytest.MonkeyPa
     assert row["step"] == 0  # it is not trained
 
 
+@pytest.mark.slow(beside="test_given_preferences_with_dpo")
 def test_the_embedded_default_and_then_the_votes_of_people(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     """People vote on what the default sampled, and the recipe trains on that."""
     short = {"prompt_words": 4, "response_words": 8, "min_words": 10}

@@ -142,10 +142,22 @@ def test_it_begins_with_what_was_run(page_of):
     ("changed", "words"),
     [
         ({"optimize.dpo.beta": 0.3}, "beta 0.3"),
-        ({"models.policy.source": "a/b", "models.policy.revision": "abc"}, "a/b, revision abc"),
+        pytest.param(
+            {"models.policy.source": "a/b", "models.policy.revision": "abc"},
+            "a/b, revision abc",
+            marks=pytest.mark.slow(beside="test_two_variants_do_not_look_alike"),
+        ),
         ({"judge.kind": "chat", "judge.chat.model": "<i>big</i>"}, "the chat model &lt;i&gt;big&lt;/i&gt; ranks 4"),
-        ({"collect_preferences.source": "given"}, "the pairs are those of the data"),
-        ({"collect_preferences.source": "labelled"}, "people voted on samples"),
+        pytest.param(
+            {"collect_preferences.source": "given"},
+            "the pairs are those of the data",
+            marks=pytest.mark.slow(beside="test_two_variants_do_not_look_alike"),
+        ),
+        pytest.param(
+            {"collect_preferences.source": "labelled"},
+            "people voted on samples",
+            marks=pytest.mark.slow(beside="test_two_variants_do_not_look_alike"),
+        ),
     ],
 )
 def test_two_variants_do_not_look_alike(page_of, changed, words):

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from ruamel.yaml import YAML
 
 from pipeline.data.records import read_records
 from pipeline.lineage.__main__ import main
+from pipeline.report.state import PAGE
 from tests.tiny_pipeline.conftest import dvc
 from tests.tiny_project import edit_params
 
@@ -252,13 +254,22 @@ def test_two_versions_are_compared(copy: Path) -> None:
     assert "no difference" in audit(copy, "--diff", "HEAD", "HEAD", "artifacts/sft").stdout
 
 
+def test_the_ids_and_the_command_of_the_page_are_those_of_the_audit(project: Path) -> None:
+    page = (project / PAGE).read_text()
+    ids = re.findall(r'<code class="id">(\w+)</code>', page)
+    assert len(ids) == 2
+    assert "reviews.csv" in audit(project, "--record", ids[0]).stdout
+    (path,) = re.findall(r"<code>python -m pipeline.lineage audit (artifacts/\S+)</code>", page)
+    assert "reviews.csv" in audit(project, path).stdout
+
+
 def test_rows_that_came_and_went_are_counted(copy: Path) -> None:
     commit(copy)
     reviews = copy / "data/raw/reviews.csv"
     lines = reviews.read_text().splitlines()
     added = ["review9001 of the film the story is great and the film is so great again,1"]
     reviews.write_text("\n".join([*lines[:-2], *added]) + "\n")
-    assert dvc(copy, "repro", "prepare_data").returncode == 0
+    assert dvc(copy, "repro", "--single-item", "prepare_data").returncode == 0
     text = audit(copy, "--diff", "HEAD", "workspace", "artifacts/data").stdout
     assert "artifacts/data/fates.jsonl: +1 records" in text and "artifacts/data/fates.jsonl: -2 records" in text
 

@@ -55,6 +55,7 @@ def test_what_shares_a_place_with_the_cache_is_read_only(project: Path) -> None:
         assert (project / path).stat().st_mode & 0o200, path
 
 
+@pytest.mark.slow(beside="tests/stage/test_outputs.py::test_old_outputs_are_replaced_whole")
 def test_a_stage_runs_again_over_links_and_leaves_the_cache_as_it_was(project: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(project, root, symlinks=True)
@@ -65,6 +66,7 @@ def test_a_stage_runs_again_over_links_and_leaves_the_cache_as_it_was(project: P
     assert "up to date" in run(root, "dvc", "status").stdout
 
 
+@pytest.mark.slow(beside="tests/tiny_pipeline/test_release.py::test_the_model_is_the_trained_one_and_loads")
 def test_the_release_is_merged_again_where_it_is_missing(project: Path, tmp_path: Path) -> None:
     """A clone that pulled has everything but whole models; the same bytes come back, and nothing is trained."""
     root = tmp_path / "copy"

@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from pipeline.params.loading import load_params
@@ -36,6 +37,9 @@ def names_of(values: Mapping[str, Any], above: str = "") -> set[str]:
     return found
 
 
+@pytest.mark.slow(
+    beside="tests/test_versioning.py::test_an_experiment_outside_the_workspace_sees_what_git_and_dvc_know"
+)
 def test_variants_are_compared_by_a_dozen_numbers_and_by_curves(project: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(project, root, symlinks=True)
@@ -68,6 +72,9 @@ def test_variants_are_compared_by_a_dozen_numbers_and_by_curves(project: Path, t
     assert RATE in ok(root, "dvc", "exp", "diff", "bolder", "back")
 
 
+@pytest.mark.slow(
+    beside="tests/test_versioning.py::test_an_experiment_outside_the_workspace_sees_what_git_and_dvc_know"
+)
 def test_queued_variants_run_one_after_the_other(project: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(project, root, symlinks=True)
@@ -79,6 +86,9 @@ def test_queued_variants_run_one_after_the_other(project: Path, tmp_path: Path) 
     assert {"shown-2", "shown-3"} <= set(ok(root, "dvc", "exp", "list", "--name-only").split())
 
 
+@pytest.mark.slow(
+    beside="tests/project/test_parallel.py::test_every_stage_waits_for_what_it_reads_and_others_run_beside_it"
+)
 def test_stages_side_by_side_leave_a_whole_lock_file(project: Path, tmp_path: Path) -> None:
     """A further seed of each method: trained and selected, two at a time, where one device has one stage at a time."""
     root = tmp_path / "copy"

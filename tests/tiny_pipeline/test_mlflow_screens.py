@@ -22,6 +22,9 @@ from tests.mlflow_screens import BETA, PATIENCE_MS, Shown, photograph, screens, 
 from tests.tiny_pipeline.conftest import dvc
 from tests.tiny_project import edit_params
 
+pytestmark = pytest.mark.slow(
+    beside="tests/tracking/test_experiments.py::test_the_description_links_the_view_and_stays_as_users_edit_it"
+)
 NAME = "reproducible-rlhf"
 BETAS = ["0.1", "0.01", "2.0"]
 RESULTS = ("judge_score", "win_rate_vs_sft", "kl_nats_per_sequence")

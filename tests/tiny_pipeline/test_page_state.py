@@ -1,6 +1,5 @@
 """The page is of the state that is checked out, whatever git and DVC bring, or says that it is not."""
 
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ from pipeline.report.run_sheet import stage_costs
 from pipeline.report.show import main as show
 from pipeline.report.state import PAGE, RUNS, page_state, stale_reason
 from tests.tiny_pipeline.conftest import dvc, run
-from tests.tiny_pipeline.test_audit import audit
 from tests.tiny_project import edit_params
 
 GIT = ("git", "-c", "user.name=ann", "-c", "user.email=ann@example.org", "-c", "commit.gpgsign=false")
@@ -29,6 +27,7 @@ def ok() -> Callable[..., str]:
     return checked
 
 
+@pytest.mark.slow(beside="tests/report/test_state.py::test_repro_never_points_to_a_page_of_another_state")
 def test_no_way_of_changing_state_leaves_a_page_of_another(
     project: Path, tmp_path: Path, monkeypatch, capsys, ok
 ) -> None:
@@ -81,12 +80,3 @@ def test_no_way_of_changing_state_leaves_a_page_of_another(
     assert [line for line in dvc(root, "status").stdout.splitlines() if not line[:1].isspace()] == ["publish_models:"]
     assert ok(root, "dvc", "repro").count("Running stage") == 1
     assert "up to date" in dvc(root, "status").stdout
-
-
-def test_the_ids_and_the_command_of_the_page_are_those_of_the_audit(project: Path) -> None:
-    page = (project / PAGE).read_text()
-    ids = re.findall(r'<code class="id">(\w+)</code>', page)
-    assert len(ids) == 2
-    assert "reviews.csv" in audit(project, "--record", ids[0]).stdout
-    (path,) = re.findall(r"<code>python -m pipeline.lineage audit (artifacts/\S+)</code>", page)
-    assert "reviews.csv" in audit(project, path).stdout

@@ -174,11 +174,16 @@ def test_a_further_seed_runs_its_own_stages_only(project: Path) -> None:
         assert outdated(project) == {*CHECK, *new, "find_regressions@1", "write_report", *PUBLISH}
 
 
+@pytest.mark.parametrize(
+    "start",
+    ["warm", pytest.param("cold", marks=pytest.mark.slow(beside="test_what_was_checked_makes_nothing_else_run"))],
+)
 def test_what_was_checked_makes_nothing_else_run(
-    project: Path, cold_path: str, monkeypatch: pytest.MonkeyPatch
+    project: Path, cold_path: str, monkeypatch: pytest.MonkeyPatch, start: str
 ) -> None:
     """The check looks at a parameter again, and passes as before."""
-    monkeypatch.setenv("PATH", cold_path)  # as users start it
+    if start == "cold":  # as `dvc repro` starts it
+        monkeypatch.setenv("PATH", cold_path)
     with edited(project / "params.yaml"), edited(project / "dvc.lock"):
         edit_params(project, {"score_reference.max_length": 100})
         assert dvc(project, "repro", "check").returncode == 0

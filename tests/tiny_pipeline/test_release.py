@@ -111,6 +111,14 @@ def test_nothing_says_where_or_when(project: Path, folder: Path) -> None:
         assert str(project) not in text and socket.gethostname() not in text
 
 
+_OTHERS = [
+    pytest.param(name, marks=pytest.mark.slow(beside="test_it_is_stale_when_a_parameter_behind_it_changes"))
+    for name in SOURCES
+    if name != "dpo"
+]
+
+
+@pytest.mark.parametrize("name", ["dpo", *_OTHERS], indirect=True)
 def test_it_is_stale_when_a_parameter_behind_it_changes(project: Path, folder: Path, name: str) -> None:
     assert stale(project, name) == [] and broken(folder) == []
     before = (project / "params.yaml").read_text()

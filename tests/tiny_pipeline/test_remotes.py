@@ -16,6 +16,7 @@ from tests.tiny_pipeline.test_audit import audit
 from tests.tiny_pipeline.test_experiments import GIT, ok
 from tests.tiny_project import edit_params
 
+pytestmark = pytest.mark.slow(beside="tests/test_versioning.py::test_a_clone_pulls_them_and_has_nothing_to_do")
 KEYS = {"access_key_id": "ann", "secret_access_key": "a secret of ann's"}
 PARAMETER, BEFORE, TRIED = "optimize.hybrid.kl_coef", 0.35, 0.5
 # of what the parameter decides; the report behind it would be written again, since two of its files lie in git alone

@@ -32,6 +32,7 @@ def bought(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow(beside="tests/evaluation/test_reward_choice.py::test_the_table_marks_the_chosen_one")
 def test_both_models_are_in_the_table_and_the_chosen_one_is_reported(bought: Path) -> None:
     metrics = json.loads((bought / "reports/reward_model/metrics.json").read_text())
     assert [row["name"] for row in metrics["models"]] == ["own", "bought"] and metrics["model"] == "bought"
@@ -41,6 +42,9 @@ def test_both_models_are_in_the_table_and_the_chosen_one_is_reported(bought: Pat
     assert "seconds" not in json.dumps(metrics)
 
 
+@pytest.mark.slow(
+    beside="tests/evaluation/test_reward_choice.py::test_a_candidate_is_shifted_to_mean_0_over_all_responses"
+)
 def test_ppo_gets_the_bought_model_shifted_to_the_training_responses(bought: Path, compute: Compute) -> None:
     texts = passages_of(read_pairs(bought / "artifacts/preferences/accepted/train.jsonl"))
     check_same_texts(bought / "artifacts/sft", bought / "artifacts/inputs/ppo/reward_model")

@@ -16,7 +16,18 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage",
+    [
+        ("train_sft",),
+        *(
+            pytest.param(stage, marks=pytest.mark.slow(beside="test_cold_and_warm_write_the_same_bytes"))
+            for stage in STAGES
+            if stage != ("train_sft",)
+        ),
+    ],
+    ids="-".join,
+)
 def test_cold_and_warm_write_the_same_bytes(
     project: Path, cold_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: tuple[str, ...]
 ) -> None:

@@ -38,6 +38,7 @@ def workspace(project: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow(beside="tests/compare/test_pull_request.py::test_the_workflow_calls_what_is_there")
 def test_the_steps_end_with_a_comment_on_the_changed_method(workspace: Path) -> None:
     workflow = YAML(typ="safe").load(ROOT / ".github/workflows/pull-request.yml")
     base = ok(workspace / "change", "git", "rev-parse", "HEAD^").strip()

@@ -46,6 +46,9 @@ def send_all(journals: list[Path], uri: str) -> None:
             mirror.close()
 
 
+@pytest.mark.slow(
+    beside="tests/tracking/test_mirror.py::test_a_mirror_that_stops_around_storing_its_progress_is_continued"
+)
 def test_what_was_done_without_an_answer_is_done_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"sqlite:///{root / 'mlflow.db'}"
     for lives in count(1):

@@ -119,6 +119,7 @@ def assert_arrived_once(server: MlflowServer, who: str, model: str, folder: Path
     assert [score for _, score in table["data"]] == SCORES
 
 
+@pytest.mark.slow(beside="tests/tracking/test_registry.py::test_what_another_clone_made_in_the_same_moment_is_taken")
 def test_two_clones_that_log_at_once_lose_and_double_nothing(server: MlflowServer, tmp_path: Path) -> None:
     clones, meetings = {who: tmp_path / who for who in ("ann", "bob")}, tmp_path / "meetings"
     meetings.mkdir()
@@ -149,6 +150,7 @@ def test_two_clones_that_log_at_once_lose_and_double_nothing(server: MlflowServe
         assert_arrived_once(server, who, "films", tmp_path)
 
 
+@pytest.mark.slow(beside="tests/tracking/test_mirror.py::test_what_was_sent_is_not_sent_again")
 def test_a_server_that_dies_in_the_middle_of_a_replay_is_told_the_rest_once(
     server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,7 @@ last = st.tuples(st.sampled_from(ENDS), st.integers(0, 5))
 sending = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4), st.integers(0, 12)), max_size=25)
 
 
+@pytest.mark.slow(beside="test_the_order_of_uploads_decides_nothing")
 @settings(max_examples=300, deadline=None)
 @given(earlier=executions, newest=last, order=sending, again=st.booleans())
 def test_any_sequence_of_kills_continuations_and_uploads_ends_the_same(

@@ -34,6 +34,7 @@ def test_samples_are_metrics_of_the_run(root: Path, monkeypatch: pytest.MonkeyPa
     assert run.data.metrics["loss"] == 0.5
 
 
+@pytest.mark.slow(beside="test_samples_are_metrics_of_the_run")
 def test_nothing_is_lost_while_the_server_is_down(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ENABLE, "yes")
     monkeypatch.setenv(INTERVAL, "0.2")

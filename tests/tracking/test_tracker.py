@@ -101,6 +101,7 @@ def test_the_environment_names_another_store(root: Path, tmp_path: Path, monkeyp
     assert only_run(root, "prepare_data").info.status == "FINISHED"
 
 
+@pytest.mark.slow(beside="test_a_server_that_stays_down_is_an_error_of_sync")
 def test_a_server_that_is_down_costs_one_warning_and_no_metric(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,6 +198,7 @@ def test_a_required_store_has_the_run_when_the_work_begins_and_all_of_it_at_the_
     assert only_run(root, "fetch_models").info.status == "FINISHED"
 
 
+@pytest.mark.slow(beside="test_a_required_store_has_the_run_when_the_work_begins_and_all_of_it_at_the_end")
 def test_a_required_store_that_lacks_the_end_stops_the_stage_and_the_run_is_a_failed_one(root: Path) -> None:
     tracker = RunTracker(tracking(required=True), root)
     tracker.start("write_report", params={}, tags={"stage": "write_report"})
@@ -224,6 +226,7 @@ def test_a_stage_that_is_killed_leaves_no_running_run(
     assert len(history(root, run, "loss")) == 20
 
 
+@pytest.mark.slow(beside="test_a_stage_that_is_killed_leaves_no_running_run")
 def test_a_mirror_that_is_killed_too_is_made_up_for(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tracker = RunTracker(tracking(), root)
     tracker.start("optimize_policy@dpo", params={"a": 1}, tags={"stage": "optimize_policy@dpo"})
@@ -245,6 +248,7 @@ def test_a_mirror_that_is_killed_too_is_made_up_for(root: Path, capsys: pytest.C
     assert len(history(root, run, "margin")) == 2
 
 
+@pytest.mark.slow(beside="test_a_run_that_succeeds_has_everything")
 def test_stages_that_start_together_in_a_new_project_lose_nothing(tmp_path: Path, start_stage: StageStarter) -> None:
     names = ["optimize_policy@dpo", "optimize_policy@ppo", "evaluate_sft"]
     processes = [start_stage(tmp_path, name) for name in names]
@@ -257,6 +261,7 @@ def test_stages_that_start_together_in_a_new_project_lose_nothing(tmp_path: Path
         assert len(history(tmp_path, run, "loss")) == 20
 
 
+@pytest.mark.slow(beside="test_a_launched_stage_finds_its_mirror_and_leaves_nothing_when_it_stops_before_its_run")
 def test_a_mirror_that_the_launch_started_is_the_one_that_follows(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = new_journal_path(root, "evaluate_reward")
     mirror = start_mirror(path, root, {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlflow.db'}"})

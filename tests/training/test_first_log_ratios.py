@@ -55,7 +55,12 @@ def pairs_of(examples: list[TokenizedExample], logps: list[float]) -> list[Score
 
 
 @pytest.mark.parametrize(
-    ("finetuning", "learning_rate", "count"), [(FULL, 2.2e-4, 1), (LORA, 2e-3, 4)], ids=["one response", "in the mean"]
+    ("finetuning", "learning_rate", "count"),
+    [
+        (FULL, 2.2e-4, 1),
+        pytest.param(LORA, 2e-3, 4, marks=pytest.mark.slow(beside="test_a_reference_one_training_step_off_is_refused")),
+    ],
+    ids=["one response", "in the mean"],
 )
 def test_a_reference_one_training_step_off_is_refused(
     folder: Path, bf16_long: Compute, params: Params, finetuning: Finetuning, learning_rate: float, count: int
@@ -81,7 +86,11 @@ def test_a_reference_one_training_step_off_is_refused(
         train_dpo(start, moved, settings, Recorder().run(bf16_long), pad_token_id=0)
 
 
-@pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
+@pytest.mark.parametrize(
+    "finetuning",
+    [LORA, pytest.param(FULL, marks=pytest.mark.slow(beside="test_rounding_in_other_batches_passes"))],
+    ids=["lora", "full"],
+)
 def test_rounding_in_other_batches_passes(folder: Path, bf16_long: Compute, finetuning: Finetuning) -> None:
     """Alone, each with its own copy of the prompt, its padding and the plain attention, against four in a batch."""
     examples = examples_of(4)

@@ -30,7 +30,13 @@ SEEDS = (0, 1, 3)
 """Of the first five those that start nearest to the optimum, farthest from it, and in between."""
 
 
-@pytest.fixture(params=SEEDS, ids=lambda seed: f"seed{seed}")
+FAST = SEEDS[0]
+"""The others are of the slow set."""
+_SLOW = pytest.mark.slow(beside="test_every_estimator_reaches_the_optimum_as_it_is_by_default")
+MARKED = [seed if seed == FAST else pytest.param(seed, marks=_SLOW) for seed in SEEDS]
+
+
+@pytest.fixture(params=MARKED, ids=lambda seed: f"seed{seed}")
 def seed(request: pytest.FixtureRequest) -> int:
     return request.param
 
@@ -88,7 +94,7 @@ def test_every_estimator_reaches_the_optimum_as_it_is_by_default(
     assert task.divergence(policy) < 0.03
 
 
-@pytest.mark.parametrize("seed", SEEDS[:2], indirect=True)
+@pytest.mark.parametrize("seed", MARKED[:2], indirect=True)
 @pytest.mark.parametrize(("truncation", "lowest", "highest"), [(20.0, 0.0, 0.02), (None, 0.2, 1.0)])
 def test_importance_weights_put_another_sampler_right(
     tmp_path: Path,

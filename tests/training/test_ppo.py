@@ -76,7 +76,16 @@ def bold(settings: Ppo) -> Ppo:
     )
 
 
-@pytest.mark.parametrize("finetuning", [changed(LORA, lora_r=16, lora_alpha=128), FULL], ids=["lora", "full"])
+@pytest.mark.parametrize(
+    "finetuning",
+    [
+        pytest.param(
+            changed(LORA, lora_r=16, lora_alpha=128), marks=pytest.mark.slow(beside="test_a_toy_score_goes_up")
+        ),
+        FULL,
+    ],
+    ids=["lora", "full"],
+)
 def test_a_toy_score_goes_up(
     make_policy: PolicyMaker,
     tokenizer: PreTrainedTokenizerBase,

@@ -44,7 +44,11 @@ def test_the_value_head_has_its_own_learning_rate(
     assert sum(len(group["params"]) for group in groups) == sum(p.requires_grad for p in policy.parameters())
 
 
-@pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
+@pytest.mark.parametrize(
+    "finetuning",
+    [pytest.param(LORA, marks=pytest.mark.slow(beside="test_a_critic_of_its_own_learns_beside_the_policy")), FULL],
+    ids=["lora", "full"],
+)
 def test_a_critic_of_its_own_learns_beside_the_policy(
     make_policy: PolicyMaker,
     policy_folder: Path,

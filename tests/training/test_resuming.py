@@ -80,8 +80,10 @@ def assert_goes_on(run: Run, folder: Path, *, every_steps: int = 1) -> None:
             assert_same_bytes(ours, theirs)
 
 
-@pytest.mark.parametrize("finetuning", [LORA, FULL], ids=["lora", "full"])
-@pytest.mark.parametrize("every_steps", [1, 3])
+@pytest.mark.parametrize(
+    "finetuning", [LORA, pytest.param(FULL, marks=pytest.mark.slow(beside="test_sft"))], ids=["lora", "full"]
+)
+@pytest.mark.parametrize("every_steps", [pytest.param(1, marks=pytest.mark.slow(beside="test_sft")), 3])
 def test_sft(
     make_policy: PolicyMaker, params: Params, compute: Compute, tmp_path: Path, finetuning: Finetuning, every_steps: int
 ) -> None:
@@ -95,7 +97,9 @@ def test_sft(
     assert_goes_on(run, tmp_path, every_steps=every_steps)
 
 
-@pytest.mark.parametrize("every_steps", [1, 3])
+@pytest.mark.parametrize(
+    "every_steps", [pytest.param(1, marks=pytest.mark.slow(beside="test_sft_that_stops_early")), 3]
+)
 def test_sft_that_stops_early(
     make_policy: PolicyMaker, params: Params, compute: Compute, tmp_path: Path, every_steps: int
 ) -> None:
@@ -146,7 +150,7 @@ def test_reward_model(
     assert_goes_on(run, tmp_path)
 
 
-@pytest.mark.parametrize("critic", ["shared", "policy"])
+@pytest.mark.parametrize("critic", ["shared", pytest.param("policy", marks=pytest.mark.slow(beside="test_ppo"))])
 def test_ppo(
     make_policy: PolicyMaker,
     policy_folder: Path,

@@ -129,7 +129,13 @@ def everything(validated: ValidatedPairs, settings: ValidatePreferences) -> list
     return [*lines, quarantine, *reports, dict(validated.warned), validated.counts, validated.truncated_prompts]
 
 
-@pytest.mark.parametrize("over_context", ["drop", "truncate_prompt"])
+@pytest.mark.parametrize(
+    "over_context",
+    [
+        "truncate_prompt",
+        pytest.param("drop", marks=pytest.mark.slow(beside="test_nothing_depends_on_where_a_batch_ends")),
+    ],
+)
 def test_nothing_depends_on_where_a_batch_ends(
     over_context: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,12 +151,16 @@ def test_nothing_depends_on_where_a_batch_ends(
         one.as_record() for split in SPLITS for one in whole.accepted if one.split == split
     ]
     assert (whole.truncated_prompts if over_context == "truncate_prompt" else whole.counts["over_context"]) > 20
-    for batch in (1, 7, 149, 150):
+    first = everything(validate_pairs(rows[:25], settings, meter=meter), settings)
+    write_records(tmp_path / "first.jsonl", rows[:25])
+    # a batch takes long, however few rows it has: rows alone are tried on few
+    for name, of, batch in (("first", first, 1), *(("raw", expected, batch) for batch in (7, 149, 150))):
         monkeypatch.setattr(examining, "_BATCH", batch)
-        assert everything(validate_pairs(rows, settings, meter=meter), settings) == expected
-        streamed = validate_pairs(RecordFile(tmp_path / "raw.jsonl"), settings, meter=meter)
+        file = RecordFile(tmp_path / f"{name}.jsonl")
+        assert everything(validate_pairs(rows[: len(file)], settings, meter=meter), settings) == of
+        streamed = validate_pairs(file, settings, meter=meter)
         assert streamed.facts["as_written"].all()
-        assert everything(streamed, settings) == expected
+        assert everything(streamed, settings) == of
     monkeypatch.setattr(examining, "_BATCH", 40)
     with monkeypatch.context() as long_rows:
         long_rows.setattr(batches, "MOST_BYTES", 900)

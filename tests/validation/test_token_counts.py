@@ -61,7 +61,15 @@ def made(name: str) -> Tokenizer:
     return _MADE.setdefault(name, (CUT | WHOLE)[name]())
 
 
-@pytest.mark.parametrize("name", [*CUT, *WHOLE])
+_QUICK = ("llama", "metaspace")
+_OTHERS = [
+    pytest.param(name, marks=pytest.mark.slow(beside="test_counts_are_those_of_whole_texts"))
+    for name in [*CUT, *WHOLE]
+    if name not in _QUICK
+]
+
+
+@pytest.mark.parametrize("name", [*_QUICK, *_OTHERS])
 @settings(max_examples=150, deadline=None)
 @given(texts=TEXTS)
 def test_counts_are_those_of_whole_texts(name: str, texts: list[str]) -> None:
