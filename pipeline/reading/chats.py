@@ -27,7 +27,7 @@ ROLES = {
 _AS_JSON = ("function", "arguments")
 OF_TOOLS = ("tool_calls", "name", "tool_call_id")
 """Further keys of messages that call tools or come from a tool."""
-REASONING = ("reasoning_content", "thinking")
+REASONING = ("reasoning_content", "thinking", "reasoning")
 """Keys for what an assistant thought before it answered; which one is read depends on the chat template."""
 WRAPPERS = ("messages", "conversations", "conversation")
 _NAMES = {"system": "System", "user": "Human", "assistant": "Assistant"}

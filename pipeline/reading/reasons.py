@@ -49,8 +49,8 @@ ADVICE = {
     "prompt_does_not_end_with_the_user": _TURNS,
     "prompt_is_not_in_the_chat": "the conversations say something else than the prompt beside them: mend the row, or "
     "list the column in data.ignore_columns, where the conversations are meant",
-    "reasoning_is_not_read": "an answer has reasoning_content or thinking, for which transcripts have no place: set "
-    "data.chat_format to template, with a policy whose template writes it, or remove the key from the messages",
+    "reasoning_is_not_read": "an answer has reasoning_content, thinking or reasoning, for which transcripts have no "
+    "place: set data.chat_format to template, with a policy whose template writes it, or remove the key from the messages",
     "repeated_prompt": "nothing is wrong: an earlier row of the split has this prompt",
     "response_has_several_turns": "a response is one message of the assistant, or the turns of the prompt and this",
     "response_is_not_the_assistants": "the last message of a conversation is the assistant's",
@@ -69,8 +69,8 @@ ADVICE = {
     "tie": _ONE,
     "too_few_words": "lower data.min_words, or give longer texts",
     "tools_malformed": "data.columns.tools is a list of JSON schemas, or its JSON: write it so",
-    "template_writes_no_reasoning": "the policy's chat template leaves out reasoning_content or thinking of an "
-    "answer: take another policy, or remove the key from the messages",
+    "template_writes_no_reasoning": "the policy's chat template leaves out reasoning_content, thinking or reasoning of "
+    "an answer: take another policy, or remove the key from the messages",
     "template_writes_no_tools": "the policy's chat template leaves out tools or what they answer: take another policy",
     "tools_are_not_read": "take a policy whose chat template writes tools, or remove the rows that use them",
     "turn_in_response": "cut the response where its next turn begins, or remove the row",

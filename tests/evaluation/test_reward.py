@@ -126,7 +126,7 @@ def test_a_model_that_reads_its_padding_is_found_and_said() -> None:
 def test_scores_that_are_no_numbers_are_refused_with_the_padding_that_makes_them() -> None:
     model: Any = CountingModel(mistake=float("nan"))
     with pytest.raises(
-        PipelineError, match=r"no numbers \(NaN or infinite\) with batch, left padding, right padding: .*float32 copy"
+        PipelineError, match=r"are NaN or infinite with batch, left padding, right padding: .*float32 copy"
     ):
         evaluate_reward(model, PAIRS, PAIRS[:2], SETTINGS)
 
