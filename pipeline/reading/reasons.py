@@ -50,7 +50,8 @@ ADVICE = {
     "prompt_is_not_in_the_chat": "the conversations say something else than the prompt beside them: mend the row, or "
     "list the column in data.ignore_columns, where the conversations are meant",
     "reasoning_is_not_read": "an answer has reasoning_content, thinking or reasoning, for which transcripts have no "
-    "place: set data.chat_format to template, with a policy whose template writes it, or remove the key from the messages",
+    "place: set data.chat_format to template, with a policy whose template writes it, or remove the key from the "
+    "messages",
     "repeated_prompt": "nothing is wrong: an earlier row of the split has this prompt",
     "response_has_several_turns": "a response is one message of the assistant, or the turns of the prompt and this",
     "response_is_not_the_assistants": "the last message of a conversation is the assistant's",
