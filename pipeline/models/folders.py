@@ -126,7 +126,12 @@ def check_weights(folder: Path | str, *, advice: str = "Restore it with `dvc che
 
 
 def stored_sizes(folder: Path) -> dict[str, int]:
-    """How many numbers each tensor of a folder's safetensors files has, by name, as their headers say."""
+    """How many numbers each tensor of a folder's safetensors files has, by name, as their headers say.
+
+    Raises:
+        PipelineError: naming the file that is damaged or cut short.
+    """
+    check_weights(folder)
     sizes: dict[str, int] = {}
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as weights:

@@ -108,7 +108,8 @@ def test_a_large_reward_model_stays_in_the_format_of_the_products(params: Params
     scorer, parts = Model.of(CONFIG, writes=False), memory_parts(tuned(params, "reward"), ON["cpu"])
     adapters = scorer.size.adapter_weights(params.train_reward.finetuning.lora_r)
     assert parts["weights"] == 2 * scorer.weights + 4 * adapters
-    assert 4 * widest_layer(scorer.size) <= parts["copies"] <= 8 * widest_layer(scorer.size)
+    # some of the fp32 layer and of what is added to it find places that the steps have left
+    assert 2 * widest_layer(scorer.size) <= parts["copies"] <= 8 * widest_layer(scorer.size)
     ppo = tuned(params, "ppo")
     assert ppo.rollout is not None
     few = replace(scorer, weights=LARGE - 1)
