@@ -71,7 +71,7 @@ def test_a_finished_chat_model_is_aligned_as_it_is(take: Take, monkeypatch: pyte
     assert text["prompt"][slice(*turn)] == "Ask me of a film.<|im_end|>" and text["preferred"]
 
 
-@pytest.mark.slow(beside="test_a_bought_reward_model_with_ppo")
+@pytest.mark.slow(beside="test_given_preferences_with_dpo")
 def test_prompts_alone_with_a_chat_judge(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"prompt": row["prompt"]} for row in preferences(120)]
     monkeypatch.setenv("OPENAI_API_KEY", "word")
@@ -93,6 +93,7 @@ def test_prompts_alone_with_a_chat_judge(take: Take, monkeypatch: pytest.MonkeyP
     assert len({(root / folder / "model.safetensors").read_bytes() for folder in policies}) == 1
 
 
+@pytest.mark.slow(beside="test_given_preferences_with_dpo")
 def test_a_bought_reward_model_with_ppo(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     root = take("bought-reward-ppo", preferences(150), train_reward__max_length=60)
     run_stages(root, monkeypatch)

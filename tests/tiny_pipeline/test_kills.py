@@ -80,6 +80,7 @@ def test_some_went_on_from_a_state(killed: Callable[[str], dict[str, float]]) ->
     assert sum(killed(stage)["resumed"] for stage in STAGES) >= len(STAGES)
 
 
+@pytest.mark.slow(beside="test_it_went_on_from_a_state")
 def test_the_run_in_mlflow_goes_on_without_a_jump(project: Path) -> None:
     client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
 
