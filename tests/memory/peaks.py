@@ -54,6 +54,8 @@ CASES = [
     ("ppo", 64, "full"), ("ppo", 160, "lora"),
     ("sampling", 200, "none"), ("scoring", 400, "none"),
 ]  # fmt: skip
+FEW = [case for case in CASES if case in {("dpo", 400, "lora"), ("reward", 256, "lora"), ("ppo", 160, "lora")}]
+"""Those that are measured at every change."""
 _EPISODES = 16
 _LETTERS = "abcdefghijklmnop"
 
@@ -226,8 +228,8 @@ def _resident(kind: str) -> int:
 
 
 def main() -> None:
-    """Measure all cases in one number format: bf16 or fp32."""
-    root, precision = Path(sys.argv[1]), sys.argv[2]
+    """Measure cases in one number format, as FOLDER, bf16 or fp32, and all or few say."""
+    root, precision, which = Path(sys.argv[1]), *sys.argv[2:]
     params = load_params(ROOT / "params.yaml")
     runtime = changed(params.runtime, device="cpu", threads=1, precision=precision)
     params = params.model_copy(update={"runtime": runtime})
@@ -236,7 +238,7 @@ def main() -> None:
         in_fork(lambda name=name, sizes=sizes: save_models(root / name, sizes))  # type: ignore[misc]
     for kind in ("sft", "dpo", "reward", "ppo"):
         getattr(Training(root / "small", params, 40, "lora", batch=2), kind)()
-    for case in CASES:
+    for case in CASES if which == "all" else FEW:
         print("\n" + json.dumps(in_fork(lambda case=case: measure(root / "large", params, *case))), flush=True)  # type: ignore[misc]
 
 
