@@ -181,6 +181,7 @@ def ppo(workload: Workload, attention: str) -> None:
             reward_folder, dtype=torch.bfloat16, num_labels=1, attn_implementation=attention
         )
 
+    forward_batch = min(PPO_FORWARD_BATCH, workload.batch_size)
     value_model = scorer()
     # as on this project's side: the critic learns a head, on a backbone that it leaves alone
     value_model.requires_grad_(False)
@@ -191,8 +192,8 @@ def ppo(workload: Workload, attention: str) -> None:
             # in bf16 weights: its `bf16=True` is ignored, and fp32 is three times slower
             bf16=False,
             learning_rate=workload.learning_rate,
-            per_device_train_batch_size=PPO_FORWARD_BATCH,
-            gradient_accumulation_steps=workload.batch_size // PPO_FORWARD_BATCH,
+            per_device_train_batch_size=forward_batch,
+            gradient_accumulation_steps=workload.batch_size // forward_batch,
             num_mini_batches=1,
             num_ppo_epochs=PPO_EPOCHS,
             total_episodes=workload.examples,
