@@ -54,7 +54,7 @@ def report_short_splits(data: ReadData, settings: Settings, findings: Findings, 
         what: is counted, in words.
         count: counts it.
     """
-    need, now = settings.contract.min_pairs, count(data.prepared.divide(data.intake.resolved[0]))
+    need, now = settings.contract.min_pairs, count(data.prepared.uses)
     short = [split for split in PAIR_SPLITS if now[split] < need]
     limited = [split for split in short if data.prepared.counts[f"unused.{split}"]]
     larger = None if limited or not short else _larger_shares(data, settings, count)

@@ -54,6 +54,8 @@ class PreparedData:
     """Raw rows that have a fate."""
     votes: list[tuple[Vote, ...]]
     """What annotators said of each comparison."""
+    uses: Uses = field(compare=False)
+    """The same texts, prompts, labels and pairs, by their use."""
     divide: Callable[[Data], Uses] = field(compare=False)
     """What each use would get of the same records with other shares and limits."""
 
@@ -99,6 +101,7 @@ def prepare(
         fates=fates.in_order([name for source in joined for name in source.names or (source.name,)]),
         noted_rows=fates.rows,
         votes=gathered.votes,
+        uses=uses,
         divide=lambda other: _divide(store, other, Fates(), seed=seed),
     )
 

@@ -1,11 +1,15 @@
 """The check says before hours what would stop a run, with the key that is the cause."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from pipeline.check.text import find_line, render
+from pipeline.data import preparation
+from pipeline.data.splits import split_edges
+from pipeline.params.data import Data
 from tests.check.conftest import pairs
 from tests.check.reading_findings import Project, keys, said, table
 from tests.tiny_project import edit_params
@@ -42,6 +46,20 @@ def test_a_length_beyond_the_model_is_an_error_with_the_most_that_it_reads(proje
         "train_sft.max_length": 128,
         "train_reward.max_length": 64,
     }
+
+
+def test_rows_of_which_all_splits_have_enough_are_divided_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    divided = []
+
+    def counting(data: Data) -> Mapping[str, tuple[float, float]]:
+        divided.append(data)
+        return split_edges(data)
+
+    monkeypatch.setattr(preparation, "split_edges", counting)
+    project.write(pairs(600))
+    assert project.check(collect_preferences__source="sampled").errors == [] and len(divided) == 1
 
 
 def test_small_splits_are_named_before_anything_is_trained(project: Project) -> None:
