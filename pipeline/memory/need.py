@@ -88,7 +88,7 @@ def _network_bytes(work: Work, conditions: Conditions) -> int:
 
 
 def _loading_parts(work: Work, conditions: Conditions) -> Parts:
-    """What loading holds of quantised weights: a CPU reads them first; a GPU never has them, they are read beside it."""
+    """What loading holds where weights are quantised: a CPU has read them whole; a GPU gets them layer by layer."""
     if work.finetuning.quantization == "none" or conditions.device.type != "cpu":
         return {}
     others = (1 + work.critics + work.frozen) * _network_bytes(work, conditions)
