@@ -1,4 +1,4 @@
-"""PPO on weights in 4 bits, with roles loaded as its stage loads them: adapters learn, codes stay, a kill is nothing."""
+"""PPO on weights in 4 bits, its roles loaded as in its stage: adapters learn, codes stay, a kill costs nothing."""
 
 from pathlib import Path
 
