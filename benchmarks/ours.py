@@ -133,7 +133,7 @@ def dpo(workload: Workload, params: Params, compute: Compute, steps: Steps) -> N
     examples = [example for pair in pairs for example in pair]
     logps = score_responses(frozen, examples, compute, pad_token_id=pad, batch_size=16, title="reference")
     del frozen
-    scored = [ScoredPair(pair[0], pair[1], logps[2 * i], logps[2 * i + 1]) for i, pair in enumerate(pairs)]
+    scored = [ScoredPair(str(i), pair[0], pair[1], logps[2 * i], logps[2 * i + 1]) for i, pair in enumerate(pairs)]
     policy = load_policy(workload.folder, compute, finetuning=finetuning(workload))
     settings = params.optimize.dpo.model_copy(update={**schedule(workload), "save_steps": 0})
     train_dpo(policy, scored, settings, steps.run(compute), pad_token_id=pad)

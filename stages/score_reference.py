@@ -5,7 +5,7 @@ from pipeline.models.policy import load_tokenizer
 from pipeline.models.stopping import listed_stop_ids
 from pipeline.models.text_format import FILE, read_text_format
 from pipeline.preferences.pair import read_pairs
-from pipeline.preferences.scored import scored_records, tokenize_pairs, tokenized_records, without_equal
+from pipeline.preferences.scored import scored_records, tokenize_pairs, without_equal
 from pipeline.scripts.reference import reference_logps
 from pipeline.stage.execution import Stage
 from pipeline.stage.run import run_stage
@@ -31,7 +31,7 @@ def main(stage: Stage) -> None:
     logps = reference_logps(stage, folder, tokenizer, pairs, compute)
     write_table(stage.output("artifacts/inputs/dpo/pairs.jsonl"), scored_records(pairs, logps), "reference_pairs")
     # without log-probs: where training reads them, it scores them itself with the policy that it starts from
-    rows = tokenized_records(without_equal(validation))
+    rows = [pair.as_record() for pair in without_equal(validation)]
     write_table(stage.output("artifacts/inputs/dpo/validation.jsonl"), rows, "tokenized_pairs")
     counts = {
         "pairs": len(accepted),

@@ -3,9 +3,17 @@
 from dataclasses import dataclass
 
 import torch
+from torch.utils._triton import has_triton
 
 from pipeline.data.tokens import ForwardLimit
-from pipeline.models.compute import choose_device, choose_dtype, forward_limit, frozen_limit, kept_activations
+from pipeline.models.compute import (
+    choose_attention,
+    choose_device,
+    choose_dtype,
+    forward_limit,
+    frozen_limit,
+    kept_activations,
+)
 from pipeline.models.machine import total_memory
 from pipeline.params.schema import Runtime
 
@@ -59,9 +67,7 @@ class Conditions:
             PipelineError: this machine has not the device that `runtime.device` asks for.
         """
         device = choose_device(runtime.device) if machine is None else machine.device
-        attention: str = runtime.attention
-        if attention == "auto":
-            attention = "grouped" if device == "cpu" else "sdpa"
+        compiles = has_triton if machine is None else lambda: True  # as on every GPU under Linux
         if machine is not None and device == "cuda" and runtime.precision == "auto":
             number = 2  # every GPU that is made for training multiplies bf16
         else:
@@ -70,7 +76,7 @@ class Conditions:
         return cls(
             torch.device(device),
             number,
-            attention,
+            choose_attention(runtime.attention, device, compiles=compiles),
             forward_limit(runtime.max_forward_tokens),
             kept_activations(runtime.recompute, torch.device(device), memory=memory),
             memory=memory,

@@ -27,16 +27,16 @@ from pipeline.models.reward_size import is_large
 from pipeline.training.residency import Phase, Role, offloads, resident_roles
 
 _REUSED = 0.75
-"""Of what comes before training steps or after them, the share that finds their pieces of a CPU's heap large enough."""
+"""Share of what is held before training steps or after them that finds their pieces of a CPU's heap large enough."""
 
 
 def needed_bytes(work: Work | Reading, conditions: Conditions) -> int:
-    """The peak."""
+    """Bytes that a stage holds at its peak."""
     return sum(memory_parts(work, conditions).values())
 
 
 def memory_parts(work: Work | Reading, conditions: Conditions) -> Parts:
-    """Bytes at the peak, by role."""
+    """Bytes that a stage holds at its peak, by what they are for."""
     if isinstance(work, Reading):
         return reading_parts(work, conditions)
     trained = _trained_weights(work)
@@ -57,7 +57,7 @@ def memory_parts(work: Work | Reading, conditions: Conditions) -> Parts:
 
 
 def _iteration_parts(work: Work, rollout: Rollout, updating: Parts, conditions: Conditions) -> Parts:
-    """Of PPO's phases, the one that needs most with the networks that are there meanwhile.
+    """What PPO holds in the phase of an iteration that needs most, with the networks that are there meanwhile.
 
     What is between them is left out, because it needs no more: log-probs of what is trained are read in the passes of
     its update, without gradient.
@@ -83,12 +83,12 @@ def _iteration_parts(work: Work, rollout: Rollout, updating: Parts, conditions: 
 
 
 def _network_bytes(work: Work, conditions: Conditions) -> int:
-    """Of the weights of one network; a reference has the number format of what is trained."""
+    """Bytes of the weights of one network; a reference has the number format of what is trained."""
     return weight_bytes(work.model, 4 if _keeps_fp32(work) else conditions.number, work.finetuning.quantization)
 
 
 def _loading_parts(work: Work, conditions: Conditions) -> Parts:
-    """A CPU reads weights before it quantises them; a GPU never has them, as they are read beside it."""
+    """What loading holds where weights are quantised: a CPU has read them whole; a GPU gets them layer by layer."""
     if work.finetuning.quantization == "none" or conditions.device.type != "cpu":
         return {}
     others = (1 + work.critics + work.frozen) * _network_bytes(work, conditions)
@@ -96,7 +96,7 @@ def _loading_parts(work: Work, conditions: Conditions) -> Parts:
 
 
 def _copied_bytes(work: Work, conditions: Conditions) -> int:
-    """Weights that are there in another number format, too."""
+    """Bytes of weights that are there in another number format, too."""
     number, cpu = conditions.number, conditions.device.type == "cpu"
     large = is_large(work.model.weights, decoder=work.model.is_decoder)
     if work.finetuning.quantization != "none":
@@ -166,7 +166,7 @@ def _head_bytes(work: Work, tokens: int, conditions: Conditions) -> int:
 
 
 def _rollout_parts(work: Work, rollout: Rollout, conditions: Conditions) -> dict[Phase, Parts]:
-    """Of sampling, with merged weights and the cache, of scoring, and of a reference's log-probs."""
+    """What sampling, with merged weights and the cache, scoring, and a reference's log-probs hold."""
     size, number = work.model.size, conditions.number
     # above weights in 4 bits adapters stay apart
     merges = work.finetuning.method == "lora" and work.finetuning.quantization == "none"

@@ -8,13 +8,13 @@ from pipeline.models.reward_size import is_large
 from pipeline.params.base import OptimizerName, Quantization
 
 _NF4 = 1 / 2 + 1 / 64 + 4 / (64 * 256)
-"""Of a weight in 4 bits: its code, the scale of its block of 64 in 8 bits, and for 256 of those one in fp32."""
+"""Bytes of a weight in 4 bits: its code, the scale of its block of 64 in 8 bits, and for 256 of those one in fp32."""
 _MOMENTS = {"adamw": 8.0, "adamw_8bit": 2 * (1 + 4 / 256), "paged_adamw_8bit": 2 * (1 + 4 / 256)}
-"""Of a trained weight: both moments in fp32, or in 8 bits with a scale in fp32 for 256 of them."""
+"""Bytes of the moments of a trained weight: both in fp32, or in 8 bits with a scale in fp32 for 256 of them."""
 
 
 def weight_bytes(model: Model, number: int, quantization: Quantization = "none") -> int:
-    """Of a network.
+    """Bytes of a network's weights.
 
     Args:
         number: bytes of a weight that is not quantised.
@@ -32,7 +32,7 @@ def widest_layer(size: NetworkSize) -> int:
 
 
 def moment_bytes(trained: int, optimizer: OptimizerName, device: torch.device) -> int:
-    """What the optimiser keeps of so many trained weights; paged moments leave a GPU that is full."""
+    """Bytes that the optimiser keeps of so many trained weights; paged moments leave a GPU that is full."""
     if optimizer == "paged_adamw_8bit" and device.type == "cuda":
         return 0
     return int(trained * _MOMENTS[optimizer])

@@ -5,6 +5,8 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -107,22 +109,36 @@ def stored_dtype(folder: Path) -> torch.dtype:
     return getattr(torch, name)
 
 
-def check_weights(folder: Path | str, *, advice: str = "Restore it with `dvc checkout`, or build it again.") -> None:
-    """Read the table of contents of every safetensors file, which says how long the file is.
+_RESTORE = "Restore it with `dvc checkout`, or build it again."
+
+
+@contextmanager
+def open_weights(file: Path, *, advice: str = _RESTORE) -> Iterator[safe_open]:
+    """An open safetensors file, whose table of contents says how long it is.
 
     Args:
-        folder: a model's; of a hub id there is nothing to look at.
         advice: what to do with a damaged file.
 
     Raises:
         PipelineError: naming the file that is damaged or cut short.
     """
+    try:
+        opened = safe_open(file, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise PipelineError(f"{file} is damaged or cut short ({' '.join(str(error).split())}). {advice}") from error
+    with opened as weights:
+        yield weights
+
+
+def check_weights(folder: Path | str, *, advice: str = _RESTORE) -> None:
+    """Open every safetensors file of a model, see `open_weights`.
+
+    Args:
+        folder: a model's; of a hub id there is nothing to look at.
+    """
     for file in sorted(Path(folder).glob("*.safetensors")):
-        try:
-            with safe_open(file, framework="pt"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise PipelineError(f"{file} is damaged or cut short ({' '.join(str(error).split())}). {advice}") from error
+        with open_weights(file, advice=advice):
+            pass
 
 
 def stored_sizes(folder: Path) -> dict[str, int]:
@@ -131,10 +147,9 @@ def stored_sizes(folder: Path) -> dict[str, int]:
     Raises:
         PipelineError: naming the file that is damaged or cut short.
     """
-    check_weights(folder)
     sizes: dict[str, int] = {}
     for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as weights:
+        with open_weights(file) as weights:
             sizes |= {name: math.prod(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
     return sizes
 

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from pipeline.errors import PipelineError
 from pipeline.models.adapters import old_names_allowed
 from pipeline.models.backbone import cast_weights
-from pipeline.models.folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from pipeline.models.folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, open_weights
 
 
 def merge_adapters(model: Any, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
@@ -52,7 +51,7 @@ def merge_stored_adapters(network: PreTrainedModel, folder: Path) -> PreTrainedM
         PipelineError: the network has no layer of a name that the adapters have, or of another shape.
     """
     config = json.loads((folder / ADAPTER_CONFIG).read_text())
-    with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as stored:
+    with open_weights(folder / ADAPTER_WEIGHTS) as stored:
         tensors = list(stored.keys())
         if not all(name.endswith((".lora_A.weight", ".lora_B.weight")) for name in tensors):
             return _merge_with_peft(network, folder)

@@ -46,6 +46,7 @@ def create_reward_model(
     adapted = finetuning is not None and finetuning.method == "lora"
     if finetuning is not None:
         quantizes(finetuning.quantization)  # refuses what is not installed before anything is loaded
+    check_weights(backbone)
     # a backbone that is frozen in the compute dtype is never there in fp32
     dtype = compute.dtype if adapted and is_decoder(_shape(backbone)) else torch.float32
     # RoBERTa's and other heads have a layer more, which transformers fills from the global generator
@@ -130,7 +131,6 @@ def _load(
     tokenizer: PreTrainedTokenizerBase | None = None,
     texts: TextFormat | None,
 ) -> RewardModel:
-    check_weights(folder)
     tokenizer = tokenizer or load_reward_tokenizer(folder)
     network = AutoModelForSequenceClassification.from_pretrained(
         folder,

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import nn
 from transformers import PreTrainedModel
 
+from pipeline.models.folders import open_weights
 from pipeline.models.heads import Fp32Linear
 
 
@@ -45,7 +45,7 @@ def restore_head(network: PreTrainedModel, folder: Path) -> None:
         return
     head = score_head(network)
     for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as weights:
+        with open_weights(file) as weights:
             for name in {"score.weight", "score.bias"} & set(weights.keys()):
                 parameter, stored = getattr(head, name.removeprefix("score.")), weights.get_tensor(name)
                 if stored.dtype == torch.float32 != parameter.dtype:

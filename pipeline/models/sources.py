@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import constants, try_to_load_from_cache
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -24,6 +25,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from pipeline.errors import PipelineError
+from pipeline.hub import advise, tell_local, why_not_asked
 from pipeline.models.chat_templates import give_template
 from pipeline.models.folders import check_weights
 from pipeline.models.settled_templates import settle_template
@@ -206,14 +208,21 @@ def _load(auto_class: Any, name: str, key: str, **options: Any) -> Any:
     check_weights(name, advice=f"Copy or download it again, or point {key} at another folder.")
     if auto_class not in (AutoTokenizer, AutoConfig) and "gguf_file" not in options:
         options["use_safetensors"] = True  # a pickle runs code when it is loaded, wherever it comes from
+    why = None if Path(name).is_dir() else why_not_asked("models", name)
     try:
-        return auto_class.from_pretrained(name, **options)
+        loaded = auto_class.from_pretrained(name, local_files_only=why is not None, **options)
     except (OSError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())
-        raise PipelineError(
-            f"{key}: cannot load {name!r} as {auto_class.__name__}: {reason} "
-            "Use a Hugging Face id that exists and is reachable, a folder with weights, or package:NAME."
-        ) from error
+        advice = "Use a Hugging Face id that exists and is reachable, a folder with weights, or package:NAME."
+        if why is not None:
+            advice = advise(f"or point {key} at a folder with the model")
+            there = try_to_load_from_cache(name, "config.json", revision=options.get("revision"))
+            lacks = f"of what is in {constants.HF_HUB_CACHE} from before: {reason}"
+            reason = f"{why}, and {lacks if there else f'it is not in {constants.HF_HUB_CACHE} from before.'}"
+        raise PipelineError(f"{key}: cannot load {name!r} as {auto_class.__name__}: {reason} {advice}") from error
+    if why is not None:
+        tell_local(name, why)
+    return loaded
 
 
 def separate_pad_token(network: Any, tokenizer: PreTrainedTokenizerBase) -> None:

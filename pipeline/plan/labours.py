@@ -14,7 +14,7 @@ from pipeline.plan.models import PlannedModels
 
 @dataclass(frozen=True)
 class Labours:
-    """Of one run."""
+    """What the stages of one run compute, each as its labour."""
 
     params: Params
     models: PlannedModels
@@ -22,7 +22,7 @@ class Labours:
     conditions: Conditions
 
     def sft(self) -> Labour:
-        """Prompts with their responses, every epoch."""
+        """SFT reads prompts with their responses, every epoch."""
         settings, texts = self.params.train_sft, self.amounts.sft
         labour, examples = Labour(), texts.count * settings.num_train_epochs
         tokens = examples * texts.length
@@ -33,7 +33,7 @@ class Labours:
         return labour
 
     def collection(self) -> Labour:
-        """Samples of all prompts that pairs are made of."""
+        """The collection samples responses to all prompts that pairs are made of."""
         labour = Labour()
         if self.params.collect_preferences.source == "sampled":
             for split in ("train", "validation", "test"):
@@ -44,7 +44,7 @@ class Labours:
         return labour
 
     def reward(self) -> Labour:
-        """Both sides of each pair, every epoch, and validation pairs once."""
+        """The reward model reads both sides of each pair, every epoch, and validation pairs once."""
         settings, pairs = self.params.train_reward, self.amounts.pairs["train"]
         labour, size = Labour(), self.models.scorer.size
         tokens, length = self._scored_pair(pairs)
@@ -56,7 +56,7 @@ class Labours:
         return labour
 
     def _scored_pair(self, pairs: Texts) -> tuple[float, float]:
-        """Tokens of a pair as the reward model reads it, and of a row."""
+        """Tokens of a pair as the reward model reads it, and tokens of a row."""
         prompt, side = pairs.prompt, pairs.response / 2
         length = min(prompt + side, self.params.train_reward.max_length)
         if self.models.scorer.is_decoder:
@@ -64,7 +64,7 @@ class Labours:
         return 2 * length, length
 
     def reward_evaluation(self) -> Labour:
-        """Both sides of test and validation pairs, and some of them alone."""
+        """The reward model scores both sides of test and validation pairs, and some of them alone."""
         labour = Labour()
         count = sum(self.amounts.pairs[split].count for split in ("test", "validation"))
         pairs = self.amounts.pairs["test"]
@@ -73,14 +73,14 @@ class Labours:
         return labour
 
     def reference(self) -> Labour:
-        """Each pair once."""
+        """The reference reads each pair once."""
         pairs, labour = self.amounts.pairs["train"], Labour()
         self._read(labour, pairs.count, pairs, predicted=pairs.response)
         labour.tokens = pairs.count * (2 * pairs.prompt + pairs.response)
         return labour
 
     def optimisation(self, method: str) -> Labour:
-        """DPO, PPO or hybrid, of one seed."""
+        """DPO, PPO or hybrid trains a policy with one seed."""
         optimize = self.params.optimize
         if method == "dpo":
             return self._dpo()
@@ -118,7 +118,7 @@ class Labours:
         return labour
 
     def selection(self, checkpoints: int) -> Labour:
-        """SFT and each checkpoint on some validation prompts."""
+        """SFT and each checkpoint answer some validation prompts."""
         texts, labour = self.amounts.prompts["validation"], Labour()
         count = min(texts.count, self.params.select_checkpoint.prompts)
         for step in range(1 + checkpoints):
@@ -126,7 +126,7 @@ class Labours:
         return labour
 
     def regressions(self) -> Labour:
-        """Two policies on some training prompts of each category."""
+        """Two policies answer some training prompts of each category."""
         texts, labour = self.amounts.prompts["train"], Labour()
         count = min(texts.count, self.params.find_regressions.prompts_per_category * self.amounts.categories)
         for compared in (False, True):
@@ -134,7 +134,7 @@ class Labours:
         return labour
 
     def sft_evaluation(self) -> Labour:
-        """Evaluation prompts, best-of-n of validation prompts, and perplexity."""
+        """SFT answers evaluation prompts and, best-of-n, validation prompts; its perplexity is read."""
         labour, prompts = Labour(), self.amounts.prompts
         labour.tokens = self._measure(labour, prompts["evaluation"], prompts["evaluation"].count, compared=False)
         fewer = min(prompts["validation"].count, self.params.select_checkpoint.prompts)
@@ -144,7 +144,7 @@ class Labours:
         return labour
 
     def policy_evaluation(self, *, last: bool) -> Labour:
-        """One policy on the evaluation prompts.
+        """One policy answers the evaluation prompts.
 
         Args:
             last: the end of training is measured, too, where another checkpoint goes on.
@@ -163,7 +163,7 @@ class Labours:
         return tokens
 
     def _kept(self, texts: Texts) -> Texts:
-        """As a policy reads prompts that it answers, see `sampling.max_prompt_tokens`; a bound, of means."""
+        """Texts with prompts as a policy reads them to answer, see `sampling.max_prompt_tokens`; a bound, of means."""
         most = self.params.sampling.max_prompt_tokens
         return texts if most is None else replace(texts, prompt=min(texts.prompt, most))
 

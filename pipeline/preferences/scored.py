@@ -1,9 +1,9 @@
-"""A pair as DPO reads it: token ids, and the log-probs of both responses under the frozen reference."""
+"""A pair as DPO reads it: in token ids, and with the log-probs of both responses under the frozen reference."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 from transformers import PreTrainedTokenizerBase
 
@@ -30,28 +30,54 @@ class ScoredRecord(TokenizedRecord):
 
 
 @dataclass(frozen=True)
-class ScoredPair:
-    """A pair as token ids, with the summed log-probs (nats) of both responses under the frozen reference."""
+class TokenizedPair:
+    """A pair in token ids; both examples hold the prompt."""
 
+    id: str
     chosen: TokenizedExample
     rejected: TokenizedExample
-    ref_chosen_logps: float
-    ref_rejected_logps: float
 
     def __len__(self) -> int:
         return len(self.chosen) + len(self.rejected)
 
-    def as_record(self, identity: str) -> ScoredRecord:
-        """The row of artifacts/inputs/dpo/pairs.jsonl, with the id of its pair."""
+    def as_record(self) -> TokenizedRecord:
+        """The row of a pair in artifacts/inputs/dpo/validation.jsonl."""
         return {
-            "id": identity,
+            "id": self.id,
             "chosen_prompt_ids": self.chosen.prompt_ids,
             "chosen_response_ids": self.chosen.response_ids,
             "rejected_prompt_ids": self.rejected.prompt_ids,
             "rejected_response_ids": self.rejected.response_ids,
+        }
+
+    def scored(self, chosen_logps: float, rejected_logps: float) -> "ScoredPair":
+        """The pair with the summed log-probs (nats) of its responses under the frozen reference."""
+        return ScoredPair(self.id, self.chosen, self.rejected, chosen_logps, rejected_logps)
+
+
+@dataclass(frozen=True)
+class ScoredPair(TokenizedPair):
+    """A pair with the summed log-probs (nats) of both responses under the frozen reference."""
+
+    ref_chosen_logps: float
+    ref_rejected_logps: float
+
+    def as_record(self) -> ScoredRecord:
+        """The row of a pair in artifacts/inputs/dpo/pairs.jsonl."""
+        return {
+            **super().as_record(),
             "ref_chosen_logps": self.ref_chosen_logps,
             "ref_rejected_logps": self.ref_rejected_logps,
         }
+
+
+def read_tokenized_pairs(path: Path) -> list[TokenizedPair]:
+    """The pairs of a file whose rows `TokenizedPair.as_record` gave.
+
+    Raises:
+        PipelineError: a line is no such pair; the error names file and line.
+    """
+    return [_pair_of(row) for row in read_records(path, fields=tuple(TokenizedRecord.__annotations__))]
 
 
 def read_scored_pairs(path: Path) -> list[ScoredPair]:
@@ -61,52 +87,17 @@ def read_scored_pairs(path: Path) -> list[ScoredPair]:
         PipelineError: a line is no such pair; the error names file and line.
     """
     return [
-        ScoredPair(
-            TokenizedExample(row["chosen_prompt_ids"], row["chosen_response_ids"]),
-            TokenizedExample(row["rejected_prompt_ids"], row["rejected_response_ids"]),
-            row["ref_chosen_logps"],
-            row["ref_rejected_logps"],
-        )
+        _pair_of(row).scored(row["ref_chosen_logps"], row["ref_rejected_logps"])
         for row in read_records(path, fields=tuple(ScoredRecord.__annotations__))
     ]
 
 
-class TokenizedPair(NamedTuple):
-    """A pair in token ids; both examples hold the prompt."""
-
-    id: str
-    chosen: TokenizedExample
-    rejected: TokenizedExample
-
-
-def tokenized_records(pairs: Iterable[TokenizedPair]) -> list[TokenizedRecord]:
-    """Rows of artifacts/inputs/dpo/validation.jsonl."""
-    return [
-        {
-            "id": pair.id,
-            "chosen_prompt_ids": pair.chosen.prompt_ids,
-            "chosen_response_ids": pair.chosen.response_ids,
-            "rejected_prompt_ids": pair.rejected.prompt_ids,
-            "rejected_response_ids": pair.rejected.response_ids,
-        }
-        for pair in pairs
-    ]
-
-
-def read_tokenized_pairs(path: Path) -> list[TokenizedPair]:
-    """The pairs of a file whose rows `tokenized_records` gave.
-
-    Raises:
-        PipelineError: a line is no such pair; the error names file and line.
-    """
-    return [
-        TokenizedPair(
-            row["id"],
-            TokenizedExample(row["chosen_prompt_ids"], row["chosen_response_ids"]),
-            TokenizedExample(row["rejected_prompt_ids"], row["rejected_response_ids"]),
-        )
-        for row in read_records(path, fields=tuple(TokenizedRecord.__annotations__))
-    ]
+def _pair_of(row: Mapping[str, Any]) -> TokenizedPair:
+    return TokenizedPair(
+        row["id"],
+        TokenizedExample(row["chosen_prompt_ids"], row["chosen_response_ids"]),
+        TokenizedExample(row["rejected_prompt_ids"], row["rejected_response_ids"]),
+    )
 
 
 def tokenize_pairs(
@@ -146,7 +137,4 @@ def scored_records(pairs: Sequence[TokenizedPair], logps: Sequence[float]) -> li
     Args:
         logps: of the chosen and the rejected response of each pair in turn, (2 * len(pairs),), in nats.
     """
-    return [
-        ScoredPair(pair.chosen, pair.rejected, logps[2 * at], logps[2 * at + 1]).as_record(pair.id)
-        for at, pair in enumerate(pairs)
-    ]
+    return [pair.scored(logps[2 * at], logps[2 * at + 1]).as_record() for at, pair in enumerate(pairs)]

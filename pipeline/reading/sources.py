@@ -214,4 +214,4 @@ def _load_hub(source: str, data: Data) -> Dataset:
     try:
         return load_hub_rows(name, split=data.split, revision=data.revision)
     except ValueError as error:
-        raise PipelineError(f"{_KEY}: {error} Check the id, the split and the network.") from error
+        raise PipelineError(f"{_KEY}: {error}") from error

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import dpo_examples, dpo_work
 from pipeline.models.compute import Compute
 from pipeline.models.folders import config_of
 from pipeline.models.policy import Policy, load_policy, load_reference
 from pipeline.preferences.scored import ScoredPair
+from pipeline.scripts.starting import check_training
 from pipeline.stage.execution import Stage
-from pipeline.training.optimizer import check_optimizer
 
 
 def load_networks(
@@ -28,8 +27,7 @@ def load_networks(
     settings = stage.params.optimize.dpo
     tuning = settings.finetuning
     examples = dpo_examples([(pair.chosen, pair.rejected) for pair in pairs])
-    check_optimizer(settings.optimizer)
-    check_fit(dpo_work(config_of(sft), settings, examples), stage.params.runtime)
+    check_training(dpo_work(config_of(sft), settings, examples), stage.params.runtime)
     policy = load_policy(sft, compute, finetuning=tuning, seed=seed)
     if settings.reference != "frozen_copy":
         return policy, None

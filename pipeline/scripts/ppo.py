@@ -2,16 +2,15 @@
 
 from functools import partial
 
-from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import ppo_work, prompt_tokens
 from pipeline.models.checkpoints import PolicyFolder
 from pipeline.models.chunked_sampling import cut_notice
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_tokenizer
 from pipeline.params.optimize import Ppo
+from pipeline.scripts.starting import check_training
 from pipeline.stage.execution import Stage
 from pipeline.stage.sample_table import log_samples
-from pipeline.training.optimizer import check_optimizer
 from pipeline.training.ppo import ppo_iterations, train_ppo
 from pipeline.training.ppo_inputs import PpoInputs
 from pipeline.training.roles import RoleFolders, load_roles
@@ -50,8 +49,7 @@ def train_policy(
         new_tokens=inputs.sampling.max_new_tokens,
         max_prompt_tokens=inputs.sampling.max_prompt_tokens,
     )
-    check_optimizer(settings.optimizer)
-    check_fit(work, stage.params.runtime)
+    check_training(work, stage.params.runtime)
     folders = RoleFolders(policy=output.start, reference=sft, reward_model=inputs.reward_model)
     roles = load_roles(folders, settings, tokenizer, compute, seed=seed)
     run = TrainingRun(

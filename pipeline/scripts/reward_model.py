@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import reward_examples, reward_work
 from pipeline.models.compute import Compute
 from pipeline.models.folders import config_of
@@ -12,8 +11,8 @@ from pipeline.models.reward_loading import create_reward_model, load_reward_toke
 from pipeline.models.reward_texts import RewardTexts
 from pipeline.models.text_format import TextFormat
 from pipeline.preferences.pair import PreferencePair
+from pipeline.scripts.starting import check_training
 from pipeline.stage.execution import Stage
-from pipeline.training.optimizer import check_optimizer
 
 
 def start_reward_model(
@@ -28,8 +27,7 @@ def start_reward_model(
     tokenizer = load_reward_tokenizer(backbone)
     read = RewardTexts(tokenizer, max_length=settings.max_length, end_of_turn=texts.end_of_turn)
     config, sides = config_of(backbone), [pair.passages for pair in pairs]
-    check_optimizer(settings.optimizer)
-    check_fit(reward_work(config, settings, reward_examples(config, read, sides)), stage.params.runtime)
+    check_training(reward_work(config, settings, reward_examples(config, read, sides)), stage.params.runtime)
     return create_reward_model(
         backbone,
         compute,

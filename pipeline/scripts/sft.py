@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.tokens import TokenizedExample
-from pipeline.memory.fitting import check_fit
 from pipeline.memory.trainings import sft_work
 from pipeline.memory.work import Example
 from pipeline.models.checkpoints import keep_start
@@ -12,8 +11,8 @@ from pipeline.models.compute import Compute
 from pipeline.models.folders import config_of
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.models.text_format import TextFormat, check_template
+from pipeline.scripts.starting import check_training
 from pipeline.stage.execution import Stage
-from pipeline.training.optimizer import check_optimizer
 
 
 def start_policy(stage: Stage, base: Path, examples: Sequence[TokenizedExample], compute: Compute) -> Policy:
@@ -24,8 +23,7 @@ def start_policy(stage: Stage, base: Path, examples: Sequence[TokenizedExample],
     """
     settings = stage.params.train_sft
     lengths = [Example.of_text(len(one.prompt_ids), len(one.response_ids)) for one in examples]
-    check_optimizer(settings.optimizer)
-    check_fit(sft_work(config_of(base), settings, lengths), stage.params.runtime)
+    check_training(sft_work(config_of(base), settings, lengths), stage.params.runtime)
     return load_policy(base, compute, finetuning=settings.finetuning, seed=stage.params.seed)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from pipeline.resume import State
 from pipeline.training.run import TrainingRun
 from pipeline.training.schedule import Optimization, evaluation_batches
 from pipeline.training.supervised import Batches, Objective, train_supervised
+
+_Pair = TypeVar("_Pair", bound=TokenizedPair)
 
 
 def train_dpo(
@@ -63,7 +66,7 @@ class _Models:
     compute: Compute
     pad_token_id: int
 
-    def logps(self, pairs: Sequence[ScoredPair]) -> Sides:
+    def logps(self, pairs: Sequence[TokenizedPair]) -> Sides:
         """Summed log-probs under the policy; gradient flows."""
         return pair_logps(self.policy, pairs, self.compute, pad_token_id=self.pad_token_id)
 
@@ -132,14 +135,14 @@ class _Preferences(Objective):
             rows.append(self._losses(pairs, self._models.logps(pairs), ref_logps)[1])
         return _step_metrics(torch.cat(rows))
 
-    def _losses(self, pairs: Sequence[ScoredPair], logps: Sides, ref_logps: Sides) -> tuple[Tensor, Tensor]:
+    def _losses(self, pairs: Sequence[TokenizedPair], logps: Sides, ref_logps: Sides) -> tuple[Tensor, Tensor]:
         """The loss of each pair, (N,), and without gradient what `_step_metrics` takes, (N, 5)."""
         result = dpo_loss(logps, ref_logps, _lengths(pairs, logps.chosen.device), self._options)
         changes = (logps.chosen - ref_logps.chosen, logps.rejected - ref_logps.rejected)
         columns = (result.losses, result.chosen_rewards, result.rejected_rewards, *changes)
         return result.losses, torch.stack([column.detach() for column in columns], 1)
 
-    def _batches(self, pairs: Sequence[ScoredPair]) -> Iterator[list[ScoredPair]]:
+    def _batches(self, pairs: Sequence[_Pair]) -> Iterator[list[_Pair]]:
         """Each pair once, as they pass through the policy."""
         size, limit = self._settings.per_device_train_batch_size, self._models.compute.forward_limit
         for indices in evaluation_batches([len(pair) for pair in pairs], size, limit):
@@ -150,10 +153,10 @@ class _Preferences(Objective):
         """With the log-probs of the policy as it is now."""
         self._models.policy.eval()
         scored = []
-        for batch in self._batches([ScoredPair(pair.chosen, pair.rejected, 0.0, 0.0) for pair in pairs]):
+        for batch in self._batches(pairs):
             logps = self._models.logps(batch)
             sides = zip(batch, logps.chosen.tolist(), logps.rejected.tolist(), strict=True)
-            scored += [ScoredPair(pair.chosen, pair.rejected, chosen, rejected) for pair, chosen, rejected in sides]
+            scored += [pair.scored(chosen, rejected) for pair, chosen, rejected in sides]
         return scored
 
     def updated(self, step: int) -> dict[str, float]:
@@ -175,7 +178,7 @@ class _Preferences(Objective):
             self._models.reference.load_state_dict(state["reference"])
 
 
-def pair_logps(policy: Policy, pairs: Sequence[ScoredPair], compute: Compute, *, pad_token_id: int) -> Sides:
+def pair_logps(policy: Policy, pairs: Sequence[TokenizedPair], compute: Compute, *, pad_token_id: int) -> Sides:
     """Log-probs summed over each response, from one forward pass."""
     examples = [example for pair in pairs for example in (pair.chosen, pair.rejected)]
     return Sides(*response_logps(policy, examples, compute, pad_token_id=pad_token_id).view(-1, 2).unbind(1))
@@ -188,7 +191,7 @@ def sync_reference(reference: Policy, policy: Policy, *, alpha: float) -> None:
         theirs.lerp_(ours.to(theirs.dtype), alpha)
 
 
-def check_first_log_ratios(pairs: Sequence[ScoredPair], log_ratios: Tensor, *, precise: bool) -> None:
+def check_first_log_ratios(pairs: Sequence[TokenizedPair], log_ratios: Tensor, *, precise: bool) -> None:
     """Before any update the policy is the reference: every log-ratio is 0, up to rounding.
 
     Rounding errors of tokens add up like steps of a random walk, so a response may be off by a multiple of the root of
@@ -227,7 +230,7 @@ _FEWEST_TOKENS = 24
 _MOST_INDEPENDENT = 64
 
 
-def _lengths(pairs: Sequence[ScoredPair], device: torch.device) -> Sides:
+def _lengths(pairs: Sequence[TokenizedPair], device: torch.device) -> Sides:
     return Sides(
         torch.tensor([len(pair.chosen.response_ids) for pair in pairs], device=device, dtype=torch.float32),
         torch.tensor([len(pair.rejected.response_ids) for pair in pairs], device=device, dtype=torch.float32),

@@ -9,7 +9,7 @@ import torch
 
 Role = Literal["policy", "critic", "reference", "reward_model"]
 Phase = Literal["sample", "score", "log_probs", "reference_log_probs", "update"]
-"""Of one iteration, in their order."""
+"""A part of one iteration; they stand in their order."""
 _READ_ALONE: dict[Phase, Role] = {"score": "reward_model", "reference_log_probs": "reference"}
 """The phase that reads a frozen role, which no other phase does."""
 

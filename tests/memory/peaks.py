@@ -109,7 +109,8 @@ class Training:
         half, quarter = self.length // 2, self.length // 4
         prompts = [self.ids(half) for _ in range(self.examples)]
         pairs = [
-            ScoredPair(*(TokenizedExample(prompt, self.ids(quarter)) for _ in range(2)), 0.0, 0.0) for prompt in prompts
+            ScoredPair(str(at), *(TokenizedExample(prompt, self.ids(quarter)) for _ in range(2)), 0.0, 0.0)
+            for at, prompt in enumerate(prompts)
         ]
         config = config_of(self.folder / "policy")
         self.estimated(dpo_work(config, settings, [Example.of_pair(half, quarter, quarter)] * len(pairs)))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import Gemma2Config
+from transformers import FalconConfig, Gemma2Config
 
 from pipeline.data.tokens import AUTO_FROZEN_LIMIT, AUTO_LIMIT
 from pipeline.memory.conditions import Conditions, Machine
@@ -141,10 +141,22 @@ def test_what_is_done_is_said(params: Params, capsys: pytest.CaptureFixture[str]
 
 def test_conditions_of_another_machine_ask_nothing_of_this_one(params: Params) -> None:
     there = Conditions.of(changed(params.runtime, device="cpu"), Machine("cuda", 40 * GIB))
-    assert (there.device.type, there.number, there.attention) == ("cuda", 2, "sdpa")
+    assert (there.device.type, there.number, there.attention) == ("cuda", 2, "flex")
     assert there.kept == 10 * GIB and there.memory == 40 * GIB
     exact = Conditions.of(changed(params.runtime, precision="fp32", recompute=True), Machine("cuda", 40 * GIB))
     assert (exact.number, exact.kept) == (4, 0)
+
+
+def test_a_family_without_flex_attention_is_counted_with_plain_attention_on_a_gpu_that_compiles(params: Params) -> None:
+    """`runtime.attention: auto` takes flex there, which Falcon's own attention classes do not know."""
+    falcon = Model.of(FalconConfig(hidden_size=64, num_hidden_layers=2, num_attention_heads=4), writes=True)
+    pairs = [Example.of_pair(500, 500, 500)] * 8
+    works = [reference(model, batch=4, pairs=pairs, widened=False) for model in (falcon, POLICY)]
+    auto, plain = (
+        Conditions.of(changed(params.runtime, attention=one), Machine("cuda", 40 * GIB)) for one in ("auto", "eager")
+    )
+    assert needed_bytes(works[0], auto) == needed_bytes(works[0], plain)
+    assert needed_bytes(works[1], auto) < needed_bytes(works[1], plain)
 
 
 def test_rows_of_no_samples_are_one(params: Params) -> None:

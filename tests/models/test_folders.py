@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
@@ -16,11 +17,14 @@ from pipeline.models.folders import (
     base_folder,
     has_adapters_alone,
     link_files,
+    open_weights,
     stored_dtype,
+    stored_sizes,
     weights_hash,
     whole_model,
 )
 from pipeline.models.policy import load_policy
+from pipeline.models.reward_loading import create_reward_model, load_reward_model
 from tests.trained_project import TrainedProject
 
 
@@ -109,3 +113,36 @@ def test_the_hash_of_one_file_is_that_of_sha256sum_and_several_count_by_name(sou
     (source / "model.safetensors").write_text("more")
     (source / "model-2.safetensors").write_text("weights")
     assert len({whole, several, weights_hash(source)}) == 3
+
+
+def test_a_damaged_file_is_named_and_what_fails_in_an_open_one_is_not_its_fault(
+    policy_folder: Path, tmp_path: Path
+) -> None:
+    weights = policy_folder / "model.safetensors"
+    with pytest.raises(OSError, match="something else"), open_weights(weights):
+        raise OSError("something else")
+    cut = tmp_path / "model.safetensors"
+    cut.write_bytes(weights.read_bytes()[:99])
+    named = r"model\.safetensors is damaged or cut short .* Ask for it"
+    with pytest.raises(PipelineError, match=named), open_weights(cut, advice="Ask for it."):
+        pass
+    with pytest.raises(PipelineError, match=r"model\.safetensors is damaged or cut short"):
+        stored_sizes(tmp_path)
+
+
+def test_a_reward_models_files_are_looked_into_once_before_they_are_loaded(
+    decoder_folder: Path, compute: Compute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once more for the bias that transformers leaves out."""
+    opened: list[Path] = []
+
+    def opening(file: Path, framework: str) -> safe_open:
+        opened.append(file)
+        return safe_open(file, framework=framework)
+
+    monkeypatch.setattr("pipeline.models.folders.safe_open", opening)
+    create_reward_model(decoder_folder, compute, max_length=8, seed=0).save(tmp_path)
+    assert opened == [decoder_folder / "model.safetensors"]
+    opened.clear()
+    load_reward_model(tmp_path, compute)
+    assert opened == [tmp_path / "model.safetensors"] * 2

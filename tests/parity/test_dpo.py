@@ -64,8 +64,8 @@ def trl_batch() -> dict[str, Tensor]:
 
 def our_pairs() -> list[ScoredPair]:
     return [
-        ScoredPair(TokenizedExample(prompt, chosen), TokenizedExample(prompt, other), 0.0, 0.0)
-        for prompt, chosen, other in PAIRS
+        ScoredPair(str(at), TokenizedExample(prompt, chosen), TokenizedExample(prompt, other), 0.0, 0.0)
+        for at, (prompt, chosen, other) in enumerate(PAIRS)
     ]
 
 

@@ -7,8 +7,9 @@ import types
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 from ruamel.yaml import YAML
-from transformers import AutoConfig, AutoModelForCausalLM, BertConfig, PretrainedConfig, T5Config
+from transformers import AutoModelForCausalLM, BertConfig, PretrainedConfig, T5Config
 
 from pipeline.errors import PipelineError
 from pipeline.memory.conditions import Machine
@@ -17,6 +18,7 @@ from pipeline.plan import __main__ as command
 from pipeline.plan.project import plan_project
 from pipeline.plan.text import as_json, render
 from tests.conftest import ROOT
+from tests.hub_servers import free_address
 
 Project = types.SimpleNamespace
 GIB = 2**30
@@ -122,11 +124,11 @@ def test_configs_are_enough_where_weights_are_not_there_yet(project: Project) ->
 
 
 def test_a_hub_that_is_down_is_one_sentence(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(name: str, **_: object) -> None:
-        raise OSError(f"We couldn't connect to 'https://huggingface.co' to load the files of {name},\n and could not")
-
-    monkeypatch.setattr(AutoConfig, "from_pretrained", refuse)
-    with pytest.raises(PipelineError, match=r"^models\.policy\.source: cannot load 'some/model'.*connect") as found:
+    address = free_address()
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    message = rf"^models\.policy\.source: cannot load 'some/model' .* the hub {address} was not reached"
+    with pytest.raises(PipelineError, match=message) as found:
         plan_project(project.params(models__policy__source="some/model"), project.root)
     assert "\n" not in str(found.value)
 

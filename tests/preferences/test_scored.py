@@ -1,5 +1,6 @@
 """Pairs in token ids: what score_reference writes is what DPO reads."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,29 +17,30 @@ from pipeline.preferences.scored import (
     read_tokenized_pairs,
     scored_records,
     tokenize_pairs,
-    tokenized_records,
     without_equal,
 )
 from tests.preference_pairs import preference_pair
 from tests.tiny_models import word_tokenizer
 
-PAIR = ScoredPair(TokenizedExample([1, 2], [3]), TokenizedExample([1, 2], [4, 5]), -1.5, -2.25)
+PAIR = ScoredPair("one", TokenizedExample([1, 2], [3]), TokenizedExample([1, 2], [4, 5]), -1.5, -2.25)
 
 
 def test_the_table_takes_its_records_and_gives_back_the_same_pairs(tmp_path: Path) -> None:
-    write_table(tmp_path / "pairs.jsonl", [PAIR.as_record("one"), PAIR.as_record("two")], "reference_pairs")
-    assert read_scored_pairs(tmp_path / "pairs.jsonl") == [PAIR, PAIR]
+    other = replace(PAIR, id="two", ref_chosen_logps=-3.0)
+    write_table(tmp_path / "pairs.jsonl", [PAIR.as_record(), other.as_record()], "reference_pairs")
+    assert read_scored_pairs(tmp_path / "pairs.jsonl") == [PAIR, other]
     assert len(PAIR) == 3 + 4
 
 
 def test_pairs_without_log_probs_come_back_the_same(tmp_path: Path) -> None:
     pairs = [TokenizedPair(name, PAIR.chosen, PAIR.rejected) for name in ("one", "two")]
-    write_table(tmp_path / "validation.jsonl", tokenized_records(pairs), "tokenized_pairs")
+    assert pairs[0].scored(PAIR.ref_chosen_logps, PAIR.ref_rejected_logps) == PAIR != pairs[0]
+    write_table(tmp_path / "validation.jsonl", [pair.as_record() for pair in pairs], "tokenized_pairs")
     assert read_tokenized_pairs(tmp_path / "validation.jsonl") == pairs
 
 
 def test_a_row_that_lacks_a_side_is_named(tmp_path: Path) -> None:
-    record = {name: value for name, value in PAIR.as_record("one").items() if name != "ref_chosen_logps"}
+    record = {name: value for name, value in PAIR.as_record().items() if name != "ref_chosen_logps"}
     write_records(tmp_path / "pairs.jsonl", [record])
     with pytest.raises(PipelineError, match="line 1: lacks ref_chosen_logps"):
         read_scored_pairs(tmp_path / "pairs.jsonl")
@@ -48,11 +50,11 @@ def test_each_response_is_read_behind_the_prompt_and_ends_only_where_it_ended(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
     pair = preference_pair("the film", " is clever", " is dull", rejected_ended=False)
-    [(name, chosen, rejected)] = tokenize_pairs(tokenizer, [pair], end_of_turn=None, stop_ids=(), max_length=99)
-    assert name == pair.id
-    assert chosen == tokenize_example(tokenizer, "the film", " is clever", ended=True)
-    assert rejected == tokenize_example(tokenizer, "the film", " is dull", ended=False)
-    assert chosen.response_ids[-1] == tokenizer.eos_token_id != rejected.response_ids[-1]
+    [read] = tokenize_pairs(tokenizer, [pair], end_of_turn=None, stop_ids=(), max_length=99)
+    assert read.id == pair.id
+    assert read.chosen == tokenize_example(tokenizer, "the film", " is clever", ended=True)
+    assert read.rejected == tokenize_example(tokenizer, "the film", " is dull", ended=False)
+    assert read.chosen.response_ids[-1] == tokenizer.eos_token_id != read.rejected.response_ids[-1]
 
 
 PAIRS = [

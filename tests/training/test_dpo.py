@@ -47,7 +47,9 @@ def pairs(
             prompt = " ".join(text.split()[:2])
             examples.append(tokenize_example(tokenizer, prompt, text.removeprefix(prompt), ended=True))
     logps = score_responses(make_policy(), examples, compute, pad_token_id=0, batch_size=3, title="reference")
-    return [ScoredPair(examples[i], examples[i + 1], logps[i], logps[i + 1]) for i in range(0, len(examples), 2)]
+    return [
+        ScoredPair(str(i), examples[i], examples[i + 1], logps[i], logps[i + 1]) for i in range(0, len(examples), 2)
+    ]
 
 
 def train(

@@ -29,7 +29,7 @@ def test_validation_measures_what_training_does(
 ) -> None:
     """Against the reference of training; the pairs bring no log-probs along."""
     logps = score_responses(make_policy(), EXAMPLES, compute, pad_token_id=0, batch_size=4, title="reference")
-    pairs = [ScoredPair(EXAMPLES[i], EXAMPLES[i + 1], logps[i], logps[i + 1]) for i in range(0, 16, 2)]
+    pairs = [ScoredPair(str(i), EXAMPLES[i], EXAMPLES[i + 1], logps[i], logps[i + 1]) for i in range(0, 16, 2)]
     settings = changed(
         params.optimize.dpo,
         learning_rate=2e-3,
@@ -44,7 +44,7 @@ def test_validation_measures_what_training_does(
     copied = plan.reference == "frozen_copy"
     policy, copy = make_policy(finetuning), make_policy() if copied else None
     recorder, start = Recorder(), make_policy()
-    held_out = [TokenizedPair(str(at), pair.chosen, pair.rejected) for at, pair in enumerate(pairs[5:])]
+    held_out = [TokenizedPair(pair.id, pair.chosen, pair.rejected) for pair in pairs[5:]]
     train_dpo(policy, pairs[:5], plan, recorder.run(compute), reference=copy, pad_token_id=0, validation=held_out)
     now, then = (
         torch.tensor(

@@ -51,7 +51,7 @@ def scored(policy: Policy, examples: list[TokenizedExample], compute: Compute, *
 
 
 def pairs_of(examples: list[TokenizedExample], logps: list[float]) -> list[ScoredPair]:
-    return [ScoredPair(*examples[i : i + 2], *logps[i : i + 2]) for i in range(0, len(examples), 2)]
+    return [ScoredPair(str(i), *examples[i : i + 2], *logps[i : i + 2]) for i in range(0, len(examples), 2)]
 
 
 @pytest.mark.parametrize(

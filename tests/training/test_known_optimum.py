@@ -184,6 +184,7 @@ def preferences(task: Enumeration, *, count: int, seed: int) -> list[ScoredPair]
 def _pair(task: Enumeration, chosen: int, rejected: int) -> ScoredPair:
     prompt = [task.prompt_token]
     return ScoredPair(
+        f"{chosen} over {rejected}",
         TokenizedExample(prompt, task.responses[chosen]),
         TokenizedExample(prompt, task.responses[rejected]),
         task.reference[chosen].item(),

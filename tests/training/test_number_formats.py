@@ -27,7 +27,9 @@ from tests.training.recording import Recorder
 from tests.training.toy_ppo import roles_of, rollout_of
 
 PAIRS = [
-    ScoredPair(TokenizedExample([11, 12 + i], [40, 41 + i, 2]), TokenizedExample([11, 12 + i], [50 + i, 2]), 0.0, 0.0)
+    ScoredPair(
+        str(i), TokenizedExample([11, 12 + i], [40, 41 + i, 2]), TokenizedExample([11, 12 + i], [50 + i, 2]), 0.0, 0.0
+    )
     for i in range(8)
 ]
 

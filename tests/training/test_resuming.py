@@ -15,7 +15,7 @@ from pipeline.models.scoring import score_responses
 from pipeline.params.base import Finetuning
 from pipeline.params.schema import Params
 from pipeline.preferences.pair import PreferencePair
-from pipeline.preferences.scored import ScoredPair
+from pipeline.preferences.scored import TokenizedPair
 from pipeline.resume import Resume
 from pipeline.training.dpo import train_dpo
 from pipeline.training.ppo import train_ppo
@@ -124,10 +124,10 @@ def test_sft_that_stops_early(
 def test_dpo(make_policy: PolicyMaker, params: Params, compute: Compute, tmp_path: Path, synced: bool) -> None:
     moving = {"reference": "frozen_copy", "reference_sync_steps": 2} if synced else {}
     settings = changed(params.optimize.dpo, **SCHEDULE, save_steps=1, finetuning=FULL, **moving)
-    pairs = [ScoredPair(EXAMPLES[i], EXAMPLES[(i + 3) % 8], 0.0, 0.0) for i in range(8)]
+    pairs = [TokenizedPair(str(i), EXAMPLES[i], EXAMPLES[(i + 3) % 8]).scored(0.0, 0.0) for i in range(8)]
     if not synced:
         logps = score_responses(make_policy(), EXAMPLES, compute, pad_token_id=0, batch_size=3, title="reference")
-        pairs = [ScoredPair(p.chosen, p.rejected, logps[i], logps[(i + 3) % 8]) for i, p in enumerate(pairs)]
+        pairs = [pair.scored(logps[i], logps[(i + 3) % 8]) for i, pair in enumerate(pairs)]
 
     def run(recorder: Recorder, resume: Resume | None) -> list[nn.Module]:
         policy, reference = make_policy(FULL), make_policy() if synced else None

@@ -17,9 +17,11 @@ from tests.training.recording import Recorder, pair_accuracy
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
 def test_it_learns_and_is_saved_whole(
     kind: str,
     dtype: torch.dtype,
+    quantization: str,
     encoder_folder: Path,
     decoder_folder: Path,
     compute: Compute,
@@ -27,12 +29,16 @@ def test_it_learns_and_is_saved_whole(
     tmp_path: Path,
     text_pairs: list[PreferencePair],
 ) -> None:
+    """Of adapters that were trained above weights in 4 bits, merged into those that were never rounded, too."""
+    if quantization == "nf4":
+        pytest.importorskip("bitsandbytes")
+    tuned = LORA.model_copy(update={"quantization": quantization})
     settings = changed(
         params.train_reward, learning_rate=1e-2, warmup_ratio=0.0, num_train_epochs=12, per_device_train_batch_size=4
     )
     used = replace(compute, dtype=dtype)
     folder = encoder_folder if kind == "encoder" else decoder_folder
-    model = create_reward_model(folder, used, max_length=48, seed=0, finetuning=LORA)
+    model = create_reward_model(folder, used, max_length=48, seed=0, finetuning=tuned)
     frozen = {name: p.detach().clone() for name, p in model.named_parameters() if not p.requires_grad}
     assert frozen and all("lora_" in n or "score" in n or "classifier" in n for n, p in model.named_parameters()
                           if p.requires_grad)  # fmt: skip
