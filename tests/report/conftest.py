@@ -1,6 +1,7 @@
 """A whole reports/ folder, its page and its plots."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -63,14 +64,20 @@ def run_of(inputs: ReportInputs, params: Params, **changed: object) -> RunFacts:
     return run_facts(inputs, declared, hashes)
 
 
+@pytest.fixture(scope="session")
+def read_inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
+    """What `write_reports` writes, read once; tests get copies."""
+    root = tmp_path_factory.mktemp("reports")
+    write_synthetic_reports(root, ["dpo", "ppo"], seeds=[0], prompts=48, costs=True)
+    return load(root)
+
+
 @pytest.fixture
-def inputs(write_reports: WriteReports) -> ReportInputs:
-    return load(write_reports())
+def inputs(read_inputs: ReportInputs) -> ReportInputs:
+    return deepcopy(read_inputs)
 
 
 @pytest.fixture(scope="session")
-def drawn_plots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def drawn_plots(read_inputs: ReportInputs, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The plots of `inputs`, drawn once: drawing is the slow part."""
-    root = tmp_path_factory.mktemp("drawn")
-    write_synthetic_reports(root, ["dpo", "ppo"], seeds=[0], prompts=48, costs=True)
-    return draw_plots(load(root), root / "plots")
+    return draw_plots(read_inputs, tmp_path_factory.mktemp("drawn") / "plots")
