@@ -1,6 +1,6 @@
 """A whole reports/ folder, its page and its plots."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from pipeline.params.loading import flatten
 from pipeline.params.schema import Params, WriteReport
+from pipeline.report import efficiency
 from pipeline.report.comparison import build_comparison
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.page import render_page
@@ -62,6 +63,14 @@ def run_of(inputs: ReportInputs, params: Params, **changed: object) -> RunFacts:
     values = flatten(params.model_dump()) | changed
     declared = {key: value for key, value in values.items() if any(f"{key}.".startswith(f"{one}.") for one in keys)}
     return run_facts(inputs, declared, hashes)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def few_resamples() -> Iterator[None]:
+    """Intervals of ratios from a tenth of the resamples: half of the time for a page went there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(efficiency, "_RESAMPLES", 200)
+        yield
 
 
 @pytest.fixture(scope="session")
