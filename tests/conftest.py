@@ -1,10 +1,12 @@
 """Tiny models on disk, the repository's own parameters, and a CPU to compute on."""
 
 import gc
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
@@ -78,6 +80,21 @@ def browser() -> Iterator[Browser]:
     """Chromium, or a skip; for a module and no longer, because playwright's event loop is in the way of others."""
     with chromium() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of MLflow without runs, to copy; all processes share one, as creating its tables takes seconds."""
+    from mlflow import MlflowClient  # as does its import
+
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "empty_store.db"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            draft = path.with_suffix(".draft")
+            MlflowClient(f"sqlite:///{draft}").search_experiments()
+            draft.rename(path)
+    return path
 
 
 @pytest.fixture(scope="session")

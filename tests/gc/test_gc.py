@@ -84,10 +84,11 @@ def register(root: Path, made: dict[str, str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, dict[str, str]]]:
+def built(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, dict[str, str]]]:
     """Five states: 1 has a tag, 2 a branch, 3 is the champion, 4 is nothing, 5 lies in the folder."""
     root = tmp_path_factory.mktemp("gc") / "project"
     (root / "data/raw").mkdir(parents=True)
+    shutil.copy(empty_store, root.parent / "mlflow.db")
     for name in (".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, root)
     (root / "dvc.yaml").write_text(GRAPH)

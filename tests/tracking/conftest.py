@@ -1,6 +1,7 @@
 """One SQLite store for all tracking tests, and stages as small as their tracking."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -46,10 +47,10 @@ tracker.finish(succeeded=True)
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project folder with its store: creating the tables is most of the time."""
+def root(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder with its store."""
     root = tmp_path_factory.mktemp("tracking")
-    client(root).search_experiments()
+    shutil.copy(empty_store, root / "mlflow.db")
     return root
 
 
