@@ -93,6 +93,12 @@ def test_the_fast_set_and_all_tests_differ_by_the_mark_alone() -> None:
     assert "make test-all" in (ROOT / ".ci/run").read_text()
 
 
+def test_the_process_that_hands_out_tests_imports_no_model() -> None:
+    """What it imports is waited for before any other process starts."""
+    check = "import sys, tests.conftest; sys.exit('torch' in sys.modules or 'pipeline' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
+
+
 @pytest.mark.parametrize("processes", [(), ("--numprocesses", "2")], ids=["one process", "two"])
 def test_the_last_line_says_how_many_tests_were_left(tmp_path: Path, processes: tuple[str, ...]) -> None:
     (tmp_path / "conftest.py").write_text("from tests.sets import *\n")
