@@ -16,7 +16,6 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from tests import dvc_here
 from tests.tiny_pipeline.conftest import dvc
 from tests.tiny_project import edit_params
 
@@ -229,7 +228,7 @@ def test_a_file(stages_by_file: dict[str, set[str]], file: str, stages: set[str]
 def test_the_command_says_the_same(project: Path) -> None:
     with edited(project / "params.yaml"):
         edit_params(project, {"optimize.dpo.beta": 0.2})
-        assert set(json.loads(dvc_here.dvc(project, "status", "--json"))) == {
+        assert set(json.loads(dvc(project, "status", "--json").stdout)) == {
             "optimize_policy@dpo-0",
             *REPORT,
             *PUBLISH,
