@@ -58,9 +58,12 @@ pull: $(READY) ## everything that a run made, from DVC's remote; whole models ar
 quick: lint typecheck $(READY) ## linters, type check and the fast tests, while you work
 	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto -m 'not slow' $(QUICK)
 
-test: lint typecheck unit ## linters, type check and tests, a whole tiny pipeline among them; the slow ones are left out
+# a cold type check takes half a minute of one core, beside which the tests have the others
+test: lint ## linters, type check and tests, a whole tiny pipeline among them; the slow ones are left out
+	+@$(MAKE) --no-print-directory --jobs=2 typecheck unit
 
-test-all: lint typecheck unit-all ## the same and the slow tests: experiments, clones, recipes, more models and seeds
+test-all: lint ## the same and the slow tests: experiments, clones, recipes, more models and seeds
+	+@$(MAKE) --no-print-directory --jobs=2 typecheck unit-all
 
 lint: $(READY) ## ruff, and who may import whom
 	$(BIN)/ruff check .

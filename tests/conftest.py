@@ -1,33 +1,21 @@
-"""Tiny models on disk, the repository's own parameters, and a CPU to compute on."""
+"""Where the fixtures of all tests come from, and which process runs what."""
 
-from collections.abc import Callable, Iterator
+import gc
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser
-from transformers import PreTrainedTokenizerBase
-from transformers.utils import logging
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from pipeline.models.compute import Compute, start_compute
-from pipeline.models.policy import Policy, load_policy, load_tokenizer
-from pipeline.params.base import Finetuning
-from pipeline.params.loading import load_params
-from pipeline.params.schema import Params, Runtime
-from pipeline.preferences.pair import PreferencePair
-from tests.browser import chromium
-from tests.preference_pairs import preference_pair
 from tests.sets import pytest_deselected, pytest_testnodedown, pytest_unconfigure  # noqa: F401
-from tests.tiny_models import byte_level_tokenizer, save_bert_backbone, save_llama_backbone, save_llama_policy
-from tests.trained_project import TrainedProject, save_trained_project
+
+if TYPE_CHECKING:
+    from pipeline.models.policy import Policy
 
 ROOT = Path(__file__).resolve().parent.parent
-PolicyMaker = Callable[..., Policy]
-
-logging.set_verbosity_error()
-logging.disable_progress_bar()
-
+PolicyMaker = Callable[..., "Policy"]
 
 TINY_PIPELINE = "tests/tiny_pipeline"
 _ON_COPIES = "experiments mlflow_screens page_state remotes workflow"
@@ -64,86 +52,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: place.get(scope_of(item.nodeid), len(place)))
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium, or a skip; for a module and no longer, because playwright's event loop is in the way of others."""
-    with chromium() as opened:
-        yield opened
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the fixtures, but not in the process that only hands out tests: their imports take seconds."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return
+    # nothing of what is imported and collected is garbage; looking for some takes a fifth of that time
+    gc.disable()
+    config.pluginmanager.import_plugin("tests.fixtures")
 
 
-@pytest.fixture(scope="session")
-def params() -> Params:
-    """The repository's params.yaml."""
-    return load_params(ROOT / "params.yaml")
-
-
-@pytest.fixture(scope="session")
-def compute() -> Compute:
-    return start_compute(
-        Runtime(
-            device="cpu",
-            precision="fp32",
-            threads=1,
-            attention="grouped",
-            merged_sampling=True,
-            max_forward_tokens=64,
-            recompute=False,
-        )
-    )
-
-
-@pytest.fixture(scope="session")
-def policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A 2-layer Llama with its tokenizer."""
-    folder = tmp_path_factory.mktemp("policy")
-    save_llama_policy(folder, byte_level_tokenizer())
-    return folder
-
-
-@pytest.fixture(scope="session")
-def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A 2-layer BERT without a head, with its tokenizer."""
-    folder = tmp_path_factory.mktemp("encoder")
-    save_bert_backbone(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def decoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A 2-layer Llama without a head, with its tokenizer."""
-    folder = tmp_path_factory.mktemp("decoder")
-    save_llama_backbone(folder, byte_level_tokenizer())
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tokenizer(policy_folder: Path) -> PreTrainedTokenizerBase:
-    return load_tokenizer(policy_folder)
-
-
-@pytest.fixture
-def make_policy(policy_folder: Path, compute: Compute) -> PolicyMaker:
-    """Loads the tiny policy: `make_policy(LORA)`, `make_policy(FULL, with_values=True)`, `make_policy()` frozen."""
-
-    def make(finetuning: Finetuning | None = None, *, seed: int = 0, with_values: bool = False) -> Policy:
-        return load_policy(policy_folder, compute, finetuning=finetuning, seed=seed, with_values=with_values)
-
-    return make
-
-
-@pytest.fixture
-def trained_project(tmp_path: Path, policy_folder: Path, compute: Compute) -> TrainedProject:
-    """SFT on the tiny policy in bf16, and DPO on SFT, both as adapters."""
-    return save_trained_project(tmp_path / "project", policy_folder, compute)
-
-
-@pytest.fixture(scope="session")
-def text_pairs() -> list[PreferencePair]:
-    """Eight pairs whose words tell which response is the better one."""
-    subjects = ("the film", "the plot", "the hero", "the music")
-    verbs = ("is", "was")
-    return [
-        preference_pair("", f"{subject} {verb} clever and funny", f"{subject} {verb} weak and dull, a boring waste")
-        for subject in subjects
-        for verb in verbs
-    ]
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected again, and what was imported and collected is not looked through for any."""
+    gc.freeze()
+    gc.enable()

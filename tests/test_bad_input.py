@@ -32,9 +32,11 @@ def project(template: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def shared_store(template: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def shared_store(template: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """One MLflow store for all tests: creating its tables takes longer than a stage that stops at once."""
     uri = f"sqlite:///{template / 'mlflow.db'}"
+    if not (template / "mlflow.db").exists():
+        shutil.copy(empty_store, template / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     return uri
 

@@ -11,6 +11,7 @@ from pipeline.params.schema import Params
 from pipeline.project.hashing import content_hash
 from pipeline.reading.sources import load_sources
 from tests.conftest import ROOT
+from tests.dvc_here import dvc
 
 GRAPH = """
 stages:
@@ -25,6 +26,8 @@ stages:
 
 
 def run(root: Path, *command: str) -> str:
+    if command[0] == "dvc":
+        return dvc(root, *command[1:])
     result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"{command}: {result.stdout}{result.stderr}"
     return result.stdout

@@ -121,15 +121,26 @@ def save_tiny_models(folder: Path, texts: list[str]) -> None:
 
 def edit_params(root: Path, changes: dict[str, Any]) -> None:
     """Set dotted keys of params.yaml, keeping its comments."""
-    yaml = YAML()
-    values = yaml.load(root / "params.yaml")
+    _edit(YAML(), root / "params.yaml", changes)
+
+
+def rewrite_params(root: Path, changes: dict[str, Any]) -> None:
+    """Set dotted keys of params.yaml, in a tenth of the time and without its comments."""
+    yaml = YAML(typ="safe")
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    _edit(yaml, root / "params.yaml", changes)
+
+
+def _edit(yaml: YAML, path: Path, changes: dict[str, Any]) -> None:
+    values = yaml.load(path)
     for dotted, value in changes.items():
         *parents, key = dotted.split(".")
         section = values
         for parent in parents:
             section = section[parent]
         section[key] = value
-    yaml.dump(values, root / "params.yaml")
+    yaml.dump(values, path)
 
 
 TINY_PPO: dict[str, Any] = {

@@ -7,6 +7,7 @@ in dvc.yaml is written by hand and stays as it is.
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 from pipeline.errors import PipelineError
@@ -56,13 +57,18 @@ def code_closure(script: Path, root: Path) -> list[str]:
 
 def imported_modules(path: Path) -> list[str]:
     """Dotted names that a module imports, those of what it imports from a module among them."""
+    return list(_imports(path.read_text()))
+
+
+@cache  # most scripts import the same modules
+def _imports(source: str) -> tuple[str, ...]:
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names
+    return tuple(names)
 
 
 def _module_file(name: str, root: Path) -> Path | None:

@@ -11,10 +11,12 @@ import pytest
 from pipeline.check.findings import Findings
 from pipeline.check.project import check_project
 from pipeline.check.settings import settings_of
+from pipeline.params.data import Columns
 from pipeline.params.loading import load_params
+from tests.canaries import canaries, known_bad_pairs  # noqa: F401
 from tests.conftest import ROOT
 from tests.tiny_models import byte_level_tokenizer, save_bert_backbone, save_llama_policy
-from tests.tiny_project import edit_params
+from tests.tiny_project import rewrite_params
 
 BASE: dict[str, Any] = {
     "models.policy.source": "data/models/policy",
@@ -61,8 +63,8 @@ def project(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> ty
 
     def check(**changes: Any) -> Findings:
         edits = {**BASE, **{key.replace("__", "."): value for key, value in changes.items()}}
-        columns = dict.fromkeys(load_params(tmp_path / "params.yaml").data.columns.model_dump())
-        edit_params(tmp_path, {**edits, "data.columns": {**columns, **edits["data.columns"]}})
+        columns = dict.fromkeys(Columns.model_fields)
+        rewrite_params(tmp_path, {**edits, "data.columns": {**columns, **edits["data.columns"]}})
         return check_project(
             settings_of(load_params(tmp_path / "params.yaml")), tmp_path, tmp_path / ".state/check/policy"
         )

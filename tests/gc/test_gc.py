@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from pipeline.gc.__main__ import main
 from pipeline.tracking.journal import Journal, new_journal_path
 from tests.conftest import ROOT
+from tests.dvc_here import dvc
 
 RAW = "data/raw/mine.csv"
 GRAPH = """
@@ -83,10 +84,11 @@ def register(root: Path, made: dict[str, str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, dict[str, str]]]:
+def built(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, dict[str, str]]]:
     """Five states: 1 has a tag, 2 a branch, 3 is the champion, 4 is nothing, 5 lies in the folder."""
     root = tmp_path_factory.mktemp("gc") / "project"
     (root / "data/raw").mkdir(parents=True)
+    shutil.copy(empty_store, root.parent / "mlflow.db")
     for name in (".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, root)
     (root / "dvc.yaml").write_text(GRAPH)
@@ -162,10 +164,10 @@ def test_only_what_nothing_needs_goes(project: Path, built, collect: Collect) ->
 def test_a_tag_comes_back_whole_and_the_cache_of_runs_still_works(project: Path, collect: Collect) -> None:
     collect(project, "--force")
     run(project, "git", "checkout", "--quiet", "--force", "v1")
-    run(project, "dvc", "checkout")
+    dvc(project, "checkout")
     assert (project / RAW).read_text() == "rows for 1\n" and "beta: 1" in (project / "model/weights").read_text()
     (project / "dvc.lock").unlink()
-    assert "Running stage" not in run(project, "dvc", "repro")
+    assert "Running stage" not in dvc(project, "repro")
 
 
 def test_where_mlflow_does_not_say_what_the_champion_needs_nothing_goes(

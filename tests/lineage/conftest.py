@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 from ruamel.yaml import YAML
 
@@ -137,14 +136,6 @@ def rlhf(project: Project) -> Project:
     reads = ["artifacts/policies/dpo/seed-0", "artifacts/sft", "artifacts/data/prompts/evaluation.jsonl"]
     stage("evaluate_policy@dpo-0", reads, ["reports/policies/dpo/seed-0/samples.jsonl"])
     return project
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Creating the tables is most of the time."""
-    path = tmp_path_factory.mktemp("store") / STORE
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Adapters are made without a word, refused where they could not be merged, and cost nothing where there are none."""
 
+import ast
 import subprocess
 import sys
 import warnings
@@ -12,6 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.models.checkpoints import save_model
 from pipeline.models.compute import Compute
 from pipeline.models.policy import load_policy
+from pipeline.project.closure import code_closure
 from tests.conftest import ROOT, PolicyMaker
 from tests.tiny_models import LORA, byte_level_tokenizer, changed
 
@@ -36,6 +38,21 @@ def test_adapters_on_a_weight_that_two_layers_share_are_refused(compute: Compute
     assert load_policy(tmp_path, compute, finetuning=LORA).has_adapters
 
 
+def imported_at_once(path: Path) -> set[str]:
+    """Packages that a module of this project imports with it, not only where a function is called or types are."""
+    nodes = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return {name.partition(".")[0] for name in names | {getattr(node, "module", None) or "" for node in nodes}}
+
+
+def test_no_module_on_the_way_to_a_policy_imports_peft_at_once() -> None:
+    for name in ("pipeline/evaluation/policy.py", "pipeline/models/scoring.py"):
+        needed = code_closure(ROOT / name, ROOT)
+        assert "pipeline/models/policy.py" in needed
+        assert [path for path in needed if "peft" in imported_at_once(ROOT / path)] == []
+
+
+@pytest.mark.slow(beside="test_no_module_on_the_way_to_a_policy_imports_peft_at_once")
 def test_whoever_needs_no_adapters_does_not_wait_for_peft() -> None:
     check = "import sys, pipeline.evaluation.policy, pipeline.models.scoring; sys.exit('peft' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from pipeline.params.data import Columns
 from pipeline.params.loading import load_params
 from pipeline.params.schema import Params
 from tests.check.conftest import BASE, pairs
 from tests.conftest import ROOT
 from tests.tiny_models import byte_level_tokenizer, save_bert_backbone, save_llama_policy
-from tests.tiny_project import edit_params
+from tests.tiny_project import rewrite_params
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +37,8 @@ def project(tmp_path: Path, planned_models: Path, monkeypatch: pytest.MonkeyPatc
 
     def params(**changes: Any) -> Params:
         edits = {**BASE, **{key.replace("__", "."): value for key, value in changes.items()}}
-        columns = dict.fromkeys(load_params(tmp_path / "params.yaml").data.columns.model_dump())
-        edit_params(tmp_path, {**edits, "data.columns": columns})
+        columns = dict.fromkeys(Columns.model_fields)
+        rewrite_params(tmp_path, {**edits, "data.columns": columns})
         return load_params(tmp_path / "params.yaml")
 
     return types.SimpleNamespace(root=tmp_path, params=params)

@@ -11,6 +11,7 @@ import pytest
 from pipeline.errors import PipelineError
 from pipeline.project import cache_links
 from pipeline.project.cache_links import STAMP, check_cache
+from tests.dvc_here import dvc
 
 
 @pytest.fixture(
@@ -28,8 +29,9 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     (root / "data/raw/set").mkdir(parents=True)
     (root / "data/raw/mine.csv").write_text("a,b\n")
     (root / "data/raw/set/part.csv").write_text("c,d\n")
-    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "config", "cache.type", "hardlink,copy"]):
-        subprocess.run(command, cwd=root, check=True, capture_output=True)
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True, capture_output=True)
+    dvc(root, "init", "-q")
+    dvc(root, "config", "cache.type", "hardlink,copy")
     if request.param:
         dvc(root, "config", "--local", "cache.dir", request.param)
     dvc(root, "add", "-q", "data/raw/mine.csv", "data/raw/set")
@@ -47,10 +49,6 @@ def root(made: Path, tmp_path: Path) -> Path:
     with tarfile.open(made) as archive:
         archive.extractall(tmp_path, filter="fully_trusted")
     return tmp_path / "project"
-
-
-def dvc(root: Path, *arguments: str) -> None:
-    subprocess.run(["dvc", *arguments], cwd=root, check=True, capture_output=True)
 
 
 def edit(file: Path) -> None:
@@ -75,8 +73,11 @@ def test_a_change_through_a_link_is_told_and_mended_as_it_says(root: Path, name:
     commands = [
         part for part in str(told.value).split("`") if part.startswith(("dvc unprotect data", "rm -f", "dvc add"))
     ]
-    for command in commands[1:]:  # the first is for what a stage wrote
-        subprocess.run(shlex.split(command), cwd=root, check=True, capture_output=True)
+    for program, *arguments in map(shlex.split, commands[1:]):  # the first is for what a stage wrote
+        if program == "dvc":
+            dvc(root, *arguments)
+        else:
+            subprocess.run([program, *arguments], cwd=root, check=True, capture_output=True)
     check_cache(root, root)
     assert file.read_text().endswith("e,f\n")
     dvc(root, "status")

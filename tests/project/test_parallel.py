@@ -23,7 +23,7 @@ class Machine:
     def start(self, name: str, device: str) -> "subprocess.Popen[str]":
         self.begun[name] = device
         code = (
-            "import pathlib, sys, time; now = time.time(); time.sleep(0.6);"
+            "import pathlib, sys, time; now = time.time(); time.sleep(0.3);"
             f"pathlib.Path({str(self.folder / name)!r}).write_text(f'{{now}} {{time.time()}}');"
             f"sys.exit({int(name == self.failing)})"
         )

@@ -41,9 +41,10 @@ def in_fast_set(module: ast.Module, name: str) -> bool:
 def faults(folder: Path) -> Iterator[str]:
     """Marks in the test files of a project that name no test of the fast set."""
     paths = (folder / "tests").rglob("test_*.py")  # the environment beside it holds tests of packages, with marks too
-    files = {str(path.relative_to(folder)): ast.parse(path.read_text()) for path in paths}
+    texts = {str(path.relative_to(folder)): path.read_text() for path in paths}
+    files = {path: ast.parse(text) for path, text in texts.items()}
     for path, module in files.items():
-        for mark in filter(is_slow, ast.walk(module)):
+        for mark in filter(is_slow, ast.walk(module) if "slow" in texts[path] else ()):
             assert isinstance(mark, ast.Call)
             named = {word.arg: ast.literal_eval(word.value) for word in mark.keywords}.get("beside", "")
             file, _, name = named.rpartition("::")
@@ -90,6 +91,12 @@ def test_the_fast_set_and_all_tests_differ_by_the_mark_alone() -> None:
     assert planned("unit") == f"{planned('unit-all')} -m '{FAST}'"
     assert "-m pytest" in planned("unit-all") and planned("unit-all").count(" -m ") == 1
     assert "make test-all" in (ROOT / ".ci/run").read_text()
+
+
+def test_the_process_that_hands_out_tests_imports_no_model() -> None:
+    """What it imports is waited for before any other process starts."""
+    check = "import sys, tests.conftest; sys.exit('torch' in sys.modules or 'pipeline' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("processes", [(), ("--numprocesses", "2")], ids=["one process", "two"])

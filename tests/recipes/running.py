@@ -1,7 +1,7 @@
 """The stages of dvc.yaml, one behind the other in this process: libraries are imported once."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,20 @@ class NoTracker(RunTracker):
         """Open no journal."""
 
 
-def run_stages(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def run_stages(root: Path, monkeypatch: pytest.MonkeyPatch, *, wanted: Sequence[str] | None = None) -> list[str]:
     """Run the graph in the current folder, which is `root`.
+
+    Args:
+        root: of the project.
+        monkeypatch: of the test.
+        wanted: the stages that run, with those that they need; None for all.
 
     Returns:
         The stages, in the order in which they ran.
     """
     assert Path.cwd() == root
     monkeypatch.setattr(stage_execution, "RunTracker", NoTracker)
-    names = ordered_stages(root)
+    names = ordered_stages(root, wanted)
     for name in names:
         assert execution(name, root)() == 0, f"{name} failed"
     return names
@@ -48,8 +53,8 @@ def execution(name: str, root: Path) -> Callable[[], int]:
     return partial(run._execute, main, place, stage=stage, fixed=fixed, show_traceback=True)
 
 
-def ordered_stages(root: Path) -> list[str]:
-    """Each behind all those whose outputs it reads."""
+def ordered_stages(root: Path, wanted: Sequence[str] | None = None) -> list[str]:
+    """Each behind all those whose outputs it reads; all, or what these need."""
     stages = {stage.name: stage for stage in Repo(str(root)).index.stages if getattr(stage, "name", None)}
     outputs = {Path(out.fs_path): name for name, stage in stages.items() for out in stage.outs}
     ordered: list[str] = []
@@ -64,6 +69,6 @@ def ordered_stages(root: Path) -> list[str]:
                     visit(producer)
         ordered.append(name)
 
-    for name in sorted(stages):
+    for name in sorted(stages if wanted is None else wanted):
         visit(name)
     return ordered

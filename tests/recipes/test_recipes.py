@@ -37,9 +37,9 @@ def test_every_recipe_has_a_test_here() -> None:
     assert [path.stem for path in ROOT.glob("recipes/*.yaml") if f'"{path.stem}"' not in text] == []
 
 
-def test_given_preferences_with_dpo(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_given_preferences_are_what_is_trained_on(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     root = take("given-dpo", preferences(150))
-    ran = run_stages(root, monkeypatch)
+    ran = run_stages(root, monkeypatch, wanted=["train_sft", "score_reference"])
     assert ran[0] == "check" and ran.index("check") < ran.index("fetch_models")
     pairs = {split: read_records(root / f"artifacts/preferences/accepted/{split}.jsonl") for split in ("train", "test")}
     assert len(pairs["train"]) > 80 and len(pairs["test"]) > 15
@@ -47,11 +47,20 @@ def test_given_preferences_with_dpo(take: Take, monkeypatch: pytest.MonkeyPatch)
     chosen = {(pair["prompt"], pair["chosen"]) for pair in pairs["train"]}
     texts = read_records(root / "artifacts/data/texts/train.jsonl")
     assert {(row["prompt"], row["response"]) for row in texts} == chosen
-    assert set(comparison(root)["policies"]) == {"sft", "dpo"}
     assert json.loads((root / "reports/preferences/summary.json").read_text())["ties_without_pair"] == 0
+    assert {row["id"] for row in read_records(root / "artifacts/inputs/dpo/pairs.jsonl")} == {
+        pair["id"] for pair in pairs["train"]
+    }
 
 
-@pytest.mark.slow(beside="test_given_preferences_with_dpo")
+@pytest.mark.slow(beside="test_given_preferences_are_what_is_trained_on")
+def test_given_preferences_with_dpo(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = take("given-dpo", preferences(150))
+    run_stages(root, monkeypatch)
+    assert set(comparison(root)["policies"]) == {"sft", "dpo"}
+
+
+@pytest.mark.slow(beside="test_given_preferences_are_what_is_trained_on")
 def test_a_finished_chat_model_is_aligned_as_it_is(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the tokenizer and the template of a real chat model, and weights so small that a run takes seconds."""
     root = take("chat-dpo", chat_preferences(150))
@@ -71,7 +80,7 @@ def test_a_finished_chat_model_is_aligned_as_it_is(take: Take, monkeypatch: pyte
     assert text["prompt"][slice(*turn)] == "Ask me of a film.<|im_end|>" and text["preferred"]
 
 
-@pytest.mark.slow(beside="test_given_preferences_with_dpo")
+@pytest.mark.slow(beside="test_given_preferences_are_what_is_trained_on")
 def test_prompts_alone_with_a_chat_judge(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"prompt": row["prompt"]} for row in preferences(120)]
     monkeypatch.setenv("OPENAI_API_KEY", "word")
@@ -93,7 +102,7 @@ def test_prompts_alone_with_a_chat_judge(take: Take, monkeypatch: pytest.MonkeyP
     assert len({(root / folder / "model.safetensors").read_bytes() for folder in policies}) == 1
 
 
-@pytest.mark.slow(beside="test_given_preferences_with_dpo")
+@pytest.mark.slow(beside="test_given_preferences_are_what_is_trained_on")
 def test_a_bought_reward_model_with_ppo(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     root = take("bought-reward-ppo", preferences(150), train_reward__max_length=60)
     run_stages(root, monkeypatch)
@@ -104,7 +113,7 @@ def test_a_bought_reward_model_with_ppo(take: Take, monkeypatch: pytest.MonkeyPa
     assert row["step"] == 0  # it is not trained
 
 
-@pytest.mark.slow(beside="test_given_preferences_with_dpo")
+@pytest.mark.slow(beside="test_given_preferences_are_what_is_trained_on")
 def test_the_embedded_default_and_then_the_votes_of_people(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     """People vote on what the default sampled, and the recipe trains on that."""
     short = {"prompt_words": 4, "response_words": 8, "min_words": 10}

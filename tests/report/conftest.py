@@ -1,6 +1,7 @@
 """A whole reports/ folder, its page and its plots."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from ruamel.yaml import YAML
 
 from pipeline.params.loading import flatten
 from pipeline.params.schema import Params, WriteReport
+from pipeline.report import efficiency
 from pipeline.report.comparison import build_comparison
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.page import render_page
@@ -63,14 +65,28 @@ def run_of(inputs: ReportInputs, params: Params, **changed: object) -> RunFacts:
     return run_facts(inputs, declared, hashes)
 
 
-@pytest.fixture
-def inputs(write_reports: WriteReports) -> ReportInputs:
-    return load(write_reports())
+@pytest.fixture(scope="package", autouse=True)
+def few_resamples() -> Iterator[None]:
+    """Intervals of ratios from a tenth of the resamples: half of the time for a page went there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(efficiency, "_RESAMPLES", 200)
+        yield
 
 
 @pytest.fixture(scope="session")
-def drawn_plots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The plots of `inputs`, drawn once: drawing is the slow part."""
-    root = tmp_path_factory.mktemp("drawn")
+def read_inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
+    """What `write_reports` writes, read once; tests get copies."""
+    root = tmp_path_factory.mktemp("reports")
     write_synthetic_reports(root, ["dpo", "ppo"], seeds=[0], prompts=48, costs=True)
-    return draw_plots(load(root), root / "plots")
+    return load(root)
+
+
+@pytest.fixture
+def inputs(read_inputs: ReportInputs) -> ReportInputs:
+    return deepcopy(read_inputs)
+
+
+@pytest.fixture(scope="session")
+def drawn_plots(read_inputs: ReportInputs, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The plots of `inputs`, drawn once: drawing is the slow part."""
+    return draw_plots(read_inputs, tmp_path_factory.mktemp("drawn") / "plots")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.report import efficiency
 from pipeline.report.comparison import build_comparison
 from pipeline.report.efficiency import kl_at_own_gain, kl_for_score, kl_spent, lines, score_at_kl
 from pipeline.report.page_decision import decide
@@ -132,9 +131,8 @@ def test_a_seed_that_stopped_before_the_first_checkpoint_of_the_others_hides_no_
     assert len(lines(given)["ppo"]) == 4
 
 
-def test_the_interval_over_seeds_holds_the_true_ratio(inputs, monkeypatch):
+def test_the_interval_over_seeds_holds_the_true_ratio(inputs):
     """Seeds pay 4 nats on average for what costs best-of-n 1, each with a luck of its own; prompts all say the same."""
-    monkeypatch.setattr(efficiency, "_RESAMPLES", 200)
     rng, inside, wider, trials = np.random.default_rng(2), 0, 0, 100
     given = with_lines(inputs, BEST, ppo=[(0.0, 0.5), (5.0, 0.4)])
     for _ in range(trials):
@@ -179,9 +177,8 @@ def test_a_method_without_a_gain_sets_no_target(inputs):
     assert "no score that" in decide(with_lines(inputs, BEST, dpo=flat, ppo=flat)).rows[-1].cells[0]
 
 
-def test_the_interval_of_a_ratio_holds_the_true_one(inputs, monkeypatch):
+def test_the_interval_of_a_ratio_holds_the_true_one(inputs):
     """Lines of slope 0.2 and 0.1 in the root of KL: a gain costs four times as much, whatever the target is."""
-    monkeypatch.setattr(efficiency, "_RESAMPLES", 200)
     rng, inside, trials = np.random.default_rng(1), 0, 100
     start = with_lines(inputs, BEST, dpo=[(0.0, 0.5), (0.5, 0.6), (3.0, 0.8)], ppo=[(0.0, 0.5), (3.0, 0.5)])
     for _ in range(trials):

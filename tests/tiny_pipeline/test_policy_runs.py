@@ -1,6 +1,7 @@
 """In MLflow a policy is one run, with everything that decided it, and the table of policies holds nothing else."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import mlflow
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.compare.__main__ import main
 from tests.tiny_pipeline.conftest import run
 
 DPO = "dpo seed 0 · beta=0.1"
@@ -93,5 +95,14 @@ def test_runs_are_compared_in_the_terminal_and_as_a_page(project: Path, runs: di
     assert shown.returncode == 0, shown.stderr
     for words in ("optimize.dpo.beta", "judge_score", "B minus A: ", " to "):
         assert words in shown.stdout and (words in page.read_text() or words == "B minus A: ")
-    wrong = run(project, sys.executable, "-m", "pipeline.compare", "sft", "nobody")
-    assert wrong.returncode == 1 and "'nobody' names no finished run" in wrong.stderr and "dpo seed 0" in wrong.stderr
+
+
+def test_a_run_that_is_not_there_is_named_with_those_that_are(
+    project: Path, runs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # the command sets variables of its own
+    monkeypatch.setattr(sys, "argv", ["compare", "sft", "nobody"])
+    with pytest.raises(SystemExit, match=r"(?s)'nobody' names no finished run.*dpo seed 0"):
+        main()

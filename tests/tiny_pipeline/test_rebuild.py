@@ -228,4 +228,8 @@ def test_a_file(stages_by_file: dict[str, set[str]], file: str, stages: set[str]
 def test_the_command_says_the_same(project: Path) -> None:
     with edited(project / "params.yaml"):
         edit_params(project, {"optimize.dpo.beta": 0.2})
-        assert set(json.loads(dvc(project, "status", "--json").stdout)) == {"optimize_policy@dpo-0", *REPORT, *PUBLISH}
+        assert set(json.loads(dvc(project, "status", "--json").stdout)) == {
+            "optimize_policy@dpo-0",
+            *REPORT,
+            *PUBLISH,
+        }

@@ -1,18 +1,23 @@
 """One SQLite store for all tracking tests, and stages as small as their tracking."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
 import pytest
 
 from pipeline.params.schema import Tracking
+from pipeline.tracking import tracker as tracking_module
+from pipeline.tracking.mirror_process import MirrorProcess, mirror_arguments
 from tests.conftest import ROOT
+from tests.tracking import warm_mirror
 
 UNREACHABLE = "http://127.0.0.1:9"
 
@@ -42,10 +47,10 @@ tracker.finish(succeeded=True)
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project folder with its store: creating the tables is most of the time."""
+def root(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder with its store."""
     root = tmp_path_factory.mktemp("tracking")
-    client(root).search_experiments()
+    shutil.copy(empty_store, root / "mlflow.db")
     return root
 
 
@@ -56,6 +61,31 @@ def tracking_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.fixture(scope="session")
+def mirrors() -> Iterator[Path]:
+    """Where a process listens that has imported MLflow, and forks for each mirror."""
+    with TemporaryDirectory(prefix="mirrors-", dir="/tmp") as folder:  # the address of a socket must be short
+        address = Path(folder, "socket")
+        command = [sys.executable, "-m", warm_mirror.__name__, str(address)]
+        with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as server:
+            assert server.stdout is not None and server.stdout.readline() == "ready\n"
+            yield address
+            server.kill()
+
+
+@pytest.fixture(autouse=True)
+def started_warm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mirrors of trackers in this process start warm; those that stages of their own start do not."""
+
+    def start_mirror(journal: Path, root: Path, environment: Mapping[str, str]) -> MirrorProcess:
+        address = request.getfixturevalue("mirrors")
+        command = [sys.executable, "-IS", warm_mirror.__file__, str(address), *mirror_arguments(journal)]
+        process = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
+        return MirrorProcess(process.pid, journal, process)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tracking_module, "start_mirror", start_mirror)
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_the_enumeration_is_complete_and_its_optimum_cannot_be_beaten(task: Enum
     assert at_optimum == pytest.approx(task.best)
 
 
-@pytest.mark.parametrize("estimator", ["gae", "rloo", "group"])
+@pytest.mark.parametrize("estimator", ["gae", "rloo", pytest.param("group", marks=_SLOW)])
 def test_every_estimator_reaches_the_optimum_as_it_is_by_default(
     tmp_path: Path,
     load: Callable[..., Policy],
@@ -95,7 +95,15 @@ def test_every_estimator_reaches_the_optimum_as_it_is_by_default(
 
 
 @pytest.mark.parametrize("seed", MARKED[:2], indirect=True)
-@pytest.mark.parametrize(("truncation", "lowest", "highest"), [(20.0, 0.0, 0.02), (None, 0.2, 1.0)])
+@pytest.mark.parametrize(
+    ("truncation", "lowest", "highest"),
+    [
+        (20.0, 0.0, 0.02),
+        pytest.param(
+            None, 0.2, 1.0, marks=pytest.mark.slow(beside="test_importance_weights_put_another_sampler_right")
+        ),
+    ],
+)
 def test_importance_weights_put_another_sampler_right(
     tmp_path: Path,
     load: Callable[..., Policy],

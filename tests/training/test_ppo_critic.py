@@ -61,7 +61,7 @@ def test_a_critic_of_its_own_learns_beside_the_policy(
     critic = critic_from_policy(policy_folder, whole_batches, finetuning=finetuning, seed=0)
     before = snapshot(policy), snapshot(critic)
     reference = None if policy.has_adapters else make_policy()
-    plan = changed(settings, total_episodes=640, kl_coef=0.0, critic_learning_rate=1e-2, cliprange_value=10.0)
+    plan = changed(settings, total_episodes=400, kl_coef=0.0, critic_learning_rate=1e-2, cliprange_value=10.0)
     recorder = train(policy, tokenizer, plan, whole_batches, reference=reference, critic=critic)
     assert_only_trainable_parameters_changed(policy, before[0])
     assert_only_trainable_parameters_changed(critic, before[1])

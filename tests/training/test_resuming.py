@@ -28,7 +28,7 @@ from tests.tiny_models import FULL, LORA, changed
 from tests.training.recording import Recorder, assert_same_bytes
 from tests.training.toy_ppo import PROMPTS, SAMPLING, roles_of
 
-EXAMPLES = [TokenizedExample([11 + i, 12], [*[40 + i, 41, 42][: 1 + i % 3], 2]) for i in range(8)]
+EXAMPLES = [TokenizedExample([11 + i, 12], [*[40 + i, 41, 42][: 1 + i % 3], 2]) for i in range(6)]
 SCHEDULE = {
     "learning_rate": 2e-3,
     "num_train_epochs": 2,
@@ -124,10 +124,10 @@ def test_sft_that_stops_early(
 def test_dpo(make_policy: PolicyMaker, params: Params, compute: Compute, tmp_path: Path, synced: bool) -> None:
     moving = {"reference": "frozen_copy", "reference_sync_steps": 2} if synced else {}
     settings = changed(params.optimize.dpo, **SCHEDULE, save_steps=1, finetuning=FULL, **moving)
-    pairs = [TokenizedPair(str(i), EXAMPLES[i], EXAMPLES[(i + 3) % 8]).scored(0.0, 0.0) for i in range(8)]
+    pairs = [TokenizedPair(str(i), EXAMPLES[i], EXAMPLES[(i + 3) % 6]).scored(0.0, 0.0) for i in range(6)]
     if not synced:
         logps = score_responses(make_policy(), EXAMPLES, compute, pad_token_id=0, batch_size=3, title="reference")
-        pairs = [pair.scored(logps[i], logps[(i + 3) % 8]) for i, pair in enumerate(pairs)]
+        pairs = [pair.scored(logps[i], logps[(i + 3) % 6]) for i, pair in enumerate(pairs)]
 
     def run(recorder: Recorder, resume: Resume | None) -> list[nn.Module]:
         policy, reference = make_policy(FULL), make_policy() if synced else None
