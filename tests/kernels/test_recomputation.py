@@ -76,3 +76,26 @@ def test_the_network_is_left_as_it_was(policy_folder: Path, compute: Compute) ->
     assert not layer.training and not layer.gradient_checkpointing
     with torch.no_grad(), recomputed(network):
         assert not layer.gradient_checkpointing, "without gradient there is nothing to compute again"
+
+
+def test_the_last_product_of_a_layer_is_not_computed_again(
+    policy_folder: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its result is the layer's, which backward does not need."""
+    products: list[int] = []
+    plain = torch.nn.functional.linear
+
+    def counted(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        products.append(1)
+        return plain(x, weight, bias)
+
+    policy = load_policy(policy_folder, replace(compute, kept_activations=0), finetuning=LORA)
+    adapted = sum(name.endswith("lora_A") for name, _ in policy.named_modules())
+    layers = len(policy.causal_lm.base_model.layers)
+    rows = pack_groups([[TokenizedExample([1, 2], [3, 4])]], pad_token_id=0)
+    policy(rows)  # it asks its network what it can read
+    monkeypatch.setattr(torch.nn.functional, "linear", counted)
+    loss = policy(rows).logprobs.sum()
+    assert len(products) == adapted > layers
+    loss.backward()
+    assert len(products) == 2 * adapted - layers
