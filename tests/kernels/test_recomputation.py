@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.data.tokens import TokenizedExample
+from pipeline.kernels import long_attention
 from pipeline.kernels.packing import pack_groups
 from pipeline.kernels.recomputation import recomputed
 from pipeline.models.compute import Compute
@@ -99,3 +100,25 @@ def test_the_last_product_of_a_layer_is_not_computed_again(
     assert len(products) == adapted > layers
     loss.backward()
     assert len(products) == 2 * adapted - layers
+
+
+def test_long_attention_is_computed_once(
+    policy_folder: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same gradients, and half as many passes of attention as with every layer computed again."""
+    monkeypatch.setattr(long_attention, "LONG", 4)
+    attended: list[int] = []
+    plain = long_attention._attended
+    monkeypatch.setattr(long_attention, "_attended", lambda *operands: attended.append(1) or plain(*operands))
+    counts, results = [], []
+    for kept in (None, 0):
+        policy = load_policy(policy_folder, replace(compute, kept_activations=kept), finetuning=LORA)
+        assert policy.reads_flat_rows
+        attended.clear()
+        # two batches whose backward passes follow both forward passes
+        logprobs = [policy(pack_groups(groups, pad_token_id=0)).logprobs.sum() for groups in (ROWS, ROWS[:1])]
+        sum(logprobs).backward()
+        counts.append(len(attended))
+        results.append([p.grad for p in policy.parameters() if p.grad is not None])
+    assert counts[0] == counts[1] == 2 * len(policy.causal_lm.base_model.layers)
+    assert len(results[0]) > 4 and all(map(torch.equal, *results))
