@@ -2,10 +2,13 @@
 
     python -m benchmarks.sampling --prompts 256
     python -m benchmarks.sampling --against ../other/checkout --prompts 256
+    python -m benchmarks.sampling --generate --prompts 256
 
 Each side is a process of its own on the default policy; with `--against` another checkout samples the same prompts with
 the same settings, one after the other or, with `--together`, at the same time, so that other work slows both alike. CPU
-seconds are those of the sampling alone, and prompt and response tokens are counted without padding.
+seconds are those of the sampling alone, and prompt and response tokens are counted without padding. With `--generate`
+one process samples the same prompts in turn with this project and with `generate` of transformers, in batches whose
+rows stay to the end; the smallest CPU seconds a token of each side count.
 """
 
 import argparse
@@ -15,6 +18,7 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +35,13 @@ def main() -> None:
     parser.add_argument("--stop", default=" and", help="a token that ends responses, so that they differ in length")
     parser.add_argument("--against", type=Path, help="another checkout of this project")
     parser.add_argument("--together", action="store_true", help="both sides at the same time")
+    parser.add_argument("--generate", action="store_true", help="beside generate of transformers, in one process")
+    parser.add_argument("--repeats", type=int, default=2, help="of both sides with --generate (default 2)")
     parser.add_argument("--side", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:
-        print(json.dumps(measure(arguments.prompts, arguments.new, arguments.stop)), flush=True)
+        generated = arguments.repeats if arguments.generate else 0
+        print(json.dumps(measure(arguments.prompts, arguments.new, arguments.stop, generated=generated)), flush=True)
         return
     sys.path.insert(0, str(ROOT))
     from benchmarks.workloads import prepare
@@ -54,13 +61,19 @@ def _start(folder: Path, arguments: argparse.Namespace) -> "subprocess.Popen[str
     from pipeline.environment import ENVIRONMENT
 
     asked = ["--prompts", str(arguments.prompts), "--new", str(arguments.new), "--stop", arguments.stop]
+    if arguments.generate:
+        asked += ["--generate", "--repeats", str(arguments.repeats)]
     environment = {**ENVIRONMENT, **os.environ, "PYTHONPATH": str(folder)}
     command = [sys.executable, __file__, "--side", *asked]
     return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def measure(count: int, new: int, stop: str) -> dict[str, object]:
-    """Seconds, tokens and memory of one side, whose `pipeline` is the first on the path."""
+def measure(count: int, new: int, stop: str, *, generated: int = 0) -> dict[str, object]:
+    """Seconds, tokens and memory of one side, whose `pipeline` is the first on the path.
+
+    Args:
+        generated: how often both this project and `generate` sample the prompts; 0 is once, this project alone.
+    """
     import resource
 
     import torch
@@ -80,6 +93,10 @@ def measure(count: int, new: int, stop: str) -> dict[str, object]:
     sampler = Sampler.of(
         load_policy(folder, compute, finetuning=None), tokenizer, params.sampling.model_copy(update=changes)
     )
+    if generated:
+        theirs = replace(compute, attention="sdpa", packed_weights=False)
+        plain = replace(sampler, policy=load_policy(folder, theirs, finetuning=None))
+        return _beside_generate(sampler, plain, prompts, generated)
     wall, used = time.perf_counter(), time.process_time()
     lengths = _sample(sampler, prompts, torch.Generator().manual_seed(0))
     seconds, cpu = time.perf_counter() - wall, time.process_time() - used
@@ -95,6 +112,53 @@ def measure(count: int, new: int, stop: str) -> dict[str, object]:
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
         "threads": torch.get_num_threads(),
     }
+
+
+def _beside_generate(ours: Any, theirs: Any, prompts: list[str], repeats: int) -> dict[str, object]:
+    """Response tokens a CPU second of both sides, the best of some repeats in turn, and their ratio."""
+    import torch
+
+    sides = {"ours": (_sample, ours), "generate": (_generate, theirs)}
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for repeat in range(repeats):
+        for name in sides if repeat % 2 == 0 else reversed(sides):
+            used = time.process_time()
+            run, sampler = sides[name]
+            lengths = run(sampler, prompts, torch.Generator().manual_seed(repeat))
+            rates[name].append(sum(lengths) / (time.process_time() - used))
+            print(f"{name} {sum(lengths)} tokens, {rates[name][-1]:.2f} a CPU second", file=sys.stderr, flush=True)
+    best = {name: max(found) for name, found in rates.items()}
+    return {"prompts": len(prompts), "tokens_per_cpu_second": best, "ratio": best["ours"] / best["generate"]}
+
+
+def _generate(sampler: Any, prompts: list[str], generator: Any) -> list[int]:
+    """Tokens of responses by `generate` of transformers with its own attention, 32 prompts at once."""
+    import torch
+
+    network, tokenizer = sampler.policy.causal_lm, sampler.tokenizer
+    torch.manual_seed(generator.initial_seed())
+    side = tokenizer.padding_side
+    tokenizer.padding_side = "left"
+    lengths: list[int] = []
+    stops = sampler.stop_ids.tolist()
+    for start in range(0, len(prompts), 32):
+        texts = tokenizer(prompts[start : start + 32], padding=True, return_tensors="pt")
+        with torch.no_grad():
+            rows = network.generate(
+                **texts,
+                do_sample=True,
+                top_k=0,
+                top_p=1.0,
+                temperature=sampler.sampling.temperature,
+                max_new_tokens=sampler.sampling.max_new_tokens,
+                eos_token_id=stops,
+                pad_token_id=tokenizer.pad_token_id,
+            )[:, texts["input_ids"].shape[1] :]
+        ended = torch.isin(rows, torch.tensor(stops))
+        ends = torch.where(ended.any(1), ended.int().argmax(1) + 1, rows.shape[1])
+        lengths += ends.tolist()
+    tokenizer.padding_side = side
+    return lengths
 
 
 def _sample(sampler: Any, prompts: list[str], generator: Any) -> list[int]:

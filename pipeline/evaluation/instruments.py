@@ -58,7 +58,7 @@ def load_evaluator(
     return Evaluator(
         judge=load_judge(folders.judge, compute, endpoint=chat.endpoint, store=chat.store),
         second_judge=second,
-        reward_model=load_reward_model(folders.reward_model, compute),
+        reward_model=load_reward_model(folders.reward_model, compute, scores_alone=True),
         reference=load_policy(reference, compute, finetuning=None),
         tokenizer=load_tokenizer(reference),
         sampling=sampling,

@@ -24,7 +24,7 @@ def save_reward_judge(folder: Path, compute: Compute, texts: Sequence[Passage], 
     third-party model may be anywhere, and a bare sigmoid would then round them all to 0 or 1. Without texts it is the
     bare sigmoid.
     """
-    raw = _raw_scores(load_reward_model(folder / MODEL, compute), texts, batch_size)
+    raw = _raw_scores(load_reward_model(folder / MODEL, compute, scores_alone=True), texts, batch_size)
     scale = {"mean": float(raw.mean()), "std": float(raw.std()) or 1.0} if len(raw) else {"mean": 0.0, "std": 1.0}
     facts = {"kind": "reward_model", "batch_size": batch_size, **scale}
     (folder / "judge.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
@@ -34,7 +34,7 @@ def save_reward_judge(folder: Path, compute: Compute, texts: Sequence[Passage], 
 def load_reward_judge(folder: Path, compute: Compute) -> PointwiseJudge:
     """A judge that `save_reward_judge` wrote."""
     facts = json.loads((folder / "judge.json").read_text())
-    model = load_reward_model(folder / MODEL, compute)
+    model = load_reward_model(folder / MODEL, compute, scores_alone=True)
     mean, std, batch_size = facts["mean"], facts["std"], facts["batch_size"]
     return PointwiseJudge(
         lambda texts: _raw_scores(model, texts, batch_size),

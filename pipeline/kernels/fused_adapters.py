@@ -32,8 +32,9 @@ def lora_linear(
         b: (out, r), trained.
         scaling: alpha / r.
     """
-    result: Tensor = _LoraLinear.apply(x, weight, bias, a, b, scaling)
-    return result
+    step = _Step(weight, bias, scaling)
+    result: Tensor = _Products.apply(_Operands.apply(x, a, b, step), step)
+    return result.view(*x.shape[:-1], -1)
 
 
 def _is_plain(module: nn.Module) -> bool:
@@ -60,40 +61,69 @@ def _fused_forward(module: Any, x: Tensor) -> Tensor:
     return lora_linear(x, weight, base.bias, a, b, module.scaling[name])
 
 
-class _LoraLinear(torch.autograd.Function):
+class _Step:
+    """What the two halves of one layer's step hand each other."""
+
+    def __init__(self, weight: Tensor | QuantizedLinear, bias: Tensor | None, scaling: float) -> None:
+        self.weight, self.bias, self.scaling = weight, bias, scaling
+        self.operands: tuple[Tensor, ...] = ()
+        """Rows (N, in) and hidden (N, r), weight and B, as they are multiplied: from the first half to the second."""
+        self.gradient: Tensor | None = None
+        """(N, out), from the second half's backward to the first's."""
+
+    def dense(self, dtype: torch.dtype) -> Tensor:
+        return self.weight.dense(dtype) if isinstance(self.weight, QuantizedLinear) else self.weight.to(dtype)
+
+
+class _Operands(torch.autograd.Function):
+    """The first half, which keeps all that backward needs; its result (), a link of the graph, has no value.
+
+    Layers that are computed again stop where the last tensor is there that backward needs. So the large product of a
+    layer's last linear layer, a third of its weights, is not computed again: it comes after this.
+    """
+
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor | QuantizedLinear,
-        bias: Tensor | None,
-        a: Tensor,
-        b: Tensor,
-        scaling: float,
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, a: Tensor, b: Tensor, step: _Step) -> Tensor:
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         rows = x.reshape(-1, x.shape[-1]).to(dtype)
-        ctx.quantized = weight if isinstance(weight, QuantizedLinear) else None
-        weight = weight.dense(dtype) if isinstance(weight, QuantizedLinear) else weight.to(dtype)
         low, high = a.to(dtype), b.to(dtype)
         hidden = rows @ low.t()
-        result = nn.functional.linear(rows, weight, None if bias is None else bias.to(dtype))
-        result.addmm_(hidden, high.t(), alpha=scaling)
-        ctx.save_for_backward(rows, hidden, weight if ctx.quantized is None else None, low, high)
-        ctx.scaling, ctx.shape, ctx.dtypes = scaling, x.shape, (x.dtype, a.dtype, b.dtype)
-        return result.view(*x.shape[:-1], -1)
+        weight = step.dense(dtype)
+        step.operands = rows, hidden, weight, high
+        kept = None if isinstance(step.weight, QuantizedLinear) else weight
+        ctx.save_for_backward(rows, hidden, kept, low, high)
+        ctx.step, ctx.shape, ctx.dtypes = step, x.shape, (x.dtype, a.dtype, b.dtype)
+        return rows.new_empty(())
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         rows, hidden, weight, low, high = ctx.saved_tensors
         x_dtype, a_dtype, b_dtype = ctx.dtypes
-        gradient = grad_outputs[0].reshape(-1, high.shape[0])
-        grad_hidden = (gradient @ high).mul_(ctx.scaling)
+        step = ctx.step
+        gradient, step.gradient = step.gradient, None
+        grad_hidden = (gradient @ high).mul_(step.scaling)
         grad_a = (grad_hidden.t() @ rows).to(a_dtype)
-        grad_b = (gradient.t() @ hidden).mul_(ctx.scaling).to(b_dtype)
+        grad_b = (gradient.t() @ hidden).mul_(step.scaling).to(b_dtype)
         grad_x = None
         if ctx.needs_input_grad[0]:
-            weight = weight if ctx.quantized is None else ctx.quantized.dense(rows.dtype)
+            weight = step.dense(rows.dtype) if weight is None else weight
             grad_x = (gradient @ weight).addmm_(grad_hidden, low).view(ctx.shape).to(x_dtype)
-        return grad_x, None, None, grad_a, grad_b, None
+        return grad_x, grad_a, grad_b, None
+
+
+class _Products(torch.autograd.Function):
+    """The second half, (N, out), which keeps nothing."""
+
+    @staticmethod
+    def forward(ctx: Any, link: Tensor, step: _Step) -> Tensor:
+        (rows, hidden, weight, high), step.operands = step.operands, ()
+        bias = None if step.bias is None else step.bias.to(rows.dtype)
+        result = nn.functional.linear(rows, weight, bias)
+        ctx.step = step
+        return result.addmm_(hidden, high.t(), alpha=step.scaling)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        ctx.step.gradient = grad_outputs[0]
+        return grad_outputs[0].new_empty(()), None

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.kernels.recomputation import computed_once
+
 LONG = 384
 """Queries and keys from which on a row is long. Below, all probabilities of a row fit into a processor's cache."""
 _BLOCK = 128
@@ -70,12 +72,8 @@ class _LongAttention(torch.autograd.Function):
         length: int,
         stops: list[int],
     ) -> Tensor:
-        output = torch.empty_like(query)
-        for row, queries, stop in _blocks(query, length, stops):
-            weights = _weights(query, key, attention_mask, length, row, queries, stop)
-            _of_heads(output, length)[row, :, :, queries] = (weights @ value[row, :, :stop]).unflatten(
-                1, (-1, queries.stop - queries.start)
-            )
+        # of its layer this takes longest for its size, and backward computes its probabilities a second time anyway
+        output = computed_once(lambda: _attended(query, key, value, attention_mask, length, stops))
         ctx.save_for_backward(query, key, value, attention_mask)
         ctx.length, ctx.stops = length, stops
         return output
@@ -98,6 +96,19 @@ class _LongAttention(torch.autograd.Function):
                 1, (-1, queries.stop - queries.start)
             )
         return grad_query, grad_key.to(key.dtype), grad_value.to(value.dtype), None, None, None
+
+
+def _attended(
+    query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, length: int, stops: list[int]
+) -> Tensor:
+    """The result (B, K, G * T, D)."""
+    output = torch.empty_like(query)
+    for row, queries, stop in _blocks(query, length, stops):
+        weights = _weights(query, key, attention_mask, length, row, queries, stop)
+        _of_heads(output, length)[row, :, :, queries] = (weights @ value[row, :, :stop]).unflatten(
+            1, (-1, queries.stop - queries.start)
+        )
+    return output
 
 
 def _blocks(query: Tensor, length: int, stops: list[int]) -> Iterator[tuple[int, slice, int]]:

@@ -4,11 +4,12 @@ Plain twin: the network outside of the block, where each layer adds its adapter'
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pipeline.kernels.packed_weights import PackedWeight, packs, replaced_by
 from pipeline.kernels.quantized import QuantizedLinear
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def merged_for_sampling(network: "PeftModel") -> Iterator[None]:
+def merged_for_sampling(network: "PeftModel", *, packed: bool = False) -> Iterator[None]:
     """Inside the block the adapters are in the weights, which have the number format of the frozen ones.
 
     Afterwards the frozen weights come back as they were. Nothing changes where an adapter lies on another layer than a
@@ -24,6 +25,7 @@ def merged_for_sampling(network: "PeftModel") -> Iterator[None]:
 
     Args:
         network: to which PEFT has added one adapter a layer.
+        packed: multiply with packed weights where `packs` agrees, which take the place of the merged ones.
     """
     if not _all_linear(network):
         yield
@@ -39,7 +41,13 @@ def merged_for_sampling(network: "PeftModel") -> Iterator[None]:
             delta = layer.get_delta_weight(layer.active_adapters[0]).float()
             weight.data = place.copy_(data.float() + delta)
     try:
-        with torch.no_grad(), network.disable_adapter():
+        with torch.no_grad(), network.disable_adapter(), ExitStack() as stack:
+            for layer, (weight, data) in zip(layers, frozen, strict=True):
+                base = layer.get_base_layer()
+                if packed and type(base) is torch.nn.Linear and packs(weight):
+                    merged.pop(0)
+                    stack.enter_context(replaced_by(base, PackedWeight(weight)))
+                    weight.data = data
             yield
     finally:
         for weight, data in frozen:

@@ -135,9 +135,15 @@ def sampling_parts(size: NetworkSize, rows: Rows, new: int, conditions: Conditio
     places = rows.count * rows.length + prompts.count * prompts.length
     return {
         "cache": places * cache_bytes(size, number=number),
+        "copies": size.vocabulary * size.width * number if _packs_head(conditions) else 0,
         "logits": (rows.count * number + softmaxed * 20) * size.vocabulary,
         "activations": int(conditions.holes * layer_bytes(size, prompts, conditions, number)),
     }
+
+
+def _packs_head(conditions: Conditions) -> bool:
+    """Whether the vocabulary head is there a second time while tokens are drawn, see `Policy.packed_head`."""
+    return conditions.device.type == "cpu" and conditions.number == 2
 
 
 def _sampled_at_once(rows: Rows, new: int, size: NetworkSize, conditions: Conditions) -> Rows:

@@ -53,16 +53,17 @@ def sample_prompts(
     found: list[Sampled | None] = [None] * len(prompts)
     chunks = chunks_of(sampler, [len(prompt) for prompt in prompts])
     memory = CacheMemory(max((chunk.places for chunk in chunks), default=0))
-    for number, chunk in enumerate(chunks):
-        kept = _Kept(resume, f"{title} {number:05}", key, chunk)
-        asked = [prompts[row] for row in chunk.rows]
-        sampled = kept.restore(asked)
-        if sampled is None:
-            sampled = sample(sampler, asked, row_uniforms(key, chunk.rows, chunk.new), memory=memory)
-            kept.save(sampled)
-        for row, one in zip(chunk.rows, sampled, strict=True):
-            found[row] = one
-        on_chunk(len(chunk.rows))
+    with sampler.policy.packed_head():
+        for number, chunk in enumerate(chunks):
+            kept = _Kept(resume, f"{title} {number:05}", key, chunk)
+            asked = [prompts[row] for row in chunk.rows]
+            sampled = kept.restore(asked)
+            if sampled is None:
+                sampled = sample(sampler, asked, row_uniforms(key, chunk.rows, chunk.new), memory=memory)
+                kept.save(sampled)
+            for row, one in zip(chunk.rows, sampled, strict=True):
+                found[row] = one
+            on_chunk(len(chunk.rows))
     return [one for one in found if one is not None]
 
 

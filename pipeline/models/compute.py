@@ -36,6 +36,8 @@ class Compute:
     """A layer and its LoRA adapter are computed in one step."""
     merged_sampling: bool = True
     """Adapters are merged into the weights while PPO samples."""
+    packed_weights: bool = True
+    """Frozen weights that are only read lie as a CPU's matrix products read them."""
     forward_limit: ForwardLimit | None = None
     """Tokens that go through a network at once in training; None is no limit."""
     frozen_limit: ForwardLimit | None = None

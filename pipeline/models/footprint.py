@@ -90,9 +90,11 @@ def kept_bytes(
 def recomputed_bytes(
     size: NetworkSize, *, tokens: int, length: int, full: bool, attention: str = "grouped", number: int = 2
 ) -> int:
-    """The same where the layers are computed again: their inputs, and one layer in full."""
+    """The same where the layers are computed again: their inputs, results of long attention, and one layer in full."""
     one = _layer_bytes(size, tokens=tokens, length=length, full=full, attention=attention, number=number)
-    return size.layers * tokens * size.width * (4 if full else number) + one
+    attended = size.computed_with(attention) == GROUPED and is_long(length, length)
+    row = size.width * (4 if full else number) + (size.query_width * number if attended else 0)
+    return size.layers * tokens * row + one
 
 
 def too_much_to_keep(network: Any, input_ids: Tensor, *, limit: int | None) -> bool:

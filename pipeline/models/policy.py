@@ -15,6 +15,7 @@ from pipeline.data.tokens import ResponseBatch
 from pipeline.kernels.linear_logprobs import linear_token_statistics
 from pipeline.kernels.merged_adapters import merged_for_sampling
 from pipeline.kernels.packed_states import packed_states
+from pipeline.kernels.packed_weights import pack_linears, packed_inside
 from pipeline.kernels.packing import PackedRows, packed
 from pipeline.kernels.probes import reads_branches, reads_flat_rows
 from pipeline.models.adapters import add_adapters, has_adapters
@@ -67,9 +68,11 @@ class Policy(nn.Module):
         with_values: bool = False,
         fused_logprobs: bool = True,
         padding_free: bool = True,
+        packed_weights: bool = False,
         kept_activations: int | None = None,
     ) -> None:
         super().__init__()
+        self.packed_weights = packed_weights
         self.kept_activations = kept_activations
         self.fused_logprobs = fused_logprobs
         self.padding_free = padding_free
@@ -154,7 +157,19 @@ class Policy(nn.Module):
     def merged(self) -> Iterator[None]:
         """Inside the block adapters are in the weights, see `merged_for_sampling`; without adapters nothing changes."""
         adapted: Any = self.language_model
-        with merged_for_sampling(adapted) if self.has_adapters else nullcontext():
+        with merged_for_sampling(adapted, packed=self.packed_weights) if self.has_adapters else nullcontext():
+            yield
+
+    def pack(self) -> None:
+        """Pack the weights of a frozen policy where that is switched on, the head's not, which log-probs read."""
+        if self.packed_weights:
+            pack_linears(self.causal_lm, keep=self.causal_lm.get_output_embeddings())
+
+    @contextmanager
+    def packed_head(self) -> Iterator[None]:
+        """Inside the block the vocabulary head multiplies with a packed copy of its weight, where that is possible."""
+        head = self.causal_lm.get_output_embeddings()
+        with packed_inside(head) if self.packed_weights else nullcontext():
             yield
 
 
@@ -181,7 +196,10 @@ def load_policy(
         language_model = add_adapters(
             language_model, finetuning, task="CAUSAL_LM", seed=seed, name="lora", fused=compute.fused_adapters
         )
-    return _policy(language_model, compute, with_values=with_values)
+    policy = _policy(language_model, compute, with_values=with_values)
+    if finetuning is None:
+        policy.pack()
+    return policy
 
 
 def load_reference(
@@ -198,7 +216,9 @@ def load_reference(
         quantization: likewise.
     """
     network = _read_without_dropout(folder, compute, full=method == "full", quantized=quantizes(quantization))
-    return _policy(network.requires_grad_(False), compute)
+    policy = _policy(network.requires_grad_(False), compute)
+    policy.pack()
+    return policy
 
 
 def _policy(language_model: nn.Module, compute: Compute, *, with_values: bool = False) -> Policy:
@@ -207,6 +227,7 @@ def _policy(language_model: nn.Module, compute: Compute, *, with_values: bool = 
         with_values=with_values,
         fused_logprobs=compute.fused_logprobs,
         padding_free=compute.padding_free,
+        packed_weights=compute.packed_weights,
         kept_activations=compute.kept_activations,
     )
     return policy.to(compute.device)

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.errors import PipelineError
+from pipeline.kernels.packed_weights import pack_linears
 from pipeline.models.attention_choice import attention_for
 from pipeline.models.backbone import switch_dropout_off
 from pipeline.models.compute import Compute
@@ -66,19 +67,27 @@ def create_reward_model(
 
 
 def load_reward_model(
-    folder: Path, compute: Compute, *, max_length: int | None = None, texts: TextFormat | None = None
+    folder: Path,
+    compute: Compute,
+    *,
+    max_length: int | None = None,
+    texts: TextFormat | None = None,
+    scores_alone: bool = False,
 ) -> RewardModel:
     """A finished reward model, frozen, in the number format it is stored in; a large decoder in the compute dtype.
 
     Args:
         max_length: tokens read of a text; None is what was stored with it, as many as in training.
         texts: how those were written that it will read; None is what was stored with it, or else plain ones.
+        scores_alone: nothing else is asked of it, such as to be trained or saved: its weights may be packed.
     """
     if texts is None and (folder / FILE).is_file():
         texts = read_text_format(folder / FILE)
     model = _load(folder, compute, max_length=max_length, dtype=frozen_dtype(folder, compute), texts=texts)
     restore_head(model.network, folder)
     model.requires_grad_(False)
+    if scores_alone and compute.packed_weights:
+        pack_linears(model.network, keep=model.head)
     return model.eval()
 
 

@@ -93,7 +93,7 @@ def load_roles(
 
 
 def _scorer(folder: Path, settings: Ppo, compute: Compute, *, offloaded: bool) -> Scorer:
-    model = load_reward_model(folder, compute)
+    model = load_reward_model(folder, compute, scores_alone=True)
     parked = Parked(model, compute.device) if offloaded else None
 
     def score(texts: Sequence[Passage]) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.data.tokens import TokenizedExample
+from pipeline.kernels import long_attention
 from pipeline.kernels.packing import pack_groups
 from pipeline.kernels.recomputation import recomputed
 from pipeline.models.compute import Compute
@@ -76,3 +77,48 @@ def test_the_network_is_left_as_it_was(policy_folder: Path, compute: Compute) ->
     assert not layer.training and not layer.gradient_checkpointing
     with torch.no_grad(), recomputed(network):
         assert not layer.gradient_checkpointing, "without gradient there is nothing to compute again"
+
+
+def test_the_last_product_of_a_layer_is_not_computed_again(
+    policy_folder: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its result is the layer's, which backward does not need."""
+    products: list[int] = []
+    plain = torch.nn.functional.linear
+
+    def counted(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        products.append(1)
+        return plain(x, weight, bias)
+
+    policy = load_policy(policy_folder, replace(compute, kept_activations=0), finetuning=LORA)
+    adapted = sum(name.endswith("lora_A") for name, _ in policy.named_modules())
+    layers = len(policy.causal_lm.base_model.layers)
+    rows = pack_groups([[TokenizedExample([1, 2], [3, 4])]], pad_token_id=0)
+    policy(rows)  # it asks its network what it can read
+    monkeypatch.setattr(torch.nn.functional, "linear", counted)
+    loss = policy(rows).logprobs.sum()
+    assert len(products) == adapted > layers
+    loss.backward()
+    assert len(products) == 2 * adapted - layers
+
+
+def test_long_attention_is_computed_once(
+    policy_folder: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same gradients, and half as many passes of attention as with every layer computed again."""
+    monkeypatch.setattr(long_attention, "LONG", 4)
+    attended: list[int] = []
+    plain = long_attention._attended
+    monkeypatch.setattr(long_attention, "_attended", lambda *operands: attended.append(1) or plain(*operands))
+    counts, results = [], []
+    for kept in (None, 0):
+        policy = load_policy(policy_folder, replace(compute, kept_activations=kept), finetuning=LORA)
+        assert policy.reads_flat_rows
+        attended.clear()
+        # two batches whose backward passes follow both forward passes
+        logprobs = [policy(pack_groups(groups, pad_token_id=0)).logprobs.sum() for groups in (ROWS, ROWS[:1])]
+        sum(logprobs).backward()
+        counts.append(len(attended))
+        results.append([p.grad for p in policy.parameters() if p.grad is not None])
+    assert counts[0] == counts[1] == 2 * len(policy.causal_lm.base_model.layers)
+    assert len(results[0]) > 4 and all(map(torch.equal, *results))

@@ -47,6 +47,13 @@ def test_the_cache_is_that_of_all_rows_at_their_full_length(params: Params) -> N
     assert memory_parts(collected(params, samples=100), CPU)["cache"] == parts["cache"] * 100 // 256
 
 
+def test_the_packed_head_is_there_beside_the_plain_one_while_tokens_are_drawn(params: Params) -> None:
+    head = POLICY.size.vocabulary * POLICY.size.width
+    assert memory_parts(collected(params), CPU)["copies"] == 2 * head
+    for other in (replace(CPU, number=4), replace(CPU, device=torch.device("cuda"))):
+        assert not memory_parts(collected(params), other).get("copies")
+
+
 def test_more_of_anything_needs_more(params: Params) -> None:
     base, more = collected(params), collected(params, batch=512)
     assert needed_bytes(more, CPU) > needed_bytes(base, CPU)
