@@ -19,9 +19,9 @@ class Fate(TypedDict):
 
     source: str
     row: int
-    """Its number in the source, from 1."""
+    """Number of the row in its source, from 1."""
     id: str | None
-    """Of the record; None where it has no text."""
+    """Id of the record; None where the row has no text."""
     fate: str
     """`used.SPLIT`, `unused.SPLIT`, `unused.REASON` or `dropped.REASON`."""
     seen: NotRequired[str | None]
@@ -29,24 +29,24 @@ class Fate(TypedDict):
 
 
 class Fates:
-    """Notes of raw rows and entries, of about 25 bytes each."""
+    """The fates of all raw rows and entries, in about 25 bytes each."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        """Entries by what became of them."""
+        """How many entries have each fate."""
         self.by_source: dict[str, Counter[str]] = {}
-        """The same for each source."""
+        """How many entries of each source have each fate."""
         self._sources: dict[str, int] = {}
         self._names: dict[str, int] = {}
         self._seen: dict[int, str] = {}
         self._source, self._row, self._id, self._fate = array("I"), array("Q"), array("Q"), array("H")
 
     def note(self, places: Sequence[Place], identity: int | None, fate: str, seen: str = "") -> None:
-        """Say what became of the raw rows of a record.
+        """Note what became of the raw rows of a record.
 
         Args:
-            places: of the record.
-            identity: its id as a number, None where it has no text.
+            places: the raw rows of the record.
+            identity: the id of the record as a number; None where it has no text.
             fate: used, unused or dropped, and why.
             seen: the values that are the cause, shortened.
         """
@@ -63,14 +63,14 @@ class Fates:
 
     @property
     def rows(self) -> int:
-        """Different raw rows that were noted."""
+        """Number of different raw rows with a fate."""
         return len(np.unique(np.array(self._source, dtype=np.uint64) << np.uint64(48) | np.array(self._row)))
 
     def in_order(self, sources: Sequence[str]) -> Sequence[Fate]:
-        """All of them, by source and row.
+        """All fates, by source and row.
 
         Args:
-            sources: all, in their order.
+            sources: the names of all sources, in their order.
         """
         ranks = np.array([sources.index(name) for name in self._sources], dtype=np.int64)
         # stable: what was noted first of a row comes first

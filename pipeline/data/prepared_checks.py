@@ -1,4 +1,4 @@
-"""What may be wrong with prepared data: warnings, and what stops a run."""
+"""What may be wrong with prepared data: warnings, and errors that stop a run."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _SHOWN = 200
 
 
 def warn_of_glued_pairs(prepared: PreparedData) -> None:
-    """Say in how many pairs a response begins right behind the last letter of the prompt."""
+    """Warn where responses of pairs begin right behind the last letter of the prompt."""
     if prepared.glued_pairs:
         print(
             f"warning: in {prepared.glued_pairs} of {len(prepared.paired)} pairs the response begins right behind the "
@@ -24,7 +24,7 @@ def warn_of_glued_pairs(prepared: PreparedData) -> None:
 
 
 def warn_of_lost_categories(categories: Sequence[str]) -> None:
-    """Say which kinds of prompts are trained on and have no held-out row left, because rows of theirs were leaks."""
+    """Warn of categories that are trained on and have no held-out row left, because such rows were leaks."""
     if categories:
         print(
             f"warning: no held-out row is left of {', '.join(categories)} (data.columns.category): rows were dropped "
@@ -38,7 +38,7 @@ def check_prepared(prepared: PreparedData, sources: Sequence[Source], *, max_dro
     """Stop where too much was dropped, or a split has no prompts.
 
     Args:
-        sources: that were read.
+        sources: the sources that were read.
         max_dropped_share: `data.max_dropped_share`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What prepare_data writes of prepared data: a table for each use, and what became of every raw row."""
+"""The files that prepare_data writes: a table for each use, and what became of every raw row."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from pipeline.reading.sources import Source
 
 
 class QuarantinedRow(Fate):
-    """A row of artifacts/data/quarantine.jsonl: its `fate` is the reason alone, `seen` None where nothing was seen."""
+    """A row of artifacts/data/quarantine.jsonl: `fate` is the reason alone, `seen` None where it is not known."""
 
     value: Any
     """The raw row, as its source has it."""
@@ -31,9 +31,9 @@ def write_prepared(
 
     Args:
         pairs: rows of the table of pairs that the records of `prepared.paired` give.
-        sources: that were read.
-        folder: artifacts/data.
-        processes: at most so many, where there are many rows.
+        sources: the sources that were read.
+        folder: the folder artifacts/data.
+        processes: the most processes that write, where there are many rows.
 
     Raises:
         PipelineError: naming file, row and column of what a schema refuses.

@@ -13,7 +13,7 @@ from pipeline.results.sources import DroppedExample, SourceRows, Sources, Unused
 
 
 def unused_parts(intake: Intake) -> dict[str, UnusedParts]:
-    """What nothing reads of each source, by its name; also said on the terminal."""
+    """The columns and fields of each source that nothing reads, by its name; they are also printed."""
     unused = {
         source.name: UnusedParts(unused_columns=unused_columns(source, data), unused_fields=unused_fields(source, data))
         for source, data in zip(intake.sources, intake.resolved, strict=True)
@@ -38,9 +38,9 @@ def report_sources(
 
     Args:
         intake: the sources that were read.
-        chat_format: how chats were written out.
-        unused: of each source, see `unused_parts`.
-        hashes: md5 of each source that is a file.
+        chat_format: the name of the style in which chats were written out.
+        unused: the parts of each source that nothing reads, see `unused_parts`.
+        hashes: the md5 of each source that is a file.
         votes: the agreement of `prepared.votes`; None where nobody voted.
     """
     formats = {source.name: describe_format(data) for source, data in zip(intake.sources, intake.resolved, strict=True)}
