@@ -1,4 +1,4 @@
-"""The kinds of judges, as people are told of them."""
+"""The kinds of judges, and how reports describe them."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ _FAMILIES = {
 
 
 class Description(NamedTuple):
-    """A judge as people are told of it."""
+    """A judge as reports describe it."""
 
     kind: str
     family: str
@@ -22,10 +22,10 @@ class Description(NamedTuple):
 
 
 def describe(kind: str, *, labels: int | None = None) -> Description:
-    """A judge of this kind.
+    """The description of a judge of this kind.
 
     Args:
-        labels: that it was fitted on; None where it was fitted on none.
+        labels: how many labels it was fitted on; None where it was fitted on none.
     """
     family, source = _FAMILIES[kind]
     return Description(kind, family, source if labels is None else f"{labels} {source}")
