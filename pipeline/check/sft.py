@@ -1,4 +1,4 @@
-"""Whether the policy is trained on texts before it meets preferences, and on which of their turns."""
+"""Whether SFT trains the policy, and on which turns."""
 
 from pipeline.check.findings import Findings
 from pipeline.check.settings import Settings
@@ -18,7 +18,7 @@ def _reason(data: ReadData, settings: Settings) -> str | None:
 
 
 def check_sft(data: ReadData, settings: Settings, findings: Findings) -> None:
-    """Say where a policy goes on as it is without being told to, and which turns cannot be learned."""
+    """Warn where `train_sft.skip: auto` skips SFT, and add an error where turns cannot be learned."""
     rows = data.prepared.texts["train"]
     reason = _reason(data, settings)
     if reason is not None:

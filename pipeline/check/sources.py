@@ -1,4 +1,4 @@
-"""The data of a run: what it is, what becomes of its rows, and whether each use gets enough."""
+"""The data of a run: the format of each source, and what becomes of its rows."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from pipeline.reading.reasons import advise_reason
 from pipeline.reading.styles import Style
 
 MOST_ROWS = 50_000
-"""Rows that are read; of more, blocks from all over the sources."""
+"""The most rows that are read; of more, blocks from all over the sources."""
 MOST_CHARACTERS = 50_000_000
-"""Characters of those rows, estimated by the mean of a few."""
+"""The most characters of the rows that are read, estimated by the mean of a few rows."""
 _WEIGHED = 50
 _SHOWN_SOURCES = 12
 _SHOWN_CHARACTERS = 200
@@ -27,22 +27,22 @@ _SHOWN_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class ReadData:
-    """What the rows that were read became."""
+    """The rows that were read, and what became of them."""
 
     intake: Intake
     prepared: PreparedData
     style: Style
     whole: float
-    """How many rows of the sources each of them stands for; 1 where all were read."""
+    """How many rows of the sources each row that was read stands for; 1 where all were read."""
     lossy: bool
-    """So many rows are dropped that this is an error; counts of what is left mean little until they are mended."""
+    """More rows are dropped than `data.max_dropped_share` allows; until that is mended, other counts mean little."""
 
     def estimate(self, count: int) -> int:
-        """The number among all rows that `count` among those that were read stands for."""
+        """How many of all rows there are, where `count` are among those that were read."""
         return round(count * self.whole)
 
     def count(self, number: int) -> str:
-        """The same as text, with "about" where not all rows were read."""
+        """The estimate as text, with "about" where not all rows were read."""
         return f"{number:,}" if self.whole == 1 else f"about {self.estimate(number):,}"
 
 
@@ -54,7 +54,7 @@ def check_sources(settings: Settings, findings: Findings) -> Intake | None:
 
 
 def read_data(intake: Intake, policy: Path, settings: Settings, findings: Findings) -> ReadData | None:
-    """Read the rows as prepare_data will; None where no row is used: all other problems would follow from that."""
+    """Read the rows as prepare_data will; None where no row is used, from which all other problems would follow."""
     with findings.collecting():
         prepared, style = read_sources(intake, policy, seed=settings.seed, at_most=_most_rows(intake))
         read = prepared.noted_rows
