@@ -30,7 +30,6 @@ from tests.passages import ended
 from tests.tiny_models import LORA, SENTENCES, byte_level_tokenizer, save_llama_backbone
 
 TEXTS = ended([*SENTENCES, "dull", "This film"])
-RewardMaker = Callable[..., RewardModel]
 
 
 @pytest.fixture(params=["encoder", "decoder"])
