@@ -1,7 +1,6 @@
 """Reward models: what the score is read from, its invariances, its normalisation, and what is on disk."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
