@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.check.findings import Findings, Table
 from pipeline.check.settings import Settings
+from pipeline.data.fates import dropped_reason, raw_rows_of
 from pipeline.data.intake import Intake, open_sources, read_sources
 from pipeline.data.leakage import LEAKED
 from pipeline.data.preparation import PreparedData
@@ -58,7 +59,7 @@ def read_data(intake: Intake, policy: Path, settings: Settings, findings: Findin
     with findings.collecting():
         prepared, style = read_sources(intake, policy, seed=settings.seed, at_most=_most_rows(intake))
         read = prepared.noted_rows
-        lossy = _dropped_share(prepared) > settings.data.max_dropped_share
+        lossy = prepared.dropped_share > settings.data.max_dropped_share
         data = ReadData(intake, prepared, style, intake.rows / read if read < intake.rows else 1.0, lossy)
         if data.whole > 1:
             findings.warning(
@@ -118,32 +119,25 @@ def _use_table(data: ReadData) -> Table:
     return Table("What would be used", ("split", "prompts or texts", "given pairs"), rows)
 
 
-def _dropped_share(prepared: PreparedData) -> float:
-    """The share of all entries that is dropped; one row may give several entries."""
-    return sum(fate["fate"].startswith("dropped.") for fate in prepared.fates) / max(1, len(prepared.fates))
-
-
 def _say_that_none_is_used(prepared: PreparedData, findings: Findings) -> None:
     fates = ", ".join(f"{count:,} {fate}" for fate, count in prepared.counts.most_common() if count)
     findings.error(f"no row of the sources is used: they are {fates}. Bring other rows.", "data.source")
 
 
 def _check_dropped(intake: Intake, prepared: PreparedData, settings: Settings, findings: Findings) -> None:
-    dropped = [fate for fate in prepared.fates if fate["fate"].startswith("dropped.")]
+    dropped = [(reason, fate) for fate in prepared.fates if (reason := dropped_reason(fate)) is not None]
     if not dropped:
         return
-    found = Counter(fate["fate"].removeprefix("dropped.") for fate in dropped)
-    rows = {source.name: source.rows for source in intake.sources}
-    table = []
-    for reason, count in found.most_common():
-        first = next(fate for fate in dropped if fate["fate"] == f"dropped.{reason}")
+    raw_row, table = raw_rows_of(intake.sources), []
+    for reason, count in Counter(reason for reason, _ in dropped).most_common():
+        first = next(fate for other, fate in dropped if other == reason)
         seen = first.get("seen") or "-"
-        shown = shorten(str(rows[first["source"]][first["row"] - 1]), _SHOWN_CHARACTERS)
+        shown = shorten(str(raw_row(first)), _SHOWN_CHARACTERS)
         place = f"row {first['row']} of {first['source']}"
         table.append([reason, f"{count:,}", place, seen, advise_reason(reason), shown])
     findings.tables.append(Table("Dropped rows", _DROPPED, table))
-    share, limit = _dropped_share(prepared), settings.data.max_dropped_share
-    for name, count in Counter(fate["source"] for fate in dropped).items():
+    share, limit = prepared.dropped_share, settings.data.max_dropped_share
+    for name, count in Counter(fate["source"] for _, fate in dropped).items():
         if share <= limit and (of_source := count / prepared.rows_of[name].total()) > limit:
             findings.warning(f"{of_source:.0%} of the rows of {name} are dropped (see the table).", "data.source")
     if share > limit:

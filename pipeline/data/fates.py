@@ -3,13 +3,14 @@
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Sequence
-from typing import NotRequired, TypedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
 from pipeline.data.raw_rows import Place
 from pipeline.data.views import View
+from pipeline.reading.sources import Source
 
 _NO_ID = 2**64 - 1
 
@@ -26,6 +27,18 @@ class Fate(TypedDict):
     """`used.SPLIT`, `unused.SPLIT`, `unused.REASON` or `dropped.REASON`."""
     seen: NotRequired[str | None]
     """The values that are the cause, shortened."""
+
+
+def dropped_reason(fate: Fate) -> str | None:
+    """Why a raw row was dropped; None where it was not."""
+    kind, _, reason = fate["fate"].partition(".")
+    return reason if kind == "dropped" else None
+
+
+def raw_rows_of(sources: Sequence[Source]) -> Callable[[Fate], Any]:
+    """A function that gives the raw row of a fate, as its source has it."""
+    rows = {source.name: source.rows for source in sources}
+    return lambda fate: rows[fate["source"]][fate["row"] - 1]
 
 
 class Fates:

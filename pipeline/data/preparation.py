@@ -57,6 +57,12 @@ class PreparedData:
     divide: Callable[[Data], Uses] = field(compare=False)
     """Gives what each use would get of the same records with other shares and limits."""
 
+    @property
+    def dropped_share(self) -> float:
+        """The share of all entries that is dropped; one raw row may give several entries."""
+        dropped = sum(count for fate, count in self.counts.items() if fate.startswith("dropped."))
+        return dropped / max(1, len(self.fates))
+
 
 def prepare(
     sources: Iterable[RawRows],

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pipeline.data.fates import dropped_reason, raw_rows_of
 from pipeline.data.leakage import advise_of_leaks
 from pipeline.data.preparation import PreparedData
 from pipeline.errors import PipelineError
@@ -44,12 +45,11 @@ def check_prepared(prepared: PreparedData, sources: Sequence[Source], *, max_dro
     Raises:
         PipelineError: with the first dropped row, or with what to change so that the split gets some.
     """
-    dropped = {fate: count for fate, count in sorted(prepared.counts.items()) if fate.startswith("dropped.")}
-    share = sum(dropped.values()) / len(prepared.fates)
-    if share > max_dropped_share:
+    if prepared.dropped_share > max_dropped_share:
+        dropped = {fate: count for fate, count in sorted(prepared.counts.items()) if fate.startswith("dropped.")}
         first = _first_dropped(prepared, sources)
         raise PipelineError(
-            f"{share:.1%} of the rows of data.source are dropped ({dropped}, first: {first}). "
+            f"{prepared.dropped_share:.1%} of the rows of data.source are dropped ({dropped}, first: {first}). "
             f"Mend the data, or raise data.max_dropped_share (now {max_dropped_share:g})."
         )
     for split, records in prepared.prompts.items():
@@ -62,9 +62,7 @@ def check_prepared(prepared: PreparedData, sources: Sequence[Source], *, max_dro
 
 
 def _first_dropped(prepared: PreparedData, sources: Sequence[Source]) -> str:
-    first = next(fate for fate in prepared.fates if fate["fate"].startswith("dropped."))
-    rows = {source.name: source.rows for source in sources}[first["source"]]
-    shown = shorten(str(rows[first["row"] - 1]), _SHOWN)
-    reason, seen = first["fate"].removeprefix("dropped."), first.get("seen")
+    first, reason = next((fate, reason) for fate in prepared.fates if (reason := dropped_reason(fate)) is not None)
+    shown, seen = shorten(str(raw_rows_of(sources)(first)), _SHOWN), first.get("seen")
     said = f"{reason}, which has {seen}" if seen else reason
     return f"row {first['row']} of {first['source']}, {said}: {shown}. What to do: {advise_reason(reason)}"

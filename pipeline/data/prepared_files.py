@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.fates import Fate
+from pipeline.data.fates import Fate, dropped_reason, raw_rows_of
 from pipeline.data.preparation import PreparedData
 from pipeline.data.records import write_records
 from pipeline.data.table_writing import Table, write_tables
@@ -53,10 +53,10 @@ def write_prepared(
 
 def _quarantined(prepared: PreparedData, sources: Sequence[Source]) -> Iterator[QuarantinedRow]:
     """Every dropped row, as its source has it."""
-    rows = {source.name: source.rows for source in sources}
+    raw_row = raw_rows_of(sources)
     for fate in prepared.fates:
-        if fate["fate"].startswith("dropped."):
-            value = json.loads(json.dumps(rows[fate["source"]][fate["row"] - 1], default=str))
-            row: QuarantinedRow = {**fate, "fate": fate["fate"].removeprefix("dropped."), "value": value}
+        if (reason := dropped_reason(fate)) is not None:
+            value = json.loads(json.dumps(raw_row(fate), default=str))
+            row: QuarantinedRow = {**fate, "fate": reason, "value": value}
             row.setdefault("seen", None)
             yield row

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from pipeline.data.fates import dropped_reason, raw_rows_of
 from pipeline.data.intake import Intake
 from pipeline.data.preparation import PreparedData
 from pipeline.excerpts import EXAMPLES, shorten
@@ -60,12 +61,12 @@ def report_sources(
 
 
 def _examples(prepared: PreparedData, intake: Intake) -> dict[str, list[DroppedExample]]:
-    rows = {source.name: source.rows for source in intake.sources}
+    raw_row = raw_rows_of(intake.sources)
     examples: dict[str, list[DroppedExample]] = {}
     for fate in prepared.fates:
-        kind, _, reason = fate["fate"].partition(".")
-        if kind == "dropped" and len(examples.setdefault(reason, [])) < EXAMPLES:
-            shown = shorten(str(rows[fate["source"]][fate["row"] - 1]))
+        reason = dropped_reason(fate)
+        if reason is not None and len(examples.setdefault(reason, [])) < EXAMPLES:
+            shown = shorten(str(raw_row(fate)))
             seen = fate.get("seen") or ""
             examples[reason].append(DroppedExample(file=fate["source"], row=fate["row"], seen=seen, value=shown))
     return dict(sorted(examples.items()))
