@@ -87,7 +87,7 @@ class Packer:
         """Keep a record.
 
         Args:
-            record: with `id` and `prompt`.
+            record: the record, with `id` and `prompt`.
             hashed: the hash of the prompt in [0, 1).
             folded: the prompt as prompts are compared.
             beyond_share: see NUMBERS.

@@ -10,7 +10,7 @@ _FAMILIES = {
     "reward_model": ("reward model", "nothing here: taken as it is"),
     "chat": ("chat model", "nothing here: taken as it is"),
 }
-"""Of each kind of judge: its family, and what it was fitted on."""
+"""The family of each kind of judge, and what such a judge was fitted on."""
 
 
 class Description(NamedTuple):

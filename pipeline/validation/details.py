@@ -22,7 +22,7 @@ def detail_pairs(validated: ValidatedPairs, *, agreement: VoteSummary | None = N
     """The report of validate_preferences.
 
     Args:
-        agreement: of the annotators on all comparisons, where votes made the pairs.
+        agreement: how far annotators agree on all comparisons, where votes made the pairs.
     """
     pairs = validated.facts[validated.kept]
     voted = [pair.votes for pair in View(np.flatnonzero(pairs["votes"]), validated.accepted.__getitem__) if pair.votes]
