@@ -17,7 +17,11 @@ from pipeline.tracking.registry import Registry
 
 def main() -> None:
     """Make a version the champion; without a version, list all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.tracking.promote",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("version", nargs="?", help="number of the version that becomes the champion")
     arguments = parser.parse_args()
     set_environment()

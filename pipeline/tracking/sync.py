@@ -50,7 +50,7 @@ def _upload(journal: Path, uri: str) -> str:
 
 def main() -> None:
     """Upload what is left of the runs of this project."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    argparse.ArgumentParser(prog="python -m pipeline.tracking.sync", description=__doc__).parse_args()
     set_environment()
     root = Path.cwd()
     try:
