@@ -73,7 +73,7 @@ def _advise(one: Measured, findings: Findings) -> None:
     if advised <= one.limit:
         findings.warning(
             f"{one.beyond:.0%} of the {one.what} have more than {one.limit:,} tokens and will be {one.fate}: the model "
-            "reads no more. Another one may.",
+            "reads no more. Take one that reads more, or shorter texts.",
             "models.reward_backbone.source" if one.key.startswith("train_reward") else "models.policy.source",
         )
         return

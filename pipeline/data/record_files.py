@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from pipeline.data.records import NO_ROWS, JsonObject
+from pipeline.data.records import MEND, NO_ROWS, JsonObject
 from pipeline.errors import PipelineError
 
 _BLOCK = 2**24
@@ -68,9 +68,9 @@ class RecordFile(Sequence[JsonObject]):
         try:
             row = json.loads(line)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise PipelineError(f"{self.path}, line {at + 1}: not JSON: {error}") from error
+            raise PipelineError(f"{self.path}, line {at + 1}: not JSON: {error}. {MEND}") from error
         if not isinstance(row, dict):
-            raise PipelineError(f"{self.path}, line {at + 1}: not an object but a {type(row).__name__}")
+            raise PipelineError(f"{self.path}, line {at + 1}: not an object but a {type(row).__name__}. {MEND}")
         return row
 
 

@@ -14,6 +14,8 @@ JsonObject = dict[str, Any]
 R = TypeVar("R")
 NO_ROWS = b"\n"
 """The content of a file of JSON Lines without a row."""
+MEND = "Mend the line, or bring the file back with `dvc checkout`."
+"""What to do about a line that cannot be read."""
 
 
 def record_id(*texts: str) -> str:
@@ -86,12 +88,12 @@ def read_records(path: Path, *, fields: Sequence[str] = ()) -> list[JsonObject]:
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
-                raise PipelineError(f"{path}, line {number}: not JSON: {error}") from error
+                raise PipelineError(f"{path}, line {number}: not JSON: {error}. {MEND}") from error
             if not isinstance(row, dict):
-                raise PipelineError(f"{path}, line {number}: not an object but a {type(row).__name__}")
+                raise PipelineError(f"{path}, line {number}: not an object but a {type(row).__name__}. {MEND}")
             missing = [field for field in fields if field not in row]
             if missing:
-                raise PipelineError(f"{path}, line {number}: lacks {', '.join(missing)}")
+                raise PipelineError(f"{path}, line {number}: lacks {', '.join(missing)}. {MEND}")
             rows.append(row)
     return rows
 

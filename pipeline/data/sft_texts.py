@@ -65,14 +65,14 @@ def why_lost(row: Mapping[str, Any], end_of_turn: str | None) -> str | None:
     if lost := row.get("turns_lost"):
         return str(lost)
     if end_of_turn is None and row["prompt"].count(ASSISTANT_TURN) > 1:
-        return "transcripts have no token behind an answer that others follow"
+        return "in a transcript no token ends an answer that is followed by another turn"
     return None
 
 
 def _turns(row: JsonObject, end_of_turn: str | None) -> list[list[int]]:
     if lost := why_lost(row, end_of_turn):
         raise PipelineError(
-            f"train_sft.turns is all, and of text {row['id']} the earlier answers cannot be learned: {lost}. Set "
+            f"train_sft.turns is all, and the earlier answers of text {row['id']} cannot be learned: {lost}. Set "
             "train_sft.turns to last, or take a policy (or models.policy.chat_template) whose template keeps what it "
             "has written."
         )

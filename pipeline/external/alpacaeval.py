@@ -73,7 +73,9 @@ def evaluate_outputs(
     ours, theirs = (_by_instruction(rows, source) for rows, source in zip((outputs, baseline), sources, strict=True))
     shared = [instruction for instruction in ours if instruction in theirs]
     if not shared:
-        raise PipelineError(f"{sources[0]} and {sources[1]} have no instruction in common.")
+        raise PipelineError(
+            f"{sources[0]} and {sources[1]} have no instruction in common. Both have to answer the same ones."
+        )
     pairs = [(theirs[instruction], ours[instruction]) for instruction in shared]
     texts = [
         scorer.writer.write([Message("user", instruction)], output)

@@ -27,7 +27,7 @@ def run_that_wrote(store: Store, journal: Path, path: str, md5: str) -> Any:
     for other in sorted(journal.parent.glob("*.jsonl")):
         # also if the store has a part of the run already
         if other != journal and _wrote(other, path, md5):
-            raise PipelineError(f"the run {other.stem}, to which this one adds, has to be uploaded first")
+            raise PipelineError(f"the run {other.stem}, to which this one adds, has to be uploaded first: `make sync`")
     return store.run_that_wrote(path, md5)
 
 
