@@ -14,7 +14,7 @@ from pipeline.plan.models import PlannedModels
 
 @dataclass(frozen=True)
 class Labours:
-    """What each stage of one run computes."""
+    """Of one run."""
 
     params: Params
     models: PlannedModels
@@ -44,7 +44,7 @@ class Labours:
         return labour
 
     def reward(self) -> Labour:
-        """Training of the reward model: both sides of each pair, every epoch, and validation pairs once."""
+        """Both sides of each pair, every epoch, and validation pairs once."""
         settings, pairs = self.params.train_reward, self.amounts.pairs["train"]
         labour, size = Labour(), self.models.scorer.size
         tokens, length = self._scored_pair(pairs)
@@ -64,7 +64,7 @@ class Labours:
         return 2 * length, length
 
     def reward_evaluation(self) -> Labour:
-        """Evaluation of a reward model: both sides of test and validation pairs, and some of them alone."""
+        """Both sides of test and validation pairs, and some of them alone."""
         labour = Labour()
         count = sum(self.amounts.pairs[split].count for split in ("test", "validation"))
         pairs = self.amounts.pairs["test"]
