@@ -20,7 +20,7 @@ _GIB = 2**30
 CARDS = (24, 48, 80)
 """GB, as their makers count."""
 _FREE = 0.95
-"""Of a card, what its driver and the screen leave."""
+"""Share of a card that its driver and the screen leave."""
 HALF = 512
 """Tokens of a prompt and of a response."""
 
@@ -50,7 +50,8 @@ def works(params: Params, config: LlamaConfig, **changes: str) -> dict[str, Work
     """Trainings of 1,024-token conversations; PPO's reward model is of the policy's size.
 
     Args:
-        changes: of the fine-tuning (`method`, `quantization`) and of `optimizer`; the default is LoRA in bf16.
+        changes: other values of the fine-tuning (`method`, `quantization`) and of `optimizer`; the default is LoRA in
+            bf16.
     """
     optimizer = {"optimizer": changes.pop("optimizer", "adamw")}
     finetuning = params.train_sft.finetuning.model_copy(update={"method": "lora", **changes})
@@ -63,13 +64,13 @@ def works(params: Params, config: LlamaConfig, **changes: str) -> dict[str, Work
     text, pair = Example.of_text(HALF, HALF), Example.of_pair(HALF, HALF, HALF)
     scored = Example.of_pair(HALF, HALF, HALF, writes=False)
     few = ppo.model_copy(update={"rollout_batch_size": 32})
-    sizes: dict[str, Any] = {"section": "optimize.ppo", "prompts": [HALF] * 64, "new_tokens": HALF}
+    prompts = [HALF] * 64
     return {
         "SFT": sft_work(config, sft, [text] * 64),
         "reward model": reward_work(config, reward, [scored] * 64),
         "DPO": dpo_work(config, dpo, [pair] * 64),
-        "PPO": ppo_work(config, config, ppo, **sizes),
-        "PPO, 32 episodes": ppo_work(config, config, few, **sizes),
+        "PPO": ppo_work(config, config, ppo, prompts=prompts, new_tokens=HALF),
+        "PPO, 32 episodes": ppo_work(config, config, few, prompts=prompts, new_tokens=HALF),
     }
 
 

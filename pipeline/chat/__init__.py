@@ -1,1 +1,1 @@
-"""A policy beside the SFT policy in the terminal, and votes on the two where they are asked for blindly."""
+"""A policy and the SFT policy side by side in the terminal, by name, or blindly with votes."""

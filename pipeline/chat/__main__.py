@@ -33,10 +33,10 @@ def main() -> None:
         prog="python -m pipeline.chat", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("policy", help="a policy of artifacts/release: dpo, ppo")
-    parser.add_argument("--beside", default="sft", metavar="POLICY", help="the other one, default sft")
-    parser.add_argument("--blind", action="store_true", help="without names, in random order, with a vote")
+    parser.add_argument("--beside", default="sft", metavar="POLICY", help="the other policy, default sft")
+    parser.add_argument("--blind", action="store_true", help="hide the names, shuffle the answers, and ask for a vote")
     parser.add_argument("--annotator", metavar="NAME", help="who votes; it names the vote file")
-    parser.add_argument("--seed", type=int, default=0, help="of samples, order and prompts, default 0")
+    parser.add_argument("--seed", type=int, default=0, help="seed of samples, order and prompts, default 0")
     arguments = parser.parse_args()
     set_environment()
     try:
@@ -48,10 +48,10 @@ def main() -> None:
 
 
 def talk(root: Path, arguments: argparse.Namespace) -> None:
-    """Load both and read lines; at the end say how often which was better.
+    """Load both policies and hold the conversation; at the end print how many votes each got.
 
     Raises:
-        PipelineError: there is no such policy, no name to vote under, or the vote file is in use.
+        PipelineError: a policy is not released, the annotator has no name, or the vote file is in use.
     """
     names = (arguments.policy, arguments.beside)
     if names[0] == names[1] or "reward_model" in names:
@@ -84,13 +84,13 @@ def talk(root: Path, arguments: argparse.Namespace) -> None:
 
 
 USE = (
-    "Those on prompts of the data count with collect_preferences.source: labelled; those on prompts that you typed "
-    "where data.source names the file, too."
+    "Votes on prompts of the data count with collect_preferences.source: labelled; votes on prompts that you typed "
+    "count only where data.source names the file."
 )
 
 
 def data_prompts(root: Path, seed: int) -> Iterator[str]:
-    """Training prompts in random order; none where there are no data."""
+    """The training prompts in random order; none where prepare_data has not run."""
     if (root / PROMPTS).is_file():
         prompts = [str(row["prompt"]) for row in read_records(root / PROMPTS, fields=("prompt",))]
         random.Random(seed_for(seed, "chat/prompts")).shuffle(prompts)

@@ -19,7 +19,7 @@ _CHOICES = {"1": "a", "2": "b", "t": "tie", "s": "skip"}
 
 
 class Answers(Protocol):
-    """What a speaker is asked for."""
+    """What a conversation needs of a policy; see `Speaker`."""
 
     @property
     def has_turns(self) -> bool: ...
@@ -30,7 +30,7 @@ class Answers(Protocol):
 
 
 class Conversation:
-    """Reads lines until there are none."""
+    """Reads the lines of a person, and writes the answers of two policies to each."""
 
     def __init__(
         self,
@@ -47,18 +47,18 @@ class Conversation:
 
         Args:
             ask: shows a text and returns a line; EOFError ends.
-            prompts: of the data, for whoever has no question.
-            votes: where votes go; without it names are shown and nothing is asked.
+            prompts: prompts of the data, of which Enter alone takes the next.
+            votes: the file of the votes; None shows the names and asks for no vote.
         """
         self._speakers, self._ask, self._write, self._prompts = speakers, ask, write, prompts
         self._seed, self._votes, self._annotator = seed, votes, annotator
         self._turns: list[Message] = []
         self._number = 0
         self.tally: Counter[str] = Counter()
-        """Votes by the name that won, tie or skip."""
+        """How many votes each name, `tie` and `skip` got."""
 
     def run(self) -> None:
-        """Until /quit, or the end of the input."""
+        """Read lines until /quit or the end of the input."""
         self._write(f"{HELP}\n")
         try:
             while (line := self._ask("\n> ").strip()) != "/quit":
@@ -89,7 +89,7 @@ class Conversation:
             self._turns.append(Message("assistant", kept.text.strip()))
 
     def _answers(self, identity: str, prompt: str) -> list[Continuation]:
-        """In the order of the speakers; a blind reader sees them in the order of the item."""
+        """The answers in the order of the speakers; a blind reader sees them in the order of the item."""
         names = list(self._speakers)
         shown = names if self._votes is None or self._order(identity) == "ab" else names[::-1]
         said = {}

@@ -21,7 +21,7 @@ Write = Callable[[str], object]
 
 
 class Speaker:
-    """A folder of artifacts/release, with the template and the sampling that it tells."""
+    """A policy of artifacts/release, with the chat template and the sampling that its folder names."""
 
     def __init__(self, folder: Path, compute: Compute) -> None:
         self._tokenizer = load_tokenizer(folder)
@@ -29,23 +29,23 @@ class Speaker:
         self._network: Any = load_network(folder, replace(compute, attention="sdpa"), finetuning=None)
         self._network.to(compute.device)
         self._settings = GenerationConfig.from_pretrained(folder)
-        # a release may add BOS to a template; in texts of training it is no text
+        # a release may add BOS to the template; in the training texts it is a token and no text
         added = template_hash(own_template(folder)) != read_text_format(folder / FILE).template
         self._bos = str(self._tokenizer.bos_token or "") if added else ""
 
     def prompt(self, turns: list[Message]) -> str:
-        """The text that it answers to, as in training."""
+        """The conversation as a prompt, written as in training."""
         chat = [{"role": turn.role, "content": turn.content} for turn in turns]
         text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         return str(text).removeprefix(self._bos)
 
     @property
     def has_turns(self) -> bool:
-        """Whether it was trained on conversations, and not on texts that go on."""
+        """Whether the policy was trained on conversations, and not on texts to continue."""
         return self.prompt([Message("user", "?")]) != "?"
 
     def answer(self, prompt: str, *, seed: int, write: Write) -> Continuation:
-        """Sample a response, and write each word when it is there."""
+        """Sample a response, and write each word as soon as it is complete."""
         ids = torch.tensor([tokenize_prompt(self._tokenizer, prompt)], device=self._network.device)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -60,7 +60,7 @@ class Speaker:
 
 
 class _Words(TextStreamer):
-    """What `generate` says, to any place."""
+    """Hands each word of `generate` to a function."""
 
     def __init__(self, tokenizer: Any, write: Write) -> None:
         super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)

@@ -25,18 +25,18 @@ class Table:
 
 @dataclass
 class Findings:
-    """What all parts of a check have found, in the order in which they look."""
+    """What the parts of a check have found, in their order."""
 
     tables: list[Table] = field(default_factory=list)
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
     def error(self, message: str, key: str | None = None, value: Any = None) -> None:
-        """Add what stops the run, at once or after hours."""
+        """Add a problem that stops the run, with the parameter that is the cause and a value for it."""
         self.errors.append(Problem(message, key, value))
 
     def warning(self, message: str, key: str | None = None, value: Any = None) -> None:
-        """Add what makes a run worth less than it could be."""
+        """Add a problem that makes the run worth less than it could be, otherwise as `error`."""
         self.warnings.append(Problem(message, key, value))
 
     @contextmanager

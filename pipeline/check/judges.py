@@ -1,4 +1,4 @@
-"""Whether the judge can be asked."""
+"""Whether a chat judge can be asked."""
 
 import os
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ _LOCAL = ("localhost", "127.", "0.0.0.0", "::1", "10.", "192.168.")
 
 
 def check_judge(settings: Settings, findings: Findings) -> None:
-    """The key and the prompt of a chat judge; no request is sent."""
+    """Check the key and the prompt of a chat judge; no request is sent."""
     if "chat" not in (settings.judge_kind, settings.second_judge):
         return
     with findings.collecting():

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.check.findings import Findings, Table
-from pipeline.check.models import Readers
+from pipeline.check.models import Readers, count_tokens
 from pipeline.check.settings import Settings
 from pipeline.check.sft import is_trained
 from pipeline.check.sources import ReadData
@@ -17,9 +17,9 @@ from pipeline.preferences.pair import SIDES, PreferencePair
 from pipeline.validation.thresholds import KEPT, limit_that_keeps
 
 _MOST_TEXTS = 2_000
-"""Texts that are measured of each kind; of more, every second, third, ..."""
+"""The most texts of each kind that are measured; of more, every second, third, ..."""
 _MANY = 0.5
-"""Share beyond a limit from which on a run makes no sense."""
+"""Share of texts above a limit from which on this is an error and no warning."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Measured:
     """What sets the limit: a parameter, or the model that has no more positions."""
     limit: int
     fate: str
-    """What happens to those beyond."""
+    """What happens to texts above the limit."""
     most: int | None
-    """The longest that the model can read at all."""
+    """The most tokens that the model can read at all; None is no limit."""
 
     @property
     def beyond(self) -> float:
@@ -45,7 +45,7 @@ class Measured:
 def check_lengths(
     data: ReadData, pairs: Sequence[PreferencePair], readers: Readers, settings: Settings, findings: Findings
 ) -> None:
-    """Measure, tell, and advise the number that keeps 95 %."""
+    """Measure the lengths, add their table, and advise limits that keep 95 % of the texts whole."""
     measured = [one for one in _measure(data, pairs, readers, settings) if one.lengths]
     findings.tables.append(Table("Lengths in tokens", _HEADER, [_row(one) for one in measured]))
     for one in measured:
@@ -73,7 +73,7 @@ def _advise(one: Measured, findings: Findings) -> None:
     if advised <= one.limit:
         findings.warning(
             f"{one.beyond:.0%} of the {one.what} have more than {one.limit:,} tokens and will be {one.fate}: the model "
-            "reads no more. Another one may.",
+            "reads no more. Take one that reads more, or shorter texts.",
             "models.reward_backbone.source" if one.key.startswith("train_reward") else "models.policy.source",
         )
         return
@@ -92,13 +92,13 @@ def _measure(
     lengths, policy, most = settings.lengths, readers.policy, readers.positions
     if is_trained(data, settings):
         texts = _some(data.prepared.texts["train"])
-        sft = [length + 1 for length in _tokens(policy, [row["prompt"] + row["response"] for row in texts])]
+        sft = [length + 1 for length in count_tokens(policy, [row["prompt"] + row["response"] for row in texts])]
         yield Measured("SFT texts", sft, "train_sft.max_length", lengths.sft, "cut", most)
     if settings.collect.source == "sampled":
         rows = _some([row for split in ("train", "validation", "test") for row in data.prepared.prompts[split]])
         prompts, new, what = [row["prompt"] for row in rows], lengths.new_tokens, "prompts with a sampled response"
-        pair_lengths = [length + new for length in _tokens(policy, prompts)]
-        reward = [length + new for length in _tokens(readers.reward, prompts)]
+        pair_lengths = [length + new for length in count_tokens(policy, prompts)]
+        reward = [length + new for length in count_tokens(readers.reward, prompts)]
         if settings.contract.max_tokens is not None:
             limit = settings.contract.max_tokens
             yield Measured(what, pair_lengths, "validate_preferences.max_tokens", limit, "dropped", most)
@@ -117,7 +117,7 @@ def _measure(
         )  # fmt: skip
     prompts = [row["prompt"] for row in _some(data.prepared.prompts["evaluation"])]
     if most is not None:
-        kept = kept_prompts(_tokens(policy, prompts), lengths.prompt_tokens)
+        kept = kept_prompts(count_tokens(policy, prompts), lengths.prompt_tokens)
         sampled = [length + lengths.new_tokens for length in kept]
         what = f"evaluation prompts and {lengths.new_tokens:,} new tokens"
         yield Measured(what, sampled, "models.policy.source", most, "unreadable", most)
@@ -127,14 +127,8 @@ def _some(rows: Sequence[Any]) -> Sequence[Any]:
     return rows[:: -(-len(rows) // _MOST_TEXTS) or 1]
 
 
-def _tokens(tokenizer: PreTrainedTokenizerBase | None, texts: Sequence[str]) -> list[int]:
-    if tokenizer is None or not texts:
-        return []
-    return [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
-
-
-def _longer(tokenizer: PreTrainedTokenizerBase | None, sides: Sequence[Sequence[str]], *, ended: int = 0) -> list[int]:
-    counted = [_tokens(tokenizer, texts) for texts in sides]
+def _longer(tokenizer: PreTrainedTokenizerBase, sides: Sequence[Sequence[str]], *, ended: int = 0) -> list[int]:
+    counted = [count_tokens(tokenizer, texts) for texts in sides]
     return [ended + max(pair) for pair in zip(*counted, strict=True)]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.check.findings import Findings, Table
-from pipeline.check.models import Readers
+from pipeline.check.models import Readers, count_tokens
 from pipeline.check.settings import Settings
 from pipeline.check.sft import is_trained
 from pipeline.check.sources import ReadData
@@ -33,11 +33,11 @@ def check_memory(
     """Estimate the peak of every training, and name what to change where it is more than there is.
 
     Args:
-        data: that is trained on.
-        pairs: those that are known before a policy has written any.
-        readers: of the texts.
-        settings: of the run.
-        findings: get a table, a warning for what may not fit, and an error for what cannot.
+        data: the rows that are trained on.
+        pairs: the pairs that are known before a policy has written any.
+        readers: the tokenizers and configs of the models.
+        settings: the parameters of the run.
+        findings: gets a table, a warning for each training that may not fit, and an error for each that cannot.
     """
     with findings.collecting():
         conditions = Conditions.of(settings.runtime)
@@ -96,7 +96,7 @@ def _texts(rows: Sequence[TextRow], policy: PreTrainedTokenizerBase, limit: int,
     # what follows the first answer is a response where all turns are learned
     cuts = [row["turns"][0][0] if turns == "all" and row.get("turns") else len(row["prompt"]) for row in rows]
     prompts, responses = (
-        _tokens(policy, texts)
+        count_tokens(policy, texts)
         for texts in (
             [row["prompt"][:cut] for row, cut in zip(rows, cuts, strict=True)],
             [row["prompt"][cut:] + row["response"] for row, cut in zip(rows, cuts, strict=True)],
@@ -116,7 +116,7 @@ def _scored(
     *,
     end: str | None,
 ) -> list[Example]:
-    """Pairs as the reward model reads them; of a pair that is yet to be sampled, responses have the full length.
+    """Pairs as the reward model reads them; responses that are yet to be sampled have the full length.
 
     Args:
         end: what the chat template writes behind a response, where one writes the texts.
@@ -146,13 +146,7 @@ def _compared(
     else:
         pairs = largest(known, lambda pair: len(pair.prompt) + sum(pair.lengths))
         texts = zip(*((pair.prompt, pair.chosen, pair.rejected) for pair in pairs), strict=True)
-        counts = zip(*(_tokens(policy, of_field) for of_field in texts), strict=True)
+        counts = zip(*(count_tokens(policy, of_field) for of_field in texts), strict=True)
         sizes = [(prompt, one + 1, other + 1) for prompt, one, other in counts]
     limit = settings.lengths.reference
     return [Example.of_pair(*size) for size in sizes if size[0] + max(size[1:]) <= limit]
-
-
-def _tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
-    if not texts:
-        return []
-    return [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]

@@ -1,6 +1,7 @@
-"""Models that a run names: are they there, and do they fit together? Weights are not loaded."""
+"""Whether the models that a run names exist and fit together; their weights are not loaded."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,18 @@ from pipeline.models.text_length import longest_text
 from pipeline.params.base import ModelSource
 
 _CHECKPOINTS, _ADAPTERS = 6, 0.5
-"""How much of its weights the checkpoints of a policy take, trained in full or with adapters of a usual rank."""
+"""Disk space of the checkpoints of a policy, in sizes of its weights: trained in full, and with usual adapters."""
 
 
 @dataclass(frozen=True)
 class Readers:
-    """The tokenizers and configs of the models that read the texts, as far as they could be loaded."""
+    """The tokenizers and configs of the policy and the reward model, which read the texts."""
 
     policy: PreTrainedTokenizerBase
     folder: Path
     """A folder with the policy's tokenizer, as artifacts/models/policy will have it."""
     config: Any
-    """Of the policy."""
+    """The config of the policy."""
     reward: PreTrainedTokenizerBase
     reward_config: Any
 
@@ -44,12 +45,12 @@ def check_models(settings: Settings, findings: Findings, scratch: Path) -> Reade
     """Look for every model, and load the tokenizers.
 
     Args:
-        settings: of the run.
-        findings: get what is wrong.
+        settings: the parameters of the run.
+        findings: gets what is wrong.
         scratch: a folder for the policy's tokenizer.
 
     Returns:
-        None where the policy cannot be found.
+        None where a model cannot be found or read.
     """
     before = len(findings.errors)
     for key, model in _named(settings):
@@ -64,6 +65,13 @@ def check_models(settings: Settings, findings: Findings, scratch: Path) -> Reade
         _check_stop_tokens(settings, readers, findings)
         _check_space(settings, findings)
     return readers
+
+
+def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
+    """The number of tokens of each text, without special tokens around it."""
+    if not texts:
+        return []
+    return [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
 
 
 def _named(settings: Settings) -> list[tuple[str, ModelSource]]:

@@ -1,4 +1,4 @@
-"""Pairs that are known before a policy has written anything, held against the real contract."""
+"""Checks pairs that are known before a policy has written anything against the contract."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,20 +20,20 @@ from pipeline.validation.reasons import REASONS
 from pipeline.validation.thresholds import threshold_problems
 
 MOST_PAIRS = 5_000
-"""Pairs that the contract is tried on; of more, every second, third, ..."""
+"""The most pairs that the contract is tried on; of more, every second, third, ..."""
 
 
 def check_pairs(
     data: ReadData, readers: Readers, settings: Settings, findings: Findings, *, counted: bool
 ) -> list[PreferencePair]:
-    """Hold the pairs against the contract.
+    """Check the known pairs against the contract.
 
     Args:
-        data: with the pairs.
-        readers: of the texts.
-        settings: of the run.
-        findings: get what is wrong.
-        counted: how many pairs there are is not known to be wrong; otherwise too few are no error of their own.
+        data: the rows that were read, with the pairs.
+        readers: the tokenizers and configs of the models.
+        settings: the parameters of the run.
+        findings: gets what is wrong.
+        counted: the number of pairs can be relied on; if not, too few pairs are no error of their own.
 
     Returns:
         The pairs that are fit for training but perhaps too long; none where the policy has to write them first.

@@ -1,4 +1,4 @@
-"""The whole check: first what is named, then what it holds, then whether it fits: limits and memory."""
+"""The whole check: sources, models and judge, then the rows and pairs, then lengths and memory."""
 
 from pathlib import Path
 
@@ -21,8 +21,8 @@ def check_project(settings: Settings, root: Path, scratch: Path) -> Findings:
     """Look at everything that can be known before a model is trained.
 
     Args:
-        settings: of the run.
-        root: of the project.
+        settings: the parameters of the run.
+        root: the folder of the project.
         scratch: a folder for the policy's tokenizer.
     """
     findings = Findings()

@@ -1,4 +1,4 @@
-"""Whether finished reward models can read the chats: by their own templates, where those are not the policy's."""
+"""Whether finished reward models can read the chats, where their chat templates are not the policy's."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,11 +16,11 @@ from pipeline.params.base import ModelSource
 from pipeline.reading.chats import Message
 
 _MOST_CHATS = 500
-"""Chats that are written anew; of more, every second, third, ..."""
+"""The most chats that are written anew; of more, every second, third, ..."""
 
 
 def check_reward_chats(data: ReadData, readers: Readers, settings: Settings, findings: Findings) -> None:
-    """Say what the models' templates make of the chats, before they are fetched and everything before it has run."""
+    """Add an error for each finished reward model whose own template refuses a chat."""
     style = data.style
     if style.template_hash is None or not style.written:
         return
@@ -39,7 +39,7 @@ def check_reward_chats(data: ReadData, readers: Readers, settings: Settings, fin
 def _finished(
     readers: Readers, settings: Settings, findings: Findings
 ) -> Iterator[tuple[str, str, PreTrainedTokenizerBase]]:
-    """Key, what a sentence begins with, and tokenizer of every reward model that is not trained here."""
+    """Key, beginning of the messages, and tokenizer of each reward model that is not trained here."""
     if settings.models.reward_backbone.is_reward_model:
         yield "models.reward_backbone.source", "", readers.reward
     named: list[tuple[str, str, ModelSource]] = [

@@ -69,7 +69,7 @@ class PpoSizes:
 
 @dataclass(frozen=True)
 class Trainings:
-    """The sizes of all trainings, of methods that are not run, too."""
+    """The sizes of all trainings, including those of methods that are not run."""
 
     sft: SupervisedSizes
     reward: SupervisedSizes
@@ -105,7 +105,7 @@ class Settings:
 
 
 def settings_of(params: Params) -> Settings:
-    """Take them key by key, as dvc.yaml declares them: a change of another key, a learning rate, repeats no check."""
+    """The settings, key by key as dvc.yaml declares them: a change of another key, a learning rate, needs no check."""
     sft, reward, dpo = params.train_sft, params.train_reward, params.optimize.dpo
     return Settings(
         seed=params.seed,

@@ -1,4 +1,4 @@
-"""Whether the policy is trained on texts before it meets preferences, and on which of their turns."""
+"""Whether SFT trains the policy, and on which turns."""
 
 from pipeline.check.findings import Findings
 from pipeline.check.settings import Settings
@@ -18,13 +18,13 @@ def _reason(data: ReadData, settings: Settings) -> str | None:
 
 
 def check_sft(data: ReadData, settings: Settings, findings: Findings) -> None:
-    """Say where a policy goes on as it is without being told to, and which turns cannot be learned."""
+    """Warn where `train_sft.skip: auto` skips SFT, and add an error where turns cannot be learned."""
     rows = data.prepared.texts["train"]
     reason = _reason(data, settings)
     if reason is not None:
         if rows and settings.sft_skip == "auto":
             findings.warning(
-                f"{reason}: it goes on without SFT. A base model that brings a template, too, needs it.",
+                f"{reason}: the policy is used without SFT. A base model, which may bring a template, too, needs SFT.",
                 "train_sft.skip",
                 "false",
             )
@@ -33,5 +33,5 @@ def check_sft(data: ReadData, settings: Settings, findings: Findings) -> None:
         lost = next(((row["id"], why) for row in rows if (why := why_lost(row, data.style.end_of_turn))), None)
         if lost is not None:
             findings.error(
-                f"of text {lost[0]} the earlier answers cannot be learned: {lost[1]}.", "train_sft.turns", "last"
+                f"the earlier answers of text {lost[0]} cannot be learned: {lost[1]}.", "train_sft.turns", "last"
             )

@@ -1,4 +1,4 @@
-"""Splits that get too few: how many exactly, since a hash draws them, and the share or limit that gives enough."""
+"""Splits that get too few prompts or pairs: how many a hash gives them, and the share or limit that gives enough."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,21 +16,21 @@ from pipeline.preferences.voted import labelled_pairs, read_ballots
 
 LABELS = Path("data/labels")
 _MOST_RECORDS = 5_000
-"""Of which other shares are tried out; splits of more are short by no draw."""
+"""The most records for which other shares are tried; with more, no split is short by the chance of a hash."""
 _STEP = 0.01
 
 Count = Callable[[Uses], Mapping[str, int]]
 
 
 def count_prompts(uses: Uses) -> Counter[str]:
-    """Prompts of each split, of which a sampled run gets one pair each at most."""
+    """How many prompts each split has; in a sampled run each gives one pair at most."""
     return Counter({split: len(rows) for split, rows in uses.prompts().items()})
 
 
 def counting_pairs(settings: Settings, refused: set[str]) -> Count:
-    """Given pairs, or those that people voted for, of each split, without those that the contract refuses.
+    """A function that counts the given or voted pairs of each split, without those that the contract refused.
 
-    With other shares come pairs that were not held against it, because no split of pairs had them.
+    Other shares bring in pairs that were not checked against the contract, and these are counted.
     """
     if settings.collect.source == "given":
         return lambda uses: Counter(split for split, record in uses.paired() if record["id"] not in refused)
@@ -45,14 +45,14 @@ def counting_pairs(settings: Settings, refused: set[str]) -> Count:
 
 
 def report_short_splits(data: ReadData, settings: Settings, findings: Findings, *, what: str, count: Count) -> None:
-    """An error for each split with fewer than `validate_preferences.min_pairs`, with what to change.
+    """Add an error for each split with fewer than `validate_preferences.min_pairs`, with what to change.
 
     Args:
         data: all rows of the sources.
-        settings: of the run.
-        findings: get the errors.
-        what: is counted, in words.
-        count: counts it.
+        settings: the parameters of the run.
+        findings: gets the errors.
+        what: what is counted, in words.
+        count: counts it in each split.
     """
     need, now = settings.contract.min_pairs, count(data.prepared.uses)
     short = [split for split in PAIR_SPLITS if now[split] < need]
@@ -86,9 +86,10 @@ def _share(data: ReadData, split: str) -> float:
 def _larger_shares(
     data: ReadData, settings: Settings, count: Count
 ) -> tuple[dict[str, float], Mapping[str, int]] | None:
-    """Shares that give each split enough, raised step by step where one is short, and what each then gets.
+    """Shares that give each split enough, and what each split then gets; None where none were found.
 
-    The open ones divide the rest; where none is open, the largest gives what the others get. None where there are none.
+    The share of a split that is short is raised step by step. Open shares divide the rest; where none is open, the
+    largest share gives what the others get.
     """
     if len(data.prepared.fates) > _MOST_RECORDS:
         return None

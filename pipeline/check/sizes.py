@@ -11,13 +11,13 @@ from pipeline.data.leakage import advise_of_leaks
 from pipeline.data.splits import SPLITS
 
 _SPARE = 1.5
-"""Prompts for each pair that is needed, below which ties may leave too few."""
+"""Prompts for each needed pair; with fewer, ties may leave too few pairs."""
 _USEFUL = 50
-"""Prompts or pairs, below which an interval says little."""
+"""Prompts or pairs of a split; with fewer, an interval says little."""
 
 
 def check_sizes(data: ReadData, settings: Settings, findings: Findings) -> bool:
-    """Prompts, pairs, texts and labels against what the stages need; False where there are too few prompts to split."""
+    """Check that the stages get enough prompts, texts and labels; False where there are too few prompts to split."""
     prompts = {split: data.estimate(len(rows)) for split, rows in data.prepared.prompts.items()}
     empty = [split for split, count in prompts.items() if not count]
     if empty and data.prepared.different_prompts < len(SPLITS):
@@ -91,7 +91,7 @@ def _check_judge_labels(data: ReadData, settings: Settings, findings: Findings) 
 
 
 def _check_enough_for_pairs(data: ReadData, prompts: dict[str, int], settings: Settings, findings: Findings) -> None:
-    """Each prompt gives one pair at most."""
+    """Check that enough prompts give a pair: each gives one at most, and none where its samples tie."""
     need = settings.contract.min_pairs
     if data.whole == 1 and all(prompts.values()):
         report_short_splits(data, settings, findings, what="prompts, each of one pair at most", count=count_prompts)

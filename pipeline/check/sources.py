@@ -1,4 +1,4 @@
-"""The data of a run: what it is, what becomes of its rows, and whether each use gets enough."""
+"""The data of a run: the format of each source, and what becomes of its rows."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.check.findings import Findings, Table
 from pipeline.check.settings import Settings
+from pipeline.data.fates import dropped_reason, raw_rows_of
 from pipeline.data.intake import Intake, open_sources, read_sources
 from pipeline.data.leakage import LEAKED
 from pipeline.data.preparation import PreparedData
@@ -17,9 +18,9 @@ from pipeline.reading.reasons import advise_reason
 from pipeline.reading.styles import Style
 
 MOST_ROWS = 50_000
-"""Rows that are read; of more, blocks from all over the sources."""
+"""The most rows that are read; of more, blocks from all over the sources."""
 MOST_CHARACTERS = 50_000_000
-"""Characters of those rows, estimated by the mean of a few."""
+"""The most characters of the rows that are read, estimated by the mean of a few rows."""
 _WEIGHED = 50
 _SHOWN_SOURCES = 12
 _SHOWN_CHARACTERS = 200
@@ -27,22 +28,22 @@ _SHOWN_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class ReadData:
-    """What the rows that were read became."""
+    """The rows that were read, and what became of them."""
 
     intake: Intake
     prepared: PreparedData
     style: Style
     whole: float
-    """How many rows of the sources each of them stands for; 1 where all were read."""
+    """How many rows of the sources each row that was read stands for; 1 where all were read."""
     lossy: bool
-    """So many rows are dropped that this is an error; counts of what is left mean little until they are mended."""
+    """More rows are dropped than `data.max_dropped_share` allows; until that is mended, other counts mean little."""
 
     def estimate(self, count: int) -> int:
-        """The number among all rows that `count` among those that were read stands for."""
+        """How many of all rows there are, where `count` are among those that were read."""
         return round(count * self.whole)
 
     def count(self, number: int) -> str:
-        """The same as text, with "about" where not all rows were read."""
+        """The estimate as text, with "about" where not all rows were read."""
         return f"{number:,}" if self.whole == 1 else f"about {self.estimate(number):,}"
 
 
@@ -54,11 +55,11 @@ def check_sources(settings: Settings, findings: Findings) -> Intake | None:
 
 
 def read_data(intake: Intake, policy: Path, settings: Settings, findings: Findings) -> ReadData | None:
-    """Read the rows as prepare_data will; None where no row is used: all other problems would follow from that."""
+    """Read the rows as prepare_data will; None where no row is used, from which all other problems would follow."""
     with findings.collecting():
         prepared, style = read_sources(intake, policy, seed=settings.seed, at_most=_most_rows(intake))
         read = prepared.noted_rows
-        lossy = _dropped_share(prepared) > settings.data.max_dropped_share
+        lossy = prepared.dropped_share > settings.data.max_dropped_share
         data = ReadData(intake, prepared, style, intake.rows / read if read < intake.rows else 1.0, lossy)
         if data.whole > 1:
             findings.warning(
@@ -118,32 +119,25 @@ def _use_table(data: ReadData) -> Table:
     return Table("What would be used", ("split", "prompts or texts", "given pairs"), rows)
 
 
-def _dropped_share(prepared: PreparedData) -> float:
-    """The share of all entries that is dropped; one row may give several entries."""
-    return sum(fate["fate"].startswith("dropped.") for fate in prepared.fates) / max(1, len(prepared.fates))
-
-
 def _say_that_none_is_used(prepared: PreparedData, findings: Findings) -> None:
     fates = ", ".join(f"{count:,} {fate}" for fate, count in prepared.counts.most_common() if count)
     findings.error(f"no row of the sources is used: they are {fates}. Bring other rows.", "data.source")
 
 
 def _check_dropped(intake: Intake, prepared: PreparedData, settings: Settings, findings: Findings) -> None:
-    dropped = [fate for fate in prepared.fates if fate["fate"].startswith("dropped.")]
+    dropped = [(reason, fate) for fate in prepared.fates if (reason := dropped_reason(fate)) is not None]
     if not dropped:
         return
-    found = Counter(fate["fate"].removeprefix("dropped.") for fate in dropped)
-    rows = {source.name: source.rows for source in intake.sources}
-    table = []
-    for reason, count in found.most_common():
-        first = next(fate for fate in dropped if fate["fate"] == f"dropped.{reason}")
+    raw_row, table = raw_rows_of(intake.sources), []
+    for reason, count in Counter(reason for reason, _ in dropped).most_common():
+        first = next(fate for other, fate in dropped if other == reason)
         seen = first.get("seen") or "-"
-        shown = shorten(str(rows[first["source"]][first["row"] - 1]), _SHOWN_CHARACTERS)
+        shown = shorten(str(raw_row(first)), _SHOWN_CHARACTERS)
         place = f"row {first['row']} of {first['source']}"
         table.append([reason, f"{count:,}", place, seen, advise_reason(reason), shown])
     findings.tables.append(Table("Dropped rows", _DROPPED, table))
-    share, limit = _dropped_share(prepared), settings.data.max_dropped_share
-    for name, count in Counter(fate["source"] for fate in dropped).items():
+    share, limit = prepared.dropped_share, settings.data.max_dropped_share
+    for name, count in Counter(fate["source"] for _, fate in dropped).items():
         if share <= limit and (of_source := count / prepared.rows_of[name].total()) > limit:
             findings.warning(f"{of_source:.0%} of the rows of {name} are dropped (see the table).", "data.source")
     if share > limit:

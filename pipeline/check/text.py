@@ -1,4 +1,4 @@
-"""Findings as text, each with the line of params.yaml that is the cause."""
+"""Findings as text, each with the line of params.yaml to change."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _WIDEST_CELL = 60
 
 
 def render(findings: Findings, params_file: Path) -> str:
-    """Tables, errors, warnings and the result in one line."""
+    """The text of all findings: tables, errors, warnings, and the result in one line."""
     lines: list[str] = []
     for table in findings.tables:
         lines += _table(table)

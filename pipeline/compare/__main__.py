@@ -1,7 +1,7 @@
 """Compare runs of policies, in the terminal and as a page.
 
-    python -m pipeline.compare                        the runs that there are
-    python -m pipeline.compare RUN RUN [RUN ...]      side by side; differences are to the first
+    python -m pipeline.compare                        lists the runs
+    python -m pipeline.compare RUN RUN [RUN ...]      side by side; the others minus the first
 
 RUN is the beginning of a run's id, its name, `candidate` or `champion`, the name of an experiment of DVC, or
 EXPERIMENT/POLICY where that has several policies, such as wavy-gnat/dpo.
@@ -26,7 +26,7 @@ PAGE = Path("reports/compare.html")
 
 
 def write_page(comparison: Comparison, path: Path) -> None:
-    """The comparison as one HTML file."""
+    """Write the comparison as one HTML file."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -36,7 +36,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
 
 
 def main() -> None:
-    """Without runs, the list of them."""
+    """Print the comparison and write its page; without arguments, list the runs."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -51,7 +51,7 @@ def main() -> None:
             print(listed(finished_runs(store, experiment)))
             return
         if len(arguments.runs) == 1:
-            raise PipelineError("one run is no comparison: name two or more")
+            raise PipelineError("one run cannot be compared: name two or more")
         comparison = compare(select(store, experiment, arguments.runs))
         print(as_text(comparison))
         write_page(comparison, root / arguments.page)

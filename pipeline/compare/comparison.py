@@ -11,18 +11,18 @@ _METRICS = {
     "judge_score": 3, "win_rate_vs_sft": 3, "reward_score": 3, "kl_nats_per_sequence": 3, "perplexity_held_out": 2,
     "distinct_2": 3, "mean_response_tokens": 1, "cost/all_stages.seconds": 0,
 }  # fmt: skip
-"""What is shown, with its digits."""
+"""The metrics that are shown, with their digits."""
 _PAIRED = {"judge_score": "judge_score", "reward_score": "reward_score", "kl_nats_per_sequence": "kl_nats"}
-"""Metrics that are means over prompts, with the column of the samples that has the values."""
+"""Metrics that are means over prompts, each with the column of the samples that has the values."""
 _OF_NO_PROMPT = {"perplexity_held_out", "cost/all_stages.seconds"}
-"""Metrics that no prompt takes part in."""
+"""Metrics that do not depend on the evaluation prompts."""
 _RANGES: dict[str, Range] = {"judge_score": JUDGE_GAIN_RANGE}
-"""Of the differences of a column; the others have no limits."""
+"""The range of the differences of a column; differences of other columns have no limits."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line: a cell for each run, and a note such as `beyond chance` for each run but the first."""
+    """A row of the comparison: a cell for each run, and a note such as `beyond chance` for each run but the first."""
 
     name: str
     cells: list[str]
@@ -40,7 +40,7 @@ class Comparison:
 
 
 def compare(runs: Sequence[PolicyRun]) -> Comparison:
-    """Line the runs up."""
+    """Compare each run with the first one."""
     first, *others = runs
     remarks = [remark for other in others for remark in _remarks(first, other)]
     params = param_rows([run.params for run in runs])
@@ -61,7 +61,7 @@ def _metric_row(runs: Sequence[PolicyRun], key: str) -> Row:
 
 
 def _difference(first: PolicyRun, other: PolicyRun, key: str, digits: int) -> str:
-    """Other minus first, where both were measured alike; with a 95 % interval where each prompt has both values."""
+    """The other run minus the first, if both were measured alike; with a 95 % interval where both have samples."""
     if key not in first.metrics or key not in other.metrics:
         return ""
     if different := _incomparable(first, other, key):
@@ -78,7 +78,7 @@ def _difference(first: PolicyRun, other: PolicyRun, key: str, digits: int) -> st
 
 
 def _incomparable(first: PolicyRun, other: PolicyRun, key: str) -> list[str]:
-    """What keeps two values of a metric from being compared; empty where nothing does."""
+    """Why two values of a metric cannot be compared; empty where they can."""
     if key in _OF_NO_PROMPT:
         return other.measured_with.differences(first.measured_with, key)
     prompts = ["other prompts"] if _prompts_differ(first, other) else []
@@ -90,7 +90,7 @@ def _prompts_differ(first: PolicyRun, other: PolicyRun) -> bool:
 
 
 def _remarks(first: PolicyRun, other: PolicyRun) -> list[str]:
-    """What is to be known before the differences of two runs are read."""
+    """What a reader of the differences of two runs has to know first."""
     pair = f"{other.name} and {first.name}"
     remarks = []
     if not first.samples or not other.samples:
@@ -109,7 +109,7 @@ def _remarks(first: PolicyRun, other: PolicyRun) -> list[str]:
 
 
 def as_text(comparison: Comparison) -> str:
-    """For the terminal: parameters that differ, then results, each difference under its value."""
+    """The comparison for the terminal: parameters that differ, then results, each difference under its value."""
     runs = comparison.runs
     lines = [f"{chr(ord('A') + number)}  {run.run_id[:8]}  {run.name}" for number, run in enumerate(runs)]
     letters = [chr(ord("A") + number) for number in range(len(runs))]

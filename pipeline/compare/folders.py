@@ -1,4 +1,4 @@
-"""Policies as two working folders have them, lined up by method and seed; no MLflow is asked."""
+"""Compares the policies of two working folders by method and seed, from their reports and without MLflow."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _BESIDE = {
     "reward model: test pairs right": ("reward_model", "accuracy"),
     "pairs accepted": ("preferences", "accepted"),
 }
-"""Results that are of no policy, with their place in comparison.json."""
+"""Results of data and reward model, each with its section and key in comparison.json."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Changed:
 
     params: list[Row]
     policies: dict[str, Comparison]
-    """By name such as `dpo seed 0`, of those that both have."""
+    """By name such as `dpo seed 0`, the policies that both folders have."""
     beside: list[Row]
+    """Results of data and reward model."""
     flags: list[str]
     """Warnings that came or went."""
     remarks: list[str]
@@ -48,7 +49,7 @@ class _Folder:
 
 
 def compare_folders(base: Path, head: Path) -> Changed:
-    """What `head` has changed, where both have run `dvc repro` (or `dvc pull`).
+    """What differs in `head`, after `dvc repro` or `dvc pull` in both folders.
 
     Raises:
         PipelineError: a folder has no report.

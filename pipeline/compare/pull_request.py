@@ -4,8 +4,8 @@
     python -m pipeline.compare.pull_request BASE HEAD -o FILE    writes it
 
 Both folders have run `dvc repro`. Differences are HEAD minus BASE, with 95 % intervals that are paired by prompt where
-both sides answered the same prompts and were measured with the same judge, reward model and SFT policy; what was not
-is named, and has no difference.
+both sides answered the same prompts and were measured with the same judge, reward model and SFT policy. Results that
+were not are named, and have no difference.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Which runs are meant: by id, name, alias of the registered model, or experiment of DVC."""
+"""Finds runs by id, name, alias of the registered model, or DVC experiment."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class PolicyRun:
     metrics: Mapping[str, float]
     measured_with: MeasuredWith
     samples: Mapping[str, Mapping[str, Any]]
-    """Rows of its table of samples, by prompt id; empty where the run keeps none."""
+    """The rows of the table of samples, by prompt id; empty where the run keeps none."""
 
 
 def select(store: Store, experiment: str, texts: Sequence[str]) -> list[PolicyRun]:
-    """The runs that texts name, in their order.
+    """The runs that the texts name, in the order of the texts.
 
     Raises:
         PipelineError: a text names no run, or several.
@@ -45,7 +45,7 @@ def select(store: Store, experiment: str, texts: Sequence[str]) -> list[PolicyRu
 
 
 def finished_runs(store: Store, experiment: str) -> list[Any]:
-    """Runs of policies that have finished, the newest first."""
+    """The finished runs of policies, the newest first; none where the experiment does not exist."""
     known = store.client.get_experiment_by_name(experiment)
     if known is None:
         return []
@@ -71,7 +71,7 @@ def _meant(store: Store, experiment: str, runs: Sequence[Any], text: str) -> lis
         return by_id
     if by_name := [run for run in runs if run.info.run_name == text]:
         return by_name[:1]  # the newest of equal names
-    # nobody types a name with all that was varied
+    # nobody types the values of all varied parameters that a name has
     if by_beginning := {run.info.run_name: run for run in reversed(runs) if run.info.run_name.startswith(f"{text} · ")}:
         return list(by_beginning.values())
     named, _, policy = text.partition("/")

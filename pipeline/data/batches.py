@@ -1,17 +1,17 @@
-"""Rows that are worked on at once: so few that they fit into memory, however long they are."""
+"""Batches of rows that fit into memory, however long the rows are."""
 
 import numpy as np
 
 MOST_BYTES = 2**25
-"""Of the rows of a batch together, as they are on the disk; in memory they take several times as much."""
+"""Bytes of the rows of a batch together, as they are on the disk; in memory they take several times as much."""
 
 
 def batches_of(sizes: np.ndarray, *, rows: int) -> list[range]:
     """All positions in order, in batches of at most `rows` and MOST_BYTES; a row that is larger is alone.
 
     Args:
-        sizes: of each row, in bytes: (N,).
-        rows: at most so many in a batch.
+        sizes: bytes of each row: (N,).
+        rows: the most rows of a batch.
     """
     ends = np.cumsum(sizes, dtype=np.int64)
     found, start = [], 0

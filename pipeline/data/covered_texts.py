@@ -1,4 +1,4 @@
-"""Which texts are for the most part made of runs of words that another text has, too."""
+"""Texts that another text covers: most of their words stand in runs of words that the other has, too."""
 
 import re
 import unicodedata
@@ -11,23 +11,23 @@ from pipeline.data.word_trigrams import runs_of, trigram_hashes, words_of
 
 NO_HASHES = np.zeros(0, dtype=np.uint32)
 LONG = 30
-"""Words from which on no text of another origin covers a text by chance."""
+"""Words of a text that is long enough for no unrelated text to cover it by chance."""
 RUN, LONG_RUN = 3, 8
-"""Words of a run; of one that is no phrase."""
+"""Words of the shortest run that counts, and of one that is too long for a common phrase."""
 _UNSPACED = re.compile("([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
 """Letters of scripts without spaces, each of which counts as a word: Thai, Burmese, Khmer, Chinese, Japanese."""
 Words = list[bytes]
 
 
 def compared_words(text: str) -> Words:
-    """Words as they are compared: without punctuation, case, and the ways in which Unicode writes the same."""
+    """The words of a text as they are compared: without punctuation or case, and in one of the ways of Unicode."""
     if not text.isascii():
         text = _UNSPACED.sub(r" \1 ", unicodedata.normalize("NFKC", text).casefold())
     return words_of(text)
 
 
 def hashes_of(texts: Sequence[Words]) -> list[np.ndarray]:
-    """Of the trigrams of each text, in their order."""
+    """Hashes of the trigrams of each text, in their order: one array for each text."""
     filled = [words for words in texts if len(words) >= RUN]
     ends = np.cumsum([max(0, len(words) - RUN + 1) for words in texts])
     return np.split(trigram_hashes(filled) if filled else NO_HASHES, ends[:-1]) if texts else []
@@ -37,10 +37,10 @@ def covered_share(words: Sequence[bytes], own: np.ndarray, other: Sequence[bytes
     """Share of some words of a text that stand in runs of words that another text has, too.
 
     Args:
-        words: of the text.
+        words: the words of the text.
         own: which of them count: (words,) booleans, one of them true at least.
-        other: words of the other text.
-        run: words of the shortest run that counts.
+        other: the words of the other text.
+        run: the number of words in the shortest run that counts.
     """
     covered, seen = np.zeros(len(words), dtype=bool), runs_of(other, run)
     for at in range(len(words) - run + 1):
@@ -54,31 +54,31 @@ class Compared:
     """A text that may be covered by another."""
 
     number: int
-    """Of what it belongs to."""
+    """The number that the caller knows the text by."""
     words: Words
     own: np.ndarray
-    """Which words count, because they are not of a template: (words,) booleans."""
+    """Which words count; those of a template do not: (words,) booleans."""
 
     @property
     def run(self) -> int:
-        """Words of the shortest run of a whole text that counts: phrases of many a text cover a short one."""
+        """Words of the shortest run that counts in a whole text: common phrases would cover a short text."""
         return RUN if self.own.sum() >= LONG else LONG_RUN
 
 
 class CoveredTexts:
-    """Texts by their trigrams, without the most common ones of each.
+    """An index of texts by their trigrams, without the most common ones of each text.
 
     A trigram covers three words, so a text that is covered shares a third as many trigrams as it has words, times
-    the threshold, or more. Half as many, the most common ones, are left out of the index, and the others of that number
-    have to be met: common phrases then lead to no text, and every text that is covered is still found. Its memory is
-    that of the texts, and a hash that two trigrams share misleads nothing, because the words decide.
+    the threshold, or more. Half of that number, the most common ones, are left out of the index, and the other half has
+    to be met: common phrases then lead to no text, and every text that is covered is still found. The index takes as
+    much memory as the texts. Two trigrams with the same hash do no harm, because the words decide.
     """
 
     def __init__(self, texts: Sequence[Compared], template: np.ndarray, *, threshold: float) -> None:
         """Args:
-        texts: that may be covered.
-        template: hashes of trigrams that cover nothing that counts.
-        threshold: the share of their words from which on they are covered, in (0, 1].
+        texts: those that may be covered.
+        template: hashes of the trigrams of templates, which do not count.
+        threshold: the share of the words of a text, in (0, 1], from which on it is covered.
         """
         self._texts, self._threshold = texts, threshold
         of_each = [
@@ -106,12 +106,12 @@ class CoveredTexts:
     def find(
         self, others: Sequence[Words], *, whole: bool, asked: Callable[[int], bool] = lambda number: True
     ) -> Iterator[tuple[int, Compared, float]]:
-        """What others cover: the position of one of them, the text, and the share of its words.
+        """Each text that another one covers: the position of the other, the text, and the share of its words.
 
         Args:
-            others: words of each.
-            whole: they are whole texts, and no prompts, of which the phrases count, too.
-            asked: whether a text is still looked for, by its number.
+            others: the words of each other text.
+            whole: the others are whole texts, whose phrases would cover short texts; False for prompts.
+            asked: whether the text of a number is still looked for.
         """
         for at, owner in self._candidates(others, self._needed[int(whole)]):
             text = self._texts[owner]
@@ -122,11 +122,11 @@ class CoveredTexts:
                 yield at, text, share
 
     def _candidates(self, others: Sequence[Words], needed: np.ndarray) -> Iterator[tuple[int, int]]:
-        """Positions of others and texts that have as many trigrams in common as are needed, in the order of both."""
+        """Positions in `others` and in the index of texts that have enough trigrams in common, in the order of both."""
         joined, others_of, _ = _by_text(hashes_of(others))
         first = np.searchsorted(self._keys, joined, "left")
         counts = np.searchsorted(self._keys, joined, "right") - first
-        # the places in the index of all entries with each key
+        # the positions in the index of all entries with each key
         ahead = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         places = np.repeat(first, counts) + ahead
         pairs = np.repeat(others_of, counts) * max(1, len(needed)) + self._owners[places]
@@ -138,9 +138,9 @@ class CoveredTexts:
 
 
 def _by_text(hashes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The different hashes of each text, the position of the text, and how often it has them.
+    """The different hashes of each text, the position of their text, and how often the text has each.
 
-    A text that says one word a hundred times has one trigram, and not a hundred that meet a hundred of the next.
+    A text that says one word a hundred times has one trigram, and not a hundred that meet a hundred of another text.
     """
     numbers = np.repeat(np.arange(len(hashes), dtype=np.uint64), [len(each) for each in hashes])
     joined = np.concatenate([NO_HASHES, *hashes])

@@ -3,13 +3,14 @@
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Sequence
-from typing import NotRequired, TypedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
 from pipeline.data.raw_rows import Place
 from pipeline.data.views import View
+from pipeline.reading.sources import Source
 
 _NO_ID = 2**64 - 1
 
@@ -19,34 +20,46 @@ class Fate(TypedDict):
 
     source: str
     row: int
-    """Its number in the source, from 1."""
+    """Number of the row in its source, from 1."""
     id: str | None
-    """Of the record; None where it has no text."""
+    """Id of the record; None where the row has no text."""
     fate: str
     """`used.SPLIT`, `unused.SPLIT`, `unused.REASON` or `dropped.REASON`."""
     seen: NotRequired[str | None]
     """The values that are the cause, shortened."""
 
 
+def dropped_reason(fate: Fate) -> str | None:
+    """Why a raw row was dropped; None where it was not."""
+    kind, _, reason = fate["fate"].partition(".")
+    return reason if kind == "dropped" else None
+
+
+def raw_rows_of(sources: Sequence[Source]) -> Callable[[Fate], Any]:
+    """A function that gives the raw row of a fate, as its source has it."""
+    rows = {source.name: source.rows for source in sources}
+    return lambda fate: rows[fate["source"]][fate["row"] - 1]
+
+
 class Fates:
-    """Notes of raw rows and entries, of about 25 bytes each."""
+    """The fates of all raw rows and entries, in about 25 bytes each."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        """Entries by what became of them."""
+        """How many entries have each fate."""
         self.by_source: dict[str, Counter[str]] = {}
-        """The same for each source."""
+        """How many entries of each source have each fate."""
         self._sources: dict[str, int] = {}
         self._names: dict[str, int] = {}
         self._seen: dict[int, str] = {}
         self._source, self._row, self._id, self._fate = array("I"), array("Q"), array("Q"), array("H")
 
     def note(self, places: Sequence[Place], identity: int | None, fate: str, seen: str = "") -> None:
-        """Say what became of the raw rows of a record.
+        """Note what became of the raw rows of a record.
 
         Args:
-            places: of the record.
-            identity: its id as a number, None where it has no text.
+            places: the raw rows of the record.
+            identity: the id of the record as a number; None where it has no text.
             fate: used, unused or dropped, and why.
             seen: the values that are the cause, shortened.
         """
@@ -63,14 +76,14 @@ class Fates:
 
     @property
     def rows(self) -> int:
-        """Different raw rows that were noted."""
+        """Number of different raw rows with a fate."""
         return len(np.unique(np.array(self._source, dtype=np.uint64) << np.uint64(48) | np.array(self._row)))
 
     def in_order(self, sources: Sequence[str]) -> Sequence[Fate]:
-        """All of them, by source and row.
+        """All fates, by source and row.
 
         Args:
-            sources: all, in their order.
+            sources: the names of all sources, in their order.
         """
         ranks = np.array([sources.index(name) for name in self._sources], dtype=np.int64)
         # stable: what was noted first of a row comes first

@@ -1,4 +1,4 @@
-"""The sources of a run, opened and read: what prepare_data writes, and what is checked before it."""
+"""The sources of a run, opened and read, for prepare_data and for the check before it."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,28 +22,28 @@ _BLOCKS = 20
 
 @dataclass(frozen=True)
 class Intake:
-    """Open sources."""
+    """The sources of a run, opened, and what each of them is."""
 
     settings: Data
     sources: list[Source]
     resolved: list[Data]
-    """Of each source: its format and columns, and a number in each of its splits and limits."""
+    """The settings of each source, with its format and columns, and a number in each of its splits and limits."""
 
     @property
     def rows(self) -> int:
-        """Of all sources together."""
+        """Number of rows of all sources together."""
         return sum(len(source.rows) for source in self.sources)
 
 
 def open_sources(settings: Data, *, warn: Callable[[str], None] = print_warning) -> Intake:
-    """Find the files and data sets, and what each is.
+    """Find the files and data sets of `data.source`, and the format of each.
 
     Args:
         settings: `data` of the parameters.
-        warn: gets what was found and does not stop a run, a sentence each.
+        warn: called with a sentence for each defect that does not stop a run.
 
     Raises:
-        PipelineError: one is not there or cannot be read, fits no format, or not the coding that is declared.
+        PipelineError: a source is missing or cannot be read, fits no format, or breaks the declared coding of labels.
     """
     sources = load_sources(settings, warn=warn)
     resolved = prompts_by_file(sources, [detect_format(source, settings) for source in sources])
@@ -53,13 +53,13 @@ def open_sources(settings: Data, *, warn: Callable[[str], None] = print_warning)
 
 
 def tell_formats(intake: Intake) -> None:
-    """Say on the terminal what the sources are."""
+    """Say on the terminal which formats the sources have."""
     for found, files in Counter(map(describe_format, intake.resolved)).items():
         print(f"  format  {found}{f' ({files} files)' if files > 1 else ''}", flush=True)
 
 
 def warn_of_missing_categories(settings: Data, resolved: Sequence[Data]) -> None:
-    """Say where data.columns.category is in no source: rows then have the category that they would have without it."""
+    """Warn where no source has the column data.columns.category: rows then have the category of rows without one."""
     if settings.columns.category is not None and not any(data.columns.category for data in resolved):
         print(
             f"warning: no source has a column {settings.columns.category!r} (data.columns.category) that says the "
@@ -69,11 +69,11 @@ def warn_of_missing_categories(settings: Data, resolved: Sequence[Data]) -> None
 
 
 def other_shares(intake: Intake, splits: Mapping[str, float | None], limits: Mapping[str, int | None]) -> Data:
-    """What the sources would be divided by with other values of `data.splits` and `data.limits`.
+    """The shares and limits of all splits, with other values of `data.splits` and `data.limits`.
 
     Raises:
-        PipelineError: the shares leave something that no split takes.
-        ValueError: they do not add up.
+        PipelineError: the shares add up to less than 1, and no open split takes the rest.
+        ValueError: the shares add up to more than 1, or to less with no share left open.
     """
     changed = {"splits": Splits(**splits), "limits": Limits(**limits)}
     return fill_shares([data.model_copy(update=changed) for data in intake.resolved], rows=intake.rows)[0]
@@ -93,16 +93,16 @@ def read_sources(
     scratch: Path | None = None,
     processes: int = 1,
 ) -> tuple[PreparedData, Style]:
-    """All rows, written alike: once more from the first where texts turn out to stand beside chats.
+    """Read all rows; where some turn out to be chats and others texts, once more, with the texts written as chats.
 
     Args:
         intake: what `open_sources` found.
         policy: a folder with the policy's tokenizer, which control tokens and chat templates come from.
-        seed: of the splits.
-        at_most: rows that are read, in blocks from all over the sources; None reads all.
+        seed: the seed of the hashes by which prompts are split.
+        at_most: the most rows that are read, in blocks from all over the sources; None reads all.
         wraps: texts are written as turns of a chat.
         scratch: a folder for a temporary file as large as all texts together; None is the system's.
-        processes: at most so many; the result does not depend on it.
+        processes: the most processes that read; the result does not depend on their number.
 
     Raises:
         PipelineError: a chat template is asked for, and the policy has none.
@@ -128,7 +128,7 @@ def read_sources(
 
 
 def _sampled(sources: Sequence[Source], at_most: int | None) -> list[range | list[int]]:
-    """The indices of the rows that are read of each source."""
+    """For each source the indices of the rows that are read."""
     total = sum(len(source.rows) for source in sources)
     if at_most is None or total <= at_most:
         return [range(len(source.rows)) for source in sources]
@@ -136,7 +136,7 @@ def _sampled(sources: Sequence[Source], at_most: int | None) -> list[range | lis
 
 
 def _blocks(rows: int, wanted: int) -> list[int]:
-    """So many indices in blocks, because rows of one prompt often follow each other."""
+    """About as many indices as are wanted, in blocks, because rows of one prompt often follow each other."""
     size = -(-wanted // _BLOCKS)
     starts = [block * (rows - size) // max(1, _BLOCKS - 1) for block in range(_BLOCKS)]
     return sorted({at for start in starts for at in range(start, min(rows, start + size))})

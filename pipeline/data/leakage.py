@@ -1,19 +1,19 @@
-"""Held-out rows that nearly repeat what a run learns from: they are found by their words, and are not measured on.
+"""Held-out rows that nearly repeat what a run learns from: they are found by their words, and dropped.
 
-A row is held against every row of the splits before its own, in the order of `SPLITS`: what the judge, SFT and policies
-learn from, then what checkpoints (validation) and reward models (test) are chosen by. A label that the judge is
-measured on is held against those that it is fitted on. A row repeats another one where
+A row is compared with every row of the splits before its own, in the order of `SPLITS`: what the judge, SFT and
+policies learn from, then what checkpoints (validation) and reward models (test) are chosen by. A label that the judge
+is measured on is compared with those that it is fitted on. A row repeats another one where
 
 1. both prompts have the same words, or
-2. a share of the words of its prompt, or of its whole text, stands in runs of words that the other row has, too, and
-   the share is `data.leakage.threshold` or more. Of a text of `LONG` words runs of three words count, anywhere in the
-   other row; of a shorter one, which the phrases of a long text cover by chance, those of the other prompt, and of
-   eight words anywhere.
+2. `data.leakage.threshold` or more of the words of its prompt, or of its whole text, stand in runs of words that the
+   other row has, too. For a text of `LONG` words or more, runs of three words count anywhere in the other row. The
+   phrases of a long text would cover a shorter one by chance, so for it runs of three words count in the other prompt,
+   and runs of eight words anywhere.
 
 The measure is that of Lambert et al. 2024 (arXiv:2411.15124, section 3.2), whose runs have eight tokens. It is a share
 of the held-out text alone and not an overlap of both (Jaccard), so that a prompt that is the beginning of a longer
-conversation, or a part of a document, is found. Words that say nothing of a row count for neither: those of system
-messages, and of what one in fifty of all prompts share: the instruction of a task, which says little of the instance.
+conversation, or a part of a document, is found. Words that many rows share do not count: those of system messages,
+and those of phrases that one in fifty of all prompts has, such as the instruction of a task.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,24 +28,26 @@ from pipeline.reading.chats import Unreadable
 from pipeline.reading.turn_marks import read_turns
 
 LEAKED = "dropped.near_duplicate_across_splits"
-"""The fate of such a row."""
+"""Fate of a held-out row that nearly repeats another row."""
 MIN_WORDS = 8
-"""Of shorter prompts one phrase, such as `what is the name of`, is most: only the same words count."""
+"""Fewest words of a prompt that is compared by runs: one phrase, such as `what is the name of`, is most of a shorter
+one, so it repeats only a prompt of the same words."""
 SHARED = 0.02
-"""Share of the different prompts above which a trigram is of a template: low, because a set may have many tasks, each
-with an instruction of its own. At a quarter of it, phrases of 32,616 reviews count as one, and hide 3 of 33 repeats."""
+"""Share of the different prompts above which a trigram is of a template: low, because a data set may have many tasks,
+each with an instruction of its own. At 0.005, phrases of 32,616 reviews count as templates, and 3 of 33 repeats are
+missed."""
 _FEW = 20
-"""Prompts that may have a trigram in any case: among few rows, two near duplicates are more than the share."""
+"""Prompts that may have a trigram that is of no template: among few rows, two near duplicates exceed `SHARED`."""
 _BLOCK = 2**15
-"""Words that are looked at together; their arrays fit into a core's cache."""
+"""Words that are compared at once; their arrays fit into a core's cache."""
 
 
 def advise_of_leaks(counts: Mapping[str, int], split: str) -> str:
-    """What to say of a split that has too few prompts, with a space before it; nothing where no row has leaked.
+    """What to do about a split with too few prompts, as a sentence after a space; empty where no row has leaked.
 
     Args:
-        counts: entries by their fates.
-        split: its name.
+        counts: how many entries have each fate.
+        split: the name of the split.
     """
     if split not in HELD_OUT or not counts.get(LEAKED):
         return ""
@@ -56,7 +58,7 @@ def advise_of_leaks(counts: Mapping[str, int], split: str) -> str:
 
 
 class LeakScreen:
-    """Finds the held-out records that nearly repeat others; its memory is that of the held-out texts."""
+    """Finds the held-out records that nearly repeat others, in as much memory as the held-out texts take."""
 
     def __init__(
         self,
@@ -68,18 +70,18 @@ class LeakScreen:
     ) -> None:
         """Args:
         store: all records.
-        held_out: numbers of those that may leak, by their split.
-        prompts: a record of each different prompt, by which templates are known.
-        threshold: share of words, in (0, 1]; None finds nothing.
+        held_out: the numbers of the records that may repeat others, by their split.
+        prompts: the number of one record of each different prompt, from which templates are found.
+        threshold: `data.leakage.threshold`, in (0, 1]; None finds nothing.
         """
         self.leaks: dict[int, str] = {}
-        """Numbers of the records that were found, with what they repeat."""
+        """What each record that was found repeats, in words, by the number of the record."""
         self._store = store
         self._ranks: dict[int, int] = {}
         self._same: dict[int, list[int]] = {}
-        """Records by the words of their prompts."""
+        """Numbers of the records whose prompts have the same words, by a key of these."""
         self._records: list[list[int]] = []
-        """Of each text that is compared."""
+        """Numbers of the records of each text that is compared."""
         if threshold is None:
             return
         self._ranks = {int(number): SPLITS.index(split) for split, of in held_out.items() for number in of}
@@ -97,11 +99,11 @@ class LeakScreen:
         self._texts = CoveredTexts(texts, template, threshold=threshold)
 
     def look(self, split: str, numbers: np.ndarray) -> None:
-        """Note which held-out records of later splits nearly repeat one of these; of several, the first one is named.
+        """Note which held-out records of later splits nearly repeat one of these; of several, the first is named.
 
         Args:
-            split: of the records.
-            numbers: of those that are used, in an order that does not depend on that of the rows.
+            split: the split of these records.
+            numbers: the numbers of the used ones, in an order that does not depend on that of the raw rows.
         """
         left = {number for number, rank in self._ranks.items() if rank > SPLITS.index(split)} - self.leaks.keys()
         if not left:
@@ -138,7 +140,7 @@ def _prompt_key(record: StoredRecord) -> int:
 
 
 def _asked(record: StoredRecord) -> str:
-    """The prompt without system messages, which say nothing of a row, and without the marks of turns."""
+    """The prompt without system messages, which many rows share, and without the marks of turns."""
     try:
         turns = read_turns(record["prompt"])
     except Unreadable:
@@ -149,7 +151,7 @@ def _asked(record: StoredRecord) -> str:
 
 
 def _document(record: StoredRecord) -> str:
-    """Everything that may be learnt from a record."""
+    """All text of a record that a model may learn from."""
     if "text" in record:
         return str(record["text"])
     sides = [str(record[name]) for name in ("chosen", "rejected") if name in record] or [record.get("response", "")]
@@ -157,12 +159,12 @@ def _document(record: StoredRecord) -> str:
 
 
 def _measured(record: StoredRecord) -> str:
-    """The text that perplexity is measured on; a short one is not compared, as a response may be a stock phrase."""
+    """The text of a held-out record that measurements read, such as perplexity."""
     return str(record["text"]) if "text" in record else f"{_asked(record)}\n{record.get('response', '')}"
 
 
 def _in_trigrams(words: Words, among: np.ndarray) -> np.ndarray:
-    """Which words stand in one of some trigrams: (words,) booleans."""
+    """Which words stand in a trigram whose hash is in `among`: (words,) booleans."""
     inside = np.zeros(len(words), dtype=bool)
     if len(among):
         for at in np.flatnonzero(np.isin(hashes_of([words])[0], among)).tolist():
@@ -189,7 +191,7 @@ def _template_trigrams(store: RecordStore, held_out: Iterable[int], prompts: np.
 def _blocks(
     store: RecordStore, numbers: Iterable[int], text: Callable[[StoredRecord], str]
 ) -> Iterator[list[tuple[int, Words]]]:
-    """Records by their numbers with the words of a text of theirs, some at a time."""
+    """The number of each record with the words of its text, in blocks of about `_BLOCK` words."""
     block: list[tuple[int, Words]] = []
     size = 0
     for number in numbers:

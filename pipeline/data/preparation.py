@@ -1,4 +1,4 @@
-"""Raw rows to texts, prompts and labels in prompt-disjoint splits; every dropped row is counted with a reason."""
+"""From raw rows to texts, prompts and labels in prompt-disjoint splits; every dropped row is counted with a reason."""
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -34,30 +34,36 @@ class PreparedData:
     texts: dict[str, Sequence[TextRow]]
     """Prompts with a real response: SFT (train), and held-out perplexity (evaluation)."""
     prompts: dict[str, Sequence[PromptRow]]
-    """Of train, validation, test and evaluation."""
+    """The prompts of train, validation, test and evaluation."""
     different_prompts: int
-    """Among all rows that were not dropped as they were read."""
+    """How many different prompts the rows have that were not dropped as they were read."""
     paired: Paired
     """Records of train, validation and test that say which of two responses is preferred."""
     glued_pairs: int
-    """Those with a response that begins right behind the last letter of the prompt."""
+    """How many pairs have a response that begins right behind the last letter of the prompt."""
     lost_categories: list[str]
-    """Kinds of prompts in train without a held-out row, of which rows were dropped that nearly repeat others."""
+    """Categories of prompts in train that have no held-out row left, because rows were dropped that repeat others."""
     counts: Counter[str]
-    """Entries by what became of them: `used.SPLIT`, `unused.SPLIT` (over the limit), `unused.REASON` (nothing that
+    """How many entries have each fate: `used.SPLIT`, `unused.SPLIT` (over the limit), `unused.REASON` (nothing that
     the split needs, or beyond its source's share), `dropped.REASON`."""
     rows_of: dict[str, Counter[str]]
-    """The same for each source."""
+    """How many entries of each source have each fate."""
     fates: Sequence[Fate]
-    """The same for each raw row and entry: source, row, id (None where it has no text), fate, and what was seen."""
+    """The fate of each raw row and entry: source, row, id (None where it has no text), fate, and what was seen."""
     noted_rows: int
-    """Raw rows that have a fate."""
+    """How many raw rows have a fate."""
     votes: list[tuple[Vote, ...]]
     """What annotators said of each comparison."""
     uses: Uses = field(compare=False)
     """The same texts, prompts, labels and pairs, by their use."""
     divide: Callable[[Data], Uses] = field(compare=False)
-    """What each use would get of the same records with other shares and limits."""
+    """Gives what each use would get of the same records with other shares and limits."""
+
+    @property
+    def dropped_share(self) -> float:
+        """The share of all entries that is dropped; one raw row may give several entries."""
+        dropped = sum(count for fate, count in self.counts.items() if fate.startswith("dropped."))
+        return dropped / max(1, len(self.fates))
 
 
 def prepare(
@@ -75,11 +81,11 @@ def prepare(
     Limits keep the records with the smallest hashes.
 
     Args:
-        sources: with a number in each of `data.splits` and `data.limits`, see `fill_shares`.
-        seed: of the hashes.
+        sources: the sources, with a number in each of `data.splits` and `data.limits`, see `fill_shares`.
+        seed: the seed of the hashes.
         scratch: a folder for a temporary file as large as all texts together; None is the system's.
-        processes: at most so many, for rows that can be read one by one; the result does not depend on it.
-        advance: is called with how many more rows have been read.
+        processes: the most processes that read rows which stand for themselves; the result does not depend on it.
+        advance: called with the number of rows that were read since its last call.
     """
     joined = list(join_votes(sources))
     gathered = _Gathered(RecordStore(scratch))
@@ -107,7 +113,7 @@ def prepare(
 
 
 def _divide(store: RecordStore, data: Data, fates: Fates, *, seed: int) -> Uses:
-    """The records in their splits; what becomes of each is noted."""
+    """Divide the records among the splits and their uses, and note the fate of each."""
     edges = split_edges(data)
     splits = splits_of(store.numbers["hash"], edges)
     by_split = {split: np.flatnonzero(splits == at) for at, split in enumerate(SPLITS)}
@@ -148,7 +154,7 @@ def _judge_leaks(
 def _read(
     sources: Sequence[RawRows], store: RecordStore, *, seed: int, processes: int, advance: Callable[[int], None]
 ) -> Generator[tuple[RawRows, ReadEntries]]:
-    """The entries of all sources, in their order, whoever reads them."""
+    """The entries of all sources, in their order, read by one process or several."""
     shared = [rows for source in sources if (rows := _shared_rows(source))]
     if processes == 1 or sum(map(len, shared)) < _ALONE:
         shared = []
@@ -169,7 +175,7 @@ def _read(
 
 
 def _shared_rows(source: RawRows) -> FieldRows | None:
-    """Rows that can be read one by one, in any process."""
+    """The rows of a source where any process can read them one by one; None where it cannot."""
     rows = source.rows
     return rows if isinstance(rows, FieldRows) and rows.in_any_process and not waits_for_all_rows(source.data) else None
 
@@ -188,7 +194,7 @@ class _Gathered:
     fates: Fates = field(default_factory=Fates)
     votes: list[tuple[Vote, ...]] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
-    """Ids."""
+    """Ids of the records so far."""
 
     def take(self, source: RawRows, part: ReadEntries) -> None:
         """Keep the records that no earlier one repeats, and note what became of everything else."""
@@ -214,7 +220,7 @@ class _Gathered:
 
 
 def _usable(store: RecordStore, numbers: np.ndarray, split: str, fates: Fates, leaks: Mapping[int, str]) -> np.ndarray:
-    """The records that a split has a use for, in the order of their hashes, one a prompt where prompts are sampled."""
+    """The records that a split has a use for, in the order of their hashes; one for each prompt of plain texts."""
     own = store.numbers[numbers]
     order = np.lexsort((own["id"], own["hash"]))
     usable: list[int] = []
@@ -234,7 +240,7 @@ def _usable(store: RecordStore, numbers: np.ndarray, split: str, fates: Fates, l
 def _note_uses(
     store: RecordStore, usable: np.ndarray, limit: int, split: str, leaks: Mapping[int, str], fates: Fates
 ) -> None:
-    """What becomes of the records that a split has a use for: of so many, those that are no leaks are used."""
+    """Note the fates of the records that a split has a use for: the first `limit` are used, unless they are leaks."""
     fates.counts.update({f"used.{split}": 0, f"unused.{split}": 0})  # said even where there are none
     for at, number in enumerate(usable.tolist()):
         fate = LEAKED if number in leaks else f"{'used' if at < limit else 'unused'}.{split}"
@@ -246,7 +252,7 @@ def _refusal(has: int, split: str, *, repeated: bool) -> str | None:
 
     Args:
         has: what the record holds, as flags of `Has`.
-        split: of its prompt.
+        split: the split of its prompt.
         repeated: another record of the split has its prompt.
     """
     if split == "judge":

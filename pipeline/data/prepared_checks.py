@@ -1,7 +1,8 @@
-"""What may be wrong with prepared data: warnings, and what stops a run."""
+"""What may be wrong with prepared data: warnings, and errors that stop a run."""
 
 from collections.abc import Sequence
 
+from pipeline.data.fates import dropped_reason, raw_rows_of
 from pipeline.data.leakage import advise_of_leaks
 from pipeline.data.preparation import PreparedData
 from pipeline.errors import PipelineError
@@ -14,7 +15,7 @@ _SHOWN = 200
 
 
 def warn_of_glued_pairs(prepared: PreparedData) -> None:
-    """Say in how many pairs a response begins right behind the last letter of the prompt."""
+    """Warn where responses of pairs begin right behind the last letter of the prompt."""
     if prepared.glued_pairs:
         print(
             f"warning: in {prepared.glued_pairs} of {len(prepared.paired)} pairs the response begins right behind the "
@@ -24,7 +25,7 @@ def warn_of_glued_pairs(prepared: PreparedData) -> None:
 
 
 def warn_of_lost_categories(categories: Sequence[str]) -> None:
-    """Say which kinds of prompts are trained on and have no held-out row left, because rows of theirs were leaks."""
+    """Warn of categories that are trained on and have no held-out row left, because such rows were leaks."""
     if categories:
         print(
             f"warning: no held-out row is left of {', '.join(categories)} (data.columns.category): rows were dropped "
@@ -38,18 +39,17 @@ def check_prepared(prepared: PreparedData, sources: Sequence[Source], *, max_dro
     """Stop where too much was dropped, or a split has no prompts.
 
     Args:
-        sources: that were read.
+        sources: the sources that were read.
         max_dropped_share: `data.max_dropped_share`.
 
     Raises:
         PipelineError: with the first dropped row, or with what to change so that the split gets some.
     """
-    dropped = {fate: count for fate, count in sorted(prepared.counts.items()) if fate.startswith("dropped.")}
-    share = sum(dropped.values()) / len(prepared.fates)
-    if share > max_dropped_share:
+    if prepared.dropped_share > max_dropped_share:
+        dropped = {fate: count for fate, count in sorted(prepared.counts.items()) if fate.startswith("dropped.")}
         first = _first_dropped(prepared, sources)
         raise PipelineError(
-            f"{share:.1%} of the rows of data.source are dropped ({dropped}, first: {first}). "
+            f"{prepared.dropped_share:.1%} of the rows of data.source are dropped ({dropped}, first: {first}). "
             f"Mend the data, or raise data.max_dropped_share (now {max_dropped_share:g})."
         )
     for split, records in prepared.prompts.items():
@@ -62,9 +62,7 @@ def check_prepared(prepared: PreparedData, sources: Sequence[Source], *, max_dro
 
 
 def _first_dropped(prepared: PreparedData, sources: Sequence[Source]) -> str:
-    first = next(fate for fate in prepared.fates if fate["fate"].startswith("dropped."))
-    rows = {source.name: source.rows for source in sources}[first["source"]]
-    shown = shorten(str(rows[first["row"] - 1]), _SHOWN)
-    reason, seen = first["fate"].removeprefix("dropped."), first.get("seen")
+    first, reason = next((fate, reason) for fate in prepared.fates if (reason := dropped_reason(fate)) is not None)
+    shown, seen = shorten(str(raw_rows_of(sources)(first)), _SHOWN), first.get("seen")
     said = f"{reason}, which has {seen}" if seen else reason
     return f"row {first['row']} of {first['source']}, {said}: {shown}. What to do: {advise_reason(reason)}"

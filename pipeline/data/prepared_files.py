@@ -1,11 +1,11 @@
-"""What prepare_data writes of prepared data: a table for each use, and what became of every raw row."""
+"""The files that prepare_data writes: a table for each use, and what became of every raw row."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.fates import Fate
+from pipeline.data.fates import Fate, dropped_reason, raw_rows_of
 from pipeline.data.preparation import PreparedData
 from pipeline.data.records import write_records
 from pipeline.data.table_writing import Table, write_tables
@@ -13,7 +13,7 @@ from pipeline.reading.sources import Source
 
 
 class QuarantinedRow(Fate):
-    """A row of artifacts/data/quarantine.jsonl: its `fate` is the reason alone, `seen` None where nothing was seen."""
+    """A row of artifacts/data/quarantine.jsonl: `fate` is the reason alone, `seen` None where it is not known."""
 
     value: Any
     """The raw row, as its source has it."""
@@ -31,9 +31,9 @@ def write_prepared(
 
     Args:
         pairs: rows of the table of pairs that the records of `prepared.paired` give.
-        sources: that were read.
-        folder: artifacts/data.
-        processes: at most so many, where there are many rows.
+        sources: the sources that were read.
+        folder: the folder artifacts/data.
+        processes: the most processes that write, where there are many rows.
 
     Raises:
         PipelineError: naming file, row and column of what a schema refuses.
@@ -53,10 +53,10 @@ def write_prepared(
 
 def _quarantined(prepared: PreparedData, sources: Sequence[Source]) -> Iterator[QuarantinedRow]:
     """Every dropped row, as its source has it."""
-    rows = {source.name: source.rows for source in sources}
+    raw_row = raw_rows_of(sources)
     for fate in prepared.fates:
-        if fate["fate"].startswith("dropped."):
-            value = json.loads(json.dumps(rows[fate["source"]][fate["row"] - 1], default=str))
-            row: QuarantinedRow = {**fate, "fate": fate["fate"].removeprefix("dropped."), "value": value}
+        if (reason := dropped_reason(fate)) is not None:
+            value = json.loads(json.dumps(raw_row(fate), default=str))
+            row: QuarantinedRow = {**fate, "fate": reason, "value": value}
             row.setdefault("seen", None)
             yield row

@@ -1,4 +1,4 @@
-"""Rows of the sources, before they are read; vote files of several annotators as one."""
+"""Rows of the sources before they are read; the vote files of several annotators are joined to one source."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,15 +22,15 @@ class FieldRows:
 
     source: Source
     data: Data
-    """With the format and the columns of the source."""
+    """The settings, with the format and the columns of the source."""
     indices: Sequence[int]
-    """Of the rows that are read."""
+    """The indices of the rows that are read."""
     category: str = EVERYTHING
-    """Of the rows of a source without a column for it."""
+    """The category of rows where no column has one."""
 
     @property
     def in_any_process(self) -> bool:
-        """Whether another process can read them, too."""
+        """Whether another process can read the rows, too."""
         return isinstance(self.source.rows, SpanRows | ArrowRows)
 
     def __len__(self) -> int:
@@ -53,24 +53,24 @@ class RawRows:
     name: str
     rows: Iterable[Any]
     data: Data
-    """With the format and the columns of this source."""
+    """The settings, with the format and the columns of the source."""
     share: float = 1.0
-    """Of its prompts, so many are used, by their hash."""
+    """Share of the prompts that are used, chosen by their hash."""
     style: Style = field(default_factory=Style)
     """How chats are written out."""
     names: tuple[str, ...] = ()
-    """Of the sources that were joined; none where it is one."""
+    """The names of the sources that were joined; none for a single source."""
     joined: list[Place] = field(default_factory=list)
     """Where each of the joined rows comes from, as far as they have been read."""
 
     def places(self, rows: Sequence[int]) -> list[Place]:
-        """Source and number of rows that are numbered through from 1."""
+        """The raw rows of these numbers, which go from 1 through all joined sources."""
         return [self.joined[row - 1] if self.names else (self.name, row) for row in rows]
 
 
 def join_votes(sources: Iterable[RawRows]) -> Iterator[RawRows]:
-    """The sources with a vote a row as one behind the others, so that what several files say of a pair is counted
-    together; sources of which another share is used stay apart."""
+    """The sources, with all files of votes joined to one behind the others, so that the votes on a pair are counted
+    together; files of which different shares are used stay apart."""
     by_share: dict[float, list[RawRows]] = {}
     for source in sources:
         if source.data.format == "comparisons" and source.data.columns.annotator:

@@ -8,19 +8,19 @@ from typing import Any, overload
 
 import numpy as np
 
-from pipeline.data.records import NO_ROWS, JsonObject
+from pipeline.data.records import MEND, NO_ROWS, JsonObject
 from pipeline.errors import PipelineError
 
 _BLOCK = 2**24
 _ROWS = 1000
-"""Lines that are read at once where all are asked for."""
+"""Lines that are read at once where all records are asked for."""
 
 
 class RecordFile(Sequence[JsonObject]):
     """JSON Lines as a sequence: 8 bytes of memory for each line.
 
     Raises:
-        PipelineError: on access, naming file and line of what is no JSON object.
+        PipelineError: on access to a line that is no JSON object, naming file and line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,12 +54,12 @@ class RecordFile(Sequence[JsonObject]):
             yield from self.part(at, min(at + _ROWS, len(self)))
 
     def part(self, start: int, stop: int) -> Iterator[JsonObject]:
-        """The records from one position to another."""
+        """The records from the position `start` up to and without `stop`."""
         for at, line in enumerate(self.lines(start, stop), start=start):
             yield self._parse(at, line)
 
     def lines(self, start: int, stop: int) -> list[bytes]:
-        """The lines of these records, without what ends them."""
+        """The lines of the records from `start` up to and without `stop`, without their line ends."""
         begin = int(self._ends[start - 1]) if start else 0
         content = os.pread(self._stream.fileno(), int(self._ends[stop - 1]) - begin, begin)
         return content.removesuffix(b"\n").split(b"\n")
@@ -68,14 +68,14 @@ class RecordFile(Sequence[JsonObject]):
         try:
             row = json.loads(line)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise PipelineError(f"{self.path}, line {at + 1}: not JSON: {error}") from error
+            raise PipelineError(f"{self.path}, line {at + 1}: not JSON: {error}. {MEND}") from error
         if not isinstance(row, dict):
-            raise PipelineError(f"{self.path}, line {at + 1}: not an object but a {type(row).__name__}")
+            raise PipelineError(f"{self.path}, line {at + 1}: not an object but a {type(row).__name__}. {MEND}")
         return row
 
 
 def _line_ends(path: Path) -> np.ndarray:
-    """The byte behind each line."""
+    """The offset of the byte behind each line: (N,)."""
     found, size = [], 0
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):

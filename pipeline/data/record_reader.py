@@ -1,4 +1,4 @@
-"""Raw rows to records, batch by batch: what a process hands on of a batch is numbers, and texts in a scratch file."""
+"""From raw rows to records, in batches: a process hands on numbers, and writes the texts to a scratch file."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,34 +23,34 @@ BATCH = 2_000
 """Rows that a process reads at once."""
 _NOT_STORABLE = re.compile("[\ud800-\udfff\0]")
 _SHOWN = 20
-"""Characters before and behind one."""
+"""Characters that are shown before and behind one that cannot be stored."""
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class ReadEntries:
-    """Entries of some rows."""
+    """The entries that a batch of raw rows gave."""
 
     entries: list[tuple[tuple[int, ...], str, str]]
-    """Numbers of the raw rows, fate, and what was seen, of each; one without a fate is a record."""
+    """For each entry the numbers of its raw rows, its fate, and what was seen; one without a fate is a record."""
     table: np.ndarray
-    """The records among them, in their order; see NUMBERS."""
+    """The numbers of the records among the entries, in their order, see NUMBERS."""
     votes: list[tuple[Vote, ...]]
     written: Written
-    """What the style has written."""
+    """What the style has written, see `Written`."""
 
 
 @dataclass(frozen=True)
 class RecordReader:
-    """Reads rows of sources of which each row stands for itself."""
+    """Reads rows of sources in which each row stands for itself."""
 
     sources: Sequence[RawRows]
     seed: int
     file: ScratchFile
-    """Gets the texts."""
+    """Where the texts are written."""
 
     def __call__(self, batch: tuple[int, range]) -> ReadEntries:
-        """The rows of a source, by its number, at these positions."""
+        """Read a batch: the number of a source, and the positions of some of its rows."""
         number, positions = batch
         source = self.sources[number]
         assert isinstance(source.rows, FieldRows), "rows that can be read from any process"
@@ -60,14 +60,14 @@ class RecordReader:
 
 
 def read_whole(source: RawRows, *, seed: int, file: ScratchFile) -> Iterator[ReadEntries]:
-    """All entries of a source, some at a time; what they need of several rows is put together first."""
+    """All entries of a source, `BATCH` at a time; an entry that several rows make together is joined first."""
     entries = read_entries(source.rows, source.data, source.style, file=file)
     while some := list(islice(entries, 1)):
         yield pack_entries([*some, *islice(entries, BATCH - 1)], source, seed=seed, file=file)
 
 
 def pack_entries(entries: Iterable[Entry], source: RawRows, *, seed: int, file: ScratchFile) -> ReadEntries:
-    """Entries of a source with their texts in a scratch file."""
+    """Write the texts of entries to a scratch file, and return everything else about them."""
     packer, kept, votes = Packer(file), list[tuple[tuple[int, ...], str, str]](), list[tuple[Vote, ...]]()
     for entry in entries:
         if entry.votes:
@@ -88,7 +88,7 @@ def pack_entries(entries: Iterable[Entry], source: RawRows, *, seed: int, file: 
 
 
 def _fate(entry: Entry) -> tuple[str, str]:
-    """Of an entry that is no record, with what was seen; empty of one that is."""
+    """The fate of an entry that is no record, and what was seen; both are empty for a record."""
     if entry.record is None:
         return f"{'unused' if entry.unused else 'dropped'}.{entry.reason}", entry.seen
     for text in entry.record.values():
@@ -99,14 +99,14 @@ def _fate(entry: Entry) -> tuple[str, str]:
 
 
 def _around(text: str) -> str:
-    """What stands around the first character of a text that no file can hold, which is written as an escape."""
+    """The text around the first character that no file can hold, which is written as an escape."""
     found = _NOT_STORABLE.search(text)
     at = found.start() if found else 0
     return repr(text[max(0, at - _SHOWN) : at + _SHOWN])
 
 
 def _complete(record: Record, data: Data, style: Style) -> StoredRecord:
-    """The record with its id, and with a prompt and a response where it has other texts."""
+    """The record with its id, and with prompt and response where it is a plain text or a pair."""
     if "text" in record:
         return _cut_text(record, data, style)
     stored: StoredRecord

@@ -24,12 +24,12 @@ NUMBERS = np.dtype(
         ("folded", np.uint64),  # key of the prompt as prompts are compared
         ("texts", np.uint64),  # key of prompt and response together; 0 without a response
         ("has", np.uint8),  # what it holds, as flags of `Has`
-        ("beyond_share", np.bool_),  # its source is used in part, and it is in the other part
+        ("beyond_share", np.bool_),  # only a share of its source is used, and the record is not in it
         ("start", np.uint64),  # where its texts are in the scratch file
         ("size", np.uint64),
     ]
 )
-"""What is in memory of a record."""
+"""The numbers of a record, which are in memory."""
 
 
 class StoredRecord(Record, total=False):
@@ -45,7 +45,7 @@ class StoredRecord(Record, total=False):
     turns: list[list[int]]
     """The assistant's earlier turns in a prompt that a chat template wrote, as [start, stop) in characters."""
     turns_lost: str
-    """Why these cannot be told."""
+    """Why these turns cannot be told."""
     places: Sequence[Place]
     """Its raw rows; added where a record is read from the store."""
 
@@ -69,11 +69,11 @@ _KNOWN_BY = (
     ("chosen", Has.PAIR.value),
     ("response", Has.RESPONSE.value),
 )
-"""Fields, and what a record with them holds; numbers, because flags take long to add up."""
+"""Fields, and what a record with each of them holds; as numbers, because flags take long to add up."""
 
 
 class Packer:
-    """Writes records to a scratch file, and keeps their numbers."""
+    """Writes the texts of records to a scratch file, and keeps their numbers."""
 
     def __init__(self, file: ScratchFile) -> None:
         self._file = file
@@ -87,9 +87,9 @@ class Packer:
         """Keep a record.
 
         Args:
-            record: with `id` and `prompt`.
-            hashed: the hash of its prompt in [0, 1).
-            folded: its prompt as prompts are compared.
+            record: the record, with `id` and `prompt`.
+            hashed: the hash of the prompt in [0, 1).
+            folded: the prompt as prompts are compared.
             beyond_share: see NUMBERS.
         """
         content = pickle.dumps(record, pickle.HIGHEST_PROTOCOL)
@@ -104,7 +104,7 @@ class Packer:
             self._flush()
 
     def table(self) -> np.ndarray:
-        """The records so far, see NUMBERS: (N,)."""
+        """The numbers of the records so far, see NUMBERS: (N,)."""
         self._flush()
         table = np.zeros(len(self._numbers), dtype=NUMBERS)
         for name, values in zip(NUMBERS.names or (), zip(*self._numbers, strict=True), strict=False):
@@ -125,7 +125,7 @@ class RecordStore:
 
     def __init__(self, folder: Path | None = None) -> None:
         """Args:
-        folder: of a temporary file without a name that holds the texts; None is the system's.
+        folder: where a temporary file without a name holds the texts; None is the system's folder.
         """
         self.file = ScratchFile(folder)
         self._parts: list[np.ndarray] = [np.zeros(0, dtype=NUMBERS)]
@@ -139,7 +139,7 @@ class RecordStore:
         """Keep records under the next numbers.
 
         Args:
-            table: their numbers; their texts are in `file`.
+            table: the numbers of the records, see NUMBERS; their texts are in `file`.
             places: the raw rows of each.
         """
         self._parts.append(table)
@@ -155,7 +155,7 @@ class RecordStore:
 
     @property
     def numbers(self) -> np.ndarray:
-        """See NUMBERS: (N,)."""
+        """The numbers of all records, see NUMBERS: (N,)."""
         if len(self._parts) > 1:
             self._parts = [np.concatenate(self._parts)]
         return self._parts[0]
@@ -178,7 +178,7 @@ class RecordStore:
         return [(self._names[self._source[number]], self._row[number])]
 
     def identity(self, number: int) -> int:
-        """Its id as a number."""
+        """The id of a record as a number."""
         return int(self.numbers["id"][number])
 
 

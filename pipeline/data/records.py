@@ -10,10 +10,12 @@ from typing import Any, TypeVar, cast, get_type_hints
 from pipeline.errors import PipelineError
 
 JsonObject = dict[str, Any]
-"""What a line of JSON Lines holds; who reads a file of a known kind makes a type of it at once."""
+"""The object in a line of JSON Lines; readers of a known kind of file make a type of it at once."""
 R = TypeVar("R")
 NO_ROWS = b"\n"
-"""What a file of JSON Lines holds that has no row."""
+"""The content of a file of JSON Lines without a row."""
+MEND = "Mend the line, or bring the file back with `dvc checkout`."
+"""What to do about a line that cannot be read."""
 
 
 def record_id(*texts: str) -> str:
@@ -23,12 +25,12 @@ def record_id(*texts: str) -> str:
 
 
 def key_of(*texts: str) -> int:
-    """The same as a number below 2^64."""
+    """The `record_id` of texts as a number below 2^64."""
     return int(record_id(*texts), 16)
 
 
 def fold(text: str) -> str:
-    """Text for comparing: NFC, lower case, runs of white space as one space."""
+    """The text in a form for comparing: NFC, lower case, runs of white space as one space."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
@@ -47,12 +49,20 @@ def write_records(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
 
 
 def write_lines(path: Path, lines: Iterable[bytes]) -> None:
-    """Write lines that are complete; without any, a blank one, because DVC warns of a file without a byte."""
+    """Write complete lines: all, or no file where an error ends `lines`.
+
+    Without any line a blank one is written, because DVC warns of a file without a byte.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as stream:
-        stream.writelines(lines)
-        if not stream.tell():
-            stream.write(NO_ROWS)
+    draft = path.with_name(f"{path.name}.draft")
+    try:
+        with draft.open("wb") as stream:
+            stream.writelines(lines)
+            if not stream.tell():
+                stream.write(NO_ROWS)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def record_line(row: Mapping[str, object]) -> bytes:
@@ -68,7 +78,7 @@ def read_records(path: Path, *, fields: Sequence[str] = ()) -> list[JsonObject]:
         fields: keys that every row must have.
 
     Raises:
-        PipelineError: naming file and row of what is no JSON object or lacks a field.
+        PipelineError: a line is no JSON object or lacks a field, naming file and line.
     """
     rows = []
     with path.open(encoding="utf-8") as stream:
@@ -78,12 +88,12 @@ def read_records(path: Path, *, fields: Sequence[str] = ()) -> list[JsonObject]:
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
-                raise PipelineError(f"{path}, line {number}: not JSON: {error}") from error
+                raise PipelineError(f"{path}, line {number}: not JSON: {error}. {MEND}") from error
             if not isinstance(row, dict):
-                raise PipelineError(f"{path}, line {number}: not an object but a {type(row).__name__}")
+                raise PipelineError(f"{path}, line {number}: not an object but a {type(row).__name__}. {MEND}")
             missing = [field for field in fields if field not in row]
             if missing:
-                raise PipelineError(f"{path}, line {number}: lacks {', '.join(missing)}")
+                raise PipelineError(f"{path}, line {number}: lacks {', '.join(missing)}. {MEND}")
             rows.append(row)
     return rows
 
@@ -92,10 +102,10 @@ def read_rows(path: Path, kind: type[R]) -> list[R]:
     """Read JSON Lines that a stage wrote.
 
     Args:
-        kind: a TypedDict of `table_rows`; its required keys are those that every row must have.
+        kind: a TypedDict such as those of `table_rows`; its required keys are those that every row must have.
 
     Raises:
-        PipelineError: as of `read_records`.
+        PipelineError: see `read_records`.
     """
     required: frozenset[str] = getattr(kind, "__required_keys__")  # noqa: B009, mypy knows it of no type variable
     fields = [name for name in get_type_hints(kind) if name in required]

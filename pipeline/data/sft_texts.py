@@ -1,4 +1,4 @@
-"""Rows of artifacts/data/texts as SFT reads them: which turns are learned, and whether there is anything to learn."""
+"""Rows of artifacts/data/texts as SFT reads them: which turns it learns, and whether it trains at all."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -18,13 +18,15 @@ def sft_examples(
     turns: Literal["last", "all"],
     end_of_turn: str | None,
 ) -> list[TokenizedExample]:
-    """Args:
-        rows: see `TextRow`.
-        turns: of the assistant that are learned: the last one, which is the response, or all.
-        end_of_turn: of the chat template that wrote the texts; None where none did.
+    """Tokenise the rows, each with the turns that are learned.
+
+    Args:
+        rows: rows of artifacts/data/texts, see `TextRow`.
+        turns: which turns of the assistant are learned: the last one, which is the response, or all.
+        end_of_turn: the token that ends a turn in the chat template that wrote the texts; None where none did.
 
     Raises:
-        PipelineError: all are to be learned, and of a row it cannot be told what the model writes of the earlier ones.
+        PipelineError: all turns are to be learned, and for a row it cannot be told which parts the assistant wrote.
     """
     if turns == "last":
         return [
@@ -48,29 +50,29 @@ def cut_responses(examples: Sequence[TokenizedExample], max_length: int) -> tupl
     """Cut each response so that it has at most `max_length` tokens with its prompt, see `cut_response`.
 
     Returns:
-        All examples, and how many of them were longer.
+        All examples, and how many of them were cut.
     """
     longer = sum(len(example) > max_length for example in examples)
     return [cut_response(example, max_length) for example in examples], longer
 
 
 def why_lost(row: Mapping[str, Any], end_of_turn: str | None) -> str | None:
-    """Why it cannot be told what the model writes of the earlier answers of a row; None where it can.
+    """Why the earlier answers of a row cannot be learned; None where they can.
 
     Args:
-        row, end_of_turn: as of `sft_examples`.
+        row, end_of_turn: see `sft_examples`.
     """
     if lost := row.get("turns_lost"):
         return str(lost)
     if end_of_turn is None and row["prompt"].count(ASSISTANT_TURN) > 1:
-        return "transcripts have no token behind an answer that others follow"
+        return "in a transcript no token ends an answer that is followed by another turn"
     return None
 
 
 def _turns(row: JsonObject, end_of_turn: str | None) -> list[list[int]]:
     if lost := why_lost(row, end_of_turn):
         raise PipelineError(
-            f"train_sft.turns is all, and of text {row['id']} the earlier answers cannot be learned: {lost}. Set "
+            f"train_sft.turns is all, and the earlier answers of text {row['id']} cannot be learned: {lost}. Set "
             "train_sft.turns to last, or take a policy (or models.policy.chat_template) whose template keeps what it "
             "has written."
         )
@@ -88,7 +90,7 @@ def why_untrained(
     """Why a policy goes on without SFT, for people; None where it is trained.
 
     Args:
-        rows: see `TextRow`.
+        rows: rows of artifacts/data/texts, see `TextRow`.
         template: the hash of the chat template that wrote the texts; None where none did.
         skip: `train_sft.skip`.
         template_is_its_own: the policy brought its chat template; a base model gets one by models.policy.chat_template.

@@ -1,7 +1,7 @@
-"""How many of the prompts each use gets where `data.splits` and `data.limits` leave it open: by what the source is.
+"""The share and the limit of each split where `data.splits` and `data.limits` are null: by the kind of the source.
 
-Labelled texts pay for a judge of their own and for SFT. Everything else, preferences above all, is trained and measured
-on: the judge's labels and the SFT texts are then those of the train split.
+Of labelled texts, the judge and SFT get splits of their own. All other data, preferences above all, goes to the splits
+that policies are trained and measured on: the judge's labels and the SFT texts are then those of the train split.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,20 +12,20 @@ from pipeline.params.data import Data, Limits, Splits
 _LABELLED = {"judge": 0.6, "sft": 0.2, "train": 0.12, "validation": 0.02, "test": 0.03, "evaluation": 0.03}
 _LABELLED_LIMITS = {"judge": 0, "sft": 384, "train": 448, "validation": 64, "test": 192, "evaluation": 192}
 _HELD_OUT = {"validation": (0.06, 1_000), "test": (0.16, 4_000), "evaluation": (0.12, 1_000)}
-"""Share of each, and the rows beyond which no interval gets much narrower but every run longer."""
+"""Share of each held-out split, and its most rows: more make every run longer and hardly an interval narrower."""
 
 
 def fill_shares(resolved: Sequence[Data], *, rows: int) -> list[Data]:
-    """The sources with a number in each of `data.splits` and `data.limits`.
+    """The settings of each source with a number in each of `data.splits` and `data.limits`.
 
-    Those that params.yaml names stay; the others divide what is left as the kind of source says.
+    Shares that params.yaml names stay; the others divide the rest as the kind of source says.
 
     Args:
-        resolved: with their formats.
-        rows: of all sources together.
+        resolved: the settings of each source, with its format.
+        rows: the number of rows of all sources together.
 
     Raises:
-        PipelineError: the named splits leave something that no other one takes.
+        PipelineError: the named shares add up to less than 1, and no other split takes the rest.
     """
     labelled = any(data.format == "labelled_texts" for data in resolved)
     usual = _LABELLED if labelled else _by_rows(rows)

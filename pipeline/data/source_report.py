@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from pipeline.data.fates import dropped_reason, raw_rows_of
 from pipeline.data.intake import Intake
 from pipeline.data.preparation import PreparedData
 from pipeline.excerpts import EXAMPLES, shorten
@@ -13,7 +14,7 @@ from pipeline.results.sources import DroppedExample, SourceRows, Sources, Unused
 
 
 def unused_parts(intake: Intake) -> dict[str, UnusedParts]:
-    """What nothing reads of each source, by its name; also said on the terminal."""
+    """The columns and fields of each source that nothing reads, by its name; they are also printed."""
     unused = {
         source.name: UnusedParts(unused_columns=unused_columns(source, data), unused_fields=unused_fields(source, data))
         for source, data in zip(intake.sources, intake.resolved, strict=True)
@@ -38,9 +39,9 @@ def report_sources(
 
     Args:
         intake: the sources that were read.
-        chat_format: how chats were written out.
-        unused: of each source, see `unused_parts`.
-        hashes: md5 of each source that is a file.
+        chat_format: the name of the style in which chats were written out.
+        unused: the parts of each source that nothing reads, see `unused_parts`.
+        hashes: the md5 of each source that is a file.
         votes: the agreement of `prepared.votes`; None where nobody voted.
     """
     formats = {source.name: describe_format(data) for source, data in zip(intake.sources, intake.resolved, strict=True)}
@@ -60,12 +61,12 @@ def report_sources(
 
 
 def _examples(prepared: PreparedData, intake: Intake) -> dict[str, list[DroppedExample]]:
-    rows = {source.name: source.rows for source in intake.sources}
+    raw_row = raw_rows_of(intake.sources)
     examples: dict[str, list[DroppedExample]] = {}
     for fate in prepared.fates:
-        kind, _, reason = fate["fate"].partition(".")
-        if kind == "dropped" and len(examples.setdefault(reason, [])) < EXAMPLES:
-            shown = shorten(str(rows[fate["source"]][fate["row"] - 1]))
+        reason = dropped_reason(fate)
+        if reason is not None and len(examples.setdefault(reason, [])) < EXAMPLES:
+            shown = shorten(str(raw_row(fate)))
             seen = fate.get("seen") or ""
             examples[reason].append(DroppedExample(file=fate["source"], row=fate["row"], seen=seen, value=shown))
     return dict(sorted(examples.items()))

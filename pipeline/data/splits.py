@@ -1,4 +1,4 @@
-"""Which split a prompt is in: a hash of it, so that a prompt is on one side only and new rows move no old one."""
+"""The split of a prompt, which its hash decides: a prompt is in one split only, and new rows move no old one."""
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -10,9 +10,9 @@ from pipeline.seeding import seed_for
 
 SPLITS = ("judge", "sft", "train", "validation", "test", "evaluation")
 PAIR_SPLITS = ("train", "validation", "test")
-"""Those that have preference pairs, from what is trained on to what is held out furthest."""
+"""The splits of preference pairs, from the one that is trained on to the one that is held out furthest."""
 HELD_OUT = ("validation", "test", "evaluation")
-"""Nothing is trained on them; checkpoints are chosen by the first, reward models by the second."""
+"""The splits that nothing is trained on; checkpoints are chosen by the first, reward models by the second."""
 
 
 def unit_hash(seed: int, text: str) -> float:
@@ -25,24 +25,24 @@ Edges = Mapping[str, tuple[float, float]]
 
 
 def split_edges(data: Data) -> Edges:
-    """The parts are `data.splits`, in the order of `SPLITS`."""
+    """The part of [0, 1) of each split: its share in `data.splits`, in the order of `SPLITS`."""
     upper = list(accumulate(getattr(data.splits, split) for split in SPLITS))
     return {split: (low, high) for split, low, high in zip(SPLITS, [0.0, *upper[:-1]], upper, strict=True)}
 
 
 def splits_of(values: np.ndarray, edges: Edges) -> np.ndarray:
-    """The number of the split whose part of [0, 1) each hash is in: (N,)."""
+    """The position in `SPLITS` of the split of each hash in [0, 1): (N,)."""
     highs = [high for _, high in edges.values()]
     return np.minimum(np.searchsorted(highs, values, side="right"), len(SPLITS) - 1)
 
 
 def lend_to_empty_splits(by_split: dict[str, np.ndarray], hashes: np.ndarray, edges: Edges) -> None:
-    """A split with a share but without a prompt gets the nearest one of a split with several.
+    """Give each split with a share but without a prompt the nearest prompt of a split with several.
 
     Args:
-        by_split: numbers of records, all of one prompt in one split; changed in place.
-        hashes: of the prompts of all records.
-        edges: of the splits.
+        by_split: the numbers of the records of each split; changed in place.
+        hashes: the hash of the prompt of each record: (N,).
+        edges: the part of [0, 1) of each split.
     """
     for split, (low, high) in edges.items():
         if len(by_split[split]) or low == high:
@@ -58,6 +58,6 @@ def lend_to_empty_splits(by_split: dict[str, np.ndarray], hashes: np.ndarray, ed
 
 
 def held_out_edge(hashes: Sequence[float], share: float) -> float:
-    """Below it lies the share of the hashes that is held out; of few, the smallest one at least."""
+    """The number below which a hash is held out: about this share of the hashes, and at least one of several."""
     smallest, *others = sorted(set(hashes)) or [0.0]
     return share if smallest < share or not others else others[0]

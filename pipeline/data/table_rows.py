@@ -1,4 +1,4 @@
-"""Rows of the tables of artifacts/data, which the schemas of `tables.py` check."""
+"""The rows of the tables in artifacts/data, which the schemas of `tables.py` check."""
 
 from typing import NotRequired, TypedDict
 
@@ -10,7 +10,7 @@ class LabelRow(TypedDict):
     text: str
     label: int
     prompt: NotRequired[str]
-    """Of a text that a pair gave."""
+    """The prompt of a text that is one side of a pair."""
 
 
 class TextRow(TypedDict):
@@ -22,11 +22,11 @@ class TextRow(TypedDict):
     ended: bool
     """False where `data.response_words` cut the response."""
     preferred: NotRequired[bool]
-    """True where the response is the chosen one of a pair; absent of others."""
+    """True where the response is the chosen one of a pair; absent otherwise."""
     turns: NotRequired[list[list[int]]]
     """The assistant's earlier turns in a prompt that a chat template wrote, as [start, stop) in characters."""
     turns_lost: NotRequired[str]
-    """Why these cannot be told, where there are some."""
+    """Why these turns cannot be told, where the prompt has some."""
 
 
 class PromptRow(TypedDict):

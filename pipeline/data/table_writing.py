@@ -1,6 +1,6 @@
-"""Large tables, whose rows several processes make, check and write out as lines."""
+"""Writes large tables, whose rows several processes make, check and turn into lines."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -21,13 +21,13 @@ _ALONE = 20_000
 
 @dataclass(frozen=True)
 class Table:
-    """Rows for a file."""
+    """The rows of a file."""
 
     path: Path
     rows: Sequence[Mapping[str, object]]
-    """Of which each is made when it is asked for, where they are many."""
+    """Rows; where they are many, a `View`, which makes each when it is asked for."""
     schema: str
-    """Its name in TABLES."""
+    """The name of the schema in TABLES."""
 
     @property
     def sizes(self) -> np.ndarray:
@@ -37,13 +37,13 @@ class Table:
 
 
 def write_tables(tables: Sequence[Table], *, processes: int = 1) -> None:
-    """Write JSON Lines; of a table that its schema refuses nothing is written, nor of those behind it.
+    """Write tables as JSON Lines; a table that its schema refuses is not written, nor are the tables after it.
 
     Args:
-        processes: at most so many, where there are many rows; the files do not depend on it.
+        processes: the most processes that write, where there are many rows; the files do not depend on it.
 
     Raises:
-        PipelineError: naming file, row and column of what a schema refuses.
+        PipelineError: a schema refuses a row, naming file, row and column.
     """
     batches = [batches_of(table.sizes, rows=_BATCH) for table in tables]
     items = ((number, positions) for number, parts in enumerate(batches) for positions in parts)
@@ -51,16 +51,7 @@ def write_tables(tables: Sequence[Table], *, processes: int = 1) -> None:
         processes = 1
     with closing(map_in_processes(_Lines(tables), items, processes=processes)) as found:
         for table, parts in zip(tables, batches, strict=True):
-            _write(table.path, islice(found, len(parts)))
-
-
-def _write(path: Path, parts: Iterable[bytes]) -> None:
-    unchecked = path.with_name(f"{path.name}.unchecked")
-    try:
-        write_lines(unchecked, parts)
-        unchecked.replace(path)
-    finally:
-        unchecked.unlink(missing_ok=True)
+            write_lines(table.path, islice(found, len(parts)))
 
 
 @dataclass(frozen=True)

@@ -97,17 +97,12 @@ _BATCH = 2_000
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, object]], table: str) -> None:
-    """Write rows as JSON Lines, all of which the schema of `table` accepts.
+    """Write rows as JSON Lines, if the schema of `table` accepts all of them.
 
     Raises:
-        PipelineError: naming file, row and column of what it refuses.
+        PipelineError: the schema refuses a row, naming file, row and column.
     """
-    unchecked = path.with_name(f"{path.name}.unchecked")
-    try:
-        write_records(unchecked, _checked(path, rows, table))
-        unchecked.replace(path)
-    finally:
-        unchecked.unlink(missing_ok=True)
+    write_records(path, _checked(path, rows, table))
 
 
 def _checked(path: Path, rows: Iterable[Mapping[str, object]], table: str) -> Iterator[Mapping[str, object]]:
@@ -122,11 +117,11 @@ def check_rows(path: Path, rows: Iterable[Mapping[str, object]], table: str, sta
     """Refuse rows that the schema of `table` does not accept.
 
     Args:
-        path: of the file that they are for.
-        start: number of rows before them.
+        path: the file that the rows are for.
+        start: the number of rows of the file before them.
 
     Raises:
-        PipelineError: naming file, row and column.
+        PipelineError: the schema refuses a row, naming file, row and column.
     """
     try:
         TABLES[table].validate(pd.DataFrame(rows), lazy=True)

@@ -1,4 +1,4 @@
-"""Texts to token batches: prompt and response are tokenised apart and concatenated, never split by characters."""
+"""From texts to token batches: prompt and response are tokenised apart and concatenated, never split by characters."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -21,11 +21,11 @@ class TokenizedExample:
     prompt_ids: list[int]
     response_ids: list[int]
     trained: list[bool] | None = None
-    """Which tokens of the response are learned, as many as there are; None is all of them."""
+    """Whether each token of the response is learned; None is all of them."""
 
     @property
     def trained_tokens(self) -> int:
-        """How many are learned."""
+        """Number of response tokens that are learned."""
         return len(self.response_ids) if self.trained is None else sum(self.trained)
 
     def __len__(self) -> int:
@@ -67,9 +67,10 @@ def tokenize_example(
     Args:
         ended: the response is complete, so that the token that ends it belongs to it; False for one cut by a length
             limit.
-        end_of_turn: of the chat template that wrote the texts; None where none did, and then EOS ends a response.
-        stop_ids: of `sampling.stop_tokens`. A response that ends with one has ended with it: the policy is never asked
-            for another token behind it.
+        end_of_turn: the token that ends a turn in the chat template that wrote the texts; None where none did, and
+            then EOS ends a response.
+        stop_ids: the ids of `sampling.stop_tokens`. A response that ends with one needs no other end: the policy is
+            never asked for a token behind it.
     """
     response_ids = _continued(tokenizer, prompt, response)
     if ended and not (response_ids and response_ids[-1] in stop_ids):
@@ -91,10 +92,10 @@ def tokenize_turns(
     What the model writes and what stands between is tokenised apart, as it is when the model writes a turn.
 
     Args:
-        prompt: with the assistant's earlier turns.
-        turns: [start, stop) of these in characters, each with the token that ends it; without any, this is
+        prompt: the prompt, with the assistant's earlier turns.
+        turns: [start, stop) of each earlier turn in characters, with the token that ends it; without any, this is
             `tokenize_example`.
-        ended, end_of_turn: as there, of the response.
+        ended, end_of_turn: of the response, see `tokenize_example`.
     """
     if not turns:
         return tokenize_example(tokenizer, prompt, response, ended=ended, end_of_turn=end_of_turn)
@@ -112,9 +113,10 @@ def tokenize_turns(
 def _continued(tokenizer: PreTrainedTokenizerBase, prompt: str, response: str) -> list[int]:
     """Ids of a response behind its prompt.
 
-    Most tokenizers read it alike alone. Those of SentencePiece put a space before every text, which behind a prompt
-    is one that nobody wrote: there the response is what it adds to the tokens of its prompt, or, where its first
-    letters belong to the prompt's last token, to those of a line break, which no letter joins.
+    Most tokenizers give the response the same ids without its prompt. Those of SentencePiece put a space before every
+    text, which nobody wrote between prompt and response. With these, the ids of the response are those that it adds
+    to the ids of its prompt, or, where its first letters join the prompt's last token, to those of a line break, which
+    no letter joins.
     """
     alone: list[int] = tokenizer(response, add_special_tokens=False)["input_ids"]
     if not prompt or not _begins_with_a_space(tokenizer):
@@ -127,7 +129,7 @@ def _continued(tokenizer: PreTrainedTokenizerBase, prompt: str, response: str) -
 
 
 def _begins_with_a_space(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the tokenizer puts one before a text that has none."""
+    """Whether the tokenizer puts a space before a text that begins without one."""
     tokens = tokenizer.convert_ids_to_tokens(tokenizer("a", add_special_tokens=False)["input_ids"])
     return bool(tokens) and tokens[0].startswith(_SPACES)
 
@@ -177,7 +179,7 @@ def join(prompt_ids: Tensor, prompt_mask: Tensor, response_ids: Tensor, response
 def cut_response(example: TokenizedExample, max_length: int) -> TokenizedExample:
     """The example with its response cut so that prompt and response have at most `max_length` tokens.
 
-    A cut response loses what ended it, because it does not end there. A prompt that fills the length leaves none.
+    A cut response has no end token, because it does not end there. A prompt that fills the length leaves it empty.
     """
     room = max(0, max_length - len(example.prompt_ids))
     trained = None if example.trained is None else example.trained[:room]
@@ -192,12 +194,12 @@ def batched(rows: Sequence[int] | range, size: int) -> Iterator[list[int]]:
 
 @dataclass(frozen=True)
 class ForwardLimit:
-    """When a batch passes through a network in parts, and how large these are; in tokens, padding included."""
+    """When a batch passes through a network in parts, and how large the parts are; in tokens, padding included."""
 
     above: int
-    """A batch of at most so many passes whole."""
+    """The most tokens of a batch that passes whole."""
     part: int
-    """Otherwise each part has at most so many, or one example."""
+    """The most tokens of a part of a larger batch; a longer example is a part of its own."""
 
     def parts(self, batch: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
         """The batch as it is, or its parts by length, see `split_batch`."""
@@ -209,7 +211,7 @@ class ForwardLimit:
 AUTO_LIMIT = ForwardLimit(above=2048, part=1024)
 """A thousand tokens keep a processor's cores busy; batches that are not much larger are left as they are."""
 AUTO_FROZEN_LIMIT = ForwardLimit(above=8192, part=4096)
-"""Of a pass that keeps nothing for backward, and so takes a small part of the memory for as many tokens."""
+"""The limit of a forward pass that keeps nothing for backward, and so needs much less memory for each token."""
 
 
 def split_batch(batch: Sequence[int], lengths: Sequence[int], max_tokens: int) -> list[list[int]]:

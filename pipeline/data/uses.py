@@ -1,4 +1,4 @@
-"""What each use gets of the records of a split: labels, texts, prompts and pairs, each made when it is asked for."""
+"""What each use gets of the records: labels, texts, prompts and pairs, each row made when it is asked for."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -15,16 +15,16 @@ from pipeline.params.data import Data
 _JUDGE_HELD_OUT = 0.1
 _PROMPTED = (*PAIR_SPLITS, "evaluation")
 Paired = Sequence[tuple[str, StoredRecord]]
-"""Splits and records in them that say which of two responses is preferred."""
+"""Records that say which of two responses is preferred, each behind the name of its split."""
 
 
 def measures_judge(store: RecordStore, numbers: np.ndarray, *, seed: int) -> np.ndarray:
-    """Which records of the judge's split it is measured on; the others fit it. All of a prompt are on one side.
+    """Which records of the judge's split measure it; the others fit it. All records of a prompt are on one side.
 
     Args:
         store: all records.
-        numbers: of those that the split uses.
-        seed: of the hashes.
+        numbers: the numbers of the records that the split uses: (records,).
+        seed: the seed of the hashes.
 
     Returns:
         (records,) booleans.
@@ -35,7 +35,7 @@ def measures_judge(store: RecordStore, numbers: np.ndarray, *, seed: int) -> np.
 
 
 class Uses:
-    """Rows of the records that are used.
+    """The rows that each use gets of the records.
 
     A judge or SFT without a share learns from the train split; the judge is then measured on the test split.
     """
@@ -51,16 +51,16 @@ class Uses:
     ) -> None:
         """Args:
         store: all records.
-        used: numbers of those that each split uses, in their order.
-        judged: which of the judge's it is measured on, see `measures_judge`: (records of the judge,) booleans.
-        data: with a number in each of `data.splits`.
-        leaked: numbers of the held-out records that were dropped because they nearly repeat others.
+        used: the numbers of the records that each split uses, in their order.
+        judged: which of the judge's records measure it, see `measures_judge`: (records of the judge,) booleans.
+        data: the settings, with a number in each of `data.splits`.
+        leaked: the numbers of the held-out records that were dropped because they nearly repeat others.
         """
         self._store, self._used, self._judged, self._data = store, used, judged, data
         self._leaked = leaked
 
     def labels(self) -> dict[str, Sequence[LabelRow]]:
-        """Of the judge: train and test. A pair gives two texts, the chosen one labelled 1."""
+        """Labels of the judge, for train and test. A pair gives two texts, and the chosen one is labelled 1."""
         if self._data.splits.judge == 0:
             known = {name: self._with(self._used[name], Has.LABEL | Has.PAIR) for name in ("train", "test")}
             return {name: self._labelled(numbers) for name, numbers in known.items()}
@@ -79,7 +79,7 @@ class Uses:
         return {name: View(rows, partial(_text, self._store), self._sizes(rows)) for name, rows in numbers.items()}
 
     def prompts(self) -> dict[str, Sequence[PromptRow]]:
-        """Each prompt once."""
+        """The prompts of each split, each once."""
         keys, found = self._store.numbers["prompt"], dict[str, Sequence[PromptRow]]()
         for split in _PROMPTED:
             numbers = self._used[split]
@@ -89,14 +89,14 @@ class Uses:
         return found
 
     def paired(self) -> Paired:
-        """Records with a preference as given, split by split."""
+        """Records with a given preference, split by split."""
         parts = [self._with(self._used[split], Has.PAIR) for split in PAIR_SPLITS]
         splits = np.repeat(np.arange(len(PAIR_SPLITS)), [len(part) for part in parts])
         numbers = np.concatenate(parts)
         return View(np.arange(len(numbers)), partial(_paired, self._store, numbers, splits), self._sizes(numbers))
 
     def lost_categories(self) -> list[str]:
-        """Those with prompts in train that have no held-out record left, and had some before the leaks were dropped."""
+        """Categories in train that have no held-out record left, and had some before the leaks were dropped."""
         lost = self._categories(self._leaked)
         for split in HELD_OUT:
             lost -= self._categories(self._used[split].tolist()) if lost else set()
@@ -106,14 +106,14 @@ class Uses:
         return {self._store[number]["category"] for number in numbers}
 
     def glued_pairs(self) -> int:
-        """Pairs with a response right behind a letter."""
+        """How many pairs have a response that begins right behind the last letter of the prompt."""
         return sum(len(self._with(self._used[split], Has.GLUED)) for split in PAIR_SPLITS)
 
     def _with(self, numbers: np.ndarray, flags: Has) -> np.ndarray:
         return numbers[self._store.numbers["has"][numbers] & int(flags) != 0]
 
     def _different_texts(self, numbers: np.ndarray) -> np.ndarray:
-        """Several pairs may have the same chosen response: the last of them, where the first stands."""
+        """The records without repeated texts: of equal ones the last record, in the position of the first."""
         keys = self._store.numbers["texts"][numbers]
         _, first, same = np.unique(keys, return_index=True, return_inverse=True)
         last = np.zeros(len(first), dtype=np.int64)
@@ -131,7 +131,7 @@ class Uses:
         return self._store.numbers["size"][numbers]
 
 
-# makers of rows, by their place in a view; another process can make them, too
+# makers of rows, by their position in a view; another process can make them, too
 
 
 def _text(store: RecordStore, number: int) -> TextRow:

@@ -1,4 +1,4 @@
-"""Rows that are made when they are asked for, behind the interface of a list."""
+"""Sequences whose rows are made when they are asked for."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, overload
@@ -9,13 +9,13 @@ Row = TypeVar("Row")
 
 
 class View(Sequence[Row], Generic[Row]):
-    """One row for each of some numbers, which say what it is made of; equal to any sequence of the same rows."""
+    """A row for each of some numbers, from which the row is made; equal to any sequence of the same rows."""
 
     def __init__(self, numbers: np.ndarray, make: Callable[[int], Row], sizes: np.ndarray | None = None) -> None:
         """Args:
-        numbers: one for each row.
-        make: the row of a number.
-        sizes: bytes of each row, where they are known.
+        numbers: one for each row: (N,).
+        make: makes the row of a number.
+        sizes: the bytes of each row, where they are known: (N,).
         """
         self._numbers, self._make, self.sizes = numbers, make, sizes
 

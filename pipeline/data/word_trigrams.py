@@ -1,4 +1,4 @@
-"""Words of texts, and a hash of every three that follow each other: what near duplicates are found by."""
+"""Words of texts, and a hash of every three that follow each other, by which near duplicates are found."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _TAILS = np.array([0, 0xFF, 0xFFFF, 0xFFFFFF], dtype=_U)
 
 
 def words_of(text: str) -> list[bytes]:
-    """Runs of letters, digits and underscores, in lower case, in UTF-8."""
+    """The words of a text: runs of letters, digits and underscores, in lower case, in UTF-8."""
     lower = text.lower()
     if not lower.isascii():
         lower = _OTHER.sub(" ", lower)
@@ -20,18 +20,18 @@ def words_of(text: str) -> list[bytes]:
 
 
 def runs_of(words: Sequence[bytes], size: int) -> set[tuple[bytes, ...]]:
-    """Every so many words that follow each other."""
+    """Every run of `size` words that follow each other."""
     return set(zip(*(words[at:] for at in range(size)), strict=False))
 
 
 def trigram_hashes(block: Sequence[Sequence[bytes]]) -> np.ndarray:
-    """Of each trigram of each text, text by text: the MurmurHash3 (32 bits, seed 0) of its words with spaces between.
+    """The MurmurHash3 (32 bits, seed 0) of every trigram, written with spaces between its words, text by text.
 
     Args:
-        block: words of texts of three words or more.
+        block: the words of each text, which are three or more.
 
     Returns:
-        (sum of the words less two of each text,) uint32.
+        (trigrams,) uint32: two fewer than the words of each text, added up.
     """
     joined = b" ".join([b" ".join(words) for words in block])
     buffer = np.frombuffer(joined + b"    ", dtype=np.uint8)

@@ -24,7 +24,7 @@ class InstrumentFolders(NamedTuple):
     reference: Path
     """The SFT policy."""
     second_judge: Path | None = None
-    """Of the second judge; None in a stage that uses none. The folder may also say that there is none."""
+    """The folder of the second judge, which may say that there is none; None in a stage that uses none."""
 
 
 class ChatAccess(NamedTuple):

@@ -96,7 +96,7 @@ def pair_metrics(right: np.ndarray, prompts: Sequence[str], verdicts: VerdictCou
 
 
 def _accuracy(right: np.ndarray, prompts: Sequence[str]) -> Interval:
-    """Of those with a verdict."""
+    """Accuracy on the texts or pairs with a verdict."""
     known = ~np.isnan(right)
     if not known.any():
         return _NOTHING_KNOWN

@@ -45,7 +45,7 @@ class ScoredSample:
     kl_k3_nats: float
     """The k3 estimate, summed over the tokens: never negative."""
     second_judge_score: float | None = None
-    """Of the second judge, where there is one."""
+    """Score by the second judge, where there is one."""
 
     @property
     def passage(self) -> Passage:

@@ -111,7 +111,7 @@ def pair_metrics(
 
 
 def score_distribution(scores: np.ndarray) -> ScoreDistribution:
-    """Of the scores (N,) of responses, N > 0."""
+    """The distribution of the scores (N,) of responses, N > 0."""
     quantiles = zip(QUANTILES, np.quantile(scores, QUANTILES), strict=True)
     return ScoreDistribution(
         mean=float(scores.mean()),

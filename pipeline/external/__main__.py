@@ -45,14 +45,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="benchmark", required=True)
     pairs = commands.add_parser("rewardbench", help="accuracy of a reward model by subset and section")
     pairs.add_argument("file", help="pairs: a file, or hub:OWNER/NAME")
-    pairs.add_argument("--subset", help="subset of rows that name none")
+    pairs.add_argument("--subset", help="the subset of rows that name none")
     outputs = commands.add_parser("alpacaeval", help="win rate of a model's outputs against a baseline's")
     outputs.add_argument("file", help="the model's outputs")
     outputs.add_argument("baseline", help="the baseline's outputs")
     annotations = commands.add_parser("annotations", help="win rate of finished annotations of AlpacaEval")
     annotations.add_argument("file", help="annotations")
     for command in (pairs, outputs, annotations):
-        command.add_argument("--split", default="train", help="of a data set on the hub")
+        command.add_argument("--split", default="train", help="split of a data set on the hub")
         command.add_argument("--data-revision", help="branch, tag or commit of a data set on the hub")
         command.add_argument("--json", action="store_true", help="print JSON")
         command.add_argument("--output", type=Path, metavar="FILE", help="write JSON to this file, too")
@@ -65,9 +65,11 @@ def _add_scorer(command: argparse.ArgumentParser) -> None:
     who = command.add_mutually_exclusive_group(required=True)
     who.add_argument("--reward-model", metavar="SOURCE", help="a folder, package:NAME, or an id on the hub")
     who.add_argument("--judge", type=Path, metavar="FOLDER", help="a classifier of fit_judge")
-    command.add_argument("--revision", help="of a reward model on the hub")
+    command.add_argument("--revision", help="branch, tag or commit of a reward model on the hub")
     command.add_argument("--trust-remote-code", action="store_true", help="run its code; needs a commit as --revision")
-    command.add_argument("--dtype", choices=("bfloat16", "float32"), default="float32", help="of its weights")
+    command.add_argument(
+        "--dtype", choices=("bfloat16", "float32"), default="float32", help="number format of its weights"
+    )
     command.add_argument("--batch-size", type=int, default=16, help="texts in one forward pass")
     command.add_argument("--max-length", type=int, help="tokens read of a text; default: as stored with the model")
     command.add_argument(
@@ -77,13 +79,13 @@ def _add_scorer(command: argparse.ArgumentParser) -> None:
         help="how prompt and response become one text: chat is the tokenizer's template, auto takes it where there is "
         "one. Models of this pipeline were trained on plain texts.",
     )
-    command.add_argument("--separator", default="", help="plain: between prompt and response")
+    command.add_argument("--separator", default="", help="text between prompt and response of plain texts")
 
 
 class _Result(NamedTuple):
     document: Mapping[str, object]
     text: str
-    """The same as aligned plain text."""
+    """The document as aligned plain text."""
 
 
 # imported in the functions: transformers reads its switches from the environment once, when it is imported

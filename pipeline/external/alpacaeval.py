@@ -20,24 +20,24 @@ Preference = float | None
 
 
 class WinRates(TypedDict):
-    """In percent, and counts of preferences."""
+    """Win rates in percent, and counts of preferences."""
 
     win_rate: float
     """Mean preference of the model."""
     standard_error: float | None
     """None with fewer than two preferences."""
     discrete_win_rate: float
-    """Preferences rounded first, draws half."""
+    """Mean of the preferences, each rounded first, and a draw as one half."""
     n_wins: int
     n_wins_base: int
     n_draws: int
     n_total: int
     n_dropped: int
-    """What is no preference."""
+    """Rows whose preference is missing or not between 1 and 2."""
 
 
 class ControlledWinRates(WinRates):
-    """With the win rate at equal length."""
+    """Win rates, with the one at equal length."""
 
     length_controlled_winrate: float | None
     """None where outputs are not known, or too few."""
@@ -45,16 +45,17 @@ class ControlledWinRates(WinRates):
 
 
 class AlpacaEvalResult(ControlledWinRates):
-    """With who was compared, and by whom."""
+    """Win rates, with the names of both models and of the annotator."""
 
     model: str
     baseline: str
     annotator: str
     text: NotRequired[str]
-    """How prompt and response were written as one text, of outputs that were scored here."""
+    """How prompt and response were written as one text, where outputs were scored here."""
     n_unmatched_outputs: NotRequired[int]
     """Rows of the model's file that the baseline's lacks."""
     n_unmatched_baseline: NotRequired[int]
+    """Rows of the baseline's file that the model's lacks."""
 
 
 def evaluate_outputs(
@@ -72,7 +73,9 @@ def evaluate_outputs(
     ours, theirs = (_by_instruction(rows, source) for rows, source in zip((outputs, baseline), sources, strict=True))
     shared = [instruction for instruction in ours if instruction in theirs]
     if not shared:
-        raise PipelineError(f"{sources[0]} and {sources[1]} have no instruction in common.")
+        raise PipelineError(
+            f"{sources[0]} and {sources[1]} have no instruction in common. Both have to answer the same ones."
+        )
     pairs = [(theirs[instruction], ours[instruction]) for instruction in shared]
     texts = [
         scorer.writer.write([Message("user", instruction)], output)
@@ -111,7 +114,7 @@ def evaluate_annotations(rows: Sequence[Row], *, source: str) -> AlpacaEvalResul
 
 
 def describe(preferences: Sequence[Preference], pairs: Sequence[tuple[str, str]] | None) -> ControlledWinRates:
-    """`win_rates`, and the length-controlled one where the outputs (baseline's, model's) are known."""
+    """The `win_rates`, and the length-controlled one where pairs of outputs (baseline's, model's) are known."""
     controlled = length_controlled_winrate([_valid(preference) for preference in preferences], pairs) if pairs else None
     return {**win_rates(preferences), "length_controlled_winrate": controlled, "glm_name": GLM_NAME}
 
@@ -163,7 +166,7 @@ def _by_instruction(rows: Sequence[Row], source: str) -> dict[str, str]:
         where = f"{source}, row {number}"
         instruction = text_field(row, "instruction", where)
         if instruction in outputs:
-            raise PipelineError(f"{where}: its instruction came before. Keep one output an instruction.")
+            raise PipelineError(f"{where}: an earlier row has its instruction. Keep one output for each instruction.")
         outputs[instruction] = text_field(row, "output", where)
     return outputs
 

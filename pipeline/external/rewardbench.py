@@ -37,7 +37,8 @@ EXAMPLE_COUNTS = {
     "hep-python": 164,
     "hep-rust": 164,
 }
-"""Weight of a subset in its section, of rewardbench/constants.py. math-prm has 447 pairs and the weight of all code."""
+"""Weight of each subset in its section, from rewardbench/constants.py. math-prm has 447 pairs, and as much weight as
+all subsets of code."""
 
 SECTIONS = {
     "Chat": ("alpacaeval-easy", "alpacaeval-length", "alpacaeval-hard", "mt-bench-easy", "mt-bench-med"),
@@ -65,51 +66,51 @@ _PROMPT_NAMES = ("prompt", "question", "input")
 
 
 class SubsetScore(TypedDict):
-    """Of the pairs of one subset."""
+    """How well a reward model does on the pairs of one subset."""
 
     accuracy: dict[str, float]
-    """`mean`, `low` and `high` of its 95 % interval."""
+    """`mean`, and `low` and `high` of the 95 % interval."""
     examples: int
     section: str | None
-    """None of a subset that is in no score."""
+    """None where no score counts the subset."""
 
 
 class RewardBenchScores(TypedDict):
-    """Shares, not percent."""
+    """The scores of a reward model, as shares and not in percent."""
 
     subsets: dict[str, SubsetScore]
     sections: dict[str, float | None]
     """Means of the accuracies of their subsets, weighted by `EXAMPLE_COUNTS`; None without any of them."""
     prior_sets: float | None
-    """Mean of their accuracies; None without any."""
+    """Mean of the accuracies on the prior sets; None without any."""
     overall: float | None
     """Mean of the sections, prior sets at half weight; None when a section is missing."""
     missing_subsets: list[str]
-    """Of the sections."""
+    """Subsets of the sections that the file lacks."""
     other_subsets: dict[str, int]
-    """Pairs in no score."""
+    """The number of pairs in each subset that no score counts."""
     examples: int
     ties: int
 
 
 class RewardBenchResult(RewardBenchScores):
-    """With who scored what."""
+    """The scores, with the names of the model and of the file."""
 
     model: str
     text: str
     """How prompt and response were written as one text."""
     source: str
-    """The file."""
+    """Name of the file of pairs."""
 
 
 def evaluate_rewardbench(
     rows: Sequence[Row], scorer: BenchmarkScorer, *, source: str, subset: str | None = None
 ) -> RewardBenchResult:
-    """Score every pair.
+    """Score every pair with a reward model.
 
     Args:
         source: name of the file, for errors.
-        subset: of rows without one of their own.
+        subset: the subset of rows that name none.
 
     Raises:
         PipelineError: naming file and row: a field is missing or cannot be read.
@@ -133,7 +134,7 @@ def _subset(row: Row, default: str | None, where: str) -> str:
 def _texts(row: Row, scorer: BenchmarkScorer, where: str) -> tuple[str, str]:
     """Chosen and rejected text of a pair, whose responses are texts or whole conversations with the prompt."""
     if (chosen := row.get("chosen")) is None or (rejected := row.get("rejected")) is None:
-        raise PipelineError(f"{where}: 'chosen' or 'rejected' is missing.")
+        raise PipelineError(f"{where}: 'chosen' or 'rejected' is missing. Every row needs both.")
     try:
         if is_chat(chosen) or is_chat(rejected):
             return _write_chat(chosen, scorer), _write_chat(rejected, scorer)
@@ -155,8 +156,8 @@ def rewardbench_scores(subsets: Sequence[str], margins: np.ndarray) -> RewardBen
     """Accuracy of each subset, score of each section, and the score overall; shares, not percent.
 
     Args:
-        subsets: (N,) of each pair.
-        margins: (N,) chosen minus rejected score; a tie is wrong.
+        subsets: the subset of each pair: (N,).
+        margins: chosen minus rejected score of each pair, of which a tie is wrong: (N,).
     """
     section_of = {name: section for section, names in SECTIONS.items() for name in names}
     section_of |= dict.fromkeys(PRIOR_SETS, "Prior Sets")

@@ -12,19 +12,19 @@ from pipeline.reading.unpacking import PACKED, unpacked_suffix
 
 Row = dict[str, Any]
 _LARGEST_ROW = 2**26
-"""Bytes."""
+"""Bytes of the largest row that is read."""
 _SHOWN = 200
 
 
 def read_rows(source: str, *, split: str = "train", revision: str | None = None) -> list[Row]:
-    """All rows, in their order.
+    """Read all rows of a benchmark, in their order.
 
     Args:
         source: a file (.json or .jsonl, also packed, or .parquet), or hub:OWNER/NAME.
-        split, revision: of a data set on the hub.
+        split, revision: which rows of a data set on the hub.
 
     Raises:
-        PipelineError: naming the file and, where there is one, the row: it is missing, cannot be read, or has no rows.
+        PipelineError: the file is missing, has no rows, or cannot be read, naming it and the row that cannot be read.
     """
     if source.startswith("hub:"):
         rows = _read_hub(source.removeprefix("hub:"), split, revision)

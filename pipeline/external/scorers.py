@@ -1,5 +1,6 @@
-"""Who scores a benchmark's texts: a reward model or a fitted judge, and how a text is written out for it."""
+"""What scores the texts of a benchmark: a reward model or a fitted judge, and how the texts are written for it."""
 
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 
 from pipeline.data.passages import Passage
 from pipeline.errors import PipelineError
+from pipeline.judges.text_classifier import KIND as CLASSIFIER
 from pipeline.judges.text_classifier import TextClassifierJudge
 from pipeline.models.checkpoints import save_model
 from pipeline.models.compute import Compute
@@ -26,7 +28,7 @@ class TextWriter:
     """Writes prompt and response as one text."""
 
     separator: str = ""
-    """Between a prompt and a response that are texts."""
+    """Stands between prompt and response of a plain text."""
     tokenizer: Any = None
     """Its chat template is used; None writes plain texts."""
 
@@ -35,7 +37,7 @@ class TextWriter:
         return "plain" if self.tokenizer is None else "chat"
 
     def write(self, prompt: Sequence[Message], response: str) -> str:
-        """With a tokenizer its chat template; else one turn is `prompt + separator + response`, several a transcript.
+        """The text by the tokenizer's template; without one `prompt + separator + response`, or a transcript of turns.
 
         Raises:
             Unreadable: the prompt does not end with the user's turn.
@@ -72,10 +74,10 @@ def reward_scorer(
 
     Args:
         style: plain, chat, or auto: chat where the tokenizer has a template, as RewardBench does.
-        max_length: tokens read of a text; None is what the model is stored with.
+        max_length: the most tokens that are read of a text; None is the number that the model is stored with.
 
     Raises:
-        PipelineError: it is no finished reward model, or has no chat template and `style` asks for it.
+        PipelineError: the source is no finished reward model, or `style` is chat and it has no chat template.
     """
     with tempfile.TemporaryDirectory() as folder:
         network, tokenizer = load_source_reward_model(source, key="--reward-model", advice="train one from it")
@@ -97,12 +99,18 @@ def reward_scorer(
 
 
 def judge_scorer(folder: Path, *, separator: str) -> BenchmarkScorer:
-    """The classifier that fit_judge stores.
+    """A classifier that fit_judge stored.
 
     Raises:
-        PipelineError: there is none in the folder.
+        PipelineError: the folder holds no classifier.
     """
     if not (folder / "judge.json").is_file():
         raise PipelineError(f"--judge: {folder} holds no judge. Name the folder that fit_judge writes.")
+    kind = json.loads((folder / "judge.json").read_text())["kind"]
+    if kind != CLASSIFIER:
+        raise PipelineError(
+            f"--judge: {folder} holds a judge of the kind {kind}, and only a classifier scores benchmarks. Name the "
+            "folder of a classifier, or a reward model with --reward-model."
+        )
     judge = TextClassifierJudge.load(folder)
     return BenchmarkScorer(folder.as_posix(), judge.score, TextWriter(separator), gives_log_odds=False)

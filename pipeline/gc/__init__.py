@@ -1,1 +1,1 @@
-"""What of DVC's cache nothing needs any more, and its removal by `dvc gc`."""
+"""Finds the files of DVC's cache that nothing needs any more, and lets `dvc gc` remove them."""

@@ -1,7 +1,7 @@
 """Free DVC's cache of what nothing needs any more.
 
-    python -m pipeline.gc            what would be removed, in files and bytes
-    python -m pipeline.gc --force    remove it
+    python -m pipeline.gc            says what would be removed, in files and bytes
+    python -m pipeline.gc --force    removes it
 
 Kept is what branches, tags, experiments and the working folder need, and what versions with an alias in MLflow, such as
 the champion, were made from. Remotes are left alone.
@@ -22,7 +22,7 @@ from pipeline.tracking.project_store import project_store
 
 
 def main() -> None:
-    """Without `--force` nothing is removed."""
+    """Say what would be removed; with `--force`, remove it."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.gc", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -49,7 +49,7 @@ def _union(needed: list[Needed]) -> frozenset[str]:
 
 
 def _require_own(cache: Path, root: Path) -> None:
-    """Of a cache that several clones share, this one knows its own needs only."""
+    """Refuse a cache outside this project: other clones may share it, and their needs are not known here."""
     if not cache.resolve().is_relative_to(project_home(root).resolve() / ".dvc"):
         raise PipelineError(
             f"{cache} lies outside this project, so other clones may need what it has, and nothing was removed. "
@@ -58,7 +58,7 @@ def _require_own(cache: Path, root: Path) -> None:
 
 
 def _require_idle(root: Path) -> None:
-    """An experiment in a folder of its own has outputs in the cache that nothing names before it ends."""
+    """Refuse while a stage or an experiment runs: nothing names its outputs in the cache before it ends."""
     home = project_home(root)
     for journal in (home / FOLDER).glob("*.jsonl"):
         with hold(journal, alone=True) as ours:

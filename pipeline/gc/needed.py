@@ -29,14 +29,14 @@ _WROTE, _READ = "dvc.out/", "dvc.dep/"
 
 @dataclass(frozen=True)
 class Needed:
-    """What one thing needs: contents by DVC's hash, whether they are in the cache or not."""
+    """The contents that one state of the project needs, by DVC's hash; they need not be in the cache."""
 
     by: str
     hashes: frozenset[str]
 
 
 class _Any:
-    """Every stage counts: the dvc.yaml of a state that was never committed is not known."""
+    """Contains every name of a stage: the dvc.yaml of a state that was never committed is not known."""
 
     def __contains__(self, name: object) -> bool:
         return True
@@ -73,11 +73,11 @@ def _outputs(text: bytes) -> frozenset[str]:
 
 
 def needed_by_aliases(store: Store, cache: Path) -> Iterator[Needed]:
-    """For each version with an alias (champion, candidate, or one that people gave) what was made on the way to it.
+    """What was made on the way to each version with an alias: champion, candidate, or one that people gave.
 
     Args:
-        store: with the registered models.
-        cache: DVC's, by md5.
+        store: the store of the registered models.
+        cache: DVC's cache, by md5.
 
     Raises:
         PipelineError: the run of a version does not say what the version was made from.
@@ -100,7 +100,7 @@ def _lineage(lock: Lock, told: Mapping[str, str], cache: Path) -> frozenset[str]
 
 
 def _raw_files(report: Path) -> frozenset[str]:
-    """Raw files that `dvc add` put into the cache: DVC sees only the folder that they lie in."""
+    """Hashes of raw files that `dvc add` put into the cache: dvc.lock has only the hash of their folder."""
     if not report.is_file():
         return frozenset()
     return frozenset(source["md5"] for source in json.loads(report.read_text()).get("sources", []) if source.get("md5"))

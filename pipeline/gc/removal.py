@@ -25,18 +25,18 @@ class Unneeded:
 
     files: int
     bytes: int
-    """Of the files that nothing else names."""
+    """Bytes of the files that no working folder holds."""
     shared_bytes: int
-    """Of files that working folders hold by hard links: they take their room until those are gone, too."""
+    """Bytes of the files that a working folder holds by a hard link, which free nothing until that is gone, too."""
 
 
 def collect(root: Path, cache: Path, keep: Iterable[str], *, dry: bool) -> Unneeded:
-    """Remove from DVC's cache what neither git, nor the working folder, nor `keep` needs; or only say what that is.
+    """Remove from DVC's cache what neither git, nor the working folder, nor `keep` needs; or only count it.
 
     Args:
-        root: of the project.
-        cache: DVC's, by md5.
-        keep: hashes; of a folder, its files are kept, too. Those that are not in the cache do not matter.
+        root: the folder of the project.
+        cache: DVC's cache, by md5.
+        keep: hashes of contents; with a folder, its files are kept. Hashes that are not in the cache do not matter.
         dry: remove nothing.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Judges: anything that scores how good a response is."""
+"""Judges: whatever says how good a response is, or which of two is better."""

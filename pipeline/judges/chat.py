@@ -1,4 +1,4 @@
-"""A chat model as the judge: two responses side by side, in both orders."""
+"""A chat model as the judge: it sees two responses side by side, in both orders."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ Game = tuple[str, str, str]
 
 
 class ChatJudge:
-    """Prefers a response if the model prefers it in both orders; if the orders disagree, it is a tie, and counted."""
+    """Prefers a response if the model prefers it in both orders; if the two verdicts disagree, it is a tie."""
 
     def __init__(self, rules: ChatRules, endpoint: ChatEndpoint, store: ReplyStore, *, concurrency: int) -> None:
         self._rules = rules
@@ -53,7 +53,7 @@ class ChatJudge:
     def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[Passage]]) -> np.ndarray:
         """See `Judge.rank`: a sample's mean preference over its opponents; comparisons without a verdict do not count.
 
-        The samples of a prompt form a ring, and each is compared with the next `opponents`; None is all with all.
+        The samples of a prompt form a ring, and each is compared with the next `opponents`; if that is None, with all.
         """
         copies = len(samples[0]) if samples else 0
         pairs = ring(copies, self._rules.opponents)
@@ -156,9 +156,9 @@ class ChatJudge:
 
 
 def ring(copies: int, opponents: int | None) -> list[tuple[int, int]]:
-    """Pairs to compare: each of `copies` in a ring with the next `opponents`; None, or enough of them, is all pairs.
+    """Positions of the samples to compare: each of `copies` in a ring with the next `opponents`; None is all pairs.
 
-    Costs copies * opponents comparisons, at most copies * (copies - 1) / 2, and two requests each.
+    They are copies * opponents comparisons, at most copies * (copies - 1) / 2, of two requests each.
     """
     reach = copies - 1 if opponents is None else min(opponents, copies - 1)
     met = dict.fromkeys(tuple(sorted((i, (i + step) % copies))) for step in range(1, reach + 1) for i in range(copies))

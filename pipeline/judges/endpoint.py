@@ -1,8 +1,8 @@
 """A chat model behind an OpenAI-compatible endpoint. No other module reads the key or imports the openai package.
 
-The retries are this module's, not the client's (openai 3.54). Those pass over status 425 and answers of status 200 that
-are cut short or no JSON, as proxies in front of a busy server give them; they give up where the server asks for more
-than two minutes; only the thread that was told to wait waits; and nothing ends their sleep.
+The retries are this module's, not the client's (openai 3.54). The client does not retry status 425, nor answers of
+status 200 that are cut short or no JSON, as proxies in front of a busy server give them. It gives up where the server
+asks for more than two minutes, lets all threads go on but the one that was told to wait, and its sleep cannot be ended.
 """
 
 import os
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 _RETRIED = (408, 409, 425, 429)
-"""Status codes after which the same request may succeed later, as it may after all from 500 on."""
+"""Status codes after which the same request may succeed later; it also may after any code from 500 on."""
 _LONGEST_PAUSE = 900.0
-"""Seconds. Where a server asks for more, as for a daily limit, the stage fails; replies so far are kept."""
+"""The longest wait in seconds. If a server asks for more, as at a daily limit, the stage fails; replies are kept."""
 _KEPT = "All replies so far are kept under .state/verdicts: run `dvc repro` again, and it goes on from there."
 
 

@@ -24,23 +24,23 @@ class FinishedJudges:
     chat: ChatJudge
     reward_model: RewardModelJudge
     endpoint: JudgeEndpoint
-    """Of the chat model."""
+    """Where the chat model is, and how it is called."""
     store: Path
-    """Folder of the replies of chat models."""
+    """The folder of the replies of chat models."""
     start_compute: Callable[[], Compute]
-    """Called where a model is loaded here."""
+    """Called only for a judge whose model is loaded on this machine."""
     text_format: TextFormat
-    """How the texts are written that a reward model reads."""
+    """How the texts that a reward model reads are written."""
 
     def save(self, kind: str, folder: Path, scale: Sequence[Passage]) -> Judge:
         """Write the judge of a kind into a new folder, and open it.
 
         Args:
             kind: lexicon, chat or reward_model.
-            scale: texts whose scores say what is high and low for a reward model, see `save_reward_judge`.
+            scale: texts by whose scores those of a reward model are scaled, see `save_reward_judge`.
 
         Raises:
-            PipelineError: there is no such prompt for the chat model, or no such reward model.
+            PipelineError: the prompt of the chat model, or the reward model, does not exist.
         """
         if kind == "lexicon":
             return save_lexicon_judge(folder)

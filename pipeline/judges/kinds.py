@@ -1,4 +1,4 @@
-"""The kinds of judges, as people are told of them."""
+"""The kinds of judges, and how reports describe them."""
 
 from typing import NamedTuple
 
@@ -10,11 +10,11 @@ _FAMILIES = {
     "reward_model": ("reward model", "nothing here: taken as it is"),
     "chat": ("chat model", "nothing here: taken as it is"),
 }
-"""Of each kind of judge: its family, and what it was fitted on."""
+"""The family of each kind of judge, and what such a judge was fitted on."""
 
 
 class Description(NamedTuple):
-    """A judge as people are told of it."""
+    """A judge as reports describe it."""
 
     kind: str
     family: str
@@ -22,10 +22,10 @@ class Description(NamedTuple):
 
 
 def describe(kind: str, *, labels: int | None = None) -> Description:
-    """A judge of this kind.
+    """The description of a judge of this kind.
 
     Args:
-        labels: that it was fitted on; None where it was fitted on none.
+        labels: how many labels it was fitted on; None where it was fitted on none.
     """
     family, source = _FAMILIES[kind]
     return Description(kind, family, source if labels is None else f"{labels} {source}")

@@ -21,7 +21,7 @@ _PACKAGE = "vaderSentiment"
 
 
 def save_lexicon_judge(folder: Path) -> PointwiseJudge:
-    """Store which version of the lexicon is used; the words themselves are in an installed package."""
+    """Write which version of the lexicon is used; the words themselves are in an installed package."""
     folder.mkdir(parents=True, exist_ok=True)
     facts = {"kind": KIND, "package": _PACKAGE, "version": version(_PACKAGE)}
     (folder / "judge.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")

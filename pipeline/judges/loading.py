@@ -1,4 +1,4 @@
-"""The judge of `artifacts/judge`, of whatever kind."""
+"""Loads the judges that stage fit_judge wrote, of whatever kind."""
 
 import json
 from pathlib import Path
@@ -19,12 +19,12 @@ _NONE = "none"
 
 
 def load_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint, store: Path) -> Judge:
-    """The judge that stage fit_judge wrote.
+    """The judge in a folder that stage fit_judge wrote.
 
     Args:
-        compute: for a reward model.
-        endpoint: where a chat model is, and how to call it.
-        store: folder of the replies of chat models.
+        compute: the device and the number format of a reward model.
+        endpoint: where a chat model is, and how it is called.
+        store: the folder of the replies of chat models.
     """
     kind = json.loads((folder / "judge.json").read_text())["kind"]
     if kind == "chat":
@@ -44,11 +44,11 @@ def load_second_judge(folder: Path, compute: Compute, *, endpoint: JudgeEndpoint
 
 
 def save_no_judge(folder: Path) -> None:
-    """Write a folder of which `load_second_judge` sees that there is no second judge."""
+    """Write the folder from which `load_second_judge` reads that there is no second judge."""
     folder.mkdir(parents=True)
     (folder / "judge.json").write_text(json.dumps({"kind": _NONE}) + "\n")
 
 
 def open_chat_judge(rules: ChatRules, *, endpoint: JudgeEndpoint, store: Path) -> ChatJudge:
-    """A chat judge that asks the endpoint for the replies that `store` does not have."""
+    """A chat judge that sends only the requests whose replies are not in `store`."""
     return ChatJudge(rules, ChatEndpoint(endpoint), ReplyStore(store), concurrency=endpoint.concurrency)

@@ -20,10 +20,9 @@ class PointwiseJudge:
         raw_scores: Callable[[Sequence[Passage]], np.ndarray],
         to_unit: Callable[[np.ndarray], np.ndarray] = _as_it_is,
     ) -> None:
-        """
-        Args:
-            raw_scores: scores (N,) of texts, each prompt and response together; higher is better.
-            to_unit: a rising function from raw scores to [0, 1].
+        """Args:
+        raw_scores: scores (N,) of texts, each prompt and response together; higher is better.
+        to_unit: a rising function from raw scores to [0, 1].
         """
         self._raw_scores = raw_scores
         self._to_unit = to_unit
@@ -51,9 +50,9 @@ class PointwiseJudge:
         return self.score(texts).reshape(len(prompts), -1)
 
     def counts(self) -> dict[str, int | float]:
-        """None: a score is never missing."""
+        """Empty: a score is never missing."""
         return {}
 
     def verdicts(self) -> list[VerdictRecord]:
-        """None: they are computed again at no cost."""
+        """Empty: verdicts are computed again at no cost."""
         return []

@@ -9,19 +9,19 @@ from pipeline.data.passages import Passage
 
 
 class VerdictRecord(TypedDict):
-    """A comparison as the files of verdicts have it."""
+    """A comparison, as a row of a file of verdicts."""
 
     prompt: str
     first: str
     second: str
     outcome: str
-    """In a word: a preference, or why there is none."""
+    """In one word whether the judge decided, or why it has no preference."""
     preference: float | None
     """For the first response, see `Judge.compare`; None without a usable verdict."""
     replies: list[str]
     """What the judge said of the first response in front of the second."""
     replies_swapped: list[str]
-    """The other way round."""
+    """What it said of the second response in front of the first."""
 
 
 class Judge(Protocol):
@@ -35,13 +35,13 @@ class Judge(Protocol):
         """How good each response is, shape (N,), in [0, 1] or NaN.
 
         Args:
-            against: a response of the baseline to each prompt. A judge that scores single responses ignores it; the
-                rating of one that compares is its preference over it, so the baseline itself has 0.5.
+            against: the SFT policy's response to each prompt. A judge that scores single responses ignores it; one that
+                compares rates a response by the preference over it, so that the SFT policy itself has 0.5.
         """
         ...
 
     def rank(self, prompts: Sequence[str], samples: Sequence[Sequence[Passage]]) -> np.ndarray:
-        """How good the samples of each prompt are among themselves, shape (prompts, copies), in [0, 1] or NaN."""
+        """How good each sample of a prompt is among all of them, shape (prompts, copies), in [0, 1] or NaN."""
         ...
 
     def counts(self) -> dict[str, int | float]:

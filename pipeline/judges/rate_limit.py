@@ -1,4 +1,4 @@
-"""When a request may be sent: at most so many a minute, and none while the server asks for a pause."""
+"""Says when a request may be sent: at a limited rate, and never while the server asks for a pause."""
 
 import random
 import time
@@ -7,7 +7,7 @@ from threading import Event, Lock
 
 
 class Stopped(Exception):
-    """The request was given up, because one of another thread failed for good."""
+    """The request was given up, because the request of another thread failed for good."""
 
 
 class RateLimiter:
@@ -31,7 +31,7 @@ class RateLimiter:
         self.sleep(at - time.monotonic())
 
     def pause(self, seconds: float) -> None:
-        """Let no thread send a request for so long."""
+        """Let no thread send a request for so many seconds."""
         with self._lock:
             self._next = max(self._next, time.monotonic() + seconds)
 

@@ -1,4 +1,4 @@
-"""A reward model as the judge: any that `pipeline.models.reward_loading` loads, stored whole beside its scale."""
+"""A reward model as the judge: any that `pipeline.models.reward_loading` loads, stored with the scale of its scores."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from pipeline.models.reward import RewardModel
 from pipeline.models.reward_loading import load_reward_model
 
 MODEL = "model"
-"""Folder of the model inside that of the judge."""
+"""Name of the model's folder inside the folder of the judge."""
 
 
 def save_reward_judge(folder: Path, compute: Compute, texts: Sequence[Passage], *, batch_size: int) -> PointwiseJudge:

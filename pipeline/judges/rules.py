@@ -18,7 +18,7 @@ _AT_END = re.compile(r"\]\][\s.*_`]*$")
 
 Message = dict[str, str]
 ChatRequest = Mapping[str, Any]
-"""`model`, `messages`, and what other fields the server of the user's choice takes."""
+"""`model`, `messages`, and other fields that the user's server takes."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class ChatRules:
 
     @classmethod
     def of(cls, settings: Settings) -> "ChatRules":
-        """From params.yaml and the prompts of the package.
+        """The rules of `judge.chat`, with the texts of the prompt and, if none is set, of the rubric.
 
         Raises:
-            PipelineError: there is no prompt of that name.
+            PipelineError: the package has no prompt of this name.
         """
         path = _PROMPTS / f"{settings.prompt}.md"
         if not path.is_file():
@@ -69,7 +69,7 @@ class ChatRules:
     def messages(self, prompt: str, first: str, second: str, replies: Sequence[str] = ()) -> list[Message]:
         """The conversation so far: the question, and a reminder after each reply that held no verdict."""
         values = {"rubric": self.rubric, "prompt": prompt, "first": first, "second": second}
-        # all places are filled in one pass, because a response may itself contain `{second}`
+        # all placeholders are filled in one pass, because a response may itself contain `{second}`
         question = _PLACE.sub(lambda match: values[match[1]], self.question)
         conversation = [{"role": "user", "content": question}]
         for reply in replies:
@@ -81,7 +81,7 @@ class ChatRules:
 def read_verdict(reply: str) -> str | None:
     """The verdict in a reply: `A`, `B` or `C` (a tie) in double brackets; None without a clear one.
 
-    If a reply has different ones, because it quotes them, the verdict is the one that ends it, alone on the last line.
+    If a reply has different verdicts, because it quotes some, the one counts that ends it, alone on the last line.
     """
     verdicts = _VERDICT.findall(reply)
     if len(set(verdicts)) == 1:

@@ -17,6 +17,7 @@ from pipeline.judges.pointwise import PointwiseJudge
 from pipeline.models.folders import check_weights
 from pipeline.params.schema import FitJudge
 
+KIND = "text_classifier"
 _FEATURES = 2**18
 
 
@@ -47,7 +48,7 @@ class TextClassifierJudge:
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {"idf": self._tfidf.idf_, "weights": self._weights, "bias": np.array([self._bias])}
         save_file(arrays, folder / "judge.safetensors")
-        (folder / "judge.json").write_text(json.dumps({"kind": "text_classifier", "ngram_max": self._ngram_max}) + "\n")
+        (folder / "judge.json").write_text(json.dumps({"kind": KIND, "ngram_max": self._ngram_max}) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "TextClassifierJudge":
@@ -59,10 +60,9 @@ class TextClassifierJudge:
 
 
 def fit_judge(texts: Sequence[str], labels: Sequence[int], settings: FitJudge) -> TextClassifierJudge:
-    """Fit on windows of the texts, each with its text's label, because the judge reads short continuations.
+    """Fit a judge on windows of the texts, each with its text's label, because the judge reads short continuations.
 
-    With one thread: how a BLAS divides a sum among several decides its last digits, and how many it starts is up to
-    the machine and the shell.
+    One thread fits: the number of threads decides the last digits of sums, and depends on the machine and the shell.
 
     Raises:
         PipelineError: only one label occurs.
@@ -85,10 +85,10 @@ def fit_judge(texts: Sequence[str], labels: Sequence[int], settings: FitJudge) -
 
 
 def check_labels(train: Sequence[Any], test: Sequence[Any]) -> None:
-    """Check that there are labels to fit a classifier on, and labels to measure it on.
+    """Check that the data has labels to fit a classifier on, and labels to measure it on.
 
     Raises:
-        PipelineError: one of both is missing.
+        PipelineError: the data has none to fit on, or none to measure on.
     """
     if not train or not test:
         raise PipelineError(
@@ -101,7 +101,7 @@ def fit_judges(rows: Sequence[LabelRow], settings: FitJudge) -> list[tuple[TextC
     """The judge that ranks training pairs and the one that measures policies, each with the texts it was fitted on.
 
     Args:
-        rows: with `id`, `text` and `label`; each judge learns from half of them, or both from all where
+        rows: the labels for fitting; each judge learns from half of them, or both from all where
             `settings.independent` is false.
 
     Raises:
@@ -118,7 +118,7 @@ def split_labels(rows: Sequence[LabelRow]) -> tuple[list[LabelRow], list[LabelRo
     """Two halves by the record ids, so that the texts of one record stay together and new rows move no old one.
 
     Raises:
-        PipelineError: one of them has a single label.
+        PipelineError: a half does not hold both labels.
     """
     first, second = ([row for row in rows if int(row["id"], 16) % 2 == half] for half in (0, 1))
     for half in (first, second):

@@ -35,10 +35,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--annotator", required=True, metavar="NAME", help="who votes; it names the vote file")
     parser.add_argument("--items", type=Path, default=DEFAULT, metavar="PATH", help=f"JSON Lines, default {DEFAULT}")
     parser.add_argument("--out", type=Path, metavar="PATH", help=f"vote file, default {FOLDER}/NAME.jsonl")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most so many items")
+    parser.add_argument("--limit", type=int, metavar="N", help="the most items to vote on")
     parser.add_argument("--question", default="Which continuation is better?", help="what the page asks")
-    parser.add_argument("--seed", type=int, default=0, help="of the order of items and responses, default 0")
-    parser.add_argument("--port", type=int, default=8765, help="of 127.0.0.1, default 8765; 0 takes a free one")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the order of items and responses, default 0")
+    parser.add_argument("--port", type=int, default=8765, help="port of 127.0.0.1, default 8765; 0 takes a free one")
     parser.add_argument(
         "--open",
         action=argparse.BooleanOptionalAction,

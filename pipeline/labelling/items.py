@@ -38,10 +38,10 @@ def load_items(path: Path, votes: Path, *, seed: int) -> list[Item]:
 
     Args:
         path: rows with `prompt`, and `chosen` and `rejected` or `response_a` and `response_b`.
-        votes: folder of the vote files.
+        votes: the folder of the vote files.
 
     Raises:
-        PipelineError: no file, no row, or a row without a text that it needs.
+        PipelineError: there is no file or no row, or a row lacks a text, naming file and line.
     """
     if not path.is_file():
         hint = " Build it with `make repro`, or at least `dvc repro collect_preferences`." if path == DEFAULT else ""

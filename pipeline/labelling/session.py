@@ -19,7 +19,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def check_annotator(name: str) -> None:
-    """Refuse a name that cannot be that of a vote file."""
+    """Refuse a name that cannot be that of a vote file.
+
+    Raises:
+        PipelineError: the name is empty, too long, or has other characters.
+    """
     if not _NAME.fullmatch(name):
         raise PipelineError(
             f"annotator {name!r}: a name of up to 64 letters, digits, dots, dashes and underscores is "
@@ -40,7 +44,7 @@ class ShownResponse(TypedDict):
 
 
 class ShownItem(TypedDict):
-    """An item as the page shows it; of the responses the first is a."""
+    """An item as the page shows it; the first response is a."""
 
     id: str
     prompt: str
@@ -48,18 +52,18 @@ class ShownItem(TypedDict):
 
 
 class SessionState(TypedDict):
-    """What the page is told."""
+    """What the page shows: progress and the next item."""
 
     annotator: str
     done: int
-    """Items that the annotator has said something of."""
+    """How many items the annotator has voted on or skipped."""
     total: int
     ties: int
     skipped: int
     previous: str | None
     """The item that undo would take back."""
     item: ShownItem | None
-    """The next one; None when all are done."""
+    """The next item; None when all are done."""
 
 
 class Session:

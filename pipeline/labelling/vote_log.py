@@ -46,7 +46,7 @@ class VoteLog:
         self.rows.append(row.copy())
 
     def close(self) -> None:
-        """Give the file to other processes."""
+        """Close the file, which releases it for other processes."""
         self._stream.close()
 
     def _read(self) -> list[VoteRow]:

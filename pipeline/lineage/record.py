@@ -37,9 +37,9 @@ class Trace:
 
     id: str
     texts: dict[str, str] = field(default_factory=dict)
-    """Its own texts by field, from the first file that has it."""
+    """The texts of the record by field, from the first file that has it."""
     origins: list[Origin] = field(default_factory=list)
-    """Its raw rows, with what prepare_data did with each."""
+    """The raw rows of the record, with what prepare_data did with each."""
     prompt_id: str | None = None
     """The record that its prompt comes from, for a pair or sample."""
     quarantined: str | None = None

@@ -26,9 +26,9 @@ class SourceFile:
     """One source of a run."""
 
     name: str
-    """As the run named it."""
+    """Name of the file, as the run has it."""
     md5: str | None
-    """Of its content; None for a data set on a hub, and for runs from before hashes were recorded."""
+    """Hash of the content; None for a data set on a hub, and for runs from before hashes were recorded."""
     rows: int | None
     """How many it had."""
     path: str

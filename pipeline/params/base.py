@@ -48,7 +48,7 @@ OptimizerName = Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
 
 
 LearningRateSchedule = Literal["linear", "cosine", "constant"]
-"""Of the learning rate after its warm-up."""
+"""How the learning rate goes on after its warm-up."""
 
 
 class SupervisedSchedule(Section):

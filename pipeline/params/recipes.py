@@ -23,7 +23,7 @@ DEFAULT = "embedded"
 
 
 def recipe_names(folder: Path = FOLDER) -> list[str]:
-    """Of all recipes."""
+    """The names of all recipes."""
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 

@@ -55,7 +55,7 @@ class Amounts:
     """How much goes through each stage of one run."""
 
     rows: int
-    """Of the sources."""
+    """Number of raw rows of the sources."""
     sft: Texts
     held_out: Texts
     """Real texts for perplexity."""

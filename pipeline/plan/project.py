@@ -51,7 +51,7 @@ def plan_project(
 
 
 def _amounts(models: PlannedModels, settings: Settings, scratch: Path, *, read: bool) -> Amounts:
-    """Of the data, or where it or a tokenizer is not there yet, what params.yaml allows."""
+    """The amounts of the data, or where data or a tokenizer is not there yet, those that params.yaml allows."""
     if not read:
         return assumed(models, settings, note="the data was not to be read.")
     findings = Findings()

@@ -16,7 +16,7 @@ class Collected:
     ties: int
     details: CollectionDetails = field(default_factory=CollectionDetails)
     verdicts: Sequence[VerdictRecord] = ()
-    """Of a judge that keeps its own."""
+    """The comparisons of a judge that keeps them, such as a chat model."""
 
     def document(self, *, prompts: int) -> Collection:
         """reports/preferences/collection.json, with the number of prompts that pairs could be made on."""

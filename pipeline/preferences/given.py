@@ -22,7 +22,7 @@ def given_pairs(paired: Paired) -> Sequence[PreferencePair]:
 
 
 def given_records(paired: Paired) -> Sequence[PairRecord]:
-    """The same as rows of artifacts/data/pairs.jsonl."""
+    """The given pairs as rows of artifacts/data/pairs.jsonl."""
     sizes = paired.sizes if isinstance(paired, View) else None
     return View(np.arange(len(paired)), _Records(paired), sizes)
 

@@ -22,7 +22,7 @@ class Origin:
     """Where a pair stands in the user's data."""
 
     file: str
-    """Its name; several, with commas, where the votes on a pair are in several."""
+    """The name of the file; several, with commas, where the votes on a pair are in several files."""
     rows: tuple[int, ...]
     """Numbers of the raw rows, from 1, each in its own file."""
 
@@ -34,7 +34,7 @@ class PreferencePair:
     id: str
     """16 hex digits of the hash of its three texts, see `record_id`."""
     prompt_id: str
-    """Of the record of the prompt; a pair of the data is its own."""
+    """Id of the record of the prompt; a given pair is its own."""
     prompt: str
     category: str
     """The kind of prompt."""
@@ -53,9 +53,9 @@ class PreferencePair:
     margin: float | None = None
     """By how much the judge prefers the chosen response, in its units; None where none did."""
     origin: Origin | None = None
-    """None of a pair that the data did not have."""
+    """Where a given pair comes from; None for other pairs."""
     votes: tuple[Vote, ...] | None = None
-    """Of annotators, on the chosen response as a and the rejected one as b; None where nobody voted."""
+    """The votes of annotators, on the chosen response as a and the rejected one as b; None where nobody voted."""
     prompt_truncated: int | None = None
     """Tokens that were cut off the beginning of the prompt; None where none were."""
 

@@ -27,7 +27,7 @@ class Sampled:
 
     responses: list[Continuation]
     tokens: int
-    """Of prompts and responses together."""
+    """Number of tokens of prompts and responses together."""
     seconds: float
 
 

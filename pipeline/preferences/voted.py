@@ -31,7 +31,7 @@ class LabelledPairs:
     compared: dict[str, int]
     """Pairs of responses by the same; a pair that has only skipped or undone votes is none."""
     agreement: VoteSummary
-    """Of the votes on all compared pairs: those with a winner alone would say nothing of who disagrees."""
+    """Agreement of the votes on all compared pairs, also on those without a winner, which are where people disagree."""
 
     @property
     def undecided(self) -> int:

@@ -31,7 +31,7 @@ _OF_THE_ROW = frozenset({
 
 
 def code_columns(rows: Sequence[Row], names: Iterable[str]) -> dict[str, Counter[str]]:
-    """Those of the columns that hold 2 to 10 different codes, with how often each occurs.
+    """The columns that hold 2 to 10 different codes, with how often each code occurs.
 
     A code is a truth value, a number or a short word that comes again: ids, dates and texts differ in each row.
     """

@@ -101,7 +101,7 @@ def name_in_yaml(name: str) -> str:
 
 
 def names_in_yaml(names: Iterable[str]) -> str:
-    """The same of several, as they stand in a list."""
+    """Several names as they stand in a list of params.yaml, see `name_in_yaml`."""
     return ", ".join(map(name_in_yaml, names))
 
 

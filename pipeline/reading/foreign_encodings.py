@@ -87,7 +87,7 @@ def conversion(path: Path, encoding: str) -> str:
 
 
 def guess_encodings(content: bytes) -> list[str]:
-    """Those in which most characters beyond ASCII are of a language that is written in it, the likeliest first."""
+    """Encodings in which most characters beyond ASCII are those of a language written in it, the likeliest first."""
     shares = {name: _expected(content[:_READ], name) for name in _EXPECTED}
     best = max(shares.values())
     return [name for name, share in shares.items() if share == best >= _LEAST]

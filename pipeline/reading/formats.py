@@ -145,7 +145,7 @@ def _resolved(data: Data, form: str, names: Sequence[str], columns: dict[str, li
 
 
 def prompts_by_file(sources: Sequence[Source], resolved: Sequence[Data]) -> list[Data]:
-    """The same formats, with the file's name as the prompt where texts have none and every file has a name of its own.
+    """The settings, with the file's name as the prompt where texts have none and every file has a name of its own.
 
     Raises:
         PipelineError: a prompt is missing, and file names that differ in numbers only cannot be it.

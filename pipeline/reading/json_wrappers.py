@@ -31,7 +31,7 @@ class WrappedRows:
     """The array of rows inside an object."""
 
     start: int
-    """Its first byte."""
+    """Offset of the first byte of the array."""
     note: str
     """What stands beside it and is not read."""
 

@@ -214,7 +214,7 @@ def _holds(value: Any, sides: list[Any]) -> bool:
 
 
 def _filled(source: Source, names: list[str]) -> list[str]:
-    """Those with a value in any of the rows that are looked at."""
+    """The names with a value in any of the rows that are looked at."""
     if not names:
         return []
     rows = _sample(source)

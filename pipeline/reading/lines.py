@@ -12,11 +12,11 @@ class Line:
     """One line of a file."""
 
     start: int
-    """Its first byte."""
+    """Offset of the first byte of the line."""
     size: int
     """Bytes, with those that end it."""
     content: bytes | None
-    """Its bytes, with those that end it; None where they are more than the limit."""
+    """The bytes of the line, with those that end it; None where they are more than the limit."""
 
 
 def read_lines(stream: BinaryIO, start: int, *, limit: int) -> Iterator[Line]:

@@ -116,7 +116,7 @@ def close_codings(source: Source, data: Data, *, auto: bool) -> Data:
 
 
 def _refuse_open_scores(source: Source, data: Data) -> None:
-    """Of a column that is not called score or the like, less may be better; a table without names has its own."""
+    """Refuse scores whose column is not called score or the like: less may be better. best_score says which is."""
     columns = data.columns
     name = columns.score if data.format == "ratings" else columns.scores
     if not isinstance(name, str) or data.best_score:

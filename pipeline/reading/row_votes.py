@@ -46,7 +46,7 @@ class _Ballot:
 
 
 def read_votes(rows: Iterable[tuple[int, Row]], style: Style, file: ScratchFile) -> Iterator[Entry]:
-    """Those of the same prompt and responses, in whichever order, are one entry.
+    """Entries of rows with a vote each: votes on the same prompt and responses, in whichever order, are one entry.
 
     Where rows name their `item`, an annotator's last row on it replaces the earlier ones, which are `superseded`;
     without it every row is a vote, as those of a judge that is asked in both orders.

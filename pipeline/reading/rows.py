@@ -68,7 +68,7 @@ class SpanRows:
         self._sizes.append(size)
 
     def reasons(self) -> list[str]:
-        """Those of `broken`, each once."""
+        """The reasons in `broken`, each once."""
         return sorted(set(self.broken.values()))
 
     def content(self, index: int) -> bytes:

@@ -133,7 +133,7 @@ def _package_file(source: str) -> Path:
 
 
 def _readable(folder: str, files: Sequence[Path], warn: Warn) -> list[Path]:
-    """Of a folder what can be read; what else is there, but for documents such as its README, is said."""
+    """The files of a folder that can be read; others, except documents such as its README, are named in a warning."""
     left = [
         path.name for path in files if unpacked_suffix(path) not in _READERS and path.suffix.lower() not in _DOCUMENTS
     ]

@@ -22,11 +22,11 @@ class Table:
 
     path: Path
     stream: BinaryIO
-    """Its bytes, unpacked."""
+    """The bytes of the file, unpacked."""
     start: int
     """The first byte of the first record."""
     line: int
-    """Its number in the file, from 1."""
+    """The number of the line of the first record, from 1."""
     options: Mapping[str, Any]
     """What `csv.reader` has to know."""
 
@@ -36,11 +36,11 @@ class Record:
     """One record of a table."""
 
     start: int
-    """Its first byte."""
+    """Offset of the first byte of the record."""
     size: int
     cells: list[str]
     line: int
-    """Its number in the file, from 1."""
+    """The number of the first line of the record, from 1."""
 
 
 def read_records(table: Table, limit: int) -> Iterator[Record]:

@@ -32,7 +32,7 @@ class TemplateMarks:
     def of(
         cls, render: Callable[[Sequence[Message]], str], *, end_of_turn: str | None = None
     ) -> "TemplateMarks | None":
-        """Those of a template; None of one that rewrites texts, or puts them in another order.
+        """The marks of a template; None for one that rewrites texts, or puts them in another order.
 
         Args:
             render: a prompt as the template writes it, with the mark that asks for an answer.

@@ -27,7 +27,7 @@ def refuse_unwritten_tools(text: str, messages: Sequence[Message], tools: Sequen
 
 
 def _name(tool: Any) -> str:
-    """Of a function, or of what calls it."""
+    """The name of a function, or of a tool that has one inside."""
     return next((str(found["name"]) for found in _layers(tool) if found.get("name")), "")
 
 

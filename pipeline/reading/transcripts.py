@@ -43,7 +43,8 @@ _TEMPLATES = (
         re.MULTILINE,
     ),
 )
-"""Of hh-rlhf, ChatML, Llama 3, Zephyr and DeepSeek, Llama 2, Gemma, `### Response:`, other headings, `User:`."""
+"""How turns begin in hh-rlhf, ChatML, Llama 3, Zephyr and DeepSeek, Llama 2, Gemma, and behind `### Response:`, other
+headings, and `User:`."""
 _HEADINGS = _TEMPLATES[6:8]
 _LOOSE = _TEMPLATES[6:]
 """Their marks may be part of what somebody says."""

@@ -19,7 +19,7 @@ class _Marks:
     """How a template names who speaks."""
 
     speaker: re.Pattern[str]
-    """Its only group is the role."""
+    """What begins a turn; its only group is the role."""
     tokens: bool
     """Nobody says them: no response begins so."""
 
@@ -38,7 +38,7 @@ _KNOWN = (
     _marks(r"^(Human|User|System|Question|Q|Assistant|Bot|AI|GPT|Chatbot|Model|Answer|A):", re.MULTILINE, tokens=False),
     _marks(r"(?:(?<!\S)|(?<=</s>))(USER|ASSISTANT):", tokens=False),
 )
-"""Of ChatML, Llama 3, Zephyr and DeepSeek, Gemma, Llama 2, Guanaco and Alpaca, `User:` and `Bot:`, Vicuna."""
+"""The marks of ChatML, Llama 3, Zephyr and DeepSeek, Gemma, Llama 2, Guanaco and Alpaca, `User:` and `Bot:`, Vicuna."""
 _OPENINGS = ("", " ", "\n", "<", "[")
 _HH = re.compile(r"\s*\n\n(?:System|Human): ")
 _SPEAKERS = {name: role for name, role in ROLES.items() if role != "tool"} | {

@@ -29,7 +29,7 @@ def unread_by_layout(rows: Iterable[Row], layout: Layout) -> list[str]:
 
 
 def unread_by_format(rows: Iterable[Row], data: Data, columns: Iterable[str]) -> list[str]:
-    """The same of a format that is no layout: keys of messages, scored responses and trees that it does not have.
+    """Fields that nothing reads in a format that is no layout: keys of messages, scored responses and trees.
 
     Args:
         rows: a sample.

@@ -31,7 +31,7 @@ _A_SENTENCE = 4
 
 
 def meaning_changed_by(source: Source, data: Data, names: Sequence[str]) -> list[str]:
-    """Those of the unread columns that change what some row means. All rows are looked at, by columns called so.
+    """The unread columns that change what some row means. All rows are looked at, in columns with such names.
 
     Args:
         data: resolved.
@@ -60,7 +60,7 @@ def _adds(source: Source, data: Data, name: str) -> bool:
 
 
 def _texts(value: Any) -> list[str]:
-    """Those of a text, a list, or an object, and of what is in them."""
+    """All texts in a text, a list or an object, at any depth."""
     if isinstance(value, str):
         return [value]
     inner = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else []

@@ -21,7 +21,7 @@ class Vote:
 
     annotator: str
     verdict: Verdict
-    """Of the responses in the order of the entry."""
+    """Which response is better, in the order of the entry."""
     swapped: bool = False
     """The annotator saw them in the other order."""
 

@@ -12,7 +12,7 @@ from pipeline.reading.chats import WRAPPERS, Unreadable
 _ROLE = re.compile(r"""["'](?:role|from)["']\s*:""")
 _CONTENT = re.compile(r"""["'](?:content|value|text|tool_calls|function_call)["']\s*:""")
 _OPENING = re.compile(r"""\s*(?:(?:np\.|numpy\.)?array\()?\s*\[?\s*(?:\{\s*["']\w+["']\s*:|\w*Message\(\w+=)""")
-"""Of a list or an object, of an array of NumPy, or of objects such as `ChatCompletionMessage(content=`."""
+"""Beginning of a list or an object, of an array of NumPy, or of objects such as `ChatCompletionMessage(content=`."""
 _OBJECT = re.compile(r"\w*Message\(.*\brole=", re.DOTALL)
 _SAYS_ROLE = ("role", "from")
 _SAYS_CONTENT = ("content", "value", "text", "tool_calls", "function_call")

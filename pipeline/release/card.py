@@ -51,7 +51,13 @@ class Facts:
 
 
 def policy_facts(name: str, comparison: Comparison, rows: Mapping[str, int]) -> Facts:
-    """Of a policy: its entry in reports/comparison.json, and what it was trained on."""
+    """The facts of a policy: its entry in reports/comparison.json, and what it was trained on.
+
+    Args:
+        name: sft or a method.
+        comparison: reports/comparison.json.
+        rows: how many entries have each fate in prepare_data.
+    """
     entry = comparison.policies[name]
     metrics = [
         _interval("judge_score", "Judge score", entry.judge_score),
@@ -81,7 +87,7 @@ def policy_facts(name: str, comparison: Comparison, rows: Mapping[str, int]) -> 
 
 
 def reward_model_facts(comparison: Comparison, reward_metrics: RewardMetrics) -> Facts:
-    """Of the own reward model, also where a finished one is used in its place.
+    """The facts of the reward model that was trained here, also where a finished one is used in its place.
 
     Args:
         reward_metrics: reports/reward_model/metrics.json, which has the model in use and a row for each one measured.
@@ -103,9 +109,9 @@ def model_card(name: str, facts: Facts, *, params: DottedParams, section: str, d
 
     Args:
         name: sft, a method, or reward_model.
-        facts: what was measured.
+        facts: what the reports say of the model.
         params: values by dotted key of params.yaml.
-        section: of params.yaml that its training read, shown whole.
+        section: the section of params.yaml that the training read, which is shown whole.
         digests: sha256 of the folder's files by name.
     """
     base = "models.reward_backbone" if name == "reward_model" else "models.policy"

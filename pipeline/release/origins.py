@@ -8,7 +8,7 @@ from pipeline.results.comparison import ComparedMethod, Comparison
 
 @dataclass(frozen=True)
 class Origin:
-    """Name and license as the hub writes them."""
+    """Name and license of a model as the hub writes them."""
 
     hub_id: str
     license: str
@@ -25,14 +25,14 @@ A source that is not listed has no entry: a card names what is known.
 
 
 def made_by(name: str, comparison: Comparison) -> tuple[str, str, str]:
-    """Folder, stage and section of params.yaml of a model; of a method with several seeds, the one that is reported.
+    """Folder, stage and section of params.yaml of a model; for a method with several seeds, of the reported seed.
 
     Args:
         name: sft, a method, or reward_model.
         comparison: reports/comparison.json.
 
     Raises:
-        PipelineError: it has no method of this name.
+        PipelineError: reports/comparison.json has no method of this name.
     """
     match name:
         case "sft":

@@ -1,7 +1,7 @@
 """What a shared model tells the programs that load it: how prompts were written, how it was sampled, what its score is.
 
-Training leaves in the folder what the starting model came with. These files are written anew beside the links to the
-others; the linked ones stay as they are.
+A trained model's folder has these files as its starting model had them. They are written anew beside the links to the
+others; the linked files stay as they are.
 """
 
 import json
@@ -20,15 +20,16 @@ from pipeline.reading.chats import Message, read_transcript, render_prompt, rend
 
 _TEMPLATE = "chat_template.jinja"
 _KEPT = ("bos_token_id", "decoder_start_token_id", "pad_token_id", "transformers_version")
-"""Of the starting model's generation_config.json; its penalties and its temperature were in no measurement."""
+"""What stays of the starting model's generation_config.json; its penalties and temperature were in no measurement."""
 
 
 def tell_of_policy(folder: Path, sampling: Sampling, template: str | None) -> None:
-    """Chat template and sampling as in training, not as the starting model had them.
+    """Write the chat template and the sampling of training, in place of those of the starting model.
 
     Args:
-        folder: of a whole model.
-        template: that of the texts of training; None where that is unknown.
+        folder: the folder of a whole model.
+        sampling: the section `sampling` of params.yaml.
+        template: the chat template of the training texts; None where it is unknown.
     """
     tokenizer = load_tokenizer(folder)
     stops = stop_token_ids(tokenizer, sampling, stored_generation_config(folder))
@@ -37,7 +38,7 @@ def tell_of_policy(folder: Path, sampling: Sampling, template: str | None) -> No
 
 
 def tell_of_reward_model(folder: Path, template: str | None) -> None:
-    """The name of the score, and the chat template of the texts of training; None leaves the folder its own."""
+    """Write the name of the score, and the chat template of the training texts; None leaves the folder its own."""
     name_score(folder)
     _use_template(folder, template)
 
@@ -48,10 +49,10 @@ def _use_template(folder: Path, template: str | None) -> None:
 
 
 def sampling_settings(sampling: Sampling, stop_ids: Sequence[int]) -> dict[str, Any]:
-    """Of generation_config.json: those that the model was trained and measured with.
+    """The settings of generation_config.json that the model was trained and measured with.
 
     Args:
-        stop_ids: tokens that end a response, as `stop_token_ids` gives them.
+        stop_ids: the ids of the tokens that end a response, as `stop_token_ids` gives them.
     """
     return {
         "do_sample": True,
@@ -65,7 +66,7 @@ def sampling_settings(sampling: Sampling, stop_ids: Sequence[int]) -> dict[str, 
 
 
 def write_sampling(folder: Path, sampling: Sampling, stop_ids: Sequence[int]) -> None:
-    """Make them generation_config.json, with the token ids that were there and nothing else of it."""
+    """Write `sampling_settings` to generation_config.json; of its old content only `_KEPT` stays."""
 
     def as_trained(values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: values.get(name) for name in _KEPT} | sampling_settings(sampling, stop_ids)
@@ -88,10 +89,10 @@ def own_template(folder: Path) -> str | None:
 
 
 def trained_template(prompts: Iterable[str]) -> str:
-    """The chat template that writes a conversation as the texts of training, which none wrote.
+    """A chat template that writes a conversation as the training texts are, where no template wrote these.
 
     Args:
-        prompts: some that the models were trained on.
+        prompts: some prompts of the training texts.
     """
     if any(read_transcript(prompt) is not None for prompt in prompts):
         return _transcript_template()
@@ -100,9 +101,9 @@ def trained_template(prompts: Iterable[str]) -> str:
 
 
 def template_with_bos(template: str, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The template, which begins with BOS where training put one before every prompt and the template does not.
+    """The template, with BOS in front where training put it before every prompt and the template does not.
 
-    Of a text that a template wrote no program adds it: `apply_chat_template` tokenises without special tokens.
+    No program adds BOS to a text that a template wrote: `apply_chat_template` tokenises without special tokens.
     """
     bos = tokenizer.bos_token_id
     if bos is None or tokenize_prompt(tokenizer, "?")[0] != bos:
@@ -113,14 +114,14 @@ def template_with_bos(template: str, tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def write_template(folder: Path, template: str) -> None:
-    """Make it the tokenizer's only one."""
+    """Make this the only chat template of the tokenizer."""
     _rewrite(folder / "tokenizer_config.json", lambda values: {**values, "chat_template": None})
     (folder / _TEMPLATE).unlink(missing_ok=True)
     (folder / _TEMPLATE).write_text(template, encoding="utf-8")
 
 
 def _transcript_template() -> str:
-    """The transcripts of pipeline.reading.chats, as Jinja: made from what that module writes of marked turns."""
+    """A template for the transcripts of pipeline.reading.chats, made from what that module writes of marked turns."""
     begin = render_prompt([Message("user", "@")])
     user, assistant = begin.split("@")
     system = render_prompt([Message("system", "@"), Message("user", "@")]).split("@")[0]
@@ -136,7 +137,7 @@ def _transcript_template() -> str:
 
 
 def _rewrite(file: Path, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
-    """Write a changed file in the place of a link, and leave what it was a link to; None removes a key."""
+    """Replace a link by a changed copy of its file, which stays as it is; the value None removes a key."""
     values = {key: value for key, value in change(_read(file)).items() if value is not None}
     file.unlink(missing_ok=True)
     file.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")

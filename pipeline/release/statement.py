@@ -13,11 +13,11 @@ from pipeline.params.dotted import DottedParams
 def provenance_statement(
     digests: Mapping[str, str], *, stage: str, params: DottedParams, inputs: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What was built, by which stage, with which parameters, from what.
+    """The statement of what was built, by which stage, with which parameters, from which inputs.
 
     Args:
         digests: sha256 of the folder's files by name.
-        stage: of dvc.yaml that wrote them.
+        stage: the stage of dvc.yaml that wrote them.
         params: values by dotted key of params.yaml.
         inputs: DVC's content hashes (md5) by path relative to the project: data, starting weights and code.
     """

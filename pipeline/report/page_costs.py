@@ -33,7 +33,7 @@ class CostRow:
     order: float
     """The seconds as a number, which the table sorts by."""
     share: float
-    """Of the total time, in percent."""
+    """Share of the total time, in percent."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class JudgeRow:
     interval: str
     majority: str
     shared: str
-    """Of the errors of the judge that measures."""
+    """Share of the errors of the judge that measures which this one makes, too."""
     problem: str
 
 

@@ -41,7 +41,7 @@ class Made:
     changed_code: bool
     experiment: str | None
     parameters: Mapping[str, str] | None
-    """Those that differ from the committed ones, as `value (default)`; None where no default is known."""
+    """Parameters that differ from the committed ones, as `value (default)`; None where no default is known."""
     defaults: str
     """Which commit's params.yaml they were compared with."""
     here: bool = True

@@ -45,7 +45,7 @@ class ComparedJudge(Document):
     texts: Count
     problem: str | None
     shared_error_share: FiniteFloat | None
-    """Of the second judge: share of the first one's errors that it makes, too."""
+    """Share of the first judge's errors that the second makes, too; None for the first."""
 
 
 class ComparedSecondJudge(ComparedJudge):
@@ -179,7 +179,7 @@ class Flag(Document):
     policy: str | None = None
     subject: str | None = None
     seed: Count | None = None
-    """Of the policy, where several were run."""
+    """Seed of the policy, where several were run."""
     code: str
     message: str
     examples: list[HackingExample] | None = None
@@ -205,7 +205,7 @@ class Comparison(Document):
     seeds: dict[str, ComparedSeeds]
     """By method; empty with one seed."""
     overoptimization: dict[str, dict[str, OveroptimizationCurve | dict[str, OveroptimizationCurve] | None]]
-    """Of `best_of_n` by score, of each method by `seed-N` and score."""
+    """Fitted curves: of `best_of_n` by score, of each method by `seed-N` and score."""
     kl_for_judge_score: dict[str, dict[str, FiniteFloat | Ratio | OwnSpending | None]]
     """By target: gain, judge score, and of each method KL and `METHOD_ratio`; `largest_of_each` by method."""
     repair: dict[str, list[VerifiedCategory]]

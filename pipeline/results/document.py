@@ -66,10 +66,10 @@ class Interval(Document):
 
     @property
     def rose(self) -> bool:
-        """Of a difference: it lies above 0 beyond chance."""
+        """Whether the interval, of a difference, lies above 0: beyond chance."""
         return self.low > 0
 
     @property
     def fell(self) -> bool:
-        """Of a difference: it lies below 0 beyond chance."""
+        """Whether the interval, of a difference, lies below 0: beyond chance."""
         return self.high < 0

@@ -9,7 +9,7 @@ class HeldOutAccuracy(Document):
     """How often a judge is right about texts with human labels that it was not fitted on."""
 
     held_out_accuracy: Interval
-    """Of those with a usable verdict, a tie counting half; 0.5 within [0, 1] without any."""
+    """Accuracy on texts with a usable verdict, a tie counting half; 0.5 within [0, 1] without any."""
     majority_share: FiniteFloat
     """What always saying the more frequent label reaches; 0.5 of pairs, where one text is the liked one."""
     texts: Count
@@ -25,7 +25,7 @@ class SharedErrors(Document):
     shared_error_share: FiniteFloat | None
     """Share of the errors of the judge that measures that the other one makes, too."""
     expected_shared_error_share: FiniteFloat | None
-    """The same if the errors of both had nothing to do with each other: the other's share of errors."""
+    """The shared share if the errors of both were independent: the other judge's share of errors."""
 
 
 class MeasuredJudge(HeldOutAccuracy):
@@ -42,7 +42,7 @@ class OtherJudge(MeasuredJudge, SharedErrors):
     """A judge beside the one that measures, on the same texts."""
 
     first_accuracy: Interval | None = None
-    """Of the judge beside it, on what this one was measured on."""
+    """Accuracy of the judge beside it, on the texts that this one was measured on."""
 
 
 class JudgeMetrics(MeasuredJudge):
@@ -51,7 +51,7 @@ class JudgeMetrics(MeasuredJudge):
     evaluation: OtherJudge | None = None
     """Where policies are measured by another than the one that ranked, which it is compared with."""
     second: OtherJudge | None
-    """Of another family, compared with the one that measures."""
+    """The second judge, of another family, compared with the one that measures."""
 
     @property
     def measuring(self) -> MeasuredJudge:

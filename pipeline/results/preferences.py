@@ -28,13 +28,13 @@ class CollectionDetails(Document):
     """What one way of making pairs tells beside their number."""
 
     judge_verdicts: VerdictCounts | None = None
-    """Of a judge that can fail to decide."""
+    """Verdicts of a judge that can fail to decide."""
     votes: dict[str, Count] | None = None
     """Lines of the vote files by what became of them."""
     compared: dict[str, Count] | None = None
     """Pairs of responses that people voted on, by the same."""
     agreement: VoteSummary | None = None
-    """Of the votes on all of them."""
+    """Agreement of the votes on all compared pairs."""
 
 
 class Collection(CollectionDetails):
@@ -42,7 +42,7 @@ class Collection(CollectionDetails):
 
     pairs: Count
     prompts: Count
-    """Of train, validation and test."""
+    """How many prompts train, validation and test have."""
     ties_without_pair: Count
 
 
@@ -69,7 +69,7 @@ class PreferenceSummary(Document):
     mean_chosen_words: FiniteFloat
     mean_rejected_words: FiniteFloat
     chosen_words: list[Count]
-    """Of every chosen response, in the order of the pairs."""
+    """Words of each chosen response, in the order of the pairs."""
     rejected_words: list[Count]
 
 
@@ -105,7 +105,7 @@ class PromptSummary(Document):
     distinct: Count
     most_pairs_of_one: Count
     distinct_beginnings_share: FiniteFloat
-    """Of the first three words of the distinct prompts."""
+    """Share of different beginnings (three words) among the distinct prompts."""
 
 
 class SourcePairs(Document):
@@ -122,7 +122,7 @@ class PreferenceDetails(Document):
     by_source: dict[str, SourcePairs]
     """By file."""
     words: dict[str, dict[str, FiniteFloat]]
-    """Of prompts, chosen and rejected responses: lengths in words by quantile."""
+    """Lengths in words, by quantile, of prompts, chosen and rejected responses."""
     prompts: PromptSummary
     cues: list[Cue]
     measured_pairs: Count

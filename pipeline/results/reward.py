@@ -6,14 +6,14 @@ from pipeline.results.document import Count, Document, Interval
 
 
 class MatchedAccuracy(Document):
-    """Of the pairs whose responses have about the same length; None without such pairs."""
+    """Accuracy on the pairs whose responses have about the same length; None without such pairs."""
 
     accuracy: Interval | None
     pairs: Count
 
 
 class ExpectedError(Document):
-    """Of the calibration error that a calibrated model has by chance: its mean and its 95 % quantile."""
+    """The calibration error that a calibrated model has by chance: its mean and its 95 % quantile."""
 
     mean: FiniteFloat
     high: FiniteFloat
@@ -30,7 +30,7 @@ class Temperature(Document):
     error_before: FiniteFloat
     error_after: FiniteFloat
     expected_if_calibrated: ExpectedError
-    """Of the error before, if every confidence was true."""
+    """What `error_before` would be if every confidence was true."""
 
 
 class Robustness(Document):
@@ -100,7 +100,7 @@ class ScoreDistribution(Document):
 
 
 class ScoreDistributions(Document):
-    """Of the scores of chosen and of rejected responses."""
+    """The distributions of the scores of chosen and of rejected responses."""
 
     chosen: ScoreDistribution
     rejected: ScoreDistribution
@@ -113,14 +113,14 @@ class PairMetrics(Document):
     accuracy_design_effect: FiniteFloat
     """How many pairs say as much of the accuracy as one of a prompt of its own."""
     longer_wins_accuracy: FiniteFloat
-    """Of the rule that the longer response wins."""
+    """Accuracy of the rule that the longer response wins."""
     length_matched: MatchedAccuracy
     expected_calibration_error: FiniteFloat
     judge_agreement: JudgeAgreement | None
     scores: ScoreDistributions
     equal_scores_share: FiniteFloat
     near_ties_share: FiniteFloat
-    """Of margins below evaluate_reward.near_tie_margin."""
+    """Share of pairs with a margin below evaluate_reward.near_tie_margin."""
     groups: list[AccuracyGroup]
     judge_margin_bins: list[MarginBin]
     """By the size of the judge's margin, of the pairs that have one."""

@@ -6,7 +6,7 @@ from pipeline.stage.execution import Stage
 
 
 def finished_judges(stage: Stage) -> FinishedJudges:
-    """Those that `judge` in params.yaml names; a model is loaded when it is saved."""
+    """The judges that `judge` in params.yaml names; a model is loaded when its judge is saved."""
     return FinishedJudges(
         chat=stage.params.judge.chat,
         reward_model=stage.params.judge.reward_model,

@@ -1,1 +1,1 @@
-"""What MLflow is told: a journal on disk, and a process beside the stage that sends it."""
+"""Logging to MLflow: a journal on disk, and a process beside the stage that sends it."""

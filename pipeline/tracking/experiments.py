@@ -6,7 +6,7 @@ from pipeline.tracking.view import Mode, address, saved_view
 
 
 def policies_experiment(name: str) -> Experiment:
-    """A run for each evaluated policy."""
+    """The experiment with a run for each evaluated policy."""
     # links come first: the UI folds the rest, and would open the experiment on a page for traces
     text = (
         f"**[Table]({_link(Mode.TABLE)}) · [charts]({_link(Mode.CHARTS)}) · [samples]({_link(Mode.SAMPLES)}) of all "
@@ -18,7 +18,7 @@ def policies_experiment(name: str) -> Experiment:
 
 
 def stages_experiment(name: str) -> Experiment:
-    """A run for each execution of another stage."""
+    """The experiment with a run for each execution of another stage."""
     text = f"A run for each execution of a stage that evaluates no policy; policies are in the experiment {name}."
     return Experiment(f"{name}-stages", {NOTE: text})
 

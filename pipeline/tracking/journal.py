@@ -83,7 +83,7 @@ class Journal:
             shutil.copyfile(content, target)
 
     def close(self) -> None:
-        """Give up the lock."""
+        """Close the journal, which gives up its lock."""
         os.close(self._fd)
 
 
@@ -134,7 +134,7 @@ class JournalReader:
         try:
             return dict(json.loads(line))
         except (ValueError, TypeError) as error:
-            raise PipelineError(f"{self._path}: line {self._lines} is broken; remove it to go on") from error
+            raise PipelineError(f"{self._path}, line {self._lines}: no event. Delete this line to go on.") from error
 
     def close(self) -> None:
         """Close the file."""

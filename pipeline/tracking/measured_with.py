@@ -1,4 +1,4 @@
-"""What the metrics of a policy were measured with: two runs are comparable only if it was the same."""
+"""What the metrics of a policy were measured with: only runs that were measured alike are comparable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ JUDGE = "artifacts/evaluation_judge"
 SFT = "artifacts/sft"
 """The policy against which KL and win rate are measured."""
 SFT_SAMPLES = "reports/policies/sft/samples.jsonl"
-"""The responses with which a comparing judge compares every other one."""
+"""The responses with which a comparing judge compares those of other policies."""
 REWARD_MODEL = "artifacts/inputs/ppo/reward_model"
 HELD_OUT_TEXTS = "artifacts/data/texts/evaluation.jsonl"
 
@@ -44,14 +44,14 @@ class MeasuredWith:
 
     @classmethod
     def of_run(cls, tags: Mapping[str, str], params: Mapping[str, str]) -> "MeasuredWith":
-        """From the tags of a run. Outputs count, too: the run of the SFT policy wrote the samples that others read."""
+        """What a run was measured with, by its tags; of its outputs, too: the SFT run wrote the samples of SFT."""
         kinds = ("dvc.out/", "dvc.dep/")
         return cls({key[len(kind) :]: tags[key] for kind in kinds for key in tags if key.startswith(kind)}, params)
 
     def differences(self, other: "MeasuredWith", metric: str) -> list[str]:
         """Why two values of a metric cannot be compared, such as `another judge`; empty if they can.
 
-        What is unknown of one of them counts as a difference.
+        Hashes or parameters that one of them lacks count as a difference.
         """
         reasons = []
         for key in self._used(other, metric):

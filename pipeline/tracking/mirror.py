@@ -247,7 +247,11 @@ def _tags(events: Sequence[Event]) -> dict[str, str]:
 
 def main() -> None:
     """Follow one journal."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.tracking.mirror",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("journal", type=Path)
     parser.add_argument("--follow", metavar="PID", type=int, required=True, help="the stage that starts this process")
     arguments = parser.parse_args()

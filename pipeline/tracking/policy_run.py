@@ -25,14 +25,14 @@ _KNOBS = {
     "ppo": ("optimize.ppo.kl_coef",),
     "hybrid": ("optimize.dpo.beta", "optimize.hybrid.kl_coef"),
 }
-"""The parameters that are varied first of a method: a run's name always has them, even if they are the defaults."""
+"""The parameters of each method that are varied first: a run's name always has them, even if they are the defaults."""
 _NAMED_CHANGES = 3
-"""How many further parameters a run's name has, of those that differ from the committed ones."""
+"""How many other parameters a run's name has at most, of those that differ from the committed values."""
 
 
 @dataclass(frozen=True)
 class Behind:
-    """What some inputs were made by."""
+    """The stages that made some inputs."""
 
     stages: Mapping[str, StageRecord]
     """The stages by name, in the order in which they ran."""
@@ -55,7 +55,7 @@ class Behind:
 
 
 def behind(cache: Path, lock: Lock, inputs: Mapping[str, str]) -> Behind:
-    """The stages behind some inputs, followed back as long as all hashes agree.
+    """The stages that made some inputs, followed back as long as all hashes agree.
 
     Args:
         cache: DVC's cache, with the listings of folders.
@@ -104,7 +104,14 @@ def _files(cache: Path, output: Artifact) -> Iterator[tuple[str, str]]:
 
 
 def policy_name(place: Mapping[str, str], params: DottedParams, defaults: Defaults, experiment: str | None) -> str:
-    """The name of a run: method, seed, main parameters, a few others that were changed, and DVC's experiment."""
+    """The name of a run: method, seed, main parameters, a few others that were changed, and DVC's experiment.
+
+    Args:
+        place: `method` and `seed` of the policy; empty for SFT.
+        params: the parameters of all stages behind the policy.
+        defaults: the committed parameters.
+        experiment: the name of the DVC experiment, if there is one.
+    """
     name = f"{place['method']} seed {place['seed']}" if place else "sft"
     knobs = [key for key in _KNOBS.get(place.get("method", ""), ()) if key in params]
     changed = [key for key in defaults.changed(dict(params)) if key in params and key not in knobs]

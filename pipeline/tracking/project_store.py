@@ -27,10 +27,21 @@ def project_store(root: Path) -> Store:
     """The store of the project in `root`.
 
     Raises:
-        PipelineError: it cannot be reached.
+        PipelineError: the store cannot be reached.
     """
-    uri = store_uri(root)
+    return reached(store_uri(root), project_home(root) / ".state" / "mlflow.lock")
+
+
+def reached(uri: str, lock_file: Path) -> Store:
+    """The store at an address, see `connect`.
+
+    Raises:
+        PipelineError: the store cannot be reached.
+    """
     try:
-        return connect(uri, project_home(root) / ".state" / "mlflow.lock")
+        return connect(uri, lock_file)
     except Exception as error:  # MLflow raises anything from SQLAlchemy to requests
-        raise PipelineError(masked(f"MLflow at {uri} cannot be reached: {reason_of(error)}")) from None
+        raise PipelineError(
+            masked(f"MLflow at {uri} cannot be reached: {reason_of(error)}")
+            + " Start its server, or mend MLFLOW_TRACKING_URI or tracking.uri."
+        ) from None

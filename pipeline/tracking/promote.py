@@ -1,7 +1,7 @@
 """List the versions of the registered policy, or make one of them the champion.
 
-python -m pipeline.tracking.promote      the versions, the newest first, and why one is not the champion
-python -m pipeline.tracking.promote 3    version 3 is the champion from now on
+python -m pipeline.tracking.promote      lists the versions, the newest first, and why they are not champion
+python -m pipeline.tracking.promote 3    makes version 3 the champion
 """
 
 import argparse
@@ -16,8 +16,12 @@ from pipeline.tracking.registry import Registry
 
 
 def main() -> None:
-    """Without a version, the list."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Make a version the champion; without a version, list all."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.tracking.promote",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("version", nargs="?", help="number of the version that becomes the champion")
     arguments = parser.parse_args()
     set_environment()

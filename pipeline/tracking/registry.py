@@ -125,7 +125,7 @@ class Registry:
         return {prompt: float(row["judge_score"]) for prompt, row in self._store.samples(run_id).items()}
 
     def promote(self, version: str) -> str:
-        """Make a version the champion because somebody says so.
+        """Make a version the champion by hand, whatever was measured.
 
         Raises:
             PipelineError: there is no such version.

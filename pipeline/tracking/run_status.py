@@ -26,7 +26,7 @@ class RunStatus:
         return RunStatus(RUNNING, execution)
 
     def closed(self, execution: str, status: str) -> "RunStatus":
-        """The status when it has been sent; `status` is how the execution ended."""
+        """The status when an execution's journal has been sent; `status` is how the execution ended."""
         if self.status == FINISHED:
             return replace(self, execution=max(execution, self.execution))
         if execution < self.execution and status != FINISHED:

@@ -24,7 +24,7 @@ EXPERIMENT_ID = "{experiment id}"
 _KIND = ("mlflow.experimentKind", "custom_model_development")
 """The kind of experiment for earlier releases of MLflow 3; the present one decides by the address (view.py)."""
 COLOUR = "mlflow.runColor"
-"""Tag of a run; without it the UI picks a colour by chance, and some of six runs mostly look alike."""
+"""Tag of a run, its colour. Without it the UI picks one at random, and of six runs some mostly look alike."""
 _COLOURS = (
     "#2272b4", "#c83243", "#308613", "#de7921", "#8a63bf", "#04867d", "#b45091", "#1f272d", "#facb66", "#8acaff",
 )  # fmt: skip

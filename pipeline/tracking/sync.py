@@ -9,7 +9,7 @@ from pipeline.errors import PipelineError
 from pipeline.project.home import project_home
 from pipeline.tracking.journal import FOLDER, hold
 from pipeline.tracking.mirror import Mirror
-from pipeline.tracking.project_store import connect
+from pipeline.tracking.project_store import reached
 from pipeline.tracking.store_address import masked, reason_of, store_uri
 
 
@@ -24,10 +24,7 @@ def sync(root: Path, uri: str) -> int:
     if not journals:
         print("no run is left to upload")
         return 0
-    try:
-        connect(uri, folder.with_name("mlflow.lock"))
-    except Exception as error:
-        raise PipelineError(masked(f"MLflow at {uri} cannot be reached: {reason_of(error)}")) from None
+    reached(uri, folder.with_name("mlflow.lock"))
     outcomes = [_upload(journal, uri) for journal in journals]
     print(f"{outcomes.count('uploaded')} of {len(journals)} runs uploaded to {masked(uri)}")
     return 1 if "failed" in outcomes else 0
@@ -52,8 +49,8 @@ def _upload(journal: Path, uri: str) -> str:
 
 
 def main() -> None:
-    """Upload all that are left."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    """Upload what is left of the runs of this project."""
+    argparse.ArgumentParser(prog="python -m pipeline.tracking.sync", description=__doc__).parse_args()
     set_environment()
     root = Path.cwd()
     try:

@@ -63,11 +63,11 @@ class RunTracker:
         """Create the journal with everything that is known before the work.
 
         Args:
-            name: of the run.
+            name: the name of the run.
             params: the parameters that the stage reads.
-            tags: of the run.
+            tags: the tags of the run.
             continues: what this method returned in the execution that this one resumes.
-            experiment: where the run belongs; `tracking.experiment` unless given.
+            experiment: the experiment of the run; `tracking.experiment` unless given.
 
         Returns:
             The name of the run's first journal; None if no journal can be written.

@@ -1,7 +1,7 @@
-"""Finds the run of another stage that an event is about, also where that run has not been sent yet.
+"""Finds the run of another stage to which an event adds something, also where that run has not been sent yet.
 
-The report, for one, makes the run of a policy the candidate. If the server was down during the evaluation, that run is
-still in its journal; the event then waits, until `make sync` sends both journals in the order of their times.
+The report, for example, makes the run of a policy the candidate. If the server was down during the evaluation, that run
+is still in its journal; the event then waits, until `make sync` sends both journals in the order of their times.
 """
 
 from pathlib import Path
@@ -17,9 +17,9 @@ def run_that_wrote(store: Store, journal: Path, path: str, md5: str) -> Any:
 
     Args:
         store: where runs are sent.
-        journal: the one with the event; other journals are in its folder.
-        path: of the output.
-        md5: its content hash.
+        journal: the journal with the event; other journals are in its folder.
+        path: the path of the output.
+        md5: the content hash of the output.
 
     Raises:
         PipelineError: such a run is in a journal that has not been sent completely.
@@ -27,7 +27,7 @@ def run_that_wrote(store: Store, journal: Path, path: str, md5: str) -> Any:
     for other in sorted(journal.parent.glob("*.jsonl")):
         # also if the store has a part of the run already
         if other != journal and _wrote(other, path, md5):
-            raise PipelineError(f"the run {other.stem}, to which this one adds, has to be uploaded first")
+            raise PipelineError(f"the run {other.stem}, to which this one adds, has to be uploaded first: `make sync`")
     return store.run_that_wrote(path, md5)
 
 

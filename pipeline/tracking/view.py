@@ -11,10 +11,11 @@ from enum import Enum
 from typing import Any
 
 KEY = "policies-2"
-"""Names the view in addresses. A changed view gets a new key, so that users keep the one that they edited."""
+"""Name of the view in addresses. A changed view gets a new key, so that users keep the one that they edited."""
 WORKFLOW = "workflowType=machine_learning"
-"""Opens the view for the training of models. Without it the UI shows what the browser was last asked for, and at first
-every experiment as one of prompts and traces, whatever its kind (github.com/mlflow/mlflow/issues/24498)."""
+"""Part of an address, which opens the view for the training of models. Without it the UI shows what the browser was
+last asked for, and at first every experiment as one of prompts and traces, whatever its kind
+(github.com/mlflow/mlflow/issues/24498)."""
 _SCORE, _WINS, _KL, _PERPLEXITY = "judge_score", "win_rate_vs_sft", "kl_nats_per_sequence", "perplexity_held_out"
 _RESULTS = {_SCORE: "judge score", _WINS: "win rate", _KL: "KL", _PERPLEXITY: "perplexity"}
 """The names of these metrics in charts."""
@@ -48,14 +49,14 @@ class Mode(Enum):
 
 
 def saved_view() -> tuple[str, str]:
-    """Key and value of the tag."""
+    """Key and value of the tag that holds the view."""
     state = base64.b64encode(zlib.compress(json.dumps(_state()).encode(), 9)).decode()
     view = {"name": "Policies", "createdAt": 0, "updatedAt": 0, "state": f"deflate;{state}"}
     return f"mlflow.sharedViewState.{KEY}", json.dumps(view)
 
 
 def address(server: str, experiment_id: str, mode: Mode = Mode.TABLE) -> str:
-    """Where a browser finds the view."""
+    """The address at which a browser finds the view."""
     shown = f"&compareRunsMode={mode.value}" if mode.value else ""
     return f"{server}/#/experiments/{experiment_id}/runs?{WORKFLOW}&viewStateShareKey={KEY}{shown}"
 

@@ -21,9 +21,9 @@ class MeasuredPairs:
     """Pairs with their lengths in the policy's tokens."""
 
     rows: list[RawPair]
-    """As given, but for shortened prompts, which have `prompt_truncated`: the tokens that were cut."""
+    """The pairs; one with a shortened prompt has `prompt_truncated`, the number of tokens that were cut."""
     tokens: list[int]
-    """Prompt and longer response with its EOS; 0 where a row has no texts to measure, or there is no limit."""
+    """Tokens of prompt and longer response with its EOS; 0 where texts are missing, or max_tokens is null."""
 
 
 class PairMeter:
@@ -49,11 +49,11 @@ class PairMeter:
     def measure(self, rows: Sequence[RawPair]) -> MeasuredPairs:
         """Count tokens, and do what `over_context` says with pairs above `max_tokens`.
 
-        truncate_prompt takes the beginning off a prompt, at a token boundary, as long as something of it is left; the
+        truncate_prompt cuts the beginning of the prompt, at a token boundary, and keeps at least one token of it; the
         responses stay whole. A pair that is still too long is left to the rule over_context.
 
         Raises:
-            PipelineError: over_context is error and a pair is too long, naming the first.
+            PipelineError: over_context is error and a pair is too long; the message names the first one.
         """
         measured = MeasuredPairs(list(rows), [0] * len(rows))
         if self._settings.max_tokens is None:
@@ -69,14 +69,14 @@ class PairMeter:
         return measured
 
     def _shorten(self, row: RawPair, length: int, longest: int) -> tuple[RawPair, int]:
-        """The row and the tokens of its prompt."""
+        """The pair, cut if over_context says so, and the number of tokens of its prompt."""
         limit = self._settings.max_tokens
         assert limit is not None, "without a limit nothing is measured"
         if self._settings.over_context == "error":
             raise PipelineError(
                 f"{place_of(row)} has {length + longest} tokens, more than "
-                f"validate_preferences.max_tokens {limit}. Raise it, or set over_context to drop or "
-                "truncate_prompt."
+                f"validate_preferences.max_tokens {limit}. Raise it, or set validate_preferences.over_context to "
+                "drop or truncate_prompt."
             )
         room = limit - longest
         if self._settings.over_context == "drop" or room < 1:

@@ -4,8 +4,8 @@ The rules run in rounds, from the single field to the whole set. A row that one 
 next: its texts are not measured when its types are wrong, and a refused row never makes another one a duplicate or
 a leak. So a row's reasons all come from one round.
 
-Rows are read in batches, and of each some numbers are kept. What is compared over the whole set are hashes; texts are
-read again for what is accepted, quarantined or shown.
+Rows are read in batches, and some numbers of each row are kept. Over the whole set, hashes are compared; texts are read
+again only for rows that are accepted, quarantined or shown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,13 +33,13 @@ class ValidatedPairs:
     """Every raw row, on one of two sides, in the raw order."""
 
     rows: Sequence[RawPair]
-    """As they came."""
+    """The raw rows, as they came."""
     found: Findings
-    """Codes of the rules that they break, by position."""
+    """The codes of the rules that each row breaks, by the position of the row."""
     facts: np.ndarray
-    """See FACTS."""
+    """The facts of each row, see FACTS: (N,)."""
     files: Sequence[str]
-    """By their number in the facts."""
+    """The names of the files, by their number in the facts."""
     reject: frozenset[str]
     """The rules whose rows are quarantined."""
 
@@ -60,22 +60,17 @@ class ValidatedPairs:
 
     @property
     def quarantined(self) -> Sequence[PairRecord]:
-        """The other rows, plus `reasons` (sorted codes) and `row` (0-based position in the raw rows)."""
+        """Quarantined rows, with `reasons` (sorted codes) and `row` (position in the raw rows, from 0)."""
         return View(self.refused, lambda at: {**self.row(at), "reasons": sorted(self.found[at]), "row": at})
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Rows by the rule that they break, 0 where there are none; a row counts once for each of its rules."""
+        """How many rows break each rule; a row counts once for each rule that it breaks."""
         return self.found.counts()
 
     @property
-    def warned(self) -> Findings:
-        """Codes of the rules that accepted rows break, by their position among the accepted."""
-        return self.found.of(self.kept)
-
-    @property
     def truncated_prompts(self) -> int:
-        """Accepted pairs whose prompt lost its beginning."""
+        """How many accepted pairs have a prompt whose beginning was cut."""
         return int(np.count_nonzero(self.facts["cut_tokens"][self.kept]))
 
     def row(self, at: int) -> PairRecord:
@@ -87,13 +82,13 @@ class ValidatedPairs:
         return {**row, "prompt": prompt, "prompt_truncated": int(facts["cut_tokens"])}
 
     def examples(self, code: str, count: int) -> list[PairRecord]:
-        """The first rows that break a rule: of the quarantined, then of the accepted."""
+        """The first rows that break a rule, quarantined ones before accepted ones."""
         breaks = self.found.breaks([code])
         first = [positions[breaks[positions]][:count] for positions in (self.refused, self.kept)]
         return [self.row(int(at)) for at in np.concatenate(first)[:count]]
 
     def lines(self, split: str) -> Iterator[bytes]:
-        """The accepted rows of a split as JSON Lines; those that need no other are copied as they are."""
+        """The accepted rows of a split as JSON Lines; lines that would stay the same are copied from the file."""
         chosen = self.kept[self.facts["split"][self.kept] == PAIR_SPLITS.index(split)]
         copied = self.facts["as_written"] & (self.facts["cut_tokens"] == 0)
         for at in chosen.tolist():
@@ -111,14 +106,14 @@ def validate_pairs(
     templated: bool = False,
     processes: int = 1,
 ) -> ValidatedPairs:
-    """Accept or quarantine every pair; fields beyond the contract (as `prompt_id`) pass unseen.
+    """Accept or quarantine every pair; fields beyond the contract (such as `prompt_id`) are not checked.
 
     Args:
-        rows: in memory, or a `RecordFile`.
-        settings: the limits, and the severity of each rule.
+        rows: the raw pairs, in memory or as a `RecordFile`.
+        settings: validate_preferences: the limits, and the severity of each rule.
         meter: counts the tokens of prompt and longer response, and cuts prompts; None measures nothing.
-        templated: prompts were written by a chat template.
-        processes: at most so many, for the rows of a file.
+        templated: a chat template wrote the prompts, so these may have control tokens.
+        processes: the most processes that read the rows of a file.
 
     Raises:
         PipelineError: there are no rows, a row is no mapping, or the environment switches pandera's checks off.
@@ -134,7 +129,7 @@ def validate_pairs(
 
 
 def _validate(examiner: Examiner, examined: Examined) -> ValidatedPairs:
-    """The rounds over the whole set."""
+    """Run the rounds over the whole set."""
     rows, settings = examiner.rows, examiner.settings
     validated = ValidatedPairs(rows, examined.found, examined.facts, examined.files, frozenset(settings.reject))
     texts = View(examined.keys["position"], lambda at: as_one_text(validated.row(at)))
@@ -143,7 +138,7 @@ def _validate(examiner: Examiner, examined: Examined) -> ValidatedPairs:
 
 
 def _require_working_checks() -> None:
-    """An environment variable can switch pandera off, and then everything passes: refuse known-bad rows first."""
+    """Check that known-bad rows are refused: an environment variable can switch pandera off, and then all rows pass."""
     texts = {"prompt": "p", "chosen": "a", "rejected": "b"}
     flags = {"chosen_ended": True, "rejected_ended": True}
     good = {"id": "1", **texts, **flags, "split": "test", "source": "given", **dict.fromkeys(SCORES)}

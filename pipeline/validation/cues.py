@@ -17,11 +17,11 @@ def find_cues(pairs: Sequence[PreferencePair]) -> tuple[int, list[Cue]]:
     """The words that predict the label best, by the distance of their interval from 0.5.
 
     Args:
-        pairs: of more than 50,000, evenly spaced ones are read.
+        pairs: the accepted pairs; if they are more than 50,000, evenly spaced ones are read.
 
     Returns:
-        How many pairs were read, and at most 12 words of each kind, each in 10 pairs or more and with an interval that
-        does not hold 0.5. Single words are tried by the thousand, so a few of the weakest are luck.
+        The number of pairs that were read, and at most 12 words of each kind, each in 10 pairs or more and with an
+        interval that does not hold 0.5. Thousands of words are tried, so a few of the weakest are there by chance.
     """
     step = -(-len(pairs) // _MOST_PAIRS) if pairs else 1
     measured = pairs[::step]
@@ -30,7 +30,7 @@ def find_cues(pairs: Sequence[PreferencePair]) -> tuple[int, list[Cue]]:
 
 
 def _count(pairs: Sequence[PreferencePair], words_of: Callable[[str], set[str]]) -> tuple[Counter[str], Counter[str]]:
-    """Pairs in which only the chosen, and in which only the rejected response has a word."""
+    """For each word the number of pairs in which only the chosen response has it, and only the rejected one."""
     chosen: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     for pair in pairs:

@@ -1,4 +1,4 @@
-"""The pairs in detail, for people: rules by source, lengths, cues, prompts, votes, and examples of each defect."""
+"""The validated pairs in detail, for people: rules by source, lengths, cues, prompts, votes, examples of defects."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ def detail_pairs(validated: ValidatedPairs, *, agreement: VoteSummary | None = N
     """The report of validate_preferences.
 
     Args:
-        agreement: over all that was voted on, where votes made the pairs.
+        agreement: how far annotators agree on all comparisons, where votes made the pairs.
     """
     pairs = validated.facts[validated.kept]
     voted = [pair.votes for pair in View(np.flatnonzero(pairs["votes"]), validated.accepted.__getitem__) if pair.votes]

@@ -1,4 +1,4 @@
-"""Pairs batch by batch, in several processes: the rules that each breaks by itself, and what is kept of it."""
+"""Examines pairs in batches, in several processes: which rules each breaks by itself, and what is kept of it."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ from pipeline.validation.set_rules import KEYS
 
 _BATCH = 2_000
 _ALONE = 10_000
-"""Fewer rows are done before another process has started."""
+"""Fewer rows are examined before another process has started."""
 
 
 class Meter(Protocol):
@@ -37,11 +37,11 @@ class Examined:
 
     found: Findings
     facts: np.ndarray
-    """See FACTS."""
+    """The facts of each row, see FACTS: (N,)."""
     files: list[str]
-    """By their number in the facts."""
+    """The names of the files, by their number in the facts."""
     keys: np.ndarray
-    """See KEYS; of the rows that nothing rejects."""
+    """The keys of the rows that no rule rejects, see KEYS."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Examiner:
         """Examine the rows at these positions."""
         rows = _part(self.rows, batch)
         found = Findings.none(len(rows))
-        # where long pairs are only refused, none is measured that is refused anyway
+        # where long pairs are dropped, not cut, only rows that no other rule has refused are measured
         refuses = self.settings.over_context == "drop"
         measured = self._measure(rows) if not refuses else MeasuredPairs(list(rows), [0] * len(rows))
         reject = self.settings.reject
@@ -103,16 +103,16 @@ class Examiner:
 
 
 def as_one_text(row: RawPair) -> str:
-    """Prompt and responses of a pair as one text, in which near duplicates are looked for."""
+    """Prompt and responses of a pair as one text, by which near duplicates are found."""
     return "\n".join(row[name] for name in TEXTS)
 
 
 def examine_all(examiner: Examiner, *, processes: int) -> Examined:
-    """All rows of an examiner, in batches; nothing depends on where one ends.
+    """Examine all rows in batches; the result does not depend on where a batch ends.
 
     Args:
-        examiner: of rows in a file where several processes read them.
-        processes: at most so many.
+        examiner: with a `RecordFile` as its rows, if several processes are to read them.
+        processes: the most processes that examine.
     """
     rows, count = examiner.rows, len(examiner.rows)
     batches = batches_of(rows.sizes if isinstance(rows, RecordFile) else np.zeros(count), rows=_BATCH)

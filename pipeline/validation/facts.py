@@ -20,10 +20,10 @@ FACTS = np.dtype(
         *((f"{name}_words", np.int32) for name in TEXTS),
         ("characters", np.int32),  # of the longest text; -1 where one is no text
         ("longer", np.int8),  # 1 when the chosen response has more characters, -1 when it has fewer
-        ("margin", np.float64),  # NaN is none
+        ("margin", np.float64),  # NaN where the pair has none
         ("prompt", np.uint64),  # key of the folded prompt
         ("beginning", np.uint64),  # key of its first three words
-        ("votes", np.bool_),  # it carries some
+        ("votes", np.bool_),  # whether the pair has votes
         ("tokens", np.int32),  # of prompt and longer response; 0 where nothing was measured
         ("cut_characters", np.int32),  # taken off the prompt
         ("cut_tokens", np.int32),
@@ -37,17 +37,17 @@ class Facts:
     """The facts of a batch, gathered in one pass over its texts."""
 
     table: np.ndarray
-    """See FACTS; what measuring and writing add stays 0."""
+    """See FACTS: (N,); the columns that are measured later are 0."""
     comparable: list[list[str]]
-    """The texts of each row in the form in which two count as the same."""
+    """The texts of each row in the form in which equal ones count as the same."""
 
 
 def facts_of(rows: Sequence[RawPair], files: dict[str, int]) -> Facts:
-    """Facts of rows, whatever they hold.
+    """The facts of rows, which may be malformed.
 
     Args:
-        rows: as they will be trained on.
-        files: numbers of the files met so far; new ones are added.
+        rows: raw pairs, with their prompts as they were cut.
+        files: the number of each file so far; new files are added.
     """
     facts = Facts(np.zeros(len(rows), dtype=FACTS), [])
     for number, row in enumerate(rows):
@@ -72,13 +72,13 @@ def facts_of(rows: Sequence[RawPair], files: dict[str, int]) -> Facts:
 
 
 def squeeze(text: str) -> tuple[str, int]:
-    """Text in the form in which two texts count as the same (NFC, runs of white space as one space), and its words."""
+    """The text with NFC and single spaces, in which equal texts count as the same, and its number of words."""
     words = (text if text.isascii() else unicodedata.normalize("NFC", text)).split()
     return " ".join(words), len(words)
 
 
 def file_of(row: RawPair) -> str:
-    """The file that a pair is from; samples of the policy have none."""
+    """The file that a pair is from; `samples` for samples of the policy."""
     origin = row.get("origin")
     return origin["file"] if isinstance(origin, Mapping) and isinstance(origin.get("file"), str) else "samples"
 

@@ -13,7 +13,7 @@ _BITS = {code: np.uint32(1 << number) for number, code in enumerate(REASONS)}
 
 
 class Findings(Mapping[int, set[str]]):
-    """Codes of the rules that rows break, by their position, of the rows that break one."""
+    """The rows that break a rule: their positions, each with the codes of the rules."""
 
     def __init__(self, bits: np.ndarray) -> None:
         self.bits = bits
@@ -28,17 +28,13 @@ class Findings(Mapping[int, set[str]]):
         self.bits[positions] |= _BITS[code]
 
     def breaks(self, codes: Iterable[str]) -> np.ndarray:
-        """Whether each row breaks one of some rules: (N,) booleans."""
+        """Whether each row breaks one of these rules: (N,) booleans."""
         wanted = np.bitwise_or.reduce([_BITS[code] for code in codes] or [np.uint32(0)])
         return (self.bits & wanted) != 0
 
     def counts(self) -> dict[str, int]:
-        """Rows that break each rule."""
+        """How many rows break each rule."""
         return {code: int(np.count_nonzero(self.bits & bit)) for code, bit in _BITS.items()}
-
-    def of(self, positions: np.ndarray) -> "Findings":
-        """The findings of some rows, which are numbered from 0 again."""
-        return Findings(self.bits[positions])
 
     def __getitem__(self, position: int) -> set[str]:
         found = {code for code, bit in _BITS.items() if 0 <= position < len(self.bits) and self.bits[position] & bit}
@@ -55,13 +51,16 @@ class Findings(Mapping[int, set[str]]):
     def refuse(
         self, rules: pa.DataFrameSchema, frame: pd.DataFrame, reject: Iterable[str], *, first: int = 0
     ) -> pd.DataFrame:
-        """Run one round: note what its rows break, and return those that nothing rejects.
+        """Run one round: note the rules that its rows break, and return the rows that no rule rejects.
 
         Args:
-            rules: named after their codes.
-            frame: rows with their positions as index.
+            rules: a schema whose checks are named by the codes of the rules.
+            frame: the rows, with their positions as index.
             reject: codes of the rules that keep a row from the rounds after it.
             first: position of the row that these findings begin with.
+
+        Raises:
+            RuntimeError: a check failed on the whole frame or is no rule, which is an error of the schema.
         """
         if frame.empty:
             return frame

@@ -1,4 +1,4 @@
-"""MinHash signatures of word trigrams, of many texts at once."""
+"""MinHash signatures of the word trigrams of many texts at once."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,8 @@ from pipeline.data.word_trigrams import trigram_hashes, words_of
 
 BANDS = 8
 _ROWS = 4
-"""Of a pair with similarity s, 1 - (1 - s^4)^8 is the chance to share a band: 0.98 at 0.8, 0.17 at 0.4."""
+"""Hash values in a band. Two texts of similarity s share a band with probability 1 - (1 - s^4)^8: 0.98 at 0.8, 0.17 at
+0.4."""
 _PRIME = np.uint64(2**31 - 1)
 _FEATURES = 2**22
 _BLOCK = 2**15
@@ -17,7 +18,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def band_keys(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """What near duplicates share: keys (N, BANDS), and whether each text has a trigram at all (N,).
+    """Keys by which near duplicates are found, (N, BANDS), and whether each text has a trigram at all, (N,).
 
     Two texts with the overlap s of their trigrams (Jaccard) have an equal key in each band with probability s^4
     (Broder 1997; Leskovec et al., Mining of Massive Datasets, 3.4).
@@ -70,7 +71,7 @@ def _signatures(features: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def _bands(signatures: np.ndarray) -> np.ndarray:
-    """One number for the values of each band."""
+    """One key for the values of each band: (N, BANDS)."""
     keys = np.zeros((len(signatures), BANDS), dtype=np.uint64)
     for row in range(_ROWS):
         keys = keys * _GOLDEN + signatures[:, row::_ROWS] + np.uint64(1)

@@ -14,9 +14,9 @@ def find_near_duplicates(texts: Sequence[str], keys: np.ndarray, *, similarity: 
     the same key in a band.
 
     Args:
-        texts: read where two of them are compared.
-        keys: (N, bands), of `band_keys`, of texts that have a trigram.
-        similarity: from which overlap on, in (0, 1].
+        texts: texts with at least one trigram; each is read only where it is compared.
+        keys: their keys, from `band_keys`: (N, BANDS).
+        similarity: the overlap from which on a text is a near duplicate, in (0, 1].
     """
     repeats = np.zeros(len(texts), dtype=bool)
     earliest: list[np.ndarray] = []
@@ -37,7 +37,7 @@ def find_near_duplicates(texts: Sequence[str], keys: np.ndarray, *, similarity: 
 def _compare(
     texts: Sequence[str], first: np.ndarray, asked: np.ndarray, repeats: np.ndarray, similarity: float
 ) -> None:
-    """Note which of the texts that are asked for repeat the first of theirs, each of which is read once."""
+    """Set `repeats` for the texts in `asked` that nearly repeat the `first` text with their key."""
     known, trigrams = -1, set[tuple[bytes, ...]]()
     for later in asked[np.argsort(first[asked], kind="stable")].tolist():
         if first[later] != known:
@@ -53,5 +53,5 @@ def overlap(first: set[tuple[bytes, ...]], second: set[tuple[bytes, ...]]) -> fl
 
 
 def trigrams_of(text: str) -> set[tuple[bytes, ...]]:
-    """Every three words that follow each other."""
+    """All runs of three words in a text."""
     return runs_of(words_of(text), 3)

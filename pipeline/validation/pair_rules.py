@@ -34,11 +34,10 @@ _KEYS: dict[str, type] = {
 # str.strip() keeps what has no width: soft hyphen, joiners, direction marks, variation selectors, byte order mark
 _VISIBLE = re.compile(r"[^\s\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
 
-
 _CONTROL_TOKEN = re.compile(
     r"<\|[A-Za-z0-9_ -]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>"
 )
-"""Of the chat templates of ChatML, Llama, Mistral, Gemma and Phi."""
+"""Control tokens of the chat templates of ChatML, Llama, Mistral, Gemma and Phi."""
 
 
 class _Cell(enum.Enum):
@@ -49,14 +48,14 @@ class _Cell(enum.Enum):
 
 
 def as_cells(rows: Sequence[RawPair], first: int) -> pd.DataFrame:
-    """The fields as they came, in object columns.
+    """The fields of raw pairs as they came, in object columns.
 
     Args:
-        rows: that follow each other.
-        first: position of the first of them, which the index counts from.
+        rows: consecutive raw pairs.
+        first: the position of the first one, from which the index counts.
 
     Raises:
-        PipelineError: one is no mapping.
+        PipelineError: a row is no mapping.
     """
     for at, row in enumerate(rows, start=first):
         if not isinstance(row, Mapping):
@@ -71,18 +70,18 @@ def _cell(row: RawPair, name: str) -> Any:
 
 
 def as_typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The fields in columns of their types; None in a score becomes NaN."""
+    """The fields of `as_cells` in columns of their types; None in a score becomes NaN."""
     text_columns = dict.fromkeys((*_NAMES, "split", "source"), str)
     return frame.astype(text_columns | dict.fromkeys(_FLAGS, bool) | dict.fromkeys(SCORES, float))
 
 
 def as_keys(frame: pd.DataFrame, tokens: np.ndarray, triples: Sequence[Sequence[str]]) -> pd.DataFrame:
-    """What the rules of pairs look at: `forward` and `backward` name a pair in its own and in the other direction.
+    """The columns that `pair_rules` read: `forward` and `backward` are keys of a pair and of its reverse.
 
     Args:
         frame: what `as_typed` gave.
-        tokens: of prompt and longer response, for each of its rows.
-        triples: prompt, chosen and rejected response of each, as `squeeze` gives them.
+        tokens: the tokens of prompt and longer response of each row: (N,).
+        triples: prompt, chosen and rejected response of each row, as `squeeze` gives them.
     """
     written = {name: frame[name].tolist() for name in TEXTS}
     lengths = [np.fromiter(map(len, written[name]), dtype=float, count=len(frame)) for name in TEXTS[1:]]
@@ -103,7 +102,7 @@ def as_keys(frame: pd.DataFrame, tokens: np.ndarray, triples: Sequence[Sequence[
 
 
 def field_rules() -> pa.DataFrameSchema:
-    """Round 1, each field by itself: is it there, and is it what it should be?"""
+    """Round 1, on each field by itself: is it there, and has it the right type?"""
     return pa.DataFrameSchema(
         {name: pa.Column(object, _field_checks(name), nullable=True) for name in _FIELDS}, strict=True
     )
@@ -126,7 +125,7 @@ def _is_storable(cell: object) -> bool:
 
 
 def _has_type(name: str, cell: object) -> bool:
-    """Whether the cell has the type of the field; what another rule refuses passes."""
+    """Whether the cell has the type of the field; a cell that another rule refuses passes."""
     if cell is _Cell.MISSING:
         return True
     if name in _NAMES:
@@ -144,7 +143,7 @@ def _is_finite_number(cell: object) -> bool:
 
 
 def text_rules(settings: ValidatePreferences, *, templated: bool) -> pa.DataFrameSchema:
-    """Round 2, each value by itself."""
+    """Round 2, on each value by itself."""
     plain = pa.Check(lambda texts: ~texts.str.contains(_CONTROL_TOKEN), name="control_token")
     odd = [_never(has_bidi_control, "bidi_control"), _never(has_replacement_character, "replacement_character")]
     odd.append(_never(is_mojibake, "mojibake"))
@@ -168,7 +167,7 @@ def _never(has_defect: Callable[[str], bool], code: str) -> pa.Check:
 
 
 def pair_rules(settings: ValidatePreferences) -> pa.DataFrameSchema:
-    """Round 3, the two responses of a pair."""
+    """Round 3, on the texts of a pair together."""
     limit = math.inf if settings.max_tokens is None else settings.max_tokens
     on_columns = {
         "is_prefix": pa.Check(lambda prefixes: ~prefixes, name="prefix_pair"),

@@ -1,4 +1,4 @@
-"""What each rule of the contract says."""
+"""The rules of the contract."""
 
 REASONS = {
     "missing_field": "a field of the contract is absent",
@@ -23,4 +23,4 @@ REASONS = {
     "duplicate_pair": "an earlier row has this prompt and these responses",
     "near_duplicate": "an earlier row shares validate_preferences.near_duplicate_similarity of its word trigrams",
 }
-"""What every rule says, in the order of the rounds."""
+"""What each rule refuses or warns of, by its code, in the order of the rounds."""

@@ -16,7 +16,7 @@ KEYS = np.dtype(
     [
         ("position", np.int64),
         ("id", np.uint64),
-        ("split", np.int8),  # its number: the higher, the further held out
+        ("split", np.int8),  # its position in PAIR_SPLITS: the higher, the further held out
         ("prompt", np.uint64),
         ("forward", np.uint64),
         ("backward", np.uint64),
@@ -24,19 +24,19 @@ KEYS = np.dtype(
         ("has_trigram", np.bool_),
     ]
 )
-"""What pairs are compared by: 64 bits of a hash each, so that of a million texts two are confused once in ten million
-runs. `forward` and `backward` name a pair in its own and in the other direction."""
+"""What pairs are compared by: hashes of 64 bits, which confuse two of a million texts once in ten million runs.
+`forward` and `backward` are keys of a pair and of its reverse."""
 _COMPARED = ("id", "split", "prompt", "forward", "backward")
 
 
 def check_set(keys: np.ndarray, texts: Sequence[str], settings: ValidatePreferences, found: Findings) -> None:
-    """Note what pairs break that nothing has refused yet.
+    """Run rounds 4 to 7 on the pairs that no rule has rejected so far, and note the rules that they break.
 
     Args:
-        keys: of these pairs (see KEYS), in the order of their positions.
-        texts: each of them as one text, by its number in `keys`; few are looked at.
-        settings: which rules reject, and the similarity.
-        found: what all pairs break, by position.
+        keys: the keys of these pairs (see KEYS), in the order of their positions: (N,).
+        texts: each of these pairs as one text, in the order of `keys`; few are read.
+        settings: which rules reject, and the similarity of near duplicates.
+        found: the findings of all pairs, which get more.
     """
     frame = pd.DataFrame({name: keys[name] for name in _COMPARED}, index=keys["position"])
     for rules in (_direction_rules(), _leakage_rules(), _repetition_rules()):
@@ -81,7 +81,7 @@ def _repetition_rules() -> pa.DataFrameSchema:
 
 
 def _similarity_rules() -> pa.DataFrameSchema:
-    """Round 7, among what is left."""
+    """Round 7, on the pairs that are left."""
     return pa.DataFrameSchema(
         {"repeats": pa.Column(bool, pa.Check(lambda repeats: ~repeats, name="near_duplicate"))}, strict=True
     )

@@ -1,4 +1,4 @@
-"""What the accepted pairs look like, and why the others were refused."""
+"""The accepted pairs in numbers, and why the others were quarantined."""
 
 from collections.abc import Sequence
 from math import fsum
@@ -28,11 +28,11 @@ def summarise_pairs(
     """Numbers of the accepted pairs, for the report and MLflow.
 
     Args:
-        ties_without_pair: prompts whose samples the judge or people could not tell apart, which gave no pair; of given
-            pairs the rows that say so.
+        ties_without_pair: how many prompts gave no pair, because the judge or people could not tell their samples
+            apart; with given pairs, how many rows are ties.
 
     Raises:
-        PipelineError: there is no accepted pair.
+        PipelineError: no pair was accepted.
     """
     pairs = validated.facts[validated.kept]
     if not len(pairs):

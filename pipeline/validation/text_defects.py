@@ -1,4 +1,4 @@
-"""What is odd in texts that can be trained on all the same: bad characters, and responses that repeat their prompt."""
+"""Defects of texts that can be trained on all the same: bad characters, and responses that repeat their prompt."""
 
 import re
 
@@ -15,7 +15,7 @@ _SHORTEST_ECHO = 12
 
 
 def has_bidi_control(text: str) -> bool:
-    """Whether a text has characters that show what follows in another order than models read it."""
+    """Whether a text has characters that show it in another order than models read it."""
     return not text.isascii() and _BIDI_CONTROL.search(text) is not None
 
 

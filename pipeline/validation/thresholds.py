@@ -38,7 +38,7 @@ def threshold_problems(validated: ValidatedPairs, settings: ValidatePreferences)
 
 
 def limit_that_keeps(values: Iterable[float], share: float = KEPT) -> int:
-    """The smallest limit, in steps of 64, that at least this share of the values does not exceed."""
+    """The smallest multiple of 64 that at least this share of the values does not exceed."""
     ordered = sorted(values)
     return -(-math.ceil(ordered[math.ceil(share * len(ordered)) - 1]) // _STEP) * _STEP
 
@@ -71,7 +71,7 @@ def _limit_problems(validated: ValidatedPairs, settings: ValidatePreferences, se
 
 
 def _measures(validated: ValidatedPairs) -> dict[str, tuple[str, str, np.ndarray]]:
-    """The rules that compare a length with a parameter: key, unit, and the lengths that are known."""
+    """The rules that compare a length with a parameter, each with its key, its unit, and the known lengths."""
     tokens, characters = validated.facts["tokens"], validated.facts["characters"]
     return {
         "over_context": ("max_tokens", "tokens", tokens[tokens > 0]),
@@ -93,7 +93,7 @@ def _rule_problems(validated: ValidatedPairs, settings: ValidatePreferences) -> 
 
 
 def _split_problems(validated: ValidatedPairs, settings: ValidatePreferences, *, limited: bool) -> Iterator[Problem]:
-    """Where a limit took most pairs, few are left because of it: only what it did not take is said."""
+    """Splits with too few pairs; not those that have too few because of a limit that is told already (`limited`)."""
     kept, lost = (
         {split: int(np.count_nonzero(validated.facts["split"][rows] == at)) for at, split in enumerate(PAIR_SPLITS)}
         for rows in (validated.kept, validated.refused)
@@ -119,7 +119,7 @@ def _split_problems(validated: ValidatedPairs, settings: ValidatePreferences, *,
 
 
 def _describe_reasons(validated: ValidatedPairs) -> str:
-    """The counts, with a row to look at."""
+    """How many pairs break each rule, with the first one."""
     counts = [
         f"{code} {count} (first: {place_of(validated.examples(code, 1)[0])})"
         for code, count in validated.counts.items()

@@ -1,4 +1,4 @@
-"""Token counts of many texts: of each different word once, where the tokenizer allows it."""
+"""Counts the tokens of many texts: each different word once, where the tokenizer allows it."""
 
 import json
 import re
@@ -20,15 +20,15 @@ _PATTERNS = tuple(
     + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     for digits in (r"\p{N}{1,3}", r"\p{N}")
 )
-"""Of Llama 3, of Qwen, and of their kin: a letter, digit or sign begins a piece behind a single space."""
+"""The splitting patterns of Llama 3, Qwen and their kin: behind a single space, any other character begins a piece."""
 
 
 class TokenCounter:
     """Counts as the tokenizer does, without special tokens around the text.
 
     A byte-level tokenizer of the usual kind begins a new piece at each single space between two words, so the tokens
-    of a text are those of its words with their spaces. Texts are then cut at these, and the count of every word is
-    kept: most words of a large set have been seen. Other tokenizers read each text whole.
+    of a text are those of its words with their spaces. Texts are then cut at these spaces, and the count of every word
+    is kept: most words of a large data set come again. Other tokenizers read each text whole.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -74,7 +74,7 @@ class TokenCounter:
 
 
 def _irregular(words: Sequence[str], numbers: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Whether a text has other white space beside one of its spaces, or a space at its end: it is cut at fewer."""
+    """Whether a text has white space beside one of its spaces, or ends with a space: it is cut at fewer spaces."""
     ends = np.array([word[-1:].isspace() for word in words])
     begins = np.array([not word or word[0].isspace() for word in words])
     first = np.zeros(len(numbers), dtype=bool)
@@ -83,7 +83,7 @@ def _irregular(words: Sequence[str], numbers: np.ndarray, starts: np.ndarray) ->
 
 
 def begins_pieces_at_spaces(tokenizer: JsonObject) -> bool:
-    """Whether a tokenizer.json begins a new piece at each single space between characters that are none."""
+    """Whether a tokenizer.json begins a new piece at each single space between other characters."""
     model, normalizer = tokenizer.get("model") or {}, tokenizer.get("normalizer")
     if model.get("type") != "BPE" or model.get("dropout") or normalizer not in (None, {"type": "NFC"}):
         return False
@@ -96,7 +96,7 @@ def begins_pieces_at_spaces(tokenizer: JsonObject) -> bool:
 
 
 def _keeps_spaces(step: JsonObject) -> bool:
-    """Whether what a step does within a word depends on nothing beyond the space."""
+    """Whether a step treats a word the same whatever stands before the space in front of it."""
     if step.get("type") == "ByteLevel":
         return not step.get("add_prefix_space")
     return step.get("type") == "Digits" or _is_known_split(step)

@@ -60,7 +60,7 @@ def test_what_cannot_be_told_is_refused_with_the_reason() -> None:
         sft_examples(tokenizer, [text], turns="all", end_of_turn="<|im_end|>\n")
     assert sft_examples(tokenizer, [text], turns="last", end_of_turn="<|im_end|>\n")
     transcript = {**text, "prompt": "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant:", "turns_lost": None}
-    with pytest.raises(PipelineError, match="transcripts have no token"):
+    with pytest.raises(PipelineError, match="in a transcript no token ends an answer"):
         sft_examples(tokenizer, [transcript], turns="all", end_of_turn=None)
 
 

@@ -62,7 +62,7 @@ def test_two_files_are_matched_by_instruction_whatever_their_order() -> None:
 def test_broken_output_files_are_named() -> None:
     good = outputs("mine", a="x")
     for ours, message in (
-        ([*good, *good], "ours.json, row 2: its instruction came before"),
+        ([*good, *good], "ours.json, row 2: an earlier row has its instruction"),
         ([{"instruction": "a"}], "ours.json, row 1: 'output' is missing"),
         (outputs("mine", z="x"), "no instruction in common"),
     ):

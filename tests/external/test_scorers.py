@@ -8,6 +8,7 @@ from transformers import AutoTokenizer
 
 from pipeline.errors import PipelineError
 from pipeline.external.scorers import TextWriter, judge_scorer, reward_scorer
+from pipeline.judges.lexicon import save_lexicon_judge
 from pipeline.models.compute import Compute
 from pipeline.models.reward_loading import create_reward_model, load_reward_model
 from pipeline.params.base import ModelSource
@@ -69,6 +70,12 @@ def test_our_own_decoder_scores_as_it_does_in_the_pipeline_up_to_its_shift(
 
 def test_a_folder_without_a_judge_is_named(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="holds no judge"):
+        judge_scorer(tmp_path, separator="")
+
+
+def test_a_judge_that_is_no_classifier_is_named(tmp_path: Path) -> None:
+    save_lexicon_judge(tmp_path)
+    with pytest.raises(PipelineError, match="holds a judge of the kind lexicon"):
         judge_scorer(tmp_path, separator="")
 
 

@@ -1,7 +1,6 @@
 """Reward models: what the score is read from, its invariances, its normalisation, and what is on disk."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +29,6 @@ from tests.passages import ended
 from tests.tiny_models import LORA, SENTENCES, byte_level_tokenizer, save_llama_backbone
 
 TEXTS = ended([*SENTENCES, "dull", "This film"])
-RewardMaker = Callable[..., RewardModel]
 
 
 @pytest.fixture(params=["encoder", "decoder"])

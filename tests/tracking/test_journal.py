@@ -53,7 +53,7 @@ def test_half_a_line_is_read_when_it_is_whole(journal: Journal) -> None:
 def test_a_broken_line_is_named(journal: Journal) -> None:
     with journal.path.open("ab") as stream:
         stream.write(b"\0\0\0\n")
-    with pytest.raises(PipelineError, match=r"train_sft.*line 2 is broken"):
+    with pytest.raises(PipelineError, match=r"train_sft.*, line 2: no event"):
         JournalReader(journal.path).read()
 
 

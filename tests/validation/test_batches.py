@@ -127,7 +127,7 @@ def everything(validated: ValidatedPairs, settings: ValidatePreferences) -> list
     lines = [b"".join(validated.lines(split)) for split in SPLITS]
     quarantine = b"".join(map(record_line, validated.quarantined))
     reports = [summarise_pairs(validated, settings, ties_without_pair=0), detail_pairs(validated)]
-    return [*lines, quarantine, *reports, dict(validated.warned), validated.counts, validated.truncated_prompts]
+    return [*lines, quarantine, *reports, dict(validated.found), validated.counts, validated.truncated_prompts]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_a_rule_that_warns_counts_and_keeps_the_pair() -> None:
     prefix = pair(1, chosen="a good film", rejected="a good film indeed")
     validated = validate_pairs([pair(0), prefix], SETTINGS)
     assert len(validated.accepted) == 2 and validated.counts["prefix_pair"] == 1
-    assert validated.warned == {1: {"prefix_pair"}}
+    assert dict(validated.found) == {1: {"prefix_pair"}}
     strict = SETTINGS.model_copy(update={"reject": {**SETTINGS.reject, "prefix_pair": 1.0}})
     assert reasons_by_row(validate_pairs([pair(0), prefix], strict)) == {1: ["prefix_pair"]}
 
@@ -56,7 +56,7 @@ def test_a_rule_that_warns_counts_and_keeps_the_pair() -> None:
 def test_what_is_odd_is_counted_and_may_be_refused(code: str, changes: dict[str, Any]) -> None:
     rows = [pair(0), pair(1, **changes)]
     validated = validate_pairs(rows, SETTINGS)
-    assert validated.warned == {1: {code}} and validated.counts[code] == 1
+    assert len(validated.accepted) == 2 and dict(validated.found) == {1: {code}} and validated.counts[code] == 1
     strict = SETTINGS.model_copy(update={"reject": {**SETTINGS.reject, code: 1.0}})
     assert reasons_by_row(validate_pairs(rows, strict)) == {1: [code]}
 
@@ -65,7 +65,8 @@ def test_a_near_duplicate_is_the_later_of_two() -> None:
     text, other = (" ".join(f"{word}{number}" for number in range(15)) for word in ("one", "two"))
     first = pair(1, chosen=text, rejected=other)
     rows = [first, first | {"id": "id-2", "chosen": f"{text} indeed"}]
-    assert validate_pairs(rows, SETTINGS).warned == {1: {"near_duplicate"}}
+    validated = validate_pairs(rows, SETTINGS)
+    assert len(validated.accepted) == 2 and dict(validated.found) == {1: {"near_duplicate"}}
 
 
 def test_a_share_above_the_threshold_of_a_rule_fails_by_its_name() -> None:

@@ -25,7 +25,7 @@ def texts(value: Any) -> list[str]:
 
 
 def pairs_of_lists(prompt: Any, better: list[str], worse: list[str]) -> Converted:
-    """Those of the same place; where the lists differ in length, the first better over each worse one.
+    """Pairs of the texts at the same positions; where the lists differ in length, the first better over each worse one.
 
     Every other pair of the row is unused.
     """

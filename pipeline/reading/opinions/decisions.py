@@ -49,15 +49,15 @@ class Decision(NamedTuple):
     """One of a source, with what other columns are held against."""
 
     number: int
-    """Of its row, from 1."""
+    """Number of the row, from 1."""
     row: Row
     read: Verdict
     texts: Sequence[Any] = ()
-    """Of both responses, or of the whole list."""
+    """The texts of both responses, or of the whole list."""
     best: frozenset[int] = frozenset()
-    """Places in the list."""
+    """Positions of the best responses in the list."""
     worst: Row = MappingProxyType({})
-    """Of responses in rows of their own: that of the one that lost to the one of `row`."""
+    """Where responses are in rows of their own, the row of the one that lost to that of `row`."""
 
 
 Claim = Callable[[Decision], str | None]
@@ -65,7 +65,7 @@ Claim = Callable[[Decision], str | None]
 
 
 class Decisions(ABC):
-    """Those of a source, by its format."""
+    """The decisions of a source, by its format."""
 
     by: list[str]
     """What says them, as users are told."""
@@ -78,7 +78,7 @@ class Decisions(ABC):
 
     @abstractmethod
     def each(self, rows: Iterable[NumberedRow]) -> Iterator[Decision]:
-        """Those of these rows."""
+        """The decisions of these rows."""
 
     @abstractmethod
     def is_called(self, name: str) -> bool:

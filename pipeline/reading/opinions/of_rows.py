@@ -138,7 +138,7 @@ _Found = Iterable[tuple[Hashable, float, int, Row]]
 
 
 def _best_over_worst(found: _Found) -> Iterator[Decision]:
-    """Of several equals the first, as they are read."""
+    """The best row over the worst of each prompt; of several equal ones, the first that is read."""
     ends: dict[Hashable, list[tuple[float, int, Row]]] = {}
     for key, good, number, row in found:
         known = ends.setdefault(key, [(good, number, row)] * 2)
