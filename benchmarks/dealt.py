@@ -1,6 +1,6 @@
 """Processes with one core each beside one process with all of them, on what stages compute without training.
 
-    python -m benchmarks.dealt [--processes 2] [--rounds 5] [--prompts 256]
+    python -m benchmarks.dealt [--processes 2] [--rounds 5] [--prompts 128] [--batch 32]
 
 The default policy samples, the default reward model scores, and the policy gives log-probs of its own samples, with one
 process of as many threads as there are cores, and with as many processes of one thread. All are loaded before anything
@@ -30,13 +30,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--prompts", type=int, default=256)
+    parser.add_argument("--prompts", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=32, help="prompts that one process samples at once (default 32)")
     parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        work_when_told(arguments.prompts, arguments.threads, arguments.precision)
+        work_when_told(arguments)
         return
     sys.path.insert(0, str(ROOT))
     from benchmarks.scale import device
@@ -64,11 +65,13 @@ def start_side(processes: int, threads: int, arguments: argparse.Namespace) -> l
     for rank in range(processes):
         environment = {**ENVIRONMENT, **os.environ, "OMP_NUM_THREADS": str(threads)}
         if processes > 1:
-            numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
-            environment |= {name: str(number) for name, number in numbers.items()}
+            who = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+            environment |= {name: str(number) for name, number in who.items()}
             environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "benchmark"}
         own = ",".join(map(str, cores[rank * threads : (rank + 1) * threads]))
-        asked = ["--prompts", str(arguments.prompts), "--threads", str(threads), "--precision", arguments.precision]
+        numbers = {"--prompts": arguments.prompts, "--batch": arguments.batch, "--threads": threads}
+        asked = [word for name, number in numbers.items() for word in (name, str(number))]
+        asked += ["--precision", arguments.precision]
         command = ["taskset", "-c", own, sys.executable, "-m", "benchmarks.dealt", "--worker", *asked]
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         running.append(subprocess.Popen(command, env=environment, cwd=ROOT, **pipes))
@@ -108,9 +111,9 @@ def table(rounds: Sequence[dict[str, dict[str, Any]]], processes: int) -> list[s
     return lines
 
 
-def work_when_told(count: int, threads: int, precision: str) -> None:
+def work_when_told(asked: argparse.Namespace) -> None:
     """Do everything once for each line of the standard input, and print what it took."""
-    works = load_works(count, threads, precision)
+    works = load_works(asked.prompts, asked.batch, threads=asked.threads, precision=asked.precision)
     for _ in sys.stdin:
         found = {}
         for name, work in works.items():
@@ -121,7 +124,7 @@ def work_when_told(count: int, threads: int, precision: str) -> None:
         print(json.dumps(found), flush=True)
 
 
-def load_works(count: int, threads: int, precision: str) -> dict[str, Callable[[], list[Any]]]:
+def load_works(count: int, batch: int, *, threads: int, precision: str) -> dict[str, Callable[[], list[Any]]]:
     """By name, what is timed; what it returns is the same with any number of processes."""
     import torch
 
@@ -139,7 +142,8 @@ def load_works(count: int, threads: int, precision: str) -> dict[str, Callable[[
     tokenizer = load_tokenizer(_MODELS / "policy")
     policy = load_policy(_MODELS / "policy", compute, finetuning=None)
     reward_model = load_reward_model(_MODELS / "encoder-reward", compute, max_length=128)
-    sampler = Sampler.of(policy, tokenizer, params.sampling)
+    sampling = params.sampling.model_copy(update={"batch_size": batch})
+    sampler = Sampler.of(policy, tokenizer, sampling)
     generator = torch.Generator().manual_seed(0)
     prompts = torch.randint(100, 5000, (count, 8), generator=generator).tolist()
     texts = [Passage(tokenizer.decode(prompt * (1 + row % 6)), True) for row, prompt in enumerate(4 * prompts)]
