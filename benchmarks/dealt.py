@@ -5,7 +5,8 @@
 The default policy samples, the default reward model scores, and the policy gives log-probs of its own samples, with one
 process of as many threads as there are cores, and with as many processes of one thread. All are loaded before anything
 is timed, and then take turns, so that other work on the machine slows both alike; while one side works the other waits
-without a core. Efficiency is the seconds of one process by those of several. The results are compared, too.
+without a core. Efficiency is the seconds of one process by those of several, and the same of the CPU seconds of all
+processes of a side, which other work on the machine changes less. The results are compared, too.
 """
 
 import argparse
@@ -82,7 +83,7 @@ def turn(side: Sequence["subprocess.Popen[str]"]) -> dict[str, Any]:
     """Let the processes of a side do everything once.
 
     Returns:
-        What the first of them says: by kind of work the seconds, and a hash of the results.
+        By kind of work the seconds of the first, the CPU seconds of all, and a hash of the results.
 
     Raises:
         SystemExit: one has failed.
@@ -94,21 +95,28 @@ def turn(side: Sequence["subprocess.Popen[str]"]) -> dict[str, Any]:
     lines = [process.stdout.readline() for process in side if process.stdout]
     if not all(lines):
         sys.exit("a process has failed; its error is above")
-    first: dict[str, Any] = json.loads(lines[0])
-    return first
+    told = [json.loads(line) for line in lines]
+    return {
+        name: {**found, "cpu": sum(one[name]["cpu"] for one in told), "same": {one[name]["hash"] for one in told}}
+        for name, found in told[0].items()
+    }
 
 
 def table(rounds: Sequence[dict[str, dict[str, Any]]], processes: int) -> list[str]:
     """A line of Markdown for each kind of work."""
-    lines = [f"| | one process, s | {processes} processes, s | efficiency | the same bytes |", "|---" * 5 + "|"]
+    columns = ("", "one process, s", f"{processes} processes, s", "efficiency", "of CPU seconds", "the same bytes")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name in rounds[0]["one"]:
-        one, several = ([turned[side][name][0] for turned in rounds] for side in ("one", "several"))
-        ratios = [alone / shared for alone, shared in zip(one, several, strict=True)]
-        same = len({turned[side][name][1] for turned in rounds for side in ("one", "several")}) == 1
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        seconds = f"{statistics.median(one):.2f} | {statistics.median(several):.2f}"
-        lines.append(f"| {name} | {seconds} | {spread} | {'yes' if same else 'no'} |")
+        pairs = [(turned["one"][name], turned["several"][name]) for turned in rounds]
+        seconds = (f"{statistics.median(pair[side]['seconds'] for pair in pairs):.2f}" for side in (0, 1))
+        same = len(set.union(*(found["same"] for pair in pairs for found in pair))) == 1
+        shares = (_spread([one[key] / several[key] for one, several in pairs]) for key in ("seconds", "cpu"))
+        lines.append(f"| {' | '.join((name, *seconds, *shares, 'yes' if same else 'no'))} |")
     return lines
+
+
+def _spread(ratios: Sequence[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def work_when_told(asked: argparse.Namespace) -> None:
@@ -117,10 +125,11 @@ def work_when_told(asked: argparse.Namespace) -> None:
     for _ in sys.stdin:
         found = {}
         for name, work in works.items():
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             results = work()
-            seconds = time.perf_counter() - start
-            found[name] = seconds, hashlib.sha256(json.dumps(results).encode()).hexdigest()
+            seconds, cpu = time.perf_counter() - start, time.process_time() - used
+            digest = hashlib.sha256(json.dumps(results).encode()).hexdigest()
+            found[name] = {"seconds": seconds, "cpu": cpu, "hash": digest}
         print(json.dumps(found), flush=True)
 
 
