@@ -7,17 +7,22 @@ Source: PyTorch, "torchrun", the environment variables of a worker.
 """
 
 import os
-from collections.abc import Sequence
-from itertools import chain, zip_longest
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from functools import cache
+from itertools import chain, islice, zip_longest
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 _STARTED_BY_TORCHRUN = "TORCHELASTIC_RUN_ID"
 """Other programs set WORLD_SIZE and RANK, too, such as those that start a container on a cluster."""
 _NOTHING = object()
+_LONGEST_WAIT = timedelta(days=30)
+"""For what another process computes or asks; one that ends is noticed at once. torch's own limit is half an hour."""
 
 
 def size() -> int:
@@ -47,14 +52,53 @@ def gathered(mine: Sequence[Item]) -> list[Item]:
     """
     if size() == 1:
         return list(mine)
-    from accelerate import PartialState  # seconds that one process need not spend
-    from torch.distributed import all_gather_object
-
-    PartialState(cpu=True)
-    hands: list[Sequence[Item]] = [()] * size()
-    all_gather_object(hands, mine)
+    hands: list[Sequence[Item]] = _exchanged(mine)
     rounds = zip_longest(*hands, fillvalue=_NOTHING)
     return [item for item in chain.from_iterable(rounds) if item is not _NOTHING]  # type: ignore[misc]
+
+
+def map_dealt(task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """The result of each item, in their order: each process computes every `size()`-th, and each gets all of them.
+
+    Each round deals one item to each process and exchanges what came of them, so no more than that is on its way at
+    once. With one process this is `map`. All processes have to call it with the same items, be there enough for each
+    or none, and to take all results.
+
+    Args:
+        task: what it returns is pickled; tensors should lie on the CPU.
+        items: made as they are asked for; every process makes all of them.
+
+    Raises:
+        RuntimeError: some process has more items than another.
+    """
+    if size() == 1:
+        yield from map(task, items)
+        return
+    left = iter(items)
+    while True:
+        around = list(islice(left, size()))
+        hands = _exchanged((len(around), [task(item) for item in dealt(around)]))
+        if len(counts := {count for count, _ in hands}) > 1:
+            raise RuntimeError(f"the processes have different work: {sorted(counts)} items in the same round")
+        yield from chain.from_iterable(results for _, results in hands)
+        if len(around) < size():
+            return
+
+
+def portable(tensors: Sequence["Tensor"]) -> tuple["Tensor", ...]:
+    """The tensors on the CPU, where other processes are to get them; with one process as they are."""
+    return tuple(tensors) if size() == 1 else tuple(tensor.cpu() for tensor in tensors)
+
+
+def from_first(task: Callable[[], Result]) -> Result:
+    """The result of a task that the first process does alone: what is to be asked, read or written once.
+
+    All processes have to call it. The result is pickled: tensors should lie on the CPU.
+    """
+    if size() == 1:
+        return task()
+    result: Result = _exchanged(task() if is_first() else None)[0]
+    return result
 
 
 def add_up(tensors: Sequence["Tensor"]) -> None:
@@ -74,3 +118,22 @@ def add_up(tensors: Sequence["Tensor"]) -> None:
         torch.distributed.all_reduce(flat)
         for tensor, part in zip(those, flat.split([tensor.numel() for tensor in those]), strict=True):
             tensor.copy_(part.view_as(tensor))
+
+
+def _exchanged(mine: object) -> list[Any]:
+    """What every process has given, by rank."""
+    from torch.distributed import all_gather_object
+
+    hands: list[Any] = [None] * size()
+    all_gather_object(hands, mine, group=_for_objects())
+    return hands
+
+
+@cache
+def _for_objects() -> Any:
+    """The processes once more, for what lies in the memory of the host, whatever they compute on."""
+    from accelerate import PartialState  # seconds that one process need not spend
+    from torch.distributed import new_group
+
+    PartialState(cpu=True)
+    return new_group(backend="gloo", timeout=_LONGEST_WAIT)

@@ -12,6 +12,7 @@ from pipeline.data.passages import Passage
 from pipeline.data.table_rows import PromptRow, TextRow
 from pipeline.data.tokens import TokenizedExample, batched, collate, tokenize_example
 from pipeline.evaluation.statistics import Range, bootstrap_mean
+from pipeline.group import map_dealt
 from pipeline.judges.protocol import Judge, VerdictRecord
 from pipeline.models.chunked_sampling import sample_texts
 from pipeline.models.compute import Compute
@@ -130,14 +131,18 @@ class Evaluator:
             return k1, k3
         # rows of similar length together, so that little is padding
         order = sorted(range(len(sampled)), key=lambda row: len(sampled[row]))
-        for rows in batched(order, self.batch_size):
+
+        def measured(rows: Sequence[int]) -> list[tuple[int, float, float]]:
             batch = collate([sampled[row] for row in rows], pad_token_id=self.tokenizer.pad_token_id)
             batch = batch.to(self.compute.device)
             with self.compute.accelerator.autocast():
                 ours = policy(batch, temperature=self.sampling.temperature).logprobs
                 theirs = self.reference(batch, temperature=self.sampling.temperature).logprobs
             estimates = kl_estimates(ours, theirs)
-            for row, one, other in zip(rows, estimates.k1.sum(1).tolist(), estimates.k3.sum(1).tolist(), strict=True):
+            return list(zip(rows, estimates.k1.sum(1).tolist(), estimates.k3.sum(1).tolist(), strict=True))
+
+        for found in map_dealt(measured, batched(order, self.batch_size)):
+            for row, one, other in found:
                 k1[row], k3[row] = one, other
         return k1, k3
 

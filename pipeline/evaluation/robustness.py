@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from pipeline.data.passages import Passage
+from pipeline.group import map_dealt
 from pipeline.models.reward import RewardModel
 
 
@@ -41,8 +42,10 @@ def score_deviations(model: RewardModel, texts: Sequence[Passage], *, batch_size
 
 
 def _scores_in_order(model: RewardModel, texts: Sequence[Passage], batch_size: int) -> torch.Tensor:
-    starts = range(0, len(texts), batch_size)
-    return torch.cat([model(*model.tokenize(texts[start : start + batch_size])).cpu() for start in starts])
+    def scored(start: int) -> torch.Tensor:
+        return model(*model.tokenize(texts[start : start + batch_size])).cpu()
+
+    return torch.cat(list(map_dealt(scored, range(0, len(texts), batch_size))))
 
 
 def _largest(scores: torch.Tensor, alone: torch.Tensor) -> float:

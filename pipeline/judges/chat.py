@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.data.passages import Passage
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
+from pipeline.group import from_first
 from pipeline.judges.endpoint import ChatEndpoint
 from pipeline.judges.protocol import VerdictRecord
 from pipeline.judges.replies import ReplyStore
@@ -96,10 +97,12 @@ class ChatJudge:
         ]
 
     def _play(self, games: Iterable[Game]) -> None:
-        """Ask the model about every game that this process has not asked about yet."""
+        """Ask the model about every game that was not asked about yet; of several processes the first asks for all."""
         todo = [game for game in dict.fromkeys(games) if game not in self._replies]
-        if not todo:
-            return
+        if todo:
+            self._replies |= from_first(lambda: self._ask(todo))
+
+    def _ask(self, todo: Sequence[Game]) -> dict[Game, list[str]]:
         with ThreadPoolExecutor(self._concurrency) as pool:
             futures = {pool.submit(self._converse, game): game for game in todo}
             try:
@@ -110,6 +113,7 @@ class ChatJudge:
                 self._endpoint.stop()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        return {game: self._replies[game] for game in todo}
 
     def _converse(self, game: Game) -> list[str]:
         """The replies of the model, asked until one has a verdict, at most `max_asks` times."""

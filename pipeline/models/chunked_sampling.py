@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import ResponseBatch, TokenizedExample, collate, tokenize_prompt
+from pipeline.group import from_first, is_first, map_dealt
 from pipeline.kernels.cache import CacheMemory
 from pipeline.models.chunks import Chunk, cache_places, plan_chunks
 from pipeline.models.drawing import row_uniforms, stream_key
@@ -19,7 +20,7 @@ from pipeline.models.machine import total_memory
 from pipeline.models.sampling import Sampled, Sampler, sample
 from pipeline.params.schema import Sampling
 from pipeline.progress import progress_bar
-from pipeline.resume import Resume
+from pipeline.resume import Resume, State
 
 
 class Samples(NamedTuple):
@@ -43,6 +44,9 @@ def sample_prompts(
     In fp32 what a prompt is answered does not depend on the others or on the chunks, but for the rounding of matrix
     products of another shape.
 
+    Several processes share the chunks, which are the same for any number of them. The first alone reads and writes what
+    is kept, so other processes, or fewer or more, can go on with it.
+
     Args:
         prompts: token ids.
         key: of the random numbers, see `stream_key`; prompt `i` meets those of row `i`.
@@ -50,21 +54,31 @@ def sample_prompts(
         resume: where an earlier execution may have left chunks that it had sampled.
         on_chunk: called with the number of prompts of each chunk that is done.
     """
-    found: list[Sampled | None] = [None] * len(prompts)
-    chunks = chunks_of(sampler, [len(prompt) for prompt in prompts])
-    memory = CacheMemory(max((chunk.places for chunk in chunks), default=0))
+    found: dict[int, Sampled] = {}
+
+    def take(work: "_Work", state: State) -> None:
+        found.update(zip(work.chunk.rows, work.responses(state), strict=True))
+        on_chunk(len(work.chunk.rows))
+
+    # the first process's, whose machine may have more memory than others
+    chunks = from_first(lambda: chunks_of(sampler, [len(prompt) for prompt in prompts]))
+    works = [
+        _Work(resume, f"{title} {number:05}", key, chunk, [prompts[row] for row in chunk.rows])
+        for number, chunk in enumerate(chunks)
+    ]
+    left, keeps = [], from_first(lambda: resume is not None)
+    for work in works:
+        if (state := from_first(work.restore) if keeps else None) is None:
+            left.append(work)
+        else:
+            take(work, state)
+    memory = CacheMemory(max((work.chunk.places for work in left), default=0))
     with sampler.policy.packed_head():
-        for number, chunk in enumerate(chunks):
-            kept = _Kept(resume, f"{title} {number:05}", key, chunk)
-            asked = [prompts[row] for row in chunk.rows]
-            sampled = kept.restore(asked)
-            if sampled is None:
-                sampled = sample(sampler, asked, row_uniforms(key, chunk.rows, chunk.new), memory=memory)
-                kept.save(sampled)
-            for row, one in zip(chunk.rows, sampled, strict=True):
-                found[row] = one
-            on_chunk(len(chunk.rows))
-    return [one for one in found if one is not None]
+        for work, state in zip(left, map_dealt(lambda work: work.sample(sampler, memory), left), strict=True):
+            if is_first() and resume is not None:
+                resume.save_now(state, work.part)
+            take(work, state)
+    return [found[row] for row in range(len(prompts))]
 
 
 def chunks_of(sampler: Sampler, lengths: Sequence[int]) -> list[Chunk]:
@@ -146,35 +160,40 @@ def together(sampled: Sequence[Sampled], *, pad_token_id: int) -> Samples:
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """A chunk's responses in a file of their own, which is written once."""
+class _Work:
+    """A chunk, whose responses lie in a file of their own, which is written once."""
 
     resume: Resume | None
     part: str
     key: int
     chunk: Chunk
+    prompts: Sequence[list[int]]
 
-    def restore(self, prompts: Sequence[list[int]]) -> list[Sampled] | None:
-        """What an earlier execution has sampled; None where it has not, or other prompts or with other numbers."""
-        state = None if self.resume is None else self.resume.restore(self.part)
-        if state is None or (state["key"], state["rows"]) != (self.key, list(self.chunk.rows)):
-            return None
-        bounds = torch.tensor([0, *state["lengths"]]).cumsum(0).tolist()
-        ids, logprobs = state["ids"].tolist(), state["logprobs"]
-        return [
-            Sampled(TokenizedExample(prompt, ids[start:stop]), logprobs[start:stop])
-            for prompt, (start, stop) in zip(prompts, pairwise(bounds), strict=True)
-        ]
-
-    def save(self, sampled: Sequence[Sampled]) -> None:
-        if self.resume is None:
-            return
+    def sample(self, sampler: Sampler, memory: CacheMemory) -> State:
+        """The responses as they are kept, and as one process hands them to the others."""
+        uniform = row_uniforms(self.key, self.chunk.rows, self.chunk.new)
+        sampled = sample(sampler, self.prompts, uniform, memory=memory)
         ids = [token for one in sampled for token in one.example.response_ids]
-        state = {
+        return {
             "key": self.key,
             "rows": list(self.chunk.rows),
             "lengths": [len(one.logprobs) for one in sampled],
             "ids": torch.tensor(ids),
             "logprobs": torch.cat([one.logprobs for one in sampled]),
         }
-        self.resume.save_now(state, self.part)
+
+    def restore(self) -> State | None:
+        """What an earlier execution has sampled; None where it has not, or other prompts or with other numbers."""
+        state = None if self.resume is None else self.resume.restore(self.part)
+        if state is None or (state["key"], state["rows"]) != (self.key, list(self.chunk.rows)):
+            return None
+        return state
+
+    def responses(self, state: State) -> list[Sampled]:
+        """Those of the chunk's prompts."""
+        bounds = torch.tensor([0, *state["lengths"]]).cumsum(0).tolist()
+        ids, logprobs = state["ids"].tolist(), state["logprobs"]
+        return [
+            Sampled(TokenizedExample(prompt, ids[start:stop]), logprobs[start:stop])
+            for prompt, (start, stop) in zip(self.prompts, pairwise(bounds), strict=True)
+        ]

@@ -47,7 +47,10 @@ class Compute:
 
     @property
     def device(self) -> torch.device:
-        return self.accelerator.device
+        # of several processes accelerate numbers the CPU as it does GPUs; to such a device torch copies every weight,
+        # and in other places of the memory, which those mapped from a file have not, fp32 is summed in another order
+        device = self.accelerator.device
+        return torch.device("cpu") if device.type == "cpu" else device
 
     def describe(self) -> str:
         """For example `cpu, bf16, 2 threads, eager attention`."""

@@ -1,6 +1,6 @@
 """The reward model: a backbone with one linear score head, any `AutoModelForSequenceClassification` of one label."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.data.passages import Passage
-from pipeline.data.tokens import split_batch
+from pipeline.data.tokens import batched, split_batch
+from pipeline.group import map_dealt
 from pipeline.kernels.packed_states import packed_states
 from pipeline.kernels.packing import group_pair, pack_groups
 from pipeline.kernels.probes import reads_branches, reads_flat_rows
@@ -31,6 +32,8 @@ from pipeline.reading.template_marks import TemplateMarks
 
 SCORED_TOKENS = 1024
 """Tokens that a CPU reads at once: enough for fast matrix products, few enough to leave little padding."""
+_Part = tuple[list[int], list[list[int]]]
+"""Numbers and token ids of the passages that pass at once."""
 
 
 class RewardModel(nn.Module):
@@ -136,14 +139,26 @@ class RewardModel(nn.Module):
     @torch.no_grad()
     def score(self, passages: Sequence[Passage], *, batch_size: int, title: str | None = None) -> Tensor:
         """Scores (len(passages),) on the CPU; those of similar length share a batch, which passes in parts."""
-        order = sorted(range(len(passages)), key=lambda index: (len(passages[index].text), index))
         scores = torch.zeros(len(passages))
-        starts = range(0, len(order), batch_size)
-        for start in progress_bar(starts, title=title, unit="batch") if title else starts:
-            rows = order[start : start + batch_size]
-            with self._as_in_training():
-                scores[rows] = self._scores(self.encode([passages[row] for row in rows])).cpu()
+        with progress_bar(total=len(passages), title=title or "", unit="text", shown=title is not None) as bar:
+            for rows, found in map_dealt(self._scored, self._encoded_parts(passages, batch_size)):
+                scores[rows] = found
+                bar.update(len(rows))
         return scores
+
+    def _encoded_parts(self, passages: Sequence[Passage], batch_size: int) -> Iterator[_Part]:
+        """All passages, those of similar length together."""
+        order = sorted(range(len(passages)), key=lambda index: (len(passages[index].text), index))
+        for batch in batched(order, batch_size):
+            encoded = self.encode([passages[row] for row in batch])
+            for part in self._parts([len(ids) for ids in encoded]):
+                yield [batch[place] for place in part], [encoded[place] for place in part]
+
+    def _scored(self, part: _Part) -> tuple[list[int], Tensor]:
+        """Numbers of passages, and their scores on the CPU."""
+        rows, encoded = part
+        with self._as_in_training():
+            return rows, self(*self.pad(encoded)).cpu()
 
     def _as_in_training(self) -> torch.autocast:
         """The number format of training, while there are adapters: they are fp32, and the frozen network may not be."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline.data.tokens import ForwardLimit, TokenizedExample, batched
+from pipeline.group import map_dealt
 from pipeline.kernels.packing import PackedRows, group_by_prompt, pack_groups
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
@@ -49,12 +50,16 @@ def score_responses(
     groups.sort(key=lambda group: (sum(len(examples[index]) for index in group), group))
     order = [index for group in groups for index in group]
     logps = [0.0] * len(examples)
+
+    def summed(rows: Sequence[int]) -> list[tuple[int, float]]:
+        sums = response_logps(policy, [examples[row] for row in rows], compute, pad_token_id=pad_token_id)
+        return list(zip(rows, sums.tolist(), strict=True))
+
     with progress_bar(total=len(examples), title=title, unit="response") as bar:
-        for rows in _bounded(batched(order, batch_size), examples, compute.frozen_limit):
-            summed = response_logps(policy, [examples[row] for row in rows], compute, pad_token_id=pad_token_id)
-            for row, value in zip(rows, summed.tolist(), strict=True):
+        for found in map_dealt(summed, _bounded(batched(order, batch_size), examples, compute.frozen_limit)):
+            for row, value in found:
                 logps[row] = value
-            bar.update(len(rows))
+            bar.update(len(found))
     return logps
 
 

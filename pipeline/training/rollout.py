@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.data.tokens import ResponseBatch, batched
+from pipeline.group import map_dealt, portable
 from pipeline.models.chunked_sampling import Samples, sample_batch
 from pipeline.models.compute import Compute
 from pipeline.models.decoding import decode_responses
@@ -215,13 +216,15 @@ def _in_chunks(
     """Results (B, R) of a function of a few rows at a time; rows of similar length go together."""
     settings, compute = setup.settings, setup.compute
     forwards = forward_batches(batch, range(len(batch.input_ids)), settings, compute)
-    chunks = []
-    for rows in forwards:
+
+    def computed(rows: Sequence[int]) -> tuple[Tensor, ...]:
         with compute.accelerator.autocast():
-            chunks.append(function(batch.rows(torch.tensor(rows, device=compute.device))))
+            return portable(function(batch.rows(torch.tensor(rows, device=compute.device))))
+
+    chunks = list(map_dealt(computed, forwards))
     order = [row for rows in forwards for row in rows]
     restore = torch.tensor(order, device=compute.device).argsort()
-    return [torch.cat(parts)[restore] for parts in zip(*chunks, strict=True)]
+    return [torch.cat(parts).to(compute.device)[restore] for parts in zip(*chunks, strict=True)]
 
 
 def forward_batches(batch: ResponseBatch, episodes: Sequence[int], settings: Ppo, compute: Compute) -> list[list[int]]:

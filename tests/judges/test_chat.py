@@ -18,6 +18,7 @@ from pipeline.models.compute import Compute
 from pipeline.params.schema import Params
 from tests.judges.fake_endpoint import KEY, Fake, serve
 from tests.passages import ended
+from tests.ranks import as_ranks
 from tests.tiny_models import changed
 
 Messages = list[dict[str, str]]
@@ -51,6 +52,25 @@ def make_judge(rules: ChatRules, tmp_path: Path) -> MakeJudge:
         return open_chat_judge(rules, endpoint=fake.settings(**settings), store=tmp_path / "verdicts")
 
     return make
+
+
+def test_the_first_of_several_processes_asks_for_all(
+    rules: ChatRules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    responses = ended(["**", "*", "x", "same"]), ended(["*", "**", "y", "same"])
+
+    def compared(judge: ChatJudge) -> list[object]:
+        return [judge.compare(["P"] * 4, *responses).tolist(), judge.counts(), judge.verdicts()]
+
+    with serve(Fake(stars)) as fake:
+        alone = compared(open_chat_judge(rules, endpoint=fake.settings(), store=tmp_path / "alone"))
+        requests = len(fake.requests)
+        # the others could not reach it
+        ways = [fake.settings(), *[fake.settings(base_url="http://127.0.0.1:9/v1", max_retries=0)] * 2]
+        judges = [open_chat_judge(rules, endpoint=way, store=tmp_path / f"{i}") for i, way in enumerate(ways)]
+        assert as_ranks(monkeypatch, 3, lambda rank: compared(judges[rank])) == [alone] * 3
+        assert len(fake.requests) == 2 * requests > 0
+    assert not (tmp_path / "1").exists()
 
 
 def test_a_preference_holds_in_both_orders(make_judge: MakeJudge) -> None:

@@ -1,5 +1,6 @@
 """Many prompts: in their order, the same in chunks of any size, and no chunk sampled or written twice."""
 
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from pipeline import group
 from pipeline.data.tokens import TokenizedExample, tokenize_prompt
 from pipeline.models import chunked_sampling as module
 from pipeline.models.chunked_sampling import chunks_of, encode_prompt, sample_batch, sample_prompts, sample_texts
@@ -17,6 +19,7 @@ from pipeline.models.sampling import Sampler, sample
 from pipeline.params.schema import Sampling
 from pipeline.resume import Resume
 from tests.conftest import PolicyMaker
+from tests.ranks import as_ranks
 from tests.tiny_models import changed
 
 TEXTS = ["The film", "The", "My friends hated it", "I loved the music", "A boring waste"] * 3
@@ -113,6 +116,62 @@ def test_no_chunk_is_sampled_or_written_twice(
     assert texts_of(sampler, resume) == whole
     assert sampled == [5] and len(list(resume.folder.glob("*.pt"))) == 3
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in files} == files
+
+
+def test_one_process_goes_on_where_one_of_three_was_killed(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three went on from what one had kept, and one of them was killed: the first alone has a state."""
+    sampler, asked = sampler_of(make_policy(), tokenizer, batch_size=2), Counter[tuple[int, ...]]()
+    whole = texts_of(sampler)
+    resume = Resume(tmp_path, "stage", "key", every_steps=1)
+
+    def sample_until(rank: int, chunk: int) -> Any:
+        """Counts the prompts of each chunk; a rank dies at its chunk of that number."""
+        begun: Counter[int] = Counter()
+
+        def counted(sampler: Sampler, prompts: list[list[int]], uniform: torch.Tensor, **more: Any) -> Any:
+            begun[group.rank()] += 1
+            if (group.rank(), begun[group.rank()]) == (rank, chunk):
+                raise Killed
+            asked[tuple(map(len, prompts))] += len(prompts)
+            return sample(sampler, prompts, uniform, **more)
+
+        return counted
+
+    monkeypatch.setattr(module, "sample", sample_until(0, 2))
+    with pytest.raises(Killed):
+        texts_of(sampler, resume)
+    monkeypatch.setattr(module, "sample", sample_until(1, 2))
+    with pytest.raises(Killed):
+        as_ranks(monkeypatch, 3, lambda rank: texts_of(sampler, None if rank else resume))
+    kept = {path: path.stat().st_mtime_ns for path in resume.folder.glob("*.pt")}
+    assert len(kept) == 1 + 3
+    asked.clear()
+    monkeypatch.setattr(module, "sample", sample_until(9, 9))
+    assert texts_of(sampler, resume) == whole
+    assert asked.total() == len(TEXTS) - 2 * len(kept)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    asked.clear()
+    assert as_ranks(monkeypatch, 2, lambda rank: texts_of(sampler, None if rank else resume)) == [whole] * 2
+    assert not asked
+
+
+@pytest.mark.parametrize("batch_size", [2, 100])
+def test_a_chunk_is_sampled_by_one_process(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch, batch_size: int
+) -> None:
+    sampler = sampler_of(make_policy(), tokenizer, batch_size=batch_size)
+    whole, by_rank = texts_of(sampler), Counter[int]()
+
+    def counted(*arguments: Any, **more: Any) -> Any:
+        by_rank[group.rank()] += 1
+        return sample(*arguments, **more)
+
+    monkeypatch.setattr(module, "sample", counted)
+    assert as_ranks(monkeypatch, 3, lambda rank: texts_of(sampler)) == [whole] * 3
+    assert by_rank == ({0: 3, 1: 3, 2: 2} if batch_size == 2 else {0: 1})
+    assert as_ranks(monkeypatch, 3, lambda rank: sample_prompts(sampler, [], key=0)) == [[]] * 3
 
 
 def test_a_chunk_of_other_prompts_or_numbers_is_sampled_again(

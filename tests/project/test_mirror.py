@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 # Tests of what several modules do together, by folder; the first line of each says what. A folder that is no room of
 # pipeline/ needs its line, too.
 OF_A_WHOLE = {
-    ".": "bad_input docs versioning",
+    ".": "bad_input dealt docs versioning",
     "chat": "chat",
     "data": "mixed_chats",
     "external": "command",
