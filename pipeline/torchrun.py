@@ -127,7 +127,7 @@ def main() -> None:
         sys.exit(128 + error.sigval)
     except ChildFailedError as error:
         words = [arguments.training_script.removeprefix("stages."), *arguments.training_script_args]
-        size = int(arguments.nproc_per_node) * int(arguments.nnodes)
+        size = int(arguments.nproc_per_node) * int(arguments.nnodes.split(":")[-1])
         if (text := failure_text(" ".join(words), size, error.failures)) is not None:
             print(f"\n{text}", file=sys.stderr)
         sys.exit(1)
@@ -150,10 +150,10 @@ def failure_text(stage: str, size: int, failures: Mapping[int, "ProcessFailure"]
     Args:
         stage: its name.
         size: how many processes there were.
-        failures: by rank, all that were seen to fail at once: one that told why comes before one that was killed.
+        failures: by rank, of all processes that had failed when torchrun had ended them.
     """
-    told = {rank: failure for rank, failure in sorted(failures.items()) if isinstance(failure.message, dict)}
-    rank, failure = next(iter(told.items() or sorted(failures.items())))
+    # one that said why; or that ended by itself, and not because torchrun ends those that are left; or any
+    rank, failure = min(failures.items(), key=lambda item: (_by_itself(item[1]), item[0]))
     if failure.exitcode == _INTERRUPTED:
         return None
     where = f"(rank {rank} of {size} processes)"
@@ -166,6 +166,11 @@ def failure_text(stage: str, size: int, failures: Mapping[int, "ProcessFailure"]
         hint = ", as the system does when memory runs out" if failure.signal_name() == "SIGKILL" else ""
         why = f"it was killed by signal {-failure.exitcode} ({failure.signal_name()}){hint}"
     return f"error in {stage} {where}: {why}. Run it again: it goes on from the last state."
+
+
+def _by_itself(failure: "ProcessFailure") -> int:
+    """0 where the process said why, 1 where it ended otherwise, 2 where torchrun may have ended it."""
+    return 0 if isinstance(failure.message, dict) else 2 if failure.signal_name() == "SIGTERM" else 1
 
 
 _INTERRUPTED = 130

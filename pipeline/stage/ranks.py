@@ -17,7 +17,7 @@ from pipeline.torchrun import PARENT
 
 _ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 _PR_SET_PDEATHSIG = 1
-_END_SECONDS = 20.0
+_END_SECONDS = 5.0
 
 
 def join_in() -> None:
