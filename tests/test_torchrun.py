@@ -1,5 +1,6 @@
 """What a stage is started as, by the section `launch` of params.yaml; and what is said when one of its processes fails."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,6 @@ from pipeline import torchrun
 from pipeline.errors import PipelineError
 from pipeline.torchrun import COMPUTE, SHARED, command_of, failure_text, replace_process
 from tests.conftest import ROOT
-from tests.tiny_project import edit_params
 
 
 @pytest.fixture
@@ -24,7 +24,9 @@ def project(tmp_path: Path) -> Path:
 
 
 def command(project: Path, stage: str = "train_dpo", **launch: Any) -> list[str] | None:
-    edit_params(project, {f"launch.{key}": value for key, value in launch.items()})
+    path, section = project / "params.yaml", {"processes": 1, "nodes": 1, "command": []} | launch
+    text = path.read_text().partition("\nlaunch:")[0]
+    path.write_text(f"{text}\nlaunch:\n" + "".join(f"  {key}: {json.dumps(value)}\n" for key, value in section.items()))
     return command_of(stage, ["0"], project, {"MASTER_ADDR": "one", "SLURM_JOB_ID": "7"})
 
 
@@ -52,10 +54,8 @@ import command_of; assert command_of('train_dpo', ['0'], Path.cwd(), os.environ)
 def test_several_processes_are_torchruns(project: Path) -> None:
     expected = [sys.executable, "-m", "pipeline.torchrun", "--standalone", "--nproc-per-node=2", "-m"]
     assert command(project, processes=2) == [*expected, "stages.train_dpo", "0"]
-    (project / "params.yaml").write_text(
-        (ROOT / "params.yaml").read_text().partition("\nlaunch:")[0]
-        + "\nlaunch: {processes: 2, nodes: 1, command: []}\n"
-    )
+    path = project / "params.yaml"
+    path.write_text(path.read_text().partition("\nlaunch:")[0] + "\nlaunch: {processes: 2, nodes: 1, command: []}\n")
     assert command_of("train_dpo", ["0"], project, {}) == [*expected, "stages.train_dpo", "0"]
 
 
@@ -63,11 +63,12 @@ def test_auto_is_a_process_for_each_gpu(project: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
     found = command(project, processes="auto")
     assert found is not None and "--nproc-per-node=4" in found
-    edit_params(project, {"runtime.device": "cpu"})
-    assert command(project) is None
-    edit_params(project, {"runtime.device": "auto"})
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace("  device: auto\n", "  device: cpu\n"))
+    assert command(project, processes="auto") is None
+    path.write_text(path.read_text().replace("  device: cpu\n", "  device: auto\n"))
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert command(project) is None
+    assert command(project, processes="auto") is None
 
 
 def test_a_command_stands_before_every_stage_that_computes(project: Path) -> None:
@@ -75,34 +76,32 @@ def test_a_command_stands_before_every_stage_that_computes(project: Path) -> Non
     assert command(project, command=srun) == [*srun, sys.executable, "-m", "stages.train_dpo", "0"]
     assert command(project, stage="evaluate_policy") == [*srun, sys.executable, "-m", "stages.evaluate_policy", "0"]
     assert command(project, stage="write_report") is None
-    found = command(project, processes=8)
+    found = command(project, command=srun, processes=8)
     assert found is not None and found[:4] == [*srun, sys.executable, "-m"]
 
 
 def test_nodes_meet_where_the_stage_is_started(project: Path) -> None:
-    edit_params(project, {"launch.command": ["srun", "--nodes=2", "--ntasks-per-node=1"]})
-    assert command(project, nodes=2, processes=8) == [
-        *("srun", "--nodes=2", "--ntasks-per-node=1", sys.executable, "-m", "pipeline.torchrun"),
-        *("--nnodes=2", "--rdzv-backend=c10d", "--rdzv-endpoint=one:29400", "--rdzv-id=7", "--nproc-per-node=8"),
-        *("-m", "stages.train_dpo", "0"),
+    srun = ["srun", "--nodes=2", "--ntasks-per-node=1"]
+    assert command(project, nodes=2, processes=8, command=srun) == [
+        *(*srun, sys.executable, "-m", "pipeline.torchrun", "--nnodes=2", "--rdzv-backend=c10d"),
+        *("--rdzv-endpoint=one:29400", "--rdzv-id=7", "--nproc-per-node=8", "-m", "stages.train_dpo", "0"),
     ]
-    edit_params(project, {"launch.command": []})
     with pytest.raises(PipelineError, match=r"launch: .*command has to start a process on each"):
-        command(project)
+        command(project, nodes=2)
 
 
 def test_a_command_that_is_not_there_is_named() -> None:
-    with pytest.raises(PipelineError, match="launch.command begins with srunn, which cannot be started"):
+    with pytest.raises(PipelineError, match=r"launch\.command begins with srunn, which cannot be started"):
         replace_process(["srunn"], os.environ)
 
 
 def test_the_launch_becomes_the_command(project: Path) -> None:
-    edit_params(project, {"launch.command": ["echo", "behind"]})
+    command(project, command=["echo", "behind"])
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     launch = [sys.executable, "-m", "pipeline.launch", "train_sft"]
     done = subprocess.run(launch, cwd=project, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == f"behind {sys.executable} -m stages.train_sft\n"
-    edit_params(project, {"launch.command": ["srunn"]})
+    command(project, command=["srunn"])
     done = subprocess.run(launch, cwd=project, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.startswith("error in train_sft: params.yaml: launch.command begins")
 
