@@ -1,4 +1,4 @@
-"""What a stage is started as, by the section `launch` of params.yaml; and what is said when one of its processes fails."""
+"""What a stage is started as, by `launch` in params.yaml; and what is said when one of its processes fails."""
 
 import json
 import os
@@ -74,8 +74,14 @@ def test_auto_is_a_process_for_each_gpu(project: Path, monkeypatch: pytest.Monke
 def test_a_command_stands_before_every_stage_that_computes(project: Path) -> None:
     srun = ["srun", "--ntasks=1"]
     assert command(project, command=srun) == [*srun, sys.executable, "-m", "stages.train_dpo", "0"]
-    assert command(project, stage="evaluate_policy") == [*srun, sys.executable, "-m", "stages.evaluate_policy", "0"]
-    assert command(project, stage="write_report") is None
+    assert command(project, "evaluate_policy", command=srun) == [
+        *srun,
+        sys.executable,
+        "-m",
+        "stages.evaluate_policy",
+        "0",
+    ]
+    assert command(project, "write_report", command=srun) is None
     found = command(project, command=srun, processes=8)
     assert found is not None and found[:4] == [*srun, sys.executable, "-m"]
 
