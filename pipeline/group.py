@@ -8,12 +8,14 @@ Source: PyTorch, "torchrun", the environment variables of a worker.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from itertools import chain, islice, zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 Item = TypeVar("Item")
@@ -23,6 +25,10 @@ _STARTED_BY_TORCHRUN = "TORCHELASTIC_RUN_ID"
 _NOTHING = object()
 _LONGEST_WAIT = timedelta(days=30)
 """For what another process computes or asks; one that ends is noticed at once. torch's own limit is half an hour."""
+
+
+class OthersEnded(Exception):
+    """Another process of the group has ended, so that this one cannot go on; what went wrong is known there."""
 
 
 def size() -> int:
@@ -35,6 +41,11 @@ def rank() -> int:
     return int(os.environ["RANK"]) if _STARTED_BY_TORCHRUN in os.environ else 0
 
 
+def local_size() -> int:
+    """How many of them are on this node, and share its processor cores and memory."""
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if _STARTED_BY_TORCHRUN in os.environ else 1
+
+
 def is_first() -> bool:
     """Whether this is the process that writes: outputs, logs, states to go on from."""
     return rank() == 0
@@ -45,10 +56,23 @@ def dealt(items: Sequence[Item]) -> Sequence[Item]:
     return items[rank() :: size()]
 
 
+def join(*, on_cpu: bool) -> None:
+    """Meet the other processes, on the CPU or on the GPU of this process's number on its node, through accelerate.
+
+    The first call decides where. Whoever exchanges something before is on the CPU.
+    """
+    from accelerate import PartialState  # seconds that one process need not spend
+
+    PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)
+
+
 def gathered(mine: Sequence[Item]) -> list[Item]:
     """The results of all processes, in the order in which their items were dealt; each process gets all of them.
 
     All processes have to call it. Results are pickled: tensors should lie on the CPU.
+
+    Raises:
+        OthersEnded: one of them cannot; so it is wherever processes exchange something.
     """
     if size() == 1:
         return list(mine)
@@ -90,6 +114,13 @@ def portable(tensors: Sequence["Tensor"]) -> tuple["Tensor", ...]:
     return tuple(tensors) if size() == 1 else tuple(tensor.cpu() for tensor in tensors)
 
 
+def gathered_tensors(mine: Sequence["Tensor"], device: "torch.device") -> list["Tensor"]:
+    """As `gathered`, of tensors on a device, where they come back."""
+    if size() == 1:
+        return list(mine)
+    return [tensor.to(device) for tensor in gathered(portable(mine))]
+
+
 def from_first(task: Callable[[], Result]) -> Result:
     """The result of a task that the first process does alone: what is to be asked, read or written once.
 
@@ -109,13 +140,13 @@ def add_up(tensors: Sequence["Tensor"]) -> None:
     if size() == 1:
         return
     import torch
-    from accelerate import PartialState
 
-    PartialState(cpu=tensors[0].device.type == "cpu")
+    join(on_cpu=True)
     for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
         those = [tensor for tensor in tensors if tensor.dtype == dtype]
         flat = torch.cat([tensor.reshape(-1) for tensor in those])
-        torch.distributed.all_reduce(flat)
+        with _of_all():
+            torch.distributed.all_reduce(flat)
         for tensor, part in zip(those, flat.split([tensor.numel() for tensor in those]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
@@ -125,15 +156,24 @@ def _exchanged(mine: object) -> list[Any]:
     from torch.distributed import all_gather_object
 
     hands: list[Any] = [None] * size()
-    all_gather_object(hands, mine, group=_for_objects())
+    with _of_all():
+        all_gather_object(hands, mine, group=_for_objects())
     return hands
+
+
+@contextmanager
+def _of_all() -> Iterator[None]:
+    """An exchange, which fails at once where another process has closed its connection by ending."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OthersEnded(f"another of the {size()} processes has ended: {error}") from error
 
 
 @cache
 def _for_objects() -> Any:
     """The processes once more, for what lies in the memory of the host, whatever they compute on."""
-    from accelerate import PartialState  # seconds that one process need not spend
     from torch.distributed import new_group
 
-    PartialState(cpu=True)
+    join(on_cpu=True)
     return new_group(backend="gloo", timeout=_LONGEST_WAIT)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -52,6 +52,10 @@ class Resume:
     def found(self) -> bool:
         """Whether there is a state to resume from."""
         return any(self.folder.glob("*.pt"))
+
+    def found_parts(self) -> tuple[str, list[str]]:
+        """Folder, and file names of the states in it: for `FollowedResume`."""
+        return str(self.folder), sorted(path.name for path in self.folder.glob("*.pt"))
 
     def restore(self, part: str = "training") -> State | None:
         """The newest state of one part of the stage's work, None when there is none.
@@ -117,6 +121,42 @@ class Resume:
 
     def _path(self, part: str) -> Path:
         return self.folder / f"{part.replace(' ', '-').replace('/', '-')}.pt"
+
+
+class FollowedResume(Resume):
+    """For the other processes that work on a stage: they read the states that the first has found, and save none.
+
+    What the first saves later is nothing to go on from for them, or they would leave out what it waits for.
+    """
+
+    def __init__(self, folder: Path, parts: Collection[str]) -> None:
+        """Args:
+        folder: of the states.
+        parts: names of the files that the first process found there.
+        """
+        self.folder, self._parts = folder, frozenset(parts)
+        self.every_steps, self.max_share = 1, 0.0
+
+    @property
+    def found(self) -> bool:
+        """As the first process says."""
+        return bool(self._parts)
+
+    def restore(self, part: str = "training") -> State | None:
+        """See `Resume`."""
+        return super().restore(part) if self._path(part).name in self._parts else None
+
+    def save_now(self, state: State, part: str = "training") -> None:
+        """The first process does."""
+
+    def write_note(self, name: str, text: str) -> None:
+        """The first process does."""
+
+    def clear(self, *, keep: Path | None = None) -> None:
+        """The first process does."""
+
+    def discard(self) -> None:
+        """The first process does."""
 
 
 @contextmanager

@@ -34,6 +34,7 @@ def main(stage: Stage, seed: str) -> None:
     )
     pad = tokenizer.pad_token_id
     step = train_dpo(policy, pairs, settings, run, pad_token_id=pad, reference=reference, validation=validation)
+    stage.only_first_goes_on()
     output.save(policy, tokenizer, step=step)
     stage.write_history(f"reports/training/dpo/seed-{seed}.jsonl")
 

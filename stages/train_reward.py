@@ -46,6 +46,7 @@ def main(stage: Stage) -> None:
             print(f"the fresh head is multiplied by {factor:.3g}: its margins were large", flush=True)
         run = TrainingRun(compute, seed, stage.log_step, stage.costs.add_work, resume=stage.resume)
         train_reward(model, pairs, validation, settings, run)
+    stage.only_first_goes_on()
     folder = stage.output("artifacts/reward_model")
     model.save(folder)
     store_text_format(folder, texts)

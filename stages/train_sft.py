@@ -38,6 +38,7 @@ def main(stage: Stage) -> None:
     policy = start_policy(stage, base, examples, compute)
     run = TrainingRun(compute, stage.params.seed, stage.log_step, stage.costs.add_work, resume=stage.resume)
     train_sft(policy, examples, settings, run, pad_token_id=tokenizer.pad_token_id, validation=validation)
+    stage.only_first_goes_on()
     save_policy(policy, tokenizer, stage.output("artifacts/sft"), start=base, root=stage.root, texts=texts)
     stage.write_history("reports/training/train_sft.jsonl")
     stage.log_final({"texts": len(examples), "cut_responses": cut})

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipeline.errors import PipelineError
-from pipeline.resume import Resume, resume_key
+from pipeline.resume import FollowedResume, Resume, resume_key
 from pipeline.stage.costs import CostMeter
 from pipeline.stage.history import History
 from pipeline.stage.lock import stage_lock
@@ -132,3 +132,17 @@ def test_two_executions_of_a_stage_do_not_write_side_by_side(tmp_path: Path) -> 
         holder.wait()
     with stage_lock(tmp_path, "train_sft"):
         assert (tmp_path / ".state/locks/train_sft").read_text() == f"{os.getpid()}\n"
+
+
+def test_who_follows_sees_what_the_first_has_found_and_writes_nothing(tmp_path: Path) -> None:
+    first = Resume(tmp_path, "stage", "key", every_steps=1)
+    first.save_now({"step": 1})
+    folder, parts = first.found_parts()
+    follower = FollowedResume(Path(folder), parts)
+    first.save_now({"step": 2}, "later")
+    assert follower.found and follower.restore() == {"step": 1} and follower.restore("later") is None
+    for write in (lambda: follower.save_now({"step": 3}), follower.clear, follower.discard):
+        write()
+    follower.write_note("run", "none")
+    assert first.restore() == {"step": 1} and first.read_note("run") is None
+    assert not FollowedResume(Path(folder), []).found

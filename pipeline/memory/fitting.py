@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from pipeline import group
 from pipeline.data.tokens import AUTO_FROZEN_LIMIT, AUTO_LIMIT, ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.memory.conditions import Conditions
@@ -104,10 +105,11 @@ def estimate_fit(work: Work | Reading, conditions: Conditions, *, limit: int | N
 
 
 def usable_memory(device: torch.device) -> int:
-    """Bytes: what the GPU has free or this process already holds of it; else all of the machine or the container."""
+    """Bytes: what the GPU has free or this process already holds of it; else all of the machine or
+    the container, which the processes of a group share."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0]) + torch.cuda.memory_reserved(device)
-    return total_memory(device)
+    return total_memory(device) // group.local_size()
 
 
 def _way_out(work: Work | Reading, conditions: Conditions, limit: int) -> tuple[Remedy, ...]:

@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch.utils._triton import has_triton
 
+from pipeline import group
 from pipeline.data.tokens import AUTO_FROZEN_LIMIT, AUTO_LIMIT, ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.kernels.attention import GROUPED
@@ -56,9 +57,10 @@ class Compute:
         """For example `cpu, bf16, 2 threads, eager attention`."""
         name = torch.cuda.get_device_name() if self.device.type == "cuda" else self.device.type
         precision = "bf16" if self.dtype == torch.bfloat16 else "fp32"
+        together = f", {group.size()} processes" if group.size() > 1 else ""
         # elsewhere torch refuses, by name, an operation that has no deterministic version
         caveat = ", bytes may differ from run to run" if self.device.type == "mps" else ""
-        return f"{name}, {precision}, {self.threads} threads, {self.attention} attention{caveat}"
+        return f"{name}, {precision}, {self.threads} threads, {self.attention} attention{together}{caveat}"
 
 
 def start_compute(runtime: Runtime) -> Compute:
@@ -67,7 +69,7 @@ def start_compute(runtime: Runtime) -> Compute:
     Raises:
         PipelineError: the device asked for is not there.
     """
-    threads = usable_cores() if runtime.threads == "auto" else runtime.threads
+    threads = max(1, usable_cores() // group.local_size()) if runtime.threads == "auto" else runtime.threads
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
@@ -75,6 +77,8 @@ def start_compute(runtime: Runtime) -> Compute:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
     device = choose_device(runtime.device)
+    if group.size() > 1:
+        group.join(on_cpu=device == "cpu")
     dtype = choose_dtype(runtime.precision, device)
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if dtype == torch.bfloat16 else "no")
     return Compute(

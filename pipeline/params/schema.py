@@ -166,6 +166,21 @@ class Resume(Section):
     max_share: Annotated[float, Field(gt=0, le=1)]
 
 
+class Launch(Section):
+    processes: Literal["auto"] | PositiveInt
+    nodes: PositiveInt
+    command: list[Annotated[str, Field(min_length=1)]]
+
+    @model_validator(mode="after")
+    def _nodes_need_a_command(self) -> Self:
+        if self.nodes > 1 and not self.command:
+            raise ValueError(
+                "nodes is more than 1, so command has to start a process on each, such as "
+                "[srun, --nodes=2, --ntasks-per-node=1]"
+            )
+        return self
+
+
 class Tracking(Section):
     experiment: Annotated[str, Field(min_length=1)]
     uri: Annotated[str, Field(min_length=1)]
@@ -195,6 +210,7 @@ class Params(Section):
     write_report: WriteReport
     publish_models: PublishModels
     resume: Resume
+    launch: Launch
     tracking: Tracking
 
     @model_validator(mode="after")

@@ -62,4 +62,5 @@ def train_policy(
         resume=stage.resume,
     )
     train_ppo(roles, inputs.prompts, settings, inputs.sampling, run)
+    stage.only_first_goes_on()
     output.save(roles.policy, tokenizer)

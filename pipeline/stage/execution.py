@@ -5,8 +5,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from pipeline import group
 from pipeline.errors import PipelineError
 from pipeline.params.dotted import DottedParams
 from pipeline.params.judge import JudgeEndpoint
@@ -18,7 +20,7 @@ from pipeline.project.hashing import content_hash, folder_hash
 from pipeline.project.home import project_home
 from pipeline.project.provenance import code_tags, environment_tags, experiment_tags
 from pipeline.results.comparison import Comparison
-from pipeline.resume import Resume, held_key, resume_key
+from pipeline.resume import FollowedResume, Resume, held_key, resume_key
 from pipeline.stage.announcement import announcement
 from pipeline.stage.costs import CostMeter, record_costs
 from pipeline.stage.history import History
@@ -32,8 +34,16 @@ if TYPE_CHECKING:
     from pipeline.models.compute import Compute
 
 
+class Released(Exception):
+    """A process that has shared the work of a stage leaves the rest to the first."""
+
+
 class Stage:
-    """One execution of one stage, handed to the script's `main`."""
+    """One execution of one stage, handed to the script's `main`.
+
+    Of several processes that work on it the first has the outputs, the history, the state to resume from, the costs
+    and the run. What the others write goes to a folder of their own, which is removed; what they log, nowhere.
+    """
 
     def __init__(
         self,
@@ -106,8 +116,19 @@ class Stage:
         require_disk_space(self.root, output_bytes, purpose=f"the output of stage {self.name}")
         return compute
 
+    def only_first_goes_on(self) -> None:
+        """All that several processes do together is done: the others leave the script here, and the first goes on.
+
+        Raises:
+            Released: in the others, which end.
+        """
+        if not group.is_first():
+            raise Released
+
     def log_step(self, step: int, metrics: Mapping[str, float]) -> None:
         """One line of the training history, and the same metrics to MLflow."""
+        if not group.is_first():
+            return
         now = milliseconds()
         logged = self._history.was_logged(step)
         # the history first: after a kill in between, the next execution sends its rows to the tracker
@@ -149,6 +170,28 @@ class Stage:
         missing = [dep.as_posix() for dep in deps if not (self.root / dep).exists()]
         if missing:
             raise PipelineError(f"missing input of stage {self.name}: {', '.join(missing)}. Run `dvc repro`.")
+        if group.size() > 1:
+            self._begin_together()
+        else:
+            self._open()
+
+    def _begin_together(self) -> None:
+        """The first process begins; the others follow with the state that it has found."""
+        from pipeline.models.compute import choose_device
+
+        group.join(on_cpu=choose_device(self.params.runtime.device) == "cpu")
+        if group.is_first():
+            self._open()
+        folder, parts = group.from_first(lambda: self.resume.found_parts())
+        if group.is_first():
+            return
+        self.resume = FollowedResume(Path(folder), parts)
+        own = Path(self._locks.enter_context(TemporaryDirectory(prefix="stage-")))
+        self._outputs = StagedOutputs(self.root, own / "outputs", self.declaration.outs)
+        self._history = History(own / "history.jsonl", self.costs)
+
+    def _open(self) -> None:
+        deps = self.declaration.data_deps
         check_cache(self.root, self.home)
         print(announcement(self.name, self.declaration, self.root), flush=True)
         values = flatten(self.params.model_dump())
@@ -208,6 +251,9 @@ class Stage:
 
     def succeed(self) -> None:
         """Publish the outputs and close the run with their hashes and costs."""
+        if not group.is_first():
+            self._locks.close()
+            return
         # first, because once some outputs have moved, the stage cannot be resumed from this state
         self.resume.clear(keep=self.resume.folder / "outputs")
         self._outputs.publish()
@@ -229,6 +275,9 @@ class Stage:
 
         DVC keeps no outputs of a failed stage, but they may show why it failed, as a quarantine file does.
         """
+        if not group.is_first():
+            self._locks.close()
+            return
         if hasattr(self, "_outputs") and not self.resume.found:
             folder = self.home / ".state" / "failed"
             kept = self._outputs.set_aside((folder / self.root.name if self._apart else folder) / self.name)

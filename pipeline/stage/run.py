@@ -4,16 +4,19 @@ import argparse
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from pipeline import group
 from pipeline.errors import PipelineError
 from pipeline.params.loading import load_params
 from pipeline.project.graph import stage_declaration
 from pipeline.results.document import as_pipeline_error
-from pipeline.stage.execution import Stage
+from pipeline.stage.execution import Released, Stage
 from pipeline.stage.lock import stage_lock
+from pipeline.stage.ranks import join_in, leave_reason, wait_for_end
 
 
 def run_stage(
@@ -43,6 +46,7 @@ def run_stage(
     for axis in matrix:
         parser.add_argument(axis, help=f"one of optimize.{axis}s in params.yaml")
     told = vars(parser.parse_args())
+    join_in()
     given = {axis: str(told[axis]) for axis in matrix}
     sys.exit(_execute(main, given, stage=stage or script, fixed=place or {}, show_traceback=told["traceback"]))
 
@@ -58,21 +62,28 @@ def _execute(
     try:
         params = load_params(root / "params.yaml")
         declaration = stage_declaration(name, root)
-        with stage_lock(root, name):
+        with stage_lock(root, name) if group.is_first() else nullcontext():
             running = Stage(name, root, params, declaration, place)
             running.begin()
-            main(running, *given.values())
+            with suppress(Released):
+                main(running, *given.values())
             running.succeed()
     except (Exception, KeyboardInterrupt) as raised:
         error = (as_pipeline_error(raised) or raised) if isinstance(raised, ValidationError) else raised
         if running is not None:
             running.fail()
+        if isinstance(error, group.OthersEnded):
+            wait_for_end()
+            return 1
         if isinstance(error, KeyboardInterrupt):
-            print(f"\n{name}: interrupted", file=sys.stderr)
+            if group.is_first():
+                print(f"\n{name}: interrupted", file=sys.stderr)
             return 130
         known = isinstance(error, PipelineError) or (isinstance(error, OSError) and error.errno == 28)
         if show_traceback or not known:
             traceback.print_exc()
-        print(f"\nerror in {name}: {error}", file=sys.stderr)
+        text = f"error in {name}: {error}"
+        if not leave_reason(text):
+            print(f"\n{text}", file=sys.stderr)
         return 1
     return 0

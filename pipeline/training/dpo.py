@@ -1,6 +1,6 @@
 """Direct Preference Optimization and its relatives, against a reference that is cached, switched off or copied."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from pipeline import group
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
@@ -113,14 +114,14 @@ class _Preferences(Objective):
         """See `Objective`; the first step is checked before anything is updated."""
         count = sum(len(batch) for batch in batches)
         rows: list[Tensor] = []
-        for indices in batches:
+        for indices in group.dealt(batches):
             pairs = [self._pairs[index] for index in indices]
             logps = self._models.logps(pairs)
             ref_logps = self._models.reference_logps(pairs, self._settings)
             losses, columns = self._losses(pairs, logps, ref_logps)
             optimization.backward(losses.sum() / count)
             rows.append(columns)
-        values = torch.cat(rows)
+        values = torch.cat(group.gathered_tensors(rows, self._models.compute.device))
         if step == 1:
             seen = [self._pairs[index] for indices in batches for index in indices]
             check_first_log_ratios(seen, values[:, 3:], precise=self._models.compute.dtype == torch.float32)
@@ -129,11 +130,11 @@ class _Preferences(Objective):
     def evaluate(self) -> dict[str, float]:
         """Of the validation pairs, as in training."""
         rows = []
-        for pairs in self._batches(self._validation):
+        for pairs in group.dealt(self._batches(self._validation)):
             moves = self._settings.reference_sync_steps
             ref_logps = self._models.reference_logps(pairs, self._settings) if moves else self._models.cached(pairs)
             rows.append(self._losses(pairs, self._models.logps(pairs), ref_logps)[1])
-        return _step_metrics(torch.cat(rows))
+        return _step_metrics(torch.cat(group.gathered_tensors(rows, self._models.compute.device)))
 
     def _losses(self, pairs: Sequence[TokenizedPair], logps: Sides, ref_logps: Sides) -> tuple[Tensor, Tensor]:
         """The loss of each pair, (N,), and without gradient what `_step_metrics` takes, (N, 5)."""
@@ -142,22 +143,24 @@ class _Preferences(Objective):
         columns = (result.losses, result.chosen_rewards, result.rejected_rewards, *changes)
         return result.losses, torch.stack([column.detach() for column in columns], 1)
 
-    def _batches(self, pairs: Sequence[_Pair]) -> Iterator[list[_Pair]]:
+    def _batches(self, pairs: Sequence[_Pair]) -> list[list[_Pair]]:
         """Each pair once, as they pass through the policy."""
         size, limit = self._settings.per_device_train_batch_size, self._models.compute.forward_limit
-        for indices in evaluation_batches([len(pair) for pair in pairs], size, limit):
-            yield [pairs[index] for index in indices]
+        lengths = [len(pair) for pair in pairs]
+        return [[pairs[index] for index in indices] for indices in evaluation_batches(lengths, size, limit)]
 
     @torch.no_grad()
     def _scored(self, pairs: Sequence[TokenizedPair]) -> list[ScoredPair]:
         """With the log-probs of the policy as it is now."""
         self._models.policy.eval()
-        scored = []
-        for batch in self._batches(pairs):
-            logps = self._models.logps(batch)
-            sides = zip(batch, logps.chosen.tolist(), logps.rejected.tolist(), strict=True)
-            scored += [pair.scored(chosen, rejected) for pair, chosen, rejected in sides]
-        return scored
+        batches = self._batches(pairs)
+        found = [self._models.logps(batch) for batch in group.dealt(batches)]
+        sides = group.gathered([torch.stack([logps.chosen, logps.rejected], 1).tolist() for logps in found])
+        return [
+            pair.scored(*both)
+            for batch, those in zip(batches, sides, strict=True)
+            for pair, both in zip(batch, those, strict=True)
+        ]
 
     def updated(self, step: int) -> dict[str, float]:
         """Move the reference, where it follows the policy."""

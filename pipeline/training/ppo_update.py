@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline import group
 from pipeline.data.tokens import ResponseBatch, batched
 from pipeline.errors import PipelineError
 from pipeline.objectives.masked import masked_mean
 from pipeline.objectives.ppo import clipped_policy_loss, clipped_value_loss, truncated_importance_weights
 from pipeline.params.optimize import Ppo
 from pipeline.training.rollout import PpoSetup, Rollout, forward_batches
-from pipeline.training.schedule import Optimization, mean_of
+from pipeline.training.schedule import Optimization, mean_of, shared_out
 
 
 @dataclass
@@ -81,11 +82,10 @@ def _moved_too_far(row: dict[str, float], settings: Ppo) -> bool:
 def _backward(
     setup: PpoSetup, optimization: Optimization, rollout: Rollout, minibatch: _Minibatch, critic_only: bool
 ) -> dict[str, float]:
-    """Gradients of one minibatch, and its metrics."""
+    """Gradients of this process's forward passes of one minibatch, and the metrics of all."""
     roles, settings, compute = setup.roles, setup.settings, setup.compute
-    totals = dict.fromkeys(("policy_loss", "value_loss", "clip_fraction", "approximate_kl"), 0.0)
-    ratio_max = 0.0
-    for indices in minibatch.forwards:
+    rows: list[dict[str, float]] = []
+    for indices in group.dealt(minibatch.forwards):
         index = torch.tensor(indices, device=compute.device)
         batch = rollout.batch.rows(index)
         with compute.accelerator.autocast():
@@ -108,12 +108,24 @@ def _backward(
         # the losses are means over this forward's tokens; its share makes their sum the minibatch's mean
         share = int(batch.response_mask.sum()) / minibatch.tokens
         optimization.backward(loss * share)
-        totals["policy_loss"] += share * surrogate.loss.item()
-        totals["value_loss"] += share * value_loss.item()
-        totals["clip_fraction"] += share * surrogate.clip_fraction.item()
-        totals["approximate_kl"] += share * surrogate.approximate_kl.item()
-        ratio_max = max(ratio_max, surrogate.ratio_max.item())
-    return {**totals, "ratio_max": ratio_max}
+        row = {
+            "policy_loss": share * surrogate.loss.item(),
+            "value_loss": share * value_loss.item(),
+            "clip_fraction": share * surrogate.clip_fraction.item(),
+            "approximate_kl": share * surrogate.approximate_kl.item(),
+            "ratio_max": surrogate.ratio_max.item(),
+        }
+        rows.append(row)
+    return _of_minibatch(group.gathered(rows))
+
+
+def _of_minibatch(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Sums of the shares of its forward passes, and their largest ratio: the same in every process."""
+    totals = dict.fromkeys(("policy_loss", "value_loss", "clip_fraction", "approximate_kl"), 0.0)
+    for row in rows:
+        for name in totals:
+            totals[name] += row[name]
+    return {**totals, "ratio_max": max(0.0, *(row["ratio_max"] for row in rows))}
 
 
 def _importance_weights(rollout: Rollout, index: Tensor, batch: ResponseBatch, settings: Ppo) -> Tensor | None:
@@ -146,6 +158,7 @@ def _minibatches(setup: PpoSetup, rollout: Rollout, orders: Sequence[Sequence[in
     for order in orders:
         for episodes in batched(order, size):
             forwards = forward_batches(rollout.batch, episodes, settings, setup.compute)
+            forwards = shared_out(forwards, group.size())
             yield _Minibatch(forwards, tokens=sum(lengths[episode] for episode in episodes))
 
 

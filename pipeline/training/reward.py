@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pipeline import group
 from pipeline.errors import PipelineError
 from pipeline.models.compute import Compute
 from pipeline.models.reward import RewardModel
@@ -76,8 +77,8 @@ class _BradleyTerry(Objective):
     def backward(self, batches: Batches, optimization: Optimization, *, step: int) -> dict[str, float]:
         """See `Objective`."""
         count = sum(len(batch) for batch in batches)
-        losses, margins = [], []
-        for indices in batches:
+        losses, margins = list[Tensor](), list[Tensor]()
+        for indices in group.dealt(batches):
             with self._compute.accelerator.autocast():
                 chosen, rejected = self._model.forward_pairs([self._encoded[index] for index in indices])
             batch = [self._pairs[index] for index in indices]
@@ -85,6 +86,7 @@ class _BradleyTerry(Objective):
             optimization.backward(loss.sum() / count)
             losses.append(loss.detach())
             margins.append((chosen - rejected).detach())
+        losses, margins = (group.gathered_tensors(found, self._compute.device) for found in (losses, margins))
         metrics = _pair_metrics(torch.cat(losses), torch.cat(margins))
         self.losses.append(metrics["loss"])
         return metrics

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from pipeline import group
 from pipeline.models.compute import Compute
 from pipeline.resume import Resume
 
@@ -24,7 +25,10 @@ class RolloutSample(TypedDict):
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Where a trainer computes, from which seed, whom it reports to, and where it goes on after a kill."""
+    """Where a trainer computes, from which seed, whom it reports to, and where it goes on after a kill.
+
+    Of the processes that train together the first reports.
+    """
 
     compute: Compute
     seed: int
@@ -38,3 +42,8 @@ class TrainingRun:
     """Called by PPO with samples of the policy: those of all rollouts so far that are shown."""
     resume: Resume | None = None
     """Where an earlier execution may have left its state, and this one leaves its own; None keeps none."""
+
+    def __post_init__(self) -> None:
+        if not group.is_first():
+            for name in ("on_step", "on_tokens", "on_checkpoint", "on_samples"):
+                object.__setattr__(self, name, _ignore)

@@ -16,6 +16,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from pipeline import group
 from pipeline.models.machine import total_memory
 from pipeline.resume import Resume, State
 
@@ -38,7 +39,8 @@ class StateSaver:
         resume: where states are kept; None keeps none.
         clock: seconds.
         """
-        self._resume, self._clock = resume, clock
+        # processes that train together have one state, which the first saves
+        self._resume, self._clock = resume if group.is_first() else None, clock
         self._start = clock()
         self._spent = 0.0
         self._last: float | None = None

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import get_scheduler
 
+from pipeline import group
 from pipeline.data.tokens import ForwardLimit
 from pipeline.errors import PipelineError
 from pipeline.params.base import LearningRateSchedule, SupervisedSchedule, SupervisedTraining
@@ -49,6 +50,42 @@ def plan_batches(
     return [[part for batch in step for part in limit.parts(batch, lengths)] for step in steps]
 
 
+def shared_out(forwards: Sequence[Sequence[int]], processes: int) -> list[list[int]]:
+    """The forward batches of an optimiser step, so many that each process has one where there are examples enough.
+
+    The largest is halved until there are; the order of the examples stays.
+
+    Args:
+        forwards: indices of examples, one list a forward pass.
+        processes: those that share them.
+    """
+    parts = [list(forward) for forward in forwards]
+    while len(parts) < processes and (largest := max(map(len, parts), default=0)) > 1:
+        at = next(index for index, part in enumerate(parts) if len(part) == largest)
+        middle = (largest + 1) // 2
+        parts[at : at + 1] = [parts[at][:middle], parts[at][middle:]]
+    return parts
+
+
+def check_shares(examples: int, processes: int, *, name: str, keys: str) -> None:
+    """Each process has something to do in a whole optimiser step.
+
+    Args:
+        examples: of a whole step.
+        processes: those that share them.
+        name: of the training.
+        keys: of params.yaml, which say how many examples a step has.
+
+    Raises:
+        PipelineError: there are more processes than examples.
+    """
+    if examples < processes:
+        raise PipelineError(
+            f"{name}: a step of {examples} examples is not enough for {processes} processes. Raise {keys}, or lower "
+            "launch.processes."
+        )
+
+
 def supervised_steps(examples: int, schedule: SupervisedSchedule) -> int:
     """Optimiser steps that `plan_batches` gives."""
     batches = math.ceil(examples / schedule.per_device_train_batch_size)
@@ -82,9 +119,14 @@ class Optimization:
     def step(self) -> dict[str, float]:
         """Clip, update, advance the schedule; returns the gradient norm of each group before clipping.
 
+        Where several processes train together, the gradients of all their forward passes are added up before: all
+        processes have to call it, and all make the same step.
+
         Raises:
             PipelineError: a norm is NaN or infinite; nothing has been updated with it.
         """
+        if group.size() > 1:
+            self._add_up_gradients()
         norms = {name: self._clip(parameters) for name, parameters in self.clipped.items()}
         if not all(map(math.isfinite, norms.values())):
             raise PipelineError("the gradient norm is not finite: training has diverged. Lower the learning rate.")
@@ -92,6 +134,19 @@ class Optimization:
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
         return norms
+
+    def _add_up_gradients(self) -> None:
+        """Sums, not means: losses are divided by the numbers of the whole step, whoever computes them."""
+        parameters = [parameter for those in self.clipped.values() for parameter in those]
+        # a weight without gradient stays as it is, whatever its moments, unless another process has one for it
+        learned = torch.tensor([parameter.grad is not None for parameter in parameters], dtype=torch.int32)
+        learned = learned.to(parameters[0].device)
+        group.add_up([learned])
+        moving = [parameter for parameter, count in zip(parameters, learned.tolist(), strict=True) if count]
+        for parameter in moving:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        group.add_up([parameter.grad for parameter in moving if parameter.grad is not None])
 
     def _clip(self, parameters: list[nn.Parameter]) -> float:
         norm = self.accelerator.clip_grad_norm_(parameters, self.max_grad_norm)

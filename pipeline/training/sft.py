@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pipeline import group
 from pipeline.data.tokens import TokenizedExample
 from pipeline.models.compute import Compute
 from pipeline.models.policy import Policy
@@ -69,22 +70,30 @@ class _NextToken(Objective):
     def backward(self, batches: Batches, optimization: Optimization, *, step: int) -> dict[str, float]:
         """See `Objective`."""
         tokens = sum(self._examples[index].trained_tokens for batch in batches for index in batch)
-        loss_sum = 0.0
-        for indices in batches:
+        losses: list[float] = []
+        for indices in group.dealt(batches):
             batch = [self._examples[index] for index in indices]
             logps = response_logps(self._policy, batch, self._compute, pad_token_id=self._pad)
             # a response that was cut to nothing adds nothing
             loss = -logps.sum() / max(1, tokens)
             optimization.backward(loss)
-            loss_sum += loss.item()
-        return {"loss": loss_sum}
+            losses.append(loss.item())
+        return {"loss": _total(group.gathered(losses))}
 
     def evaluate(self) -> dict[str, float]:
         """The mean over all learned tokens, as in training."""
         tokens = sum(example.trained_tokens for example in self._validation)
         lengths = [len(example) for example in self._validation]
-        total = 0.0
-        for indices in evaluation_batches(lengths, self._batch_size, self._compute.forward_limit):
+        losses = []
+        for indices in group.dealt(evaluation_batches(lengths, self._batch_size, self._compute.forward_limit)):
             batch = [self._validation[index] for index in indices]
-            total -= response_logps(self._policy, batch, self._compute, pad_token_id=self._pad).sum().item()
-        return {"loss": total / tokens}
+            losses.append(-response_logps(self._policy, batch, self._compute, pad_token_id=self._pad).sum().item())
+        return {"loss": _total(group.gathered(losses)) / tokens}
+
+
+def _total(values: Sequence[float]) -> float:
+    """Added one after the other: `sum` of newer Pythons has other last digits."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from pipeline import group
 from pipeline.errors import PipelineError
 from pipeline.params.base import SupervisedTraining
 from pipeline.progress import progress_bar
@@ -17,9 +18,11 @@ from pipeline.training.run import TrainingRun
 from pipeline.training.saving import StateSaver
 from pipeline.training.schedule import (
     Optimization,
+    check_shares,
     checkpoint_steps,
     evaluation_steps,
     plan_batches,
+    shared_out,
     supervised_optimization,
 )
 
@@ -41,10 +44,13 @@ class Objective(ABC):
 
     @abstractmethod
     def backward(self, batches: Batches, optimization: Optimization, *, step: int) -> dict[str, float]:
-        """Accumulate the gradients of a whole optimiser step.
+        """Accumulate the gradients of an optimiser step: of those forward passes that are dealt to this process.
+
+        Args:
+            batches: all of the step, so that losses are divided by its whole size, whoever computes them.
 
         Returns:
-            Its metrics, `loss` among them.
+            Metrics of the whole step, the same in every process, `loss` among them.
         """
 
     def updated(self, step: int) -> dict[str, float]:
@@ -88,11 +94,11 @@ def train_supervised(
         The step whose weights the model has.
 
     Raises:
-        PipelineError: a loss is not finite, or early stopping has no validation set.
+        PipelineError: a loss is not finite, early stopping has no validation set, or there are more processes than
+            examples in a step.
     """
     _check_early_stopping(schedule, objective)
-    limit = run.compute.forward_limit
-    steps = plan_batches(lengths, schedule, seed=run.seed, name=objective.name, limit=limit)
+    steps = _shared_steps(objective.name, lengths, schedule, run)
     keep, evaluated = checkpoint_steps(len(steps), save_steps), evaluation_steps(len(steps), schedule)
     optimization = supervised_optimization(model, schedule, run.compute.accelerator, total_steps=len(steps))
     stopping = EarlyStopping(model, schedule.early_stopping_patience)
@@ -125,6 +131,19 @@ def train_supervised(
             saver.offer(done, state_now)
     stopping.put_back()
     return stopping.best_step or done
+
+
+def _shared_steps(
+    name: str, lengths: Sequence[int], schedule: SupervisedTraining, run: TrainingRun
+) -> list[list[list[int]]]:
+    """The forward batches of each step, enough of them for the processes that train together."""
+    steps = plan_batches(lengths, schedule, seed=run.seed, name=name, limit=run.compute.forward_limit)
+    if group.size() == 1:
+        return steps
+    largest = max(sum(map(len, step)) for step in steps)
+    keys = "per_device_train_batch_size or gradient_accumulation_steps"
+    check_shares(largest, group.size(), name=name, keys=keys)
+    return [shared_out(step, group.size()) for step in steps]
 
 
 def _check_early_stopping(schedule: SupervisedTraining, objective: Objective) -> None:

@@ -6,8 +6,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline.errors import PipelineError
 from pipeline.project.home import project_home
 from pipeline.project.lock_copy import keep_lock
+from pipeline.torchrun import command_of, replace_process
 from pipeline.tracking.journal import new_journal_path
 from pipeline.tracking.mirror_process import MIRROR, MirrorProcess, mirror_arguments
 
@@ -15,10 +17,16 @@ from pipeline.tracking.mirror_process import MIRROR, MirrorProcess, mirror_argum
 def run(stage: str, *arguments: str) -> None:
     """`python -m pipeline.launch STAGE ARGUMENT ...` in this process, whose environment is the stage's already.
 
-    Leaves as the script does: by SystemExit, whose code is the exit code, or by the exception that ends it.
+    Leaves as the script does: by SystemExit, whose code is the exit code, or by the exception that ends it; or not at
+    all, where `launch` in params.yaml asks for several processes or a command, which it becomes.
     """
     with suppress(OSError):  # a full disk is the stage's own error
         keep_lock(Path.cwd())
+    try:
+        if command := command_of(stage, arguments, Path.cwd(), os.environ):
+            replace_process(command, os.environ)
+    except PipelineError as error:
+        sys.exit(f"error in {stage}: {error}")
     # the streams were others when Python opened them: a terminal is written line by line
     sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
     module, given = f"stages.{stage}", list(arguments)

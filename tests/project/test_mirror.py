@@ -28,9 +28,9 @@ OF_A_WHOLE = {
     "recipes": "recipes",
     "report": "browser one_rule policies",
     "tiny_pipeline": "audit disk experiments hybrid kills mlflow_screens page_state policy_runs rebuild release "
-    "remotes reward_choice run warm workflow",
+    "remotes reward_choice run together warm workflow",
     "tracking": "home lost_answers postgres",
-    "training": "first_log_ratios fresh_head gpu_operations known_optimum number_formats",
+    "training": "first_log_ratios fresh_head gpu_operations known_optimum number_formats together",
     "validation": "batches severities",
     "warm": "ending",
 }
