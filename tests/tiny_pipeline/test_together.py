@@ -19,8 +19,6 @@ from tests.tiny_project import edit_params
 SFT = "artifacts/sft"
 _STAGE = "train_sft"
 _SECONDS = 120
-BESIDE = "tests/stage/test_ranks.py::test_its_failure_is_left_for_torchrun_and_not_said"
-KILLED = "tests/test_torchrun.py::test_a_process_that_was_killed_comes_before_those_that_torchrun_ended"
 
 
 @pytest.fixture
@@ -84,7 +82,9 @@ def slowed(shared: Path) -> Iterator[Path]:
     yield shared
 
 
-@pytest.mark.slow(beside=KILLED)
+@pytest.mark.slow(
+    beside="tests/test_torchrun.py::test_a_process_that_was_killed_comes_before_those_that_torchrun_ended"
+)
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_process_ends_the_others_and_one_process_goes_on(slowed: Path, rank: int) -> None:
     process = start(slowed)
@@ -107,7 +107,7 @@ def test_a_killed_process_ends_the_others_and_one_process_goes_on(slowed: Path, 
     assert isinstance(client_runs[0], mlflow.entities.Run)
 
 
-@pytest.mark.slow(beside=BESIDE)
+@pytest.mark.slow(beside="tests/stage/test_ranks.py::test_its_failure_is_left_for_torchrun_and_not_said")
 def test_a_loss_that_is_not_finite_in_one_process_is_said_once(shared: Path) -> None:
     script = shared / f"stages/{_STAGE}.py"
     broken = """
@@ -125,7 +125,9 @@ Optimization.backward = lambda self, loss: learn(self, loss * float("nan") if os
     assert processes_of(shared) == {}
 
 
-@pytest.mark.slow(beside=KILLED)
+@pytest.mark.slow(
+    beside="tests/test_torchrun.py::test_a_process_that_was_killed_comes_before_those_that_torchrun_ended"
+)
 def test_a_killed_torchrun_leaves_no_process_behind(slowed: Path) -> None:
     process = start(slowed)
     wait_for(lambda: any((slowed / ".state/resume" / _STAGE).glob("*/training.pt")), process)
