@@ -165,7 +165,7 @@ def test_nothing_depends_on_where_a_batch_ends(
         assert everything(streamed, settings) == of
     monkeypatch.setattr(examining, "_BATCH", 40)
     with monkeypatch.context() as long_rows:
-        long_rows.setattr(batches, "MOST_BYTES", 900)
+        long_rows.setattr(batches, "MOST_BYTES", 2500)
         found: list[range] = []
         long_rows.setattr(examining, "map_in_processes", lambda task, items, processes: map(task, noted(found, items)))
         assert (
