@@ -52,7 +52,8 @@ def test_what_does_not_fit_is_refused_with_a_change_that_helps(params: Params, m
     work = sft_work(CONFIG, changed(params.train_sft, max_length=8192), texts(100, 8192))
     monkeypatch.setattr(fitting, "usable_memory", lambda _: 3 * GIB)
     runtime = changed(params.runtime, max_forward_tokens=None, recompute=False)
-    with pytest.raises(PipelineError, match=r"there are 3\.0 GiB\. Set runtime\.recompute: true.* \(about \d\.\d GiB"):
+    both = r"runtime\.max_forward_tokens: auto and runtime\.recompute: true"
+    with pytest.raises(PipelineError, match=rf"there are 3\.0 GiB\. Set {both} \(about \d\.\d GiB\)"):
         check_fit(work, runtime)
 
 

@@ -141,7 +141,7 @@ def test_a_training_loads_one_tokenizer(stage: SimpleNamespace, section: str, mo
         monkeypatch.setattr(module, "load_policy", lambda *_, **__: SimpleNamespace(has_adapters=False))
     for module in (scripts_dpo, roles):
         monkeypatch.setattr(module, "load_reference", lambda *_, **__: None)
-    monkeypatch.setattr(roles, "load_reward_model", lambda *_: None)
+    monkeypatch.setattr(roles, "load_reward_model", lambda *_, **options: None)
     trainers = (
         (train_sft, "train_sft"),
         (train_dpo, "train_dpo"),
