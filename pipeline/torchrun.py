@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 
     from pipeline.params.schema import Params
 
-TRAIN = ("train_sft", "train_reward", "train_dpo", "train_ppo", "train_hybrid")
-SHARED = TRAIN
-"""Scripts of stages whose work several processes share; the others are one process whatever `launch.processes` is."""
-COMPUTE = (
-    *TRAIN, "collect_preferences", "score_reference", "evaluate_reward", "evaluate_sft", "evaluate_policy",
-    "select_checkpoint", "find_regressions", "fit_judge",
+SHARED = (
+    "train_sft", "train_reward", "train_dpo", "train_ppo", "train_hybrid", "collect_preferences", "score_reference",
+    "evaluate_reward", "evaluate_sft", "evaluate_policy", "select_checkpoint", "find_regressions",
 )  # fmt: skip
+"""Scripts of stages whose work several processes share; the others are one process whatever `launch.processes` is."""
+COMPUTE = (*SHARED, "fit_judge")
 """Scripts of stages that compute with networks: these start behind `launch.command`."""
 PARENT = "PIPELINE_TORCHRUN"
 """The environment variable with the number of torchrun's process, with which the others end."""
