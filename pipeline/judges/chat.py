@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
 
 from pipeline.data.passages import Passage
+from pipeline.endpoints.asking import answers
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
 from pipeline.judges.endpoint import ChatEndpoint
@@ -100,16 +100,10 @@ class ChatJudge:
         todo = [game for game in dict.fromkeys(games) if game not in self._replies]
         if not todo:
             return
-        with ThreadPoolExecutor(self._concurrency) as pool:
-            futures = {pool.submit(self._converse, game): game for game in todo}
-            try:
-                for future in progress_bar(as_completed(futures), total=len(todo), title="judge", unit="verdict"):
-                    self._replies[futures[future]] = future.result()
-            except BaseException:
-                # requests that were sent are still answered and kept; no further one is sent
-                self._endpoint.stop()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        played = answers(self._endpoint, self._converse, todo, concurrency=self._concurrency)
+        # replies to requests that were sent are kept, where one fails
+        for game, replies in progress_bar(played, total=len(todo), title="judge", unit="verdict"):
+            self._replies[game] = replies
 
     def _converse(self, game: Game) -> list[str]:
         """The replies of the model, asked until one has a verdict, at most `max_asks` times."""

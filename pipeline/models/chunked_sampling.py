@@ -14,6 +14,7 @@ from pipeline.data.tokens import ResponseBatch, TokenizedExample, collate, token
 from pipeline.kernels.cache import CacheMemory
 from pipeline.models.chunks import Chunk, cache_places, plan_chunks
 from pipeline.models.drawing import row_uniforms, stream_key
+from pipeline.models.engine import Asked
 from pipeline.models.footprint import NetworkSize
 from pipeline.models.machine import total_memory
 from pipeline.models.sampling import Sampled, Sampler, sample
@@ -27,6 +28,15 @@ class Samples(NamedTuple):
 
     batch: ResponseBatch
     logprobs: Tensor
+
+
+class OwnEngine:
+    """The policy's network, on its device."""
+
+    def sample(self, sampler: Sampler, asked: Asked, *, memory: CacheMemory | None = None) -> list[Sampled]:
+        """See `Engine.sample`."""
+        uniform = row_uniforms(asked.key, asked.rows, sampler.sampling.max_new_tokens)
+        return sample(sampler, asked.prompts, uniform, memory=memory)
 
 
 def sample_prompts(
@@ -58,7 +68,8 @@ def sample_prompts(
         asked = [prompts[row] for row in chunk.rows]
         sampled = kept.restore(asked)
         if sampled is None:
-            sampled = sample(sampler, asked, row_uniforms(key, chunk.rows, chunk.new), memory=memory)
+            engine = sampler.engine or OwnEngine()
+            sampled = engine.sample(sampler, Asked(asked, key, chunk.rows), memory=memory)
             kept.save(sampled)
         for row, one in zip(chunk.rows, sampled, strict=True):
             found[row] = one

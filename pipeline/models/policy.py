@@ -73,6 +73,7 @@ class Policy(nn.Module):
         self.kept_activations = kept_activations
         self.fused_logprobs = fused_logprobs
         self.padding_free = padding_free
+        self.folder: Path | None = None  # that it was loaded from
         self.language_model = language_model
         self.causal_lm: PreTrainedModel
         # a second attribute for the same module must not register it twice
@@ -181,7 +182,7 @@ def load_policy(
         language_model = add_adapters(
             language_model, finetuning, task="CAUSAL_LM", seed=seed, name="lora", fused=compute.fused_adapters
         )
-    return _policy(language_model, compute, with_values=with_values)
+    return _policy(language_model, compute, folder, with_values=with_values)
 
 
 def load_reference(
@@ -198,10 +199,12 @@ def load_reference(
         quantization: likewise.
     """
     network = _read_without_dropout(folder, compute, full=method == "full", quantized=quantizes(quantization))
-    return _policy(network.requires_grad_(False), compute)
+    return _policy(network.requires_grad_(False), compute, folder)
 
 
-def _policy(language_model: nn.Module, compute: Compute, *, with_values: bool = False) -> Policy:
+def _policy(
+    language_model: nn.Module, compute: Compute, folder: Path | str, *, with_values: bool = False
+) -> Policy:
     policy = Policy(
         language_model,
         with_values=with_values,
@@ -209,6 +212,7 @@ def _policy(language_model: nn.Module, compute: Compute, *, with_values: bool = 
         padding_free=compute.padding_free,
         kept_activations=compute.kept_activations,
     )
+    policy.folder = Path(folder)
     return policy.to(compute.device)
 
 

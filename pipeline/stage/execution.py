@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.errors import PipelineError
 from pipeline.params.dotted import DottedParams
+from pipeline.params.endpoint import EngineServer
 from pipeline.params.judge import JudgeEndpoint
 from pipeline.params.loading import flatten
 from pipeline.params.schema import Params
@@ -30,6 +31,8 @@ from pipeline.tracking.tracker import RunTracker
 
 if TYPE_CHECKING:
     from pipeline.models.compute import Compute
+
+OpenT = TypeVar("OpenT")
 
 
 class Stage:
@@ -79,6 +82,15 @@ class Stage:
     def judge_endpoint(self) -> JudgeEndpoint:
         """How a chat judge is reached. It decides no result, so no stage declares it and no run logs it."""
         return self.params.judge.endpoint
+
+    @property
+    def engine_server(self) -> EngineServer:
+        """Where the server is that samples, if one does; as with `judge_endpoint`, no stage declares it."""
+        return self.params.engine
+
+    def keep_open(self, context: AbstractContextManager[OpenT]) -> OpenT:
+        """Enter a context that is left when the stage has succeeded or failed."""
+        return self._locks.enter_context(context)
 
     @property
     def verdict_store(self) -> Path:
