@@ -202,9 +202,7 @@ def load_reference(
     return _policy(network.requires_grad_(False), compute, folder)
 
 
-def _policy(
-    language_model: nn.Module, compute: Compute, folder: Path | str, *, with_values: bool = False
-) -> Policy:
+def _policy(language_model: nn.Module, compute: Compute, folder: Path | str, *, with_values: bool = False) -> Policy:
     policy = Policy(
         language_model,
         with_values=with_values,
