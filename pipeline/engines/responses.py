@@ -61,11 +61,7 @@ def read_response(
         )
     logprobs = (choice.get("logprobs") or {}).get("token_logprobs") or []
     if len(logprobs) != len(ids) or None in logprobs:
-        given = sum(one is not None for one in logprobs)
-        raise server.problem(
-            f"gives {given} log-probs for {len(ids)} tokens, and each needs its own. Start it without speculative "
-            "decoding and without a proxy that leaves them out."
-        )
+        raise server.too_few_logprobs(sum(one is not None for one in logprobs), len(ids))
     _check_end(server, sampler, request, ids, choice["finish_reason"])
     return Sampled(TokenizedExample(list(prompt), list(ids)), torch.tensor(logprobs, dtype=torch.float32))
 

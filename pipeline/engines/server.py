@@ -15,7 +15,10 @@ from pipeline.engines.launching import served_rank
 from pipeline.errors import PipelineError
 from pipeline.params.endpoint import EngineServer
 
-_KEPT = "What was sampled so far is kept: run `dvc repro` again, and it goes on from there."
+_KEPT = (
+    "docs/operations.md has the command that starts it. What was sampled so far is kept: run `dvc repro` again, and it "
+    "goes on from there."
+)
 _DONE = ("stop", "length")
 """Reasons why a response is as long as it is; others are a request that the server has dropped."""
 
@@ -92,6 +95,13 @@ class VllmServer:
     def problem(self, message: str) -> PipelineError:
         """An error that names the server."""
         return PipelineError(f"engine: {self.base_url} {message}")
+
+    def too_few_logprobs(self, given: int, tokens: int) -> PipelineError:
+        """The error of an answer in which tokens have no log-probs."""
+        return self.problem(
+            f"gives {given} log-probs for {tokens} tokens, and each needs its own. Start it without speculative "
+            "decoding and without a proxy that leaves them out."
+        )
 
     def stop(self) -> None:
         """Make every thread that waits give up with `Stopped`."""

@@ -62,8 +62,11 @@ def _likeliest(server: VllmServer, model: str, prompt: Sequence[int], temperatur
         "logprobs": _TOP,
         "return_tokens_as_token_ids": True,
     }
-    tops = (server.complete(request).get("logprobs") or {}).get("top_logprobs") or [None]
-    return tops[0] or {}
+    tops = (server.complete(request).get("logprobs") or {}).get("top_logprobs")
+    if not tops or not tops[0]:
+        raise server.too_few_logprobs(0, _TOP)
+    found: Mapping[str, float] = tops[0]
+    return found
 
 
 @torch.no_grad()

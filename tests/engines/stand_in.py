@@ -3,8 +3,8 @@
 Of vllm/entrypoints/openai/: completion/protocol.py (`CompletionRequest`, `CompletionResponse`), models/serving.py
 (/v1/models, /v1/load_lora_adapter, /v1/unload_lora_adapter and their errors), serve/lora/api_router.py (no such routes
 without VLLM_ALLOW_RUNTIME_LORA_UPDATING). It draws as v1/sample/sampler.py does: logits over temperature, top-k, top-p,
-and the largest p / q with q exponential from a generator that the request's seed starts; log-probs are raw or processed.
-Adapters are read by PEFT, which knows nothing of how this project stacks them.
+and the largest p / q with q exponential from a generator that the request's seed starts; log-probs are raw or
+processed. Adapters are read by PEFT, which knows nothing of how this project stacks them.
 """
 
 import json
@@ -24,10 +24,13 @@ from transformers import AutoModelForCausalLM
 from pipeline.params.endpoint import EngineServer
 
 FIELDS = frozenset(
-    "model prompt echo frequency_penalty logit_bias logprobs max_tokens n presence_penalty seed stop stream suffix "
-    "temperature top_p user top_k min_p repetition_penalty stop_token_ids ignore_eos min_tokens skip_special_tokens "
-    "prompt_logprobs return_tokens_as_token_ids return_token_ids".split()
-)
+    {
+        "model", "prompt", "seed", "max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty",
+        "presence_penalty", "frequency_penalty", "ignore_eos", "stop_token_ids", "logprobs", "return_token_ids",
+        "return_tokens_as_token_ids", "stop", "n", "min_tokens", "skip_special_tokens",
+    }
+)  # fmt: skip
+"""Of a request; there are more, and a misspelt one would do nothing."""
 
 
 @dataclass
@@ -55,6 +58,7 @@ class StandIn:
     def __post_init__(self) -> None:
         self.lock = threading.Lock()
         self._networks: dict[str, Any] = {"": self._load()}
+        self._known: dict[tuple[int, ...], Tensor] = {}
 
     def settings(self, folder: Path, **changes: Any) -> EngineServer:
         """How to reach it, with short waits."""
@@ -91,7 +95,9 @@ class StandIn:
             return 200, f"Success: LoRA adapter '{name}' removed successfully."
         folder = Path(body["lora_path"])
         if name in self.adapters:
-            return _error(400, f"The lora adapter '{name}' has already been loaded. If you want to load the adapter ...")
+            return _error(
+                400, f"The lora adapter '{name}' has already been loaded. If you want to load the adapter ..."
+            )
         if not self.enable_lora:
             return _error(500, "LoRA is not enabled. Use --enable-lora to enable LoRA.")
         if not (folder / "adapter_config.json").is_file():
@@ -136,7 +142,7 @@ class StandIn:
         rows = []
         limit = min(body["max_tokens"], self.max_model_len - len(body["prompt"]))
         while len(ids) < limit:
-            raw = network(torch.tensor([body["prompt"] + ids])).logits[0, -1].float()
+            raw = self._logits(network, body["prompt"] + ids)
             logits = _kept(raw / body["temperature"], body["top_k"], body["top_p"])
             noise = torch.empty_like(logits).exponential_(generator=generator)
             ids.append(int((logits.softmax(-1) / noise).argmax()))
@@ -144,6 +150,13 @@ class StandIn:
             if ids[-1] in body.get("stop_token_ids", ()):
                 return ids, rows, "stop"
         return ids, rows, "length"
+
+    def _logits(self, network: Any, ids: list[int]) -> Tensor:
+        """Of the next token; many ask for the same."""
+        key = (id(network), *ids)
+        if key not in self._known:
+            self._known[key] = network(torch.tensor([ids])).logits[0, -1].float()
+        return self._known[key]
 
     def _load(self) -> Any:
         return AutoModelForCausalLM.from_pretrained(self.model, dtype=torch.float32)

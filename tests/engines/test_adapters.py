@@ -40,7 +40,9 @@ def exact(start: Path, *adapters: Path) -> Policy:
     return Policy(network)
 
 
-def test_adapters_on_adapters_are_one_adapter(trained_project: TrainedProject, compute: Compute, tmp_path: Path) -> None:
+def test_adapters_on_adapters_are_one_adapter(
+    trained_project: TrainedProject, compute: Compute, tmp_path: Path
+) -> None:
     """In fp32 the sum of the products is the product of what stands side by side, to the last digits."""
     adapter = adapter_of(load_policy(trained_project.dpo, compute, finetuning=None))
     assert adapter is not None and adapter.rank == 2 * LORA.lora_r

@@ -1,4 +1,4 @@
-"""Sampling by a server: tokens, log-probs and ends are those of the policy, whatever the company, and it says why not."""
+"""Sampling by a server: tokens, log-probs and ends are those of the policy, in any company, and it says why not."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.data.tokens import collate
+from pipeline.engines.opening import open_engine
 from pipeline.engines.vllm import VllmEngine
 from pipeline.errors import PipelineError
 from pipeline.models.chunked_sampling import sample_prompts, sample_texts
@@ -18,10 +19,11 @@ from pipeline.params.schema import Sampling
 from pipeline.resume import Resume
 from tests.conftest import PolicyMaker
 from tests.engines.conftest import Serve
-from tests.tiny_models import LORA, changed
+from tests.tiny_models import LORA, changed, save_llama_policy
 from tests.trained_project import moved
 
 SETTINGS = Sampling(max_new_tokens=6, temperature=0.7, stop_tokens=[], batch_size=4, max_prompt_tokens=None)
+CUT = {"finish_reason": "length", "token_ids": [5, 6], "logprobs": {"token_logprobs": [-1.0, -1.0]}}
 PROMPTS = [[5, 6], [7], [8, 9, 10], [11, 12], [13]]
 
 
@@ -98,10 +100,10 @@ def test_tokens_are_drawn_as_often_as_by_the_own_engine(
     counts = []
     for who in (None, engine):
         sampler = sampler_of(policy, tokenizer, who, max_new_tokens=1, temperature=0.4, batch_size=256)
-        drawn = torch.tensor([one[0] for one in ids(sample_prompts(sampler, [[5, 6]] * 250, key=1))])
+        drawn = torch.tensor([one[0] for one in ids(sample_prompts(sampler, [[5, 6]] * 150, key=1))])
         counts.append(torch.bincount(drawn, minlength=len(tokenizer)))
-    # half of the sum of differences of shares; two samples of one distribution stay below 0.15
-    assert (counts[0] - counts[1]).abs().sum().item() / 500 < 0.15
+    # half of the sum of the differences of shares: these two samples of one distribution are below 0.2
+    assert (counts[0] - counts[1]).abs().sum().item() / 300 < 0.2
     assert (counts[0] > 0).sum() > 5
 
 
@@ -205,8 +207,9 @@ def test_raw_log_probs_are_enough_at_temperature_one(
         ({"changes": {"token_ids": None}}, r"gives no token ids .*from version 0.10.2 on"),
         ({"changes": {"prompt_token_ids": [1]}}, r"has read 1 tokens where it was sent \d others"),
         ({"changes": {"logprobs": {"token_logprobs": [-1.0]}}}, r"gives 1 log-probs for [2-6] tokens"),
-        ({"changes": {"logprobs": None}}, r"gives 0 log-probs for|processed_logprobs"),
-        ({"changes": {"finish_reason": "stop", "token_ids": [5] * 6}}, r"log-probs for|ends a response by stop"),
+        ({"changes": {"logprobs": None}}, r"gives 0 log-probs for"),
+        ({"changes": {"finish_reason": "stop"}}, r"ends a response by stop with token"),
+        ({"changes": CUT}, r"cut a response after 2 of 6 tokens.*--max-model-len"),
         ({"faults": [400]}, r"refused the request with status 400.*0.10.2 or newer"),
         ({"faults": [503] * 9}, r"failed 3 times in a row .*Check that the server runs.*dvc repro"),
     ],
@@ -220,31 +223,28 @@ def test_a_server_that_cannot_serve_is_refused_with_the_fix(
     message: str,
 ) -> None:
     _, engine = serve(**started)
+    # at 1 nothing is asked beforehand of the temperature, so that it is the responses that are at fault
+    temperature = 1.0 if "changes" in started else 0.7
+    sampler = sampler_of(moved(make_policy(LORA), seed=2), tokenizer, engine, temperature=temperature)
     with pytest.raises(PipelineError, match=message) as error:
-        sampled(sampler_of(moved(make_policy(LORA), seed=2), tokenizer, engine))
+        sampled(sampler)
     assert str(error.value).startswith("engine: http://127.0.0.1:")
 
 
 def test_other_weights_are_refused(
     make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, serve: Serve, policy_folder: Path, tmp_path: Path
 ) -> None:
-    """Another base model, and a policy that was trained in full and stored."""
-    from tests.tiny_models import save_llama_policy
-
     save_llama_policy(tmp_path / "other", tokenizer, seed=9)  # type: ignore[arg-type]
     server, engine = serve(tmp_path / "other")
     with pytest.raises(PipelineError, match=rf"samples from other weights than {policy_folder}.*{server.model}"):
         sampled(sampler_of(make_policy(), tokenizer, engine))
 
 
-def test_no_server_is_said_at_once(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, serve: Serve
-) -> None:
-    server, engine = serve(retries=0)
-    server.port = 1
-    from pipeline.engines.opening import open_engine
-
-    with open_engine(server.settings(Path("adapters"), max_retries=0), Path()) as nowhere:
-        with pytest.raises(PipelineError, match=r"engine: http://127.0.0.1:1/v1 failed 1 times.*server runs"):
-            sampled(sampler_of(make_policy(), tokenizer, nowhere))
-    engine.close()
+def test_no_server_is_said_at_once(make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, serve: Serve) -> None:
+    server, _ = serve()
+    nowhere = server.settings(Path("adapters"), base_url="http://127.0.0.1:1/v1", max_retries=0)
+    with (
+        open_engine(nowhere, Path()) as engine,
+        pytest.raises(PipelineError, match=r"engine: http://127.0.0.1:1/v1 failed 1 times.*docs/operations.md"),
+    ):
+        sampled(sampler_of(make_policy(), tokenizer, engine))
