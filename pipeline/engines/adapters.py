@@ -101,11 +101,22 @@ class Adapter:
         (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
-def adapter_of(policy: Policy) -> Adapter | None:
+def stored_adapters(policy: Policy) -> list[Adapter]:
+    """Those in the folder that a policy was loaded from, and what they lie on: the lowest first."""
+    found: list[Path] = []
+    folder = policy.folder
+    while folder is not None and has_adapters_alone(folder):
+        found.insert(0, folder)
+        folder = base_folder(folder)
+    return [_stored(one) for one in found]
+
+
+def adapter_of(policy: Policy, stored: Sequence[Adapter] | None = None) -> Adapter | None:
     """All that lies on the whole model below a policy: stored adapters, and those that are trained now.
 
     Args:
         policy: as `load_policy` returned it, or trained since.
+        stored: `stored_adapters`, where they were read before.
 
     Returns:
         None for a policy that is that whole model.
@@ -118,19 +129,10 @@ def adapter_of(policy: Policy) -> Adapter | None:
             "sampling.engine: this policy is trained in full, and a server is handed adapters alone. Set "
             "finetuning.method of its section to lora, or sampling.engine to own."
         )
-    found = [_stored(folder) for folder in _stored_below(policy.folder)]
+    found = list(stored_adapters(policy) if stored is None else stored)
     if policy.has_adapters:
         found.append(_trained(policy))
     return _stacked(found) if found else None
-
-
-def _stored_below(folder: Path | None) -> list[Path]:
-    """Folders of adapters, the lowest first."""
-    found: list[Path] = []
-    while folder is not None and has_adapters_alone(folder):
-        found.insert(0, folder)
-        folder = base_folder(folder)
-    return found
 
 
 def _stored(folder: Path) -> Adapter:

@@ -23,6 +23,10 @@ _DONE = ("stop", "length")
 """Reasons why a response is as long as it is; others are a request that the server has dropped."""
 
 
+class Forgotten(PipelineError):
+    """The server does not know the model of a request: it was started again, or another stage had it unload it."""
+
+
 class ServedModel(NamedTuple):
     """A model as the server names it."""
 
@@ -60,16 +64,15 @@ class VllmServer:
             request: fields of `CompletionRequest`, with one prompt.
 
         Raises:
+            Forgotten: it does not know the model.
             PipelineError: the server refuses the request, or still fails after all retries.
             Stopped: a request of another thread failed for good.
         """
         try:
             return self._endpoint.ask("/completions", request, _choice)
         except Refused as refused:
-            advice = "Check that `vllm serve` is of version 0.10.2 or newer."
-            if refused.status == 404:
-                advice = "It has lost the adapters, as a server that was started again: nothing is needed but to go on."
-            raise self._endpoint.refusal(refused, advice) from None
+            error = self._endpoint.refusal(refused, "Check that `vllm serve` is of version 0.10.2 or newer.")
+            raise (Forgotten(str(error)) if refused.status == 404 else error) from None
 
     def load(self, name: str, folder: Path, *, rank: int) -> None:
         """Make it read an adapter; one that it has already is no error.

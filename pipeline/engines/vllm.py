@@ -3,12 +3,13 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from weakref import WeakSet
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 from pipeline.endpoints.asking import answers
-from pipeline.engines.adapters import adapter_of
+from pipeline.engines.adapters import Adapter, adapter_of, stored_adapters
 from pipeline.engines.responses import read_response, request_for
-from pipeline.engines.server import ServedModel, VllmServer
+from pipeline.engines.server import Forgotten, ServedModel, VllmServer
 from pipeline.engines.trials import NEW_TOKENS, PROMPTS, check_logprobs, check_weights, needs_processed_logprobs
 from pipeline.kernels.cache import CacheMemory
 from pipeline.models.drawing import row_seeds
@@ -21,7 +22,7 @@ class VllmEngine:
     """See `Engine`. A response is a request of its own, with its own seed.
 
     An adapter is named by its numbers and asked for by that name, so that what is served under it is never older than
-    the policy. The one before it is unloaded.
+    the policy. The one before it is unloaded. A server that has forgotten it is handed it again.
     """
 
     def __init__(self, server: VllmServer, folder: Path) -> None:
@@ -33,7 +34,9 @@ class VllmEngine:
         self._server = server
         self._folder = folder
         self._base: ServedModel | None = None
+        self._adapter: Adapter | None = None
         self._loaded: Path | None = None
+        self._stored: WeakKeyDictionary[Policy, list[Adapter]] = WeakKeyDictionary()
         self._known_logprobs = False
         self._tried: WeakSet[Policy] = WeakSet()
 
@@ -67,7 +70,9 @@ class VllmEngine:
 
     def _hand_over(self, policy: Policy, base: ServedModel) -> str:
         """The server's name of the policy's weights, which it has when this returns."""
-        adapter = adapter_of(policy)
+        if policy not in self._stored:
+            self._stored[policy] = stored_adapters(policy)
+        adapter = self._adapter = adapter_of(policy, self._stored[policy])
         if adapter is None:
             return base.name
         place = adapter.write(self._folder)
@@ -89,12 +94,22 @@ class VllmEngine:
         sampled = self._complete(whole, model, different, range(len(different)), new)
         check_weights(self._server, whole, base, sampled)
 
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self._server.complete(request)
+        except Forgotten:
+            if self._adapter is None:
+                raise
+        place = self._adapter.write(self._folder)
+        self._server.load(place.name, place, rank=self._adapter.rank)
+        return self._server.complete(request)
+
     def _complete(
         self, sampler: Sampler, model: str, prompts: Sequence[list[int]], seeds: Sequence[int], new: int
     ) -> list[Sampled]:
         def respond(row: int) -> Sampled:
             request = request_for(sampler, model, prompts[row], seed=seeds[row], new=new)
-            return read_response(self._server, sampler, request, self._server.complete(request))
+            return read_response(self._server, sampler, request, self._answer(request))
 
         asked = range(len(prompts))
         found = dict(answers(self._server, respond, asked, concurrency=self._server.concurrency))

@@ -1,5 +1,6 @@
 """Sampling by a server: tokens, log-probs and ends are those of the policy, in any company, and it says why not."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,19 @@ def test_an_adapter_that_an_earlier_process_has_loaded_is_used(
     engine._loaded = None  # as of a process that was killed
     assert ids(sampled(sampler_of(policy, tokenizer, engine))) == first
     assert [call for call, _ in server.calls] == ["load"]
+
+
+def test_a_server_that_has_forgotten_an_adapter_is_handed_it_again(
+    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, serve: Serve
+) -> None:
+    """As one that was started again, or of which another stage had the same adapter, and has ended."""
+    server, engine = serve()
+    sampler = sampler_of(moved(make_policy(LORA), seed=2), tokenizer, engine)
+    first = ids(sampled(sampler))
+    (folder,) = server.adapters.values()
+    shutil.rmtree(folder)
+    server.adapters.clear()
+    assert ids(sampled(sampler)) == first and server.adapters == {folder.name: folder}
 
 
 def test_a_killed_stage_goes_on_at_its_chunk(
