@@ -76,28 +76,20 @@ def test_stale_adapters_raise_the_alarm(
     serve: Serve,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A server that says it has taken the new ones and answers with the old ones."""
-    _, engine = serve(stale=True)
-    recorder = trained(make_policy(LORA, with_values=True), tokenizer, settings, compute, engine)
-    first, second = recorder.column("sampler_kl")
-    assert first < 1e-6 and second > settings.max_sampler_kl
-    said = capsys.readouterr().out
-    assert "more than max_sampler_kl 0.005" in said and "serves the adapters of each rollout" in said
-
-
-def test_truncated_weights_correct_what_a_stale_server_samples(
-    make_policy: PolicyMaker, tokenizer: PreTrainedTokenizerBase, settings: Ppo, compute: Compute, serve: Serve
-) -> None:
-    """With `importance_truncation` the second update is another one; the first, where both agree, is the same."""
-    losses = []
+    """A server that says it has taken the new ones and answers with the old ones; truncated weights correct for it."""
+    rows = []
     for truncation in (None, 2.0):
         _, engine = serve(stale=True)
         plan = changed(settings, importance_truncation=truncation)
-        losses.append(
-            trained(make_policy(LORA, with_values=True), tokenizer, plan, compute, engine).column("policy_loss")
-        )
-    assert losses[0][0] == pytest.approx(losses[1][0], abs=1e-4)
-    assert abs(losses[0][1] - losses[1][1]) > 1e-3
+        recorder = trained(make_policy(LORA, with_values=True), tokenizer, plan, compute, engine)
+        first, second = recorder.column("sampler_kl")
+        assert first < 1e-6 and second > settings.max_sampler_kl
+        said = capsys.readouterr().out
+        assert "more than max_sampler_kl 0.005" in said and "serves the adapters of each rollout" in said
+        rows.append(recorder.column("policy_loss"))
+    # where sampler and policy agree the weights are 1, and else the loss is another one
+    assert rows[0][0] == pytest.approx(rows[1][0], abs=1e-4)
+    assert abs(rows[0][1] - rows[1][1]) > 1e-3
 
 
 class Nothing:
