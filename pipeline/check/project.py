@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.check.engine import check_engine
 from pipeline.check.findings import Findings
 from pipeline.check.judges import check_judge
 from pipeline.check.lengths import check_lengths
@@ -31,6 +32,7 @@ def check_project(settings: Settings, root: Path, scratch: Path) -> Findings:
     intake = check_sources(settings, findings)
     readers = check_models(settings, findings, scratch)
     check_judge(settings, findings)
+    check_engine(settings, findings)
     if intake is None or readers is None:
         return findings
     data = read_data(intake, readers.folder, settings, findings)

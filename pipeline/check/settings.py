@@ -6,6 +6,7 @@ from typing import Literal
 
 from pipeline.params.base import Finetuning, OptimizerName
 from pipeline.params.data import Data
+from pipeline.params.endpoint import EngineServer
 from pipeline.params.evaluation import CandidateModel
 from pipeline.params.judge import ChatJudge, JudgeEndpoint, RewardModelJudge
 from pipeline.params.optimize import Method, Ppo
@@ -94,6 +95,8 @@ class Settings:
     judge_chat: ChatJudge
     endpoint: JudgeEndpoint
     stop_tokens: Sequence[str]
+    engine: Literal["own", "vllm"]
+    engine_server: EngineServer
     methods: Sequence[Method]
     policies: int
     """How many policies the whole run trains."""
@@ -120,6 +123,8 @@ def settings_of(params: Params) -> Settings:
         judge_chat=params.judge.chat,
         endpoint=params.judge.endpoint,
         stop_tokens=params.sampling.stop_tokens,
+        engine=params.sampling.engine,
+        engine_server=params.engine,
         methods=params.optimize.methods,
         policies=len(params.optimize.methods) * len(params.optimize.seeds),
         sft_turns=sft.turns,

@@ -17,6 +17,7 @@ from pipeline.judges.protocol import Judge, VerdictRecord
 from pipeline.models.chunked_sampling import sample_texts
 from pipeline.models.compute import Compute
 from pipeline.models.decoding import decode_examples
+from pipeline.models.engine import Engine
 from pipeline.models.policy import Policy
 from pipeline.models.reward import RewardModel
 from pipeline.models.sampling import Sampler
@@ -76,6 +77,8 @@ class Evaluator:
     """Text with which the chat template ends a turn; None without a template."""
     second_judge: Judge | None = None
     """A judge of another family, where policies are measured a second time."""
+    engine: Engine | None = None
+    """Who samples in place of a policy's network; None is the network."""
 
     def sample_and_score(
         self,
@@ -96,7 +99,7 @@ class Evaluator:
         """
         rows = [prompt for prompt in prompts for _ in range(copies)]
         generator = torch_generator(self.seed, "evaluate_policy/samples")
-        sampler = Sampler.of(policy, self.tokenizer, self.sampling)
+        sampler = Sampler.of(policy, self.tokenizer, self.sampling, engine=self.engine)
         asked = [row["prompt"] for row in rows]
         sampled = sample_texts(sampler, asked, generator=generator, title=title, resume=self.resume)
         continuations = decode_examples(sampled, self.tokenizer, sampler.stop_ids)

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
 
 from pipeline.data.passages import Passage
+from pipeline.endpoints.asking import answers
 from pipeline.errors import PipelineError
 from pipeline.excerpts import shorten
 from pipeline.group import from_first
@@ -103,16 +103,10 @@ class ChatJudge:
             self._replies |= from_first(lambda: self._ask(todo))
 
     def _ask(self, todo: Sequence[Game]) -> dict[Game, list[str]]:
-        with ThreadPoolExecutor(self._concurrency) as pool:
-            futures = {pool.submit(self._converse, game): game for game in todo}
-            try:
-                for future in progress_bar(as_completed(futures), total=len(todo), title="judge", unit="verdict"):
-                    self._replies[futures[future]] = future.result()
-            except BaseException:
-                # requests that were sent are still answered and kept; no further one is sent
-                self._endpoint.stop()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        played = answers(self._endpoint, self._converse, todo, concurrency=self._concurrency)
+        # replies to requests that were sent are kept, where one fails
+        for game, replies in progress_bar(played, total=len(todo), title="judge", unit="verdict"):
+            self._replies[game] = replies
         return {game: self._replies[game] for game in todo}
 
     def _converse(self, game: Game) -> list[str]:

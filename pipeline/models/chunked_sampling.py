@@ -15,6 +15,7 @@ from pipeline.group import from_first, is_first, map_dealt
 from pipeline.kernels.cache import CacheMemory
 from pipeline.models.chunks import Chunk, cache_places, plan_chunks
 from pipeline.models.drawing import row_uniforms, stream_key
+from pipeline.models.engine import Asked
 from pipeline.models.footprint import NetworkSize
 from pipeline.models.machine import total_memory
 from pipeline.models.sampling import Sampled, Sampler, sample
@@ -28,6 +29,15 @@ class Samples(NamedTuple):
 
     batch: ResponseBatch
     logprobs: Tensor
+
+
+class OwnEngine:
+    """The policy's network, on its device."""
+
+    def sample(self, sampler: Sampler, asked: Asked, *, memory: CacheMemory | None = None) -> list[Sampled]:
+        """See `Engine.sample`."""
+        uniform = row_uniforms(asked.key, asked.rows, sampler.sampling.max_new_tokens)
+        return sample(sampler, asked.prompts, uniform, memory=memory)
 
 
 def sample_prompts(
@@ -171,8 +181,8 @@ class _Work:
 
     def sample(self, sampler: Sampler, memory: CacheMemory) -> State:
         """The responses as they are kept, and as one process hands them to the others."""
-        uniform = row_uniforms(self.key, self.chunk.rows, self.chunk.new)
-        sampled = sample(sampler, self.prompts, uniform, memory=memory)
+        engine = sampler.engine or OwnEngine()
+        sampled = engine.sample(sampler, Asked(self.prompts, self.key, self.chunk.rows), memory=memory)
         ids = [token for one in sampled for token in one.example.response_ids]
         return {
             "key": self.key,

@@ -48,6 +48,12 @@ def row_uniforms(key: int, rows: Sequence[int], steps: int) -> Tensor:
     return torch.from_numpy((np.array(raw, dtype=np.uint64).reshape(len(rows), steps) >> np.uint64(11)) * 2.0**-53)
 
 
+def row_seeds(key: int, rows: Sequence[int]) -> list[int]:
+    """A seed in [0, 2^63) for each row, where another program draws: it depends on no other row, see `row_uniforms`."""
+    raw = [np.random.Philox(key=np.array([key, row], dtype=np.uint64)).random_raw() for row in rows]
+    return [int(number) >> 1 for number in raw]
+
+
 def draw(logits: Tensor, uniform: Tensor, *, temperature: float = 1.0, truncation: Truncation | None = None) -> Draws:
     """Sample from softmax(logits / temperature), logits (B, V), by inverting its cumulative distribution.
 

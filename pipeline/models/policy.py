@@ -76,6 +76,7 @@ class Policy(nn.Module):
         self.kept_activations = kept_activations
         self.fused_logprobs = fused_logprobs
         self.padding_free = padding_free
+        self.folder: Path | None = None  # that it was loaded from
         self.language_model = language_model
         self.causal_lm: PreTrainedModel
         # a second attribute for the same module must not register it twice
@@ -196,7 +197,7 @@ def load_policy(
         language_model = add_adapters(
             language_model, finetuning, task="CAUSAL_LM", seed=seed, name="lora", fused=compute.fused_adapters
         )
-    policy = _policy(language_model, compute, with_values=with_values)
+    policy = _policy(language_model, compute, folder, with_values=with_values)
     if finetuning is None:
         policy.pack()
     return policy
@@ -216,12 +217,12 @@ def load_reference(
         quantization: likewise.
     """
     network = _read_without_dropout(folder, compute, full=method == "full", quantized=quantizes(quantization))
-    policy = _policy(network.requires_grad_(False), compute)
+    policy = _policy(network.requires_grad_(False), compute, folder)
     policy.pack()
     return policy
 
 
-def _policy(language_model: nn.Module, compute: Compute, *, with_values: bool = False) -> Policy:
+def _policy(language_model: nn.Module, compute: Compute, folder: Path | str, *, with_values: bool = False) -> Policy:
     policy = Policy(
         language_model,
         with_values=with_values,
@@ -230,6 +231,7 @@ def _policy(language_model: nn.Module, compute: Compute, *, with_values: bool = 
         packed_weights=compute.packed_weights,
         kept_activations=compute.kept_activations,
     )
+    policy.folder = Path(folder)
     return policy.to(compute.device)
 
 

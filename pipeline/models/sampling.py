@@ -13,6 +13,7 @@ from pipeline.kernels.branch_attention import FLEX
 from pipeline.kernels.cache import ROOM, CacheMemory
 from pipeline.models.backbone import project_logits
 from pipeline.models.drawing import Truncation, draw
+from pipeline.models.engine import Engine
 from pipeline.models.policy import Policy
 from pipeline.models.prompt_reading import read_prompts
 from pipeline.models.stopping import stop_token_ids
@@ -48,6 +49,8 @@ class Sampler:
     truncation: Truncation | None = None
     """What of the softmax is drawn from, and renormalised; None is all of it, which log-probs and KL of a policy are
     about."""
+    engine: Engine | None = None
+    """Who samples in place of this network, from its weights; None is the network itself."""
 
     @classmethod
     def of(
@@ -57,9 +60,11 @@ class Sampler:
         sampling: Sampling,
         *,
         truncation: Truncation | None = None,
+        engine: Engine | None = None,
     ) -> "Sampler":
         """With the tokens that end a response of this policy, see `stop_token_ids`."""
-        return cls(policy, tokenizer, sampling, stop_token_ids(tokenizer, sampling, policy.causal_lm), truncation)
+        stop_ids = stop_token_ids(tokenizer, sampling, policy.causal_lm)
+        return cls(policy, tokenizer, sampling, stop_ids, truncation, engine)
 
 
 @torch.no_grad()

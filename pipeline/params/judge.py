@@ -1,11 +1,11 @@
 """The `judge` section of params.yaml."""
 
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.params.base import Count, ModelSource, PositiveFloat, PositiveInt, Section, Share
+from pipeline.params.base import ModelSource, PositiveInt, Section, Share
+from pipeline.params.endpoint import EndpointSettings
 
 _Field = str | int | float | bool | None
 
@@ -32,22 +32,8 @@ class ChatJudge(Section):
         return request
 
 
-class JudgeEndpoint(Section):
-    base_url: Annotated[str, Field(pattern=r"^https?://")]
-    key_variable: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
-    timeout_seconds: PositiveFloat
-    max_retries: Count
-    first_retry_seconds: PositiveFloat
+class JudgeEndpoint(EndpointSettings):
     requests_per_minute: PositiveInt | None
-    concurrency: PositiveInt
-
-    @field_validator("base_url")
-    @classmethod
-    def _holds_no_secret(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.username or parts.password or parts.query:
-            raise ValueError("no user, password or query belongs into it; the environment variable has the key")
-        return url
 
 
 class Judge(Section):

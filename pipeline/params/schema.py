@@ -20,6 +20,7 @@ from pipeline.params.base import (
     SupervisedTraining,
 )
 from pipeline.params.data import Data
+from pipeline.params.endpoint import EngineServer
 from pipeline.params.evaluation import EvaluatePolicy, EvaluateReward, FindRegressions, SelectCheckpoint
 from pipeline.params.judge import Judge
 from pipeline.params.optimize import Optimize
@@ -43,6 +44,7 @@ class Sampling(Section):
     stop_tokens: list[Annotated[str, Field(min_length=1)]]
     batch_size: PositiveInt
     max_prompt_tokens: PositiveInt | None
+    engine: Literal["own", "vllm"] = "own"
 
 
 class PolicySource(ModelSource):
@@ -209,6 +211,7 @@ class Params(Section):
     evaluate_policy: EvaluatePolicy
     write_report: WriteReport
     publish_models: PublishModels
+    engine: EngineServer
     resume: Resume
     launch: Launch
     tracking: Tracking
@@ -217,4 +220,16 @@ class Params(Section):
     def _given_pairs_need_a_source(self) -> Self:
         if self.collect_preferences.source == "given" and self.data.format == "labelled_texts":
             raise ValueError("collect_preferences.source is given, which needs a data.format with preference_pairs")
+        return self
+
+    @model_validator(mode="after")
+    def _an_engine_is_handed_adapters(self) -> Self:
+        if self.sampling.engine == "own":
+            return self
+        whole = [one for one in self.optimize.methods if getattr(self.optimize, one).finetuning.method == "full"]
+        if whole:
+            raise ValueError(
+                f"sampling.engine is {self.sampling.engine}, which is handed adapters, and optimize.{whole[0]} is "
+                f"trained in full: set optimize.{whole[0]}.finetuning.method to lora, or sampling.engine to own"
+            )
         return self

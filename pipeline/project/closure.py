@@ -22,11 +22,12 @@ BOOKKEEPING = (
     "pipeline/progress.py",
     "pipeline/errors.py",
     "pipeline/resume.py",
+    # how servers are asked; what they are asked is with those who ask
+    "pipeline/endpoints/",
     # writes a file beside the page that is no output of a stage
     "pipeline/report/run_sheet.py",
     # how a reply of a chat judge is fetched and kept; what is asked and how it is read is in rules.py and chat.py
     "pipeline/judges/endpoint.py",
-    "pipeline/judges/rate_limit.py",
     "pipeline/judges/replies.py",
 )
 

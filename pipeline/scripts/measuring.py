@@ -1,5 +1,6 @@
 """The evaluator of the stages that measure policies, made ready once the memory is known to suffice."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.evaluation.instruments import ChatAccess, InstrumentFolders, load_evaluator
@@ -8,6 +9,7 @@ from pipeline.memory.fitting import check_fit
 from pipeline.memory.readings import Measured, stored_evaluation
 from pipeline.models.compute import Compute
 from pipeline.params.evaluation import Scoring
+from pipeline.scripts.engine import sampling_engine
 from pipeline.stage.execution import Stage
 
 
@@ -39,7 +41,7 @@ def open_evaluator(
     )
     models = folders.reference, folders.reward_model
     check_fit(stored_evaluation(section, models, measured, settings, stage.params.sampling), stage.params.runtime)
-    return load_evaluator(
+    evaluator = load_evaluator(
         folders,
         chat=ChatAccess(stage.judge_endpoint, stage.verdict_store),
         settings=settings,
@@ -48,3 +50,4 @@ def open_evaluator(
         seed=stage.params.seed,
         resume=stage.resume,
     )
+    return replace(evaluator, engine=sampling_engine(stage, stage.params.sampling))

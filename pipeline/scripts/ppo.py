@@ -8,6 +8,7 @@ from pipeline.models.chunked_sampling import cut_notice
 from pipeline.models.folders import config_of
 from pipeline.models.policy import load_tokenizer
 from pipeline.params.optimize import Ppo
+from pipeline.scripts.engine import sampling_engine
 from pipeline.scripts.starting import check_training
 from pipeline.stage.execution import Stage
 from pipeline.stage.sample_table import log_samples
@@ -61,6 +62,7 @@ def train_policy(
         on_samples=partial(log_samples, stage.tracker),
         resume=stage.resume,
     )
-    train_ppo(roles, inputs.prompts, settings, inputs.sampling, run)
+    engine = sampling_engine(stage, inputs.sampling)
+    train_ppo(roles, inputs.prompts, settings, inputs.sampling, run, engine=engine)
     stage.only_first_goes_on()
     output.save(roles.policy, tokenizer)

@@ -14,6 +14,7 @@ from pipeline.models.sampling import Sampler
 from pipeline.preferences.collected import Collected
 from pipeline.preferences.prompts import SplitPrompt
 from pipeline.preferences.sampled import collect_ranked, sample_responses
+from pipeline.scripts.engine import sampling_engine
 from pipeline.seeding import torch_generator
 from pipeline.stage.execution import Stage
 
@@ -38,6 +39,7 @@ def collect_sampled(stage: Stage, prompts: Sequence[SplitPrompt]) -> Collected:
         tokenizer,
         stage.params.sampling,
         truncation=Truncation(settings.top_k, settings.top_p),
+        engine=sampling_engine(stage, stage.params.sampling),
     )
     sampled = sample_responses(
         sampler, prompts, copies=settings.samples_per_prompt, generator=generator, resume=stage.resume

@@ -3,14 +3,15 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline import group
 from pipeline.errors import PipelineError
-from pipeline.params.dotted import DottedParams
+from pipeline.params.dotted import DottedParams, declared
+from pipeline.params.endpoint import EngineServer
 from pipeline.params.judge import JudgeEndpoint
 from pipeline.params.loading import flatten
 from pipeline.params.schema import Params
@@ -32,6 +33,8 @@ from pipeline.tracking.tracker import RunTracker
 
 if TYPE_CHECKING:
     from pipeline.models.compute import Compute
+
+OpenT = TypeVar("OpenT")
 
 
 class Released(Exception):
@@ -89,6 +92,15 @@ class Stage:
     def judge_endpoint(self) -> JudgeEndpoint:
         """How a chat judge is reached. It decides no result, so no stage declares it and no run logs it."""
         return self.params.judge.endpoint
+
+    @property
+    def engine_server(self) -> EngineServer:
+        """Where the server is that samples, if one does; as with `judge_endpoint`, no stage declares it."""
+        return self.params.engine
+
+    def keep_open(self, context: AbstractContextManager[OpenT]) -> OpenT:
+        """Enter a context that is left when the stage has succeeded or failed."""
+        return self._locks.enter_context(context)
 
     @property
     def verdict_store(self) -> Path:
@@ -194,8 +206,7 @@ class Stage:
         deps = self.declaration.data_deps
         check_cache(self.root, self.home)
         print(announcement(self.name, self.declaration, self.root), flush=True)
-        values = flatten(self.params.model_dump())
-        chosen = {key: value for key, value in values.items() if _covers(self.declaration.params, key)}
+        chosen = declared(self.declaration.params, flatten(self.params.model_dump()))
         hashes = {dep: content_hash(self.root / dep) for dep in [*deps, *self.declaration.code_deps]}
         if self.name.partition("@")[0] in EVALUATIONS:
             inputs = {dep.as_posix(): hashes[dep] for dep in deps}
@@ -285,10 +296,6 @@ class Stage:
                 print(f"what the stage had written is in {kept.relative_to(self.home)}", file=sys.stderr)
         self.tracker.finish(succeeded=False)
         self._locks.close()
-
-
-def _covers(declared: list[str], key: str) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in declared)
 
 
 def _is_number(value: Any) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 
 from pipeline.models.compute import Compute
+from pipeline.models.engine import Engine
 from pipeline.params.optimize import Ppo
 from pipeline.params.schema import Sampling
 from pipeline.progress import progress_bar
@@ -33,7 +34,15 @@ from pipeline.training.schedule import (
 )
 
 
-def train_ppo(roles: Roles, prompts: Sequence[str], settings: Ppo, sampling: Sampling, run: TrainingRun) -> None:
+def train_ppo(
+    roles: Roles,
+    prompts: Sequence[str],
+    settings: Ppo,
+    sampling: Sampling,
+    run: TrainingRun,
+    *,
+    engine: Engine | None = None,
+) -> None:
     """Train the policy and its critic in place; one iteration is one rollout and the update from it.
 
     `run.on_step` gets the iteration (1-based) with the metrics of `rollout_metrics` and `update_policy`, and `kl_coef`.
@@ -42,11 +51,12 @@ def train_ppo(roles: Roles, prompts: Sequence[str], settings: Ppo, sampling: Sam
         roles: the reference need not be where the policy starts: a policy that another method has trained is
             improved with the KL to the reference of that method.
         prompts: those to train on: all of the split, or, as hybrid does, those of some categories.
+        engine: who samples in place of the policy's network; None is the network.
 
     Raises:
         PipelineError: the first ratio is not 1, or a loss is not finite.
     """
-    training = _Training(PpoSetup(roles, settings, sampling, run.compute), prompts, run)
+    training = _Training(PpoSetup(roles, settings, sampling, run.compute, engine), prompts, run)
     keep = checkpoint_steps(training.iterations, settings.save_steps)
     batch = settings.rollout_batch_size
     bar = progress_bar(total=settings.total_episodes, initial=training.done * batch, title="PPO", unit="episode")

@@ -74,4 +74,6 @@ def write_figures(folder: Path, gate: GateFigures, sampling: Sampling) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / GATE).write_text(json.dumps(gate, indent=2, sort_keys=True) + "\n")
-    (folder / SAMPLING).write_text(sampling.model_dump_json(indent=2) + "\n")
+    # its default is not written: what was handed on before there was a choice stays as it is
+    left_out = {"engine"} if sampling.engine == "own" else None
+    (folder / SAMPLING).write_text(sampling.model_dump_json(indent=2, exclude=left_out) + "\n")

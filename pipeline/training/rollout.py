@@ -12,6 +12,7 @@ from pipeline.group import map_dealt, portable
 from pipeline.models.chunked_sampling import Samples, sample_batch
 from pipeline.models.compute import Compute
 from pipeline.models.decoding import decode_responses
+from pipeline.models.engine import Engine
 from pipeline.models.sampling import Sampler
 from pipeline.models.stopping import stop_token_ids
 from pipeline.objectives.advantages import (
@@ -36,6 +37,8 @@ class PpoSetup:
     settings: Ppo
     sampling: Sampling
     compute: Compute
+    engine: Engine | None = None
+    """Who samples in place of the policy's network; None is the network."""
 
 
 @dataclass(frozen=True)
@@ -180,8 +183,9 @@ def _finished(batch: ResponseBatch, stop_ids: Tensor) -> Tensor:
 
 def _sample(setup: PpoSetup, prompts: Sequence[str], generator: torch.Generator) -> Samples:
     roles, compute = setup.roles, setup.compute
-    sampler = Sampler.of(roles.policy, roles.tokenizer, setup.sampling)
-    merged = roles.policy.merged() if compute.merged_sampling else nullcontext()
+    sampler = Sampler.of(roles.policy, roles.tokenizer, setup.sampling, engine=setup.engine)
+    here = setup.engine is None
+    merged = roles.policy.merged() if here and compute.merged_sampling else nullcontext()
     with compute.accelerator.autocast(), merged:
         return sample_batch(sampler, prompts, generator)
 

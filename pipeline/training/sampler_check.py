@@ -21,6 +21,7 @@ def sampler_problem(kls: Sequence[float], limit: float) -> str | None:
     meaning = "The gradient is a mean over the wrong distribution"
     advice = (
         "Set importance_truncation to 2.0, which weighs tokens by both probabilities, or bring both together: "
-        "runtime.merged_sampling false, or runtime.precision fp32"
+        "runtime.merged_sampling false, or runtime.precision fp32; with sampling.engine vllm, see whether the server "
+        "serves the adapters of each rollout, and in which number format (--dtype)"
     )
     return f"{seen}, more than max_sampler_kl {limit:g}. {meaning}. {advice}."

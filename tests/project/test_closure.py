@@ -81,8 +81,8 @@ def read_params(name: str) -> set[str]:
         if path == ["stage", "start_compute"]:
             keys.add("runtime")
     if "" in keys and (reader := READERS.get(name)) is not None:
-        # where a chat judge is decides no result, so no stage declares it
-        keys = keys - {""} | keys_read(reader, load_params(ROOT / "params.yaml")) - {"judge.endpoint"}
+        # where servers are decides no result, so no stage declares it
+        keys = keys - {""} | keys_read(reader, load_params(ROOT / "params.yaml")) - {"judge.endpoint", "engine"}
     return keys
 
 

@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from pipeline.judges.rate_limit import RateLimiter, Stopped, backoff_seconds, retry_after_seconds
+from pipeline.endpoints.rate_limit import RateLimiter, Stopped, backoff_seconds, retry_after_seconds
 
 
 def test_a_stop_ends_waits() -> None:
