@@ -182,10 +182,7 @@ class Stage:
         missing = [dep.as_posix() for dep in deps if not (self.root / dep).exists()]
         if missing:
             raise PipelineError(f"missing input of stage {self.name}: {', '.join(missing)}. Run `dvc repro`.")
-        if group.size() > 1:
-            self._begin_together()
-        else:
-            self._open()
+        (self._open if group.size() == 1 else self._begin_together)()
 
     def _begin_together(self) -> None:
         """The first process begins; the others follow with the state that it has found."""
@@ -262,9 +259,11 @@ class Stage:
 
     def succeed(self) -> None:
         """Publish the outputs and close the run with their hashes and costs."""
-        if not group.is_first():
-            self._locks.close()
-            return
+        if group.is_first():
+            self._publish()
+        self._locks.close()
+
+    def _publish(self) -> None:
         # first, because once some outputs have moved, the stage cannot be resumed from this state
         self.resume.clear(keep=self.resume.folder / "outputs")
         self._outputs.publish()
@@ -279,22 +278,19 @@ class Stage:
         self.tracker.log({f"cost.{key}": value for key, value in costs.items() if isinstance(value, float)})
         self.tracker.tell("files", folder="run")
         self.tracker.finish(succeeded=True)
-        self._locks.close()
 
     def fail(self) -> None:
         """Mark the run failed. What the stage wrote stays with its state if it can be resumed, else in `.state/failed`.
 
         DVC keeps no outputs of a failed stage, but they may show why it failed, as a quarantine file does.
         """
-        if not group.is_first():
-            self._locks.close()
-            return
-        if hasattr(self, "_outputs") and not self.resume.found:
+        if group.is_first() and hasattr(self, "_outputs") and not self.resume.found:
             folder = self.home / ".state" / "failed"
             kept = self._outputs.set_aside((folder / self.root.name if self._apart else folder) / self.name)
             if kept is not None:
                 print(f"what the stage had written is in {kept.relative_to(self.home)}", file=sys.stderr)
-        self.tracker.finish(succeeded=False)
+        if group.is_first():
+            self.tracker.finish(succeeded=False)
         self._locks.close()
 
 
