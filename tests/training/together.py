@@ -25,7 +25,7 @@ from pipeline.models.scoring import score_responses
 from pipeline.params.loading import load_params
 from pipeline.params.schema import Params, Runtime
 from pipeline.preferences.pair import PreferencePair
-from pipeline.preferences.scored import ScoredPair, TokenizedPair
+from pipeline.preferences.scored import TokenizedPair
 from pipeline.training.dpo import train_dpo
 from pipeline.training.ppo import train_ppo
 from pipeline.training.reward import train_reward
@@ -95,9 +95,10 @@ def dpo(folders: Folders, compute: Compute, params: Params, **plan: Any) -> Task
     sides = [(one, TokenizedExample(one.prompt_ids, [60 + place, 61, 2])) for place, one in enumerate(_EXAMPLES)]
     examples = [side for pair in sides for side in pair]
     logps = score_responses(policy, examples, compute, pad_token_id=0, batch_size=4, title="reference")
-    pairs = [ScoredPair(*pair, *logps[2 * at : 2 * at + 2]) for at, pair in enumerate(sides)]
+    tokenized = [TokenizedPair(str(at), *pair) for at, pair in enumerate(sides)]
+    pairs = [pair.scored(*logps[2 * at : 2 * at + 2]) for at, pair in enumerate(tokenized)]
     settings = changed(params.optimize.dpo, **{**_PLAN, **plan})
-    validation = [TokenizedPair(str(at), *pair) for at, pair in enumerate(sides[:5])]
+    validation = tokenized[:5]
 
     def train(run: TrainingRun) -> None:
         train_dpo(policy, pairs, settings, run, pad_token_id=0, validation=validation)
