@@ -98,6 +98,10 @@ class Reading:
         return replace(self, new=min(new, self.new), **shorter)
 
 
+PROGRAMS = 16 << 20
+"""Measured with a model of 7M: 11 to 16 MiB, for any size, because it is a number of shapes."""
+
+
 def reading_parts(work: Reading, conditions: Conditions) -> Parts:
     """Bytes at the peak, by role."""
     number = 4 if work.widened else conditions.number
@@ -116,7 +120,7 @@ def reading_parts(work: Reading, conditions: Conditions) -> Parts:
             parts = scoring_parts(work.scorer.size, work.scored, conditions, number=scored, whole=work.whole)
             moments.append(parts)
     read_whole = weight_bytes(work.policy, number) if widened and conditions.device.type == "cpu" else 0
-    computing = added({"weights": weights}, largest_of(moments))
+    computing = added({"weights": weights, "copies": _asked_bytes(conditions)}, largest_of(moments))
     return added({"libraries": LIBRARIES}, largest_of([computing, {"weights": weights + read_whole}]))
 
 
@@ -139,6 +143,11 @@ def sampling_parts(size: NetworkSize, rows: Rows, new: int, conditions: Conditio
         "logits": (rows.count * number + softmaxed * 20) * size.vocabulary,
         "activations": int(conditions.holes * layer_bytes(size, prompts, conditions, number)),
     }
+
+
+def _asked_bytes(conditions: Conditions) -> int:
+    """What it costs to ask every shape whose weights may be packed: oneDNN keeps the program of each product."""
+    return PROGRAMS if _packs_head(conditions) else 0
 
 
 def _packs_head(conditions: Conditions) -> bool:

@@ -11,7 +11,7 @@ from pipeline.memory.conditions import Conditions, Machine
 from pipeline.memory.fitting import check_fit, estimate_fit
 from pipeline.memory.need import memory_parts, needed_bytes
 from pipeline.memory.parts import total
-from pipeline.memory.reading import Reading, Rows, layer_bytes
+from pipeline.memory.reading import PROGRAMS, Reading, Rows, layer_bytes
 from pipeline.memory.readings import HeldModels, MeasuredLengths, collection, evaluation, reference, reward_evaluation
 from pipeline.memory.trainings import ppo_work
 from pipeline.memory.work import Example, Model, Work
@@ -49,7 +49,7 @@ def test_the_cache_is_that_of_all_rows_at_their_full_length(params: Params) -> N
 
 def test_the_packed_head_is_there_beside_the_plain_one_while_tokens_are_drawn(params: Params) -> None:
     head = POLICY.size.vocabulary * POLICY.size.width
-    assert memory_parts(collected(params), CPU)["copies"] == 2 * head
+    assert memory_parts(collected(params), CPU)["copies"] == 2 * head + PROGRAMS
     for other in (replace(CPU, number=4), replace(CPU, device=torch.device("cuda"))):
         assert not memory_parts(collected(params), other).get("copies")
 
