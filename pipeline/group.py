@@ -167,7 +167,9 @@ def _of_all() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise OthersEnded(f"another of the {size()} processes has ended: {error}") from error
+        raise OthersEnded(
+            f"the {size()} processes cannot exchange what they have computed, or one of them has ended: {error}"
+        ) from error
 
 
 @cache

@@ -152,7 +152,7 @@ def failure_text(stage: str, size: int, failures: Mapping[int, "ProcessFailure"]
         failures: by rank, of all processes that had failed when torchrun had ended them.
     """
     # one that said why; or that ended by itself, and not because torchrun ends those that are left; or any
-    rank, failure = min(failures.items(), key=lambda item: (_by_itself(item[1]), item[0]))
+    rank, failure = min(failures.items(), key=lambda item: (_by_itself(item[1]), item[1].timestamp, item[0]))
     if failure.exitcode == _INTERRUPTED:
         return None
     where = f"(rank {rank} of {size} processes)"

@@ -25,6 +25,7 @@ def main(stage: Stage) -> None:
             found = collect_labelled(stage.input("data/labels"), prompts_in_splits(prompts))
         case "sampled":
             found = collect_sampled(stage, prompts_in_splits(prompts))
+    stage.only_first_goes_on()
     with progress_bar(found.pairs, title="pairs", unit="pair") as pairs:
         write_records(stage.output("artifacts/preferences/raw.jsonl"), (pair.as_record() for pair in pairs))
     write_records(stage.output("artifacts/preferences/verdicts.jsonl"), found.verdicts)

@@ -43,6 +43,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
         last_step=last_step,
         last=None if selected == last_step else last_metrics(evaluator, last, prompts, baseline),
     )
+    stage.only_first_goes_on()
     rows = [sample.as_row() for sample in samples]
     write_table(stage.output(f"reports/policies/{method}/seed-{seed}/samples.jsonl"), rows, "samples")
     write_records(stage.output(f"reports/policies/{method}/seed-{seed}/verdicts.jsonl"), evaluator.verdicts())

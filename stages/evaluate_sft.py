@@ -35,6 +35,7 @@ def main(stage: Stage) -> None:
     stage.costs.add_work(sum(sample.tokens for sample in samples + drawn), perf_counter() - start)
     perplexity = evaluator.perplexity(evaluator.reference, texts, title="sft perplexity")
     metrics = policy_metrics(evaluator, samples, samples, perplexity)
+    stage.only_first_goes_on()
     write_table(stage.output("reports/policies/sft/samples.jsonl"), [sample.as_row() for sample in samples], "samples")
     write_records(stage.output("reports/policies/sft/verdicts.jsonl"), evaluator.verdicts())
     stage.write_json("reports/policies/sft/metrics.json", metrics.as_json())

@@ -20,8 +20,9 @@ def main(stage: Stage, seed: str) -> None:
     Whether hybrid repaired it is told on evaluation prompts, which neither this nor the choice of a checkpoint saw.
     """
     folder = stage.output(f"artifacts/inputs/hybrid/seed-{seed}")
-    folder.mkdir(parents=True)
     if "hybrid" not in stage.params.optimize.methods:
+        stage.only_first_goes_on()
+        folder.mkdir(parents=True)
         print("optimize.methods has no hybrid: nothing to do", flush=True)
         (folder / "unused.json").write_text("{}\n")
         return
@@ -35,6 +36,8 @@ def main(stage: Stage, seed: str) -> None:
     evaluator = open_evaluator(stage, compute, settings, Measured(measured, len(measured)), section=section)
     policy = load_policy(start, compute, finetuning=None)
     repair, trained = find_regressions(evaluator, policy, prompts, settings)
+    stage.only_first_goes_on()
+    folder.mkdir(parents=True)
     for line in category_lines(repair.categories):
         print(line, flush=True)
     (folder / "regressions.json").write_text(json.dumps(repair.as_json(), indent=2, sort_keys=True) + "\n")

@@ -29,6 +29,7 @@ def main(stage: Stage) -> None:
     )
     pairs = without_equal(short)
     logps = reference_logps(stage, folder, tokenizer, pairs, compute)
+    stage.only_first_goes_on()
     write_table(stage.output("artifacts/inputs/dpo/pairs.jsonl"), scored_records(pairs, logps), "reference_pairs")
     # without log-probs: where training reads them, it scores them itself with the policy that it starts from
     rows = [pair.as_record() for pair in without_equal(validation)]

@@ -27,6 +27,7 @@ def main(stage: Stage, method: str, seed: str) -> None:
     first = None if repaired is None else repaired / "policy"
     checkpoints = checkpoint_folders(trained, last_step=last_step(history), first=first)
     points = score_checkpoints(evaluator, checkpoints, prompts, stage.costs.add_work, stage.log_step)
+    stage.only_first_goes_on()
 
     trusted = read_document(stage.input("reports/judge/gate.json"), JudgeGate).trusted
     selected, last = choose_step(points, settings, trusted=trusted), max(checkpoints)

@@ -21,6 +21,7 @@ def main(stage: Stage, seed: str) -> None:
         train_policy(stage, stage.params.optimize.hybrid, inputs, output, seed=int(seed), first_step=1)
     else:
         print("no category has regressed: hybrid is the first method's policy", flush=True)
+        stage.only_first_goes_on()
         keep_checkpoint(start, start, output.folder)
     stage.write_history(f"reports/training/hybrid/seed-{seed}.jsonl")
 

@@ -123,16 +123,22 @@ def test_a_script_that_starts_to_compute_is_listed() -> None:
     assert {name for name, text in texts.items() if "start_compute(" in text} - {"fetch_models"} <= {*COMPUTE}
 
 
-def failed(exitcode: int, *, said: str | None = None) -> Any:
+def failed(exitcode: int, *, said: str | None = None, at: int = 0) -> Any:
     """As torchrun reports it."""
     message: Any = "something general" if said is None else {"message": said, "extraInfo": {}}
     name = signal.Signals(-exitcode).name if exitcode < 0 else "<N/A>"
-    return SimpleNamespace(exitcode=exitcode, message=message, signal_name=lambda: name)
+    return SimpleNamespace(exitcode=exitcode, message=message, signal_name=lambda: name, timestamp=at)
 
 
 def test_the_process_that_said_why_is_named_once() -> None:
     failures = {0: failed(-15), 1: failed(-9), 2: failed(1, said="error in train_sft: the loss is nan")}
     assert failure_text("train_sft", 3, failures) == "error in train_sft (rank 2 of 3 processes): the loss is nan"
+
+
+def test_the_first_reason_is_said_and_not_that_of_a_process_which_has_lost_the_others_by_it() -> None:
+    late = failed(1, said="error in train_sft: the processes cannot exchange", at=6)
+    failures = {0: late, 1: failed(1, said="error in train_sft: the loss is nan", at=1)}
+    assert failure_text("train_sft", 2, failures) == "error in train_sft (rank 1 of 2 processes): the loss is nan"
 
 
 def test_a_process_that_was_killed_comes_before_those_that_torchrun_ended() -> None:

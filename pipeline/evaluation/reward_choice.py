@@ -97,22 +97,20 @@ def shift_to_responses(model: RewardModel, pairs: Sequence[PreferencePair], *, b
     return mean
 
 
-def adopt_candidate(
-    model: RewardModel, pairs: Sequence[PreferencePair], folder: Path, texts: TextFormat, *, batch_size: int
-) -> None:
-    """Write a finished model as the one that PPO uses, shifted by `shift_to_responses`.
+def write_candidate(model: RewardModel, folder: Path, texts: TextFormat, *, shifted: float) -> None:
+    """Write a finished model as the one that PPO uses.
 
     Prints by how much it was shifted, and whether it reads chats by its own chat template.
 
     Args:
         texts: what it scores from now on, and how it reads them.
+        shifted: what `shift_to_responses` has subtracted from its scores.
     """
     if texts.own_template:
         print(OWN_TEMPLATE, flush=True)
-    mean = shift_to_responses(model, pairs, batch_size=batch_size)
     model.save(folder)
     store_text_format(folder, texts)
-    print(f"scores shifted by {-mean:.3f} to mean 0 on the training responses", flush=True)
+    print(f"scores shifted by {-shifted:.3f} to mean 0 on the training responses", flush=True)
 
 
 def comparison_lines(table: Sequence[ComparedRewardModel], chosen: str) -> list[str]:

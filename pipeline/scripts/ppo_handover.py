@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from pipeline.evaluation.reward_choice import OWN, adopt_candidate
+from pipeline.evaluation.reward_choice import OWN, shift_to_responses, write_candidate
 from pipeline.models.compute import Compute
 from pipeline.models.folders import link_files
 from pipeline.models.reward_loading import load_reward_model, texts_of_finished
@@ -28,13 +28,16 @@ def hand_to_ppo(
     """
     inputs = stage.output("artifacts/inputs/ppo")
     if name == OWN:
+        stage.only_first_goes_on()
         link_files(folder, inputs / REWARD_MODEL)
     else:
         texts = texts_of_finished(folder, texts)
         model = load_reward_model(folder, compute, texts=texts)
         pairs = read_pairs(stage.input("artifacts/preferences/accepted/train.jsonl"))
         batch_size = 2 * stage.params.evaluate_reward.batch_size
-        adopt_candidate(model, pairs, inputs / REWARD_MODEL, texts, batch_size=batch_size)
+        shifted = shift_to_responses(model, pairs, batch_size=batch_size)
+        stage.only_first_goes_on()
+        write_candidate(model, inputs / REWARD_MODEL, texts, shifted=shifted)
     shutil.copy(stage.input("artifacts/data/prompts/train.jsonl"), inputs / PROMPTS)
     accuracy = metrics.accuracy
     gate: GateFigures = {

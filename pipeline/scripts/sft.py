@@ -39,6 +39,7 @@ def keep_policy(stage: Stage, base: Path, texts: TextFormat, reason: str) -> Non
     """
     print(f"{reason}, so the policy of models.policy goes on as it is.", flush=True)
     check_template(load_tokenizer(base).chat_template, texts)
+    stage.only_first_goes_on()
     keep_start(base, stage.output("artifacts/sft"), texts)
     stage.log_step(0, {"texts": 0.0})
     stage.write_history("reports/training/train_sft.jsonl")

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline import group
@@ -45,7 +44,7 @@ class Stage:
     """One execution of one stage, handed to the script's `main`.
 
     Of several processes that work on it the first has the outputs, the history, the state to resume from, the costs
-    and the run. What the others write goes to a folder of their own, which is removed; what they log, nowhere.
+    and the run. What the others write goes to a folder beside the state, which goes with it; what they log, nowhere.
     """
 
     def __init__(
@@ -131,9 +130,12 @@ class Stage:
     def only_first_goes_on(self) -> None:
         """All that several processes do together is done: the others leave the script here, and the first goes on.
 
+        Every stage that processes share calls it before it writes: weights of the others would be copies for nobody.
+
         Raises:
             Released: in the others, which end.
         """
+        group.from_first(lambda: None)  # the others still read the state that publishing removes
         if not group.is_first():
             raise Released
 
@@ -195,7 +197,7 @@ class Stage:
         if group.is_first():
             return
         self.resume = FollowedResume(Path(folder), parts)
-        own = Path(self._locks.enter_context(TemporaryDirectory(prefix="stage-")))
+        own = Path(folder) / f"process-{group.rank()}"  # goes with the state, however this process ends
         self._outputs = StagedOutputs(self.root, own / "outputs", self.declaration.outs)
         self._history = History(own / "history.jsonl", self.costs)
 

@@ -34,15 +34,25 @@ def join_in() -> None:
 
 
 def leave_reason(text: str) -> bool:
-    """Leave for torchrun why this process fails, in the form of its own; False where there are no others."""
+    """Leave for torchrun why this process fails, in the form of its own.
+
+    Returns:
+        False where there are no others, and where the disk takes nothing: it is to be said here.
+    """
     file = os.environ.get(_ERROR_FILE)
     if group.size() == 1 or file is None:
         return False
     extra = {"py_callstack": text, "timestamp": str(int(time.time()))}
-    Path(file).write_text(json.dumps({"message": {"message": text, "extraInfo": extra}}))
+    try:
+        Path(file).write_text(json.dumps({"message": {"message": text, "extraInfo": extra}}))
+    except OSError:
+        return False
     return True
 
 
 def wait_for_end() -> None:
-    """Until torchrun ends this process, because another has failed; it must not seem to have failed first."""
+    """Until torchrun ends this process, because another has failed; it must not seem to have failed first.
+
+    It returns where none has.
+    """
     time.sleep(_END_SECONDS)

@@ -74,6 +74,8 @@ def _execute(
             running.fail()
         if isinstance(error, group.OthersEnded):
             wait_for_end()
+            # no other process has failed, or torchrun would have ended this one: the exchange itself does not work
+            leave_reason(f"error in {name}: {error}")
             return 1
         if isinstance(error, KeyboardInterrupt):
             if group.is_first():
