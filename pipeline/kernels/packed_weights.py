@@ -41,7 +41,8 @@ class PackedWeight:
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         # with a bias, torch adds it inside the product or after it has been rounded, by the layout of x
         inside = bias is None or x.ndim == 2 or (x.ndim == 3 and x.is_contiguous())
-        if dtype != self.dtype or not inside or (torch.is_grad_enabled() and x.requires_grad):
+        nothing = x.numel() == 0  # there is no order of sums to ask for
+        if dtype != self.dtype or not inside or nothing or (torch.is_grad_enabled() and x.requires_grad):
             return nn.functional.linear(x, self.dense(), bias)
         x, bias = x.to(dtype), None if bias is None else bias.to(dtype)
         rows = _class_of(x.numel() // self.inner)

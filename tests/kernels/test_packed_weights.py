@@ -40,6 +40,15 @@ def test_products_have_the_same_bytes(shape: tuple[int, int], bias: bool) -> Non
     assert packed.packed is not None, "no shape was computed plainly"
 
 
+@pytest.mark.parametrize("shape", [(0, 256), (2, 0, 256)], ids=str)
+def test_no_rows_give_no_rows(shape: tuple[int, ...]) -> None:
+    plain = linear(256, 256, bias=True)
+    packed = PackedLinear(copy.deepcopy(plain))
+    x = torch.zeros(shape, dtype=torch.bfloat16)
+    assert packed(x).shape == plain(x).shape
+    assert packed.packed is not None
+
+
 def test_the_question_tells_other_orders_of_sums_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """A product that adds its sums from the other end fails, though it is right but for the last digits."""
     shape = (8, 576, 192, torch.bfloat16, torch.get_num_threads())
