@@ -39,8 +39,8 @@ class PackedWeight:
         """x W^T + bias (..., out) of (..., in), without gradient, in the number format of autocast or of x."""
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-        # with a bias, torch adds it inside the product or after it has been rounded, by the layout of x
-        inside = bias is None or x.ndim == 2 or (x.ndim == 3 and x.is_contiguous())
+        # of x in another layout torch adds sums in another order, and a bias to more dimensions after rounding
+        inside = x.is_contiguous() and (bias is None or x.ndim in (2, 3))
         nothing = x.numel() == 0  # there is no order of sums to ask for
         if dtype != self.dtype or not inside or nothing or (torch.is_grad_enabled() and x.requires_grad):
             return nn.functional.linear(x, self.dense(), bias)

@@ -40,6 +40,17 @@ def test_products_have_the_same_bytes(shape: tuple[int, int], bias: bool) -> Non
     assert packed.packed is not None, "no shape was computed plainly"
 
 
+def test_inputs_in_another_layout_have_the_same_bytes_and_leave_the_weight_packed() -> None:
+    """Of a wide input torch adds the sums of a transposed one in another order than those of a contiguous one."""
+    plain = linear(4864, 896)
+    packed = PackedLinear(copy.deepcopy(plain))
+    tall = torch.randn(4864, 70, dtype=torch.bfloat16)
+    several = torch.randn(2, 4, 4864, dtype=torch.bfloat16)
+    for x in (tall.t(), tall.t()[:7], several[:, :1], several.transpose(0, 1)):
+        assert torch.equal(packed(x), plain(x))
+    assert packed.packed is not None
+
+
 @pytest.mark.parametrize("shape", [(0, 256), (2, 0, 256)], ids=str)
 def test_no_rows_give_no_rows(shape: tuple[int, ...]) -> None:
     plain = linear(256, 256, bias=True)
