@@ -1,1 +1,1 @@
-[window.checkedOut = "3c6c17dcec946f26"]
+[window.checkedOut = "efe273c8f95675d5"]
