@@ -120,7 +120,8 @@ def reading_parts(work: Reading, conditions: Conditions) -> Parts:
             parts = scoring_parts(work.scorer.size, work.scored, conditions, number=scored, whole=work.whole)
             moments.append(parts)
     read_whole = weight_bytes(work.policy, number) if widened and conditions.device.type == "cpu" else 0
-    computing = added({"weights": weights, "copies": _asked_bytes(conditions)}, largest_of(moments))
+    packed = {"copies": _packing_bytes(work, conditions)}
+    computing = added({"weights": weights}, packed, largest_of(moments))
     return added({"libraries": LIBRARIES}, largest_of([computing, {"weights": weights + read_whole}]))
 
 
@@ -145,9 +146,16 @@ def sampling_parts(size: NetworkSize, rows: Rows, new: int, conditions: Conditio
     }
 
 
-def _asked_bytes(conditions: Conditions) -> int:
-    """What it costs to ask every shape whose weights may be packed: oneDNN keeps the program of each product."""
-    return PROGRAMS if _packs_head(conditions) else 0
+def _packing_bytes(work: Reading, conditions: Conditions) -> int:
+    """Beside packed weights: the plain ones, and the program of each product that was tried, which oneDNN keeps.
+
+    The memory that a file of weights is mapped to, and that adapters were merged in, stays as long as any weight of it
+    is used plainly, as the embeddings are.
+    """
+    if not _packs_head(conditions):
+        return 0
+    plain = work.policy.weights - work.policy.size.vocabulary * work.policy.size.width
+    return PROGRAMS + (0 if work.quantization != "none" else work.policies * plain * conditions.number)
 
 
 def _packs_head(conditions: Conditions) -> bool:

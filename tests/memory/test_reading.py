@@ -49,7 +49,7 @@ def test_the_cache_is_that_of_all_rows_at_their_full_length(params: Params) -> N
 
 def test_the_packed_head_is_there_beside_the_plain_one_while_tokens_are_drawn(params: Params) -> None:
     head = POLICY.size.vocabulary * POLICY.size.width
-    assert memory_parts(collected(params), CPU)["copies"] == 2 * head + PROGRAMS
+    assert memory_parts(collected(params), CPU)["copies"] == 2 * head + 2 * (POLICY.weights - head) + PROGRAMS
     for other in (replace(CPU, number=4), replace(CPU, device=torch.device("cuda"))):
         assert not memory_parts(collected(params), other).get("copies")
 
