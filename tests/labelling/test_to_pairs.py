@@ -26,6 +26,9 @@ class Folder:
 
     output = input
 
+    def only_first_goes_on(self) -> None:
+        """It is alone."""
+
     def write_json(self, path: str, value: Any) -> None:
         write_items(self.root / path, [value])
 

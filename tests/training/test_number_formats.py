@@ -77,6 +77,7 @@ def test_cached_log_probs_are_those_of_the_policy_at_its_start(
     sft = shutil.copytree(policy_folder, tmp_path / "sft")
     store_text_format(sft, TextFormat("transcript"))
     stage = SimpleNamespace(
+        only_first_goes_on=lambda: None,
         params=params.model_copy(update={"optimize": params.optimize.model_copy(update={"dpo": dpo})}),
         start_compute=lambda: bf16,
         input=lambda name: sft if "sft" in name else tmp_path / "train.jsonl",
