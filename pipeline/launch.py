@@ -13,10 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.environment import stage_environment
-from pipeline.errors import PipelineError
 from pipeline.project.home import project_home
 from pipeline.project.lock_copy import keep_lock
-from pipeline.torchrun import command_of, replace_process
+from pipeline.torchrun import become_several
 from pipeline.tracking.journal import new_journal_path
 from pipeline.tracking.mirror_process import start_mirror
 
@@ -29,11 +28,7 @@ def main() -> None:
     stage, *arguments = sys.argv[1:]
     with suppress(OSError):  # a full disk is the stage's own error
         keep_lock(Path.cwd())
-    try:
-        if command := command_of(stage, arguments, Path.cwd(), environment):
-            replace_process(command, environment)  # the process that writes starts a mirror of its own
-    except PipelineError as error:
-        sys.exit(f"error in {stage}: {error}")
+    become_several(stage, arguments, Path.cwd(), environment)
     with suppress(OSError):  # the stage tries again, and says what is wrong
         environment |= start_mirror(
             new_journal_path(project_home(Path.cwd()), stage), Path.cwd(), environment

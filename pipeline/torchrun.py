@@ -60,6 +60,19 @@ def command_of(stage: str, arguments: Sequence[str], root: Path, environment: Ma
     return [*launch.command, sys.executable, *program]
 
 
+def become_several(stage: str, arguments: Sequence[str], root: Path, environment: Mapping[str, str]) -> None:
+    """Become what `command_of` says, which does not return; or return, where a stage is one plain process.
+
+    Raises:
+        SystemExit: with a sentence, where it cannot be started.
+    """
+    try:
+        if command := command_of(stage, arguments, root, environment):
+            replace_process(command, environment)  # the process that writes starts a mirror of its own
+    except PipelineError as error:
+        sys.exit(f"error in {stage}: {error}")
+
+
 def replace_process(command: Sequence[str], environment: Mapping[str, str]) -> None:
     """Become the command.
 

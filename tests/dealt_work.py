@@ -30,7 +30,6 @@ from pipeline.models.sampling import Sampler, sample
 from pipeline.models.scoring import score_responses
 from pipeline.models.text_format import TextFormat, store_text_format
 from pipeline.params.loading import load_params
-from pipeline.params.schema import Runtime
 from pipeline.resume import Resume
 from pipeline.training.rollout import Rollout
 from tests.passages import ended
@@ -38,6 +37,7 @@ from tests.preference_pairs import preference_pair
 from tests.ranks import fork_ranks
 from tests.tiny_models import (
     LORA,
+    RUNTIME,
     SENTENCES,
     byte_level_tokenizer,
     changed,
@@ -51,15 +51,6 @@ ROOT = Path(__file__).resolve().parent.parent
 TEXTS = ["The film", "The", "My friends hated it", "I loved the music", "A boring waste"] * 3
 PROMPTS = [{"id": f"p{i}", "prompt": text, "category": f"kind {i % 2}"} for i, text in enumerate(TEXTS[:7])]
 PAIRS = [preference_pair(f"{i}:", SENTENCES[i], SENTENCES[i - 1], margin=0.1 * i) for i in range(6)]
-RUNTIME = Runtime(
-    device="cpu",
-    precision="fp32",
-    threads=1,
-    attention="grouped",
-    merged_sampling=True,
-    max_forward_tokens=64,
-    recompute=False,
-)
 SIZES = (2, 3)
 KILLED = (0, 1)
 """Ranks that are killed in the middle of the samples."""

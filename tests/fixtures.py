@@ -14,12 +14,12 @@ from pipeline.models.compute import Compute, start_compute
 from pipeline.models.policy import Policy, load_policy, load_tokenizer
 from pipeline.params.base import Finetuning
 from pipeline.params.loading import load_params
-from pipeline.params.schema import Params, Runtime
+from pipeline.params.schema import Params
 from pipeline.preferences.pair import PreferencePair
 from tests.browser import chromium
 from tests.conftest import ROOT, PolicyMaker
 from tests.preference_pairs import preference_pair
-from tests.tiny_models import byte_level_tokenizer, save_bert_backbone, save_llama_backbone, save_llama_policy
+from tests.tiny_models import RUNTIME, byte_level_tokenizer, save_bert_backbone, save_llama_backbone, save_llama_policy
 from tests.trained_project import TrainedProject, save_trained_project
 
 logging.set_verbosity_error()
@@ -56,17 +56,7 @@ def params() -> Params:
 
 @pytest.fixture(scope="session")
 def compute() -> Compute:
-    return start_compute(
-        Runtime(
-            device="cpu",
-            precision="fp32",
-            threads=1,
-            attention="grouped",
-            merged_sampling=True,
-            max_forward_tokens=64,
-            recompute=False,
-        )
-    )
+    return start_compute(RUNTIME)
 
 
 @pytest.fixture(scope="session")

@@ -22,9 +22,20 @@ from transformers import (
 )
 
 from pipeline.params.base import Finetuning, Section
+from pipeline.params.schema import Runtime
 
 LORA = Finetuning(method="lora", lora_r=4, lora_alpha=8, lora_target_modules="all-linear")
 FULL = Finetuning(method="full", lora_r=4, lora_alpha=8, lora_target_modules="all-linear")
+RUNTIME = Runtime(
+    device="cpu",
+    precision="fp32",
+    threads=1,
+    attention="grouped",
+    merged_sampling=True,
+    max_forward_tokens=64,
+    recompute=False,
+)
+"""One thread in fp32, so that results are the same wherever tests run."""
 
 SENTENCES = [
     "This film was a joy from start to end",

@@ -6,10 +6,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.errors import PipelineError
 from pipeline.project.home import project_home
 from pipeline.project.lock_copy import keep_lock
-from pipeline.torchrun import command_of, replace_process
+from pipeline.torchrun import become_several
 from pipeline.tracking.journal import new_journal_path
 from pipeline.tracking.mirror_process import MIRROR, MirrorProcess, mirror_arguments
 
@@ -22,11 +21,7 @@ def run(stage: str, *arguments: str) -> None:
     """
     with suppress(OSError):  # a full disk is the stage's own error
         keep_lock(Path.cwd())
-    try:
-        if command := command_of(stage, arguments, Path.cwd(), os.environ):
-            replace_process(command, os.environ)
-    except PipelineError as error:
-        sys.exit(f"error in {stage}: {error}")
+    become_several(stage, arguments, Path.cwd(), os.environ)
     # the streams were others when Python opened them: a terminal is written line by line
     sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
     module, given = f"stages.{stage}", list(arguments)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from pipeline.params.endpoint import EngineServer
+from tests.loopback import loopback_server
 
 FIELDS = frozenset(
     {
@@ -203,14 +204,5 @@ def serving(stand_in: StandIn) -> Iterator[StandIn]:
         def log_message(self, *arguments: Any) -> None:
             """Silent."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", stand_in.port), Handler)
-    server.daemon_threads = True
-    stand_in.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with loopback_server(Handler, port=stand_in.port) as stand_in.port:
         yield stand_in
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -6,10 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from pipeline.params.judge import JudgeEndpoint
+from tests.loopback import loopback_server
 
 Answer = Callable[[list[dict[str, str]]], str]
 KEY = "sk-very-secret-0123456789"
@@ -94,13 +95,5 @@ def serve(fake: Fake) -> Iterator[Fake]:
         def log_message(self, *arguments: Any) -> None:
             """Silent."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", fake.port), Handler)
-    fake.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with loopback_server(Handler, port=fake.port) as fake.port:
         yield fake
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

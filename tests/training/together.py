@@ -23,7 +23,7 @@ from pipeline.models.reward import RewardModel
 from pipeline.models.reward_loading import create_reward_model
 from pipeline.models.scoring import score_responses
 from pipeline.params.loading import load_params
-from pipeline.params.schema import Params, Runtime
+from pipeline.params.schema import Params
 from pipeline.preferences.pair import PreferencePair
 from pipeline.preferences.scored import TokenizedPair
 from pipeline.training.dpo import train_dpo
@@ -31,19 +31,12 @@ from pipeline.training.ppo import train_ppo
 from pipeline.training.reward import train_reward
 from pipeline.training.run import TrainingRun
 from pipeline.training.sft import train_sft
+from tests import tiny_models
 from tests.preference_pairs import preference_pair
 from tests.tiny_models import FULL, LORA, changed
 from tests.training.toy_ppo import PROMPTS, SAMPLING, roles_of
 
-RUNTIME = Runtime(
-    device="cpu",
-    precision="fp32",
-    threads=1,
-    attention="grouped",
-    merged_sampling=True,
-    max_forward_tokens=None,
-    recompute=False,
-)
+RUNTIME = changed(tiny_models.RUNTIME, max_forward_tokens=None)
 Task = Callable[[], "Trained"]
 _PLAN: dict[str, Any] = {
     "warmup_ratio": 0.0,
